@@ -1,0 +1,281 @@
+//! One client: sends a burst of locks, checks the answers, then releases, and begins again.
+//!
+//! What it releases is what the burst of locks before the last one gave it. So it holds something nearly all the time,
+//! for a round trip and more, and an id that is lent a second time meets its holder in the ledger. Were it to release
+//! at once, then with a busy server most ids that the ledger should know as held would be on their way back already.
+//!
+//! A burst is one write; its size is 1, or the depth when pipelining. With `Mode::Close` every burst has a connection
+//! of its own, and is over when the server has closed it. Connections know nothing of the loop that drives them: they
+//! are told when to send and when to read.
+
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    net::SocketAddr,
+    time::Instant,
+};
+
+use mio::{Interest, Registry, Token, net::TcpStream};
+
+use crate::{
+    Outcome,
+    answer::{self, Answer},
+    ledger::Ledger,
+    load::Mode,
+    requests::Requests,
+    tally::Tally,
+};
+
+/// What every answer must be.
+pub enum Expectation {
+    /// A lock's answer names a seeded id that nobody holds, a release's answer is a success.
+    Checked(Ledger),
+    /// An answer of so many bytes, whatever they are.
+    Fixed { answer_bytes: usize },
+}
+
+/// What all connections work with.
+pub struct Common<'a> {
+    pub requests: &'a Requests,
+    /// Requests in one burst of locks.
+    pub depth: u32,
+    pub expectation: Expectation,
+    /// No more locks: only release what is held.
+    pub ending: bool,
+    pub tally: Tally,
+    /// Where reads go, and where bursts of releases are put together.
+    pub buffer: Vec<u8>,
+    pub out: Vec<u8>,
+}
+
+/// How much one connection can hold at once, in bursts.
+pub const BURSTS_HELD: u32 = 2;
+
+pub struct Connection {
+    number: u32,
+    server: SocketAddr,
+    mode: Mode,
+    stream: TcpStream,
+    phase: Phase,
+    outstanding: u32,
+    /// What the last burst of locks gave, and the one before it.
+    newest: Vec<u32>,
+    older: Vec<u32>,
+    sent_at: Instant,
+    closed: bool,
+    /// The beginning of an answer whose end has not come. Empty nearly always, like `unsent`.
+    unread: Vec<u8>,
+    unsent: Vec<u8>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    Locking,
+    Releasing,
+}
+
+impl Connection {
+    /// Connects, and registers itself unless its bursts will bring connections of their own.
+    pub fn open(number: u32, server: SocketAddr, mode: Mode, poll: &Registry) -> io::Result<Self> {
+        let stream = std::net::TcpStream::connect(server)?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        let mut stream = TcpStream::from_std(stream);
+        if mode != Mode::Close {
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            poll.register(&mut stream, Token(number as usize), interest)?;
+        }
+        Ok(Self {
+            number,
+            server,
+            mode,
+            stream,
+            phase: Phase::Locking,
+            outstanding: 0,
+            newest: Vec::new(),
+            older: Vec::new(),
+            sent_at: Instant::now(),
+            // Nothing is in flight, whatever the mode.
+            closed: true,
+            unread: Vec::new(),
+            unsent: Vec::new(),
+        })
+    }
+
+    /// Whether it has been given ids that it must still release.
+    pub fn holds_some(&self) -> bool {
+        !self.newest.is_empty() || !self.older.is_empty()
+    }
+
+    /// Whether the burst has been answered, so that the next one may be sent.
+    pub fn is_done(&self) -> bool {
+        self.outstanding == 0 && (self.closed || self.mode != Mode::Close)
+    }
+
+    /// Sends the next burst: releases of what it held before the last locks, else locks.
+    pub fn send(&mut self, common: &mut Common, poll: &Registry) -> Outcome<()> {
+        self.sent_at = Instant::now();
+        if self.mode == Mode::Close {
+            // Dropping the old stream closes it, and takes it out of the poll.
+            self.stream = TcpStream::connect(self.server)?;
+        }
+        self.closed = false;
+        if self.older.is_empty() {
+            std::mem::swap(&mut self.older, &mut self.newest);
+            if !common.ending {
+                self.phase = Phase::Locking;
+                self.outstanding = common.depth;
+                return self.write(&common.requests.locks, poll);
+            }
+        }
+        self.phase = Phase::Releasing;
+        self.outstanding = self.older.len() as u32;
+        common.out.clear();
+        for resource in self.older.drain(..) {
+            if let Expectation::Checked(ledger) = &mut common.expectation {
+                ledger.release_sent(resource);
+            }
+            common
+                .out
+                .extend_from_slice(common.requests.release(resource));
+        }
+        self.write(&common.out, poll)
+    }
+
+    fn write(&mut self, bytes: &[u8], poll: &Registry) -> Outcome<()> {
+        let written = match self.stream.write(bytes) {
+            Ok(written) => written,
+            // A connection that is not made yet is one that would block.
+            Err(error) if would_block(&error) || error.kind() == ErrorKind::NotConnected => 0,
+            Err(error) => return Err(format!("cannot send to the server: {error}").into()),
+        };
+        self.unsent.extend_from_slice(&bytes[written..]);
+        if self.mode == Mode::Close {
+            // Loopback has usually made the connection before `connect` returns; then there is nothing to wait for but
+            // the answer.
+            let interest = match self.unsent.is_empty() {
+                true => Interest::READABLE,
+                false => Interest::READABLE | Interest::WRITABLE,
+            };
+            poll.register(&mut self.stream, Token(self.number as usize), interest)?;
+        }
+        Ok(())
+    }
+
+    /// The socket takes bytes again.
+    pub fn writable(&mut self) -> Outcome<()> {
+        while !self.unsent.is_empty() {
+            match self.stream.write(&self.unsent) {
+                Ok(written) => drop(self.unsent.drain(..written)),
+                Err(error) if would_block(&error) => break,
+                Err(error) => return Err(format!("cannot send to the server: {error}").into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The socket has bytes, or its end. `closed`: the server is known to have closed its side.
+    pub fn readable(&mut self, closed: bool, common: &mut Common) -> Outcome<()> {
+        let Common {
+            requests,
+            expectation,
+            tally,
+            buffer,
+            ..
+        } = common;
+        let mut filled = self.unread.len();
+        buffer[..filled].copy_from_slice(&self.unread);
+        self.unread.clear();
+        loop {
+            let room = buffer.len() - filled;
+            let read = match self.stream.read(&mut buffer[filled..]) {
+                Ok(0) => {
+                    self.closed = true;
+                    break;
+                }
+                Ok(read) => read,
+                Err(error) if would_block(&error) => break,
+                Err(error) => return Err(format!("cannot read from the server: {error}").into()),
+            };
+            filled += read;
+            let taken = self.take_answers(&buffer[..filled], requests, expectation, tally)?;
+            buffer.copy_within(taken..filled, 0);
+            filled -= taken;
+            if read < room {
+                // A read that leaves room has emptied the socket; an end that is known of need not be read.
+                self.closed |= closed;
+                break;
+            }
+            if filled == buffer.len() {
+                return Err("an answer is longer than the load generator's buffer".into());
+            }
+        }
+        self.unread.extend_from_slice(&buffer[..filled]);
+        if self.closed && (self.outstanding > 0 || self.mode != Mode::Close) {
+            let missing = self.outstanding;
+            return Err(format!("the server closed a connection with {missing} to answer").into());
+        }
+        Ok(())
+    }
+
+    /// Takes the whole answers at the start of `bytes`, and says how many bytes they were.
+    fn take_answers(
+        &mut self,
+        bytes: &[u8],
+        requests: &Requests,
+        expectation: &mut Expectation,
+        tally: &mut Tally,
+    ) -> Outcome<usize> {
+        let latency_ns = self.sent_at.elapsed().as_nanos() as u64;
+        let mut taken = 0;
+        while taken < bytes.len() {
+            let rest = &bytes[taken..];
+            let answer_bytes = match expectation {
+                Expectation::Fixed { answer_bytes } if rest.len() >= *answer_bytes => *answer_bytes,
+                Expectation::Fixed { .. } => break,
+                Expectation::Checked(ledger) => match answer::parse(rest) {
+                    Ok(Some(answer)) => self.check(&answer, requests, ledger)?,
+                    Ok(None) => break,
+                    Err(answer::Malformed) => {
+                        return Err(format!("no HTTP answer: {:?}", start_of(rest)).into());
+                    }
+                },
+            };
+            taken += answer_bytes;
+            self.outstanding = self
+                .outstanding
+                .checked_sub(1)
+                .ok_or("the server answered more than it was asked")?;
+            tally.answered(latency_ns, answer_bytes, self.phase == Phase::Locking);
+        }
+        Ok(taken)
+    }
+
+    fn check(
+        &mut self,
+        answer: &Answer,
+        requests: &Requests,
+        ledger: &mut Ledger,
+    ) -> Outcome<usize> {
+        let body = || start_of(answer.body);
+        if answer.status != 200 {
+            return Err(format!("the server refused: {} {}", answer.status, body()).into());
+        }
+        if self.phase == Phase::Locking {
+            let resource = requests
+                .resource(answer.body)
+                .ok_or_else(|| format!("the server lent {:?}, which was never seeded", body()))?;
+            ledger.lent(resource, self.number)?;
+            self.newest.push(resource);
+        }
+        Ok(answer.whole_bytes)
+    }
+}
+
+fn would_block(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+/// Enough of some bytes to show in a message.
+fn start_of(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(80)])
+}

@@ -1,0 +1,103 @@
+//! The ledger: no id is held twice at once, as seen by the clients.
+//!
+//! An id is held from the moment that its lock's answer is read until the moment that its release is SENT. It cannot be
+//! until the release's answer is read: the server may lend the id out again before that, and another connection may hear
+//! of its lock first. Nor does it hurt that an answer is read later than it was written: while the first holder's answer
+//! waits to be read nobody has sent a release, so whoever else is given the id collides with it, whichever is read first.
+//!
+//! What it cannot see is an id that is lent again between the sending of its release and the release's arrival. That shows
+//! later, as a release that is refused with `not held`, since two lendings bring two releases.
+
+use std::fmt;
+
+/// An id that was lent while somebody held it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LentTwice {
+    pub resource: u32,
+    pub holder: u32,
+    pub second: u32,
+}
+
+impl fmt::Display for LentTwice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            resource,
+            holder,
+            second,
+        } = self;
+        write!(
+            f,
+            "LENT TWICE: connection {second} was given {}, which connection {holder} holds and has not released",
+            resource + 1
+        )
+    }
+}
+
+impl std::error::Error for LentTwice {}
+
+/// Holders by resource; resources and connections are numbered from 0.
+pub struct Ledger {
+    holders: Vec<u32>,
+}
+
+const NOBODY: u32 = u32::MAX;
+
+impl Ledger {
+    pub fn new(resources: u32) -> Self {
+        Self {
+            holders: vec![NOBODY; resources as usize],
+        }
+    }
+
+    /// The answer that lends `resource` to `connection` has been read.
+    pub fn lent(&mut self, resource: u32, connection: u32) -> Result<(), LentTwice> {
+        let holder = &mut self.holders[resource as usize];
+        if *holder != NOBODY {
+            return Err(LentTwice {
+                resource,
+                holder: *holder,
+                second: connection,
+            });
+        }
+        *holder = connection;
+        Ok(())
+    }
+
+    /// The release of `resource` is about to be written.
+    pub fn release_sent(&mut self, resource: u32) {
+        let holder = std::mem::replace(&mut self.holders[resource as usize], NOBODY);
+        assert_ne!(holder, NOBODY, "a client releases only what it holds");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_may_be_lent_again_once_its_release_is_sent() {
+        let mut ledger = Ledger::new(2);
+        ledger.lent(0, 7).unwrap();
+        ledger.lent(1, 7).unwrap();
+        ledger.release_sent(0);
+        ledger.lent(0, 8).unwrap();
+    }
+
+    #[test]
+    fn an_id_that_is_held_must_not_be_lent() {
+        let mut ledger = Ledger::new(1);
+        ledger.lent(0, 7).unwrap();
+        let twice = LentTwice {
+            resource: 0,
+            holder: 7,
+            second: 8,
+        };
+        assert_eq!(ledger.lent(0, 8), Err(twice));
+    }
+
+    #[test]
+    #[should_panic(expected = "only what it holds")]
+    fn nobody_releases_what_is_free() {
+        Ledger::new(1).release_sent(0);
+    }
+}

@@ -1,0 +1,187 @@
+//! The load generator: what it can be told, and the order of its work: seed, drive, verify, report.
+//!
+//! A closed loop: each connection has one burst of requests in flight, and sends the next only when that is answered.
+
+use std::{
+    net::{SocketAddr, ToSocketAddrs},
+    time::Duration,
+};
+
+use clap::ValueEnum;
+
+use crate::{
+    Outcome,
+    connection::{BURSTS_HELD, Expectation},
+    control,
+    drive::drive,
+    ledger::Ledger,
+    report::Report,
+    requests::Requests,
+};
+
+/// Lock, check, release on many connections at once, and report the speed
+#[derive(clap::Args)]
+pub struct Options {
+    /// The server, as http://HOST:PORT
+    #[arg(long, value_parser = address_of)]
+    url: SocketAddr,
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    connections: u32,
+    /// Length of the measured window
+    #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
+    seconds: Duration,
+    /// How long to load the server before that
+    #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
+    warmup_seconds: Duration,
+    #[arg(long, value_enum, default_value = "keep-alive")]
+    mode: Mode,
+    /// Requests in one write, when pipelined
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    depth: u32,
+    /// The pool; its members are replaced and its locks purged
+    #[arg(long, value_name = "NAME", default_value = "A", value_parser = plain_name)]
+    pool: String,
+    /// Size of the pool; raised to what all connections can hold at once
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=i64::from(RESOURCES_MAX)))]
+    resources: u32,
+    /// Ask the server at the end whether it agrees that all is released and no resource is lost
+    #[arg(long, conflicts_with = "fixed")]
+    check: bool,
+    /// The server's process, to measure its CPU time
+    #[arg(long)]
+    pid: Option<u32>,
+    /// Send only locks and do not look at the answers: for servers that answer always the same
+    #[arg(long)]
+    fixed: bool,
+    /// Hold the next requests back until so many connections are ready for theirs (see drive.rs)
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    gather: u32,
+    /// Sleep while nothing comes instead of spinning: kinder to a shared core, but the server pays for waking
+    #[arg(long)]
+    sleep: bool,
+    /// Report one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// One request in flight on each connection
+    KeepAlive,
+    /// --depth requests in one write
+    Pipelined,
+    /// A connection for each request
+    Close,
+}
+
+impl Mode {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::KeepAlive => "keep-alive",
+            Self::Pipelined => "pipelined",
+            Self::Close => "close",
+        }
+    }
+}
+
+/// Each has a request of its own, built beforehand.
+const RESOURCES_MAX: u32 = 1_000_000;
+
+/// The options, checked and completed.
+pub struct Plan {
+    pub server: SocketAddr,
+    pub connections: u32,
+    pub mode: Mode,
+    pub depth: u32,
+    pub resources: u32,
+    pub gather: usize,
+    pub sleep: bool,
+    pub warmup: Duration,
+    pub window: Duration,
+    pub pid: Option<u32>,
+}
+
+pub fn run(options: &Options) -> Outcome<()> {
+    let plan = plan(options)?;
+    let report = load(&plan, options)?;
+    if options.json {
+        println!("{}", report.to_json());
+    } else {
+        println!("{report}");
+    }
+    Ok(())
+}
+
+fn plan(options: &Options) -> Outcome<Plan> {
+    let depth = match options.mode {
+        Mode::Pipelined => options.depth,
+        Mode::KeepAlive | Mode::Close => 1,
+    };
+    // With fewer, the server would rightly answer "busy".
+    let resources = options
+        .resources
+        .max(options.connections * depth * BURSTS_HELD);
+    if resources > RESOURCES_MAX {
+        return Err("that many connections of that depth would hold too many resources".into());
+    }
+    Ok(Plan {
+        server: options.url,
+        connections: options.connections,
+        mode: options.mode,
+        depth,
+        resources,
+        gather: options.gather.clamp(1, options.connections) as usize,
+        sleep: options.sleep,
+        warmup: options.warmup_seconds,
+        window: options.seconds,
+        pid: options.pid,
+    })
+}
+
+fn load(plan: &Plan, options: &Options) -> Outcome<Report> {
+    let (pool, close) = (&options.pool, plan.mode == Mode::Close);
+    let requests = Requests::new(plan.server, pool, plan.resources, plan.depth, close);
+    let expectation = if options.fixed {
+        let probe = control::exchange(plan.server, &requests.locks)?;
+        Expectation::Fixed {
+            answer_bytes: probe.whole_bytes,
+        }
+    } else {
+        control::seed(plan.server, pool, plan.resources)?;
+        Expectation::Checked(Ledger::new(plan.resources))
+    };
+    let measured = drive(plan, &requests, expectation)?;
+    if options.check {
+        control::verify(plan.server, pool, plan.resources)?;
+    }
+    Report::new(plan, &measured)
+}
+
+fn address_of(url: &str) -> Result<SocketAddr, String> {
+    let authority = url
+        .strip_prefix("http://")
+        .ok_or("must begin with http://")?;
+    let mut found = authority
+        .trim_end_matches('/')
+        .to_socket_addrs()
+        .map_err(|error| format!("{error}; http://HOST:PORT is wanted"))?;
+    found.next().ok_or_else(|| "no such host".to_owned())
+}
+
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number")?;
+    if (0.0..=3600.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("must be 0 to 3600".to_owned())
+    }
+}
+
+/// A name that needs neither percent-encoding in a path nor escaping in JSON.
+fn plain_name(name: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if name.is_empty() || name.len() > 128 || !name.bytes().all(plain) {
+        return Err("letters, digits, '-', '_' and '.' only".to_owned());
+    }
+    Ok(name.to_owned())
+}

@@ -1,0 +1,169 @@
+//! Processes: their CPU time, and servers that are started here, and here alone are ended, each by its own id.
+
+use std::{
+    fs,
+    io::{self, BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, ChildStderr, Command, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
+
+use crate::Outcome;
+
+/// The CPU time of all threads of a process that are alive: the first field of their schedstat.
+///
+/// The kernel brings the figure of a running thread up to date at each tick, so it may be some milliseconds behind.
+pub fn cpu_ns(pid: u32) -> Outcome<u64> {
+    let read = || -> io::Result<u64> {
+        let mut sum_ns = 0;
+        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let text = fs::read_to_string(task?.path().join("schedstat"))?;
+            sum_ns += text
+                .split(' ')
+                .next()
+                .and_then(|field| field.parse::<u64>().ok())
+                .ok_or(io::ErrorKind::InvalidData)?;
+        }
+        Ok(sum_ns)
+    };
+    read().map_err(|error| format!("CPU time of process {pid}: {error}").into())
+}
+
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file())
+}
+
+/// How to start a program: on which core, and so that it ends when this process does.
+pub struct Launcher {
+    taskset: Option<PathBuf>,
+    setpriv: Option<PathBuf>,
+}
+
+impl Launcher {
+    pub fn find() -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            taskset: find_program("taskset").filter(|_| cores > 1),
+            setpriv: find_program("setpriv"),
+        }
+    }
+
+    pub fn pins(&self) -> bool {
+        self.taskset.is_some()
+    }
+
+    /// Both helpers replace themselves by the program, so the child's id is the program's.
+    pub fn command(&self, core: usize, program: &Path) -> Command {
+        let mut words = Vec::new();
+        if let Some(setpriv) = &self.setpriv {
+            words.extend([setpriv.clone(), "--pdeathsig".into(), "KILL".into()]);
+        }
+        if let Some(taskset) = &self.taskset {
+            words.extend([taskset.clone(), "-c".into(), core.to_string().into()]);
+        }
+        words.push(program.to_owned());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).stdin(Stdio::null());
+        command
+    }
+}
+
+/// A server that says on its standard error where it listens. Ended when dropped.
+pub struct Server {
+    child: Child,
+    pub address: SocketAddr,
+}
+
+const START_PATIENCE: Duration = Duration::from_secs(10);
+
+impl Server {
+    pub fn start(name: &str, mut command: Command) -> Outcome<Self> {
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .map_err(|error| format!("cannot start {name}: {error}"))?;
+        let stderr = child.stderr.take().ok_or("standard error was piped")?;
+        match wait_until_listening(stderr) {
+            Ok(address) => Ok(Self { child, address }),
+            Err(why) => {
+                end(&mut child);
+                Err(format!("{name} did not start: {why}").into())
+            }
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+fn end(child: &mut Child) {
+    // It fails only if the child has ended already.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// A thread goes on reading for as long as the server lives, so that what it logs never blocks it.
+fn wait_until_listening(stderr: ChildStderr) -> Result<SocketAddr, String> {
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    let mut said = String::new();
+    loop {
+        match lines.recv_timeout(START_PATIENCE) {
+            Ok(line) => match listening_address(&line) {
+                Some(address) => return Ok(address),
+                None => said = line,
+            },
+            Err(RecvTimeoutError::Timeout) => return Err(format!("it listens nowhere; {said:?}")),
+            Err(RecvTimeoutError::Disconnected) => return Err(format!("it ended; {said:?}")),
+        }
+    }
+}
+
+fn listening_address(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("listening on ")?;
+    let rest = rest.strip_prefix("http://").unwrap_or(rest);
+    let end = rest
+        .find(|letter: char| !(letter.is_ascii_hexdigit() || ".:[]".contains(letter)))
+        .unwrap_or(rest.len());
+    rest[..end].trim_end_matches(['.', ':']).parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_found_in_a_log_line() {
+        for line in [
+            "listening on 127.0.0.1:4711",
+            "2026-01-01 INFO [latchd] listening on 127.0.0.1:4711, store memory:",
+            "listening on http://127.0.0.1:4711/",
+        ] {
+            let found = listening_address(line).map(|address| address.to_string());
+            assert_eq!(found.as_deref(), Some("127.0.0.1:4711"), "{line}");
+        }
+        assert_eq!(listening_address("cannot bind"), None);
+    }
+
+    #[test]
+    fn this_process_has_used_some_time() {
+        assert!(cpu_ns(std::process::id()).unwrap() > 0);
+    }
+}

@@ -1,0 +1,75 @@
+//! Every request that the load will send, built before it starts: the loop only copies bytes.
+//!
+//! Resources are called "1" to "N", so an id in an answer is an index without a look-up.
+
+use std::net::SocketAddr;
+
+pub struct Requests {
+    /// As many lock requests as go into one write.
+    pub locks: Vec<u8>,
+    /// One release for each resource, in order.
+    releases: Vec<Box<[u8]>>,
+}
+
+impl Requests {
+    pub fn new(server: SocketAddr, pool: &str, resources: u32, depth: u32, close: bool) -> Self {
+        let lock = request("POST", &format!("/pool/{pool}/lock"), server, close, "");
+        let release = |number: u32| {
+            let path = format!("/pool/{pool}/lock/{number}");
+            request("DELETE", &path, server, close, "").into_boxed_slice()
+        };
+        Self {
+            locks: lock.repeat(depth as usize),
+            releases: (1..=resources).map(release).collect(),
+        }
+    }
+
+    pub fn release(&self, resource: u32) -> &[u8] {
+        &self.releases[resource as usize]
+    }
+
+    /// The resource that an answer's body names, if it is one that was seeded.
+    pub fn resource(&self, body: &[u8]) -> Option<u32> {
+        if body.first() == Some(&b'0') || body.len() > 9 {
+            return None;
+        }
+        let number = body.iter().try_fold(0_u32, |number, byte| {
+            let digit = byte.is_ascii_digit().then(|| u32::from(byte - b'0'))?;
+            Some(number * 10 + digit)
+        })?;
+        number
+            .checked_sub(1)
+            .filter(|resource| (*resource as usize) < self.releases.len())
+    }
+}
+
+/// The bytes of one request, as short as a client may make it.
+pub fn request(method: &str, path: &str, server: SocketAddr, close: bool, body: &str) -> Vec<u8> {
+    let close = if close { "Connection: close\r\n" } else { "" };
+    let length = match body.len() {
+        0 => String::new(),
+        length => format!("Content-Length: {length}\r\n"),
+    };
+    format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\n{close}{length}\r\n{body}").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_seeded_ids_are_known() {
+        let server = "127.0.0.1:1".parse().unwrap();
+        let requests = Requests::new(server, "A", 12, 1, false);
+        assert_eq!(requests.resource(b"1"), Some(0));
+        assert_eq!(requests.resource(b"12"), Some(11));
+        for body in [&b""[..], b"0", b"01", b"13", b"1\n", b"x", b"99999999999"] {
+            assert_eq!(requests.resource(body), None);
+        }
+        assert!(
+            requests
+                .release(11)
+                .starts_with(b"DELETE /pool/A/lock/12 HTTP/1.1\r\n")
+        );
+    }
+}

@@ -1,0 +1,205 @@
+//! Requests to commands, and what came of them to answers: the routes of the contract.
+//!
+//! It knows every path, parameter and word that a client sees. It does not know how they travel,
+//! nor where pools live.
+
+mod body;
+mod parameters;
+mod problem;
+mod render;
+
+use std::borrow::Cow;
+
+pub use body::{BodyError, read_seed};
+use parameters::AcquireParameters;
+pub use problem::Problem;
+pub use render::{render_status, render_text};
+
+use crate::command::{Command, PoolName, Reply, ResourceId, Wanted};
+use crate::http::{Method, Parameters, Request, decode_segments, split_target};
+
+/// What a request comes to.
+#[derive(Debug)]
+pub enum Action<'a> {
+    /// A store must be asked; its reply is to be shown in this shape.
+    Ask(Command<'a>, Shape),
+    /// It can be answered at once.
+    Answer(Outcome),
+}
+
+/// What a request has led to, before it is written down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// What the store replied.
+    Reply(Reply),
+    /// The name and version of the server.
+    Version,
+    /// The server is alive.
+    Pong,
+    /// The methods that a path has.
+    Options(&'static str),
+    /// Something is wrong with the request, or with the server.
+    Problem(Problem),
+}
+
+/// How a reply is to be shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// As a list, even if there is one element.
+    pub list: bool,
+    /// Leases with all that is known of them, instead of ids.
+    pub leases: bool,
+}
+
+/// Finds out what a request wants.
+pub fn route<'a>(request: &Request<'a>) -> Action<'a> {
+    read_request(request).unwrap_or_else(|problem| Action::Answer(Outcome::Problem(problem)))
+}
+
+/// The paths of the contract.
+enum Endpoint<'a> {
+    Root,
+    Ping,
+    Pools,
+    Pool(PoolName<'a>),
+    Locks(PoolName<'a>),
+    Lock(PoolName<'a>, ResourceId<'a>),
+}
+
+impl<'a> Endpoint<'a> {
+    fn find(path: &'a str) -> Result<Endpoint<'a>, Problem> {
+        let mut segments = decode_segments(path)?;
+        let name_at = |place: &mut Cow<'a, str>| std::mem::take(place);
+        Ok(match &mut segments[..] {
+            [] => Endpoint::Root,
+            [ping] if ping == "ping" => Endpoint::Ping,
+            [pool] if pool == "pool" => Endpoint::Pools,
+            [pool, name] if pool == "pool" => Endpoint::Pool(PoolName::parse(name_at(name))?),
+            [pool, name, lock] if pool == "pool" && lock == "lock" => {
+                Endpoint::Locks(PoolName::parse(name_at(name))?)
+            }
+            [pool, name, lock, id] if pool == "pool" && lock == "lock" => {
+                let (name, id) = (name_at(name), name_at(id));
+                Endpoint::Lock(PoolName::parse(name)?, ResourceId::parse(id)?)
+            }
+            _ => return Err(Problem::NoRoute),
+        })
+    }
+
+    /// Its methods, for `Allow`.
+    fn methods(&self) -> &'static str {
+        match self {
+            Endpoint::Root | Endpoint::Ping => "GET, HEAD, OPTIONS",
+            Endpoint::Pools => "GET, HEAD, POST, PUT, OPTIONS",
+            Endpoint::Pool(_) => "GET, HEAD, POST, PUT, DELETE, OPTIONS",
+            Endpoint::Locks(_) | Endpoint::Lock(..) => "GET, HEAD, POST, DELETE, OPTIONS",
+        }
+    }
+}
+
+fn read_request<'a>(request: &Request<'a>) -> Result<Action<'a>, Problem> {
+    let (path, query) = split_target(request.target);
+    let endpoint = Endpoint::find(path)?;
+    let mut parameters = Parameters::parse(query)?;
+    let method = parameters::effective_method(request.method, &mut parameters)?;
+    let methods = endpoint.methods();
+    let action = match (endpoint, method) {
+        (_, Method::Options) => Action::Answer(Outcome::Options(methods)),
+        (Endpoint::Root, Method::Get | Method::Head) => Action::Answer(Outcome::Version),
+        (Endpoint::Ping, Method::Get | Method::Head) => Action::Answer(Outcome::Pong),
+        (Endpoint::Pools, method) => pools(method, request.body, methods)?,
+        (Endpoint::Pool(pool), method) => pool_itself(pool, method, request.body, methods)?,
+        (Endpoint::Locks(pool), Method::Post) => {
+            return acquire_any(pool, parameters);
+        }
+        (Endpoint::Lock(pool, id), Method::Post) => {
+            return acquire_named(pool, id, parameters);
+        }
+        (Endpoint::Locks(pool), Method::Get | Method::Head) => Action::Ask(
+            Command::ListLocks(pool),
+            Shape {
+                list: true,
+                leases: true,
+            },
+        ),
+        (Endpoint::Locks(pool), Method::Delete) => ask(Command::ReleaseAll(pool)),
+        (Endpoint::Lock(pool, id), Method::Get | Method::Head) => Action::Ask(
+            Command::ShowLock(pool, id),
+            Shape {
+                list: false,
+                leases: true,
+            },
+        ),
+        (Endpoint::Lock(pool, id), Method::Delete) => ask(Command::Release(pool, id)),
+        _ => return Err(Problem::BadMethod(methods)),
+    };
+    parameters::refuse_others(&parameters, "none")?;
+    Ok(action)
+}
+
+fn ask(command: Command<'_>) -> Action<'_> {
+    Action::Ask(command, Shape::default())
+}
+
+/// `/pool`
+fn pools<'a>(method: Method, body: &'a [u8], methods: &'static str) -> Result<Action<'a>, Problem> {
+    let shape = Shape {
+        list: true,
+        leases: false,
+    };
+    let command = match method {
+        Method::Get | Method::Head => Command::ListPools,
+        Method::Post => Command::AddMembers(read_seed(body)?),
+        Method::Put => Command::SetMembers(read_seed(body)?),
+        _ => return Err(Problem::BadMethod(methods)),
+    };
+    Ok(Action::Ask(command, shape))
+}
+
+/// `/pool/A`
+fn pool_itself<'a>(
+    pool: PoolName<'a>,
+    method: Method,
+    body: &'a [u8],
+    methods: &'static str,
+) -> Result<Action<'a>, Problem> {
+    let one = |body| Ok::<_, Problem>(vec![(pool.clone(), body::read_ids(body)?)]);
+    Ok(ask(match method {
+        Method::Get | Method::Head => Command::ListMembers(pool),
+        Method::Post => Command::AddMembers(one(body)?),
+        Method::Put => Command::SetMembers(one(body)?),
+        Method::Delete => Command::RemovePool(pool),
+        _ => return Err(Problem::BadMethod(methods)),
+    }))
+}
+
+fn acquire_any<'a>(pool: PoolName<'a>, parameters: Parameters<'a>) -> Result<Action<'a>, Problem> {
+    let AcquireParameters { count, leases } = AcquireParameters::parse(parameters)?;
+    let shape = Shape {
+        list: count.get() > 1,
+        leases,
+    };
+    Ok(Action::Ask(
+        Command::Acquire(pool, Wanted::Any(count)),
+        shape,
+    ))
+}
+
+fn acquire_named<'a>(
+    pool: PoolName<'a>,
+    id: ResourceId<'a>,
+    parameters: Parameters<'a>,
+) -> Result<Action<'a>, Problem> {
+    let AcquireParameters { count, leases } = AcquireParameters::parse(parameters)?;
+    if count.get() > 1 {
+        return Err(Problem::BadValue("n", "1, as one resource is named"));
+    }
+    let shape = Shape {
+        list: false,
+        leases,
+    };
+    Ok(Action::Ask(
+        Command::Acquire(pool, Wanted::Named(id)),
+        shape,
+    ))
+}

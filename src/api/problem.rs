@@ -1,0 +1,182 @@
+//! Everything that can be wrong, with its status, its short words and its explanation.
+
+use std::borrow::Cow;
+
+use super::BodyError;
+use crate::command::{NameError, Refusal};
+use crate::http::{HttpError, TargetError};
+
+/// Why a request is not answered with 200.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// The bytes are no request.
+    Http(HttpError),
+    /// The path or the query cannot be decoded.
+    Target(TargetError),
+    /// A name in the path is not one.
+    Name(NameError),
+    /// The body is not what this request takes.
+    Body(BodyError),
+    /// There is nothing at this path.
+    NoRoute,
+    /// The path has only these methods.
+    BadMethod(&'static str),
+    /// A parameter that this request does not have.
+    UnknownParameter {
+        /// Its name, as far as it can be repeated without harm.
+        name: Box<str>,
+        /// The names that there are.
+        known: &'static str,
+    },
+    /// A parameter of this name wants such a value.
+    BadValue(&'static str, &'static str),
+    /// The store refuses.
+    Refused(Refusal),
+}
+
+impl Problem {
+    /// `name` comes from a client and ends up in a reason phrase: it is repeated only if it is
+    /// harmless there.
+    pub(super) fn unknown_parameter(name: &str, known: &'static str) -> Problem {
+        let harmless = name.len() <= 32
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+        let name = if harmless {
+            name.into()
+        } else {
+            Box::default()
+        };
+        Problem::UnknownParameter { name, known }
+    }
+
+    /// The status code.
+    pub fn status(&self) -> u16 {
+        match self {
+            Problem::Http(HttpError::BodyTooLarge) => 413,
+            Problem::Http(HttpError::PathTooLong) => 414,
+            Problem::Http(HttpError::HeadersTooLarge) => 431,
+            Problem::Http(HttpError::BadEncoding) => 501,
+            Problem::Http(HttpError::BadVersion) => 505,
+            Problem::Http(_) => 400,
+            Problem::Target(_) | Problem::Name(_) | Problem::Body(_) => 400,
+            Problem::UnknownParameter { .. } | Problem::BadValue(..) => 400,
+            Problem::NoRoute => 404,
+            Problem::BadMethod(_) => 405,
+            Problem::Refused(refusal) => match refusal {
+                Refusal::NoPool | Refusal::NoResource | Refusal::NotHeld => 404,
+                Refusal::Busy => 409,
+                Refusal::OnlyResources(_) => 422,
+                Refusal::StoreDown => 503,
+            },
+        }
+    }
+
+    /// The reason phrase, which is the plain body too.
+    pub fn words(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Problem::Http(error) => match error {
+                HttpError::BadRequest => "bad request",
+                HttpError::BadHeader => "bad header",
+                HttpError::BadLength => "bad length",
+                HttpError::BadChunk => "bad chunk",
+                HttpError::BadVersion => "bad version",
+                HttpError::BadEncoding => "bad encoding",
+                HttpError::BodyTooLarge => "body too large",
+                HttpError::PathTooLong => "path too long",
+                HttpError::HeadersTooLarge => "headers too large",
+            },
+            Problem::Target(TargetError::Escape) => "bad escape",
+            Problem::Target(TargetError::Utf8) => "bad UTF-8",
+            Problem::Target(TargetError::EmptySegment) => "bad path",
+            Problem::Name(_) => "bad name",
+            Problem::Body(error) => error.words(),
+            Problem::NoRoute => "no route",
+            Problem::BadMethod(_) => "bad method",
+            Problem::UnknownParameter { name, .. } if name.is_empty() => "bad parameter",
+            Problem::UnknownParameter { name, .. } => {
+                return format!("bad parameter {name}").into();
+            }
+            Problem::BadValue(name, _) => return format!("bad value of {name}").into(),
+            Problem::Refused(refusal) => match refusal {
+                Refusal::NoPool => "no pool",
+                Refusal::NoResource => "no resource",
+                Refusal::NotHeld => "not held",
+                Refusal::Busy => "busy",
+                Refusal::OnlyResources(count) => return format!("only {count} resources").into(),
+                Refusal::StoreDown => "store down",
+            },
+        })
+    }
+
+    /// What was wrong and what would be right, in a sentence.
+    pub fn message(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Problem::Http(error) => match error {
+                HttpError::BadRequest => "the request line is none; METHOD /PATH HTTP/1.1 is",
+                HttpError::BadHeader => "a header field cannot be read; NAME: VALUE is one",
+                HttpError::BadLength => {
+                    "the length of the body is not clear; one Content-Length, or chunked"
+                }
+                HttpError::BadChunk => {
+                    "a chunk of the body cannot be read; see RFC 9112 section 7.1"
+                }
+                HttpError::BadVersion => "the version is not known; HTTP/1.1 and HTTP/1.0 are",
+                HttpError::BadEncoding => "the transfer coding is not known; chunked is",
+                HttpError::BodyTooLarge => "the body is longer than --max-body allows",
+                HttpError::PathTooLong => "the request line is longer than 8 KiB",
+                HttpError::HeadersTooLarge => {
+                    "the header block is longer than 8 KiB or has over 64 fields"
+                }
+            },
+            Problem::Target(TargetError::Escape) => {
+                "a per cent sign must be followed by two hexadecimal digits"
+            }
+            Problem::Target(TargetError::Utf8) => "what is escaped must be UTF-8",
+            Problem::Target(TargetError::EmptySegment) => {
+                "a part of the path between slashes is empty"
+            }
+            Problem::Name(error) => return error.to_string().into(),
+            Problem::Body(error) => return error.to_string().into(),
+            Problem::NoRoute => "there is nothing at this path; see /pool",
+            Problem::BadMethod(methods) => return format!("this path takes {methods}").into(),
+            Problem::UnknownParameter { name, known } => {
+                return format!("parameter {name:?} is not known here; known: {known}").into();
+            }
+            Problem::BadValue(name, right) => {
+                return format!("parameter {name} is given once and takes {right}").into();
+            }
+            Problem::Refused(refusal) => match refusal {
+                Refusal::NoPool => "there is no pool of this name; POST /pool makes one",
+                Refusal::NoResource => "the pool has no such resource",
+                Refusal::NotHeld => "this resource is not held",
+                Refusal::Busy => "all that would do is held by others; try again later",
+                Refusal::OnlyResources(count) => {
+                    return format!("the pool has {count} resources, and can never lend more")
+                        .into();
+                }
+                Refusal::StoreDown => {
+                    "the store cannot be written; the server tries again by itself"
+                }
+            },
+        })
+    }
+}
+
+impl From<TargetError> for Problem {
+    fn from(error: TargetError) -> Problem {
+        Problem::Target(error)
+    }
+}
+
+impl From<NameError> for Problem {
+    fn from(error: NameError) -> Problem {
+        Problem::Name(error)
+    }
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Problem {
+        Problem::Body(error)
+    }
+}

@@ -1,0 +1,193 @@
+//! Outcomes to statuses and bodies, plain or JSON.
+
+use std::borrow::Cow;
+
+use super::{Outcome, Problem, Shape};
+use crate::command::{Lease, PoolStatus, Reply, StoredName};
+use crate::http::Fields;
+
+const VERSION: &str = concat!("latchd ", env!("CARGO_PKG_VERSION"));
+
+/// The status code, the reason phrase and the header fields of an outcome.
+pub fn render_status(outcome: &Outcome) -> (u16, Cow<'static, str>, Fields) {
+    match outcome {
+        Outcome::Reply(Reply::Refused(refusal)) => {
+            let problem = Problem::Refused(*refusal);
+            (problem.status(), problem.words(), Fields::None)
+        }
+        Outcome::Problem(problem) => {
+            let fields = match problem {
+                Problem::BadMethod(methods) => Fields::Allow(methods),
+                _ => Fields::None,
+            };
+            (problem.status(), problem.words(), fields)
+        }
+        Outcome::Options(methods) => (200, "OK".into(), Fields::Options(methods)),
+        Outcome::Reply(_) | Outcome::Version | Outcome::Pong => (200, "OK".into(), Fields::None),
+    }
+}
+
+/// Appends the body of an outcome.
+pub fn render_text(outcome: &Outcome, shape: Shape, json: bool, body: &mut Vec<u8>) {
+    match outcome {
+        Outcome::Reply(Reply::Refused(refusal)) => {
+            render_problem(&Problem::Refused(*refusal), json, body);
+        }
+        Outcome::Problem(problem) => render_problem(problem, json, body),
+        Outcome::Reply(reply) if json => render_json(reply, shape, body),
+        Outcome::Reply(reply) => render_plain(reply, shape, body),
+        Outcome::Version if json => {
+            object(body, |body| {
+                field(body, "message", |body| string(body, VERSION))
+            });
+        }
+        Outcome::Version => body.extend_from_slice(VERSION.as_bytes()),
+        Outcome::Pong if json => {
+            object(body, |body| {
+                field(body, "result", |body| string(body, "pong"))
+            });
+        }
+        Outcome::Pong => body.extend_from_slice(b"pong"),
+        Outcome::Options(_) => {}
+    }
+}
+
+fn render_problem(problem: &Problem, json: bool, body: &mut Vec<u8>) {
+    if !json {
+        return body.extend_from_slice(problem.words().as_bytes());
+    }
+    object(body, |body| {
+        field(body, "code", |body| string(body, &problem.words()));
+        field(body, "message", |body| string(body, &problem.message()));
+    });
+}
+
+fn render_plain(reply: &Reply, shape: Shape, body: &mut Vec<u8>) {
+    match reply {
+        Reply::Leases(leases) if shape.leases => lines(body, leases, |body, lease| {
+            number(body, lease.fence.number());
+            body.extend_from_slice(b" - ");
+            body.extend_from_slice(lease.id.as_bytes());
+        }),
+        Reply::Leases(leases) => {
+            lines(body, leases, |body, lease| {
+                body.extend_from_slice(lease.id.as_bytes())
+            });
+        }
+        Reply::Released(count) => number(body, *count as u64),
+        Reply::Members(ids) => lines(body, ids, |body, id| body.extend_from_slice(id.as_bytes())),
+        Reply::Pools(pools) => lines(body, pools, |body, pool| {
+            number(body, pool.resources as u64);
+            body.push(b' ');
+            number(body, pool.held as u64);
+            body.extend_from_slice(b" 0 ");
+            body.extend_from_slice(pool.name.as_bytes());
+        }),
+        // What was seeded is told in the form in which it was told to us.
+        Reply::Seeded(_) => render_json(reply, shape, body),
+        Reply::Done | Reply::Refused(_) => {}
+    }
+}
+
+fn render_json(reply: &Reply, shape: Shape, body: &mut Vec<u8>) {
+    match reply {
+        Reply::Leases(leases) => {
+            let element = if shape.leases { lease_object } else { lease_id };
+            match &leases[..] {
+                [lease] if !shape.list => element(body, lease),
+                _ => array(body, leases, element),
+            }
+        }
+        Reply::Released(count) => number(body, *count as u64),
+        Reply::Members(ids) => names(body, ids),
+        Reply::Pools(pools) => object(body, |body| {
+            for pool in pools {
+                field(body, &pool.name, |body| pool_object(body, pool));
+            }
+        }),
+        Reply::Seeded(pools) => match &pools[..] {
+            [(_, ids)] if !shape.list => names(body, ids),
+            _ => object(body, |body| {
+                for (name, ids) in pools {
+                    field(body, name, |body| names(body, ids));
+                }
+            }),
+        },
+        Reply::Done | Reply::Refused(_) => string(body, ""),
+    }
+}
+
+fn lease_id(body: &mut Vec<u8>, lease: &Lease) {
+    string(body, &lease.id);
+}
+
+fn lease_object(body: &mut Vec<u8>, lease: &Lease) {
+    object(body, |body| {
+        field(body, "id", |body| string(body, &lease.id));
+        field(body, "fence", |body| number(body, lease.fence.number()));
+        field(body, "ttl", |body| body.extend_from_slice(b"null"));
+        field(body, "owner", |body| body.extend_from_slice(b"null"));
+        field(body, "age", |body| number(body, lease.age_s));
+    });
+}
+
+fn pool_object(body: &mut Vec<u8>, pool: &PoolStatus) {
+    object(body, |body| {
+        field(body, "resources", |body| {
+            number(body, pool.resources as u64)
+        });
+        field(body, "held", |body| number(body, pool.held as u64));
+        field(body, "waiting", |body| number(body, 0));
+    });
+}
+
+fn names(body: &mut Vec<u8>, ids: &[StoredName]) {
+    array(body, ids, |body, id| string(body, id));
+}
+
+fn lines<T>(body: &mut Vec<u8>, elements: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
+    separated(body, b'\n', elements, write);
+}
+
+fn array<T>(body: &mut Vec<u8>, elements: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
+    body.push(b'[');
+    separated(body, b',', elements, write);
+    body.push(b']');
+}
+
+fn separated<T>(
+    body: &mut Vec<u8>,
+    separator: u8,
+    elements: &[T],
+    write: impl Fn(&mut Vec<u8>, &T),
+) {
+    for (place, element) in elements.iter().enumerate() {
+        if place > 0 {
+            body.push(separator);
+        }
+        write(body, element);
+    }
+}
+
+fn object(body: &mut Vec<u8>, write_fields: impl FnOnce(&mut Vec<u8>)) {
+    body.push(b'{');
+    write_fields(body);
+    body.push(b'}');
+}
+
+fn field(body: &mut Vec<u8>, name: &str, write_value: impl FnOnce(&mut Vec<u8>)) {
+    if body.last() != Some(&b'{') {
+        body.push(b',');
+    }
+    string(body, name);
+    body.push(b':');
+    write_value(body);
+}
+
+fn string(body: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(body, text).expect("a string can be written to memory");
+}
+
+fn number(body: &mut Vec<u8>, number: u64) {
+    body.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}

@@ -1,0 +1,76 @@
+//! The server's process: reads the configuration, starts what it names, and ends with an exit code.
+
+#![expect(clippy::print_stdout, reason = "what a user asks for is printed")]
+
+use std::process::ExitCode;
+
+use latchd::config::{Config, ConfigError, StoreUrl};
+use latchd::logging;
+use latchd::server::{Options, Server};
+use latchd::store::{EmbeddedStore, Journal, Store};
+
+/// It could not serve, or could not end well.
+const FAILED: u8 = 1;
+/// The configuration is wrong.
+const MISCONFIGURED: u8 = 2;
+
+fn main() -> ExitCode {
+    let config = match Config::read() {
+        Ok(config) => config,
+        Err(ConfigError::Usage(usage)) => usage.exit(),
+        Err(ConfigError::Invalid(problem)) => {
+            eprintln!("error: {problem}");
+            return ExitCode::from(MISCONFIGURED);
+        }
+    };
+    if config.check {
+        println!("{config}");
+        return ExitCode::SUCCESS;
+    }
+    if let Err(error) = logging::start(config.log_level, config.log_dir.as_deref()) {
+        eprintln!("error: the log cannot be written: {error}");
+        return ExitCode::from(FAILED);
+    }
+    match serve(config) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(FAILED),
+        Err(problem) => {
+            log::error!("{problem}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Serves until a signal says stop. False if something could not be made durable at the end.
+fn serve(config: Config) -> Result<bool, String> {
+    let store: Box<dyn Store> = match &config.store {
+        StoreUrl::Memory => Box::new(EmbeddedStore::in_memory()),
+        StoreUrl::File(path) => {
+            let journal = Journal::open(path, config.sync).map_err(|error| error.to_string())?;
+            Box::new(EmbeddedStore::with_journal(journal).map_err(|error| error.to_string())?)
+        }
+    };
+    let options = Options {
+        listen: config.listen,
+        settings: config.settings,
+        max_connections: config.max_connections,
+        log_dir: config.log_dir,
+    };
+    let mut server = Server::bind(options, store).map_err(|e| format!("cannot listen on {e}"))?;
+    let seed = config.seed.as_ref().map(|file| file.seed());
+    server
+        .prepare(config.purge_on_start, seed)
+        .map_err(|refusal| {
+            format!("the store refuses what is ordered for the start: {refusal:?}")
+        })?;
+    let addresses = server.addresses().map_err(|error| error.to_string())?;
+    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    log::info!(
+        "listening on {}, storing in {}",
+        addresses.join(" and "),
+        config.store
+    );
+    server
+        .run()
+        .map_err(|error| format!("the event loop failed: {error}"))
+}

@@ -1,0 +1,138 @@
+//! The configuration file, in JSON5: the keys that users of the Node original have, and one for
+//! each flag.
+
+use std::path::PathBuf;
+
+use log::LevelFilter;
+use serde::Deserialize;
+
+use super::flags::{Layer, parse_cors};
+use super::{ConfigError, Sync};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    server: Server,
+    store: Store,
+    redis: Redis,
+    logging: Logging,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+struct Server {
+    port: Option<u16>,
+    host: Option<String>,
+    listen: Option<Vec<String>>,
+    max_connections: Option<u32>,
+    max_body: Option<u32>,
+    header_timeout: Option<u32>,
+    idle_timeout: Option<u32>,
+    cors: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+struct Store {
+    url: Option<String>,
+    sync: Option<String>,
+    seed: Option<PathBuf>,
+    purge_on_start: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+struct Redis {
+    url: Option<String>,
+    prefix: Option<String>,
+    purge_on_load: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+struct Logging {
+    dir: Option<PathBuf>,
+    level: Option<String>,
+}
+
+/// Reads the text of a configuration. `source` names it in errors.
+pub(super) fn parse(source: &str, text: &str) -> Result<Layer, ConfigError> {
+    let file: File = json5::from_str(text)
+        .map_err(|error| ConfigError::Invalid(format!("{source}: {error}")))?;
+    let File {
+        server,
+        store,
+        redis,
+        logging,
+    } = file;
+    let wrong = |key: &str, why: &str| ConfigError::Invalid(format!("{source}: {key}: {why}"));
+
+    for (key, given) in [
+        ("redis.url", redis.url.is_some()),
+        ("redis.prefix", redis.prefix.is_some()),
+        ("redis.purgeOnLoad", redis.purge_on_load.is_some()),
+    ] {
+        if given {
+            return Err(wrong(key, "the Redis store is not built yet"));
+        }
+    }
+    for (key, value) in [
+        ("server.maxConnections", server.max_connections),
+        ("server.maxBody", server.max_body),
+        ("server.headerTimeout", server.header_timeout),
+        ("server.idleTimeout", server.idle_timeout),
+    ] {
+        if value == Some(0) {
+            return Err(wrong(key, "must be 1 or more"));
+        }
+    }
+    let cors = server.cors.map(|value| parse_cors(&value)).transpose();
+    let sync = store.sync.map(|name| parse_sync(&name)).transpose();
+    let level = logging.level.map(|name| parse_level(&name)).transpose();
+    Ok(Layer {
+        listen: listen(server.listen, server.host, server.port)
+            .map_err(|why| wrong("server", why))?,
+        max_connections: server.max_connections,
+        max_body: server.max_body,
+        header_timeout: server.header_timeout,
+        idle_timeout: server.idle_timeout,
+        cors: cors.map_err(|why| wrong("server.cors", &why))?,
+        store: store.url,
+        sync: sync.map_err(|why| wrong("store.sync", why))?,
+        seed: store.seed,
+        purge_on_start: store.purge_on_start,
+        log_level: level.map_err(|why| wrong("logging.level", why))?,
+        log_dir: logging.dir,
+    })
+}
+
+/// The Node original listens on all addresses where only a port is given, and so does this.
+fn listen(
+    listen: Option<Vec<String>>,
+    host: Option<String>,
+    port: Option<u16>,
+) -> Result<Option<Vec<String>>, &'static str> {
+    match (listen, host, port) {
+        (listen, None, None) => Ok(listen),
+        (None, host, Some(port)) => {
+            let host = host.unwrap_or_else(|| "0.0.0.0".into());
+            let host = if host.contains(':') {
+                format!("[{host}]")
+            } else {
+                host
+            };
+            Ok(Some(vec![format!("{host}:{port}")]))
+        }
+        (None, Some(_), None) => Err("host needs a port"),
+        (Some(_), ..) => Err("give either listen, or port and host"),
+    }
+}
+
+fn parse_sync(name: &str) -> Result<Sync, &'static str> {
+    clap::ValueEnum::from_str(name, false).map_err(|_| "wanted always, interval or never")
+}
+
+fn parse_level(name: &str) -> Result<LevelFilter, &'static str> {
+    name.parse()
+        .map_err(|_| "wanted off, error, warn, info, debug or trace")
+}

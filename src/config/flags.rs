@@ -1,0 +1,220 @@
+//! The command line and its environment variables.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Args, Parser, ValueEnum};
+use log::LevelFilter;
+
+use crate::store::Sync;
+
+/// Lends out resources from named pools, one holder at a time, over plain HTTP.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = AFTER_HELP,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub(super) struct Flags {
+    #[command(flatten)]
+    pub(super) layer: Layer,
+
+    /// Read settings from a JSON5 file; flags and environment come first
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LATCHD_CONFIG",
+        hide_env = true,
+        help_heading = "Configuration"
+    )]
+    pub(super) config: Option<PathBuf>,
+
+    /// Check the configuration, print what would be used, and exit
+    #[arg(long, help_heading = "Configuration")]
+    pub(super) check: bool,
+}
+
+const AFTER_HELP: &str = "\
+Each flag that takes a value can be given in the environment too: --max-body as LATCHD_MAX_BODY.
+NODE_CONFIG may hold the text of a configuration file.
+
+Examples:
+  latchd
+      serve on 127.0.0.1:8081, and keep pools in latchd.redb
+  latchd --listen 0.0.0.0:8081 --store file:/var/lib/latchd/pools.redb
+      serve the network
+  latchd --store memory: --seed pools.json
+      start with the same pools each time, and forget the locks at the end
+
+A first lock:
+  curl -d '{\"A\":[\"1\",\"2\",\"3\",\"4\"]}' http://127.0.0.1:8081/pool
+  curl -X POST http://127.0.0.1:8081/pool/A/lock
+  curl -X DELETE http://127.0.0.1:8081/pool/A/lock/4
+
+Exit codes: 0 stopped by a signal, 1 could not serve, 2 wrong configuration.";
+
+/// Settings from one source. What is `None` is left to the next one.
+#[derive(Args, Debug, Default)]
+pub(super) struct Layer {
+    /// Listen here; may be repeated [default: 127.0.0.1:8081]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "LATCHD_LISTEN",
+        hide_env = true,
+        value_delimiter = ',',
+        help_heading = "Serving"
+    )]
+    pub(super) listen: Option<Vec<String>>,
+
+    /// The most connections at a time [default: what the descriptor limit allows]
+    #[arg(long, value_name = "COUNT", env = "LATCHD_MAX_CONNECTIONS", hide_env = true, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Serving")]
+    pub(super) max_connections: Option<u32>,
+
+    /// The largest request body that is taken [default: 1048576]
+    #[arg(long, value_name = "BYTES", env = "LATCHD_MAX_BODY", hide_env = true, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Serving")]
+    pub(super) max_body: Option<u32>,
+
+    /// How long a request header may take to arrive [default: 60]
+    #[arg(long, value_name = "SECONDS", env = "LATCHD_HEADER_TIMEOUT", hide_env = true, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Serving")]
+    pub(super) header_timeout: Option<u32>,
+
+    /// How long a connection may stay silent [default: 120]
+    #[arg(long, value_name = "SECONDS", env = "LATCHD_IDLE_TIMEOUT", hide_env = true, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Serving")]
+    pub(super) idle_timeout: Option<u32>,
+
+    /// Which web pages may use the server: an origin, * or none [default: *]
+    #[arg(long, value_name = "ORIGIN", env = "LATCHD_CORS", hide_env = true, value_parser = parse_cors, help_heading = "Serving")]
+    pub(super) cors: Option<String>,
+
+    /// Where pools live: file:PATH, or memory: to forget them at the end [default:
+    /// file:latchd.redb]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "LATCHD_STORE",
+        hide_env = true,
+        help_heading = "Storing"
+    )]
+    pub(super) store: Option<String>,
+
+    /// When a change is safe in the file: before it is answered, within a second, or when the
+    /// system writes it [default: always]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        env = "LATCHD_SYNC",
+        hide_env = true,
+        help_heading = "Storing"
+    )]
+    pub(super) sync: Option<Sync>,
+
+    /// Add these pools at the start; a JSON file such as {"A":["1","2"]}
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LATCHD_SEED",
+        hide_env = true,
+        help_heading = "Storing"
+    )]
+    pub(super) seed: Option<PathBuf>,
+
+    /// Release every lock at the start
+    #[arg(long, env = "LATCHD_PURGE_ON_START", hide_env = true, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Storing")]
+    pub(super) purge_on_start: Option<bool>,
+
+    /// What to log: off, error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL", env = "LATCHD_LOG_LEVEL", hide_env = true, value_parser = log_level(), hide_possible_values = true, help_heading = "Logging")]
+    pub(super) log_level: Option<LevelFilter>,
+
+    /// Log to latchd.log in this folder [default: to standard error]
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        env = "LATCHD_LOG_DIR",
+        hide_env = true,
+        help_heading = "Logging"
+    )]
+    pub(super) log_dir: Option<PathBuf>,
+}
+
+impl Layer {
+    /// This layer where it says something, and `lower` where it does not.
+    pub(super) fn over(self, lower: Layer) -> Layer {
+        Layer {
+            listen: self.listen.or(lower.listen),
+            max_connections: self.max_connections.or(lower.max_connections),
+            max_body: self.max_body.or(lower.max_body),
+            header_timeout: self.header_timeout.or(lower.header_timeout),
+            idle_timeout: self.idle_timeout.or(lower.idle_timeout),
+            cors: self.cors.or(lower.cors),
+            store: self.store.or(lower.store),
+            sync: self.sync.or(lower.sync),
+            seed: self.seed.or(lower.seed),
+            purge_on_start: self.purge_on_start.or(lower.purge_on_start),
+            log_level: self.log_level.or(lower.log_level),
+            log_dir: self.log_dir.or(lower.log_dir),
+        }
+    }
+}
+
+pub(super) fn parse() -> Result<Flags, clap::Error> {
+    Flags::try_parse()
+}
+
+const SYNCS: [(Sync, &str, &str); 3] = [
+    (
+        Sync::Always,
+        "always",
+        "before it is answered: survives a power cut",
+    ),
+    (
+        Sync::Interval,
+        "interval",
+        "within a second: a crash may lose that second",
+    ),
+    (
+        Sync::Never,
+        "never",
+        "when the system writes it: a power cut may lose the file",
+    ),
+];
+
+impl ValueEnum for Sync {
+    fn value_variants<'a>() -> &'a [Sync] {
+        &[Sync::Always, Sync::Interval, Sync::Never]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let entry = SYNCS.iter().find(|(sync, ..)| sync == self);
+        entry.map(|&(_, name, help)| PossibleValue::new(name).help(help))
+    }
+}
+
+pub(super) fn sync_name(sync: Sync) -> &'static str {
+    SYNCS
+        .iter()
+        .find(|(known, ..)| *known == sync)
+        .map_or("", |&(_, name, _)| name)
+}
+
+/// The value goes into a header field of every answer that wants it.
+pub(super) fn parse_cors(value: &str) -> Result<String, String> {
+    let fit = !value.is_empty()
+        && value
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b',');
+    let is_origin = value == "*" || value == "none" || value.contains("://");
+    if fit && is_origin {
+        Ok(value.to_owned())
+    } else {
+        Err("wanted an origin such as https://example.org, * or none".to_owned())
+    }
+}
+
+fn log_level() -> impl TypedValueParser<Value = LevelFilter> {
+    let names = ["off", "error", "warn", "info", "debug", "trace"];
+    clap::builder::PossibleValuesParser::new(names)
+        .map(|name| name.parse().expect("these are the names of the levels"))
+}

@@ -1,0 +1,247 @@
+//! Flags, environment and files, in that order of precedence, to one checked configuration.
+//!
+//! Everything that can be wrong with a configuration is found here, before anything is opened.
+
+mod file;
+mod flags;
+
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use log::LevelFilter;
+
+use crate::api;
+use crate::command::Seed;
+use crate::session::Settings;
+use crate::store::Sync;
+use flags::{Flags, Layer};
+
+/// What the server is to do.
+#[derive(Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: Vec<SocketAddr>,
+    /// Where pools live.
+    pub store: StoreUrl,
+    /// When a change in a file is durable.
+    pub sync: Sync,
+    /// Limits and time-outs of a connection.
+    pub settings: Settings,
+    /// The most connections; `None` for what the system's descriptor limit allows.
+    pub max_connections: Option<usize>,
+    /// Pools to add at the start.
+    pub seed: Option<SeedFile>,
+    /// Release every lock at the start.
+    pub purge_on_start: bool,
+    /// What is logged.
+    pub log_level: LevelFilter,
+    /// The folder of the log file; `None` for standard error.
+    pub log_dir: Option<PathBuf>,
+    /// Only check the configuration.
+    pub check: bool,
+}
+
+/// Where pools live: `--store`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// In memory, and forgotten when the process ends.
+    Memory,
+    /// In a file.
+    File(PathBuf),
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreUrl::Memory => f.write_str("memory:"),
+            StoreUrl::File(path) => write!(f, "file:{}", path.display()),
+        }
+    }
+}
+
+/// A file of pools, which has been read and checked.
+#[derive(Debug)]
+pub struct SeedFile {
+    text: String,
+}
+
+impl SeedFile {
+    fn read(path: &Path) -> Result<SeedFile, ConfigError> {
+        let text = read_file("--seed", path)?;
+        match api::read_seed(text.as_bytes()) {
+            Ok(_) => Ok(SeedFile { text }),
+            Err(error) => Err(ConfigError::invalid("--seed", path.display(), error)),
+        }
+    }
+
+    /// The pools.
+    pub fn seed(&self) -> Seed<'_> {
+        api::read_seed(self.text.as_bytes())
+            .expect("a seed that has been read once can be read again")
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// The command line is wrong, or asks for help: what to print, and where.
+    Usage(clap::Error),
+    /// A value is wrong.
+    Invalid(String),
+}
+
+impl ConfigError {
+    fn invalid(name: &str, value: impl fmt::Display, right: impl fmt::Display) -> ConfigError {
+        ConfigError::Invalid(format!("{name} {value}: {right}"))
+    }
+}
+
+impl Config {
+    /// Reads the command line, the environment, and the files that they name.
+    pub fn read() -> Result<Config, ConfigError> {
+        let flags = flags::parse().map_err(ConfigError::Usage)?;
+        let Flags {
+            mut layer,
+            config,
+            check,
+        } = flags;
+        if let Ok(text) = env::var("NODE_CONFIG") {
+            layer = layer.over(file::parse("NODE_CONFIG", &text)?);
+        }
+        if let Some(path) = config {
+            let text = read_file("--config", &path)?;
+            layer = layer.over(file::parse(&format!("--config {}", path.display()), &text)?);
+        }
+        Config::from_layer(layer, check)
+    }
+
+    fn from_layer(layer: Layer, check: bool) -> Result<Config, ConfigError> {
+        let defaults = Settings::default();
+        let mut settings = Settings {
+            cors: layer.cors.map_or(defaults.cors, cors),
+            ..defaults
+        };
+        if let Some(bytes) = layer.max_body {
+            settings.limits.body_bytes = bytes as usize;
+        }
+        if let Some(seconds) = layer.header_timeout {
+            settings.header_timeout_ms = u64::from(seconds) * 1000;
+        }
+        if let Some(seconds) = layer.idle_timeout {
+            settings.idle_timeout_ms = u64::from(seconds) * 1000;
+        }
+        let listen = layer
+            .listen
+            .unwrap_or_else(|| vec!["127.0.0.1:8081".into()]);
+        Ok(Config {
+            listen: resolve(&listen)?,
+            store: parse_store(layer.store.as_deref().unwrap_or("file:latchd.redb"))?,
+            sync: layer.sync.unwrap_or_default(),
+            settings,
+            max_connections: layer.max_connections.map(|count| count as usize),
+            seed: layer.seed.map(|path| SeedFile::read(&path)).transpose()?,
+            purge_on_start: layer.purge_on_start.unwrap_or(false),
+            log_level: layer.log_level.unwrap_or(LevelFilter::Info),
+            log_dir: layer.log_dir,
+            check,
+        })
+    }
+}
+
+impl fmt::Display for Config {
+    /// What `--check` prints: the configuration that would be used.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let listen: Vec<String> = self.listen.iter().map(SocketAddr::to_string).collect();
+        writeln!(f, "listen           {}", listen.join(", "))?;
+        writeln!(f, "store            {}", self.store)?;
+        writeln!(f, "sync             {}", flags::sync_name(self.sync))?;
+        match self.max_connections {
+            Some(count) => writeln!(f, "max-connections  {count}")?,
+            None => writeln!(f, "max-connections  by the descriptor limit")?,
+        }
+        writeln!(
+            f,
+            "max-body         {} bytes",
+            self.settings.limits.body_bytes
+        )?;
+        writeln!(
+            f,
+            "header-timeout   {} s",
+            self.settings.header_timeout_ms / 1000
+        )?;
+        writeln!(
+            f,
+            "idle-timeout     {} s",
+            self.settings.idle_timeout_ms / 1000
+        )?;
+        writeln!(
+            f,
+            "cors             {}",
+            self.settings.cors.as_deref().unwrap_or("none")
+        )?;
+        match &self.seed {
+            Some(seed) => writeln!(f, "seed             {} pools", seed.seed().len())?,
+            None => writeln!(f, "seed             none")?,
+        }
+        writeln!(
+            f,
+            "purge-on-start   {}",
+            if self.purge_on_start { "yes" } else { "no" }
+        )?;
+        match &self.log_dir {
+            Some(folder) => write!(
+                f,
+                "log              {} in {}",
+                self.log_level,
+                folder.display()
+            ),
+            None => write!(f, "log              {} on standard error", self.log_level),
+        }
+    }
+}
+
+fn read_file(name: &str, path: &Path) -> Result<String, ConfigError> {
+    fs::read_to_string(path).map_err(|error| ConfigError::invalid(name, path.display(), error))
+}
+
+fn resolve(listen: &[String]) -> Result<Vec<SocketAddr>, ConfigError> {
+    let wrong = |address: &String, why: &dyn fmt::Display| {
+        let right = format!("{why}; wanted ADDRESS:PORT, such as 127.0.0.1:8081 or [::]:8081");
+        ConfigError::invalid("--listen", address, right)
+    };
+    let mut resolved = Vec::new();
+    for address in listen {
+        let mut found = address
+            .to_socket_addrs()
+            .map_err(|error| wrong(address, &error))?;
+        resolved.push(
+            found
+                .next()
+                .ok_or_else(|| wrong(address, &"it has no address"))?,
+        );
+    }
+    Ok(resolved)
+}
+
+fn parse_store(url: &str) -> Result<StoreUrl, ConfigError> {
+    match url.split_once(':') {
+        Some(("memory", "")) => Ok(StoreUrl::Memory),
+        Some(("file", path)) if !path.is_empty() => Ok(StoreUrl::File(path.into())),
+        Some(("redis" | "rediss" | "redis+unix", _)) => Err(ConfigError::invalid(
+            "--store",
+            url,
+            "the Redis store is not built yet",
+        )),
+        _ => Err(ConfigError::invalid(
+            "--store",
+            url,
+            "wanted file:PATH or memory:",
+        )),
+    }
+}
+
+fn cors(value: String) -> Option<String> {
+    (value != "none").then_some(value)
+}

@@ -1,0 +1,98 @@
+//! What the Accept field prefers: JSON or plain text (RFC 9110 section 12.5.1).
+
+/// What all Accept fields of a request say together.
+#[derive(Debug, Default)]
+pub(super) struct Preference {
+    /// Thousandths, as given for `application/json`.
+    json: Option<u16>,
+    /// Thousandths, as given for `text/plain`, `text/*` and `*/*`, the nearest first.
+    plain: [Option<u16>; 3],
+}
+
+impl Preference {
+    /// Notes one field.
+    pub(super) fn read(&mut self, value: &[u8]) {
+        for range in value.split(|&b| b == b',') {
+            let mut parts = range.split(|&b| b == b';').map(<[u8]>::trim_ascii);
+            let name = parts.next().unwrap_or_default();
+            let quality = parts.find_map(quality).unwrap_or(1000);
+            let place = if name.eq_ignore_ascii_case(b"application/json") {
+                &mut self.json
+            } else if name.eq_ignore_ascii_case(b"text/plain") {
+                &mut self.plain[0]
+            } else if name.eq_ignore_ascii_case(b"text/*") {
+                &mut self.plain[1]
+            } else if name == b"*/*" {
+                &mut self.plain[2]
+            } else {
+                continue;
+            };
+            *place = (*place).max(Some(quality));
+        }
+    }
+
+    /// JSON must be asked for by its name, and not be ranked below plain text.
+    pub(super) fn is_json(&self) -> bool {
+        let plain = self.plain.iter().find_map(|&quality| quality).unwrap_or(0);
+        self.json.is_some_and(|json| json > 0 && json >= plain)
+    }
+}
+
+/// The thousandths of `q=0.5`. A weight that cannot be read counts as none.
+fn quality(parameter: &[u8]) -> Option<u16> {
+    let [b'q' | b'Q', b'=', digits @ ..] = parameter else {
+        return None;
+    };
+    let (whole, fraction) = match digits {
+        [whole] => (whole, &[][..]),
+        [whole, b'.', fraction @ ..] => (whole, fraction),
+        _ => return Some(0),
+    };
+    let digit = |place: usize| match fraction.get(place) {
+        Some(&byte) if byte.is_ascii_digit() => u16::from(byte - b'0'),
+        _ => 0,
+    };
+    match whole {
+        b'0' => Some(100 * digit(0) + 10 * digit(1) + digit(2)),
+        b'1' => Some(1000),
+        _ => Some(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_only_where_it_is_wanted() {
+        let is_json = |value: &str| {
+            let mut preference = Preference::default();
+            preference.read(value.as_bytes());
+            preference.is_json()
+        };
+        for wanted in [
+            "application/json",
+            "Application/JSON",
+            "application/json; charset=utf-8",
+            "application/json, text/plain, */*",
+            "text/html, application/json;q=0.9, */*;q=0.8",
+            "text/plain;q=0.4, application/json;q=0.5",
+            "*/*, application/json",
+        ] {
+            assert!(is_json(wanted), "{wanted}");
+        }
+        for not_wanted in [
+            "*/*",
+            "application/*",
+            "text/plain",
+            "application/json;q=0",
+            "application/json;q=0.0",
+            "application/json;q=0.5, text/plain",
+            "application/json;q=0.5, */*",
+            "text/*, application/json;q=0.9",
+            "",
+        ] {
+            assert!(!is_json(not_wanted), "{not_wanted}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Answers to bytes: as few as will do, for a buffer of 64 bytes on the other side.
+
+use super::{Style, Wire};
+
+/// What asks a client to go on with the body that it announced (RFC 9110 section 10.1.1).
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// An answer without its form.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// The status code.
+    pub status: u16,
+    /// The reason phrase.
+    pub words: &'a str,
+    /// The body, which has no line feed in it but between the lines of a plain list.
+    pub body: &'a [u8],
+    /// What header fields it has beside those that its style asks for.
+    pub fields: Fields,
+}
+
+/// Header fields that depend on what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fields {
+    /// None.
+    None,
+    /// `Allow`, with the methods that would have been right.
+    Allow(&'static str),
+    /// What OPTIONS is asked for: the methods, for `Allow` and for a browser's preflight.
+    Options(&'static str),
+}
+
+/// Appends an answer to `out`. `cors` is what `Access-Control-Allow-Origin` says, if it is to be
+/// said.
+pub fn write_answer(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, cors: Option<&str>) {
+    match style.wire {
+        Wire::Line => write_line(out, style, answer),
+        Wire::Http10 | Wire::Http11 => write_http(out, style, answer, cors),
+    }
+}
+
+/// `STATUS BODY` and a line feed. A list has tabs where it had line ends.
+fn write_line(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>) {
+    write_number(out, answer.status.into());
+    if !answer.body.is_empty() && !style.omits_body {
+        out.push(b' ');
+        out.extend(
+            answer
+                .body
+                .iter()
+                .map(|&byte| if byte == b'\n' { b'\t' } else { byte }),
+        );
+    }
+    out.push(b'\n');
+}
+
+fn write_http(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, cors: Option<&str>) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    write_number(out, answer.status.into());
+    out.push(b' ');
+    out.extend_from_slice(answer.words.as_bytes());
+    out.extend_from_slice(b"\r\nContent-Length: ");
+    write_number(out, answer.body.len());
+    out.extend_from_slice(b"\r\n");
+    if style.names_type {
+        let kind = if style.json {
+            "application/json"
+        } else {
+            "text/plain; charset=utf-8"
+        };
+        write_field(out, "Content-Type", kind);
+    }
+    match (style.wire, style.closes) {
+        (Wire::Http11, true) => write_field(out, "Connection", "close"),
+        (Wire::Http10, false) => write_field(out, "Connection", "keep-alive"),
+        _ => {}
+    }
+    if let Fields::Allow(methods) | Fields::Options(methods) = answer.fields {
+        write_field(out, "Allow", methods);
+    }
+    if let Some(origin) = cors {
+        write_cors(out, style, answer, origin);
+    }
+    out.extend_from_slice(b"\r\n");
+    if !style.omits_body {
+        out.extend_from_slice(answer.body);
+    }
+}
+
+/// What a browser wants to see before it lets a page read the answer (Fetch standard, CORS
+/// protocol).
+fn write_cors(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, origin: &str) {
+    let options = matches!(answer.fields, Fields::Options(_));
+    if style.cross_origin || options {
+        write_field(out, "Access-Control-Allow-Origin", origin);
+    }
+    if let Fields::Options(methods) = answer.fields {
+        write_field(out, "Access-Control-Allow-Methods", methods);
+        write_field(
+            out,
+            "Access-Control-Allow-Headers",
+            "Accept, Authorization, Content-Type",
+        );
+        write_field(out, "Access-Control-Max-Age", "86400");
+    }
+}
+
+fn write_field(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_number(out: &mut Vec<u8>, number: usize) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}

@@ -1,0 +1,191 @@
+//! A chunked body, decoded as it comes in (RFC 9112 section 7.1).
+
+use super::HttpError;
+
+/// The most bytes of a chunk's size line, extensions included, and of all trailer fields together.
+const MAX_LINE_BYTES: usize = 1024;
+
+/// Where in a chunked body the reading stands.
+#[derive(Debug, Default)]
+pub struct Chunked {
+    state: State,
+    /// Bytes of the size line, or of the trailers, so far.
+    line_bytes: usize,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    /// In the digits of a size, which has this value so far; `None` before the first digit.
+    #[default]
+    Start,
+    Size(usize),
+    /// In what follows the size on its line.
+    Extension(usize),
+    /// The line of a size has ended in a carriage return.
+    SizeReturn(usize),
+    /// So many bytes of data are still to come.
+    Data(usize),
+    /// Between a chunk's data and its line end.
+    DataEnd,
+    DataReturn,
+    /// At the start of a trailer line, or in it.
+    TrailerStart,
+    TrailerReturn,
+    Trailer,
+    Done,
+}
+
+/// What one call has decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// How many bytes of the input belong to the body.
+    pub used: usize,
+    /// Whether the body is whole.
+    pub whole: bool,
+}
+
+impl Chunked {
+    /// Decodes what it can of `input`, appending data to `body`, which may not grow beyond
+    /// `max_bytes`.
+    pub fn decode(
+        &mut self,
+        input: &[u8],
+        body: &mut Vec<u8>,
+        max_bytes: usize,
+    ) -> Result<Decoded, HttpError> {
+        let mut used = 0;
+        while used < input.len() && !matches!(self.state, State::Done) {
+            if let State::Data(left) = self.state {
+                let count = left.min(input.len() - used);
+                body.extend_from_slice(&input[used..used + count]);
+                used += count;
+                self.state = if count == left {
+                    State::DataEnd
+                } else {
+                    State::Data(left - count)
+                };
+                continue;
+            }
+            self.step(input[used])?;
+            used += 1;
+            if let State::Data(size) = self.state
+                && size > max_bytes.saturating_sub(body.len())
+            {
+                return Err(HttpError::BodyTooLarge);
+            }
+        }
+        Ok(Decoded {
+            used,
+            whole: matches!(self.state, State::Done),
+        })
+    }
+
+    /// Takes one byte that is not data.
+    fn step(&mut self, byte: u8) -> Result<(), HttpError> {
+        self.line_bytes += 1;
+        if self.line_bytes > MAX_LINE_BYTES {
+            return Err(HttpError::BadChunk);
+        }
+        self.state = match (&self.state, byte) {
+            (State::Start, _) => State::Size(digit(byte).ok_or(HttpError::BadChunk)?),
+            (&State::Size(size), b'\r') => State::SizeReturn(size),
+            (&State::Size(size) | &State::Extension(size) | &State::SizeReturn(size), b'\n') => {
+                self.line_bytes = 0;
+                if size == 0 {
+                    State::TrailerStart
+                } else {
+                    State::Data(size)
+                }
+            }
+            (&State::Size(size), b';' | b' ' | b'\t') => State::Extension(size),
+            (&State::Size(size), _) => {
+                let digit = digit(byte).ok_or(HttpError::BadChunk)?;
+                let size = size.checked_mul(16).ok_or(HttpError::BodyTooLarge)?;
+                State::Size(size + digit)
+            }
+            (&State::Extension(size), b'\r') => State::SizeReturn(size),
+            (&State::Extension(size), 0x20.. | b'\t') => State::Extension(size),
+            (State::DataEnd, b'\r') => State::DataReturn,
+            (State::DataEnd | State::DataReturn, b'\n') => {
+                self.line_bytes = 0;
+                State::Start
+            }
+            (State::TrailerStart, b'\r') => State::TrailerReturn,
+            (State::TrailerStart | State::TrailerReturn, b'\n') => State::Done,
+            (State::TrailerStart, 0x21..) => State::Trailer,
+            (State::Trailer, b'\n') => State::TrailerStart,
+            (State::Trailer, 0x20.. | b'\t' | b'\r') => State::Trailer,
+            _ => return Err(HttpError::BadChunk),
+        };
+        Ok(())
+    }
+}
+
+fn digit(byte: u8) -> Option<usize> {
+    char::from(byte).to_digit(16).map(|digit| digit as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Decodes `input` in pieces of `size` bytes.
+    fn decode(input: &[u8], size: usize) -> Result<(Vec<u8>, usize, bool), HttpError> {
+        let (mut chunked, mut body, mut used) = (Chunked::default(), Vec::new(), 0);
+        let mut whole = false;
+        for piece in input.chunks(size) {
+            let decoded = chunked.decode(piece, &mut body, 100)?;
+            used += decoded.used;
+            whole = decoded.whole;
+            if whole {
+                break;
+            }
+        }
+        Ok((body, used, whole))
+    }
+
+    #[test]
+    fn pieces_of_any_size_give_the_same_body() {
+        let inputs: [(&str, &str); 4] = [
+            ("3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", "abcde"),
+            ("3\nabc\n0\n\n", "abc"),
+            (
+                "A;name=\"value\"\r\n0123456789\r\n000\r\nTrailer: x\r\nOther: y\r\n\r\n",
+                "0123456789",
+            ),
+            ("0 \r\n\r\n", ""),
+        ];
+        for (input, expected) in inputs {
+            for size in 1..=input.len() {
+                let with_more = [input.as_bytes(), b"GET"].concat();
+                let (body, used, whole) = decode(&with_more, size).expect(input);
+                assert_eq!(
+                    (body.as_slice(), used, whole),
+                    (expected.as_bytes(), input.len(), true)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_chunk_is_refused() {
+        let long = format!("1;{}\r\n", "x".repeat(2000));
+        for bad in [
+            "", " 1\r\n", "+1\r\n", "-1\r\n", "0x1\r\n", "1\r\nab", "g", "1\rx", "\r\n", &long,
+        ] {
+            let bad = if bad.is_empty() { ";" } else { bad };
+            assert_eq!(
+                decode(bad.as_bytes(), 7),
+                Err(HttpError::BadChunk),
+                "{bad:?}"
+            );
+        }
+        for large in ["65\r\n", "ffffffffffffffff\r\n", "fffffffffffffffff\r\n"] {
+            assert_eq!(
+                decode(large.as_bytes(), 7),
+                Err(HttpError::BodyTooLarge),
+                "{large:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! The head of a request: one line, or a request line with header fields.
+
+use std::mem::MaybeUninit;
+use std::str;
+
+use memchr::memchr;
+
+use super::{HttpError, Limits, MAX_HEADER_FIELDS, Method, Rejected, Style, Wire, accept};
+
+/// How far a head has come.
+#[derive(Debug)]
+pub enum Progress<'a> {
+    /// More bytes are needed.
+    Partial(Scan),
+    /// It is whole.
+    Whole(Head<'a>),
+}
+
+/// What is known of a head that is not whole, so that nobody can make the same bytes be searched
+/// again and again by sending one at a time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scan {
+    /// No line end from here on was there yet.
+    from: usize,
+    /// The request line is whole, and it is HTTP.
+    in_fields: bool,
+}
+
+/// A whole head.
+#[derive(Debug)]
+pub struct Head<'a> {
+    /// What is to be done.
+    pub method: Method,
+    /// Path and query as they came, of an absolute form only these.
+    pub target: &'a str,
+    /// How to answer.
+    pub style: Style,
+    /// How long it is, in bytes, with its line ends.
+    pub length: usize,
+    /// The body that is part of the head: that of a one-line request.
+    pub inline_body: &'a [u8],
+    /// How the length of the body that follows is found.
+    pub body: BodyLength,
+    /// The client waits for `100 Continue` before it sends the body.
+    pub expects_continue: bool,
+}
+
+/// How the length of a body is found (RFC 9112 section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyLength {
+    /// So many bytes; 0 if nothing says that there is a body.
+    Fixed(usize),
+    /// In chunks, up to the last one.
+    Chunked,
+}
+
+/// How many bytes at the start of `input` lie between two requests and are skipped: blank lines,
+/// and after a one-line request the header lines that some devices send behind it.
+pub fn skip_between(input: &[u8], after_line: bool) -> usize {
+    let mut skipped = 0;
+    loop {
+        let rest = &input[skipped..];
+        match rest {
+            [b'\n', ..] => skipped += 1,
+            [b'\r', b'\n', ..] => skipped += 2,
+            _ if after_line => match memchr(b'\n', rest) {
+                Some(end) if is_field(&rest[..end]) || rest[..end].trim_ascii().is_empty() => {
+                    skipped += end + 1;
+                }
+                _ => return skipped,
+            },
+            _ => return skipped,
+        }
+    }
+}
+
+/// Whether a line has the form `Name: value`.
+fn is_field(line: &[u8]) -> bool {
+    let name = line
+        .iter()
+        .position(|&b| b == b':')
+        .map(|colon| &line[..colon]);
+    name.is_some_and(|name| {
+        !name.is_empty()
+            && name
+                .iter()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(b))
+    })
+}
+
+/// Reads the head at the start of `input`, of which `scan` tells what an earlier call has seen.
+pub fn read_head<'a>(
+    input: &'a [u8],
+    scan: Scan,
+    limits: &Limits,
+) -> Result<Progress<'a>, Rejected> {
+    let Some(end) = memchr(b'\n', &input[scan.from..]).map(|found| scan.from + found) else {
+        check_unfinished(input, scan, limits)?;
+        return Ok(Progress::Partial(Scan {
+            from: input.len(),
+            ..scan
+        }));
+    };
+    let line = input[..end].strip_suffix(b"\r").unwrap_or(&input[..end]);
+    if scan.in_fields || is_http(line) {
+        return read_http(input, limits);
+    }
+    let head = read_line(line.trim_ascii_end(), end + 1, limits);
+    head.map(Progress::Whole)
+        .map_err(|error| reject(error, Wire::Line))
+}
+
+/// Reads a header block that the end of the stream has cut off. Only a block whose last line is
+/// whole counts: a cut `DELETE /pool/A/lock` might have gone on.
+pub fn read_head_at_end<'a>(completed: &'a mut Vec<u8>, limits: &Limits) -> Option<Head<'a>> {
+    if completed.last() != Some(&b'\n') {
+        return None;
+    }
+    completed.extend_from_slice(b"\r\n");
+    match read_head(completed, Scan::default(), limits) {
+        Ok(Progress::Whole(head)) => Some(head),
+        _ => None,
+    }
+}
+
+fn reject(error: HttpError, wire: Wire) -> Rejected {
+    Rejected {
+        error,
+        style: Style {
+            closes: true,
+            ..Style::plain(wire)
+        },
+    }
+}
+
+/// Whether a first line is that of an HTTP message: it ends in a version. `METHOD PATH BODY` does
+/// not.
+fn is_http(line: &[u8]) -> bool {
+    let mut words = line.splitn(3, |&b| b == b' ');
+    let third = words.nth(2).unwrap_or_default();
+    let last = line.rsplit(|&b| b == b' ').next().unwrap_or_default();
+    let names_version = |word: &[u8]| word.len() >= 5 && word[..5].eq_ignore_ascii_case(b"HTTP/");
+    names_version(third) || (names_version(last) && last.len() == b"HTTP/1.1".len())
+}
+
+/// Checks a head whose last line has not ended against the limits.
+fn check_unfinished(input: &[u8], scan: Scan, limits: &Limits) -> Result<(), Rejected> {
+    if input.len() <= limits.head_bytes {
+        return Ok(());
+    }
+    if scan.in_fields {
+        return Err(reject(HttpError::HeadersTooLarge, Wire::Http11));
+    }
+    // Only the body of a one-line request may be longer than a head.
+    let spaces = input[..limits.head_bytes]
+        .iter()
+        .filter(|&&b| b == b' ')
+        .count();
+    if spaces < 2 {
+        return Err(reject(HttpError::PathTooLong, Wire::Http11));
+    }
+    if input.len() > limits.head_bytes + limits.body_bytes {
+        return Err(reject(HttpError::BodyTooLarge, Wire::Line));
+    }
+    Ok(())
+}
+
+/// Reads a one-line request: `METHOD PATH[ BODY]`.
+fn read_line<'a>(line: &'a [u8], length: usize, limits: &Limits) -> Result<Head<'a>, HttpError> {
+    let mut words = line.splitn(3, |&b| b == b' ');
+    let method = words.next().unwrap_or_default();
+    let target = words.next().unwrap_or_default();
+    let inline_body = words.next().unwrap_or_default();
+    if method.is_empty() || !method.iter().all(u8::is_ascii_alphabetic) {
+        return Err(HttpError::BadRequest);
+    }
+    if method.len() + target.len() > limits.head_bytes {
+        return Err(HttpError::PathTooLong);
+    }
+    if inline_body.len() > limits.body_bytes {
+        return Err(HttpError::BodyTooLarge);
+    }
+    let target = str::from_utf8(target).map_err(|_| HttpError::BadRequest)?;
+    let method = Method::parse(method);
+    let mut style = Style::plain(Wire::Line);
+    style.omits_body = method == Method::Head;
+    Ok(Head {
+        method,
+        target: origin_form(target).ok_or(HttpError::BadRequest)?,
+        style,
+        length,
+        inline_body,
+        body: BodyLength::Fixed(0),
+        expects_continue: false,
+    })
+}
+
+/// Reads an HTTP head, at least one line of which is whole.
+fn read_http<'a>(input: &'a [u8], limits: &Limits) -> Result<Progress<'a>, Rejected> {
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADER_FIELDS];
+    let mut request = httparse::Request::new(&mut []);
+    let length = match request.parse_with_uninit_headers(input, &mut fields) {
+        Ok(httparse::Status::Complete(length)) if length <= limits.head_bytes => length,
+        Ok(httparse::Status::Partial) if input.len() <= limits.head_bytes => {
+            return Ok(Progress::Partial(Scan {
+                from: input.len(),
+                in_fields: true,
+            }));
+        }
+        Ok(_) => {
+            let line_fits = memchr(b'\n', &input[..limits.head_bytes]).is_some();
+            let error = if line_fits {
+                HttpError::HeadersTooLarge
+            } else {
+                HttpError::PathTooLong
+            };
+            return Err(reject(error, Wire::Http11));
+        }
+        Err(error) => return Err(reject(error.into(), Wire::Http11)),
+    };
+    let wire = if request.version == Some(0) {
+        Wire::Http10
+    } else {
+        Wire::Http11
+    };
+    let method = Method::parse(request.method.unwrap_or_default().as_bytes());
+    let target = origin_form(request.path.unwrap_or_default());
+    let target = target.ok_or(reject(HttpError::BadRequest, wire))?;
+    let mut fields_read = FieldsRead::new(wire, method);
+    for field in request.headers.iter() {
+        fields_read.note(field.name, field.value);
+    }
+    let head = |body| Head {
+        method,
+        target,
+        style: fields_read.style(),
+        length,
+        inline_body: &[],
+        body,
+        expects_continue: fields_read.expects_continue && wire == Wire::Http11,
+    };
+    let body = fields_read.body_length(limits);
+    body.map(|body| Progress::Whole(head(body)))
+        .map_err(|error| Rejected {
+            error,
+            style: Style {
+                closes: true,
+                ..fields_read.style()
+            },
+        })
+}
+
+impl From<httparse::Error> for HttpError {
+    fn from(error: httparse::Error) -> HttpError {
+        match error {
+            httparse::Error::HeaderName | httparse::Error::HeaderValue => HttpError::BadHeader,
+            httparse::Error::TooManyHeaders => HttpError::HeadersTooLarge,
+            httparse::Error::Version => HttpError::BadVersion,
+            httparse::Error::NewLine | httparse::Error::Status | httparse::Error::Token => {
+                HttpError::BadRequest
+            }
+        }
+    }
+}
+
+/// Path and query of a target: of `http://host/path` what follows the host (RFC 9112 section 3.2.2). `*`
+/// stands for the server as a whole, as in `OPTIONS *`.
+fn origin_form(target: &str) -> Option<&str> {
+    if target.starts_with('/') {
+        return Some(target);
+    }
+    if target == "*" {
+        return Some("/");
+    }
+    let (scheme, rest) = target.split_once("://")?;
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+        return None;
+    }
+    Some(rest.find('/').map_or("/", |slash| &rest[slash..]))
+}
+
+/// The header fields that mean something to latchd.
+struct FieldsRead<'a> {
+    wire: Wire,
+    method: Method,
+    length: Option<&'a [u8]>,
+    lengths: usize,
+    encoding: Option<&'a [u8]>,
+    encodings: usize,
+    close: bool,
+    keep_alive: bool,
+    expects_continue: bool,
+    cross_origin: bool,
+    accept: Option<accept::Preference>,
+}
+
+impl<'a> FieldsRead<'a> {
+    fn new(wire: Wire, method: Method) -> FieldsRead<'a> {
+        FieldsRead {
+            wire,
+            method,
+            length: None,
+            lengths: 0,
+            encoding: None,
+            encodings: 0,
+            close: false,
+            keep_alive: false,
+            expects_continue: false,
+            cross_origin: false,
+            accept: None,
+        }
+    }
+
+    fn note(&mut self, name: &str, value: &'a [u8]) {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        match name.len() {
+            14 if is("Content-Length") => {
+                self.length = Some(value);
+                self.lengths += 1;
+            }
+            17 if is("Transfer-Encoding") => {
+                self.encoding = Some(value);
+                self.encodings += 1;
+            }
+            10 if is("Connection") => {
+                for option in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            6 if is("Expect") => {
+                self.expects_continue |= value.trim_ascii().eq_ignore_ascii_case(b"100-continue");
+            }
+            6 if is("Accept") => self.accept.get_or_insert_default().read(value),
+            6 if is("Origin") => self.cross_origin = true,
+            _ => {}
+        }
+    }
+
+    fn style(&self) -> Style {
+        let persists = match self.wire {
+            Wire::Http10 => self.keep_alive && !self.close,
+            Wire::Http11 | Wire::Line => !self.close,
+        };
+        Style {
+            wire: self.wire,
+            json: self
+                .accept
+                .as_ref()
+                .is_some_and(accept::Preference::is_json),
+            names_type: self.accept.is_some(),
+            cross_origin: self.cross_origin,
+            omits_body: self.method == Method::Head,
+            closes: !persists,
+        }
+    }
+
+    /// RFC 9112 section 6.3, and stricter: whatever two readers could understand differently is
+    /// refused.
+    fn body_length(&self, limits: &Limits) -> Result<BodyLength, HttpError> {
+        match (self.encoding, self.length) {
+            (None, None) => Ok(BodyLength::Fixed(0)),
+            (Some(_), Some(_)) => Err(HttpError::BadLength),
+            (Some(_), None) if self.wire == Wire::Http10 => Err(HttpError::BadLength),
+            (Some(encoding), None) => {
+                let chunked = encoding.trim_ascii().eq_ignore_ascii_case(b"chunked");
+                if chunked && self.encodings == 1 {
+                    Ok(BodyLength::Chunked)
+                } else {
+                    Err(HttpError::BadEncoding)
+                }
+            }
+            (None, Some(_)) if self.lengths > 1 => Err(HttpError::BadLength),
+            (None, Some(digits)) => fixed_length(digits, limits).map(BodyLength::Fixed),
+        }
+    }
+}
+
+fn fixed_length(digits: &[u8], limits: &Limits) -> Result<usize, HttpError> {
+    let digits = digits.trim_ascii();
+    if digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(HttpError::BadLength);
+    }
+    let length = digits
+        .iter()
+        .fold(0u64, |length, digit| length * 10 + u64::from(digit - b'0'));
+    match usize::try_from(length) {
+        Ok(length) if length <= limits.body_bytes => Ok(length),
+        _ => Err(HttpError::BodyTooLarge),
+    }
+}

@@ -1,0 +1,145 @@
+//! Bytes to requests, answers to bytes. Pure: it knows no pool, no store and no socket.
+//!
+//! Two forms are read from the same connection: HTTP/1.0 and 1.1 messages (RFC 9110, RFC 9112), and
+//! one-line requests, `METHOD PATH[ BODY]` and a line feed, for clients to which HTTP is too much.
+//! The reading is lenient where devices are sloppy and strict where a guess could be used to
+//! smuggle a request.
+
+mod accept;
+mod answer;
+mod chunked;
+mod head;
+mod target;
+
+pub use answer::{Answer, CONTINUE, Fields, write_answer};
+pub use chunked::{Chunked, Decoded};
+pub use head::{BodyLength, Head, Progress, Scan, read_head, read_head_at_end, skip_between};
+pub use target::{Parameters, TargetError, decode_segments, split_target};
+
+/// One whole request.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// What is to be done.
+    pub method: Method,
+    /// Path and query as they came, not decoded.
+    pub target: &'a str,
+    /// Empty if there is none.
+    pub body: &'a [u8],
+}
+
+/// The methods that latchd can tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the standard's names")]
+pub enum Method {
+    Get,
+    Head,
+    Post,
+    Put,
+    Delete,
+    Options,
+    Other,
+}
+
+impl Method {
+    /// Reads a method in any case: some devices write `post`.
+    pub fn parse(name: &[u8]) -> Method {
+        const NAMES: [(&[u8], Method); 6] = [
+            (b"POST", Method::Post),
+            (b"DELETE", Method::Delete),
+            (b"GET", Method::Get),
+            (b"PUT", Method::Put),
+            (b"HEAD", Method::Head),
+            (b"OPTIONS", Method::Options),
+        ];
+        let known = NAMES
+            .iter()
+            .find(|(known, _)| name.eq_ignore_ascii_case(known));
+        known.map_or(Method::Other, |&(_, method)| method)
+    }
+}
+
+/// How one request wants to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// The form of the answer.
+    pub wire: Wire,
+    /// JSON instead of plain text.
+    pub json: bool,
+    /// The request carried Accept: the answer names its type.
+    pub names_type: bool,
+    /// The request carried Origin: the answer carries CORS fields.
+    pub cross_origin: bool,
+    /// The request was a HEAD: the answer keeps its body to itself.
+    pub omits_body: bool,
+    /// The connection ends after this answer.
+    pub closes: bool,
+}
+
+impl Style {
+    /// The style of an answer to something that cannot be understood.
+    pub const fn plain(wire: Wire) -> Style {
+        Style {
+            wire,
+            json: false,
+            names_type: false,
+            cross_origin: false,
+            omits_body: false,
+            closes: false,
+        }
+    }
+}
+
+/// The form that a request had, and its answer will have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// One line.
+    Line,
+    /// HTTP/1.0: the connection closes by default.
+    Http10,
+    /// HTTP/1.1: the connection persists by default.
+    Http11,
+}
+
+/// How much of a request is taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The most bytes of a header block, and of the path and query of a one-line request.
+    pub head_bytes: usize,
+    /// The most bytes of a body.
+    pub body_bytes: usize,
+}
+
+/// The most header fields of a request.
+pub const MAX_HEADER_FIELDS: usize = 64;
+
+/// Why bytes are not a request. After any of these the connection is out of step, and is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpError {
+    /// The request line cannot be read.
+    BadRequest,
+    /// A header field cannot be read.
+    BadHeader,
+    /// The length of the body is not clear.
+    BadLength,
+    /// A chunk of the body cannot be read.
+    BadChunk,
+    /// Neither HTTP/1.0 nor HTTP/1.1.
+    BadVersion,
+    /// A transfer coding other than chunked.
+    BadEncoding,
+    /// The body is longer than `Limits::body_bytes`.
+    BodyTooLarge,
+    /// The request line is longer than `Limits::head_bytes`.
+    PathTooLong,
+    /// The header block is longer than `Limits::head_bytes`, or has too many fields.
+    HeadersTooLarge,
+}
+
+/// Bytes that are not a request, and how to say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// What is wrong.
+    pub error: HttpError,
+    /// How the answer is to be written.
+    pub style: Style,
+}

@@ -1,0 +1,122 @@
+//! Path and query, taken apart and decoded.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+use smallvec::SmallVec;
+
+/// Why a target cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetError {
+    /// A per cent sign without two hexadecimal digits.
+    Escape,
+    /// What was escaped is not UTF-8.
+    Utf8,
+    /// A segment is empty, as after a slash at the end.
+    EmptySegment,
+}
+
+/// Path and query, without the question mark between them.
+pub fn split_target(target: &str) -> (&str, &str) {
+    target.split_once('?').unwrap_or((target, ""))
+}
+
+/// The decoded segments of a path; none for `/`. A name may have a slash in it, as `%2F`.
+pub fn decode_segments(path: &str) -> Result<SmallVec<[Cow<'_, str>; 4]>, TargetError> {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    if path.is_empty() {
+        return Ok(SmallVec::new());
+    }
+    let segments = path.split('/').map(|segment| match segment {
+        "" => Err(TargetError::EmptySegment),
+        _ => decode(segment),
+    });
+    segments.collect()
+}
+
+/// The parameters of a query, to be taken out by whoever knows them.
+#[derive(Debug)]
+pub struct Parameters<'a>(SmallVec<[(Cow<'a, str>, Cow<'a, str>); 2]>);
+
+impl<'a> Parameters<'a> {
+    /// Reads `name=value&flag`, where `+` is a space.
+    pub fn parse(query: &'a str) -> Result<Parameters<'a>, TargetError> {
+        let pairs = query
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                Ok((decode_form(name)?, decode_form(value)?))
+            });
+        pairs.collect::<Result<_, _>>().map(Parameters)
+    }
+
+    /// Takes out the value of `name`, which is empty if there is none. If it was given twice, one
+    /// stays.
+    pub fn take(&mut self, name: &str) -> Option<Cow<'a, str>> {
+        let place = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.remove(place).1)
+    }
+
+    /// The name of one that nobody has taken.
+    pub fn first_left(&self) -> Option<&str> {
+        self.0.first().map(|(name, _)| &**name)
+    }
+}
+
+fn decode_form(text: &str) -> Result<Cow<'_, str>, TargetError> {
+    if !text.contains('+') {
+        return decode(text);
+    }
+    let spaced = text.replace('+', " ");
+    decode(&spaced).map(|decoded| Cow::Owned(decoded.into_owned()))
+}
+
+fn decode(text: &str) -> Result<Cow<'_, str>, TargetError> {
+    let is_escape = |rest: &str| {
+        let digits = rest.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    match text.split_once('%') {
+        None => return Ok(Cow::Borrowed(text)),
+        Some((_, rest)) if rest.split('%').all(is_escape) => {}
+        Some(_) => return Err(TargetError::Escape),
+    }
+    percent_decode_str(text)
+        .decode_utf8()
+        .map_err(|_| TargetError::Utf8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_are_decoded_after_they_are_parted() {
+        let segments = |path| decode_segments(path).map(|s| s.into_iter().collect::<Vec<_>>());
+        assert_eq!(segments("/").expect("this is read"), [""; 0]);
+        assert_eq!(
+            segments("/pool/a%2Fb/lock").expect("this is read"),
+            ["pool", "a/b", "lock"]
+        );
+        assert_eq!(
+            segments("/a+b/%c3%A9").expect("this is read"),
+            ["a+b", "\u{e9}"]
+        );
+        assert_eq!(segments("/pool/"), Err(TargetError::EmptySegment));
+        assert_eq!(segments("//pool"), Err(TargetError::EmptySegment));
+        for bad in ["/%", "/%4", "/%zz", "/a%2", "/%25%"] {
+            assert_eq!(segments(bad), Err(TargetError::Escape), "{bad}");
+        }
+        assert_eq!(segments("/%ff"), Err(TargetError::Utf8));
+    }
+
+    #[test]
+    fn parameters_are_taken_once() {
+        let mut parameters = Parameters::parse("a=1+2&b&&c=%2B&a=3").expect("this is read");
+        assert_eq!(parameters.take("a").expect("this is read"), "1 2");
+        assert_eq!(parameters.take("b").expect("this is read"), "");
+        assert_eq!(parameters.take("c").expect("this is read"), "+");
+        assert_eq!(parameters.first_left(), Some("a"));
+    }
+}

@@ -1,0 +1,66 @@
+//! latchd lends out resources from named pools, one holder at a time, over plain HTTP.
+//!
+//! This page is the map. All that thinks is pure: bytes and the time go in as arguments, commands
+//! and bytes come out. Only `server`, the journal under `store`, `config` and `logging` touch the
+//! system. So every conversation and every fault can be replayed in a test, byte for byte.
+//!
+//! ```text
+//! socket -> session (bytes) -> http (Head) -> api (Command) -> store (Reply)
+//!        <- session (bytes) <- http (Answer) <- api (Outcome) <-
+//! ```
+//!
+//! # Rooms
+//!
+//! Each imports only from rooms above it in this list; `tests/architecture.rs` holds that.
+//!
+//! | room | what it is |
+//! | --- | --- |
+//! | [`time`] | moments, and sets of deadlines |
+//! | [`command`] | the vocabulary that all else speaks: names, commands, replies, refusals |
+//! | [`pool`] | the lock engine: order of lending, grants, fences |
+//! | [`store`] | where pools live: the engine in this process, with its journal (redb) |
+//! | [`http`] | bytes to requests, answers to bytes |
+//! | [`api`] | routes, parameters, words: requests to commands, replies to answers |
+//! | [`session`] | one client's conversation: order, pipelining, limits, time-outs |
+//! | [`config`] | flags, environment and files to one checked configuration |
+//! | [`logging`] | where the log goes |
+//! | [`server`] | the event loop: sockets, signals, the clock |
+//!
+//! # One tick of the server
+//!
+//! 1. Wait for events; read the clock once.
+//! 2. Accept who has come; see whose time is over.
+//! 3. Sessions read, and hand over every whole request that they have room for; the store decides.
+//! 4. The store commits once. All changes of the tick share one transaction and one sync.
+//! 5. Replies are handed out, and each connection writes once.
+//! 6. What has ended is closed.
+//!
+//! A session asks for all its pipelined requests without waiting for replies, so a burst of them
+//! costs one commit, too. It puts the answers back in order by their tickets.
+//!
+//! # Invariants
+//!
+//! - Nothing is lent twice, and a fence never falls: asserted by the engine, in release builds too.
+//! - No answer leaves before what it says is as durable as the store promises: a store holds its
+//!   replies back until it has committed. If the commit fails it says so instead, and forgets.
+//! - A reply finds only who asked for it: a ticket is never used twice.
+//! - No client can make memory grow: requests, bodies, pipelines and unsent answers are bounded.
+//!
+//! # Where this differs from what one might expect
+//!
+//! - Fences are counted for each pool, and need no memory of pools that are gone: a new pool starts
+//!   above the highest fence of any pool that was removed.
+//! - The order of lending survives a restart, so that wear stays even: each resource has a rank.
+//! - A tick does not loop until nothing is left to do. What is left makes the next tick start at
+//!   once, so that one client with a deep pipeline does not hold up the others.
+
+pub mod api;
+pub mod command;
+pub mod config;
+pub mod http;
+pub mod logging;
+pub mod pool;
+pub mod server;
+pub mod session;
+pub mod store;
+pub mod time;

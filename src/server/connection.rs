@@ -1,0 +1,124 @@
+//! A socket with its session: as few system calls as will do.
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+
+use mio::event::Event;
+use mio::net::TcpStream;
+
+use crate::session::{Context, Ending, Session, Settings};
+use crate::time::Time;
+
+pub(super) struct Connection {
+    socket: TcpStream,
+    pub(super) session: Session,
+    /// Something may be there to be read. Events come only when this changes, so it is remembered.
+    readable: bool,
+    /// The client has closed its side, which a read will find after all that was sent before.
+    end_is_near: bool,
+    writable: bool,
+    /// The connection is of no more use.
+    broken: bool,
+    /// It is to be read from again in the next tick, and stands in the list for that.
+    listed: bool,
+}
+
+impl Connection {
+    pub(super) fn new(socket: TcpStream, settings: &Settings, now: Time) -> Connection {
+        Connection {
+            socket,
+            session: Session::new(settings, now),
+            readable: false,
+            end_is_near: false,
+            writable: true,
+            broken: false,
+            listed: false,
+        }
+    }
+
+    pub(super) fn note_event(&mut self, event: &Event) {
+        self.readable |= event.is_readable() || event.is_read_closed();
+        self.end_is_near |= event.is_read_closed();
+        self.writable |= event.is_writable();
+        self.broken |= event.is_error();
+    }
+
+    /// Has the socket looked at, event or not.
+    pub(super) fn look_for_input(&mut self) {
+        self.readable = true;
+    }
+
+    pub(super) fn has_output(&self) -> bool {
+        !self.session.output().is_empty()
+    }
+
+    /// Lets the session go on: with what it has, and with what one read brings.
+    pub(super) fn read(&mut self, buffer: &mut [u8], context: &mut Context<'_>) {
+        self.listed = false;
+        if self.session.wants_resume(context.settings) {
+            self.session.resume(context);
+        }
+        while self.readable && !self.broken && self.session.wants_input(context.settings) {
+            match self.socket.read(buffer) {
+                Ok(0) => {
+                    self.readable = false;
+                    self.session.receive_end(context);
+                }
+                Ok(count) => {
+                    // A short read has emptied the socket; a further one would only be told so.
+                    let emptied = count < buffer.len();
+                    self.readable = !emptied || self.end_is_near;
+                    self.session.receive(&buffer[..count], context);
+                    if !emptied {
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => self.fail(&error),
+            }
+        }
+    }
+
+    /// Sends what the session has to say, as far as the socket takes it.
+    pub(super) fn write(&mut self, context: &mut Context<'_>) {
+        while self.writable && !self.broken && self.has_output() {
+            match self.socket.write(self.session.output()) {
+                Ok(count) => self.session.handle_sent(count, context),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => self.fail(&error),
+            }
+        }
+    }
+
+    /// Whether the connection is to be closed. Shuts down the sending side when it is time to.
+    pub(super) fn is_over(&mut self, settings: &Settings, now: Time) -> bool {
+        if self.broken {
+            return true;
+        }
+        match self.session.poll_ending(settings, now) {
+            Ending::NotYet => false,
+            Ending::Close => true,
+            Ending::CloseSending => {
+                if let Err(error) = self.socket.shutdown(Shutdown::Write) {
+                    self.fail(&error);
+                }
+                self.broken
+            }
+        }
+    }
+
+    /// Whether there is more to read although no event will say so. True once for each `read`.
+    pub(super) fn take_wish_to_read(&mut self, settings: &Settings) -> bool {
+        let more = self.readable && self.session.wants_input(settings);
+        let wish = !self.listed && (more || self.session.wants_resume(settings));
+        self.listed |= wish;
+        wish
+    }
+
+    fn fail(&mut self, error: &io::Error) {
+        log::debug!("a connection broke: {error}");
+        self.broken = true;
+    }
+}

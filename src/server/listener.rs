@@ -1,0 +1,53 @@
+//! Listening sockets. What is set on them is inherited by each accepted connection, which saves it
+//! the calls.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::net::TcpListener;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+const BACKLOG: i32 = 4096;
+
+/// Links die without a word when a device sleeps: after a silence of this length it is asked for a
+/// sign of life.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(60))
+    .with_interval(Duration::from_secs(15));
+
+/// How long what was sent may stay unconfirmed before the connection counts as dead.
+#[cfg(target_os = "linux")]
+const USER_TIMEOUT: Duration = Duration::from_secs(120);
+
+pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    set_options(SockRef::from(&socket))?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+fn set_options(socket: SockRef<'_>) -> io::Result<()> {
+    // A client that waits for each answer must not wait for a delayed acknowledgement as well.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&KEEPALIVE)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    Ok(())
+}
+
+/// Whether accepting failed because of the one connection that was next, which is gone then.
+pub(super) fn concerns_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted
+    )
+}

@@ -1,0 +1,42 @@
+//! What all sessions of a server have in common.
+
+use crate::http::Limits;
+
+/// Limits and time-outs of a session.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How much of a request is taken.
+    pub limits: Limits,
+    /// The most requests of one client that are in hand at a time; further ones wait in their
+    /// socket.
+    pub max_pipeline: usize,
+    /// How many bytes of answers may wait for a client before its requests are left unread.
+    pub max_backlog_bytes: usize,
+    /// How long the head of a request, or the next piece of its body, may take to arrive.
+    pub header_timeout_ms: u64,
+    /// How long a client may say nothing, or not take its answers.
+    pub idle_timeout_ms: u64,
+    /// How long, after the last answer, what a client still sends is read and dropped.
+    pub linger_ms: u64,
+    /// The value of `Access-Control-Allow-Origin`; `None` leaves all CORS fields out.
+    pub cors: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            limits: Limits {
+                head_bytes: 8 << 10,
+                body_bytes: 1 << 20,
+            },
+            max_pipeline: 128,
+            max_backlog_bytes: 64 << 10,
+            // Some modules take 30 s to hand over a header block.
+            header_timeout_ms: 60_000,
+            // Longer than the pause of a device that asks once a minute.
+            idle_timeout_ms: 120_000,
+            linger_ms: 2_000,
+            cors: Some("*".into()),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Where pools live, behind one trait.
+//!
+//! A store is asked with `submit` and answers later, through `poll_reply`, perhaps much later: a
+//! store on the other end of a network has not heard of the question yet. What it answers is as
+//! durable as it promises. It does not know who asked, nor what becomes of the answer.
+
+mod embedded;
+mod journal;
+
+pub use embedded::EmbeddedStore;
+pub use journal::{Journal, OpenError, Sync};
+
+use crate::command::{Command, Reply, Ticket};
+use crate::time::Time;
+
+/// A place where pools live.
+pub trait Store {
+    /// Hands a command over. Commands take effect in the order in which they are handed over; the
+    /// answer comes from `poll_reply`, once `commit` has been called, and never from inside
+    /// this call.
+    fn submit(&mut self, ticket: Ticket, command: Command<'_>, now: Time);
+
+    /// Called once a tick, after all that the tick submits: makes durable, or sends off, what was
+    /// submitted.
+    fn commit(&mut self, now: Time);
+
+    /// One reply that may leave now. Every submitted command gets exactly one.
+    fn poll_reply(&mut self) -> Option<(Ticket, Reply)>;
+
+    /// When `handle_timeout` wants to be called at the latest.
+    fn next_timeout(&self) -> Option<Time>;
+
+    /// Does what is due. A call too many does no harm.
+    fn handle_timeout(&mut self, now: Time);
+
+    /// Called once, before the process ends: makes durable what is not yet. False if that failed,
+    /// which has been logged.
+    fn close(&mut self) -> bool;
+}

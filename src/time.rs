@@ -1,0 +1,169 @@
+//! Time as a value: moments that are handed in, and the set of moments at which something is due.
+//!
+//! Nothing here reads a clock. Whoever owns the clock (the server, a test, a fuzzer) passes `Time`
+//! in.
+
+/// A moment, in milliseconds.
+///
+/// Its zero is the Unix epoch as the system's clock stood when the process started; from there it
+/// follows the monotonic clock. So it never runs backwards within a process, and a moment that was
+/// stored by an earlier process can still be compared with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Time(u64);
+
+impl Time {
+    /// The moment `ms` milliseconds after the epoch.
+    pub const fn from_ms(ms: u64) -> Time {
+        Time(ms)
+    }
+
+    /// Milliseconds since the epoch.
+    pub const fn as_ms(self) -> u64 {
+        self.0
+    }
+
+    /// The moment `ms` milliseconds later.
+    pub const fn after_ms(self, ms: u64) -> Time {
+        Time(self.0.saturating_add(ms))
+    }
+
+    /// Milliseconds from `earlier` until this moment; 0 if it is not earlier.
+    pub const fn ms_since(self, earlier: Time) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// At most one deadline for each key, where keys are small numbers such as slab slots.
+///
+/// A binary heap that knows where each key stands, so that setting, moving and removing one costs
+/// O(log n), and no memory is taken once it has grown to its largest size.
+#[derive(Debug, Default)]
+pub struct Deadlines {
+    heap: Vec<(Time, usize)>,
+    /// Where a key stands in `heap`; `ABSENT` if nowhere.
+    position: Vec<u32>,
+}
+
+const ABSENT: u32 = u32::MAX;
+
+impl Deadlines {
+    /// The earliest deadline.
+    pub fn next(&self) -> Option<Time> {
+        self.heap.first().map(|&(at, _)| at)
+    }
+
+    /// Takes out one key whose deadline is `now` or earlier, the earliest first.
+    pub fn pop_due(&mut self, now: Time) -> Option<usize> {
+        let &(at, key) = self.heap.first()?;
+        (at <= now).then(|| {
+            self.remove(key);
+            key
+        })
+    }
+
+    /// The deadline of `key`.
+    pub fn of(&self, key: usize) -> Option<Time> {
+        self.position_of(key).map(|position| self.heap[position].0)
+    }
+
+    /// Sets or moves the deadline of `key`.
+    pub fn set(&mut self, key: usize, at: Time) {
+        if let Some(position) = self.position_of(key) {
+            self.heap[position].0 = at;
+            self.sift(position);
+            return;
+        }
+        if self.position.len() <= key {
+            self.position.resize(key + 1, ABSENT);
+        }
+        self.heap.push((at, key));
+        self.sift(self.heap.len() - 1);
+    }
+
+    /// Forgets the deadline of `key`, if there is one.
+    pub fn remove(&mut self, key: usize) {
+        let Some(position) = self.position_of(key) else {
+            return;
+        };
+        self.heap.swap_remove(position);
+        self.position[key] = ABSENT;
+        if position < self.heap.len() {
+            self.sift(position);
+        }
+    }
+
+    fn position_of(&self, key: usize) -> Option<usize> {
+        let position = *self.position.get(key)?;
+        (position != ABSENT).then_some(position as usize)
+    }
+
+    /// Moves the entry at `position` up or down to where it belongs, and notes where each entry
+    /// ends up.
+    fn sift(&mut self, mut position: usize) {
+        let entry = self.heap[position];
+        while position > 0 && entry.0 < self.heap[(position - 1) / 2].0 {
+            self.put(position, self.heap[(position - 1) / 2]);
+            position = (position - 1) / 2;
+        }
+        loop {
+            let mut child = 2 * position + 1;
+            if child + 1 < self.heap.len() && self.heap[child + 1].0 < self.heap[child].0 {
+                child += 1;
+            }
+            if child >= self.heap.len() || self.heap[child].0 >= entry.0 {
+                break;
+            }
+            self.put(position, self.heap[child]);
+            position = child;
+        }
+        self.put(position, entry);
+    }
+
+    fn put(&mut self, position: usize, entry: (Time, usize)) {
+        self.heap[position] = entry;
+        self.position[entry.1] = position as u32;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn deadlines_agree_with_a_sorted_map() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut deadlines = Deadlines::default();
+        let mut model: BTreeMap<usize, Time> = BTreeMap::new();
+        for _ in 0..20_000 {
+            let key = random.usize(0..50);
+            match random.u8(0..4) {
+                0 | 1 => {
+                    let at = Time::from_ms(random.u64(0..1000));
+                    deadlines.set(key, at);
+                    model.insert(key, at);
+                }
+                2 => {
+                    deadlines.remove(key);
+                    model.remove(&key);
+                }
+                _ => {
+                    let now = Time::from_ms(random.u64(0..1000));
+                    let earliest = model.values().min().copied();
+                    assert_eq!(deadlines.next(), earliest);
+                    match deadlines.pop_due(now) {
+                        Some(due) => assert_eq!(model.remove(&due), earliest),
+                        None => assert!(earliest.is_none_or(|at| at > now)),
+                    }
+                }
+            }
+            assert_eq!(deadlines.of(key), model.get(&key).copied());
+        }
+    }
+
+    #[test]
+    fn time_never_overflows() {
+        assert_eq!(Time::from_ms(5).after_ms(u64::MAX), Time::from_ms(u64::MAX));
+        assert_eq!(Time::from_ms(5).ms_since(Time::from_ms(9)), 0);
+    }
+}

@@ -1,0 +1,95 @@
+//! The form of an answer: short, whole, in one write, and nothing in it that means nothing.
+
+use super::request::*;
+use super::runner::run;
+use super::table::{Row, row};
+
+#[test]
+fn rows_hold() {
+    run(rows());
+}
+
+const ONE_WRITE: &str = "Headers and body leave in one write.";
+const HEADERS: &str = "Headers beyond that only where they mean something";
+
+pub fn rows() -> Vec<Row> {
+    let lock = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n4";
+    assert_eq!(lock.len(), 39);
+    vec![
+        row("39 bytes", "the answer to a bare `POST /pool/A/lock HTTP/1.1` is … 39 bytes")
+            .given(SEED)
+            .ask("POST /pool/A/lock HTTP/1.1\r\n\r\n", lock),
+        row("headers that mean nothing change nothing", HEADERS)
+            .given(SEED)
+            .ask(
+                with(
+                    "POST /pool/A/lock",
+                    "Host: h\r\nUser-Agent: x\r\nAccept-Encoding: gzip, br\r\nAccept-Language: de\r\n\
+                     X-Anything: y\r\nCookie: a=b\r\nAuthorization: Basic eDp5\r\nIf-None-Match: *\r\n\
+                     Range: bytes=0-1\r\nCache-Control: no-cache\r\nUpgrade: h2c\r\n\
+                     Content-Type: text/plain; charset=latin1",
+                ),
+                lock,
+            ),
+        row("an answer is one write", ONE_WRITE)
+            .given(SEED)
+            .send("POST /pool/A/lock HTTP/1.1\r\n\r\n")
+            .at_once(lock)
+            .kept_whole(),
+        row("a failure is one write", ONE_WRITE)
+            .send("POST /pool/A/lock HTTP/1.1\r\n\r\n")
+            .at_once("HTTP/1.1 404 no pool\r\nContent-Length: 7\r\n\r\nno pool")
+            .kept_whole(),
+        row("a one-line answer is one write", ONE_WRITE)
+            .given(SEED)
+            .send("POST /pool/A/lock\n")
+            .at_once("200 4\n")
+            .kept_whole(),
+        row("a list is one write", ONE_WRITE)
+            .given(SEED)
+            .send("GET /pool/A HTTP/1.1\r\n\r\n")
+            .at_once("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n1\n2\n3\n4")
+            .kept_whole(),
+        row("an answer that closes is one write", ONE_WRITE)
+            .send("GET /ping HTTP/1.0\r\n\r\n")
+            .at_once("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npong")
+            .end()
+            .kept_whole(),
+        row("an empty body has a length", "`Content-Length: N` always, in that spelling")
+            .given(SEED)
+            .lends(&["4"])
+            .ask(
+                "DELETE /pool/A/lock/4 HTTP/1.1\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            ),
+        row("the length counts bytes", "`Content-Length: N` always")
+            .given(r#"POST /pool {"A":["日本"]}"#)
+            .ask(
+                "POST /pool/A/lock HTTP/1.1\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n日本",
+            )
+            .ask(json("DELETE /pool/A"), json_ok(r#""""#)),
+        row("creation is 200 as well", "Success is exactly `200 OK`.").ask(
+            body("POST /pool/A", "[\"1\"]"),
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[\"1\"]",
+        ),
+        long_list(),
+    ]
+}
+
+/// An answer that fills more than one segment and more than a buffer of most sizes.
+fn long_list() -> Row {
+    let ids: Vec<String> = (0..20_000)
+        .map(|number| format!("resource {number}"))
+        .collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    row(
+        "a long answer",
+        "`Content-Length: N` always …; never chunked",
+    )
+    .send(body("PUT /pool/A", &lines(&ids)))
+    .expect(ok(&format!("[\"{}\"]", ids.join("\",\""))))
+    .ask(bare("GET /pool/A"), ok(&lines(&ids)))
+    .line("GET /pool/A", format!("200 {}", ids.join("\t")))
+    .line("POST /pool/A/lock", "200 resource 19999")
+}

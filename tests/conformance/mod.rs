@@ -1,0 +1,40 @@
+//! The contract as a table: request bytes in, answer bytes out, one row for each promise.
+//!
+//! A row has a name, the sentence of the contract that it holds, and a conversation. Each row runs
+//! over real sockets, against a server process of its own, on every store of `StoreKind::ALL`: a
+//! new store is a new variant there and nothing here. What a row does not say is checked as well:
+//! when a row has been talked through, each of its connections must either answer one more `GET
+//! /ping`, with nothing before that answer, or have ended without a further byte.
+//!
+//! Read `routes` first, then `locks` and `members`: they are the protocol. The others hold its
+//! form, and what it forgives.
+
+// A test binary exports nothing; here `pub` says what the rows may use.
+#![allow(unreachable_pub)]
+
+mod request;
+mod runner;
+mod table;
+
+mod chunked;
+mod connection;
+mod cors;
+mod decisions;
+mod decisions_http;
+mod durable;
+mod errors;
+mod expect;
+mod fin;
+mod form;
+mod framing;
+mod limits;
+mod locks;
+mod members;
+mod methods;
+mod names;
+mod negotiation;
+mod one_line;
+mod parameters;
+mod real_clients_bytes;
+mod routes;
+mod split;

@@ -1,0 +1,41 @@
+//! The whole table once more, with every request sent byte by byte: however a conversation is cut,
+//! the bytes that come out are the same.
+
+use super::runner::{Cut, run_on};
+use super::*;
+use crate::support::StoreKind;
+
+#[test]
+fn rows_hold_byte_by_byte() {
+    let topics = [
+        ("chunked", chunked::rows()),
+        ("connection", connection::rows()),
+        ("cors", cors::rows()),
+        ("decisions", decisions::rows()),
+        ("decisions_http", decisions_http::rows()),
+        ("errors", errors::rows()),
+        ("expect", expect::rows()),
+        ("fin", fin::rows()),
+        ("form", form::rows()),
+        ("framing", framing::rows()),
+        ("limits", limits::rows()),
+        ("locks", locks::rows()),
+        ("members", members::rows()),
+        ("methods", methods::rows()),
+        ("names", names::rows()),
+        ("negotiation", negotiation::rows()),
+        ("one_line", one_line::rows()),
+        ("parameters", parameters::rows()),
+        ("real_clients_bytes", real_clients_bytes::rows()),
+        ("routes", routes::rows()),
+    ];
+    let mut rows = Vec::new();
+    for (topic, of_topic) in topics {
+        for mut row in of_topic {
+            row.name = format!("{topic}: {}", row.name);
+            rows.push(row);
+        }
+    }
+    rows.retain(|row| !row.kept_whole);
+    run_on(&[StoreKind::Memory], rows, Cut::Bytes);
+}

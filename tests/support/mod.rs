@@ -1,0 +1,351 @@
+//! What every test stands on: a latchd process of its own, and raw connections to it.
+//!
+//! A `Server` listens on a port that the system picked, keeps its files in a temporary folder, and is
+//! killed when it is dropped. Nothing here sleeps: whoever waits, waits for bytes, an end or an exit.
+
+// Each test module uses its own part of this.
+#![allow(dead_code, unreachable_pub)]
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// Longer than anything that is expected to happen takes; only a failing test waits this long.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The stores that the contract is tested on. A new store is a new variant and a new URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    Memory,
+    File,
+}
+
+impl StoreKind {
+    pub const ALL: [StoreKind; 2] = [StoreKind::Memory, StoreKind::File];
+
+    /// Whether a server that was killed finds its pools again.
+    pub fn is_durable(self) -> bool {
+        self != StoreKind::Memory
+    }
+
+    fn url(self, folder: &TempDir) -> String {
+        match self {
+            StoreKind::Memory => "memory:".into(),
+            StoreKind::File => format!("file:{}", folder.path().join("latchd.redb").display()),
+        }
+    }
+}
+
+/// A running latchd and the folder that it lives in.
+pub struct Server {
+    pub address: SocketAddr,
+    pub folder: TempDir,
+    store: StoreKind,
+    arguments: Vec<String>,
+    process: Process,
+}
+
+impl Server {
+    pub fn start(store: StoreKind) -> Server {
+        Server::start_with(store, &[])
+    }
+
+    /// Starts with further command-line arguments.
+    pub fn start_with(store: StoreKind, arguments: &[&str]) -> Server {
+        let folder = TempDir::new().expect("a temporary folder");
+        Server::start_in(folder, store, arguments)
+    }
+
+    /// Starts in a folder that a test has prepared, which becomes the working directory.
+    pub fn start_in(folder: TempDir, store: StoreKind, arguments: &[&str]) -> Server {
+        let arguments: Vec<String> = arguments.iter().map(|a| a.to_string()).collect();
+        let (process, address) = launch(&folder, store, &arguments);
+        Server {
+            address,
+            folder,
+            store,
+            arguments,
+            process,
+        }
+    }
+
+    /// Ends the process as a power cut would: SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Asks the process to stop (SIGTERM) and waits until it has.
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    /// Sends a signal by its name, such as `INT`.
+    pub fn signal(&self, name: &str) {
+        signal(self.pid(), name);
+    }
+
+    pub fn wait(&mut self) -> ExitStatus {
+        self.process.wait()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// Starts again on the same folder after `kill` or `terminate`; the port may be another one.
+    pub fn restart(&mut self) {
+        self.process.kill();
+        let (process, address) = launch(&self.folder, self.store, &self.arguments);
+        self.process = process;
+        self.address = address;
+    }
+
+    pub fn connect(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Waits for a line of the log that contains `text`, and returns it.
+    pub fn wait_for_log(&mut self, text: &str) -> String {
+        self.process.wait_for_line(text)
+    }
+}
+
+fn launch(folder: &TempDir, store: StoreKind, arguments: &[String]) -> (Process, SocketAddr) {
+    let mut command = latchd();
+    command.current_dir(folder.path());
+    command
+        .args(["--listen", "127.0.0.1:0", "--store", &store.url(folder)])
+        .args(arguments);
+    let mut process = Process::spawn(command);
+    let line = process.wait_for_line("listening on ");
+    let address = line
+        .split("listening on ")
+        .nth(1)
+        .and_then(|rest| rest.split([' ', ',']).next());
+    let address = address.and_then(|a| a.parse().ok());
+    (
+        process,
+        address.unwrap_or_else(|| panic!("no address in {line:?}")),
+    )
+}
+
+/// The binary under test, with an environment that says nothing about latchd.
+pub fn latchd() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_latchd"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("LATCHD_") || name == "NODE_CONFIG" {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// What a latchd that was expected to end by itself left behind.
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs latchd with `arguments` until it ends by itself.
+pub fn run(folder: &TempDir, arguments: &[&str]) -> Ended {
+    let mut command = latchd();
+    command.current_dir(folder.path()).args(arguments);
+    run_command(command)
+}
+
+pub fn run_command(mut command: Command) -> Ended {
+    let output = command.stdin(Stdio::null()).output().expect("latchd runs");
+    Ended {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
+    }
+}
+
+/// A child process whose standard error is read line by line, and which dies with its owner.
+pub struct Process {
+    pub child: Child,
+    lines: Receiver<String>,
+}
+
+impl Process {
+    pub fn spawn(mut command: Command) -> Process {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the process starts");
+        let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        Process { child, lines }
+    }
+
+    pub fn wait_for_line(&mut self, text: &str) -> String {
+        let end = Instant::now() + PATIENCE;
+        let mut seen = String::new();
+        loop {
+            match self
+                .lines
+                .recv_timeout(end.saturating_duration_since(Instant::now()))
+            {
+                Ok(line) if line.contains(text) => return line,
+                Ok(line) => seen.push_str(&(line + "\n")),
+                Err(RecvTimeoutError::Timeout) => panic!("no {text:?} in time; the log:\n{seen}"),
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!("ended without {text:?}; the log:\n{seen}")
+                }
+            }
+        }
+    }
+
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    pub fn wait(&mut self) -> ExitStatus {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            if let Some(status) = self
+                .child
+                .try_wait()
+                .expect("the process can be waited for")
+            {
+                return status;
+            }
+            // The standard library has no wait with a time-out; this polls for the exit itself.
+            thread::sleep(Duration::from_millis(2));
+        }
+        panic!("process {} did not end in time", self.child.id());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Sends a signal by its name, such as `TERM`, to a process that the test has started.
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill")
+        .args(["-s", name, &pid.to_string()])
+        .status();
+    assert!(
+        status.expect("kill runs").success(),
+        "SIG{name} could not be sent to {pid}"
+    );
+}
+
+/// One raw TCP connection.
+pub struct Client {
+    pub stream: TcpStream,
+}
+
+impl Client {
+    pub fn connect(address: SocketAddr) -> Client {
+        let stream = TcpStream::connect(address).expect("the server accepts");
+        stream.set_nodelay(true).expect("nodelay");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a read time-out");
+        stream
+            .set_write_timeout(Some(PATIENCE))
+            .expect("a write time-out");
+        Client { stream }
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream
+            .write_all(bytes.as_ref())
+            .expect("the server takes the bytes");
+    }
+
+    /// Closes the sending side (FIN); answers can still be read.
+    pub fn half_close(&mut self) {
+        self.stream
+            .shutdown(Shutdown::Write)
+            .expect("the sending side closes");
+    }
+
+    /// Reads exactly as many bytes as are expected and compares them.
+    #[track_caller]
+    pub fn expect(&mut self, expected: impl AsRef<[u8]>) {
+        let expected = expected.as_ref();
+        let mut received = vec![0; expected.len()];
+        let mut length = 0;
+        while length < expected.len() {
+            match self.stream.read(&mut received[length..]) {
+                Ok(0) => break,
+                Ok(count) => length += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+            if received[..length] != expected[..length] {
+                break;
+            }
+        }
+        let received = received[..length].escape_ascii().to_string();
+        assert_eq!(received, expected.escape_ascii().to_string());
+    }
+
+    /// Expects that the server has closed its side and sent nothing more.
+    #[track_caller]
+    pub fn expect_end(&mut self) {
+        let rest = self.read_to_end();
+        assert_eq!(
+            rest.escape_ascii().to_string(),
+            "",
+            "bytes where the end was expected"
+        );
+    }
+
+    /// Everything up to the server's FIN.
+    #[track_caller]
+    pub fn read_to_end(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        self.stream
+            .read_to_end(&mut rest)
+            .expect("the server closes in time, without a reset");
+        rest
+    }
+
+    /// Sends a one-line request and returns its answer without the line end.
+    #[track_caller]
+    pub fn ask(&mut self, line: &str) -> String {
+        self.send(format!("{line}\n"));
+        self.read_line()
+    }
+
+    /// Reads up to the next line feed, which is not returned.
+    #[track_caller]
+    pub fn read_line(&mut self) -> String {
+        let mut line = Vec::new();
+        let mut byte = [0];
+        loop {
+            self.stream
+                .read_exact(&mut byte)
+                .expect("a whole line arrives");
+            if byte[0] == b'\n' {
+                return String::from_utf8(line).expect("the line is UTF-8");
+            }
+            line.push(byte[0]);
+        }
+    }
+}
