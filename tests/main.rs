@@ -9,3 +9,5 @@ mod support;
 
 mod architecture;
 mod conformance;
+mod full_disk;
+mod splits;

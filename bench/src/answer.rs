@@ -1,6 +1,8 @@
-//! The answer parser: from bytes to one HTTP answer, without allocating and without looking at more than it needs.
+//! The answer parser: from bytes to one HTTP answer, without allocating and without looking at more
+//! than it needs.
 //!
-//! It knows answers with a Content-Length and nothing else, which is all that the servers under test may send.
+//! It knows answers with a Content-Length and nothing else, which is all that the servers under
+//! test may send.
 
 /// One whole answer at the start of the bytes that were parsed.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,7 +16,8 @@ pub struct Answer<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// The head of latchd's and the floor's successes, up to the number; other heads take the longer way.
+/// The head of latchd's and the floor's successes, up to the number; other heads take the longer
+/// way.
 const USUAL: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: ";
 const HEAD_MAX_BYTES: usize = 16 * 1024;
 const BODY_MAX_BYTES: usize = 256 * 1024 * 1024;

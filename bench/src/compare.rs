@@ -1,11 +1,13 @@
-//! The comparison: floor and latchd under the same load, in turn, round after round, as one Markdown table.
+//! The comparison: floor and latchd under the same load, in turn, round after round, as one
+//! Markdown table.
 //!
-//! Every server runs on core 0 and the load on core 1. Each entry has a load of its own in every round, and its CPU time
-//! is set against that of the floor *in the same round*, so that a machine that slows down slows both. Every second
-//! round goes through the entries backwards. All servers run from beginning to end; those whose turn it is not are idle.
+//! Every server runs on core 0 and the load on core 1. Each entry has a load of its own in every
+//! round, and its CPU time is set against that of the floor *in the same round*, so that a machine
+//! that slows down slows both. Every second round goes through the entries backwards. All servers
+//! run from beginning to end; those whose turn it is not are idle.
 //!
-//! A further peer is one more `Entry` in `Field::start`. Everything that is started here is ended here, and bounded in
-//! time.
+//! A further peer is one more `Entry` in `Field::start`. Everything that is started here is ended
+//! here, and bounded in time.
 
 use std::{
     ffi::OsStr,
@@ -21,10 +23,11 @@ use tempfile::TempDir;
 
 use crate::{
     Outcome,
-    load::{Mode, seconds},
+    load::seconds,
+    plan::Mode,
     process::{Launcher, Server},
     report::Report,
-    table,
+    table::{self, Entry},
 };
 
 /// Load the floor and latchd in turn and print one table
@@ -55,20 +58,6 @@ const SERVER_CORE: usize = 0;
 const LOAD_CORE: usize = 1;
 /// What a load may take beyond its warm-up and its window: to connect, to seed, to end.
 const LOAD_PATIENCE: Duration = Duration::from_secs(60);
-
-/// One row of the table: a server under one kind of load.
-pub struct Entry {
-    pub name: &'static str,
-    pub mode: Mode,
-    /// The entry with the floor for the same kind of load.
-    pub floor: usize,
-    /// Index into the field's servers.
-    server: usize,
-    /// Whether it answers always the same, so that its answers are not looked at.
-    fixed: bool,
-    /// One for each round.
-    pub reports: Vec<Report>,
-}
 
 pub fn run(options: &Options) -> Outcome<()> {
     let bench = std::env::current_exe()?;

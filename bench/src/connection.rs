@@ -1,12 +1,13 @@
 //! One client: sends a burst of locks, checks the answers, then releases, and begins again.
 //!
-//! What it releases is what the burst of locks before the last one gave it. So it holds something nearly all the time,
-//! for a round trip and more, and an id that is lent a second time meets its holder in the ledger. Were it to release
-//! at once, then with a busy server most ids that the ledger should know as held would be on their way back already.
+//! What it releases is what the burst of locks before the last one gave it. So it holds something
+//! nearly all the time, for a round trip and more, and an id that is lent a second time meets its
+//! holder in the ledger. Were it to release at once, then with a busy server most ids that the
+//! ledger should know as held would be on their way back already.
 //!
-//! A burst is one write; its size is 1, or the depth when pipelining. With `Mode::Close` every burst has a connection
-//! of its own, and is over when the server has closed it. Connections know nothing of the loop that drives them: they
-//! are told when to send and when to read.
+//! A burst is one write; its size is 1, or the depth when pipelining. With `Mode::Close` every
+//! burst has a connection of its own, and is over when the server has closed it. Connections know
+//! nothing of the loop that drives them: they are told when to send and when to read.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -20,7 +21,7 @@ use crate::{
     Outcome,
     answer::{self, Answer},
     ledger::Ledger,
-    load::Mode,
+    plan::Mode,
     requests::Requests,
     tally::Tally,
 };
@@ -150,8 +151,8 @@ impl Connection {
         };
         self.unsent.extend_from_slice(&bytes[written..]);
         if self.mode == Mode::Close {
-            // Loopback has usually made the connection before `connect` returns; then there is nothing to wait for but
-            // the answer.
+            // Loopback has usually made the connection before `connect` returns; then there is
+            // nothing to wait for but the answer.
             let interest = match self.unsent.is_empty() {
                 true => Interest::READABLE,
                 false => Interest::READABLE | Interest::WRITABLE,
@@ -201,7 +202,8 @@ impl Connection {
             buffer.copy_within(taken..filled, 0);
             filled -= taken;
             if read < room {
-                // A read that leaves room has emptied the socket; an end that is known of need not be read.
+                // A read that leaves room has emptied the socket; an end that is known of need not
+                // be read.
                 self.closed |= closed;
                 break;
             }

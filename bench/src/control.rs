@@ -1,4 +1,5 @@
-//! Requests outside the measurement: seeding the pool before the load, and verifying what it leaves behind.
+//! Requests outside the measurement: seeding the pool before the load, and verifying what it leaves
+//! behind.
 //!
 //! Blocking, one connection each, with a time-out.
 
@@ -58,7 +59,8 @@ pub fn seed(server: SocketAddr, pool: &str, resources: u32) -> Outcome<()> {
     Ok(())
 }
 
-/// After the load everything has been released: the server must say that nothing is held and nothing is missing.
+/// After the load everything has been released: the server must say that nothing is held and
+/// nothing is missing.
 pub fn verify(server: SocketAddr, pool: &str, resources: u32) -> Outcome<()> {
     let held = succeed(server, "GET", &format!("/pool/{pool}/lock"), "")?;
     if !held.is_empty() {

@@ -1,16 +1,20 @@
-//! The load's event loop: one thread, edge-triggered, a closed loop over all connections, the measured window in it.
+//! The load's event loop: one thread, edge-triggered, a closed loop over all connections, the
+//! measured window in it.
 //!
-//! Three stages: warm-up, the window, and the end, in which every connection releases what it holds. Counts and CPU
-//! times are read at the two edges of the window and nowhere else.
+//! Three stages: warm-up, the window, and the end, in which every connection releases what it
+//! holds. Counts and CPU times are read at the two edges of the window and nowhere else.
 //!
 //! What keeps the measurement of the *server* fair, since it is the same for every server:
-//! - The loop spins, it never sleeps (unless told to). A server that has to wake a sleeping client pays for it on each
-//!   write, and how often it has to depends on which of the two happens to be ahead.
-//! - A server that is faster than the load finds one request at a time, and pays for a sleep and an epoll_wait for each;
-//!   a slower one finds many and seems cheap. Where this was written the load, at its own limit, kept the floor 96 to
-//!   98 percent busy with keep-alive, and 44 with a connection for each request; the report says how busy both were.
-//!   `--gather` tells whether it matters, by making the batches even: the next requests leave when so many connections
-//!   are ready, one write straight after the other. Here it changed the floor's CPU time by at most 4 percent.
+//! - The loop spins, it never sleeps (unless told to). A server that has to wake a sleeping client
+//!   pays for it on each write, and how often it has to depends on which of the two happens to be
+//!   ahead.
+//! - A server that is faster than the load finds one request at a time, and pays for a sleep and an
+//!   epoll_wait for each; a slower one finds many and seems cheap. Where this was written the load,
+//!   at its own limit, kept the floor 96 to 98 percent busy with keep-alive, and 44 with a
+//!   connection for each request; the report says how busy both were. `--gather` tells whether it
+//!   matters, by making the batches even: the next requests leave when so many connections are
+//!   ready, one write straight after the other. Here it changed the floor's CPU time by at most 4
+//!   percent.
 
 use std::{
     io::{self, ErrorKind},
@@ -22,7 +26,7 @@ use mio::{Events, Poll};
 use crate::{
     Outcome,
     connection::{Common, Connection, Expectation},
-    load::Plan,
+    plan::Plan,
     process::cpu_ns,
     requests::Requests,
     tally::Tally,
@@ -111,7 +115,8 @@ impl Drive<'_> {
         Ok(())
     }
 
-    /// Lets each connection release what it holds, so that the next load finds the pool as this one did.
+    /// Lets each connection release what it holds, so that the next load finds the pool as this one
+    /// did.
     fn finish(&mut self, events: &mut Events) -> Outcome<()> {
         let patience = Instant::now() + END_PATIENCE;
         self.common.ending = true;

@@ -1,14 +1,16 @@
 //! The floor: a server that answers every read with the same bytes and never looks at what it read.
 //!
-//! One thread, one mio loop, edge-triggered. For each burst of requests it makes one read and one write, and nothing else: a
-//! read that does not fill the buffer has emptied the socket, so no second read asks for that. No server that answers on the
-//! same kind of loop can cost less; what latchd costs beyond this is its own doing.
+//! One thread, one mio loop, edge-triggered. For each burst of requests it makes one read and one
+//! write, and nothing else: a read that does not fill the buffer has emptied the socket, so no
+//! second read asks for that. No server that answers on the same kind of loop can cost less; what
+//! latchd costs beyond this is its own doing.
 //!
-//! It counts nothing. Pipelined requests that arrive in one read get one answer, unless `--requests-per-read` says how
-//! many requests the load generator puts into one write. A burst that loopback splits would be answered too often, which the
-//! load generator notices.
+//! It counts nothing. Pipelined requests that arrive in one read get one answer, unless
+//! `--requests-per-read` says how many requests the load generator puts into one write. A burst
+//! that loopback splits would be answered too often, which the load generator notices.
 //!
-//! With `--close` it reads straight after the accept, and a connection whose request is there already is never registered.
+//! With `--close` it reads straight after the accept, and a connection whose request is there
+//! already is never registered.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -134,7 +136,8 @@ impl Floor {
     }
 
     fn turn(&mut self, key: usize) {
-        // A descriptor has at most one event in a batch, so none of them can be about a connection that is gone.
+        // A descriptor has at most one event in a batch, so none of them can be about a connection
+        // that is gone.
         let connection = &mut self.connections[key];
         let fate = if self.close {
             connection.answer_once(&mut self.buffer, &self.burst)
@@ -193,7 +196,8 @@ impl Connection {
         match self.stream.read(buffer) {
             Ok(0) => Fate::Done,
             Ok(_) => {
-                // An empty send buffer takes these few bytes whole; a peer that is gone does not matter.
+                // An empty send buffer takes these few bytes whole; a peer that is gone does not
+                // matter.
                 let _ = self.stream.write(burst);
                 let _ = self.stream.shutdown(Shutdown::Write);
                 Fate::Done

@@ -1,12 +1,14 @@
 //! The ledger: no id is held twice at once, as seen by the clients.
 //!
-//! An id is held from the moment that its lock's answer is read until the moment that its release is SENT. It cannot be
-//! until the release's answer is read: the server may lend the id out again before that, and another connection may hear
-//! of its lock first. Nor does it hurt that an answer is read later than it was written: while the first holder's answer
-//! waits to be read nobody has sent a release, so whoever else is given the id collides with it, whichever is read first.
+//! An id is held from the moment that its lock's answer is read until the moment that its release
+//! is SENT. It cannot be until the release's answer is read: the server may lend the id out again
+//! before that, and another connection may hear of its lock first. Nor does it hurt that an answer
+//! is read later than it was written: while the first holder's answer waits to be read nobody has
+//! sent a release, so whoever else is given the id collides with it, whichever is read first.
 //!
-//! What it cannot see is an id that is lent again between the sending of its release and the release's arrival. That shows
-//! later, as a release that is refused with `not held`, since two lendings bring two releases.
+//! What it cannot see is an id that is lent again between the sending of its release and the
+//! release's arrival. That shows later, as a release that is refused with `not held`, since two
+//! lendings bring two releases.
 
 use std::fmt;
 

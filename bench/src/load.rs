@@ -1,13 +1,12 @@
 //! The load generator: what it can be told, and the order of its work: seed, drive, verify, report.
 //!
-//! A closed loop: each connection has one burst of requests in flight, and sends the next only when that is answered.
+//! A closed loop: each connection has one burst of requests in flight, and sends the next only when
+//! that is answered.
 
 use std::{
     net::{SocketAddr, ToSocketAddrs},
     time::Duration,
 };
-
-use clap::ValueEnum;
 
 use crate::{
     Outcome,
@@ -15,6 +14,7 @@ use crate::{
     control,
     drive::drive,
     ledger::Ledger,
+    plan::{Mode, Plan},
     report::Report,
     requests::Requests,
 };
@@ -56,7 +56,8 @@ pub struct Options {
     /// Hold the next requests back until so many connections are ready for theirs (see drive.rs)
     #[arg(long, value_name = "N", default_value_t = 1)]
     gather: u32,
-    /// Sleep while nothing comes instead of spinning: kinder to a shared core, but the server pays for waking
+    /// Sleep while nothing comes instead of spinning: kinder to a shared core, but the server pays
+    /// for waking
     #[arg(long)]
     sleep: bool,
     /// Report one JSON object
@@ -64,42 +65,8 @@ pub struct Options {
     json: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Mode {
-    /// One request in flight on each connection
-    KeepAlive,
-    /// --depth requests in one write
-    Pipelined,
-    /// A connection for each request
-    Close,
-}
-
-impl Mode {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::KeepAlive => "keep-alive",
-            Self::Pipelined => "pipelined",
-            Self::Close => "close",
-        }
-    }
-}
-
 /// Each has a request of its own, built beforehand.
 const RESOURCES_MAX: u32 = 1_000_000;
-
-/// The options, checked and completed.
-pub struct Plan {
-    pub server: SocketAddr,
-    pub connections: u32,
-    pub mode: Mode,
-    pub depth: u32,
-    pub resources: u32,
-    pub gather: usize,
-    pub sleep: bool,
-    pub warmup: Duration,
-    pub window: Duration,
-    pub pid: Option<u32>,
-}
 
 pub fn run(options: &Options) -> Outcome<()> {
     let plan = plan(options)?;

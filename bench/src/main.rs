@@ -23,6 +23,7 @@ mod drive;
 mod floor;
 mod ledger;
 mod load;
+mod plan;
 mod process;
 mod report;
 mod requests;
@@ -34,7 +35,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Every failure ends the program with one sentence, so a boxed error is all the type that is needed.
+/// Every failure ends the program with one sentence, so a boxed error is all the type that is
+/// needed.
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Measures latchd from the outside: on loopback, on one machine, against a floor

@@ -1,4 +1,5 @@
-//! Processes: their CPU time, and servers that are started here, and here alone are ended, each by its own id.
+//! Processes: their CPU time, and servers that are started here, and here alone are ended, each by
+//! its own id.
 
 use std::{
     fs,
@@ -15,7 +16,8 @@ use crate::Outcome;
 
 /// The CPU time of all threads of a process that are alive: the first field of their schedstat.
 ///
-/// The kernel brings the figure of a running thread up to date at each tick, so it may be some milliseconds behind.
+/// The kernel brings the figure of a running thread up to date at each tick, so it may be some
+/// milliseconds behind.
 pub fn cpu_ns(pid: u32) -> Outcome<u64> {
     let read = || -> io::Result<u64> {
         let mut sum_ns = 0;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::{Outcome, drive::Measured, load::Plan};
+use crate::{Outcome, drive::Measured, plan::Plan};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {

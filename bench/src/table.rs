@@ -2,7 +2,21 @@
 
 use std::{fmt::Write, fs, path::Path, process::Command, time::Duration};
 
-use crate::{compare::Entry, process::Launcher, report::Report, spread::Spread};
+use crate::{plan::Mode, process::Launcher, report::Report, spread::Spread};
+
+/// One row of the table: a server under one kind of load.
+pub struct Entry {
+    pub name: &'static str,
+    pub mode: Mode,
+    /// The entry with the floor for the same kind of load.
+    pub floor: usize,
+    /// Index into the field's servers.
+    pub server: usize,
+    /// Whether it answers always the same, so that its answers are not looked at.
+    pub fixed: bool,
+    /// One for each round.
+    pub reports: Vec<Report>,
+}
 
 /// What a reader must know to judge the figures.
 pub fn preamble(

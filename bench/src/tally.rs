@@ -1,4 +1,5 @@
-//! What is counted while the load runs: plain additions, and latencies in a histogram of fixed size.
+//! What is counted while the load runs: plain additions, and latencies in a histogram of fixed
+//! size.
 
 /// Counts of one window.
 pub struct Tally {

@@ -19,6 +19,8 @@ pub enum BodyError {
     Json(Box<str>, &'static str),
     /// An id in it is no name.
     Id(NameError),
+    /// It holds parameters, which are looked for in the query.
+    Parameters,
 }
 
 impl BodyError {
@@ -29,6 +31,7 @@ impl BodyError {
             BodyError::Utf8 => "bad body: not UTF-8",
             BodyError::Json(..) => "bad JSON",
             BodyError::Id(_) => "bad id",
+            BodyError::Parameters => "bad body: use the query",
         }
     }
 }
@@ -40,6 +43,7 @@ impl fmt::Display for BodyError {
             BodyError::Utf8 => f.write_str("the body must be UTF-8"),
             BodyError::Json(problem, wanted) => write!(f, "{problem}; wanted: {wanted}"),
             BodyError::Id(error) => error.fmt(f),
+            BodyError::Parameters => f.write_str("parameters go into the query: /lock?n=2"),
         }
     }
 }
@@ -71,6 +75,18 @@ pub(super) fn read_ids(body: &[u8]) -> Result<Vec<ResourceId<'_>>, BodyError> {
         .filter(|line| !line.trim().is_empty())
         .map(ResourceId::parse);
     ids.collect::<Result<_, _>>().map_err(BodyError::Id)
+}
+
+/// Some devices cannot post without a body, so any will do where none is needed; but not one that
+/// looks like parameters, which would have no effect.
+pub(super) fn ignore(body: &[u8]) -> Result<(), BodyError> {
+    let text = body.trim_ascii();
+    let is_object = text.starts_with(b"{") && text != b"{}";
+    if is_object || text.contains(&b'=') {
+        Err(BodyError::Parameters)
+    } else {
+        Ok(())
+    }
 }
 
 fn read_text(body: &[u8]) -> Result<&str, BodyError> {

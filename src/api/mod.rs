@@ -110,9 +110,11 @@ fn read_request<'a>(request: &Request<'a>) -> Result<Action<'a>, Problem> {
         (Endpoint::Pools, method) => pools(method, request.body, methods)?,
         (Endpoint::Pool(pool), method) => pool_itself(pool, method, request.body, methods)?,
         (Endpoint::Locks(pool), Method::Post) => {
+            body::ignore(request.body)?;
             return acquire_any(pool, parameters);
         }
         (Endpoint::Lock(pool, id), Method::Post) => {
+            body::ignore(request.body)?;
             return acquire_named(pool, id, parameters);
         }
         (Endpoint::Locks(pool), Method::Get | Method::Head) => Action::Ask(

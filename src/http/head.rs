@@ -3,9 +3,10 @@
 use std::mem::MaybeUninit;
 use std::str;
 
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 
-use super::{HttpError, Limits, MAX_HEADER_FIELDS, Method, Rejected, Style, Wire, accept};
+use super::fields::FieldsRead;
+use super::{HttpError, Limits, MAX_HEADER_FIELDS, Method, Rejected, Style, Wire};
 
 /// How far a head has come.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ pub enum BodyLength {
 
 /// How many bytes at the start of `input` lie between two requests and are skipped: blank lines,
 /// and after a one-line request the header lines that some devices send behind it.
-pub fn skip_between(input: &[u8], after_line: bool) -> usize {
+pub fn skip_between(input: &[u8], after_line: bool, limits: &Limits) -> usize {
     let mut skipped = 0;
     loop {
         let rest = &input[skipped..];
@@ -64,7 +65,7 @@ pub fn skip_between(input: &[u8], after_line: bool) -> usize {
             [b'\n', ..] => skipped += 1,
             [b'\r', b'\n', ..] => skipped += 2,
             _ if after_line => match memchr(b'\n', rest) {
-                Some(end) if is_field(&rest[..end]) || rest[..end].trim_ascii().is_empty() => {
+                Some(end) if end <= limits.head_bytes && is_skippable(&rest[..end]) => {
                     skipped += end + 1;
                 }
                 _ => return skipped,
@@ -74,8 +75,11 @@ pub fn skip_between(input: &[u8], after_line: bool) -> usize {
     }
 }
 
-/// Whether a line has the form `Name: value`.
-fn is_field(line: &[u8]) -> bool {
+/// Whether a line is blank or has the form `Name: value`.
+fn is_skippable(line: &[u8]) -> bool {
+    if line.trim_ascii().is_empty() {
+        return true;
+    }
     let name = line
         .iter()
         .position(|&b| b == b':')
@@ -101,8 +105,19 @@ pub fn read_head<'a>(
             ..scan
         }));
     };
+    if scan.in_fields {
+        return read_http(input, limits);
+    }
+    check_length(input, end, limits)?;
     let line = input[..end].strip_suffix(b"\r").unwrap_or(&input[..end]);
-    if scan.in_fields || is_http(line) {
+    if is_http(line) {
+        if end > limits.head_bytes {
+            return Err(reject(HttpError::PathTooLong, Wire::Http11));
+        }
+        // A space in the path makes httparse see a wrong version, which would be misleading.
+        if line.iter().filter(|&&b| b == b' ').count() != 2 {
+            return Err(reject(HttpError::BadRequest, Wire::Http11));
+        }
         return read_http(input, limits);
     }
     let head = read_line(line.trim_ascii_end(), end + 1, limits);
@@ -133,11 +148,9 @@ fn reject(error: HttpError, wire: Wire) -> Rejected {
     }
 }
 
-/// Whether a first line is that of an HTTP message: it ends in a version. `METHOD PATH BODY` does
-/// not.
+/// Whether a first line is that of an HTTP message: it ends in a version. `METHOD PATH BODY` does not.
 fn is_http(line: &[u8]) -> bool {
-    let mut words = line.splitn(3, |&b| b == b' ');
-    let third = words.nth(2).unwrap_or_default();
+    let third = line.splitn(3, |&b| b == b' ').nth(2).unwrap_or_default();
     let last = line.rsplit(|&b| b == b' ').next().unwrap_or_default();
     let names_version = |word: &[u8]| word.len() >= 5 && word[..5].eq_ignore_ascii_case(b"HTTP/");
     names_version(third) || (names_version(last) && last.len() == b"HTTP/1.1".len())
@@ -145,21 +158,24 @@ fn is_http(line: &[u8]) -> bool {
 
 /// Checks a head whose last line has not ended against the limits.
 fn check_unfinished(input: &[u8], scan: Scan, limits: &Limits) -> Result<(), Rejected> {
-    if input.len() <= limits.head_bytes {
-        return Ok(());
-    }
-    if scan.in_fields {
+    if scan.in_fields && input.len() > limits.head_bytes {
         return Err(reject(HttpError::HeadersTooLarge, Wire::Http11));
     }
-    // Only the body of a one-line request may be longer than a head.
-    let spaces = input[..limits.head_bytes]
-        .iter()
-        .filter(|&&b| b == b' ')
-        .count();
-    if spaces < 2 {
+    check_length(input, input.len(), limits)
+}
+
+/// Checks the length of a first line, ended or not, in such a way that it makes no difference in
+/// how many pieces it came. Only the body of a one-line request may make it longer than a head.
+fn check_length(input: &[u8], length: usize, limits: &Limits) -> Result<(), Rejected> {
+    if length <= limits.head_bytes {
+        return Ok(());
+    }
+    let start = &input[..limits.head_bytes];
+    if start.iter().filter(|&&byte| byte == b' ').count() < 2 {
         return Err(reject(HttpError::PathTooLong, Wire::Http11));
     }
-    if input.len() > limits.head_bytes + limits.body_bytes {
+    // Two spaces stand before the body.
+    if length > limits.head_bytes + limits.body_bytes + 2 {
         return Err(reject(HttpError::BodyTooLarge, Wire::Line));
     }
     Ok(())
@@ -171,14 +187,14 @@ fn read_line<'a>(line: &'a [u8], length: usize, limits: &Limits) -> Result<Head<
     let method = words.next().unwrap_or_default();
     let target = words.next().unwrap_or_default();
     let inline_body = words.next().unwrap_or_default();
-    if method.is_empty() || !method.iter().all(u8::is_ascii_alphabetic) {
-        return Err(HttpError::BadRequest);
-    }
     if method.len() + target.len() > limits.head_bytes {
         return Err(HttpError::PathTooLong);
     }
     if inline_body.len() > limits.body_bytes {
         return Err(HttpError::BodyTooLarge);
+    }
+    if method.is_empty() || !method.iter().all(u8::is_ascii_alphabetic) {
+        return Err(HttpError::BadRequest);
     }
     let target = str::from_utf8(target).map_err(|_| HttpError::BadRequest)?;
     let method = Method::parse(method);
@@ -195,26 +211,23 @@ fn read_line<'a>(line: &'a [u8], length: usize, limits: &Limits) -> Result<Head<
     })
 }
 
-/// Reads an HTTP head, at least one line of which is whole.
+/// Reads an HTTP head whose first line is whole and not too long.
 fn read_http<'a>(input: &'a [u8], limits: &Limits) -> Result<Progress<'a>, Rejected> {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADER_FIELDS];
     let mut request = httparse::Request::new(&mut []);
-    let length = match request.parse_with_uninit_headers(input, &mut fields) {
-        Ok(httparse::Status::Complete(length)) if length <= limits.head_bytes => length,
-        Ok(httparse::Status::Partial) if input.len() <= limits.head_bytes => {
+    // Only whole lines are looked at, so that it makes no difference in how many pieces they came.
+    let allowed = &input[..input.len().min(limits.head_bytes)];
+    let lines = &allowed[..memrchr(b'\n', allowed).map_or(0, |end| end + 1)];
+    let length = match request.parse_with_uninit_headers(lines, &mut fields) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) if allowed.len() == input.len() => {
             return Ok(Progress::Partial(Scan {
                 from: input.len(),
                 in_fields: true,
             }));
         }
-        Ok(_) => {
-            let line_fits = memchr(b'\n', &input[..limits.head_bytes]).is_some();
-            let error = if line_fits {
-                HttpError::HeadersTooLarge
-            } else {
-                HttpError::PathTooLong
-            };
-            return Err(reject(error, Wire::Http11));
+        Ok(httparse::Status::Partial) => {
+            return Err(reject(HttpError::HeadersTooLarge, Wire::Http11));
         }
         Err(error) => return Err(reject(error.into(), Wire::Http11)),
     };
@@ -277,115 +290,4 @@ fn origin_form(target: &str) -> Option<&str> {
         return None;
     }
     Some(rest.find('/').map_or("/", |slash| &rest[slash..]))
-}
-
-/// The header fields that mean something to latchd.
-struct FieldsRead<'a> {
-    wire: Wire,
-    method: Method,
-    length: Option<&'a [u8]>,
-    lengths: usize,
-    encoding: Option<&'a [u8]>,
-    encodings: usize,
-    close: bool,
-    keep_alive: bool,
-    expects_continue: bool,
-    cross_origin: bool,
-    accept: Option<accept::Preference>,
-}
-
-impl<'a> FieldsRead<'a> {
-    fn new(wire: Wire, method: Method) -> FieldsRead<'a> {
-        FieldsRead {
-            wire,
-            method,
-            length: None,
-            lengths: 0,
-            encoding: None,
-            encodings: 0,
-            close: false,
-            keep_alive: false,
-            expects_continue: false,
-            cross_origin: false,
-            accept: None,
-        }
-    }
-
-    fn note(&mut self, name: &str, value: &'a [u8]) {
-        let is = |known: &str| name.eq_ignore_ascii_case(known);
-        match name.len() {
-            14 if is("Content-Length") => {
-                self.length = Some(value);
-                self.lengths += 1;
-            }
-            17 if is("Transfer-Encoding") => {
-                self.encoding = Some(value);
-                self.encodings += 1;
-            }
-            10 if is("Connection") => {
-                for option in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
-                    self.close |= option.eq_ignore_ascii_case(b"close");
-                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-                }
-            }
-            6 if is("Expect") => {
-                self.expects_continue |= value.trim_ascii().eq_ignore_ascii_case(b"100-continue");
-            }
-            6 if is("Accept") => self.accept.get_or_insert_default().read(value),
-            6 if is("Origin") => self.cross_origin = true,
-            _ => {}
-        }
-    }
-
-    fn style(&self) -> Style {
-        let persists = match self.wire {
-            Wire::Http10 => self.keep_alive && !self.close,
-            Wire::Http11 | Wire::Line => !self.close,
-        };
-        Style {
-            wire: self.wire,
-            json: self
-                .accept
-                .as_ref()
-                .is_some_and(accept::Preference::is_json),
-            names_type: self.accept.is_some(),
-            cross_origin: self.cross_origin,
-            omits_body: self.method == Method::Head,
-            closes: !persists,
-        }
-    }
-
-    /// RFC 9112 section 6.3, and stricter: whatever two readers could understand differently is
-    /// refused.
-    fn body_length(&self, limits: &Limits) -> Result<BodyLength, HttpError> {
-        match (self.encoding, self.length) {
-            (None, None) => Ok(BodyLength::Fixed(0)),
-            (Some(_), Some(_)) => Err(HttpError::BadLength),
-            (Some(_), None) if self.wire == Wire::Http10 => Err(HttpError::BadLength),
-            (Some(encoding), None) => {
-                let chunked = encoding.trim_ascii().eq_ignore_ascii_case(b"chunked");
-                if chunked && self.encodings == 1 {
-                    Ok(BodyLength::Chunked)
-                } else {
-                    Err(HttpError::BadEncoding)
-                }
-            }
-            (None, Some(_)) if self.lengths > 1 => Err(HttpError::BadLength),
-            (None, Some(digits)) => fixed_length(digits, limits).map(BodyLength::Fixed),
-        }
-    }
-}
-
-fn fixed_length(digits: &[u8], limits: &Limits) -> Result<usize, HttpError> {
-    let digits = digits.trim_ascii();
-    if digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(HttpError::BadLength);
-    }
-    let length = digits
-        .iter()
-        .fold(0u64, |length, digit| length * 10 + u64::from(digit - b'0'));
-    match usize::try_from(length) {
-        Ok(length) if length <= limits.body_bytes => Ok(length),
-        _ => Err(HttpError::BodyTooLarge),
-    }
 }

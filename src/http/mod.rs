@@ -8,6 +8,7 @@
 mod accept;
 mod answer;
 mod chunked;
+mod fields;
 mod head;
 mod target;
 

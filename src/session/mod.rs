@@ -296,7 +296,7 @@ impl Session {
         input: &[u8],
         context: &mut Context<'_>,
     ) -> Result<usize, Rejected> {
-        let skipped = http::skip_between(input, self.after_line);
+        let skipped = http::skip_between(input, self.after_line, &context.settings.limits);
         if skipped > 0 {
             self.scan = Scan::default();
             return Ok(skipped);

@@ -101,6 +101,10 @@ fn good() -> Vec<Row> {
                 "0\r\n\r\n",
             ])
             .expect(answer.as_str()),
+        row("a body that is not looked at, cut anywhere", CHUNKED).every_two_cuts(
+            "GET /ping HTTP/1.1\nTransfer-Encoding:chunked\n\n1;x\r\n5\r\n0\r\nA:b\r\n\r\n",
+            &ok("pong"),
+        ),
     ]
 }
 

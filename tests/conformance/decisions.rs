@@ -17,7 +17,27 @@ pub fn rows() -> Vec<Row> {
     rows.extend(former_members());
     rows.extend(counts());
     rows.extend(json_bodies());
+    rows.extend(needless_bodies());
     rows
+}
+
+fn needless_bodies() -> Vec<Row> {
+    let ignored = "A body where none is needed is ignored: some devices cannot post without one.";
+    let refused = "One that looks like parameters is refused: they have their effect in the query.";
+    let lock = "POST /pool/A/lock";
+    vec![
+        row("a needless body", ignored)
+            .given(SEED)
+            .ask(body(lock, "1024"), ok("4"))
+            .ask(body(lock, "{}"), ok("3"))
+            .line("POST /pool/A/lock/2 x y", "200 2"),
+        row("parameters in a body", refused)
+            .given(SEED)
+            .ask(body(lock, "n=2"), fails("400 bad …"))
+            .ask(body(lock, "{\"n\":2}"), fails("400 bad …"))
+            .ask(body("POST /pool/A/lock/4", "lease=1"), fails("400 bad …"))
+            .line("GET /pool/A/lock", "200"),
+    ]
 }
 
 fn creating() -> Vec<Row> {
@@ -285,6 +305,7 @@ fn json_bodies() -> Vec<Row> {
     let of_pools = [
         r#"{"A":["5"],"A":["6"]}"#,
         r#"{"B":["5"],"A":["6"],"B":["5"]}"#,
+        r#"{"B":["5"],"\u0042":["6"]}"#,
         r#"{"A":["5"],"B":null}"#,
         r#"{"A":["5"],"B":1}"#,
         r#"{"A":["5"],"B":[1.5]}"#,

@@ -133,6 +133,7 @@ fn methods() -> Vec<Row> {
         refused("POST /pool/A/lock/4?_method"),
         refused("POST /pool/A/lock/4?_method=DELETE&_method=DELETE"),
         refused("POST /pool/A/lock/4?_method=DELETE&x=1"),
+        refused("POST /pool/A/lock?_method=DELETE&n=1"),
         row("a body with _method on PUT", only_post)
             .given(SEED)
             .ask(body("PUT /pool/A?_method=PUT", "[9]"), fails("400 bad …"))

@@ -16,17 +16,21 @@ pub fn rows() -> Vec<Row> {
     let lock = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n4";
     assert_eq!(lock.len(), 39);
     vec![
-        row("39 bytes", "the answer to a bare `POST /pool/A/lock HTTP/1.1` is … 39 bytes")
-            .given(SEED)
-            .ask("POST /pool/A/lock HTTP/1.1\r\n\r\n", lock),
+        row(
+            "39 bytes",
+            "the answer to a bare `POST /pool/A/lock HTTP/1.1` is … 39 bytes",
+        )
+        .given(SEED)
+        .ask("POST /pool/A/lock HTTP/1.1\r\n\r\n", lock),
         row("headers that mean nothing change nothing", HEADERS)
             .given(SEED)
             .ask(
                 with(
                     "POST /pool/A/lock",
-                    "Host: h\r\nUser-Agent: x\r\nAccept-Encoding: gzip, br\r\nAccept-Language: de\r\n\
-                     X-Anything: y\r\nCookie: a=b\r\nAuthorization: Basic eDp5\r\nIf-None-Match: *\r\n\
-                     Range: bytes=0-1\r\nCache-Control: no-cache\r\nUpgrade: h2c\r\n\
+                    "Host: h\r\nUser-Agent: x\r\nAccept-Encoding: gzip, br\r\n\
+                     Accept-Language: de\r\nX-Anything: y\r\nCookie: a=b\r\n\
+                     Authorization: Basic eDp5\r\nIf-None-Match: *\r\nRange: bytes=0-1\r\n\
+                     Cache-Control: no-cache\r\nUpgrade: h2c\r\n\
                      Content-Type: text/plain; charset=latin1",
                 ),
                 lock,
@@ -55,13 +59,16 @@ pub fn rows() -> Vec<Row> {
             .at_once("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npong")
             .end()
             .kept_whole(),
-        row("an empty body has a length", "`Content-Length: N` always, in that spelling")
-            .given(SEED)
-            .lends(&["4"])
-            .ask(
-                "DELETE /pool/A/lock/4 HTTP/1.1\r\n\r\n",
-                "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-            ),
+        row(
+            "an empty body has a length",
+            "`Content-Length: N` always, in that spelling",
+        )
+        .given(SEED)
+        .lends(&["4"])
+        .ask(
+            "DELETE /pool/A/lock/4 HTTP/1.1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        ),
         row("the length counts bytes", "`Content-Length: N` always")
             .given(r#"POST /pool {"A":["日本"]}"#)
             .ask(
@@ -74,22 +81,41 @@ pub fn rows() -> Vec<Row> {
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[\"1\"]",
         ),
         long_list(),
+        late_reader(),
     ]
 }
 
-/// An answer that fills more than one segment and more than a buffer of most sizes.
+/// So many that the list of them fills more than one segment and most buffers.
+fn many_ids() -> Vec<String> {
+    let ids = 0..20_000;
+    ids.map(|number| format!("resource {number}")).collect()
+}
+
 fn long_list() -> Row {
-    let ids: Vec<String> = (0..20_000)
-        .map(|number| format!("resource {number}"))
-        .collect();
-    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let ids = many_ids();
     row(
         "a long answer",
         "`Content-Length: N` always …; never chunked",
     )
-    .send(body("PUT /pool/A", &lines(&ids)))
+    .send(body("PUT /pool/A", &ids.join("\n")))
     .expect(ok(&format!("[\"{}\"]", ids.join("\",\""))))
-    .ask(bare("GET /pool/A"), ok(&lines(&ids)))
+    .ask(bare("GET /pool/A"), ok(&ids.join("\n")))
     .line("GET /pool/A", format!("200 {}", ids.join("\t")))
     .line("POST /pool/A/lock", "200 resource 19999")
+}
+
+/// Twelve long answers pile up, more than the sockets hold, while others are served.
+fn late_reader() -> Row {
+    let ids = many_ids();
+    let list = ok(&ids.join("\n"));
+    row(
+        "a client that reads late gets all",
+        "keep-alive and pipelining",
+    )
+    .send(body("PUT /pool/A", &ids.join("\n")))
+    .expect(ok(&format!("[\"{}\"]", ids.join("\",\""))))
+    .send(bare("GET /pool/A").repeat(12) + "GET /ping\n")
+    .check("GET /ping", "200 pong")
+    .check("GET /pool", "200 20000 0 0 A")
+    .expect(list.repeat(12) + "200 pong\n")
 }

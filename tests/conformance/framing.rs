@@ -13,6 +13,7 @@ const LINE_ENDS: &str = "bare LF or mixed line ends, …, blank lines before a r
                          after a body";
 const PIPELINING: &str = "HTTP/1.1 and 1.0, keep-alive and pipelining";
 const WHOLE: &str = "Nothing may be sent before the request is whole";
+const LINE: &str = "a request line without version is a whole request";
 const LENGTHS: &str = "Both Content-Length and Transfer-Encoding: 400 and close.";
 
 pub fn rows() -> Vec<Row> {
@@ -190,6 +191,14 @@ fn cuts() -> Vec<Row> {
             .silence()
             .send("P/1.1\r\n\r\nPOST /pool/A/lock HTTP/1.1\r\n\r\nPOST /pool/A/lock\n")
             .expect(ok("4") + &ok("3") + "200 2\n"),
+        row("both forms in a pipeline, cut anywhere", PIPELINING).every_two_cuts(
+            "GET /ping HTTP/1.1\r\nA: b\r\n\r\n\nGET /ping\n",
+            &(ok("pong") + "200 pong\n"),
+        ),
+        row("bodies in a pipeline, cut anywhere", PIPELINING).every_two_cuts(
+            "GET /x HTTP/1.1\nContent-Length:2\n\n{}GET /ping\n",
+            "HTTP/1.1 404 no route\r\nContent-Length: 8\r\n\r\nno route200 pong\n",
+        ),
     ]
 }
 
@@ -217,6 +226,11 @@ fn bodies() -> Vec<Row> {
         .ask(body("DELETE /pool/A/lock", "{}"), ok("0"))
         .ask(body("GET /nowhere", "{}"), fails("404 no route"))
         .ask(body("PATCH /nowhere", "{}"), fails("404 no route")),
+        row("a space in a path does not make the rest a body", LINE)
+            .given(SEED)
+            .send("POST /pool/my pool/lock HTTP/1.1\r\nHost: h\r\n\r\n")
+            .end_without_success()
+            .check("GET /pool", "200 4 0 0 A"),
         row("a body that looks like a request is none", PIPELINING).ask(
             body("POST /pool/A", "GET /ping HTTP/1.1\r\n\r\n"),
             ok(r#"["GET /ping HTTP/1.1"]"#),

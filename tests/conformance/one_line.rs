@@ -152,5 +152,9 @@ fn skipped() -> Vec<Row> {
                 "X-Y: z\r\nPOST /pool/A/lock HTTP/1.1\r\nHost: h\r\n\r\n",
                 ok("3"),
             ),
+        row("headers after a line, cut anywhere", SKIPPED).every_two_cuts(
+            "\nGET /ping\r\nA-b: c\r\n\r\nGET /ping\n",
+            "200 pong\n200 pong\n",
+        ),
     ]
 }

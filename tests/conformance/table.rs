@@ -10,7 +10,7 @@ pub struct Row {
     pub steps: Vec<Step>,
     /// Only for stores that keep what they know when the process is killed.
     pub durable: bool,
-    /// The answer depends on what arrives together, so the row is not cut by `split`.
+    /// The answer depends on what arrives together, or all is cut already: `split` leaves it.
     pub kept_whole: bool,
 }
 
@@ -20,6 +20,8 @@ pub enum Step {
     Send(Vec<u8>),
     /// Sends pieces that the server reads one by one, and hears nothing before the last is out.
     Pieces(Vec<Vec<u8>>),
+    /// Sends pieces that the server reads one by one, and may answer one by one.
+    Cuts(Vec<Vec<u8>>),
     Expect(Expected),
     /// The bytes must be there in one read, as they are when they left in one write.
     AtOnce(Vec<u8>),
@@ -28,7 +30,7 @@ pub enum Step {
     HalfClose,
     /// The server has closed its side, without a reset and without a further byte.
     End,
-    /// The server closes its side; what it says before that, if anything, is a 400.
+    /// The server closes its side; what it says before that, if anything, is a failure.
     EndWithoutSuccess,
     /// Goes on with a new connection; the one before stays open.
     Connect,
@@ -126,10 +128,27 @@ impl Row {
 
     /// Says the same once for every place where it can be cut in two, on one connection.
     pub fn every_cut(mut self, request: impl AsRef<[u8]>, answer: &str) -> Row {
+        self.kept_whole = true;
         let request = request.as_ref();
         for cut in 1..request.len() {
             self = self.pieces(&[&request[..cut], &request[cut..]]);
             self = self.expect(answer);
+        }
+        self
+    }
+
+    /// Says the same, which may be several requests, once for every two places where it can be cut
+    /// in three, on one connection.
+    pub fn every_two_cuts(mut self, requests: impl AsRef<[u8]>, answers: &str) -> Row {
+        self.kept_whole = true;
+        let requests = requests.as_ref();
+        for first in 1..requests.len() {
+            for second in first..requests.len() {
+                let (head, tail) = requests.split_at(second);
+                let pieces = [&head[..first], &head[first..], tail];
+                let pieces = pieces.iter().map(|piece| piece.to_vec()).collect();
+                self = self.step(Step::Cuts(pieces)).expect(answers);
+            }
         }
         self
     }
@@ -328,7 +347,7 @@ impl fmt::Display for Step {
         match self {
             Step::Aside(request, _) => write!(f, "beside it, {request:?}"),
             Step::Send(bytes) => write!(f, "send \"{}\"", bytes.escape_ascii()),
-            Step::Pieces(pieces) => {
+            Step::Pieces(pieces) | Step::Cuts(pieces) => {
                 let pieces: Vec<String> = pieces
                     .iter()
                     .map(|p| p.escape_ascii().to_string())

@@ -6,6 +6,9 @@
 // Each test module uses its own part of this.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod conversation;
+pub mod launch;
+
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};

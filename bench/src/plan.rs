@@ -1,0 +1,39 @@
+//! What one load is to be, once the options have been checked and completed.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::ValueEnum;
+
+/// One load.
+pub struct Plan {
+    pub server: SocketAddr,
+    pub connections: u32,
+    pub mode: Mode,
+    pub depth: u32,
+    pub resources: u32,
+    pub gather: usize,
+    pub sleep: bool,
+    pub warmup: Duration,
+    pub window: Duration,
+    pub pid: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// One request in flight on each connection
+    KeepAlive,
+    /// --depth requests in one write
+    Pipelined,
+    /// A connection for each request
+    Close,
+}
+
+impl Mode {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::KeepAlive => "keep-alive",
+            Self::Pipelined => "pipelined",
+            Self::Close => "close",
+        }
+    }
+}

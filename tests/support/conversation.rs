@@ -1,0 +1,143 @@
+//! A client's whole conversation without a socket: a session on top of an embedded store in memory.
+//! It is what the property tests and the fuzz targets drive.
+
+use latchd::command::{Command, Ticket};
+use latchd::http::{CONTINUE, Limits};
+use latchd::session::{Buffers, Context, Ending, Session, Settings};
+use latchd::store::{EmbeddedStore, Store};
+use latchd::time::Time;
+
+pub struct Conversation {
+    session: Session,
+    store: EmbeddedStore,
+    settings: Settings,
+    buffers: Buffers,
+    next_serial: u64,
+    received: Vec<u8>,
+    pub closed: bool,
+}
+
+impl Conversation {
+    /// Small limits, so that short inputs reach them.
+    pub fn new() -> Conversation {
+        let settings = Settings {
+            limits: Limits {
+                head_bytes: 256,
+                body_bytes: 128,
+            },
+            max_pipeline: 4,
+            max_backlog_bytes: 100,
+            ..Settings::default()
+        };
+        Conversation {
+            session: Session::new(&settings, Time::default()),
+            store: EmbeddedStore::in_memory(),
+            settings,
+            buffers: Buffers::default(),
+            next_serial: 0,
+            received: Vec::new(),
+            closed: false,
+        }
+    }
+
+    /// The client sends bytes, which arrive as one piece.
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.step(|session, context| session.receive(bytes, context));
+    }
+
+    /// The client closes its side.
+    pub fn end(&mut self) {
+        self.step(|session, context| session.receive_end(context));
+    }
+
+    /// Everything that the client was sent. Whether a client is told to go on depends on how much of
+    /// its body was there already, so that is left out.
+    pub fn received(&self) -> Vec<u8> {
+        let mut rest = &self.received[..];
+        let mut kept = Vec::new();
+        while let Some(&first) = rest.first() {
+            match rest.strip_prefix(CONTINUE) {
+                Some(after) => rest = after,
+                None => {
+                    kept.push(first);
+                    rest = &rest[1..];
+                }
+            }
+        }
+        kept
+    }
+
+    /// Does what a server does in a tick, until there is nothing left to do.
+    fn step(&mut self, input: impl FnOnce(&mut Session, &mut Context<'_>)) {
+        let mut input = Some(input);
+        while !self.closed {
+            let now = Time::default();
+            let (store, next_serial) = (&mut self.store, &mut self.next_serial);
+            let mut submit = |command: Command<'_>| {
+                let ticket = Ticket::new(*next_serial, 0);
+                *next_serial += 1;
+                store.submit(ticket, command, now);
+                ticket
+            };
+            let mut context = Context {
+                settings: &self.settings,
+                buffers: &mut self.buffers,
+                now,
+                submit: &mut submit,
+            };
+            match input.take() {
+                Some(input) => input(&mut self.session, &mut context),
+                None if self.session.wants_resume(&self.settings) => {
+                    self.session.resume(&mut context);
+                }
+                None => break,
+            }
+            self.answer(now);
+        }
+    }
+
+    fn answer(&mut self, now: Time) {
+        self.store.commit(now);
+        let mut submit = |_: Command<'_>| unreachable!("replies lead to no commands");
+        let mut context = Context {
+            settings: &self.settings,
+            buffers: &mut self.buffers,
+            now,
+            submit: &mut submit,
+        };
+        while let Some((ticket, reply)) = self.store.poll_reply() {
+            assert!(
+                self.session.handle_reply(ticket, reply, &mut context),
+                "a reply is expected"
+            );
+        }
+        let output = self.session.output().to_vec();
+        self.received.extend_from_slice(&output);
+        self.session.handle_sent(output.len(), &mut context);
+        self.closed |= self.session.poll_ending(&self.settings, now) != Ending::NotYet;
+    }
+}
+
+/// The answer to `conversation`, cut into pieces at these places. Places beyond its end count for
+/// nothing.
+pub fn answer_to(conversation: &[u8], cuts: &[usize]) -> Vec<u8> {
+    let mut cuts: Vec<usize> = cuts
+        .iter()
+        .map(|&cut| cut.min(conversation.len()))
+        .collect();
+    cuts.sort_unstable();
+    let mut client = Conversation::new();
+    let mut start = 0;
+    for cut in cuts.into_iter().chain([conversation.len()]) {
+        if cut > start {
+            client.send(&conversation[start..cut]);
+            start = cut;
+        }
+    }
+    client.end();
+    assert!(
+        client.closed,
+        "a conversation ends when the client has ended it"
+    );
+    client.received()
+}
