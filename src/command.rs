@@ -140,7 +140,7 @@ pub enum Refusal {
     Busy,
     /// The pool has only so many members, fewer than are wanted.
     OnlyResources(usize),
-    /// The store cannot be written or reached. Whether the command took effect is not promised.
+    /// The store cannot be written or reached. Nothing has changed, as far as the store can tell.
     StoreDown,
 }
 

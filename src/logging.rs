@@ -2,9 +2,10 @@
 
 use std::fs::{self, OpenOptions};
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
-use log::LevelFilter;
+use log::{LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
 
 /// Starts logging. With a folder, standard error becomes `latchd.log` in it, which is appended to;
@@ -14,7 +15,27 @@ pub fn start(level: LevelFilter, folder: Option<&Path>) -> io::Result<()> {
         redirect(folder)?;
     }
     let logger = SimpleLogger::new().with_level(level).with_utc_timestamps();
-    logger.init().map_err(io::Error::other)
+    log::set_max_level(logger.max_level());
+    log::set_boxed_logger(Box::new(Unbreakable(logger))).map_err(io::Error::other)
+}
+
+/// A logger that panics when it cannot write, as to a closed terminal or a full disk. Losing a line
+/// must not end the service.
+struct Unbreakable(SimpleLogger);
+
+impl Log for Unbreakable {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let log = AssertUnwindSafe(|| self.0.log(record));
+        let _ = panic::catch_unwind(log);
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
 }
 
 /// Opens the log file, anew if it has been moved away, as log rotation does before it sends SIGHUP.

@@ -3,6 +3,7 @@
 //! The disk is full as far as the server can tell: its files may not grow beyond a limit that the
 //! shell sets.
 
+use std::fs;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -51,6 +52,36 @@ fn what_is_acknowledged_survives_a_full_disk_and_the_rest_is_refused() {
         "what was acknowledged is in the file"
     );
     assert_eq!(server.connect().ask("DELETE /pool/held/lock/x"), "200");
+}
+
+#[test]
+fn a_store_whose_file_is_gone_does_not_start_anew_empty() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let mut process = start_on_a_small_disk(&folder);
+    let line = process.wait_for_line("listening on ");
+    let address = line
+        .split("listening on ")
+        .nth(1)
+        .and_then(|rest| rest.split(',').next());
+    let address = address
+        .and_then(|a| a.parse().ok())
+        .expect("the log names an address");
+    let mut client = Client::connect(address);
+    client.ask("POST /pool {\"held\":[\"x\"]}");
+    assert_eq!(client.ask("POST /pool/held/lock"), "200 x");
+    fill_until_refused(&mut client);
+
+    let (file, aside) = (
+        folder.path().join("latchd.redb"),
+        folder.path().join("aside"),
+    );
+    fs::rename(&file, &aside).expect("the file is moved away");
+    process.wait_for_line("the store is still down");
+    assert_eq!(client.ask("GET /pool"), "503 store down");
+    assert!(!file.exists(), "no new file was made");
+    fs::rename(&aside, &file).expect("the file is moved back");
+    process.wait_for_line("the store can be written again");
+    assert_eq!(client.ask("POST /pool/held/lock/x"), "409 busy");
 }
 
 fn start_on_a_small_disk(folder: &TempDir) -> Process {

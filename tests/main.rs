@@ -8,6 +8,19 @@
 mod support;
 
 mod architecture;
+mod clients;
+mod configuration;
 mod conformance;
+mod curl;
+mod damage;
+mod durability;
 mod full_disk;
+mod ledger;
+mod limits;
+mod logs;
+mod memory;
+mod mistakes;
+mod process;
+mod restart;
 mod splits;
+mod writes;

@@ -56,7 +56,7 @@ pub fn read_seed(body: &[u8]) -> Result<Seed<'_>, BodyError> {
     let text = read_text(body)?;
     let json = serde_json::from_str(text);
     json.map(|SeedJson(seed)| seed)
-        .map_err(|e| BodyError::Json(e.to_string().into(), SEED_FORM))
+        .map_err(|e| json_error(&e, SEED_FORM))
 }
 
 /// Reads `["1","2"]`, or an id a line. Blank lines count for nothing.
@@ -66,7 +66,7 @@ pub(super) fn read_ids(body: &[u8]) -> Result<Vec<ResourceId<'_>>, BodyError> {
         let json = serde_json::from_str(text);
         return json
             .map(|IdsJson(ids)| ids)
-            .map_err(|e| BodyError::Json(e.to_string().into(), IDS_FORM));
+            .map_err(|e| json_error(&e, IDS_FORM));
     }
     let lines = text
         .split('\n')
@@ -87,6 +87,13 @@ pub(super) fn ignore(body: &[u8]) -> Result<(), BodyError> {
     } else {
         Ok(())
     }
+}
+
+/// The reader's own words, as far as they do not repeat much of the body.
+fn json_error(error: &serde_json::Error, wanted: &'static str) -> BodyError {
+    const MAX_CHARACTERS: usize = 200;
+    let words: String = error.to_string().chars().take(MAX_CHARACTERS).collect();
+    BodyError::Json(words.into(), wanted)
 }
 
 fn read_text(body: &[u8]) -> Result<&str, BodyError> {

@@ -100,11 +100,14 @@ impl<'a> Endpoint<'a> {
 fn read_request<'a>(request: &Request<'a>) -> Result<Action<'a>, Problem> {
     let (path, query) = split_target(request.target);
     let endpoint = Endpoint::find(path)?;
+    if request.method == Method::Options {
+        // A browser asks with the query of what it will ask for.
+        return Ok(Action::Answer(Outcome::Options(endpoint.methods())));
+    }
     let mut parameters = Parameters::parse(query)?;
     let method = parameters::effective_method(request.method, &mut parameters)?;
     let methods = endpoint.methods();
     let action = match (endpoint, method) {
-        (_, Method::Options) => Action::Answer(Outcome::Options(methods)),
         (Endpoint::Root, Method::Get | Method::Head) => Action::Answer(Outcome::Version),
         (Endpoint::Ping, Method::Get | Method::Head) => Action::Answer(Outcome::Pong),
         (Endpoint::Pools, method) => pools(method, request.body, methods)?,

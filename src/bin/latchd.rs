@@ -28,7 +28,11 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if let Err(error) = logging::start(config.log_level, config.log_dir.as_deref()) {
-        eprintln!("error: the log cannot be written: {error}");
+        let folder = config.log_dir.unwrap_or_default();
+        eprintln!(
+            "error: the log cannot be written in {}: {error}",
+            folder.display()
+        );
         return ExitCode::from(FAILED);
     }
     match serve(config) {

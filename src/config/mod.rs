@@ -107,7 +107,9 @@ impl Config {
             config,
             check,
         } = flags;
-        if let Ok(text) = env::var("NODE_CONFIG") {
+        if let Some(text) = env::var_os("NODE_CONFIG").filter(|text| !text.is_empty()) {
+            let text = text.into_string();
+            let text = text.map_err(|_| ConfigError::Invalid("NODE_CONFIG: not UTF-8".into()))?;
             layer = layer.over(file::parse("NODE_CONFIG", &text)?);
         }
         if let Some(path) = config {

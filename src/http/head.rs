@@ -64,8 +64,8 @@ pub fn skip_between(input: &[u8], after_line: bool, limits: &Limits) -> usize {
         match rest {
             [b'\n', ..] => skipped += 1,
             [b'\r', b'\n', ..] => skipped += 2,
-            _ if after_line => match memchr(b'\n', rest) {
-                Some(end) if end <= limits.head_bytes && is_skippable(&rest[..end]) => {
+            _ if after_line => match memchr(b'\n', &rest[..rest.len().min(limits.head_bytes)]) {
+                Some(end) if is_skippable(&rest[..end]) => {
                     skipped += end + 1;
                 }
                 _ => return skipped,

@@ -112,7 +112,8 @@ impl Resources {
         key
     }
 
-    /// Puts a stored resource back, held by nobody and in no chain: `free` or `link` must follow.
+    /// Puts a stored resource back, held by nobody and in no chain: `link_free_last` or
+    /// `link_held` must follow.
     pub(super) fn restore(&mut self, id: StoredName, seat: Option<u64>, rank: i64) -> ResourceKey {
         self.member_count += usize::from(seat.is_some());
         self.next_seat = self.next_seat.max(seat.map_or(0, |seat| seat + 1));

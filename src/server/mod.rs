@@ -1,7 +1,7 @@
 //! The event loop: the only room that touches sockets, signals and the clock.
 //!
-//! One tick: wait for events; read the clock once; accept; see what is due; let sessions read and
-//! the store decide; commit once; hand out the replies; write once for each connection that has
+//! One tick: wait for events; read the clock once; accept; let sessions read and the store decide;
+//! see what is due; commit once; hand out the replies; write once for each connection that has
 //! something to say; close what has ended, last, so that no stale event meets a slot that is used
 //! again.
 
@@ -58,7 +58,7 @@ pub struct Server {
     clock: Clock,
     signals: Signals,
     listeners: Vec<TcpListener>,
-    /// Connections may be waiting to be accepted.
+    /// When to look next for connections that wait to be accepted; `None` until there is an event.
     accept_from: Option<Time>,
     connections: Slab<Connection>,
     max_connections: usize,
@@ -103,7 +103,9 @@ impl Server {
             listeners,
             accept_from: None,
             connections: Slab::new(),
-            max_connections: options.max_connections.unwrap_or(descriptors),
+            max_connections: options
+                .max_connections
+                .map_or(descriptors, |max| max.min(descriptors)),
             deadlines: Deadlines::default(),
             to_read: Vec::new(),
             to_write: Vec::new(),
@@ -147,8 +149,8 @@ impl Server {
             let now = self.clock.now();
             self.note_events(&events, now);
             self.accept(now);
-            self.expire(now);
             self.read(now);
+            self.expire(now);
             self.commit(now);
             self.write(now);
             if self
@@ -189,7 +191,7 @@ impl Server {
             match event.token() {
                 SIGNALS => self.handle_signals(now),
                 Token(token) if token > LISTENERS - self.listeners.len() => {
-                    self.accept_from = Some(now);
+                    self.accept_from.get_or_insert(now);
                 }
                 Token(slot) => {
                     let Some(connection) = self.connections.get_mut(slot) else {
@@ -235,7 +237,7 @@ impl Server {
         self.read(now);
         for (slot, connection) in &mut self.connections {
             connection.session.stop();
-            self.to_write.push(slot);
+            self.to_read.push(slot);
         }
     }
 

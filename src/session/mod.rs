@@ -40,6 +40,8 @@ pub struct Session {
     phase: Phase,
     /// The client has closed its side.
     ended: bool,
+    /// The server stops: what has been received is still dealt with.
+    stopping: bool,
     /// Something that was received could not be looked at for lack of room.
     stalled: bool,
     /// The last request was a one-line request: header lines behind it are skipped.
@@ -87,6 +89,7 @@ impl Session {
         Session {
             phase: Phase::Open,
             ended: false,
+            stopping: false,
             stalled: false,
             after_line: false,
             deadline: now.after_ms(settings.header_timeout_ms),
@@ -139,12 +142,15 @@ impl Session {
         };
         exchange.state = State::Ready(Outcome::Reply(reply));
         self.settle(context);
+        // The client could not be at fault while the store had its request.
+        self.restart_timeout(context);
         true
     }
 
     /// Whether `resume` would do something.
     pub fn wants_resume(&self, settings: &Settings) -> bool {
-        self.stalled && self.phase == Phase::Open && self.has_room(settings)
+        let waits = self.stalled || self.stopping;
+        waits && self.phase == Phase::Open && self.has_room(settings)
     }
 
     /// Goes on with what has waited for room, which replies and sending may have made.
@@ -153,9 +159,13 @@ impl Session {
         if self.phase == Phase::Open && !self.input.is_empty() {
             self.consume_input(context);
         }
-        if self.phase == Phase::Open && self.ended && self.has_room(context.settings) {
-            self.take_cut_off_head(context);
-            self.phase = Phase::Closing;
+        if self.phase == Phase::Open && self.has_room(context.settings) {
+            if self.ended {
+                self.take_cut_off_head(context);
+            }
+            if self.ended || self.stopping {
+                self.phase = Phase::Closing;
+            }
         }
         self.settle(context);
     }
@@ -179,6 +189,14 @@ impl Session {
         self.restart_timeout(context);
     }
 
+    /// A client that always leaves a little untaken must not keep all that it has taken in memory.
+    fn drop_sent_output(&mut self) {
+        if self.sent > self.output.len() / 2 {
+            self.output.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+
     /// What is to be done with the connection, now that what could be sent has been sent.
     pub fn poll_ending(&mut self, settings: &Settings, now: Time) -> Ending {
         match self.phase {
@@ -200,7 +218,7 @@ impl Session {
     /// Whether more should be read from the client.
     pub fn wants_input(&self, settings: &Settings) -> bool {
         match self.phase {
-            Phase::Open => self.has_room(settings),
+            Phase::Open => self.has_room(settings) && !self.stalled && !self.stopping,
             Phase::Closing | Phase::Lingering => true,
             Phase::Over => false,
         }
@@ -220,14 +238,12 @@ impl Session {
         }
     }
 
-    /// The server stops: what is in hand is answered, nothing further is read.
+    /// The server stops: nothing further is read, and `resume` brings what was read to its end.
     pub fn stop(&mut self) {
-        match self.phase {
-            Phase::Open if self.exchanges.is_empty() && self.output.is_empty() => {
-                self.phase = Phase::Over;
-            }
-            Phase::Open => self.phase = Phase::Closing,
-            Phase::Closing | Phase::Lingering | Phase::Over => {}
+        self.stopping = true;
+        let in_hand = self.stalled || !self.exchanges.is_empty() || !self.output.is_empty();
+        if self.phase == Phase::Open && !in_hand {
+            self.phase = Phase::Over;
         }
     }
 
@@ -239,12 +255,12 @@ impl Session {
     }
 
     fn restart_timeout(&mut self, context: &Context<'_>) {
+        let receives = !self.input.is_empty() || self.unfinished.is_some();
         let timeout_ms = match self.phase {
             Phase::Lingering => return,
-            _ if self.input.is_empty() && self.unfinished.is_none() => {
-                context.settings.idle_timeout_ms
-            }
-            _ => context.settings.header_timeout_ms,
+            // Requests that wait unread behind answers that are not taken are no head on its way.
+            _ if receives && self.output.is_empty() => context.settings.header_timeout_ms,
+            _ => context.settings.idle_timeout_ms,
         };
         self.deadline = context.now.after_ms(timeout_ms);
     }
@@ -396,6 +412,7 @@ impl Session {
     /// Writes down the answers that are ready and next in order.
     fn settle(&mut self, context: &mut Context<'_>) {
         self.stalled |= !self.has_room(context.settings);
+        self.drop_sent_output();
         while let Some(exchange) = self.exchanges.front()
             && let State::Ready(outcome) = &exchange.state
         {

@@ -91,7 +91,8 @@ impl EmbeddedStore {
         else {
             return;
         };
-        let opened = Journal::open(path, *sync).and_then(|journal| Ok((journal.read()?, journal)));
+        let opened =
+            Journal::reopen(path, *sync).and_then(|journal| Ok((journal.read()?, journal)));
         match opened {
             Ok((snapshot, journal)) => {
                 log::warn!("the store can be written again");
@@ -173,7 +174,7 @@ impl Store for EmbeddedStore {
         let State::Journaled { journal, .. } = &mut self.state else {
             return matches!(self.state, State::Memory(_));
         };
-        let closed = journal.make_durable();
+        let closed = journal.close();
         if let Err(error) = &closed {
             log::error!("the store could not be closed well: {error}");
         }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use redb::backends::FileBackend;
 use redb::{
     BackendError, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable,
-    StorageBackend, TableDefinition, WriteTransaction,
+    StorageBackend, Table, TableDefinition, WriteTransaction,
 };
 
 use crate::command::{Fence, StoredName};
@@ -24,7 +24,7 @@ use crate::time::Time;
 /// What the tables below mean. A file with another number is refused.
 const FORMAT: u64 = 1;
 
-/// Single numbers: `format`, `retired fence`.
+/// Single numbers: `format`, `retired fence`, and [`BEHIND`].
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 /// Pool name to pool number.
 const POOLS: TableDefinition<'_, &str, u64> = TableDefinition::new("pools");
@@ -35,6 +35,11 @@ const RESOURCES: TableDefinition<'_, (u64, &str), ResourceColumns> =
     TableDefinition::new("resources");
 
 type ResourceColumns = (Option<u64>, i64, Option<(u64, u64)>);
+
+/// Stands in `NUMBERS` while the file may be behind what was answered.
+const BEHIND: &str = "behind";
+/// More grants than are made in one pool in the half minute that a system may take to write back.
+const MAX_FENCES_BEHIND: u64 = 1 << 24;
 
 /// How much memory redb may take to cache pages. All rows are in the engine's memory anyway.
 const CACHE_BYTES: usize = 8 << 20;
@@ -63,11 +68,21 @@ pub struct Journal {
 impl Journal {
     /// Opens the file, or creates it if it is missing or empty. The whole file is verified.
     pub fn open(path: &Path, sync: Sync) -> Result<Journal, OpenError> {
+        Journal::open_file(path, sync, true)
+    }
+
+    /// Opens the file again after it has failed. If it is gone it is not created: what it held would
+    /// be lent twice.
+    pub fn reopen(path: &Path, sync: Sync) -> Result<Journal, OpenError> {
+        Journal::open_file(path, sync, false)
+    }
+
+    fn open_file(path: &Path, sync: Sync, create: bool) -> Result<Journal, OpenError> {
         let error = |problem| OpenError {
             path: path.to_owned(),
             problem,
         };
-        let database = open_database(path, sync).map_err(|e| error(Problem::from(e)))?;
+        let database = open_database(path, sync, create).map_err(|e| error(Problem::from(e)))?;
         let journal = Journal {
             database,
             path: path.to_owned(),
@@ -95,22 +110,24 @@ impl Journal {
         let transaction = self.database.begin_write()?;
         let format = {
             let mut numbers = transaction.open_table(NUMBERS)?;
-            let format = numbers.get("format")?.map(|guard| guard.value());
-            if format.is_none() {
-                numbers.insert("format", FORMAT)?;
+            let format = numbers.get("format")?.map_or(FORMAT, |guard| guard.value());
+            if format != FORMAT {
+                return Ok(format);
+            }
+            numbers.insert("format", FORMAT)?;
+            if numbers.remove(BEHIND)?.is_some() {
+                skip_fences(&transaction, &mut numbers)?;
+            }
+            if self.sync != Sync::Always {
+                numbers.insert(BEHIND, 1)?;
             }
             format
         };
-        if format.is_none_or(|format| format == FORMAT) {
-            transaction.open_table(POOLS)?;
-            transaction.open_table(FENCES)?;
-            transaction.open_table(RESOURCES)?;
-        }
-        match format {
-            Some(_) => transaction.abort()?,
-            None => transaction.commit()?,
-        }
-        Ok(format.unwrap_or(FORMAT))
+        transaction.open_table(POOLS)?;
+        transaction.open_table(FENCES)?;
+        transaction.open_table(RESOURCES)?;
+        transaction.commit()?;
+        Ok(format)
     }
 
     /// Everything that was appended, summed up.
@@ -169,6 +186,34 @@ impl Journal {
         self.database.begin_write()?.commit()?;
         Ok(())
     }
+
+    /// Makes durable what was appended, and that it is all there is.
+    pub fn close(&mut self) -> Result<(), redb::Error> {
+        let transaction = self.database.begin_write()?;
+        transaction.open_table(NUMBERS)?.remove(BEHIND)?;
+        transaction.commit()?;
+        Ok(())
+    }
+}
+
+/// Grants that were answered may be missing in the file: leaves out the fences that they may have.
+fn skip_fences(
+    transaction: &WriteTransaction,
+    numbers: &mut Table<'_, &str, u64>,
+) -> Result<(), redb::Error> {
+    let retired = numbers
+        .get("retired fence")?
+        .map_or(0, |guard| guard.value());
+    numbers.insert("retired fence", retired + MAX_FENCES_BEHIND)?;
+    let mut fences = transaction.open_table(FENCES)?;
+    let rows: Vec<(u64, u64)> = fences
+        .iter()?
+        .map(|row| row.map(|(pool, fence)| (pool.value(), fence.value())))
+        .collect::<Result<_, _>>()?;
+    for (pool, fence) in rows {
+        fences.insert(pool, fence + MAX_FENCES_BEHIND)?;
+    }
+    Ok(())
 }
 
 fn apply(
@@ -241,18 +286,22 @@ fn row_of((seat, rank, grant): ResourceColumns) -> ResourceRow {
     ResourceRow { seat, rank, grant }
 }
 
-fn open_database(path: &Path, sync: Sync) -> Result<Database, DatabaseError> {
+fn open_database(path: &Path, sync: Sync, create: bool) -> Result<Database, DatabaseError> {
     let mut builder = Database::builder();
     // The check makes a damaged file an error where redb would otherwise trust it, and may panic.
     builder
         .set_cache_size(CACHE_BYTES)
         .set_check_integrity_on_open(true);
-    let file = OpenOptions::new()
+    let mut options = OpenOptions::new();
+    let file = options
         .read(true)
         .write(true)
-        .create(true)
+        .create(create)
         .truncate(false)
         .open(path)?;
+    if !create && file.metadata()?.len() == 0 {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is empty").into());
+    }
     let backend = FileBackend::new(file)?;
     match sync {
         Sync::Always | Sync::Interval => builder.create_with_backend(backend),

@@ -77,7 +77,7 @@ pub fn rows() -> Vec<Row> {
         .ask(bare("GET /ping"), ok("pong")),
         row("preflight", CORS)
             .ask(
-                preflight("OPTIONS /pool/A/lock/4"),
+                preflight("OPTIONS /pool/A/lock/4?lease&n=1"),
                 options("*", &["GET", "POST", "DELETE"]),
             )
             .ask(

@@ -8,6 +8,7 @@
 
 pub mod conversation;
 pub mod launch;
+pub mod programs;
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};

@@ -1,0 +1,303 @@
+//! The configuration: flags before environment before NODE_CONFIG before the file of `--config`, and
+//! each of them complete; `--check`, `--help` and `--version` tell about it.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use crate::support::launch::{latchd_in, start};
+use crate::support::{Client, Ended, run, run_command};
+
+/// One setting, as it is given in each of its four sources, and how `--check` shows each value.
+struct Setting {
+    flag: &'static str,
+    /// Its place in a configuration file.
+    key: &'static str,
+    /// The values of the flag, the environment, NODE_CONFIG and the file; JSON in the latter two.
+    values: [&'static str; 4],
+    shown: [&'static str; 5],
+}
+
+/// The last of `shown` is the default.
+const SETTINGS: [Setting; 12] = [
+    Setting {
+        flag: "listen",
+        key: "server.listen",
+        values: [
+            "127.0.0.1:1",
+            "127.0.0.1:2,[::1]:3",
+            r#"["127.0.0.1:4"]"#,
+            r#"["127.0.0.1:5","[::]:6"]"#,
+        ],
+        shown: [
+            "127.0.0.1:1",
+            "127.0.0.1:2, [::1]:3",
+            "127.0.0.1:4",
+            "127.0.0.1:5, [::]:6",
+            "127.0.0.1:8081",
+        ],
+    },
+    Setting {
+        flag: "max-connections",
+        key: "server.maxConnections",
+        values: ["1", "2", "3", "4"],
+        shown: ["1", "2", "3", "4", "by the descriptor limit"],
+    },
+    Setting {
+        flag: "max-body",
+        key: "server.maxBody",
+        values: ["1", "2", "3", "4"],
+        shown: ["1 bytes", "2 bytes", "3 bytes", "4 bytes", "1048576 bytes"],
+    },
+    Setting {
+        flag: "header-timeout",
+        key: "server.headerTimeout",
+        values: ["1", "2", "3", "4"],
+        shown: ["1 s", "2 s", "3 s", "4 s", "60 s"],
+    },
+    Setting {
+        flag: "idle-timeout",
+        key: "server.idleTimeout",
+        values: ["1", "2", "3", "4"],
+        shown: ["1 s", "2 s", "3 s", "4 s", "120 s"],
+    },
+    Setting {
+        flag: "cors",
+        key: "server.cors",
+        values: [
+            "http://flag",
+            "none",
+            r#""http://node""#,
+            r#""https://file:1""#,
+        ],
+        shown: ["http://flag", "none", "http://node", "https://file:1", "*"],
+    },
+    Setting {
+        flag: "store",
+        key: "store.url",
+        values: ["memory:", "file:env", r#""file:node""#, r#""file:/file""#],
+        shown: [
+            "memory:",
+            "file:env",
+            "file:node",
+            "file:/file",
+            "file:latchd.redb",
+        ],
+    },
+    Setting {
+        flag: "sync",
+        key: "store.sync",
+        values: ["never", "interval", r#""always""#, r#""never""#],
+        shown: ["never", "interval", "always", "never", "always"],
+    },
+    Setting {
+        flag: "seed",
+        key: "store.seed",
+        values: ["1.json", "2.json", r#""3.json""#, r#""1.json""#],
+        shown: ["1 pools", "2 pools", "3 pools", "1 pools", "none"],
+    },
+    Setting {
+        flag: "purge-on-start",
+        key: "store.purgeOnStart",
+        values: ["true", "false", "true", "true"],
+        shown: ["yes", "no", "yes", "yes", "no"],
+    },
+    Setting {
+        flag: "log-level",
+        key: "logging.level",
+        values: ["off", "trace", r#""warn""#, r#""error""#],
+        shown: ["OFF", "TRACE", "WARN", "ERROR", "INFO"],
+    },
+    Setting {
+        flag: "log-dir",
+        key: "logging.dir",
+        values: ["flag", "env", r#""node""#, r#""file""#],
+        shown: [
+            "in flag",
+            "in env",
+            "in node",
+            "in file",
+            "on standard error",
+        ],
+    },
+];
+
+#[test]
+fn flags_come_before_environment_before_node_config_before_the_file() {
+    let folder = folder();
+    for setting in &SETTINGS {
+        let Setting {
+            flag,
+            key,
+            values,
+            shown,
+        } = setting;
+        let (section, name) = key.split_once('.').expect("a key is in a section");
+        let json = |value: &str| format!("{{\"{section}\": {{\"{name}\": {value}}}}}");
+        write(&folder, "config.json5", &json(values[3]));
+        // Each source is left away in turn, and the next one counts.
+        for (from, shown) in shown.iter().enumerate() {
+            let mut command = latchd_in(&folder, &["--check"]);
+            if from <= 3 {
+                command.args(["--config", "config.json5"]);
+            }
+            if from <= 2 {
+                command.env("NODE_CONFIG", json(values[2]));
+            }
+            if from <= 1 {
+                let variable = flag.to_uppercase().replace('-', "_");
+                command.env(format!("LATCHD_{variable}"), values[1]);
+            }
+            if from == 0 {
+                command.arg(format!("--{flag}={}", values[0]));
+            }
+            let ended = run_command(command);
+            assert_eq!(
+                ended.code,
+                Some(0),
+                "{flag} from source {from}: {}",
+                ended.stderr
+            );
+            assert_eq!(ended.stderr, "");
+            let line = line_of(&ended.stdout, flag);
+            assert!(line.contains(shown), "{flag} from source {from}: {line}");
+        }
+    }
+}
+
+/// The line of `--check` that shows a setting.
+fn line_of<'a>(shown: &'a str, flag: &str) -> &'a str {
+    let name = if flag.starts_with("log-") {
+        "log"
+    } else {
+        flag
+    };
+    let line = shown
+        .lines()
+        .find(|line| line.split(' ').next() == Some(name));
+    line.unwrap_or_else(|| panic!("nothing of {name} in\n{shown}"))
+}
+
+#[test]
+fn the_config_file_can_be_named_in_the_environment() {
+    let folder = folder();
+    write(&folder, "config.json5", "{server: {maxBody: 77}}");
+    let mut command = latchd_in(&folder, &["--check"]);
+    command.env("LATCHD_CONFIG", "config.json5");
+    assert!(run_command(command).stdout.contains("77 bytes"));
+}
+
+#[test]
+fn the_config_file_is_json5_with_comments() {
+    let folder = folder();
+    let text = "// latchd\n{\n  /* where */ server: {listen: ['127.0.0.1:0',],},\n  \
+                store: {url: 'memory:'}, // and no more\n}\n";
+    write(&folder, "config.json5", text);
+    let (_process, addresses) = start(latchd_in(&folder, &["--config", "config.json5"]));
+    assert_eq!(Client::connect(addresses[0]).ask("GET /ping"), "200 pong");
+}
+
+#[test]
+fn node_config_with_a_port_serves_on_it() {
+    let folder = folder();
+    let text = r#"{"server":{"port":0},"logging":{"level":"info"}}"#;
+    let mut command = latchd_in(&folder, &["--store", "memory:"]);
+    command.env("NODE_CONFIG", text);
+    let (_process, addresses) = start(command);
+    assert_eq!(
+        addresses[0].ip().to_string(),
+        "0.0.0.0",
+        "as the Node original does"
+    );
+    assert_eq!(
+        Client::connect(([127, 0, 0, 1], addresses[0].port()).into()).ask("GET /ping"),
+        "200 pong"
+    );
+}
+
+#[test]
+fn port_and_host_make_an_address() {
+    for (server, listen) in [
+        ("{port: 31678}", "0.0.0.0:31678"),
+        ("{port: 31678, host: '127.0.0.1'}", "127.0.0.1:31678"),
+        ("{port: 31678, host: '::1'}", "[::1]:31678"),
+    ] {
+        let ended = check_text(&format!("{{server: {server}}}"));
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert_eq!(
+            line_of(&ended.stdout, "listen"),
+            format!("listen           {listen}")
+        );
+    }
+}
+
+#[test]
+fn check_shows_the_configuration_and_opens_nothing() {
+    let folder = folder();
+    let ended = run(&folder, &["--check", "--log-dir", "logs"]);
+    assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
+    for setting in &SETTINGS {
+        line_of(&ended.stdout, setting.flag);
+    }
+    assert!(!folder.path().join("latchd.redb").exists());
+    assert!(!folder.path().join("logs").exists());
+}
+
+#[test]
+fn help_mentions_every_flag_and_every_flag_is_tested_here() {
+    let ended = run(&folder(), &["--help"]);
+    assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
+    let flags = ended
+        .stdout
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("--"));
+    let mut mentioned: Vec<&str> = flags
+        .filter_map(|rest| rest.split([' ', '[']).next())
+        .collect();
+    let mut known: Vec<&str> = SETTINGS.iter().map(|setting| setting.flag).collect();
+    known.extend(["config", "check"]);
+    mentioned.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(mentioned, known);
+    for words in [
+        "-h, --help",
+        "-V, --version",
+        "NODE_CONFIG",
+        "LATCHD_MAX_BODY",
+        "Exit codes",
+    ] {
+        assert!(ended.stdout.contains(words), "{words} in\n{}", ended.stdout);
+    }
+    let longest = ended.stdout.lines().map(|line| line.chars().count()).max();
+    assert!(longest <= Some(100), "lines fit a terminal: {longest:?}");
+}
+
+#[test]
+fn version_names_the_package_and_its_version() {
+    for flag in ["--version", "-V"] {
+        let ended = run(&folder(), &[flag]);
+        let version = concat!("latchd ", env!("CARGO_PKG_VERSION"), "\n");
+        assert_eq!((ended.code, &*ended.stdout), (Some(0), version));
+    }
+}
+
+/// Checks a configuration file with this text.
+#[track_caller]
+pub fn check_text(text: &str) -> Ended {
+    let folder = folder();
+    write(&folder, "config.json5", text);
+    run(&folder, &["--check", "--config", "config.json5"])
+}
+
+/// A folder with seeds of one, two and three pools.
+pub fn folder() -> TempDir {
+    let folder = TempDir::new().expect("a folder");
+    write(&folder, "1.json", r#"{"A":[1]}"#);
+    write(&folder, "2.json", r#"{"A":[1],"B":[2]}"#);
+    write(&folder, "3.json", r#"{"A":[1],"B":[2],"C":[3]}"#);
+    folder
+}
+
+pub fn write(folder: &TempDir, name: &str, text: &str) {
+    fs::write(folder.path().join(name), text).expect("a file in the folder");
+}

@@ -1,0 +1,152 @@
+//! Every mistake in a configuration is found before anything is opened, with exit code 2 and a message
+//! that names what is wrong and where.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::configuration::{check_text, folder, write};
+use crate::support::launch::latchd_in;
+use crate::support::{Ended, run, run_command};
+
+#[test]
+fn what_is_wrong_in_a_file_is_named_with_its_source() {
+    for (text, words) in [
+        ("{sever: {port: 1}}", "sever"),
+        ("{server: {prot: 1}}", "prot"),
+        ("{store: {uri: 'memory:'}}", "uri"),
+        ("{redis: {prefx: 'x'}}", "prefx"),
+        ("{logging: {levle: 'warn'}}", "levle"),
+        ("{server: {port: 70000}}", "70000"),
+        ("{server: {port: 'x'}}", "line 1 column"),
+        ("{server: {host: '::1'}}", "host needs a port"),
+        (
+            "{server: {port: 1, listen: ['127.0.0.1:1']}}",
+            "either listen, or port",
+        ),
+        ("{server: {listen: ['nonsense']}}", "nonsense"),
+        ("{server: {maxBody: 0}}", "server.maxBody"),
+        ("{server: {maxConnections: 0}}", "server.maxConnections"),
+        ("{server: {headerTimeout: 0}}", "server.headerTimeout"),
+        ("{server: {idleTimeout: 0}}", "server.idleTimeout"),
+        ("{server: {cors: 'x'}}", "server.cors"),
+        ("{store: {url: 'ftp://x'}}", "ftp://x"),
+        ("{store: {sync: 'sometimes'}}", "store.sync"),
+        ("{store: {seed: 'missing.json'}}", "missing.json"),
+        ("{logging: {level: 'loud'}}", "logging.level"),
+        ("{server: ", "config.json5"),
+        ("[]", "config.json5"),
+        ("", "config.json5"),
+    ] {
+        let ended = check_text(text);
+        assert_misconfigured(&ended, words, text);
+    }
+}
+
+/// The keys of the Node original's Redis are understood, so that they can be refused.
+#[test]
+fn redis_is_not_built_yet() {
+    for (text, key) in [
+        ("{redis: {url: 'redis://127.0.0.1:6379'}}", "redis.url"),
+        ("{redis: {prefix: 'lock:'}}", "redis.prefix"),
+        ("{redis: {purgeOnLoad: true}}", "redis.purgeOnLoad"),
+    ] {
+        let ended = check_text(text);
+        assert_misconfigured(&ended, key, text);
+        assert!(ended.stderr.contains("not built yet"), "{}", ended.stderr);
+        let folder = folder();
+        let mut command = latchd_in(&folder, &["--check"]);
+        command.env("NODE_CONFIG", text);
+        let ended = run_command(command);
+        assert_misconfigured(&ended, key, text);
+        assert!(ended.stderr.contains("NODE_CONFIG"), "{}", ended.stderr);
+    }
+    for url in [
+        "redis://127.0.0.1:6379",
+        "rediss://h",
+        "redis+unix:///run/redis.sock",
+    ] {
+        let ended = run(&folder(), &["--store", url]);
+        assert_misconfigured(&ended, url, url);
+        assert!(ended.stderr.contains("not built yet"), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_wrong_flag_or_value_is_named() {
+    for (arguments, words) in [
+        (&["--unknown"][..], "--unknown"),
+        (&["stray"], "stray"),
+        (&["--listen"], "--listen"),
+        (&["--listen", "nonsense"], "nonsense"),
+        (&["--listen", "127.0.0.1"], "127.0.0.1"),
+        (&["--listen", "127.0.0.1:99999"], "127.0.0.1:99999"),
+        (&["--max-connections", "0"], "--max-connections"),
+        (&["--max-connections", "-1"], "-1"),
+        (&["--max-body", "0"], "--max-body"),
+        (&["--max-body", "1M"], "1M"),
+        (&["--max-body", "99999999999"], "99999999999"),
+        (&["--header-timeout", "0"], "--header-timeout"),
+        (&["--idle-timeout", "1.5"], "1.5"),
+        (&["--cors", "example.org"], "example.org"),
+        (&["--cors", "http://a\r\nX: y"], "--cors"),
+        (&["--store", "pools.redb"], "pools.redb"),
+        (&["--store", "file:"], "file:"),
+        (&["--store", "memory:x"], "memory:x"),
+        (&["--sync", "sometimes"], "sometimes"),
+        (&["--seed", "missing.json"], "missing.json"),
+        (&["--seed", "bad.json"], "bad.json"),
+        (&["--seed", "ids.json"], "ids.json"),
+        (
+            &["--purge-on-start", "--purge-on-start"],
+            "--purge-on-start",
+        ),
+        (&["--purge-on-start=perhaps"], "perhaps"),
+        (&["--log-level", "loud"], "loud"),
+        (&["--config", "missing.json5"], "missing.json5"),
+    ] {
+        let folder = folder();
+        write(&folder, "bad.json", r#"{"A":["1""#);
+        write(&folder, "ids.json", r#"{"A":[{}]}"#);
+        assert_misconfigured(&run(&folder, arguments), words, &arguments.join(" "));
+        assert!(
+            !folder.path().join("latchd.redb").exists(),
+            "nothing is opened before"
+        );
+    }
+}
+
+#[test]
+fn a_wrong_value_in_the_environment_is_named() {
+    for (variable, value) in [
+        ("LATCHD_MAX_BODY", "many"),
+        ("LATCHD_LISTEN", "nonsense"),
+        ("LATCHD_SYNC", "sometimes"),
+        ("LATCHD_PURGE_ON_START", "perhaps"),
+    ] {
+        let folder = folder();
+        let mut command = latchd_in(&folder, &["--check"]);
+        command.env(variable, value);
+        assert_misconfigured(&run_command(command), value, variable);
+    }
+}
+
+#[test]
+fn a_node_config_that_is_no_text_is_not_passed_over() {
+    let folder = folder();
+    let mut command = latchd_in(&folder, &["--check"]);
+    command.env(
+        "NODE_CONFIG",
+        OsStr::from_bytes(b"{server: {port: 1}} // \xff"),
+    );
+    let ended = run_command(command);
+    assert_misconfigured(&ended, "NODE_CONFIG", "bytes that are not UTF-8");
+}
+
+/// Exit code 2, a message with these words, and no panic.
+#[track_caller]
+fn assert_misconfigured(ended: &Ended, words: &str, given: &str) {
+    let Ended { code, stderr, .. } = ended;
+    assert_eq!(*code, Some(2), "{given}: {stderr}");
+    assert!(stderr.contains(words), "{given}: {words:?} in {stderr:?}");
+    assert!(stderr.starts_with("error: "), "{given}: {stderr}");
+}

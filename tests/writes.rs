@@ -1,0 +1,252 @@
+//! Head and body leave in one write, and so do the answers to a burst of requests: a modem makes one
+//! segment of each, and system calls are what a request costs. strace counts them.
+
+use std::fs;
+use std::io::Read;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::support::launch::{addresses_in, eventually, latchd_in};
+use crate::support::{Client, Process, signal};
+
+/// A latchd under strace.
+struct Traced {
+    process: Process,
+    folder: TempDir,
+}
+
+/// One system call that sends on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sending {
+    connection: u32,
+    /// How many bytes were offered.
+    offered: usize,
+}
+
+impl Traced {
+    /// `-D` makes strace the grandchild, so that the process is latchd itself, and ends strace with it.
+    fn start() -> (Traced, Client) {
+        let installed = Command::new("strace").arg("-V").output();
+        assert!(
+            installed.is_ok(),
+            "strace is missing, tests/run installs it"
+        );
+        let folder = TempDir::new().expect("a folder");
+        let latchd = latchd_in(&folder, &["--listen", "127.0.0.1:0", "--store", "memory:"]);
+        let mut strace = Command::new("strace");
+        strace.args(["-D", "-o", "calls", "-s", "0"]);
+        strace.args([
+            "-e",
+            "trace=accept4,write,writev,sendto,sendmsg,sendmmsg,sendfile",
+        ]);
+        strace
+            .arg(latchd.get_program())
+            .args(latchd.get_args())
+            .current_dir(folder.path());
+        for (name, value) in latchd.get_envs() {
+            match value {
+                Some(value) => strace.env(name, value),
+                None => strace.env_remove(name),
+            };
+        }
+        let mut process = Process::spawn(strace);
+        let line = process.wait_for_line("listening on ");
+        let mut client = Client::connect(addresses_in(&line)[0]);
+        assert_eq!(
+            client.ask(r#"POST /pool {"A":["1","2","3","4"]}"#),
+            r#"200 {"A":["1","2","3","4"]}"#
+        );
+        (Traced { process, folder }, client)
+    }
+
+    /// Ends the server, and answers what it has sent on connections after the answer to the seed.
+    fn sendings(mut self) -> Vec<Sending> {
+        signal(self.process.child.id(), "TERM");
+        assert_eq!(self.process.wait().code(), Some(0));
+        let calls = eventually("strace writes down the end", || {
+            let calls = fs::read_to_string(self.folder.path().join("calls")).ok()?;
+            calls.contains("+++ exited with 0 +++").then_some(calls)
+        });
+        let (mut connections, mut sendings) = (Vec::new(), Vec::new());
+        for line in calls.lines() {
+            let (name, arguments) = line.split_once('(').unwrap_or((line, ""));
+            let returned = || {
+                line.rsplit_once(" = ")?
+                    .1
+                    .split(' ')
+                    .next()?
+                    .parse::<i64>()
+                    .ok()
+            };
+            let first = arguments
+                .split([',', ')'])
+                .next()
+                .and_then(|fd| fd.parse::<u32>().ok());
+            match (name, first) {
+                ("accept4", _) => {
+                    connections.extend(returned().and_then(|fd| u32::try_from(fd).ok()))
+                }
+                (_, Some(connection)) if connections.contains(&connection) => {
+                    assert!(
+                        ["sendto", "write"].contains(&name),
+                        "this test reads no {name}: {line}"
+                    );
+                    let length = arguments
+                        .split(", ")
+                        .nth(2)
+                        .map(|rest| rest.split(')').next());
+                    let length = length.flatten().and_then(|digits| digits.parse().ok());
+                    let offered = length.unwrap_or_else(|| panic!("no length in {line}"));
+                    sendings.push(Sending {
+                        connection,
+                        offered,
+                    });
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(
+            sendings.remove(0).offered,
+            "200 {\"A\":[\"1\",\"2\",\"3\",\"4\"]}\n".len()
+        );
+        sendings
+    }
+}
+
+fn lengths(sendings: &[Sending]) -> Vec<usize> {
+    sendings.iter().map(|sending| sending.offered).collect()
+}
+
+#[test]
+fn each_answer_is_one_write() {
+    let (server, mut client) = Traced::start();
+    let bare = |text: &str| format!("{text} HTTP/1.1\r\n\r\n");
+    let talk = [
+        (
+            bare("POST /pool/A/lock"),
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n4".to_owned(),
+        ),
+        ("POST /pool/A/lock\n".into(), "200 3\n".into()),
+        (
+            bare("DELETE /pool/A/lock/4"),
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".into(),
+        ),
+        (
+            bare("DELETE /pool/A/lock/4"),
+            "HTTP/1.1 404 not held\r\nContent-Length: 8\r\n\r\nnot held".into(),
+        ),
+        (
+            bare("HEAD /ping"),
+            "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n".into(),
+        ),
+        (
+            bare("GET /pool/A"),
+            "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n1\n2\n3\n4".into(),
+        ),
+        (
+            "GET /pool/A HTTP/1.1\r\nAccept: application/json\r\n\r\n".into(),
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n\
+             [\"1\",\"2\",\"3\",\"4\"]"
+                .into(),
+        ),
+        (
+            "GET / HTTP/1.1\r\nbad header\r\n\r\n".into(),
+            "HTTP/1.1 400 bad header\r\nContent-Length: 10\r\nConnection: close\r\n\r\nbad header"
+                .into(),
+        ),
+    ];
+    let mut answers = Vec::new();
+    for (request, answer) in &talk {
+        client.send(request);
+        // The order of header fields is nobody's promise, their length is.
+        let mut received = vec![0; answer.len()];
+        client.stream.read_exact(&mut received).expect("an answer");
+        answers.push(answer.len());
+    }
+    client.expect_end();
+    drop(client);
+    assert_eq!(answers[0], 39, "the bare lock answer");
+    assert_eq!(lengths(&server.sendings()), answers);
+}
+
+#[test]
+fn a_burst_of_requests_is_answered_in_one_write() {
+    let (server, mut client) = Traced::start();
+    let requests = [
+        "POST /pool/A/lock HTTP/1.1\r\n\r\n",
+        "DELETE /pool/A/lock/4\n",
+        "GET /nothing\n",
+    ];
+    client.send(requests.join("").repeat(30));
+    let first = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n4200\n404 no route\n";
+    // Released, 4 goes to the back and is held no more: the others take their turn.
+    client.expect(first);
+    client.half_close();
+    let rest = client.read_to_end();
+    let length = first.len() + rest.len();
+    assert_eq!(
+        rest.windows(12)
+            .filter(|window| window == b"404 no route")
+            .count(),
+        29
+    );
+    assert_eq!(lengths(&server.sendings()), [length]);
+}
+
+/// A listing may be long, so that a burst of them is answered bit by bit; but never in halves.
+#[test]
+fn a_burst_with_listings_splits_no_answer() {
+    let (server, mut client) = Traced::start();
+    client.send("GET /pool/A\nGET /ping\nGET /pool/A/lock\n".repeat(100));
+    let answers = ["200 1\t2\t3\t4\n", "200 pong\n", "200\n"];
+    client.expect(answers.concat().repeat(100));
+    drop(client);
+    let mut sizes = answers.iter().cycle().map(|answer| answer.len());
+    let sendings = server.sendings();
+    for sending in &sendings {
+        let mut left = sending.offered;
+        while left > 0 {
+            let next = sizes.next().expect("it goes round");
+            assert!(
+                next <= left,
+                "an answer of {next} bytes is split: {:?}",
+                lengths(&sendings)
+            );
+            left -= next;
+        }
+    }
+    assert_eq!(
+        lengths(&sendings).iter().sum::<usize>(),
+        100 * answers.concat().len()
+    );
+    assert!(
+        sendings.len() <= 300,
+        "at most one write for an answer: {}",
+        sendings.len()
+    );
+}
+
+#[test]
+fn a_long_answer_is_offered_to_the_socket_as_a_whole() {
+    let (server, mut client) = Traced::start();
+    let ids: Vec<String> = (0..20_000).map(|n| format!("resource {n:06}")).collect();
+    let body = serde_json::json!(ids).to_string();
+    let seeded = client.ask(&format!("PUT /pool/A {body}"));
+    assert_eq!(seeded.len(), body.len() + 4);
+    client.send("GET /pool/A HTTP/1.1\r\n\r\n");
+    let listing = ids.join("\n");
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{listing}",
+        listing.len()
+    );
+    client.expect(&answer);
+    drop(client);
+    let lengths = lengths(&server.sendings());
+    assert_eq!(lengths[0], seeded.len() + 1);
+    assert!(
+        lengths.contains(&answer.len()),
+        "{} bytes in {lengths:?}",
+        answer.len()
+    );
+}
