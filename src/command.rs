@@ -23,12 +23,19 @@ pub enum Command<'a> {
     ListMembers(PoolName<'a>),
     /// Removes a pool with its locks.
     RemovePool(PoolName<'a>),
-    /// Takes a lock.
-    Acquire(PoolName<'a>, Wanted<'a>),
+    /// Takes a lock, or waits in line for one.
+    Acquire(PoolName<'a>, Acquire<'a>),
+    /// Starts the lease of the lock anew that a resource is in.
+    Renew(PoolName<'a>, ResourceId<'a>, Renewal<'a>),
+    /// Starts the lease anew of what an owner holds in a pool.
+    RenewOwned(PoolName<'a>, Renewal<'a>),
     /// Gives one resource back.
-    Release(PoolName<'a>, ResourceId<'a>),
-    /// Gives every resource of a pool back.
-    ReleaseAll(PoolName<'a>),
+    Release(PoolName<'a>, ResourceId<'a>, Proof<'a>),
+    /// Gives back every resource of a pool whose lock matches.
+    ReleaseAll(PoolName<'a>, Filter<'a>),
+    /// Gives back what a grant holds that nobody was told of: the one with this fence, which has
+    /// this resource and no owner.
+    Undo(PoolName<'a>, ResourceId<'a>, Fence),
     /// Lists the locks of a pool, in the order of their fences.
     ListLocks(PoolName<'a>),
     /// Shows the lock that a resource is in.
@@ -38,16 +45,97 @@ pub enum Command<'a> {
 }
 
 impl Command<'_> {
-    /// Whether the reply may be as long as a pool is large.
-    pub fn may_have_a_long_reply(&self) -> bool {
+    /// Whether no further request of the same client is to be carried out before this one is
+    /// answered: because it waits, or because the reply may be as long as a pool is large.
+    pub fn blocks(&self) -> bool {
         match self {
             Command::ListPools | Command::ListMembers(_) | Command::ListLocks(_) => true,
             Command::AddMembers(_) | Command::SetMembers(_) => true,
-            Command::Acquire(_, Wanted::Any(count)) => count.get() > 1,
-            Command::Acquire(_, Wanted::Named(_)) => false,
-            Command::Release(..) | Command::ReleaseAll(_) | Command::ShowLock(..) => false,
-            Command::RemovePool(_) | Command::Purge => false,
+            Command::Acquire(_, acquire) => {
+                let several = matches!(acquire.wanted, Wanted::Any(count) if count.get() > 1);
+                acquire.wait_ms > 0 || several
+            }
+            Command::Renew(..) | Command::RenewOwned(..) => false,
+            Command::Release(..) | Command::ReleaseAll(..) | Command::Undo(..) => false,
+            Command::ShowLock(..) | Command::RemovePool(_) | Command::Purge => false,
         }
+    }
+
+    /// Whether the reply may have to wait for others.
+    pub fn may_wait(&self) -> bool {
+        matches!(self, Command::Acquire(_, acquire) if acquire.wait_ms > 0)
+    }
+}
+
+/// How a lock is to be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acquire<'a> {
+    /// What is wanted.
+    pub wanted: Wanted<'a>,
+    /// Who wants it. Whoever asks again by the same name gets the same lock.
+    pub owner: Option<OwnerName<'a>>,
+    /// How long the lease is to be; `None` leaves it to the owner's last one or to the server.
+    pub ttl: Option<Ttl>,
+    /// How long to stand in line at most, in milliseconds; 0 not at all.
+    pub wait_ms: u64,
+}
+
+/// How a lease is to be started anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Renewal<'a> {
+    /// Who says that it is his.
+    pub owner: Option<OwnerName<'a>>,
+    /// The fence that it must have.
+    pub fence: Option<Fence>,
+    /// How long it is to be from now on; `None` as long as it was.
+    pub ttl: Option<Ttl>,
+}
+
+/// Why a resource may be released.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proof<'a> {
+    /// Who says that it is his.
+    pub owner: Option<OwnerName<'a>>,
+    /// The fence that its lock must have.
+    pub fence: Option<Fence>,
+    /// Release it whoever owns it.
+    pub force: bool,
+}
+
+/// Which locks are meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter<'a> {
+    /// Only those of this owner.
+    pub owner: Option<OwnerName<'a>>,
+    /// Only those that were granted at least so many seconds ago.
+    pub older_s: Option<u64>,
+}
+
+/// The length of a lease, in whole seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ttl(u32);
+
+impl Ttl {
+    /// A year: the longest lease.
+    pub const MAX_S: u32 = 31_536_000;
+
+    /// A lease of 1 to [`Ttl::MAX_S`] seconds.
+    pub const fn from_s(seconds: u32) -> Option<Ttl> {
+        if seconds >= 1 && seconds <= Ttl::MAX_S {
+            Some(Ttl(seconds))
+        } else {
+            None
+        }
+    }
+
+    /// Its length in seconds.
+    pub const fn as_s(self) -> u32 {
+        self.0
+    }
+
+    /// Its length in milliseconds.
+    pub const fn as_ms(self) -> u64 {
+        self.0 as u64 * 1000
     }
 }
 
@@ -88,7 +176,9 @@ impl Ticket {
 pub enum Reply {
     /// Done, and there is nothing to tell.
     Done,
-    /// What was granted, or the locks that were asked for.
+    /// What was granted.
+    Granted(Granted),
+    /// The locks that were asked for.
     Leases(Leases),
     /// How many resources were released.
     Released(usize),
@@ -105,6 +195,36 @@ pub enum Reply {
 /// Nearly always exactly one, which then costs no allocation.
 pub type Leases = SmallVec<[Lease; 1]>;
 
+/// One grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// The pool.
+    pub pool: StoredName,
+    /// The resources, at least one.
+    pub leases: Leases,
+}
+
+impl Granted {
+    /// Whether `undo` has an answer.
+    pub fn can_be_undone(&self) -> bool {
+        self.leases
+            .first()
+            .is_some_and(|lease| lease.owner.is_none())
+    }
+
+    /// The command that takes it back, for a client that can no longer be told of it. An owner will
+    /// come back for it, so that there is nothing to undo then.
+    pub fn undo(&self) -> Option<Command<'_>> {
+        let lease = self.leases.first().filter(|_| self.can_be_undone())?;
+        let pool = PoolName::parse(&*self.pool).ok()?;
+        Some(Command::Undo(
+            pool,
+            ResourceId::parse(&*lease.id).ok()?,
+            lease.fence,
+        ))
+    }
+}
+
 /// One held resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
@@ -112,6 +232,10 @@ pub struct Lease {
     pub id: StoredName,
     /// The number of the grant that it is held by.
     pub fence: Fence,
+    /// Whole seconds until the lease ends; `None` if it does not.
+    pub ttl_s: Option<u64>,
+    /// Who holds it, if it has given a name.
+    pub owner: Option<StoredName>,
     /// Whole seconds since the grant.
     pub age_s: u64,
 }
@@ -125,6 +249,8 @@ pub struct PoolStatus {
     pub resources: usize,
     /// How many resources are held, those included that are members no longer.
     pub held: usize,
+    /// How many acquires stand in its line.
+    pub waiting: usize,
 }
 
 /// Why a store refuses a command.
@@ -138,8 +264,16 @@ pub enum Refusal {
     NotHeld,
     /// What is wanted is held by others.
     Busy,
+    /// The lock has another owner.
+    NotYours,
+    /// The lock has another fence.
+    Stale,
+    /// The owner holds so many resources already, and not what it asks for now.
+    OwnerHolds(usize),
     /// The pool has only so many members, fewer than are wanted.
     OnlyResources(usize),
+    /// No more acquires may stand in line.
+    QueueFull,
     /// The store cannot be written or reached. Nothing has changed, as far as the store can tell.
     StoreDown,
 }
@@ -222,6 +356,10 @@ name_type!(
 name_type!(
     /// The id of a resource.
     ResourceId
+);
+name_type!(
+    /// The name that a client has given itself.
+    OwnerName
 );
 
 fn check_name(text: &str) -> Result<(), NameError> {

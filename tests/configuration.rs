@@ -19,7 +19,7 @@ struct Setting {
 }
 
 /// The last of `shown` is the default.
-const SETTINGS: [Setting; 12] = [
+const SETTINGS: [Setting; 16] = [
     Setting {
         flag: "listen",
         key: "server.listen",
@@ -101,6 +101,30 @@ const SETTINGS: [Setting; 12] = [
         key: "store.purgeOnStart",
         values: ["true", "false", "true", "true"],
         shown: ["yes", "no", "yes", "yes", "no"],
+    },
+    Setting {
+        flag: "default-ttl",
+        key: "lending.defaultTtl",
+        values: ["1", "2", "3", "4"],
+        shown: ["1 s", "2 s", "3 s", "4 s", "none"],
+    },
+    Setting {
+        flag: "max-wait",
+        key: "lending.maxWait",
+        values: ["1", "2", "3", "4"],
+        shown: ["1 s", "2 s", "3 s", "4 s", "300 s"],
+    },
+    Setting {
+        flag: "max-waiters",
+        key: "lending.maxWaiters",
+        values: ["1", "2", "3", "4"],
+        shown: ["1", "2", "3", "4", "100000"],
+    },
+    Setting {
+        flag: "queue-grace",
+        key: "lending.queueGrace",
+        values: ["1", "2", "3", "4"],
+        shown: ["1 s", "2 s", "3 s", "4 s", "10 s"],
     },
     Setting {
         flag: "log-level",
@@ -239,6 +263,22 @@ fn check_shows_the_configuration_and_opens_nothing() {
     for setting in &SETTINGS {
         line_of(&ended.stdout, setting.flag);
     }
+    for line in [
+        "default-ttl      none",
+        "max-wait         300 s",
+        "max-waiters      100000",
+        "queue-grace      10 s",
+    ] {
+        assert_eq!(
+            line_of(&ended.stdout, line.split(' ').next().unwrap_or("")),
+            line
+        );
+    }
+    let ended = run(&folder, &["--check", "--default-ttl=60"]);
+    assert_eq!(
+        line_of(&ended.stdout, "default-ttl"),
+        "default-ttl      60 s"
+    );
     assert!(!folder.path().join("latchd.redb").exists());
     assert!(!folder.path().join("logs").exists());
 }

@@ -21,6 +21,8 @@ mod logs;
 mod memory;
 mod mistakes;
 mod process;
+mod queue;
 mod restart;
+mod simulation;
 mod splits;
 mod writes;

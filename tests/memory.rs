@@ -8,12 +8,9 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use latchd::command::{Command, Ticket};
-use latchd::session::{Buffers, Context, Session, Settings};
-use latchd::store::{EmbeddedStore, Store};
-use latchd::time::Time;
 use socket2::{Domain, Socket, Type};
 
+use crate::support::conversation::Conversation;
 use crate::support::{Client, PATIENCE, Server, StoreKind};
 
 const MEBIBYTE: usize = 1 << 20;
@@ -260,41 +257,13 @@ fn a_client_that_rests_for_less_than_its_idle_time_gets_every_answer() {
 /// long: each answer is taken but for its last byte, and then there is the next one.
 #[test]
 fn a_session_that_is_never_quite_drained_forgets_what_was_taken() {
-    let settings = Settings::default();
-    let mut buffers = Buffers::default();
-    let mut store = EmbeddedStore::in_memory();
-    let mut session = Session::new(&settings, Time::default());
-    let now = Time::default();
-    for serial in 0..10_000 {
-        let mut submit = |command: Command<'_>| {
-            let ticket = Ticket::new(serial, 0);
-            store.submit(ticket, command, now);
-            ticket
-        };
-        let mut context = Context {
-            settings: &settings,
-            buffers: &mut buffers,
-            now,
-            submit: &mut submit,
-        };
-        session.receive(b"GET /pool/A/lock/1 HTTP/1.1\r\n\r\n", &mut context);
-        store.commit(now);
-        let mut submit = |_: Command<'_>| unreachable!("replies lead to no commands");
-        let mut context = Context {
-            settings: &settings,
-            buffers: &mut buffers,
-            now,
-            submit: &mut submit,
-        };
-        let (ticket, reply) = store.poll_reply().expect("each request asks the store");
-        assert!(
-            session.handle_reply(ticket, reply, &mut context),
-            "the session has asked"
-        );
-        session.handle_sent(session.output().len() - 1, &mut context);
+    let mut client = Conversation::new();
+    client.leaves_untaken = 1;
+    for _ in 0..10_000 {
+        client.send(b"GET /pool/A/lock/1 HTTP/1.1\r\n\r\n");
     }
     // What a session holds is nobody's business but that of whoever looks for lost memory.
-    let held = format!("{session:?}").len();
+    let held = client.session_in_words().len();
     assert!(
         held < 100_000,
         "it still holds what it has sent: {held} characters to write it down"

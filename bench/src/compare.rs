@@ -55,25 +55,13 @@ pub struct Options {
 }
 
 const SERVER_CORE: usize = 0;
-const LOAD_CORE: usize = 1;
+pub const LOAD_CORE: usize = 1;
 /// What a load may take beyond its warm-up and its window: to connect, to seed, to end.
 const LOAD_PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn run(options: &Options) -> Outcome<()> {
     let bench = std::env::current_exe()?;
-    let latchd = match &options.latchd {
-        Some(path) => path.clone(),
-        None => bench.with_file_name("latchd"),
-    };
-    if !latchd.is_file() {
-        let path = latchd.display();
-        return Err(format!(
-            "no latchd at {path}: build it (cargo build --release) or give --latchd PATH"
-        )
-        .into());
-    }
-    // It is started in another folder.
-    let latchd = latchd.canonicalize()?;
+    let latchd = latchd_path(options.latchd.as_deref())?;
     let launcher = Launcher::find();
     if !launcher.pins() {
         eprintln!("no `taskset`, or no second core: servers and load are not pinned");
@@ -100,6 +88,34 @@ pub fn run(options: &Options) -> Outcome<()> {
     Ok(())
 }
 
+/// The server's binary: the one that was named, or the one beside this program.
+pub fn latchd_path(named: Option<&Path>) -> Outcome<PathBuf> {
+    let path = match named {
+        Some(path) => path.to_owned(),
+        None => std::env::current_exe()?.with_file_name("latchd"),
+    };
+    if !path.is_file() {
+        let path = path.display();
+        return Err(format!(
+            "no latchd at {path}: build it (cargo build --release) or give --latchd PATH"
+        )
+        .into());
+    }
+    // It is started in another folder.
+    Ok(path.canonicalize()?)
+}
+
+/// How to start latchd in a folder of its own.
+pub fn latchd_command(launcher: &Launcher, latchd: &Path, folder: &Path, store: &OsStr) -> Command {
+    let mut command = launcher.command(SERVER_CORE, latchd);
+    // Nothing that this user has configured may change what is measured.
+    command.env_clear().current_dir(folder);
+    command
+        .args(["--listen", "127.0.0.1:0", "--store"])
+        .arg(store);
+    command
+}
+
 /// All that takes part.
 struct Field {
     servers: Vec<Server>,
@@ -118,15 +134,7 @@ impl Field {
             servers: Vec::new(),
             entries: Vec::new(),
         };
-        let latchd = |store: &OsStr| {
-            let mut command = launcher.command(SERVER_CORE, latchd);
-            // Nothing that this user has configured may change what is measured.
-            command.env_clear().current_dir(folder);
-            command
-                .args(["--listen", "127.0.0.1:0", "--store"])
-                .arg(store);
-            command
-        };
+        let latchd = |store: &OsStr| latchd_command(launcher, latchd, folder, store);
         let mut file = std::ffi::OsString::from("file:");
         file.push(folder.join("latchd.redb"));
         let memory = field.add_server("latchd, memory store", latchd("memory:".as_ref()))?;

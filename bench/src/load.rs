@@ -124,7 +124,7 @@ fn load(plan: &Plan, options: &Options) -> Outcome<Report> {
     Report::new(plan, &measured)
 }
 
-fn address_of(url: &str) -> Result<SocketAddr, String> {
+pub fn address_of(url: &str) -> Result<SocketAddr, String> {
     let authority = url
         .strip_prefix("http://")
         .ok_or("must begin with http://")?;

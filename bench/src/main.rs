@@ -1,17 +1,22 @@
 //! latchd-bench: what does a lock cost, and is no id ever lent twice?
 //!
-//! Three commands, one file each, and what they stand on:
+//! Five commands, one file each, and what they stand on:
 //!
-//!     floor    a server that answers without looking: the least that any server could cost
-//!     load     a closed-loop client: lock, check, release
-//!     compare  floor and latchd under the same load in turn, as one table
+//!     floor     a server that answers without looking: the least that any server could cost
+//!     load      a closed-loop client: lock, check, release
+//!     compare   floor and latchd under the same load in turn, as one table
+//!     handover  from a release to the answer of who waited for it
+//!     engine    the lock engine without a server: the cost of each operation by size
 //!
 //!     compare -> process (starts, stops, CPU time), table, spread
 //!         | runs `load --json` as a child on the other core, reads its report
 //!     load -> control (seeds, verifies), drive (the event loop) -> report
 //!     drive -> connection (one client) -> answer (bytes), ledger (who holds what), requests, tally
 //!
-//! It does not depend on the latchd library: what is measured is only what a client can see.
+//!     handover -> process, control, table, tally
+//!     engine -> worlds (engines in a certain state, and steps), table, spread
+//!
+//! Only `engine` and `worlds` know the latchd library: all else measures only what a client can see.
 
 #![forbid(unsafe_code)]
 
@@ -20,7 +25,9 @@ mod compare;
 mod connection;
 mod control;
 mod drive;
+mod engine;
 mod floor;
+mod handover;
 mod ledger;
 mod load;
 mod plan;
@@ -30,6 +37,7 @@ mod requests;
 mod spread;
 mod table;
 mod tally;
+mod worlds;
 
 use std::process::ExitCode;
 
@@ -39,13 +47,15 @@ use clap::Parser;
 /// needed.
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
-/// Measures latchd from the outside: on loopback, on one machine, against a floor
+/// Measures latchd: from the outside on loopback, against a floor, and its engine alone
 #[derive(Parser)]
 #[command(name = "latchd-bench", version)]
 enum Command {
     Floor(floor::Options),
     Load(load::Options),
     Compare(compare::Options),
+    Handover(handover::Options),
+    Engine(engine::Options),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +63,8 @@ fn main() -> ExitCode {
         Command::Floor(options) => floor::run(&options),
         Command::Load(options) => load::run(&options),
         Command::Compare(options) => compare::run(&options),
+        Command::Handover(options) => handover::run(&options),
+        Command::Engine(options) => engine::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -60,6 +60,14 @@ impl Launcher {
         self.taskset.is_some()
     }
 
+    /// In words.
+    pub fn pinning(&self) -> &'static str {
+        match self.pins() {
+            true => "server on core 0, load on core 1",
+            false => "NOT pinned to cores",
+        }
+    }
+
     /// Both helpers replace themselves by the program, so the child's id is the program's.
     pub fn command(&self, core: usize, program: &Path) -> Command {
         let mut words = Vec::new();

@@ -26,24 +26,34 @@ pub fn preamble(
     launcher: &Launcher,
     folder: &Path,
 ) -> String {
-    let pinning = match launcher.pins() {
-        true => "server on core 0, load on core 1",
-        false => "NOT pinned to cores",
-    };
     format!(
-        "{date}, {cpu}, {cores} cores, Linux {kernel}; {pinning}; the file store on {file_system}.\n\
+        "{machine}; {pinning}; the file store on {file_system}.\n\
          {connections} connections, {rounds} rounds of {seconds} s: median (lowest–highest). A request is a lock or a release, \
          half each; the floor is sent locks only and answers without looking. Server CPU is that of its process by the \
          kernel's account, divided by all requests; times floor is against the floor's of the same round.\n\n",
+        machine = machine(),
+        pinning = launcher.pinning(),
+        file_system = file_system(folder),
+        seconds = window.as_secs_f64(),
+    )
+}
+
+/// When and where.
+pub fn machine() -> String {
+    format!(
+        "{date}, {cpu}, {cores} cores, Linux {kernel}",
         date = first_line_of(Command::new("date").args(["-u", "+%F"])),
         cpu = cpu_model(),
         cores = std::thread::available_parallelism().map_or(0, usize::from),
         kernel = fs::read_to_string("/proc/sys/kernel/osrelease")
             .unwrap_or_default()
             .trim(),
-        file_system = first_line_of(Command::new("stat").args(["-f", "-c", "%T"]).arg(folder)),
-        seconds = window.as_secs_f64(),
     )
+}
+
+/// On what kind of file system a folder is.
+pub fn file_system(folder: &Path) -> String {
+    first_line_of(Command::new("stat").args(["-f", "-c", "%T"]).arg(folder))
 }
 
 fn first_line_of(command: &mut Command) -> String {

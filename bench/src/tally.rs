@@ -40,7 +40,7 @@ const STEP_BITS: u32 = 6;
 const STEPS: u64 = 1 << STEP_BITS;
 
 impl Histogram {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let doublings = u64::from(u64::BITS - STEP_BITS);
         Self {
             counts: vec![0; ((doublings + 1) * STEPS) as usize],
@@ -48,7 +48,7 @@ impl Histogram {
         }
     }
 
-    fn record(&mut self, value: u64) {
+    pub fn record(&mut self, value: u64) {
         self.counts[step_of(value)] += 1;
         self.total += 1;
     }

@@ -9,9 +9,9 @@ mod problem;
 mod render;
 
 use std::borrow::Cow;
+use std::num::NonZeroU32;
 
 pub use body::{BodyError, read_seed};
-use parameters::AcquireParameters;
 pub use problem::Problem;
 pub use render::{render_status, render_text};
 
@@ -47,8 +47,20 @@ pub enum Outcome {
 pub struct Shape {
     /// As a list, even if there is one element.
     pub list: bool,
-    /// Leases with all that is known of them, instead of ids.
-    pub leases: bool,
+    /// What of a lock.
+    pub show: Show,
+}
+
+/// How much of a lock is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Show {
+    /// The ids of its resources.
+    #[default]
+    Ids,
+    /// All that is known of it.
+    Leases,
+    /// Nothing: that it worked is enough.
+    Nothing,
 }
 
 /// Finds out what a request wants.
@@ -92,7 +104,7 @@ impl<'a> Endpoint<'a> {
             Endpoint::Root | Endpoint::Ping => "GET, HEAD, OPTIONS",
             Endpoint::Pools => "GET, HEAD, POST, PUT, OPTIONS",
             Endpoint::Pool(_) => "GET, HEAD, POST, PUT, DELETE, OPTIONS",
-            Endpoint::Locks(_) | Endpoint::Lock(..) => "GET, HEAD, POST, DELETE, OPTIONS",
+            Endpoint::Locks(_) | Endpoint::Lock(..) => "GET, HEAD, POST, PUT, DELETE, OPTIONS",
         }
     }
 }
@@ -112,30 +124,12 @@ fn read_request<'a>(request: &Request<'a>) -> Result<Action<'a>, Problem> {
         (Endpoint::Ping, Method::Get | Method::Head) => Action::Answer(Outcome::Pong),
         (Endpoint::Pools, method) => pools(method, request.body, methods)?,
         (Endpoint::Pool(pool), method) => pool_itself(pool, method, request.body, methods)?,
-        (Endpoint::Locks(pool), Method::Post) => {
-            body::ignore(request.body)?;
-            return acquire_any(pool, parameters);
+        (Endpoint::Locks(pool), method) => {
+            return locks(pool, method, request.body, parameters, methods);
         }
-        (Endpoint::Lock(pool, id), Method::Post) => {
-            body::ignore(request.body)?;
-            return acquire_named(pool, id, parameters);
+        (Endpoint::Lock(pool, id), method) => {
+            return lock(pool, id, method, request.body, parameters, methods);
         }
-        (Endpoint::Locks(pool), Method::Get | Method::Head) => Action::Ask(
-            Command::ListLocks(pool),
-            Shape {
-                list: true,
-                leases: true,
-            },
-        ),
-        (Endpoint::Locks(pool), Method::Delete) => ask(Command::ReleaseAll(pool)),
-        (Endpoint::Lock(pool, id), Method::Get | Method::Head) => Action::Ask(
-            Command::ShowLock(pool, id),
-            Shape {
-                list: false,
-                leases: true,
-            },
-        ),
-        (Endpoint::Lock(pool, id), Method::Delete) => ask(Command::Release(pool, id)),
         _ => return Err(Problem::BadMethod(methods)),
     };
     parameters::refuse_others(&parameters, "none")?;
@@ -150,7 +144,7 @@ fn ask(command: Command<'_>) -> Action<'_> {
 fn pools<'a>(method: Method, body: &'a [u8], methods: &'static str) -> Result<Action<'a>, Problem> {
     let shape = Shape {
         list: true,
-        leases: false,
+        ..Shape::default()
     };
     let command = match method {
         Method::Get | Method::Head => Command::ListPools,
@@ -178,33 +172,72 @@ fn pool_itself<'a>(
     }))
 }
 
-fn acquire_any<'a>(pool: PoolName<'a>, parameters: Parameters<'a>) -> Result<Action<'a>, Problem> {
-    let AcquireParameters { count, leases } = AcquireParameters::parse(parameters)?;
-    let shape = Shape {
-        list: count.get() > 1,
-        leases,
+/// `/pool/A/lock`
+fn locks<'a>(
+    pool: PoolName<'a>,
+    method: Method,
+    body: &[u8],
+    parameters: Parameters<'a>,
+    methods: &'static str,
+) -> Result<Action<'a>, Problem> {
+    body::ignore(body)?;
+    let (command, show, list) = match method {
+        Method::Get | Method::Head => {
+            parameters::refuse_others(&parameters, "none")?;
+            (Command::ListLocks(pool), Show::Leases, true)
+        }
+        Method::Post => {
+            let (acquire, show) = parameters::acquire(parameters, None)?;
+            let list = !matches!(acquire.wanted, Wanted::Any(NonZeroU32::MIN));
+            (Command::Acquire(pool, acquire), show, list)
+        }
+        Method::Put => {
+            let (renewal, show) = parameters::renewal(parameters)?;
+            if renewal.owner.is_none() {
+                return Err(Problem::BadValue(
+                    "owner",
+                    "the name of who holds locks".into(),
+                ));
+            }
+            (Command::RenewOwned(pool, renewal), show, true)
+        }
+        Method::Delete => {
+            let filter = parameters::filter(parameters)?;
+            (Command::ReleaseAll(pool, filter), Show::Ids, false)
+        }
+        _ => return Err(Problem::BadMethod(methods)),
     };
-    Ok(Action::Ask(
-        Command::Acquire(pool, Wanted::Any(count)),
-        shape,
-    ))
+    Ok(Action::Ask(command, Shape { list, show }))
 }
 
-fn acquire_named<'a>(
+/// `/pool/A/lock/4`
+fn lock<'a>(
     pool: PoolName<'a>,
     id: ResourceId<'a>,
+    method: Method,
+    body: &[u8],
     parameters: Parameters<'a>,
+    methods: &'static str,
 ) -> Result<Action<'a>, Problem> {
-    let AcquireParameters { count, leases } = AcquireParameters::parse(parameters)?;
-    if count.get() > 1 {
-        return Err(Problem::BadValue("n", "1, as one resource is named"));
-    }
-    let shape = Shape {
-        list: false,
-        leases,
+    body::ignore(body)?;
+    let (command, show) = match method {
+        Method::Get | Method::Head => {
+            parameters::refuse_others(&parameters, "none")?;
+            (Command::ShowLock(pool, id), Show::Leases)
+        }
+        Method::Post => {
+            let (acquire, show) = parameters::acquire(parameters, Some(id))?;
+            (Command::Acquire(pool, acquire), show)
+        }
+        Method::Put => {
+            let (renewal, show) = parameters::renewal(parameters)?;
+            (Command::Renew(pool, id, renewal), show)
+        }
+        Method::Delete => {
+            let proof = parameters::proof(parameters)?;
+            (Command::Release(pool, id, proof), Show::Nothing)
+        }
+        _ => return Err(Problem::BadMethod(methods)),
     };
-    Ok(Action::Ask(
-        Command::Acquire(pool, Wanted::Named(id)),
-        shape,
-    ))
+    Ok(Action::Ask(command, Shape { list: false, show }))
 }

@@ -1,45 +1,80 @@
-//! Query parameters. One that is unknown, malformed or given twice is refused: a typo must not
-//! change what a lock is.
+//! Query parameters. One that is unknown, malformed or given twice is refused: a typo must not make
+//! a lock that never ends.
 
 use std::num::NonZeroU32;
 
-use super::Problem;
+use super::{Problem, Show};
+use crate::command::{
+    Acquire, Fence, Filter, NameError, OwnerName, Proof, Renewal, ResourceId, Ttl, Wanted,
+};
 use crate::http::{Method, Parameters};
 
-/// What an acquire may be told.
-pub(super) struct AcquireParameters {
-    /// `n`: how many resources.
-    pub(super) count: NonZeroU32,
-    /// `lease`: answer with leases instead of ids.
-    pub(super) leases: bool,
+/// Reads what an acquire may be told; `named` is the resource that its path names.
+pub(super) fn acquire<'a>(
+    mut parameters: Parameters<'a>,
+    named: Option<ResourceId<'a>>,
+) -> Result<(Acquire<'a>, Show), Problem> {
+    let count = match take_number(&mut parameters, "n", 1, 999_999_999)? {
+        None => NonZeroU32::MIN,
+        Some(count) => NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN),
+    };
+    let wanted = match named {
+        None => Wanted::Any(count),
+        Some(id) if count == NonZeroU32::MIN => Wanted::Named(id),
+        Some(_) => return Err(Problem::BadValue("n", "1, as one resource is named".into())),
+    };
+    let wait_s = take_number(&mut parameters, "wait", 0, 999_999_999)?.unwrap_or(0);
+    let acquire = Acquire {
+        wanted,
+        owner: take_owner(&mut parameters)?,
+        ttl: take_ttl(&mut parameters)?,
+        wait_ms: u64::from(wait_s) * 1000,
+    };
+    let show = if take_flag(&mut parameters, "lease")? {
+        Show::Leases
+    } else {
+        Show::Ids
+    };
+    refuse_others(&parameters, "ttl, wait, owner, n, lease")?;
+    Ok((acquire, show))
 }
 
-impl AcquireParameters {
-    pub(super) fn parse(mut parameters: Parameters<'_>) -> Result<AcquireParameters, Problem> {
-        let count = match parameters.take("n") {
-            None => NonZeroU32::MIN,
-            Some(digits) => parse_count(&digits)
-                .ok_or(Problem::BadValue("n", "a whole number from 1 to 999999999"))?,
-        };
-        let leases = match parameters.take("lease") {
-            None => false,
-            Some(flag) if is_set(&flag) => true,
-            Some(_) => return Err(Problem::BadValue("lease", "nothing, or 1")),
-        };
-        refuse_others(&parameters, "n, lease")?;
-        Ok(AcquireParameters { count, leases })
-    }
+/// Reads what a renewal may be told.
+pub(super) fn renewal<'a>(mut parameters: Parameters<'a>) -> Result<(Renewal<'a>, Show), Problem> {
+    let renewal = Renewal {
+        owner: take_owner(&mut parameters)?,
+        fence: take_fence(&mut parameters)?,
+        ttl: take_ttl(&mut parameters)?,
+    };
+    let show = if take_flag(&mut parameters, "lease")? {
+        Show::Leases
+    } else {
+        Show::Nothing
+    };
+    refuse_others(&parameters, "ttl, owner, fence, lease")?;
+    Ok((renewal, show))
 }
 
-/// Decimal digits only: no sign, no space.
-fn parse_count(digits: &str) -> Option<NonZeroU32> {
-    let plain = (1..=9).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-    if plain { digits.parse().ok() } else { None }
+/// Reads what a release may be told.
+pub(super) fn proof<'a>(mut parameters: Parameters<'a>) -> Result<Proof<'a>, Problem> {
+    let proof = Proof {
+        owner: take_owner(&mut parameters)?,
+        fence: take_fence(&mut parameters)?,
+        force: take_flag(&mut parameters, "force")?,
+    };
+    refuse_others(&parameters, "owner, fence, force")?;
+    Ok(proof)
 }
 
-/// A flag is set by being there; `=1` and `=true` are what libraries make of it.
-fn is_set(flag: &str) -> bool {
-    flag.is_empty() || flag == "1" || flag.eq_ignore_ascii_case("true")
+/// Reads which locks are to be released.
+pub(super) fn filter<'a>(mut parameters: Parameters<'a>) -> Result<Filter<'a>, Problem> {
+    let older_s = take_number(&mut parameters, "older", 0, 999_999_999)?;
+    let filter = Filter {
+        owner: take_owner(&mut parameters)?,
+        older_s: older_s.map(u64::from),
+    };
+    refuse_others(&parameters, "owner, older")?;
+    Ok(filter)
 }
 
 /// The method that is meant: `_method` lets a POST stand for what a modem cannot say. A GET never
@@ -55,7 +90,7 @@ pub(super) fn effective_method(
         None => Ok(Method::Post),
         Some(name) => match Method::parse(name.as_bytes()) {
             meant @ (Method::Delete | Method::Put) => Ok(meant),
-            _ => Err(Problem::BadValue("_method", "DELETE or PUT")),
+            _ => Err(Problem::BadValue("_method", "DELETE or PUT".into())),
         },
     }
 }
@@ -69,4 +104,59 @@ pub(super) fn refuse_others(
         None => Ok(()),
         Some(name) => Err(Problem::unknown_parameter(name, known)),
     }
+}
+
+fn take_owner<'a>(parameters: &mut Parameters<'a>) -> Result<Option<OwnerName<'a>>, Problem> {
+    let owner = parameters.take("owner").map(OwnerName::parse).transpose();
+    owner.map_err(|error: NameError| Problem::BadValue("owner", error.to_string().into()))
+}
+
+fn take_ttl(parameters: &mut Parameters<'_>) -> Result<Option<Ttl>, Problem> {
+    let ttl_s = take_number(parameters, "ttl", 1, Ttl::MAX_S)?;
+    Ok(ttl_s.and_then(Ttl::from_s))
+}
+
+fn take_fence(parameters: &mut Parameters<'_>) -> Result<Option<Fence>, Problem> {
+    let Some(digits) = parameters.take("fence") else {
+        return Ok(None);
+    };
+    let number = only_digits(&digits).and_then(|digits| digits.parse().ok());
+    let number = number.ok_or(Problem::BadValue("fence", "the number of a grant".into()))?;
+    Ok(Some(Fence::from_number(number)))
+}
+
+fn take_number(
+    parameters: &mut Parameters<'_>,
+    name: &'static str,
+    lowest: u32,
+    highest: u32,
+) -> Result<Option<u32>, Problem> {
+    let Some(digits) = parameters.take(name) else {
+        return Ok(None);
+    };
+    let number = only_digits(&digits).and_then(|digits| digits.parse().ok());
+    match number {
+        Some(number) if (lowest..=highest).contains(&number) => Ok(Some(number)),
+        _ => {
+            let right = format!("a whole number from {lowest} to {highest}");
+            Err(Problem::BadValue(name, right.into()))
+        }
+    }
+}
+
+/// A flag is set by being there; `=1` and `=true` are what libraries make of it.
+fn take_flag(parameters: &mut Parameters<'_>, name: &'static str) -> Result<bool, Problem> {
+    match parameters.take(name) {
+        None => Ok(false),
+        Some(value) if value.is_empty() || value == "1" => Ok(true),
+        Some(value) if value.eq_ignore_ascii_case("true") => Ok(true),
+        Some(_) => Err(Problem::BadValue(name, "nothing, or 1".into())),
+    }
+}
+
+/// No sign and no space, which parsing would let pass.
+fn only_digits(text: &str) -> Option<&str> {
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then_some(text)
 }

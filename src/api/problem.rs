@@ -29,9 +29,11 @@ pub enum Problem {
         known: &'static str,
     },
     /// A parameter of this name wants such a value.
-    BadValue(&'static str, &'static str),
+    BadValue(&'static str, Cow<'static, str>),
     /// The store refuses.
     Refused(Refusal),
+    /// The server is about to end.
+    Stopping,
 }
 
 impl Problem {
@@ -61,13 +63,14 @@ impl Problem {
             Problem::Http(_) => 400,
             Problem::Target(_) | Problem::Name(_) | Problem::Body(_) => 400,
             Problem::UnknownParameter { .. } | Problem::BadValue(..) => 400,
+            Problem::Stopping => 503,
             Problem::NoRoute => 404,
             Problem::BadMethod(_) => 405,
             Problem::Refused(refusal) => match refusal {
                 Refusal::NoPool | Refusal::NoResource | Refusal::NotHeld => 404,
-                Refusal::Busy => 409,
+                Refusal::Busy | Refusal::NotYours | Refusal::Stale | Refusal::OwnerHolds(_) => 409,
                 Refusal::OnlyResources(_) => 422,
-                Refusal::StoreDown => 503,
+                Refusal::StoreDown | Refusal::QueueFull => 503,
             },
         }
     }
@@ -91,6 +94,7 @@ impl Problem {
             Problem::Target(TargetError::EmptySegment) => "bad path",
             Problem::Name(_) => "bad name",
             Problem::Body(error) => error.words(),
+            Problem::Stopping => "stopping",
             Problem::NoRoute => "no route",
             Problem::BadMethod(_) => "bad method",
             Problem::UnknownParameter { name, .. } if name.is_empty() => "bad parameter",
@@ -103,6 +107,10 @@ impl Problem {
                 Refusal::NoResource => "no resource",
                 Refusal::NotHeld => "not held",
                 Refusal::Busy => "busy",
+                Refusal::NotYours => "not yours",
+                Refusal::Stale => "stale",
+                Refusal::OwnerHolds(count) => return format!("owner holds {count}").into(),
+                Refusal::QueueFull => "queue full",
                 Refusal::OnlyResources(count) => return format!("only {count} resources").into(),
                 Refusal::StoreDown => "store down",
             },
@@ -138,6 +146,7 @@ impl Problem {
             }
             Problem::Name(error) => return error.to_string().into(),
             Problem::Body(error) => return error.to_string().into(),
+            Problem::Stopping => "the server stops; try again later",
             Problem::NoRoute => "there is nothing at this path; see /pool",
             Problem::BadMethod(methods) => return format!("this path takes {methods}").into(),
             Problem::UnknownParameter { name, known } => {
@@ -150,7 +159,14 @@ impl Problem {
                 Refusal::NoPool => "there is no pool of this name; POST /pool makes one",
                 Refusal::NoResource => "the pool has no such resource",
                 Refusal::NotHeld => "this resource is not held",
-                Refusal::Busy => "all that would do is held by others; try again later",
+                Refusal::Busy => "all that would do is held by others; try again later, or wait=S",
+                Refusal::NotYours => "the lock has another owner; only that one, or force, will do",
+                Refusal::Stale => "the lock has another fence: it was lent again since",
+                Refusal::OwnerHolds(count) => {
+                    return format!("this owner holds {count} here, and not what is asked for now")
+                        .into();
+                }
+                Refusal::QueueFull => "no more may stand in line (--max-waiters); try again later",
                 Refusal::OnlyResources(count) => {
                     return format!("the pool has {count} resources, and can never lend more")
                         .into();

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{Outcome, Problem, Shape};
-use crate::command::{Lease, PoolStatus, Reply, StoredName};
+use super::{Outcome, Problem, Shape, Show};
+use crate::command::{Granted, Lease, PoolStatus, Reply, StoredName};
 use crate::http::Fields;
 
 const VERSION: &str = concat!("latchd ", env!("CARGO_PKG_VERSION"));
@@ -64,23 +64,24 @@ fn render_problem(problem: &Problem, json: bool, body: &mut Vec<u8>) {
 
 fn render_plain(reply: &Reply, shape: Shape, body: &mut Vec<u8>) {
     match reply {
-        Reply::Leases(leases) if shape.leases => lines(body, leases, |body, lease| {
-            number(body, lease.fence.number());
-            body.extend_from_slice(b" - ");
-            body.extend_from_slice(lease.id.as_bytes());
-        }),
-        Reply::Leases(leases) => {
-            lines(body, leases, |body, lease| {
-                body.extend_from_slice(lease.id.as_bytes())
-            });
-        }
+        Reply::Granted(Granted { leases, .. }) | Reply::Leases(leases) => match shape.show {
+            Show::Leases => lines(body, leases, lease_line),
+            Show::Ids => {
+                lines(body, leases, |body, lease| {
+                    body.extend_from_slice(lease.id.as_bytes())
+                });
+            }
+            Show::Nothing => {}
+        },
         Reply::Released(count) => number(body, *count as u64),
         Reply::Members(ids) => lines(body, ids, |body, id| body.extend_from_slice(id.as_bytes())),
         Reply::Pools(pools) => lines(body, pools, |body, pool| {
             number(body, pool.resources as u64);
             body.push(b' ');
             number(body, pool.held as u64);
-            body.extend_from_slice(b" 0 ");
+            body.push(b' ');
+            number(body, pool.waiting as u64);
+            body.push(b' ');
             body.extend_from_slice(pool.name.as_bytes());
         }),
         // What was seeded is told in the form in which it was told to us.
@@ -91,8 +92,12 @@ fn render_plain(reply: &Reply, shape: Shape, body: &mut Vec<u8>) {
 
 fn render_json(reply: &Reply, shape: Shape, body: &mut Vec<u8>) {
     match reply {
-        Reply::Leases(leases) => {
-            let element = if shape.leases { lease_object } else { lease_id };
+        Reply::Granted(Granted { leases, .. }) | Reply::Leases(leases) => {
+            let element = match shape.show {
+                Show::Leases => lease_object,
+                Show::Ids => lease_id,
+                Show::Nothing => return string(body, ""),
+            };
             match &leases[..] {
                 [lease] if !shape.list => element(body, lease),
                 _ => array(body, leases, element),
@@ -117,6 +122,18 @@ fn render_json(reply: &Reply, shape: Shape, body: &mut Vec<u8>) {
     }
 }
 
+/// `FENCE TTL ID`; the id comes last, as there may be spaces in it.
+fn lease_line(body: &mut Vec<u8>, lease: &Lease) {
+    number(body, lease.fence.number());
+    body.push(b' ');
+    match lease.ttl_s {
+        Some(ttl_s) => number(body, ttl_s),
+        None => body.push(b'-'),
+    }
+    body.push(b' ');
+    body.extend_from_slice(lease.id.as_bytes());
+}
+
 fn lease_id(body: &mut Vec<u8>, lease: &Lease) {
     string(body, &lease.id);
 }
@@ -125,8 +142,14 @@ fn lease_object(body: &mut Vec<u8>, lease: &Lease) {
     object(body, |body| {
         field(body, "id", |body| string(body, &lease.id));
         field(body, "fence", |body| number(body, lease.fence.number()));
-        field(body, "ttl", |body| body.extend_from_slice(b"null"));
-        field(body, "owner", |body| body.extend_from_slice(b"null"));
+        field(body, "ttl", |body| match lease.ttl_s {
+            Some(ttl_s) => number(body, ttl_s),
+            None => body.extend_from_slice(b"null"),
+        });
+        field(body, "owner", |body| match &lease.owner {
+            Some(owner) => string(body, owner),
+            None => body.extend_from_slice(b"null"),
+        });
         field(body, "age", |body| number(body, lease.age_s));
     });
 }
@@ -137,7 +160,7 @@ fn pool_object(body: &mut Vec<u8>, pool: &PoolStatus) {
             number(body, pool.resources as u64)
         });
         field(body, "held", |body| number(body, pool.held as u64));
-        field(body, "waiting", |body| number(body, 0));
+        field(body, "waiting", |body| number(body, pool.waiting as u64));
     });
 }
 

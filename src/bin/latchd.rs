@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use latchd::config::{Config, ConfigError, StoreUrl};
 use latchd::logging;
-use latchd::server::{Options, Server};
+use latchd::server::{Clock, Options, Server};
 use latchd::store::{EmbeddedStore, Journal, Store};
 
 /// It could not serve, or could not end well.
@@ -47,11 +47,13 @@ fn main() -> ExitCode {
 
 /// Serves until a signal says stop. False if something could not be made durable at the end.
 fn serve(config: Config) -> Result<bool, String> {
+    let clock = Clock::start();
     let store: Box<dyn Store> = match &config.store {
-        StoreUrl::Memory => Box::new(EmbeddedStore::in_memory()),
+        StoreUrl::Memory => Box::new(EmbeddedStore::in_memory(config.rules)),
         StoreUrl::File(path) => {
             let journal = Journal::open(path, config.sync).map_err(|error| error.to_string())?;
-            Box::new(EmbeddedStore::with_journal(journal).map_err(|error| error.to_string())?)
+            let store = EmbeddedStore::with_journal(journal, config.rules, clock.now());
+            Box::new(store.map_err(|error| error.to_string())?)
         }
     };
     let options = Options {
@@ -60,7 +62,8 @@ fn serve(config: Config) -> Result<bool, String> {
         max_connections: config.max_connections,
         log_dir: config.log_dir,
     };
-    let mut server = Server::bind(options, store).map_err(|e| format!("cannot listen on {e}"))?;
+    let mut server =
+        Server::bind(options, store, clock).map_err(|e| format!("cannot listen on {e}"))?;
     let seed = config.seed.as_ref().map(|file| file.seed());
     server
         .prepare(config.purge_on_start, seed)

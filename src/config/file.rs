@@ -8,12 +8,14 @@ use serde::Deserialize;
 
 use super::flags::{Layer, parse_cors};
 use super::{ConfigError, Sync};
+use crate::command::Ttl;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct File {
     server: Server,
     store: Store,
+    lending: Lending,
     redis: Redis,
     logging: Logging,
 }
@@ -42,6 +44,15 @@ struct Store {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+struct Lending {
+    default_ttl: Option<u32>,
+    max_wait: Option<u32>,
+    max_waiters: Option<u32>,
+    queue_grace: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
 struct Redis {
     url: Option<String>,
     prefix: Option<String>,
@@ -62,6 +73,7 @@ pub(super) fn parse(source: &str, text: &str) -> Result<Layer, ConfigError> {
     let File {
         server,
         store,
+        lending,
         redis,
         logging,
     } = file;
@@ -81,10 +93,17 @@ pub(super) fn parse(source: &str, text: &str) -> Result<Layer, ConfigError> {
         ("server.maxBody", server.max_body),
         ("server.headerTimeout", server.header_timeout),
         ("server.idleTimeout", server.idle_timeout),
+        ("lending.maxWait", lending.max_wait),
     ] {
         if value == Some(0) {
             return Err(wrong(key, "must be 1 or more"));
         }
+    }
+    if lending
+        .default_ttl
+        .is_some_and(|seconds| Ttl::from_s(seconds).is_none())
+    {
+        return Err(wrong("lending.defaultTtl", "must be 1 to 31536000"));
     }
     let cors = server.cors.map(|value| parse_cors(&value)).transpose();
     let sync = store.sync.map(|name| parse_sync(&name)).transpose();
@@ -97,6 +116,10 @@ pub(super) fn parse(source: &str, text: &str) -> Result<Layer, ConfigError> {
         header_timeout: server.header_timeout,
         idle_timeout: server.idle_timeout,
         cors: cors.map_err(|why| wrong("server.cors", &why))?,
+        default_ttl: lending.default_ttl,
+        max_wait: lending.max_wait,
+        max_waiters: lending.max_waiters,
+        queue_grace: lending.queue_grace,
         store: store.url,
         sync: sync.map_err(|why| wrong("store.sync", why))?,
         seed: store.seed,

@@ -6,6 +6,7 @@ use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Args, Parser, ValueEnum};
 use log::LevelFilter;
 
+use crate::command::Ttl;
 use crate::store::Sync;
 
 /// Lends out resources from named pools, one holder at a time, over plain HTTP.
@@ -88,6 +89,34 @@ pub(super) struct Layer {
     #[arg(long, value_name = "ORIGIN", env = "LATCHD_CORS", hide_env = true, value_parser = parse_cors, help_heading = "Serving")]
     pub(super) cors: Option<String>,
 
+    /// The lease of who does not say how long [default: none, held until released]
+    #[arg(long, value_name = "SECONDS", env = "LATCHD_DEFAULT_TTL", hide_env = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(Ttl::MAX_S)), help_heading = "Lending")]
+    pub(super) default_ttl: Option<u32>,
+
+    /// The longest that anybody stands in line [default: 300]
+    #[arg(long, value_name = "SECONDS", env = "LATCHD_MAX_WAIT", hide_env = true, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Lending")]
+    pub(super) max_wait: Option<u32>,
+
+    /// The most who stand in line, in all pools together [default: 100000]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "LATCHD_MAX_WAITERS",
+        hide_env = true,
+        help_heading = "Lending"
+    )]
+    pub(super) max_waiters: Option<u32>,
+
+    /// How long an owner's place in line is kept when its connection is lost [default: 10]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "LATCHD_QUEUE_GRACE",
+        hide_env = true,
+        help_heading = "Lending"
+    )]
+    pub(super) queue_grace: Option<u32>,
+
     /// Where pools live: file:PATH, or memory: to forget them at the end [default:
     /// file:latchd.redb]
     #[arg(
@@ -149,6 +178,10 @@ impl Layer {
             header_timeout: self.header_timeout.or(lower.header_timeout),
             idle_timeout: self.idle_timeout.or(lower.idle_timeout),
             cors: self.cors.or(lower.cors),
+            default_ttl: self.default_ttl.or(lower.default_ttl),
+            max_wait: self.max_wait.or(lower.max_wait),
+            max_waiters: self.max_waiters.or(lower.max_waiters),
+            queue_grace: self.queue_grace.or(lower.queue_grace),
             store: self.store.or(lower.store),
             sync: self.sync.or(lower.sync),
             seed: self.seed.or(lower.seed),

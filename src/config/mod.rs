@@ -13,7 +13,8 @@ use std::{env, fs};
 use log::LevelFilter;
 
 use crate::api;
-use crate::command::Seed;
+use crate::command::{Seed, Ttl};
+use crate::pool::Rules;
 use crate::session::Settings;
 use crate::store::Sync;
 use flags::{Flags, Layer};
@@ -27,6 +28,8 @@ pub struct Config {
     pub store: StoreUrl,
     /// When a change in a file is durable.
     pub sync: Sync,
+    /// What the operator decides about lending.
+    pub rules: Rules,
     /// Limits and time-outs of a connection.
     pub settings: Settings,
     /// The most connections; `None` for what the system's descriptor limit allows.
@@ -134,6 +137,19 @@ impl Config {
         if let Some(seconds) = layer.idle_timeout {
             settings.idle_timeout_ms = u64::from(seconds) * 1000;
         }
+        let mut rules = Rules {
+            default_ttl: layer.default_ttl.and_then(Ttl::from_s),
+            ..Rules::default()
+        };
+        if let Some(seconds) = layer.max_wait {
+            rules.max_wait_ms = u64::from(seconds) * 1000;
+        }
+        if let Some(count) = layer.max_waiters {
+            rules.max_waiters = count as usize;
+        }
+        if let Some(seconds) = layer.queue_grace {
+            rules.queue_grace_ms = u64::from(seconds) * 1000;
+        }
         let listen = layer
             .listen
             .unwrap_or_else(|| vec!["127.0.0.1:8081".into()]);
@@ -141,6 +157,7 @@ impl Config {
             listen: resolve(&listen)?,
             store: parse_store(layer.store.as_deref().unwrap_or("file:latchd.redb"))?,
             sync: layer.sync.unwrap_or_default(),
+            rules,
             settings,
             max_connections: layer.max_connections.map(|count| count as usize),
             seed: layer.seed.map(|path| SeedFile::read(&path)).transpose()?,
@@ -159,6 +176,13 @@ impl fmt::Display for Config {
         writeln!(f, "listen           {}", listen.join(", "))?;
         writeln!(f, "store            {}", self.store)?;
         writeln!(f, "sync             {}", flags::sync_name(self.sync))?;
+        match self.rules.default_ttl {
+            Some(ttl) => writeln!(f, "default-ttl      {} s", ttl.as_s())?,
+            None => writeln!(f, "default-ttl      none")?,
+        }
+        writeln!(f, "max-wait         {} s", self.rules.max_wait_ms / 1000)?;
+        writeln!(f, "max-waiters      {}", self.rules.max_waiters)?;
+        writeln!(f, "queue-grace      {} s", self.rules.queue_grace_ms / 1000)?;
         match self.max_connections {
             Some(count) => writeln!(f, "max-connections  {count}")?,
             None => writeln!(f, "max-connections  by the descriptor limit")?,

@@ -148,7 +148,8 @@ fn reject(error: HttpError, wire: Wire) -> Rejected {
     }
 }
 
-/// Whether a first line is that of an HTTP message: it ends in a version. `METHOD PATH BODY` does not.
+/// Whether a first line is that of an HTTP message: it ends in a version. `METHOD PATH BODY` does
+/// not.
 fn is_http(line: &[u8]) -> bool {
     let third = line.splitn(3, |&b| b == b' ').nth(2).unwrap_or_default();
     let last = line.rsplit(|&b| b == b' ').next().unwrap_or_default();

@@ -3,7 +3,7 @@
 //! A journal needs to know no rule of lending: whoever keeps the last row of each key can hand back
 //! a [`Snapshot`].
 
-use crate::command::{Fence, StoredName};
+use crate::command::{Fence, StoredName, Ttl};
 use crate::time::Time;
 
 /// One change of what must outlive the process. A later one for the same key replaces an earlier
@@ -70,7 +70,7 @@ pub struct PoolRow {
 }
 
 /// One resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceRow {
     /// Its place in seeding order; `None` if it is a member no longer and goes when it is
     /// released.
@@ -84,10 +84,14 @@ pub struct ResourceRow {
 
 /// The grant that holds a resource. Resources of one pool with the same fence are in the same
 /// grant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantRow {
     /// Its number.
     pub fence: Fence,
     /// When it was granted.
     pub granted_at: Time,
+    /// How long its lease is. When it ends is not kept: after a restart it starts anew.
+    pub ttl: Option<Ttl>,
+    /// Who holds it, if it has given a name.
+    pub owner: Option<StoredName>,
 }

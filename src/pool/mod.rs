@@ -1,123 +1,273 @@
 //! The lock engine: all pools, and what every command does to them.
 //!
-//! Pure: it has no clock, file or socket. A command and the time go in, a reply comes out, and each
+//! Pure: it has no clock, file or socket. A command and the time go in, replies come out, and each
 //! change that must outlive the process is noted as a [`Change`] for whoever keeps the journal.
-//! Restoring the folded changes gives the same engine again.
+//! Restoring the folded changes gives the same engine again, with every lease started anew and
+//! nobody in line.
 //!
 //! Invariants, asserted in release builds too: a resource is never lent while it is held, and a
 //! fence never falls. The rest of what must hold is checked by `Engine::check` after each command
 //! of a debug build.
 
 mod change;
+mod grants;
 mod lending;
+mod line;
+mod listing;
+mod membership;
 mod resources;
+mod serving;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 pub use change::{Change, GrantRow, PoolNumber, PoolRow, ResourceRow, Snapshot};
+use grants::Grants;
 use lending::Pool;
+use line::Waiters;
+use slab::Slab;
 
 use crate::command::{
-    Command, Fence, PoolName, PoolStatus, Refusal, Reply, ResourceId, Seed, StoredName,
+    Command, Fence, Filter, PoolName, PoolStatus, Refusal, Reply, ResourceId, Seed, StoredName,
+    Ticket, Ttl,
 };
 use crate::time::Time;
+
+/// What an operator decides about lending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// The lease of who does not say how long; `None` lasts until it is released.
+    pub default_ttl: Option<Ttl>,
+    /// The longest that anybody stands in line.
+    pub max_wait_ms: u64,
+    /// The most who stand in line, in all pools together.
+    pub max_waiters: usize,
+    /// How long an owner's place in line is kept while it is away.
+    pub queue_grace_ms: u64,
+}
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules {
+            default_ttl: None,
+            max_wait_ms: 300_000,
+            max_waiters: 100_000,
+            queue_grace_ms: 10_000,
+        }
+    }
+}
 
 /// All pools of one store.
 #[derive(Debug, Default)]
 pub struct Engine {
-    pools: HashMap<StoredName, Pool>,
+    pools: Slab<Pool>,
+    names: HashMap<StoredName, PoolKey>,
     next_number: PoolNumber,
     /// The highest fence of any pool that was removed. A new pool starts above it, so that fences
-    /// go on rising when a pool is created again, without a memory of every name that ever
-    /// was.
+    /// go on rising when a pool is created again, without a memory of every name that ever was.
     retired_fence: Fence,
+    books: Books,
+}
+
+/// Where a pool stands in `Engine::pools`. Valid until the pool is removed.
+type PoolKey = usize;
+
+/// What all pools share.
+#[derive(Debug, Default)]
+struct Books {
+    rules: Rules,
+    grants: Grants,
+    waiters: Waiters,
+    /// Replies to those who stood in line.
+    answers: VecDeque<(Ticket, Reply)>,
     /// `None` if nobody keeps a journal.
     changes: Option<Vec<Change>>,
 }
 
+impl Books {
+    fn note(&mut self, change: impl FnOnce() -> Change) {
+        if let Some(changes) = &mut self.changes {
+            changes.push(change());
+        }
+    }
+
+    fn answer(&mut self, ticket: Option<Ticket>, refusal: Refusal) {
+        self.answers
+            .extend(ticket.map(|ticket| (ticket, Reply::Refused(refusal))));
+    }
+}
+
 impl Engine {
     /// An empty engine whose changes nobody wants to know.
-    pub fn new() -> Engine {
-        Engine::default()
+    pub fn new(rules: Rules) -> Engine {
+        Engine {
+            books: Books {
+                rules,
+                ..Books::default()
+            },
+            ..Engine::default()
+        }
     }
 
     /// The engine that wrote the changes which `snapshot` sums up. It notes its further changes.
-    pub fn restore(snapshot: Snapshot) -> Engine {
-        let mut engine = Engine {
-            changes: Some(Vec::new()),
-            ..Engine::default()
-        };
+    pub fn restore(snapshot: Snapshot, rules: Rules, now: Time) -> Engine {
+        let mut engine = Engine::new(rules);
+        engine.books.changes = Some(Vec::new());
         engine.retired_fence = snapshot.retired_fence;
         for row in snapshot.pools {
             engine.next_number = engine.next_number.max(row.number.next());
-            let pool = Pool::restore(row);
-            engine.pools.insert(pool.name().clone(), pool);
+            let entry = engine.pools.vacant_entry();
+            let pool = Pool::restore(entry.key(), row, now, &mut engine.books);
+            engine.names.insert(pool.name.clone(), entry.key());
+            entry.insert(pool);
         }
         engine.check();
         engine
     }
 
-    /// Carries out one command. A refused command has changed nothing.
-    pub fn execute(&mut self, command: Command<'_>, now: Time) -> Reply {
-        let result = self.dispatch(command, now);
+    /// Carries out one command, after all that was due before it. `None` if the asker stands in
+    /// line now: `poll_answer` will have its reply. A refused command has changed nothing.
+    pub fn execute(&mut self, ticket: Ticket, command: Command<'_>, now: Time) -> Option<Reply> {
+        self.handle_timeout(now);
+        let reply = self.dispatch(ticket, command, now);
         #[cfg(debug_assertions)]
         self.check();
-        result.unwrap_or_else(Reply::Refused)
+        reply.unwrap_or_else(|refusal| Some(Reply::Refused(refusal)))
+    }
+
+    /// Whoever asked with this ticket no longer wants to wait. If it stands in line it is told that
+    /// all is busy; if not, it has its reply already, and nothing happens.
+    pub fn withdraw(&mut self, ticket: Ticket, now: Time) {
+        self.handle_timeout(now);
+        if let Some(key) = self.books.waiters.find(ticket) {
+            let pool = self.books.waiters.get(key).pool;
+            self.pools[pool].withdraw(key, now, &mut self.books);
+        }
+        #[cfg(debug_assertions)]
+        self.check();
+    }
+
+    /// Everybody who stands in line and waits for a reply.
+    pub fn waiting(&self) -> impl Iterator<Item = Ticket> + '_ {
+        self.books.waiters.tickets()
+    }
+
+    /// One reply to somebody who stood in line.
+    pub fn poll_answer(&mut self) -> Option<(Ticket, Reply)> {
+        self.books.answers.pop_front()
+    }
+
+    /// When something is due next.
+    pub fn next_timeout(&self) -> Option<Time> {
+        let times = [
+            self.books.grants.next_expiry(),
+            self.books.waiters.next_timeout(),
+        ];
+        times.into_iter().flatten().min()
+    }
+
+    /// Ends the leases and the waiting whose time is over, in the order of their times. A lease
+    /// that ends when a waiting ends goes first, so that it can still be handed on.
+    pub fn handle_timeout(&mut self, now: Time) {
+        let Engine { pools, books, .. } = self;
+        loop {
+            let expiry = books.grants.next_expiry().filter(|&due| due <= now);
+            let timeout = books.waiters.next_timeout().filter(|&due| due <= now);
+            match (expiry, timeout) {
+                (None, None) => return,
+                (Some(expiry), timeout) if timeout.is_none_or(|timeout| expiry <= timeout) => {
+                    if let Some(grant) = books.grants.pop_expired(now) {
+                        let pool = books.grants.get(grant).pool;
+                        pools[pool].release_grant(grant, now, books);
+                    }
+                }
+                _ => {
+                    if let Some(waiter) = books.waiters.pop_timed_out(now) {
+                        let pool = books.waiters.get(waiter).pool;
+                        pools[pool].dismiss(waiter, Refusal::Busy, now, books);
+                    }
+                }
+            }
+        }
     }
 
     /// The changes since the last call, in the order in which they were made.
     pub fn drain_changes(&mut self) -> impl Iterator<Item = Change> + '_ {
-        self.changes
+        self.books
+            .changes
             .iter_mut()
             .flat_map(|changes| changes.drain(..))
     }
 
     /// Whether there is anything to journal.
     pub fn has_changes(&self) -> bool {
-        self.changes
+        self.books
+            .changes
             .as_ref()
             .is_some_and(|changes| !changes.is_empty())
     }
 
-    fn dispatch(&mut self, command: Command<'_>, now: Time) -> Result<Reply, Refusal> {
-        match command {
-            Command::Acquire(pool, wanted) => {
-                let (pool, changes) = self.pool_mut(&pool)?;
-                pool.acquire(&wanted, now, changes).map(Reply::Leases)
+    fn dispatch(
+        &mut self,
+        ticket: Ticket,
+        command: Command<'_>,
+        now: Time,
+    ) -> Result<Option<Reply>, Refusal> {
+        let reply = match command {
+            Command::Acquire(pool, acquire) => {
+                let (pool, books) = self.pool_mut(&pool)?;
+                return Ok(pool.acquire(ticket, &acquire, now, books));
             }
-            Command::Release(pool, id) => {
-                let (pool, changes) = self.pool_mut(&pool)?;
-                pool.release(id.as_str(), changes).map(|()| Reply::Done)
+            Command::Release(pool, id, proof) => {
+                let (pool, books) = self.pool_mut(&pool)?;
+                pool.release(id.as_str(), &proof, now, books)
+                    .map(|()| Reply::Done)?
             }
-            Command::ReleaseAll(pool) => {
-                let (pool, changes) = self.pool_mut(&pool)?;
-                Ok(Reply::Released(pool.release_all(changes)))
+            Command::Renew(pool, id, renewal) => {
+                let (pool, books) = self.pool_mut(&pool)?;
+                Reply::Leases(pool.renew(id.as_str(), &renewal, now, books)?)
             }
-            Command::ListLocks(pool) => Ok(Reply::Leases(self.pool(&pool)?.locks(now))),
-            Command::ShowLock(pool, id) => self
-                .pool(&pool)?
-                .lock_of(id.as_str(), now)
-                .map(Reply::Leases),
-            Command::ListMembers(pool) => Ok(Reply::Members(self.pool(&pool)?.members())),
-            Command::ListPools => Ok(Reply::Pools(self.list())),
-            Command::AddMembers(seed) => Ok(self.seed(&seed, Pool::add_members)),
-            Command::SetMembers(seed) => Ok(self.seed(&seed, Pool::set_members)),
-            Command::RemovePool(pool) => self.remove(&pool).map(|()| Reply::Done),
-            Command::Purge => Ok(Reply::Released(self.purge())),
-        }
+            Command::RenewOwned(pool, renewal) => {
+                let (pool, books) = self.pool_mut(&pool)?;
+                Reply::Leases(pool.renew_owned(&renewal, now, books)?)
+            }
+            Command::ReleaseAll(pool, filter) => {
+                let (pool, books) = self.pool_mut(&pool)?;
+                Reply::Released(pool.release_all(&filter, now, books))
+            }
+            Command::Undo(pool, id, fence) => {
+                let (pool, books) = self.pool_mut(&pool)?;
+                pool.undo(id.as_str(), fence, now, books);
+                Reply::Done
+            }
+            Command::ListLocks(pool) => Reply::Leases(self.pool(&pool)?.locks(now, &self.books)),
+            Command::ShowLock(pool, id) => {
+                Reply::Leases(self.pool(&pool)?.lock_of(id.as_str(), now, &self.books)?)
+            }
+            Command::ListMembers(pool) => Reply::Members(self.pool(&pool)?.members()),
+            Command::ListPools => Reply::Pools(self.list()),
+            Command::AddMembers(seed) => self.seed(&seed, now, Pool::add_members),
+            Command::SetMembers(seed) => self.seed(&seed, now, Pool::set_members),
+            Command::RemovePool(pool) => {
+                self.remove(&pool)?;
+                Reply::Done
+            }
+            Command::Purge => Reply::Released(self.purge(now)),
+        };
+        Ok(Some(reply))
     }
 
     fn pool(&self, name: &PoolName<'_>) -> Result<&Pool, Refusal> {
-        self.pools.get(name.as_str()).ok_or(Refusal::NoPool)
+        let &key = self.names.get(name.as_str()).ok_or(Refusal::NoPool)?;
+        Ok(&self.pools[key])
     }
 
-    fn pool_mut(&mut self, name: &PoolName<'_>) -> Result<(&mut Pool, Changes<'_>), Refusal> {
-        let pool = self.pools.get_mut(name.as_str()).ok_or(Refusal::NoPool)?;
-        Ok((pool, Changes(self.changes.as_mut())))
+    fn pool_mut(&mut self, name: &PoolName<'_>) -> Result<(&mut Pool, &mut Books), Refusal> {
+        let &key = self.names.get(name.as_str()).ok_or(Refusal::NoPool)?;
+        Ok((&mut self.pools[key], &mut self.books))
     }
 
     fn list(&self) -> Vec<PoolStatus> {
-        let mut list: Vec<PoolStatus> = self.pools.values().map(Pool::status).collect();
+        let mut list: Vec<PoolStatus> = self.pools.iter().map(|(_, pool)| pool.status()).collect();
         list.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         list
     }
@@ -127,82 +277,72 @@ impl Engine {
     fn seed(
         &mut self,
         seed: &Seed<'_>,
-        apply: fn(&mut Pool, &[ResourceId<'_>], Changes<'_>),
+        now: Time,
+        apply: fn(&mut Pool, &[ResourceId<'_>], Time, &mut Books),
     ) -> Reply {
         let members_now = seed.iter().map(|(name, ids)| {
             self.create_if_missing(name);
-            let (pool, changes) = self
+            let (pool, books) = self
                 .pool_mut(name)
                 .expect("a pool that was missing is created");
-            apply(pool, ids, changes);
-            (pool.name().clone(), pool.members())
+            apply(pool, ids, now, books);
+            (pool.name.clone(), pool.members())
         });
         Reply::Seeded(members_now.collect())
     }
 
     fn create_if_missing(&mut self, name: &PoolName<'_>) {
-        if self.pools.contains_key(name.as_str()) {
+        if self.names.contains_key(name.as_str()) {
             return;
         }
         let (number, name) = (self.next_number, StoredName::from(name.as_str()));
         self.next_number = number.next();
         let fence = self.retired_fence;
-        Changes(self.changes.as_mut()).note(|| {
-            let name = name.clone();
-            Change::PoolCreated {
-                number,
-                name,
-                fence,
-            }
-        });
-        let row = PoolRow {
+        self.books.note(|| Change::PoolCreated {
             number,
             name: name.clone(),
             fence,
-            resources: Vec::new(),
-        };
-        self.pools.insert(name, Pool::restore(row));
+        });
+        let entry = self.pools.vacant_entry();
+        self.names.insert(name.clone(), entry.key());
+        let pool = Pool::new(entry.key(), number, name, fence);
+        entry.insert(pool);
     }
 
     fn remove(&mut self, name: &PoolName<'_>) -> Result<(), Refusal> {
-        let pool = self.pools.remove(name.as_str()).ok_or(Refusal::NoPool)?;
-        self.retired_fence = self.retired_fence.max(pool.fence());
-        let retired_fence = self.retired_fence;
-        Changes(self.changes.as_mut()).note(|| Change::PoolRemoved {
-            number: pool.number(),
-            name: pool.name().clone(),
+        let key = self.names.remove(name.as_str()).ok_or(Refusal::NoPool)?;
+        let pool = self.pools.remove(key);
+        self.retired_fence = self.retired_fence.max(pool.fence);
+        let (number, retired_fence) = (pool.number, self.retired_fence);
+        let name = pool.name.clone();
+        self.books.note(|| Change::PoolRemoved {
+            number,
+            name,
             retired_fence,
         });
+        pool.dissolve(&mut self.books);
         Ok(())
     }
 
-    fn purge(&mut self) -> usize {
-        let mut released = 0;
-        for pool in self.pools.values_mut() {
-            released += pool.release_all(Changes(self.changes.as_mut()));
-        }
-        released
+    fn purge(&mut self, now: Time) -> usize {
+        let all = Filter::default();
+        let pools = self.pools.iter_mut();
+        pools
+            .map(|(_, pool)| pool.release_all(&all, now, &mut self.books))
+            .sum()
     }
 
     /// Panics if anything that must hold does not. It looks at everything: for debug builds and
     /// tests.
     fn check(&self) {
-        for (name, pool) in &self.pools {
-            assert_eq!(name, pool.name());
-            assert!(pool.number() < self.next_number);
-            pool.check();
+        assert_eq!(self.pools.len(), self.names.len());
+        let mut waiting = 0;
+        for (key, pool) in &self.pools {
+            assert_eq!((self.names.get(&pool.name), pool.key), (Some(&key), key));
+            assert!(pool.number < self.next_number);
+            pool.check(&self.books);
+            waiting += pool.line.len();
         }
-    }
-}
-
-/// Where changes are noted, if anybody wants to know them.
-#[derive(Debug)]
-struct Changes<'a>(Option<&'a mut Vec<Change>>);
-
-impl Changes<'_> {
-    fn note(&mut self, change: impl FnOnce() -> Change) {
-        if let Some(changes) = &mut self.0 {
-            changes.push(change());
-        }
+        assert_eq!(waiting, self.books.waiters.len());
     }
 }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use slab::Slab;
 
+use super::grants::GrantKey;
 use crate::command::StoredName;
 
 /// A resource of one pool. Valid until the resource is removed.
@@ -30,7 +31,9 @@ pub(super) struct Resource {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holder {
     Free,
-    Grant(usize),
+    /// Kept for an owner who is away and has a place in line for it. It is in no chain.
+    Reserved,
+    Grant(GrantKey),
 }
 
 /// A doubly linked list through the resources themselves; each is in exactly one.
@@ -167,30 +170,58 @@ impl Resources {
     }
 
     /// Takes a free resource for a grant, and appends it to the chain of that grant.
-    pub(super) fn lend(&mut self, key: ResourceKey, grant: usize, chain: &mut Chain) {
+    pub(super) fn lend(&mut self, key: ResourceKey, grant: GrantKey, chain: &mut Chain) {
         let holder = &mut self.slots[key.0 as usize].holder;
         assert!(
             *holder == Holder::Free,
             "a resource that is held is never lent"
         );
         *holder = Holder::Grant(grant);
+        self.unlink_free(key);
+        self.append(key, chain);
+    }
+
+    /// Keeps a free resource from being lent.
+    pub(super) fn reserve(&mut self, key: ResourceKey) {
+        assert!(
+            self.get(key).holder == Holder::Free,
+            "only a free resource is reserved"
+        );
+        self.unlink_free(key);
+        self.slots[key.0 as usize].holder = Holder::Reserved;
+    }
+
+    /// Makes a reserved resource free, at the back of the order of lending.
+    pub(super) fn unreserve(&mut self, key: ResourceKey) {
+        assert!(
+            self.get(key).holder == Holder::Reserved,
+            "only what is reserved is set free so"
+        );
+        self.rank_last(key);
+        self.link_free_last(key);
+    }
+
+    fn rank_last(&mut self, key: ResourceKey) {
+        self.highest_rank += 1;
+        self.slots[key.0 as usize].rank = self.highest_rank;
+    }
+
+    fn unlink_free(&mut self, key: ResourceKey) {
         let mut free = self.free;
         self.unlink(key, &mut free);
         self.free = free;
         self.free_count -= 1;
-        self.append(key, chain);
     }
 
     /// Takes a resource out of a grant's chain, to the back of the order of lending.
     pub(super) fn take_back(&mut self, key: ResourceKey, chain: &mut Chain) {
         self.unlink(key, chain);
-        self.highest_rank += 1;
-        self.slots[key.0 as usize].rank = self.highest_rank;
+        self.rank_last(key);
         self.link_free_last(key);
     }
 
     /// Puts a restored resource into the chain of the grant that holds it.
-    pub(super) fn link_held(&mut self, key: ResourceKey, grant: usize, chain: &mut Chain) {
+    pub(super) fn link_held(&mut self, key: ResourceKey, grant: GrantKey, chain: &mut Chain) {
         self.slots[key.0 as usize].holder = Holder::Grant(grant);
         self.append(key, chain);
     }
@@ -221,10 +252,7 @@ impl Resources {
             self.get(key).holder == Holder::Free,
             "a held resource is never forgotten"
         );
-        let mut free = self.free;
-        self.unlink(key, &mut free);
-        self.free = free;
-        self.free_count -= 1;
+        self.unlink_free(key);
         self.unseat(key);
         let resource = self.slots.remove(key.0 as usize);
         self.index.remove(&resource.id);

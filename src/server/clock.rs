@@ -4,13 +4,16 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::time::Time;
 
-pub(super) struct Clock {
+/// The clock of the process.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
     started: Instant,
     started_at: Time,
 }
 
 impl Clock {
-    pub(super) fn start() -> Clock {
+    /// Reads the system's clock once; from here on it follows the monotonic clock.
+    pub fn start() -> Clock {
         let since_epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -20,7 +23,8 @@ impl Clock {
         }
     }
 
-    pub(super) fn now(&self) -> Time {
+    /// The time.
+    pub fn now(&self) -> Time {
         self.started_at
             .after_ms(self.started.elapsed().as_millis() as u64)
     }

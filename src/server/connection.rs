@@ -16,6 +16,8 @@ pub(super) struct Connection {
     readable: bool,
     /// The client has closed its side, which a read will find after all that was sent before.
     end_is_near: bool,
+    /// The session knows that.
+    told_of_end: bool,
     writable: bool,
     /// The connection is of no more use.
     broken: bool,
@@ -30,6 +32,7 @@ impl Connection {
             session: Session::new(settings, now),
             readable: false,
             end_is_near: false,
+            told_of_end: false,
             writable: true,
             broken: false,
             listed: false,
@@ -58,6 +61,11 @@ impl Connection {
         if self.session.wants_resume(context.settings) {
             self.session.resume(context);
         }
+        self.fill(buffer, context);
+        self.note_hangup(context);
+    }
+
+    fn fill(&mut self, buffer: &mut [u8], context: &mut Context<'_>) {
         while self.readable && !self.broken && self.session.wants_input(context.settings) {
             match self.socket.read(buffer) {
                 Ok(0) => {
@@ -77,6 +85,14 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => self.fail(&error),
             }
+        }
+    }
+
+    /// Tells the session what it cannot see while it does not read.
+    pub(super) fn note_hangup(&mut self, context: &mut Context<'_>) {
+        if self.end_is_near && !self.told_of_end {
+            self.told_of_end = true;
+            self.session.handle_hangup(context);
         }
     }
 

@@ -5,9 +5,11 @@
 //! something to say; close what has ended, last, so that no stale event meets a slot that is used
 //! again.
 
+mod accepting;
 mod clock;
 mod connection;
 mod descriptors;
+mod desk;
 mod listener;
 
 use std::io;
@@ -21,13 +23,14 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
-use crate::command::{Command, Refusal, Reply, Seed, Ticket};
+use crate::command::{Command, Granted, Refusal, Reply, Seed, Ticket};
 use crate::logging;
 use crate::session::{Buffers, Context, Settings};
 use crate::store::Store;
 use crate::time::{Deadlines, Time};
-use clock::Clock;
+pub use clock::Clock;
 use connection::Connection;
+use desk::StoreDesk;
 
 const SIGNALS: Token = Token(usize::MAX);
 /// Listener `i` has the token `LISTENERS - i`; connections have the token of their slot.
@@ -63,12 +66,16 @@ pub struct Server {
     connections: Slab<Connection>,
     max_connections: usize,
     deadlines: Deadlines,
+    /// Slots whose client has hung up, as the last events have told.
+    hung_up: Vec<usize>,
     /// Slots whose connection may have something to read or to go on with.
     to_read: Vec<usize>,
     /// Slots whose connection may have something to write, or may have ended.
     to_write: Vec<usize>,
     store: Box<dyn Store>,
     next_serial: u64,
+    /// The store was asked since it last committed.
+    uncommitted: bool,
     settings: Settings,
     buffers: Buffers,
     read_buffer: Box<[u8]>,
@@ -79,7 +86,7 @@ pub struct Server {
 
 impl Server {
     /// Binds all addresses. Nothing is served yet.
-    pub fn bind(options: Options, store: Box<dyn Store>) -> io::Result<Server> {
+    pub fn bind(options: Options, store: Box<dyn Store>, clock: Clock) -> io::Result<Server> {
         let poll = Poll::new()?;
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
         poll.registry()
@@ -98,7 +105,7 @@ impl Server {
         let descriptors = descriptors::raise_limit();
         Ok(Server {
             poll,
-            clock: Clock::start(),
+            clock,
             signals,
             listeners,
             accept_from: None,
@@ -107,10 +114,12 @@ impl Server {
                 .max_connections
                 .map_or(descriptors, |max| max.min(descriptors)),
             deadlines: Deadlines::default(),
+            hung_up: Vec::new(),
             to_read: Vec::new(),
             to_write: Vec::new(),
             store,
             next_serial: 0,
+            uncommitted: false,
             settings: options.settings,
             buffers: Buffers::default(),
             read_buffer: vec![0; READ_BYTES].into_boxed_slice(),
@@ -129,7 +138,7 @@ impl Server {
         let now = self.clock.now();
         let commands = purge.then_some(Command::Purge).into_iter();
         for command in commands.chain(seed.map(Command::AddMembers)) {
-            let ticket = self.next_ticket(u32::MAX);
+            let ticket = self.next_ticket(NOBODY);
             self.store.submit(ticket, command, now);
         }
         self.store.commit(now);
@@ -163,10 +172,11 @@ impl Server {
     }
 
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let timeout = if self.to_read.is_empty() {
-            self.next_timeout()
-        } else {
+        let at_once = self.uncommitted || !self.to_read.is_empty();
+        let timeout = if at_once {
             Some(Duration::ZERO)
+        } else {
+            self.next_timeout()
         };
         match self.poll.poll(events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
@@ -198,6 +208,9 @@ impl Server {
                         continue;
                     };
                     connection.note_event(event);
+                    if event.is_read_closed() {
+                        self.hung_up.push(slot);
+                    }
                     self.to_read.push(slot);
                     if event.is_writable() && connection.has_output() {
                         self.to_write.push(slot);
@@ -235,53 +248,12 @@ impl Server {
             self.to_read.push(slot);
         }
         self.read(now);
-        for (slot, connection) in &mut self.connections {
-            connection.session.stop();
+        let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.at(slot, now, |connection, _, context| {
+                connection.session.stop(context)
+            });
             self.to_read.push(slot);
-        }
-    }
-
-    fn may_accept(&self) -> bool {
-        self.connections.len() < self.max_connections && !self.listeners.is_empty()
-    }
-
-    fn accept(&mut self, now: Time) {
-        if !self.may_accept() || self.accept_from.is_none_or(|from| from > now) {
-            return;
-        }
-        for place in 0..self.listeners.len() {
-            while self.connections.len() < self.max_connections {
-                match self.listeners[place].accept() {
-                    Ok((socket, _)) => self.welcome(socket, now),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(error) if listener::concerns_one_connection(&error) => {}
-                    Err(error) => {
-                        log::error!("no connection could be accepted: {error}");
-                        self.accept_from = Some(now.after_ms(ACCEPT_PAUSE_MS));
-                        return;
-                    }
-                }
-            }
-        }
-        if self.connections.len() < self.max_connections {
-            self.accept_from = None;
-        }
-    }
-
-    fn welcome(&mut self, mut socket: mio::net::TcpStream, now: Time) {
-        let entry = self.connections.vacant_entry();
-        let slot = entry.key();
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        match self
-            .poll
-            .registry()
-            .register(&mut socket, Token(slot), interest)
-        {
-            Ok(()) => {
-                let connection = entry.insert(Connection::new(socket, &self.settings, now));
-                watch(&mut self.deadlines, slot, connection);
-            }
-            Err(error) => log::error!("a connection could not be watched: {error}"),
         }
     }
 
@@ -295,27 +267,21 @@ impl Server {
         self.store.handle_timeout(now);
     }
 
-    /// Lets sessions read, and hand their commands to the store.
+    /// Lets sessions read, and hand their commands to the store. Who has hung up leaves the line
+    /// first: a release that has come at the same moment is not to be handed to it.
     fn read(&mut self, now: Time) {
+        let mut hung_up = std::mem::take(&mut self.hung_up);
+        for slot in hung_up.drain(..) {
+            self.at(slot, now, |connection, _, context| {
+                connection.note_hangup(context)
+            });
+        }
+        self.hung_up = hung_up;
         let mut slots = std::mem::take(&mut self.to_read);
         for slot in slots.drain(..) {
-            let Some(connection) = self.connections.get_mut(slot) else {
-                continue;
-            };
-            let (store, next_serial) = (&mut self.store, &mut self.next_serial);
-            let mut submit = |command: Command<'_>| {
-                let ticket = Ticket::new(*next_serial, slot as u32);
-                *next_serial += 1;
-                store.submit(ticket, command, now);
-                ticket
-            };
-            let mut context = Context {
-                settings: &self.settings,
-                buffers: &mut self.buffers,
-                now,
-                submit: &mut submit,
-            };
-            connection.read(&mut self.read_buffer, &mut context);
+            self.at(slot, now, |connection, read_buffer, context| {
+                connection.read(read_buffer, context);
+            });
             self.to_write.push(slot);
         }
         debug_assert!(
@@ -325,22 +291,60 @@ impl Server {
         self.to_read = slots;
     }
 
-    /// Makes durable what was decided, and hands the replies to whoever asked.
+    /// Lets a connection act, if there is one in this slot, with all that it needs around it.
+    fn at<R>(
+        &mut self,
+        slot: usize,
+        now: Time,
+        act: impl FnOnce(&mut Connection, &mut [u8], &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let connection = self.connections.get_mut(slot)?;
+        let mut desk = StoreDesk {
+            store: &mut *self.store,
+            next_serial: &mut self.next_serial,
+            uncommitted: &mut self.uncommitted,
+            slot,
+            now,
+        };
+        let mut context = Context {
+            settings: &self.settings,
+            buffers: &mut self.buffers,
+            now,
+            desk: &mut desk,
+        };
+        Some(act(connection, &mut self.read_buffer, &mut context))
+    }
+
+    /// Makes durable what was decided, and hands the replies to whoever asked. What nobody can be
+    /// told of any more is undone.
     fn commit(&mut self, now: Time) {
+        self.uncommitted = false;
         self.store.commit(now);
         while let Some((ticket, reply)) = self.store.poll_reply() {
-            let Some(connection) = self.connections.get_mut(ticket.slot()) else {
-                continue;
-            };
-            let mut context = Context {
-                settings: &self.settings,
-                buffers: &mut self.buffers,
-                now,
-                submit: &mut never_submit,
-            };
-            if connection.session.handle_reply(ticket, reply, &mut context) {
-                self.to_write.push(ticket.slot());
+            let slot = ticket.slot();
+            let mut reply = Some(reply);
+            self.at(slot, now, |connection, _, context| {
+                let untaken = |reply| {
+                    connection
+                        .session
+                        .handle_reply(ticket, reply, context)
+                        .err()
+                };
+                reply = reply.take().and_then(untaken);
+            });
+            match reply {
+                None => self.to_write.push(slot),
+                Some(Reply::Granted(granted)) => self.undo(&granted, now),
+                Some(_) => {}
             }
+        }
+    }
+
+    fn undo(&mut self, granted: &Granted, now: Time) {
+        if let Some(command) = granted.undo() {
+            let ticket = self.next_ticket(NOBODY);
+            self.store.submit(ticket, command, now);
+            self.uncommitted = true;
         }
     }
 
@@ -348,27 +352,31 @@ impl Server {
         let mut slots = std::mem::take(&mut self.to_write);
         for slot in slots.drain(..) {
             // It stands here once for each thing that happened; the first time settles all.
-            let Some(connection) = self.connections.get_mut(slot) else {
-                continue;
-            };
-            let mut context = Context {
-                settings: &self.settings,
-                buffers: &mut self.buffers,
-                now,
-                submit: &mut never_submit,
-            };
-            connection.write(&mut context);
-            if connection.is_over(&self.settings, now) {
-                self.deadlines.remove(slot);
-                self.connections.remove(slot);
-                continue;
-            }
-            watch(&mut self.deadlines, slot, connection);
-            if connection.take_wish_to_read(&self.settings) {
-                self.to_read.push(slot);
-            }
+            self.write_one(slot, now);
         }
         self.to_write = slots;
+    }
+
+    fn write_one(&mut self, slot: usize, now: Time) {
+        let is_over = self.at(slot, now, |connection, _, context| {
+            connection.write(context);
+            let is_over = connection.is_over(context.settings, now);
+            if is_over {
+                connection.session.abandon(context);
+            }
+            is_over
+        });
+        let Some(is_over) = is_over else { return };
+        if is_over {
+            self.deadlines.remove(slot);
+            self.connections.remove(slot);
+            return;
+        }
+        let connection = &mut self.connections[slot];
+        watch(&mut self.deadlines, slot, connection);
+        if connection.take_wish_to_read(&self.settings) {
+            self.to_read.push(slot);
+        }
     }
 
     fn next_ticket(&mut self, slot: u32) -> Ticket {
@@ -378,6 +386,9 @@ impl Server {
     }
 }
 
+/// A slot in which there is never a connection.
+const NOBODY: u32 = u32::MAX;
+
 /// Notes when a connection is to be looked at. An earlier note stands: when it comes due the
 /// session is asked again, which is cheaper than to move the note with each request.
 fn watch(deadlines: &mut Deadlines, slot: usize, connection: &Connection) {
@@ -386,8 +397,4 @@ fn watch(deadlines: &mut Deadlines, slot: usize, connection: &Connection) {
     {
         deadlines.set(slot, deadline);
     }
-}
-
-fn never_submit(_: Command<'_>) -> Ticket {
-    unreachable!("a session hands over commands only while it reads")
 }

@@ -4,12 +4,14 @@
 use std::collections::VecDeque;
 
 use super::exchange::Exchange;
+use crate::command::Granted;
 
 /// Memory that is lent to sessions.
 #[derive(Debug, Default)]
 pub struct Buffers {
     spare: Vec<Vec<u8>>,
     spare_queues: Vec<VecDeque<Exchange>>,
+    spare_grants: Vec<VecDeque<(u64, Granted)>>,
     body: Vec<u8>,
 }
 
@@ -41,6 +43,17 @@ impl Buffers {
     pub(super) fn take_back_queue(&mut self, queue: VecDeque<Exchange>) {
         if self.spare_queues.len() < MAX_KEPT {
             self.spare_queues.push(queue);
+        }
+    }
+
+    pub(super) fn lend_grants(&mut self) -> VecDeque<(u64, Granted)> {
+        self.spare_grants.pop().unwrap_or_default()
+    }
+
+    /// Takes back a queue that is empty.
+    pub(super) fn take_back_grants(&mut self, queue: VecDeque<(u64, Granted)>) {
+        if self.spare_grants.len() < MAX_KEPT {
+            self.spare_grants.push(queue);
         }
     }
 

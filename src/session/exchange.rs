@@ -11,6 +11,8 @@ pub(super) struct Exchange {
     pub(super) shape: Shape,
     /// No further request is taken in hand before this one is answered.
     pub(super) blocks: bool,
+    /// It may stand in line, and nobody has taken it out yet.
+    pub(super) waits: bool,
     pub(super) state: State,
 }
 
@@ -29,6 +31,7 @@ impl Exchange {
             style,
             shape: Shape::default(),
             blocks: false,
+            waits: false,
             state: State::Ready(outcome),
         }
     }

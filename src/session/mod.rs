@@ -6,7 +6,9 @@
 
 mod buffers;
 mod exchange;
+mod reading;
 mod settings;
+mod undelivered;
 mod unfinished;
 
 use std::collections::VecDeque;
@@ -15,11 +17,12 @@ use std::mem;
 pub use buffers::Buffers;
 use exchange::{Exchange, State};
 pub use settings::Settings;
+use undelivered::Undelivered;
 use unfinished::Unfinished;
 
-use crate::api::{self, Action, Outcome, Problem, Shape};
+use crate::api::{Outcome, Problem, Shape};
 use crate::command::{Command, Reply, Ticket};
-use crate::http::{self, BodyLength, CONTINUE, Head, Progress, Rejected, Request, Scan, Wire};
+use crate::http::{CONTINUE, Scan};
 use crate::time::Time;
 
 /// What a session needs of its surroundings while it works.
@@ -30,8 +33,17 @@ pub struct Context<'a> {
     pub buffers: &'a mut Buffers,
     /// The time.
     pub now: Time,
-    /// Hands a command to the store and answers its ticket.
-    pub submit: &'a mut dyn FnMut(Command<'_>) -> Ticket,
+    /// Where the store is asked.
+    pub desk: &'a mut dyn Desk,
+}
+
+/// Where a session asks the store, and takes back what it has asked.
+pub trait Desk {
+    /// Hands a command to the store and answers the ticket that the reply will have.
+    fn submit(&mut self, command: Command<'_>) -> Ticket;
+
+    /// Whoever asked with this ticket no longer wants to wait.
+    fn withdraw(&mut self, ticket: Ticket);
 }
 
 /// One client's conversation. An idle one holds no memory but itself.
@@ -40,6 +52,9 @@ pub struct Session {
     phase: Phase,
     /// The client has closed its side.
     ended: bool,
+    /// The client has closed its side, or is about to as far as the system can tell: it does not
+    /// wait in line any more.
+    hung_up: bool,
     /// The server stops: what has been received is still dealt with.
     stopping: bool,
     /// Something that was received could not be looked at for lack of room.
@@ -57,6 +72,8 @@ pub struct Session {
     output: Vec<u8>,
     /// How much of `output` has been sent.
     sent: usize,
+    /// Grants in `output` that must be undone if they cannot be sent.
+    undelivered: Undelivered,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +106,7 @@ impl Session {
         Session {
             phase: Phase::Open,
             ended: false,
+            hung_up: false,
             stopping: false,
             stalled: false,
             after_line: false,
@@ -99,6 +117,7 @@ impl Session {
             exchanges: VecDeque::new(),
             output: Vec::new(),
             sent: 0,
+            undelivered: Undelivered::default(),
         }
     }
 
@@ -126,25 +145,53 @@ impl Session {
     /// Takes the end of what the client sends. It may still read: what is in hand is answered.
     pub fn receive_end(&mut self, context: &mut Context<'_>) {
         self.ended = true;
+        self.handle_hangup(context);
         self.resume(context);
     }
 
-    /// Takes the reply to a command. False if nobody here has asked for it.
+    /// The client waits no longer: what stands in line for it is withdrawn. It is told `busy` then.
+    pub fn handle_hangup(&mut self, context: &mut Context<'_>) {
+        self.hung_up = true;
+        self.withdraw(context);
+    }
+
+    /// The connection is gone: what the client cannot be told of any more is taken back.
+    pub fn abandon(&mut self, context: &mut Context<'_>) {
+        self.withdraw(context);
+        self.undelivered.undo(context.desk);
+        for exchange in &self.exchanges {
+            if let State::Ready(Outcome::Reply(Reply::Granted(granted))) = &exchange.state {
+                granted.undo().map(|command| context.desk.submit(command));
+            }
+        }
+    }
+
+    fn withdraw(&mut self, context: &mut Context<'_>) {
+        for exchange in &mut self.exchanges {
+            if let State::Asked(ticket) = exchange.state
+                && mem::take(&mut exchange.waits)
+            {
+                context.desk.withdraw(ticket);
+            }
+        }
+    }
+
+    /// Takes the reply to a command. Gives it back if nobody here waits for it.
     pub fn handle_reply(
         &mut self,
         ticket: Ticket,
         reply: Reply,
         context: &mut Context<'_>,
-    ) -> bool {
+    ) -> Result<(), Reply> {
         let asked = |exchange: &&mut Exchange| exchange.state == State::Asked(ticket);
         let Some(exchange) = self.exchanges.iter_mut().find(asked) else {
-            return false;
+            return Err(reply);
         };
         exchange.state = State::Ready(Outcome::Reply(reply));
         self.settle(context);
         // The client could not be at fault while the store had its request.
         self.restart_timeout(context);
-        true
+        Ok(())
     }
 
     /// Whether `resume` would do something.
@@ -182,6 +229,7 @@ impl Session {
             self.sent <= self.output.len(),
             "no more is sent than there is"
         );
+        self.undelivered.handle_sent(count, context.buffers);
         if self.sent == self.output.len() {
             self.sent = 0;
             context.buffers.take_back(mem::take(&mut self.output));
@@ -239,12 +287,26 @@ impl Session {
     }
 
     /// The server stops: nothing further is read, and `resume` brings what was read to its end.
-    pub fn stop(&mut self) {
+    pub fn stop(&mut self, context: &mut Context<'_>) {
         self.stopping = true;
+        self.withdraw_for_good(context);
         let in_hand = self.stalled || !self.exchanges.is_empty() || !self.output.is_empty();
         if self.phase == Phase::Open && !in_hand {
             self.phase = Phase::Over;
         }
+    }
+
+    /// Whoever stands in line is told that the server stops, whatever the store may still reply.
+    fn withdraw_for_good(&mut self, context: &mut Context<'_>) {
+        for exchange in &mut self.exchanges {
+            if let State::Asked(ticket) = exchange.state
+                && exchange.waits
+            {
+                context.desk.withdraw(ticket);
+                exchange.state = State::Ready(Outcome::Problem(Problem::Stopping));
+            }
+        }
+        self.settle(context);
     }
 
     fn is_idle(&self) -> bool {
@@ -275,133 +337,6 @@ impl Session {
                 .is_some_and(|exchange| exchange.blocks)
     }
 
-    fn consume_input(&mut self, context: &mut Context<'_>) -> usize {
-        let mut input = mem::take(&mut self.input);
-        let used = self.consume(&input, context);
-        if used < input.len() {
-            input.drain(..used);
-            self.input = input;
-        }
-        used
-    }
-
-    /// Understands what it can of `input`, and answers how many bytes that were.
-    fn consume(&mut self, input: &[u8], context: &mut Context<'_>) -> usize {
-        let mut used = 0;
-        while used < input.len() && self.has_room(context.settings) {
-            let rest = &input[used..];
-            let step = match self.unfinished.take() {
-                Some(unfinished) => self.continue_request(unfinished, rest, context),
-                None => self.start_request(rest, context),
-            };
-            match step {
-                Ok(0) => break,
-                Ok(count) => used += count,
-                Err(rejected) => self.reject(rejected, context),
-            }
-            if self.phase != Phase::Open {
-                return input.len();
-            }
-        }
-        used
-    }
-
-    /// Reads a head at the start of `input`; 0 if more bytes are needed.
-    fn start_request(
-        &mut self,
-        input: &[u8],
-        context: &mut Context<'_>,
-    ) -> Result<usize, Rejected> {
-        let skipped = http::skip_between(input, self.after_line, &context.settings.limits);
-        if skipped > 0 {
-            self.scan = Scan::default();
-            return Ok(skipped);
-        }
-        let head = match http::read_head(input, self.scan, &context.settings.limits)? {
-            Progress::Whole(head) => head,
-            Progress::Partial(scan) => {
-                self.scan = scan;
-                return Ok(0);
-            }
-        };
-        self.scan = Scan::default();
-        let rest = &input[head.length..];
-        match head.body {
-            BodyLength::Fixed(length) if length <= rest.len() => {
-                let body = if length > 0 {
-                    &rest[..length]
-                } else {
-                    head.inline_body
-                };
-                self.handle(&head, body, context);
-                Ok(head.length + length)
-            }
-            BodyLength::Fixed(_) | BodyLength::Chunked => {
-                let unfinished = Unfinished::new(&head, &input[..head.length]);
-                self.unfinished = Some(Box::new(unfinished));
-                Ok(head.length)
-            }
-        }
-    }
-
-    /// Takes what there is of a body, and handles the request if it is whole then.
-    fn continue_request(
-        &mut self,
-        mut unfinished: Box<Unfinished>,
-        input: &[u8],
-        context: &mut Context<'_>,
-    ) -> Result<usize, Rejected> {
-        let decoded = unfinished.receive(input, &context.settings.limits)?;
-        if decoded.whole {
-            let (head, body) = unfinished.request(&context.settings.limits);
-            self.handle(&head, body, context);
-        } else {
-            self.unfinished = Some(unfinished);
-        }
-        Ok(decoded.used)
-    }
-
-    /// A head that the end of the stream has cut off counts, if its last line is whole and no body
-    /// is missing.
-    fn take_cut_off_head(&mut self, context: &mut Context<'_>) {
-        let mut completed = mem::take(&mut self.input);
-        if self.unfinished.take().is_none()
-            && let Some(head) = http::read_head_at_end(&mut completed, &context.settings.limits)
-            && head.body == BodyLength::Fixed(0)
-        {
-            self.handle(&head, head.inline_body, context);
-        }
-    }
-
-    /// Deals with one whole request.
-    fn handle(&mut self, head: &Head<'_>, body: &[u8], context: &mut Context<'_>) {
-        self.after_line = head.style.wire == Wire::Line;
-        let request = Request {
-            method: head.method,
-            target: head.target,
-            body,
-        };
-        let exchange = match api::route(&request) {
-            Action::Ask(command, shape) => Exchange {
-                style: head.style,
-                shape,
-                blocks: command.may_have_a_long_reply(),
-                state: State::Asked((context.submit)(command)),
-            },
-            Action::Answer(outcome) => Exchange::ready(head.style, outcome),
-        };
-        self.push(exchange, context);
-        if head.style.closes {
-            self.phase = Phase::Closing;
-        }
-    }
-
-    fn reject(&mut self, rejected: Rejected, context: &mut Context<'_>) {
-        let outcome = Outcome::Problem(Problem::Http(rejected.error));
-        self.push(Exchange::ready(rejected.style, outcome), context);
-        self.phase = Phase::Closing;
-    }
-
     fn push(&mut self, exchange: Exchange, context: &mut Context<'_>) {
         if self.exchanges.capacity() == 0 {
             self.exchanges = context.buffers.lend_queue();
@@ -419,7 +354,10 @@ impl Session {
             if self.output.capacity() == 0 {
                 self.output = context.buffers.lend();
             }
+            let length_before = self.output.len();
             exchange.write(outcome, &mut self.output, context);
+            let length = self.output.len() - length_before;
+            self.undelivered.note(length, outcome, context.buffers);
             self.exchanges.pop_front();
         }
         if self.exchanges.is_empty() && self.exchanges.capacity() > 0 {
@@ -432,6 +370,7 @@ impl Session {
             && unfinished.take_expectation()
         {
             self.output.extend_from_slice(CONTINUE);
+            self.undelivered.note_other(CONTINUE.len());
         }
     }
 }

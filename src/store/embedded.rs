@@ -6,11 +6,12 @@
 //! is decided.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 
 use super::Store;
 use super::journal::{Journal, OpenError, Sync};
-use crate::command::{Command, Refusal, Reply, Ticket};
-use crate::pool::Engine;
+use crate::command::{Command, Granted, Refusal, Reply, Ticket};
+use crate::pool::{Engine, Rules};
 use crate::time::Time;
 
 /// How long to wait before a journal that failed is tried again.
@@ -19,24 +20,33 @@ const RETRY_MS: u64 = 1000;
 /// How often `--sync interval` makes durable what was written.
 const SYNC_INTERVAL_MS: u64 = 1000;
 
+/// Asks on behalf of no client.
+const NOBODY: Ticket = Ticket::new(u64::MAX, u32::MAX);
+
 /// The store inside the process.
 pub struct EmbeddedStore {
     state: State,
+    rules: Rules,
+    /// Grants that were not answered because the commit failed. It may have reached the disk all
+    /// the same, so they are undone once the journal works again.
+    unsure: Vec<Granted>,
     replies: VecDeque<(Ticket, Reply)>,
     /// How many of `replies` speak only of what is in the journal.
     released: usize,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one of it in a process")]
 enum State {
-    Memory(Engine),
-    Journaled {
+    Up {
         engine: Engine,
-        journal: Journal,
+        /// `None` for a store in memory.
+        journal: Option<Journal>,
+        /// When `--sync interval` makes durable what was written.
         sync_at: Option<Time>,
     },
     /// The journal failed and has been closed; it is tried again at the time given.
     Down {
-        path: std::path::PathBuf,
+        path: PathBuf,
         sync: Sync,
         retry_at: Time,
     },
@@ -44,35 +54,59 @@ enum State {
 
 impl EmbeddedStore {
     /// A store that forgets everything when the process ends.
-    pub fn in_memory() -> EmbeddedStore {
-        EmbeddedStore::with_state(State::Memory(Engine::new()))
+    pub fn in_memory(rules: Rules) -> EmbeddedStore {
+        EmbeddedStore::with_state(State::up(Engine::new(rules), None), rules)
     }
 
-    /// The store that `journal` has the records of.
-    pub fn with_journal(journal: Journal) -> Result<EmbeddedStore, OpenError> {
-        let engine = Engine::restore(journal.read()?);
-        Ok(EmbeddedStore::with_state(State::Journaled {
-            engine,
-            journal,
-            sync_at: None,
-        }))
+    /// The store that `journal` has the records of. All leases start anew at `now`.
+    pub fn with_journal(
+        journal: Journal,
+        rules: Rules,
+        now: Time,
+    ) -> Result<EmbeddedStore, OpenError> {
+        let engine = Engine::restore(journal.read()?, rules, now);
+        Ok(EmbeddedStore::with_state(
+            State::up(engine, Some(journal)),
+            rules,
+        ))
     }
 
-    fn with_state(state: State) -> EmbeddedStore {
+    fn with_state(state: State, rules: Rules) -> EmbeddedStore {
         EmbeddedStore {
             state,
+            rules,
+            unsure: Vec::new(),
             replies: VecDeque::new(),
             released: 0,
+        }
+    }
+
+    /// Takes over what the engine has to say to those who stood in line.
+    fn take_answers(&mut self) {
+        if let State::Up { engine, .. } = &mut self.state {
+            while let Some(answer) = engine.poll_answer() {
+                self.replies.push_back(answer);
+            }
         }
     }
 
     /// The journal could not be written: forgets what it does not have.
     fn fail(&mut self, error: &redb::Error, now: Time) {
         log::error!("the store could not be written: {error}; trying again in {RETRY_MS} ms");
+        let down = || Reply::Refused(Refusal::StoreDown);
         for (_, reply) in self.replies.iter_mut().skip(self.released) {
-            *reply = Reply::Refused(Refusal::StoreDown);
+            if let Reply::Granted(granted) = std::mem::replace(reply, down()) {
+                self.unsure.push(granted);
+            }
         }
-        if let State::Journaled { journal, .. } = &self.state {
+        if let State::Up {
+            engine,
+            journal: Some(journal),
+            ..
+        } = &self.state
+        {
+            self.replies
+                .extend(engine.waiting().map(|ticket| (ticket, down())));
             let (path, sync) = (journal.path().to_owned(), journal.sync());
             self.state = State::Down {
                 path,
@@ -91,17 +125,15 @@ impl EmbeddedStore {
         else {
             return;
         };
-        let opened =
-            Journal::reopen(path, *sync).and_then(|journal| Ok((journal.read()?, journal)));
-        match opened {
+        let opened = Journal::reopen(path, *sync);
+        match opened.and_then(|journal| Ok((journal.read()?, journal))) {
             Ok((snapshot, journal)) => {
                 log::warn!("the store can be written again");
-                let engine = Engine::restore(snapshot);
-                self.state = State::Journaled {
-                    engine,
-                    journal,
-                    sync_at: None,
-                };
+                let mut engine = Engine::restore(snapshot, self.rules, now);
+                for command in self.unsure.iter().filter_map(Granted::undo) {
+                    engine.execute(NOBODY, command, now);
+                }
+                self.state = State::up(engine, Some(journal));
             }
             Err(error) => {
                 log::error!("the store is still down: {error}");
@@ -111,28 +143,48 @@ impl EmbeddedStore {
     }
 }
 
+impl State {
+    fn up(engine: Engine, journal: Option<Journal>) -> State {
+        State::Up {
+            engine,
+            journal,
+            sync_at: None,
+        }
+    }
+}
+
 impl Store for EmbeddedStore {
     fn submit(&mut self, ticket: Ticket, command: Command<'_>, now: Time) {
         let reply = match &mut self.state {
-            State::Memory(engine) | State::Journaled { engine, .. } => engine.execute(command, now),
-            State::Down { .. } => Reply::Refused(Refusal::StoreDown),
+            State::Up { engine, .. } => engine.execute(ticket, command, now),
+            State::Down { .. } => Some(Reply::Refused(Refusal::StoreDown)),
         };
-        self.replies.push_back((ticket, reply));
+        self.take_answers();
+        self.replies.extend(reply.map(|reply| (ticket, reply)));
+    }
+
+    fn withdraw(&mut self, ticket: Ticket, now: Time) {
+        if let State::Up { engine, .. } = &mut self.state {
+            engine.withdraw(ticket, now);
+        }
+        self.take_answers();
     }
 
     fn commit(&mut self, now: Time) {
-        if let State::Journaled {
+        if let State::Up {
             engine,
-            journal,
+            journal: Some(journal),
             sync_at,
         } = &mut self.state
             && engine.has_changes()
         {
             match journal.append(engine.drain_changes()) {
-                Ok(()) if journal.sync() == Sync::Interval => {
-                    sync_at.get_or_insert(now.after_ms(SYNC_INTERVAL_MS));
+                Ok(()) => {
+                    self.unsure.clear();
+                    if journal.sync() == Sync::Interval {
+                        sync_at.get_or_insert(now.after_ms(SYNC_INTERVAL_MS));
+                    }
                 }
-                Ok(()) => {}
                 Err(error) => self.fail(&error, now),
             }
         }
@@ -146,38 +198,47 @@ impl Store for EmbeddedStore {
 
     fn next_timeout(&self) -> Option<Time> {
         match &self.state {
-            State::Memory(_) => None,
-            State::Journaled { sync_at, .. } => *sync_at,
+            State::Up {
+                engine, sync_at, ..
+            } => [engine.next_timeout(), *sync_at]
+                .into_iter()
+                .flatten()
+                .min(),
             State::Down { retry_at, .. } => Some(*retry_at),
         }
     }
 
     fn handle_timeout(&mut self, now: Time) {
-        if self.next_timeout().is_none_or(|due| due > now) {
-            return;
-        }
         match &mut self.state {
-            State::Memory(_) => {}
-            State::Journaled {
-                journal, sync_at, ..
+            State::Up {
+                engine,
+                journal,
+                sync_at,
             } => {
-                *sync_at = None;
-                if let Err(error) = journal.make_durable() {
+                engine.handle_timeout(now);
+                if let Some(journal) = journal
+                    && sync_at.take_if(|due| *due <= now).is_some()
+                    && let Err(error) = journal.make_durable()
+                {
                     self.fail(&error, now);
                 }
             }
-            State::Down { .. } => self.recover(now),
+            State::Down { retry_at, .. } if *retry_at <= now => self.recover(now),
+            State::Down { .. } => {}
         }
+        self.take_answers();
     }
 
     fn close(&mut self) -> bool {
-        let State::Journaled { journal, .. } = &mut self.state else {
-            return matches!(self.state, State::Memory(_));
+        let State::Up { journal, .. } = &mut self.state else {
+            return false;
         };
-        let closed = journal.close();
-        if let Err(error) = &closed {
-            log::error!("the store could not be closed well: {error}");
+        match journal.as_mut().map_or(Ok(()), Journal::close) {
+            Ok(()) => true,
+            Err(error) => {
+                log::error!("the store could not be closed well: {error}");
+                false
+            }
         }
-        closed.is_ok()
     }
 }

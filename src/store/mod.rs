@@ -20,6 +20,11 @@ pub trait Store {
     /// this call.
     fn submit(&mut self, ticket: Ticket, command: Command<'_>, now: Time);
 
+    /// Whoever asked with this ticket no longer wants to wait. If the command waits for others it
+    /// is answered `busy` soon; an owner's place in line is kept for a while. If it does not
+    /// wait, its reply comes as it would have.
+    fn withdraw(&mut self, ticket: Ticket, now: Time);
+
     /// Called once a tick, after all that the tick submits: makes durable, or sends off, what was
     /// submitted.
     fn commit(&mut self, now: Time);

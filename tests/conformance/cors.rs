@@ -1,8 +1,9 @@
 //! CORS: what a page in a browser may do.
 
+use super::expected::{Answer, Value};
 use super::request::*;
 use super::runner::run;
-use super::table::{Answer, Row, Value, row};
+use super::table::{Row, row};
 
 #[test]
 fn rows_hold() {

@@ -136,12 +136,12 @@ fn not_allowed() -> Vec<Row> {
         ),
         (
             "/pool/A/lock",
-            &["GET", "POST", "DELETE"],
+            &["GET", "POST", "PUT", "DELETE"],
             &["PATCH", "LOCK"],
         ),
         (
             "/pool/A/lock/4",
-            &["GET", "POST", "DELETE"],
+            &["GET", "POST", "PUT", "DELETE"],
             &["PATCH", "UNLOCK"],
         ),
     ];

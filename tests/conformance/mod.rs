@@ -6,9 +6,14 @@
 //! when a row has been talked through, each of its connections must either answer one more `GET
 //! /ping`, with nothing before that answer, or have ended without a further byte.
 //!
+//! Rows about the queue have several connections: `on(1)` goes on with the second, `waits` sends a
+//! request that gets no answer yet and looks at the pool's line until it stands there, `hears` is the
+//! answer when it comes.
+//!
 //! Read `routes` first, then `locks` and `members`: they are the protocol. The others hold its
 //! form, and what it forgives.
 
+mod expected;
 mod request;
 mod runner;
 mod table;
@@ -19,12 +24,16 @@ mod connection;
 mod cors;
 mod decisions;
 mod decisions_http;
+mod decisions_queue;
 mod durable;
 mod errors;
 mod expect;
+mod fences;
 mod fin;
 mod form;
 mod framing;
+mod leases;
+mod leases_timed;
 mod limits;
 mod locks;
 mod members;
@@ -32,7 +41,12 @@ mod methods;
 mod names;
 mod negotiation;
 mod one_line;
+mod owners;
 mod parameters;
+mod queue;
+mod queue_lost;
+mod queue_members;
+mod queue_owners;
 mod real_clients_bytes;
 mod routes;
 mod split;

@@ -1,8 +1,9 @@
 //! Plain text or JSON: what the header Accept decides.
 
+use super::expected::Value;
 use super::request::*;
 use super::runner::run;
-use super::table::{Row, Value, row};
+use super::table::{Row, row};
 
 #[test]
 fn rows_hold() {

@@ -195,7 +195,10 @@ fn tools() -> Vec<Row> {
             // Members come as JSON to all, so both types are right.
             answer(r#"{"A":["1","2"]}"#).header(
                 "Content-Type",
-                super::table::Value::OneOf(vec!["application/json", "text/plain; charset=utf-8"]),
+                super::expected::Value::OneOf(vec![
+                    "application/json",
+                    "text/plain; charset=utf-8",
+                ]),
             ),
         ),
         row(

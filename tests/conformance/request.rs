@@ -1,6 +1,6 @@
 //! The requests and answers that rows are made of. Each function says in full which bytes it makes.
 
-use super::table::{Answer, Body, Value};
+use super::expected::{Answer, Body, Value};
 
 /// The seed of most rows: it lends 4, then 3, 2, 1.
 pub const SEED: &str = r#"POST /pool {"A":["1","2","3","4"]}"#;

@@ -1,6 +1,6 @@
 //! Talks the rows through: a few at a time, each with a server of its own.
 //!
-//! Nothing here sleeps. The server is one loop, and what is sent over loopback is there when the
+//! Nothing here sleeps but between looks at what is to change, and behind a hang-up. The server is one loop, and what is sent over loopback is there when the
 //! send returns: so when it has answered two pings on another connection, it has read all that was
 //! sent before, and what it had to say to that has left.
 
@@ -10,13 +10,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
+use super::expected::matches;
 use super::table::{Row, Step};
 use super::wire::Connection;
-use crate::support::{Server, StoreKind};
+use crate::support::{Server, StoreKind, wait_until_told};
 
 /// Rows that are under way at the same time. They mostly wait, for a process or for a sync.
 const WORKERS: usize = 3;
+
+/// Longer than any change takes that a row waits for.
+const CHANGE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The time between two looks at what is to change.
+const GLANCE: Duration = Duration::from_millis(2);
 
 /// How what a row sends is cut.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,6 +94,9 @@ fn converse(store: StoreKind, row: &Row, cut: Cut) -> Result<(), String> {
         server,
         aside,
         connections,
+        current: 0,
+        marked: Instant::now(),
+        frozen: false,
         cut,
     };
     for (place, step) in row.steps.iter().enumerate() {
@@ -99,8 +110,12 @@ fn converse(store: StoreKind, row: &Row, cut: Cut) -> Result<(), String> {
 struct Talk {
     server: Server,
     aside: Connection,
-    /// The last one is the one that talks.
     connections: Vec<Connection>,
+    /// The place of the one that talks.
+    current: usize,
+    marked: Instant,
+    /// The process has been told to stand still.
+    frozen: bool,
     cut: Cut,
 }
 
@@ -135,27 +150,70 @@ impl Talk {
             Step::HalfClose => self.current().half_close(),
             Step::End => self.current().end(),
             Step::EndWithoutSuccess => self.current().end_without_success(),
-            Step::Connect => {
-                self.connections.push(Connection::open(&self.server));
-                Ok(())
-            }
+            Step::Connect => self.go_on_with(self.connections.len()),
+            Step::On(number) => self.go_on_with(*number),
             Step::HangUp => {
-                self.connections.pop();
-                self.connections.push(Connection::open(&self.server));
-                Ok(())
+                let client = self.connections.remove(self.current).address();
+                // What comes next must not overtake the end of this one.
+                wait_until_told(self.server.address, client);
+                let next = Connection::open(&self.server);
+                self.connections.insert(self.current, next);
+                if self.frozen {
+                    return Ok(());
+                }
+                self.settle()
             }
             Step::Restart => {
                 self.server.kill();
                 self.server.restart();
                 self.aside = Connection::open(&self.server);
                 self.connections = vec![Connection::open(&self.server)];
+                self.current = 0;
+                Ok(())
+            }
+            Step::Until(request, answer) => self.until(request, |line| matches(answer, line)),
+            Step::InLine(count) => self.until("GET /pool", |line| in_line_of_a(line) == *count),
+            Step::Mark => {
+                self.marked = Instant::now();
+                Ok(())
+            }
+            Step::NotBefore(least) => match self.marked.elapsed().as_millis() {
+                gone if gone >= u128::from(*least) => Ok(()),
+                gone => Err(format!("it is {gone} ms later")),
+            },
+            Step::Signal(name) => {
+                self.server.signal(name);
+                self.frozen = *name == "STOP";
                 Ok(())
             }
         }
     }
 
     fn current(&mut self) -> &mut Connection {
-        self.connections.last_mut().expect("there is always one")
+        &mut self.connections[self.current]
+    }
+
+    fn go_on_with(&mut self, number: usize) -> Result<(), String> {
+        while self.connections.len() <= number {
+            self.connections.push(Connection::open(&self.server));
+        }
+        self.current = number;
+        Ok(())
+    }
+
+    /// Asks again and again until the answer is right.
+    fn until(&mut self, request: &str, right: impl Fn(&str) -> bool) -> Result<(), String> {
+        let end = Instant::now() + CHANGE_PATIENCE;
+        loop {
+            let line = self.aside.ask_freely(request)?;
+            if right(&line) {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                return Err(format!("the last answer was {line:?}"));
+            }
+            thread::sleep(GLANCE);
+        }
     }
 
     /// The server has seen all that was sent, and has said nothing.
@@ -169,4 +227,12 @@ impl Talk {
         self.aside.ask("GET /ping", "200 pong")?;
         self.aside.ask("GET /ping", "200 pong")
     }
+}
+
+/// The third number of pool A in the list of pools.
+fn in_line_of_a(line: &str) -> usize {
+    let pools = line.strip_prefix("200 ").unwrap_or_default();
+    let pool = pools.split('\t').find(|pool| pool.ends_with(" A"));
+    let waiting = pool.and_then(|pool| pool.split(' ').nth(2)?.parse().ok());
+    waiting.unwrap_or(usize::MAX)
 }

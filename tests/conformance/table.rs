@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::expected::Expected;
+
 /// One promise and the conversation that shows it.
 pub struct Row {
     pub name: String,
@@ -38,38 +40,18 @@ pub enum Step {
     HangUp,
     /// SIGKILL, and a new process on the same store.
     Restart,
-}
-
-pub enum Expected {
-    Bytes(Vec<u8>),
-    Answer(Answer),
-    /// A one-line answer, without its line feed; `…` at the end stands for anything.
-    Line(String),
-    /// A failure in either form, where the request has not shown which form it is.
-    EitherForm(String),
-}
-
-/// An answer whose headers may come in any order. Exactly these and Content-Length must be there.
-pub struct Answer {
-    pub status: String,
-    pub headers: Vec<(&'static str, Value)>,
-    pub optional: Vec<&'static str>,
-    pub body: Body,
-}
-
-pub enum Value {
-    Is(&'static str),
-    OneOf(Vec<&'static str>),
-    Has(Vec<&'static str>),
-    HasOrStar(Vec<&'static str>),
-    Number,
-}
-
-pub enum Body {
-    Is(String),
-    /// The body is the reason phrase.
-    Reason,
-    JsonError,
+    /// Goes on with the connection of this number, counted from 0; a missing one is opened.
+    On(usize),
+    /// Says a one-line request beside it again and again, until this is the answer.
+    Until(String, String),
+    /// Looks at pool A beside it, until so many stand in its line.
+    InLine(usize),
+    /// Notes the time.
+    Mark,
+    /// This many milliseconds have gone since the note, or more.
+    NotBefore(u64),
+    /// A signal to the process, by its name.
+    Signal(&'static str),
 }
 
 pub fn row(name: impl Into<String>, promise: &'static str) -> Row {
@@ -219,126 +201,58 @@ impl Row {
         self.step(Step::Restart)
     }
 
+    /// Goes on with the connection of this number. The row starts on 0.
+    pub fn on(self, number: usize) -> Row {
+        self.step(Step::On(number))
+    }
+
+    /// Says a one-line request on another connection until this is the answer.
+    pub fn until(self, request: impl Into<String>, answer: impl Into<String>) -> Row {
+        self.step(Step::Until(request.into(), answer.into()))
+    }
+
+    /// Looks at the pools on another connection until so many stand in the line of pool A.
+    pub fn in_line(self, count: usize) -> Row {
+        self.step(Step::InLine(count))
+    }
+
+    /// Sends a one-line request that gets no answer yet: so many stand in line then.
+    pub fn waits(self, request: impl Into<String>, count: usize) -> Row {
+        self.send(request.into() + "\n").in_line(count).silence()
+    }
+
+    /// Compares the one-line answer that has been waited for.
+    pub fn hears(self, answer: impl Into<String>) -> Row {
+        self.expect(Expected::Line(answer.into()))
+    }
+
+    /// The server sees nothing of what follows before `thaw`, and then all of it at once.
+    pub fn freeze(self) -> Row {
+        self.step(Step::Signal("STOP"))
+    }
+
+    pub fn thaw(self) -> Row {
+        self.step(Step::Signal("CONT"))
+    }
+
+    /// Asks the process to stop.
+    pub fn terminate(self) -> Row {
+        self.step(Step::Signal("TERM"))
+    }
+
+    pub fn mark(self) -> Row {
+        self.step(Step::Mark)
+    }
+
+    /// Not earlier after `mark` than this. Where a time is no more than about right, as it is with a
+    /// wait, rows leave 10 ms. A row with real seconds is not said byte by byte as well.
+    pub fn not_before(self, milliseconds: u64) -> Row {
+        self.kept_whole().step(Step::NotBefore(milliseconds))
+    }
+
     fn step(mut self, step: Step) -> Row {
         self.steps.push(step);
         self
-    }
-}
-
-impl Answer {
-    pub fn new(status: &str, body: Body) -> Answer {
-        Answer {
-            status: status.into(),
-            headers: Vec::new(),
-            optional: Vec::new(),
-            body,
-        }
-    }
-
-    pub fn header(mut self, name: &'static str, value: impl Into<Value>) -> Answer {
-        self.headers.push((name, value.into()));
-        self
-    }
-
-    /// A header that may be there or not, where both are right.
-    pub fn optional(mut self, name: &'static str) -> Answer {
-        self.optional.push(name);
-        self
-    }
-
-    /// What is wrong with this answer, if anything.
-    pub fn compare(
-        &self,
-        status: &str,
-        headers: &[(&str, &str)],
-        body: &str,
-    ) -> Result<(), String> {
-        if !matches(&self.status, status) {
-            return Err(format!("the status is {status:?}, not {:?}", self.status));
-        }
-        for (name, expected) in &self.headers {
-            let value = headers.iter().find(|(given, _)| given == name);
-            let (_, value) = value.ok_or_else(|| format!("there is no header {name}"))?;
-            if !expected.holds(value) {
-                return Err(format!("{name} is {value:?}, not {expected:?}"));
-            }
-        }
-        for (place, (name, _)) in headers.iter().enumerate() {
-            let known = *name == "Content-Length"
-                || self.optional.contains(name)
-                || self.headers.iter().any(|(expected, _)| expected == name);
-            if !known {
-                return Err(format!("header {name} has no business here"));
-            }
-            if headers[..place].iter().any(|(earlier, _)| earlier == name) {
-                return Err(format!("header {name} comes twice"));
-            }
-        }
-        let reason = status.split_once(' ').map_or("", |(_, reason)| reason);
-        match &self.body {
-            Body::Is(expected) if expected == body => Ok(()),
-            Body::Is(expected) => Err(format!("the body is {body:?}, not {expected:?}")),
-            Body::Reason if body == reason => Ok(()),
-            Body::Reason => Err(format!("the body is {body:?}, not the reason phrase")),
-            Body::JsonError => compare_json_error(status, reason, body),
-        }
-    }
-}
-
-/// The code is the reason phrase; where that one tells details, the code may be its beginning.
-fn compare_json_error(status: &str, reason: &str, body: &str) -> Result<(), String> {
-    let error: serde_json::Value =
-        serde_json::from_str(body).map_err(|e| format!("{e}: {body:?}"))?;
-    let compact = error.to_string();
-    let code = error["code"].as_str().unwrap_or_default();
-    let detailed = status.starts_with("400") || status.starts_with("422");
-    let right = code == reason || (detailed && !code.is_empty() && reason.starts_with(code));
-    if !right {
-        return Err(format!("the code is {:?}, not {reason:?}", error["code"]));
-    }
-    if error["message"].as_str().unwrap_or_default().is_empty() {
-        return Err(format!("no message in {body:?}"));
-    }
-    if error.as_object().map_or(0, |members| members.len()) != 2 || compact != body {
-        return Err(format!("not a compact code and message: {body:?}"));
-    }
-    Ok(())
-}
-
-/// Whether a text is as expected, where `…` at the end of what is expected stands for anything.
-pub fn matches(expected: &str, text: &str) -> bool {
-    match expected.strip_suffix('…') {
-        Some(beginning) => text.starts_with(beginning),
-        None => text == expected,
-    }
-}
-
-impl Value {
-    fn holds(&self, value: &str) -> bool {
-        let listed = |word: &&str| {
-            value
-                .split(',')
-                .any(|w| w.trim().eq_ignore_ascii_case(word))
-        };
-        match self {
-            Value::Is(expected) => value == *expected,
-            Value::OneOf(expected) => expected.contains(&value),
-            Value::Has(words) => words.iter().all(listed),
-            Value::HasOrStar(words) => value == "*" || words.iter().all(listed),
-            Value::Number => !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()),
-        }
-    }
-}
-
-impl fmt::Debug for Value {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Value::Is(expected) => write!(f, "{expected:?}"),
-            Value::OneOf(expected) => write!(f, "one of {expected:?}"),
-            Value::Has(words) => write!(f, "a list with {words:?}"),
-            Value::HasOrStar(words) => write!(f, "* or a list with {words:?}"),
-            Value::Number => write!(f, "a number"),
-        }
     }
 }
 
@@ -363,30 +277,12 @@ impl fmt::Display for Step {
             Step::Connect => write!(f, "connect again"),
             Step::HangUp => write!(f, "hang up"),
             Step::Restart => write!(f, "kill and restart"),
+            Step::On(number) => write!(f, "go on with connection {number}"),
+            Step::Until(request, _) => write!(f, "beside it, {request:?} until it is so"),
+            Step::InLine(count) => write!(f, "wait until {count} stand in line"),
+            Step::Mark => write!(f, "note the time"),
+            Step::NotBefore(time) => write!(f, "{time} ms later"),
+            Step::Signal(name) => write!(f, "SIG{name}"),
         }
-    }
-}
-
-impl From<&str> for Expected {
-    fn from(bytes: &str) -> Expected {
-        Expected::Bytes(bytes.into())
-    }
-}
-
-impl From<String> for Expected {
-    fn from(bytes: String) -> Expected {
-        Expected::Bytes(bytes.into())
-    }
-}
-
-impl From<Answer> for Expected {
-    fn from(answer: Answer) -> Expected {
-        Expected::Answer(answer)
-    }
-}
-
-impl From<&'static str> for Value {
-    fn from(value: &'static str) -> Value {
-        Value::Is(value)
     }
 }

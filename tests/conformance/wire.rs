@@ -1,10 +1,10 @@
 //! One connection of a row: sending, and comparing what comes in with what is expected.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::table::{Answer, Expected, matches};
+use super::expected::{Answer, Expected, matches};
 use crate::support::Server;
 
 /// Longer than any answer takes; many rows may fail at once, and each waits this long.
@@ -22,6 +22,13 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// The client's end.
+    pub fn address(&self) -> SocketAddr {
+        self.stream
+            .local_addr()
+            .expect("an open socket has an address")
+    }
+
     pub fn open(server: &Server) -> Connection {
         let stream = server.connect().stream;
         let patience = stream.set_read_timeout(Some(ANSWER_PATIENCE));
@@ -47,9 +54,14 @@ impl Connection {
 
     /// Says a one-line request and compares the answer, both without the line feed.
     pub fn ask(&mut self, request: &str, answer: &str) -> Result<(), String> {
-        self.send(format!("{request}\n").as_bytes())?;
-        let received = self.read_line()?;
+        let received = self.ask_freely(request)?;
         compare_line(answer, &received)
+    }
+
+    /// Says a one-line request and returns the answer.
+    pub fn ask_freely(&mut self, request: &str) -> Result<String, String> {
+        self.send(format!("{request}\n").as_bytes())?;
+        self.read_line()
     }
 
     /// Reads what there is; false at the end.

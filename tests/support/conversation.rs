@@ -3,7 +3,8 @@
 
 use latchd::command::{Command, Ticket};
 use latchd::http::{CONTINUE, Limits};
-use latchd::session::{Buffers, Context, Ending, Session, Settings};
+use latchd::pool::Rules;
+use latchd::session::{Buffers, Context, Desk, Ending, Session, Settings};
 use latchd::store::{EmbeddedStore, Store};
 use latchd::time::Time;
 
@@ -15,6 +16,8 @@ pub struct Conversation {
     next_serial: u64,
     received: Vec<u8>,
     pub closed: bool,
+    /// How many bytes of the answers the client leaves in its socket.
+    pub leaves_untaken: usize,
 }
 
 impl Conversation {
@@ -31,18 +34,24 @@ impl Conversation {
         };
         Conversation {
             session: Session::new(&settings, Time::default()),
-            store: EmbeddedStore::in_memory(),
+            store: EmbeddedStore::in_memory(Rules::default()),
             settings,
             buffers: Buffers::default(),
             next_serial: 0,
             received: Vec::new(),
             closed: false,
+            leaves_untaken: 0,
         }
     }
 
     /// The client sends bytes, which arrive as one piece.
     pub fn send(&mut self, bytes: &[u8]) {
         self.step(|session, context| session.receive(bytes, context));
+    }
+
+    /// All that the session holds, written out.
+    pub fn session_in_words(&self) -> String {
+        format!("{:?}", self.session)
     }
 
     /// The client closes its side.
@@ -72,18 +81,15 @@ impl Conversation {
         let mut input = Some(input);
         while !self.closed {
             let now = Time::default();
-            let (store, next_serial) = (&mut self.store, &mut self.next_serial);
-            let mut submit = |command: Command<'_>| {
-                let ticket = Ticket::new(*next_serial, 0);
-                *next_serial += 1;
-                store.submit(ticket, command, now);
-                ticket
+            let mut desk = StoreDesk {
+                store: &mut self.store,
+                next_serial: &mut self.next_serial,
             };
             let mut context = Context {
                 settings: &self.settings,
                 buffers: &mut self.buffers,
                 now,
-                submit: &mut submit,
+                desk: &mut desk,
             };
             match input.take() {
                 Some(input) => input(&mut self.session, &mut context),
@@ -98,23 +104,44 @@ impl Conversation {
 
     fn answer(&mut self, now: Time) {
         self.store.commit(now);
-        let mut submit = |_: Command<'_>| unreachable!("replies lead to no commands");
+        let replies: Vec<_> = std::iter::from_fn(|| self.store.poll_reply()).collect();
+        let mut desk = StoreDesk {
+            store: &mut self.store,
+            next_serial: &mut self.next_serial,
+        };
         let mut context = Context {
             settings: &self.settings,
             buffers: &mut self.buffers,
             now,
-            submit: &mut submit,
+            desk: &mut desk,
         };
-        while let Some((ticket, reply)) = self.store.poll_reply() {
-            assert!(
-                self.session.handle_reply(ticket, reply, &mut context),
-                "a reply is expected"
-            );
+        for (ticket, reply) in replies {
+            let taken = self.session.handle_reply(ticket, reply, &mut context);
+            assert!(taken.is_ok(), "a reply is expected");
         }
-        let output = self.session.output().to_vec();
+        let output = self.session.output();
+        let output = output[..output.len().saturating_sub(self.leaves_untaken)].to_vec();
         self.received.extend_from_slice(&output);
         self.session.handle_sent(output.len(), &mut context);
         self.closed |= self.session.poll_ending(&self.settings, now) != Ending::NotYet;
+    }
+}
+
+struct StoreDesk<'a> {
+    store: &'a mut EmbeddedStore,
+    next_serial: &'a mut u64,
+}
+
+impl Desk for StoreDesk<'_> {
+    fn submit(&mut self, command: Command<'_>) -> Ticket {
+        let ticket = Ticket::new(*self.next_serial, 0);
+        *self.next_serial += 1;
+        self.store.submit(ticket, command, Time::default());
+        ticket
+    }
+
+    fn withdraw(&mut self, ticket: Ticket) {
+        self.store.withdraw(ticket, Time::default());
     }
 }
 

@@ -10,8 +10,9 @@ pub mod conversation;
 pub mod launch;
 pub mod programs;
 
+use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -246,7 +247,8 @@ impl Drop for Process {
     }
 }
 
-/// Sends a signal by its name, such as `TERM`, to a process that the test has started.
+/// Sends a signal by its name, such as `TERM`, to a process that the test has started. After `STOP`
+/// the process has stopped: the signal alone leaves it time for one more tick.
 pub fn signal(pid: u32, name: &str) {
     let status = Command::new("kill")
         .args(["-s", name, &pid.to_string()])
@@ -255,6 +257,43 @@ pub fn signal(pid: u32, name: &str) {
         status.expect("kill runs").success(),
         "SIG{name} could not be sent to {pid}"
     );
+    while name == "STOP" && !has_stopped(pid) {
+        thread::yield_now();
+    }
+}
+
+/// Whether the system says that a process is stopped: proc(5), the field behind the name.
+fn has_stopped(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process is there");
+    stat.rsplit(") ")
+        .next()
+        .is_some_and(|fields| fields.starts_with('T'))
+}
+
+/// Waits until the system has told the server's end of a connection that the client has closed it:
+/// while it is loaded, an end can arrive later than what was sent on another connection after it.
+pub fn wait_until_told(server: SocketAddr, client: SocketAddr) {
+    let end = Instant::now() + PATIENCE;
+    while is_established(server, client) {
+        assert!(Instant::now() < end, "the end of {client} does not arrive");
+        thread::yield_now();
+    }
+}
+
+/// Whether the system holds the connection for open in both directions: proc_pid_net(5), tcp.
+fn is_established(local: SocketAddr, remote: SocketAddr) -> bool {
+    let in_hexadecimal = |address: SocketAddr| match address.ip() {
+        IpAddr::V4(ip) => format!(
+            "{:08X}:{:04X}",
+            u32::from_le_bytes(ip.octets()),
+            address.port()
+        ),
+        IpAddr::V6(_) => panic!("tests talk IPv4"),
+    };
+    let entry = format!(" {} {} 01 ", in_hexadecimal(local), in_hexadecimal(remote));
+    fs::read_to_string("/proc/net/tcp")
+        .expect("procfs")
+        .contains(&entry)
 }
 
 /// One raw TCP connection.

@@ -4,25 +4,25 @@
 //! lending. All changes of a tick are one transaction: after a crash either all of them are there
 //! or none.
 
+mod error;
+mod file;
+
 use std::collections::HashMap;
-use std::fmt;
-use std::fs::OpenOptions;
-use std::io;
-use std::ops::{Bound, Range};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use redb::backends::FileBackend;
+pub use error::OpenError;
+use error::Problem;
 use redb::{
-    BackendError, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable,
-    StorageBackend, Table, TableDefinition, WriteTransaction,
+    Database, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction,
 };
 
-use crate::command::{Fence, StoredName};
+use crate::command::{Fence, StoredName, Ttl};
 use crate::pool::{Change, GrantRow, PoolNumber, PoolRow, ResourceRow, Snapshot};
 use crate::time::Time;
 
 /// What the tables below mean. A file with another number is refused.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// Single numbers: `format`, `retired fence`, and [`BEHIND`].
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
@@ -34,15 +34,13 @@ const FENCES: TableDefinition<'_, u64, u64> = TableDefinition::new("fences");
 const RESOURCES: TableDefinition<'_, (u64, &str), ResourceColumns> =
     TableDefinition::new("resources");
 
-type ResourceColumns = (Option<u64>, i64, Option<(u64, u64)>);
+type ResourceColumns = (Option<u64>, i64, Option<GrantColumns>);
+type GrantColumns = (u64, u64, Option<u32>, Option<String>);
 
 /// Stands in `NUMBERS` while the file may be behind what was answered.
 const BEHIND: &str = "behind";
 /// More grants than are made in one pool in the half minute that a system may take to write back.
 const MAX_FENCES_BEHIND: u64 = 1 << 24;
-
-/// How much memory redb may take to cache pages. All rows are in the engine's memory anyway.
-const CACHE_BYTES: usize = 8 << 20;
 
 /// When a change is durable: `--sync`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,8 +69,8 @@ impl Journal {
         Journal::open_file(path, sync, true)
     }
 
-    /// Opens the file again after it has failed. If it is gone it is not created: what it held would
-    /// be lent twice.
+    /// Opens the file again after it has failed. If it is gone it is not created: what it held
+    /// would be lent twice.
     pub fn reopen(path: &Path, sync: Sync) -> Result<Journal, OpenError> {
         Journal::open_file(path, sync, false)
     }
@@ -82,7 +80,8 @@ impl Journal {
             path: path.to_owned(),
             problem,
         };
-        let database = open_database(path, sync, create).map_err(|e| error(Problem::from(e)))?;
+        let database =
+            file::open_database(path, sync, create).map_err(|e| error(Problem::from(e)))?;
         let journal = Journal {
             database,
             path: path.to_owned(),
@@ -272,138 +271,31 @@ fn all_of(pool: u64) -> Range<(u64, &'static str)> {
 }
 
 fn columns_of(row: ResourceRow) -> ResourceColumns {
-    let grant = row
-        .grant
-        .map(|grant| (grant.fence.number(), grant.granted_at.as_ms()));
+    let grant = row.grant.map(
+        |GrantRow {
+             fence,
+             granted_at,
+             ttl,
+             owner,
+         }| {
+            let owner = owner.map(|owner| owner.to_string());
+            (
+                fence.number(),
+                granted_at.as_ms(),
+                ttl.map(Ttl::as_s),
+                owner,
+            )
+        },
+    );
     (row.seat, row.rank, grant)
 }
 
 fn row_of((seat, rank, grant): ResourceColumns) -> ResourceRow {
-    let grant = grant.map(|(fence, granted_at_ms)| GrantRow {
+    let grant = grant.map(|(fence, granted_at_ms, ttl_s, owner)| GrantRow {
         fence: Fence::from_number(fence),
         granted_at: Time::from_ms(granted_at_ms),
+        ttl: ttl_s.and_then(Ttl::from_s),
+        owner: owner.map(StoredName::from),
     });
     ResourceRow { seat, rank, grant }
 }
-
-fn open_database(path: &Path, sync: Sync, create: bool) -> Result<Database, DatabaseError> {
-    let mut builder = Database::builder();
-    // The check makes a damaged file an error where redb would otherwise trust it, and may panic.
-    builder
-        .set_cache_size(CACHE_BYTES)
-        .set_check_integrity_on_open(true);
-    let mut options = OpenOptions::new();
-    let file = options
-        .read(true)
-        .write(true)
-        .create(create)
-        .truncate(false)
-        .open(path)?;
-    if !create && file.metadata()?.len() == 0 {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is empty").into());
-    }
-    let backend = FileBackend::new(file)?;
-    match sync {
-        Sync::Always | Sync::Interval => builder.create_with_backend(backend),
-        Sync::Never => builder.create_with_backend(Unsynced(backend)),
-    }
-}
-
-/// A file that is written but never synced: what is written is in the system's hands.
-#[derive(Debug)]
-struct Unsynced(FileBackend);
-
-impl StorageBackend for Unsynced {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write(offset, data)
-    }
-
-    fn close(&self) -> io::Result<()> {
-        self.0.close()
-    }
-
-    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.0.try_lock_range(start, end)
-    }
-
-    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.unlock_range(start, end)
-    }
-}
-
-/// Why a journal could not be opened.
-#[derive(Debug)]
-pub struct OpenError {
-    path: PathBuf,
-    problem: Problem,
-}
-
-#[derive(Debug)]
-enum Problem {
-    InUse,
-    Damaged(String),
-    Format(u64),
-    Io(io::Error),
-    Other(redb::Error),
-}
-
-impl From<DatabaseError> for Problem {
-    fn from(error: DatabaseError) -> Problem {
-        match redb::Error::from(error) {
-            redb::Error::DatabaseAlreadyOpen => Problem::InUse,
-            redb::Error::Corrupted(what) => Problem::Damaged(what),
-            redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-                Problem::Damaged(error.to_string())
-            }
-            redb::Error::Io(error) => Problem::Io(error),
-            error => Problem::Other(error),
-        }
-    }
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
-        match &self.problem {
-            Problem::InUse => write!(
-                f,
-                "{path} is in use by another process; each server needs its own file"
-            ),
-            Problem::Damaged(what) => {
-                write!(
-                    f,
-                    "{path} is damaged or no latchd store ({what}); restore it from a copy, or name another file"
-                )
-            }
-            Problem::Format(found) => {
-                write!(
-                    f,
-                    "{path} has format {found}, and this latchd knows format {FORMAT}; use the latchd that wrote it"
-                )
-            }
-            Problem::Io(error) => write!(
-                f,
-                "{path} cannot be opened for reading and writing: {error}"
-            ),
-            Problem::Other(error) => write!(f, "{path} cannot be read: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for OpenError {}

@@ -1,0 +1,262 @@
+//! Release to grant: how long after a release is written does the client have its answer that waits
+//! in line for the resource?
+//!
+//! One resource, and two clients who take turns: one holds it, the other is parked. Beside it, in
+//! the same rounds, the round trip of a ping, which is the least that an answer takes, and that of a
+//! release that nobody waits for, which on a durable store costs the same commit.
+//!
+//! Without --url it starts latchd itself, with each store in turn, on another core than its own.
+
+use std::{
+    ffi::OsString,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    Outcome, answer, compare, control,
+    load::address_of,
+    process::{Launcher, Server},
+    requests::request,
+    table,
+    tally::Histogram,
+};
+
+/// Measure the time from a release to the answer of the client who waited for it
+#[derive(clap::Args)]
+pub struct Options {
+    /// A server that runs already, as http://HOST:PORT
+    #[arg(long, value_parser = address_of)]
+    url: Option<SocketAddr>,
+    /// What to call that server
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "the server",
+        requires = "url"
+    )]
+    name: String,
+    /// The server's binary; default: the one beside this program
+    #[arg(long, value_name = "PATH", conflicts_with = "url")]
+    latchd: Option<PathBuf>,
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rounds: u32,
+}
+
+const POOL: &str = "handover";
+const PATIENCE: Duration = Duration::from_secs(30);
+const WARM_UP_ROUNDS: u32 = 50;
+
+pub fn run(options: &Options) -> Outcome<()> {
+    match options.url {
+        Some(server) => {
+            print!("{}", measure(server, options.rounds)?.rows(&options.name));
+            Ok(())
+        }
+        None => start_and_measure(options),
+    }
+}
+
+fn start_and_measure(options: &Options) -> Outcome<()> {
+    let bench = std::env::current_exe()?;
+    let latchd = compare::latchd_path(options.latchd.as_deref())?;
+    let launcher = Launcher::find();
+    let folder = TempDir::with_prefix("latchd-bench-")?;
+    let mut file = OsString::from("file:");
+    file.push(folder.path().join("latchd.redb"));
+    println!(
+        "{}; {}; the file store on {}; {} rounds.\n",
+        table::machine(),
+        launcher.pinning(),
+        table::file_system(folder.path()),
+        options.rounds
+    );
+    println!("| server | what | p50 us | p99 us | p99.9 us | p50 / ping's | p99 / ping's |");
+    println!("| --- | --- | ---: | ---: | ---: | ---: | ---: |");
+    for (name, store) in [
+        ("latchd, memory", OsString::from("memory:")),
+        ("latchd, file", file),
+    ] {
+        let command = compare::latchd_command(&launcher, &latchd, folder.path(), &store);
+        let server = Server::start(name, command)?;
+        // A process of its own, so that it can be put on another core.
+        let mut client = launcher.command(compare::LOAD_CORE, &bench);
+        client.args(["handover", "--url", &format!("http://{}", server.address)]);
+        client.args(["--name", name, "--rounds", &options.rounds.to_string()]);
+        succeed(client).map_err(|error| format!("{name}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// Every wait of the client ends in time, so the client does.
+fn succeed(mut command: Command) -> Outcome<()> {
+    match command.stdin(Stdio::null()).status()? {
+        status if status.success() => Ok(()),
+        status => Err(format!("the client failed: {status}").into()),
+    }
+}
+
+struct Times {
+    ping: Histogram,
+    release: Histogram,
+    hand_over: Histogram,
+}
+
+impl Times {
+    fn rows(&self, name: &str) -> String {
+        let rows = [
+            ("ping", &self.ping),
+            ("release, nobody waiting", &self.release),
+            ("release to the waiter's grant", &self.hand_over),
+        ];
+        let row = |(what, times): (&str, &Histogram)| {
+            let us = |share| times.quantile(share) as f64 / 1000.0;
+            let ratio = |share| us(share) * 1000.0 / self.ping.quantile(share).max(1) as f64;
+            format!(
+                "| {name} | {what} | {:.1} | {:.1} | {:.1} | {:.2} | {:.2} |\n",
+                us(0.5),
+                us(0.99),
+                us(0.999),
+                ratio(0.5),
+                ratio(0.99)
+            )
+        };
+        rows.into_iter().map(row).collect()
+    }
+}
+
+fn measure(server: SocketAddr, rounds: u32) -> Outcome<Times> {
+    let ping = request("GET", "/ping", server, false, "");
+    let state = request("GET", "/pool", server, false, "");
+    let lock = request(
+        "POST",
+        &format!("/pool/{POOL}/lock?wait=60"),
+        server,
+        false,
+        "",
+    );
+    let release = request("DELETE", &format!("/pool/{POOL}/lock/1"), server, false, "");
+    control::seed(server, POOL, 1)?;
+    let mut observer = Client::connect(server)?;
+    let mut holder = Client::connect(server)?;
+    let mut waiter = Client::connect(server)?;
+    let mut times = Times {
+        ping: Histogram::new(),
+        release: Histogram::new(),
+        hand_over: Histogram::new(),
+    };
+    holder.ask(&lock, "1")?;
+    for round in 0..WARM_UP_ROUNDS + rounds {
+        let start = Instant::now();
+        holder.ask(&ping, "pong")?;
+        let ping_time = start.elapsed();
+
+        waiter.send(&lock)?;
+        while !is_parked(&observer.answer_to(&state)?) {}
+        let start = Instant::now();
+        holder.send(&release)?;
+        waiter.expect("1")?;
+        let hand_over_time = start.elapsed();
+        holder.expect("")?;
+
+        let start = Instant::now();
+        waiter.ask(&release, "")?;
+        let release_time = start.elapsed();
+        waiter.ask(&lock, "1")?;
+
+        std::mem::swap(&mut holder, &mut waiter);
+        if round >= WARM_UP_ROUNDS {
+            times.ping.record(ping_time.as_nanos() as u64);
+            times.release.record(release_time.as_nanos() as u64);
+            times.hand_over.record(hand_over_time.as_nanos() as u64);
+        }
+    }
+    holder.ask(&release, "")?;
+    control::verify(server, POOL, 1)?;
+    Ok(times)
+}
+
+/// Whether the list of pools, `RESOURCES HELD WAITING NAME` each, says that one stands in line.
+fn is_parked(pools: &str) -> bool {
+    let mut lines = pools.lines().map(|line| line.split(' '));
+    lines.any(|fields| fields.skip(2).eq(["1", POOL]))
+}
+
+/// One connection that is kept, and waits for each answer.
+struct Client {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Client {
+    fn connect(server: SocketAddr) -> Outcome<Self> {
+        let stream = TcpStream::connect_timeout(&server, PATIENCE)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self {
+            stream,
+            received: Vec::new(),
+        })
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Outcome<()> {
+        Ok(self.stream.write_all(bytes)?)
+    }
+
+    fn answer_to(&mut self, bytes: &[u8]) -> Outcome<String> {
+        self.send(bytes)?;
+        self.answer()
+    }
+
+    fn ask(&mut self, bytes: &[u8], expected: &str) -> Outcome<()> {
+        self.send(bytes)?;
+        self.expect(expected)
+    }
+
+    fn expect(&mut self, expected: &str) -> Outcome<()> {
+        match self.answer()? {
+            body if body == expected => Ok(()),
+            body => Err(format!("the answer is {body:?}, not {expected:?}").into()),
+        }
+    }
+
+    fn answer(&mut self) -> Outcome<String> {
+        loop {
+            match answer::parse(&self.received) {
+                Ok(Some(answer)) if answer.status == 200 => {
+                    let body = String::from_utf8_lossy(answer.body).into_owned();
+                    let whole_bytes = answer.whole_bytes;
+                    self.received.drain(..whole_bytes);
+                    return Ok(body);
+                }
+                Ok(Some(answer)) => return Err(format!("answered {}", answer.status).into()),
+                Ok(None) => {}
+                Err(answer::Malformed) => return Err("what came back is not HTTP".into()),
+            }
+            let mut buffer = [0; 4096];
+            match self.stream.read(&mut buffer)? {
+                0 => return Err("closed without a whole answer".into()),
+                read => self.received.extend_from_slice(&buffer[..read]),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_who_waits_is_seen_in_the_list_of_pools() {
+        assert!(is_parked("4 0 1 A\n1 1 1 handover"));
+        assert!(!is_parked("1 1 0 handover"));
+        assert!(!is_parked("4 0 1 A\n1 1 0 handover"));
+        assert!(!is_parked("1 1 1 handover too"));
+    }
+}

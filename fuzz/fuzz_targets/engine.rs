@@ -1,0 +1,54 @@
+//! Any operations: the engine does what the shadow model does, and keeps its promises.
+//!
+//! The bytes are the choices that the simulation in `tests/simulation` makes with a seed: which
+//! operation is next, and with what. They depend on the state, so that most have an effect.
+
+#![no_main]
+
+use arbitrary::Unstructured;
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../tests/simulation/choices.rs"]
+mod choices;
+#[path = "../../tests/simulation/duel.rs"]
+mod duel;
+#[path = "../../tests/simulation/journal.rs"]
+mod journal;
+#[path = "../../tests/simulation/model.rs"]
+mod model;
+#[path = "../../tests/simulation/model_lock.rs"]
+mod model_lock;
+#[path = "../../tests/simulation/model_pool.rs"]
+mod model_pool;
+#[path = "../../tests/simulation/operations.rs"]
+mod operations;
+#[path = "../../tests/simulation/watch.rs"]
+mod watch;
+
+use duel::{Duel, Honest};
+use operations::{Operations, Source};
+
+/// A long story tells no more than a short one.
+const MOST_OPERATIONS: usize = 300;
+
+impl Source for Unstructured<'_> {
+    fn below(&mut self, end: u32) -> u32 {
+        // Zeroes when the bytes have come to an end.
+        self.int_in_range(0..=end - 1).unwrap_or(0)
+    }
+}
+
+fuzz_target!(|input: &[u8]| {
+    let mut source = Unstructured::new(input);
+    let mut duel = Duel::new(operations::rules(&mut source), Honest);
+    let mut done = Vec::new();
+    while !source.is_empty() && done.len() < MOST_OPERATIONS {
+        let (model, now) = (&duel.model, duel.now);
+        let source = &mut source;
+        let operation = Operations { source, model, now }.draw();
+        done.push(format!("{now}: {operation:?}"));
+        if let Err(difference) = duel.step(&operation) {
+            panic!("{}\n{difference}\nmodel: {:?}", done.join("\n"), duel.model);
+        }
+    }
+});

@@ -1,0 +1,214 @@
+//! Who stands in line: the waiters of all pools, and the order of each pool's line.
+//!
+//! It knows the order and the time-outs. It does not know when a waiter can be served.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use slab::Slab;
+
+use super::PoolKey;
+use crate::command::{StoredName, Ticket, Ttl, Wanted};
+use crate::time::{Deadlines, Time};
+
+/// A waiter. Valid until it leaves the line.
+pub(super) type WaiterKey = usize;
+
+/// A place in line; the lower the further ahead.
+pub(super) type Place = u64;
+
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub(super) pool: PoolKey,
+    pub(super) place: Place,
+    /// Whom to answer; `None` while an owner is away and its place is kept.
+    pub(super) ticket: Option<Ticket>,
+    pub(super) wanted: StoredWanted,
+    pub(super) owner: Option<StoredName>,
+    pub(super) ttl: Option<Ttl>,
+}
+
+/// What a waiter wants to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum StoredWanted {
+    Any(usize),
+    Named(StoredName),
+}
+
+impl StoredWanted {
+    pub(super) fn of(wanted: &Wanted<'_>) -> StoredWanted {
+        match wanted {
+            Wanted::Any(count) => StoredWanted::Any(count.get() as usize),
+            Wanted::Named(id) => StoredWanted::Named(StoredName::from(id.as_str())),
+        }
+    }
+}
+
+/// The waiters of all pools.
+#[derive(Debug, Default)]
+pub(super) struct Waiters {
+    slots: Slab<Waiter>,
+    timeouts: Deadlines,
+    by_ticket: HashMap<Ticket, WaiterKey>,
+    next_place: Place,
+}
+
+impl Waiters {
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(super) fn get(&self, key: WaiterKey) -> &Waiter {
+        &self.slots[key]
+    }
+
+    pub(super) fn get_mut(&mut self, key: WaiterKey) -> &mut Waiter {
+        &mut self.slots[key]
+    }
+
+    pub(super) fn find(&self, ticket: Ticket) -> Option<WaiterKey> {
+        self.by_ticket.get(&ticket).copied()
+    }
+
+    pub(super) fn tickets(&self) -> impl Iterator<Item = Ticket> + '_ {
+        self.by_ticket.keys().copied()
+    }
+
+    /// A place behind all that were ever given.
+    pub(super) fn last_place(&mut self) -> Place {
+        self.next_place += 1;
+        self.next_place
+    }
+
+    pub(super) fn insert(&mut self, waiter: Waiter, until: Time) -> WaiterKey {
+        let ticket = waiter.ticket;
+        let key = self.slots.insert(waiter);
+        self.by_ticket.extend(ticket.map(|ticket| (ticket, key)));
+        self.timeouts.set(key, until);
+        key
+    }
+
+    pub(super) fn remove(&mut self, key: WaiterKey) -> Waiter {
+        self.timeouts.remove(key);
+        let waiter = self.slots.remove(key);
+        if let Some(ticket) = waiter.ticket {
+            self.by_ticket.remove(&ticket);
+        }
+        waiter
+    }
+
+    /// Changes whom a waiter answers to, and until when it waits. Answers who it was before.
+    pub(super) fn set_ticket(
+        &mut self,
+        key: WaiterKey,
+        ticket: Option<Ticket>,
+        until: Time,
+    ) -> Option<Ticket> {
+        let before = std::mem::replace(&mut self.slots[key].ticket, ticket);
+        if let Some(before) = before {
+            self.by_ticket.remove(&before);
+        }
+        self.by_ticket.extend(ticket.map(|ticket| (ticket, key)));
+        self.timeouts.set(key, until);
+        before
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Time> {
+        self.timeouts.next()
+    }
+
+    pub(super) fn pop_timed_out(&mut self, now: Time) -> Option<WaiterKey> {
+        self.timeouts.pop_due(now)
+    }
+}
+
+/// The line of one pool.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    /// Those who take whatever is free. The first of them holds up all behind it.
+    any: BTreeMap<Place, WaiterKey>,
+    /// Those who want a certain resource.
+    named: BTreeMap<Place, WaiterKey>,
+    by_resource: HashMap<StoredName, BTreeSet<Place>>,
+    by_owner: HashMap<StoredName, WaiterKey>,
+}
+
+impl Line {
+    pub(super) fn len(&self) -> usize {
+        self.any.len() + self.named.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The place of the first who takes whatever is free: nobody behind it is served before it is.
+    pub(super) fn held_up_from(&self) -> Option<Place> {
+        self.any.first_key_value().map(|(&place, _)| place)
+    }
+
+    /// The first waiter for a certain resource.
+    pub(super) fn first_for(&self, id: &str) -> Option<(Place, WaiterKey)> {
+        let place = *self.by_resource.get(id)?.first()?;
+        Some((place, self.named[&place]))
+    }
+
+    /// The first waiter at `from` or behind it.
+    pub(super) fn next(&self, from: Place) -> Option<(Place, WaiterKey)> {
+        let first = |line: &BTreeMap<Place, WaiterKey>| {
+            line.range(from..).next().map(|(&place, &key)| (place, key))
+        };
+        match (first(&self.any), first(&self.named)) {
+            (Some(any), Some(named)) => Some(any.min(named)),
+            (any, named) => any.or(named),
+        }
+    }
+
+    /// Everybody in line, in order.
+    pub(super) fn all(&self) -> Vec<WaiterKey> {
+        let mut all: Vec<_> = self.any.iter().chain(&self.named).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, &key)| key).collect()
+    }
+
+    pub(super) fn waiter_of(&self, owner: &str) -> Option<WaiterKey> {
+        self.by_owner.get(owner).copied()
+    }
+
+    pub(super) fn insert(&mut self, key: WaiterKey, waiter: &Waiter) {
+        match &waiter.wanted {
+            StoredWanted::Any(_) => {
+                self.any.insert(waiter.place, key);
+            }
+            StoredWanted::Named(id) => {
+                self.named.insert(waiter.place, key);
+                self.by_resource
+                    .entry(id.clone())
+                    .or_default()
+                    .insert(waiter.place);
+            }
+        }
+        if let Some(owner) = &waiter.owner {
+            self.by_owner.insert(owner.clone(), key);
+        }
+    }
+
+    pub(super) fn remove(&mut self, waiter: &Waiter) {
+        match &waiter.wanted {
+            StoredWanted::Any(_) => {
+                self.any.remove(&waiter.place);
+            }
+            StoredWanted::Named(id) => {
+                self.named.remove(&waiter.place);
+                if let Some(places) = self.by_resource.get_mut(id) {
+                    places.remove(&waiter.place);
+                    if places.is_empty() {
+                        self.by_resource.remove(id);
+                    }
+                }
+            }
+        }
+        if let Some(owner) = &waiter.owner {
+            self.by_owner.remove(owner);
+        }
+    }
+}

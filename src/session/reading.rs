@@ -1,0 +1,143 @@
+//! How a session understands what it receives: one request after the other, as far as there is
+//! room.
+
+use std::mem;
+
+use super::exchange::{Exchange, State};
+use super::unfinished::Unfinished;
+use super::{Context, Phase, Session};
+use crate::api::{self, Action, Outcome, Problem};
+use crate::http::{self, BodyLength, Head, Progress, Rejected, Request, Scan, Wire};
+
+impl Session {
+    pub(super) fn consume_input(&mut self, context: &mut Context<'_>) -> usize {
+        let mut input = mem::take(&mut self.input);
+        let used = self.consume(&input, context);
+        if used < input.len() {
+            input.drain(..used);
+            self.input = input;
+        }
+        used
+    }
+
+    /// Understands what it can of `input`, and answers how many bytes that were.
+    pub(super) fn consume(&mut self, input: &[u8], context: &mut Context<'_>) -> usize {
+        let mut used = 0;
+        while used < input.len() && self.has_room(context.settings) {
+            let rest = &input[used..];
+            let step = match self.unfinished.take() {
+                Some(unfinished) => self.continue_request(unfinished, rest, context),
+                None => self.start_request(rest, context),
+            };
+            match step {
+                Ok(0) => break,
+                Ok(count) => used += count,
+                Err(rejected) => self.reject(rejected, context),
+            }
+            if self.phase != Phase::Open {
+                return input.len();
+            }
+        }
+        used
+    }
+
+    /// Reads a head at the start of `input`; 0 if more bytes are needed.
+    fn start_request(
+        &mut self,
+        input: &[u8],
+        context: &mut Context<'_>,
+    ) -> Result<usize, Rejected> {
+        let skipped = http::skip_between(input, self.after_line, &context.settings.limits);
+        if skipped > 0 {
+            self.scan = Scan::default();
+            return Ok(skipped);
+        }
+        let head = match http::read_head(input, self.scan, &context.settings.limits)? {
+            Progress::Whole(head) => head,
+            Progress::Partial(scan) => {
+                self.scan = scan;
+                return Ok(0);
+            }
+        };
+        self.scan = Scan::default();
+        let rest = &input[head.length..];
+        match head.body {
+            BodyLength::Fixed(length) if length <= rest.len() => {
+                let body = if length > 0 {
+                    &rest[..length]
+                } else {
+                    head.inline_body
+                };
+                self.handle(&head, body, context);
+                Ok(head.length + length)
+            }
+            BodyLength::Fixed(_) | BodyLength::Chunked => {
+                let unfinished = Unfinished::new(&head, &input[..head.length]);
+                self.unfinished = Some(Box::new(unfinished));
+                Ok(head.length)
+            }
+        }
+    }
+
+    /// Takes what there is of a body, and handles the request if it is whole then.
+    fn continue_request(
+        &mut self,
+        mut unfinished: Box<Unfinished>,
+        input: &[u8],
+        context: &mut Context<'_>,
+    ) -> Result<usize, Rejected> {
+        let decoded = unfinished.receive(input, &context.settings.limits)?;
+        if decoded.whole {
+            let (head, body) = unfinished.request(&context.settings.limits);
+            self.handle(&head, body, context);
+        } else {
+            self.unfinished = Some(unfinished);
+        }
+        Ok(decoded.used)
+    }
+
+    /// A head that the end of the stream has cut off counts, if its last line is whole and no body
+    /// is missing.
+    pub(super) fn take_cut_off_head(&mut self, context: &mut Context<'_>) {
+        let mut completed = mem::take(&mut self.input);
+        if self.unfinished.take().is_none()
+            && let Some(head) = http::read_head_at_end(&mut completed, &context.settings.limits)
+            && head.body == BodyLength::Fixed(0)
+        {
+            self.handle(&head, head.inline_body, context);
+        }
+    }
+
+    /// Deals with one whole request.
+    fn handle(&mut self, head: &Head<'_>, body: &[u8], context: &mut Context<'_>) {
+        self.after_line = head.style.wire == Wire::Line;
+        let request = Request {
+            method: head.method,
+            target: head.target,
+            body,
+        };
+        let exchange = match api::route(&request) {
+            Action::Ask(command, shape) => Exchange {
+                style: head.style,
+                shape,
+                blocks: command.blocks(),
+                waits: command.may_wait(),
+                state: State::Asked(context.desk.submit(command)),
+            },
+            Action::Answer(outcome) => Exchange::ready(head.style, outcome),
+        };
+        self.push(exchange, context);
+        if self.hung_up {
+            self.withdraw(context);
+        }
+        if head.style.closes {
+            self.phase = Phase::Closing;
+        }
+    }
+
+    fn reject(&mut self, rejected: Rejected, context: &mut Context<'_>) {
+        let outcome = Outcome::Problem(Problem::Http(rejected.error));
+        self.push(Exchange::ready(rejected.style, outcome), context);
+        self.phase = Phase::Closing;
+    }
+}

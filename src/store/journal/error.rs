@@ -1,0 +1,70 @@
+//! Why a journal cannot be opened, in words that say what to do.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use redb::DatabaseError;
+
+use super::FORMAT;
+
+/// Why a journal could not be opened.
+#[derive(Debug)]
+pub struct OpenError {
+    pub(super) path: PathBuf,
+    pub(super) problem: Problem,
+}
+
+#[derive(Debug)]
+pub(super) enum Problem {
+    InUse,
+    Damaged(String),
+    Format(u64),
+    Io(io::Error),
+    Other(redb::Error),
+}
+
+impl From<DatabaseError> for Problem {
+    fn from(error: DatabaseError) -> Problem {
+        match redb::Error::from(error) {
+            redb::Error::DatabaseAlreadyOpen => Problem::InUse,
+            redb::Error::Corrupted(what) => Problem::Damaged(what),
+            redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Problem::Damaged(error.to_string())
+            }
+            redb::Error::Io(error) => Problem::Io(error),
+            error => Problem::Other(error),
+        }
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.problem {
+            Problem::InUse => write!(
+                f,
+                "{path} is in use by another process; each server needs its own file"
+            ),
+            Problem::Damaged(what) => {
+                write!(
+                    f,
+                    "{path} is damaged or no latchd store ({what}); restore it from a copy, or name another file"
+                )
+            }
+            Problem::Format(found) => {
+                write!(
+                    f,
+                    "{path} has format {found}, and this latchd knows format {FORMAT}; use the latchd that wrote it"
+                )
+            }
+            Problem::Io(error) => write!(
+                f,
+                "{path} cannot be opened for reading and writing: {error}"
+            ),
+            Problem::Other(error) => write!(f, "{path} cannot be read: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}

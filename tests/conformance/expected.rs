@@ -1,0 +1,201 @@
+//! What must be heard: to the byte, or with what is free in it, and how it is compared.
+
+use std::fmt;
+
+/// So many seconds may go between a grant and a look at it, on a machine that has much to do.
+const SLOWNESS: u64 = 9;
+
+pub enum Expected {
+    Bytes(Vec<u8>),
+    Answer(Answer),
+    /// A one-line answer, without its line feed; `…` at the end stands for anything.
+    Line(String),
+    /// A failure in either form, where the request has not shown which form it is.
+    EitherForm(String),
+}
+
+/// An answer whose headers may come in any order. Exactly these and Content-Length must be there.
+pub struct Answer {
+    pub status: String,
+    pub headers: Vec<(&'static str, Value)>,
+    pub optional: Vec<&'static str>,
+    pub body: Body,
+}
+
+pub enum Value {
+    Is(&'static str),
+    OneOf(Vec<&'static str>),
+    Has(Vec<&'static str>),
+    HasOrStar(Vec<&'static str>),
+    Number,
+}
+
+pub enum Body {
+    Is(String),
+    /// The body is the reason phrase.
+    Reason,
+    JsonError,
+}
+
+impl Answer {
+    pub fn new(status: &str, body: Body) -> Answer {
+        Answer {
+            status: status.into(),
+            headers: Vec::new(),
+            optional: Vec::new(),
+            body,
+        }
+    }
+
+    pub fn header(mut self, name: &'static str, value: impl Into<Value>) -> Answer {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// A header that may be there or not, where both are right.
+    pub fn optional(mut self, name: &'static str) -> Answer {
+        self.optional.push(name);
+        self
+    }
+
+    /// What is wrong with this answer, if anything.
+    pub fn compare(
+        &self,
+        status: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<(), String> {
+        if !matches(&self.status, status) {
+            return Err(format!("the status is {status:?}, not {:?}", self.status));
+        }
+        for (name, expected) in &self.headers {
+            let value = headers.iter().find(|(given, _)| given == name);
+            let (_, value) = value.ok_or_else(|| format!("there is no header {name}"))?;
+            if !expected.holds(value) {
+                return Err(format!("{name} is {value:?}, not {expected:?}"));
+            }
+        }
+        for (place, (name, _)) in headers.iter().enumerate() {
+            let known = *name == "Content-Length"
+                || self.optional.contains(name)
+                || self.headers.iter().any(|(expected, _)| expected == name);
+            if !known {
+                return Err(format!("header {name} has no business here"));
+            }
+            if headers[..place].iter().any(|(earlier, _)| earlier == name) {
+                return Err(format!("header {name} comes twice"));
+            }
+        }
+        let reason = status.split_once(' ').map_or("", |(_, reason)| reason);
+        match &self.body {
+            Body::Is(expected) if about(expected, body) == body => Ok(()),
+            Body::Is(expected) => Err(format!("the body is {body:?}, not {expected:?}")),
+            Body::Reason if body == reason => Ok(()),
+            Body::Reason => Err(format!("the body is {body:?}, not the reason phrase")),
+            Body::JsonError => compare_json_error(status, reason, body),
+        }
+    }
+}
+
+/// The code is the reason phrase; where that one tells details, the code may be its beginning.
+fn compare_json_error(status: &str, reason: &str, body: &str) -> Result<(), String> {
+    let error: serde_json::Value =
+        serde_json::from_str(body).map_err(|e| format!("{e}: {body:?}"))?;
+    let compact = error.to_string();
+    let code = error["code"].as_str().unwrap_or_default();
+    let detailed = status.starts_with("400") || status.starts_with("422");
+    let right = code == reason || (detailed && !code.is_empty() && reason.starts_with(code));
+    if !right {
+        return Err(format!("the code is {:?}, not {reason:?}", error["code"]));
+    }
+    if error["message"].as_str().unwrap_or_default().is_empty() {
+        return Err(format!("no message in {body:?}"));
+    }
+    if error.as_object().map_or(0, |members| members.len()) != 2 || compact != body {
+        return Err(format!("not a compact code and message: {body:?}"));
+    }
+    Ok(())
+}
+
+/// What is expected, where `~60` stands for 60 and for the seconds before, as a ttl runs down: it is
+/// replaced by what is in that place of the text, if that is one of them.
+fn about(expected: &str, text: &str) -> String {
+    let mut exact = String::new();
+    let mut rest = expected;
+    while let Some((before, after)) = rest.split_once('~') {
+        exact.push_str(before);
+        let digits = |s: &str| s.bytes().take_while(u8::is_ascii_digit).count();
+        let (most, tail) = after.split_at(digits(after));
+        let there = text.get(exact.len()..).unwrap_or_default();
+        let there = &there[..digits(there)];
+        let near = match (most.parse::<u64>(), there.parse::<u64>()) {
+            (Ok(most), Ok(there)) => (most.saturating_sub(SLOWNESS)..=most).contains(&there),
+            _ => false,
+        };
+        exact.push_str(if near { there } else { most });
+        rest = tail;
+    }
+    exact + rest
+}
+
+/// Whether a text is as expected, where `…` at the end of what is expected stands for anything.
+pub fn matches(expected: &str, text: &str) -> bool {
+    let expected = &*about(expected, text);
+    match expected.strip_suffix('…') {
+        Some(beginning) => text.starts_with(beginning),
+        None => text == expected,
+    }
+}
+
+impl Value {
+    fn holds(&self, value: &str) -> bool {
+        let listed = |word: &&str| {
+            value
+                .split(',')
+                .any(|w| w.trim().eq_ignore_ascii_case(word))
+        };
+        match self {
+            Value::Is(expected) => value == *expected,
+            Value::OneOf(expected) => expected.contains(&value),
+            Value::Has(words) => words.iter().all(listed),
+            Value::HasOrStar(words) => value == "*" || words.iter().all(listed),
+            Value::Number => !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()),
+        }
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Value::Is(expected) => write!(f, "{expected:?}"),
+            Value::OneOf(expected) => write!(f, "one of {expected:?}"),
+            Value::Has(words) => write!(f, "a list with {words:?}"),
+            Value::HasOrStar(words) => write!(f, "* or a list with {words:?}"),
+            Value::Number => write!(f, "a number"),
+        }
+    }
+}
+
+impl From<&str> for Expected {
+    fn from(bytes: &str) -> Expected {
+        Expected::Bytes(bytes.into())
+    }
+}
+
+impl From<String> for Expected {
+    fn from(bytes: String) -> Expected {
+        Expected::Bytes(bytes.into())
+    }
+}
+
+impl From<Answer> for Expected {
+    fn from(answer: Answer) -> Expected {
+        Expected::Answer(answer)
+    }
+}
+
+impl From<&'static str> for Value {
+    fn from(value: &'static str) -> Value {
+        Value::Is(value)
+    }
+}

@@ -1,0 +1,130 @@
+//! A journal of no more than is needed: it keeps the last row of each key.
+
+use std::collections::BTreeMap;
+
+use latchd::command::{Fence, StoredName};
+use latchd::pool::{Change, PoolNumber, PoolRow, ResourceRow, Snapshot};
+
+use super::model::{Model, Pool};
+
+#[derive(Debug, Default)]
+pub struct Journal {
+    retired_fence: Fence,
+    pools: BTreeMap<PoolNumber, (StoredName, Fence, BTreeMap<StoredName, ResourceRow>)>,
+}
+
+impl Journal {
+    /// Takes a change in. Answers the row that a resource had before.
+    pub fn note(&mut self, change: Change) -> Result<Option<ResourceRow>, String> {
+        let unknown = "a change to a pool that is not there";
+        match change {
+            Change::PoolCreated {
+                number,
+                name,
+                fence,
+            } => {
+                let before = self.pools.insert(number, (name, fence, BTreeMap::new()));
+                if before.is_some() {
+                    return Err("a pool's number is used twice".into());
+                }
+            }
+            Change::PoolRemoved {
+                number,
+                retired_fence,
+                ..
+            } => {
+                self.pools.remove(&number).ok_or(unknown)?;
+                self.retired_fence = retired_fence;
+            }
+            Change::Fence(number, fence) => self.pools.get_mut(&number).ok_or(unknown)?.1 = fence,
+            Change::ResourceSet(number, id, row) => {
+                let rows = &mut self.pools.get_mut(&number).ok_or(unknown)?.2;
+                return Ok(rows.insert(id, row));
+            }
+            Change::ResourceRemoved(number, id) => {
+                let rows = &mut self.pools.get_mut(&number).ok_or(unknown)?.2;
+                return Ok(rows.remove(&id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The name of a pool.
+    pub fn name_of(&self, number: PoolNumber) -> Option<StoredName> {
+        self.pools.get(&number).map(|(name, ..)| name.clone())
+    }
+
+    /// Where a resource stands in the order of lending.
+    pub fn rank(&self, pool: &StoredName, id: &StoredName) -> Option<i64> {
+        let mut pools = self.pools.values();
+        let (.., rows) = pools.find(|(name, ..)| name == pool)?;
+        rows.get(id).map(|row| row.rank)
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        let pools = self
+            .pools
+            .iter()
+            .map(|(&number, (name, fence, rows))| PoolRow {
+                number,
+                name: name.clone(),
+                fence: *fence,
+                resources: rows
+                    .iter()
+                    .map(|(id, row)| (id.clone(), row.clone()))
+                    .collect(),
+            });
+        Snapshot {
+            retired_fence: self.retired_fence,
+            pools: pools.collect(),
+        }
+    }
+
+    /// Whether the rows say what the model knows.
+    pub fn agrees_with(&self, model: &Model) -> Result<(), String> {
+        if self.retired_fence.number() != model.retired_fence {
+            return Err(format!(
+                "the journal's retired fence is {:?}",
+                self.retired_fence
+            ));
+        }
+        if self.pools.len() != model.pools.len() {
+            return Err(format!("the journal has {} pools", self.pools.len()));
+        }
+        for (name, fence, rows) in self.pools.values() {
+            let pool = model.pools.iter().find(|pool| pool.name == *name);
+            let pool = pool.ok_or_else(|| format!("the journal has a pool {name}"))?;
+            if !is_in(rows, *fence, pool) {
+                return Err(format!("the journal has {name}, {fence:?}: {rows:?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_in(rows: &BTreeMap<StoredName, ResourceRow>, fence: Fence, pool: &Pool) -> bool {
+    let mut members: Vec<_> = rows
+        .iter()
+        .filter_map(|(id, row)| Some((row.seat?, id)))
+        .collect();
+    members.sort_unstable();
+    let free = rows.iter().filter(|(_, row)| row.grant.is_none());
+    let mut order: Vec<_> = free.map(|(id, row)| (row.rank, id)).collect();
+    order.sort_unstable();
+    let held = rows.len() - order.len();
+    fence.number() == pool.fence
+        && members.iter().map(|(_, id)| *id).eq(&pool.members)
+        && order.iter().map(|(_, id)| *id).eq(&pool.order)
+        && held == pool.locks.iter().map(|lock| lock.ids.len()).sum::<usize>()
+        && pool.locks.iter().all(|lock| {
+            lock.ids
+                .iter()
+                .filter_map(|id| rows.get(id)?.grant.as_ref())
+                .all(|row| {
+                    row.fence.number() == lock.fence
+                        && row.ttl == lock.ttl
+                        && row.owner == lock.owner
+                        && row.granted_at.as_ms() == lock.granted_at
+                })
+        })
+}

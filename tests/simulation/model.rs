@@ -1,0 +1,353 @@
+//! The shadow model: what a lock engine must do, written so that it is obviously right.
+//!
+//! Plain lists, walked from the front; after every change the rule of the line is applied to the
+//! whole line. It shares no code with the engine but the vocabulary. Where the contract leaves an
+//! order open (what is due in the same millisecond, several resources set free at once) it asks
+//! `Choices`, so that whoever compares can try all of them.
+
+use std::rc::Rc;
+
+use latchd::command::{Command, Leases, PoolStatus, Refusal, Reply, StoredName, Ticket, Ttl};
+use latchd::pool::Rules;
+use latchd::time::Time;
+
+use super::choices::Choices;
+
+/// All pools, and what was answered since the last look.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    pub rules: Rules,
+    pub pools: Vec<Pool>,
+    pub retired_fence: u64,
+    pub answers: Vec<(Ticket, Reply)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Pool {
+    pub name: StoredName,
+    pub fence: u64,
+    /// In seeding order.
+    pub members: Vec<StoredName>,
+    /// What nobody holds, in the order of lending.
+    pub order: Vec<StoredName>,
+    /// In the order of their fences.
+    pub locks: Vec<Lock>,
+    pub line: Vec<Waiter>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Lock {
+    pub fence: u64,
+    pub owner: Option<StoredName>,
+    pub ttl: Option<Ttl>,
+    pub granted_at: u64,
+    pub expires_at: Option<u64>,
+    pub ids: Vec<StoredName>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Waiter {
+    /// `None` while its owner is away.
+    pub ticket: Option<Ticket>,
+    pub wanted: Want,
+    pub owner: Option<StoredName>,
+    pub ttl: Option<Ttl>,
+    pub until: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Want {
+    Any(usize),
+    Named(StoredName),
+}
+
+impl Model {
+    pub fn new(rules: Rules) -> Model {
+        Model {
+            rules,
+            ..Model::default()
+        }
+    }
+
+    /// Everything that a restart forgets: the line, and how far the leases were.
+    pub fn restart(&mut self, now: u64) {
+        for pool in &mut self.pools {
+            pool.line.clear();
+            for lock in &mut pool.locks {
+                lock.start_lease(now);
+            }
+        }
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.pools.iter().map(|pool| pool.line.len()).sum()
+    }
+
+    pub fn next_timeout(&self) -> Option<u64> {
+        let expiries = self.locks().filter_map(|lock| lock.expires_at);
+        expiries.chain(self.waiters().map(|w| w.until)).min()
+    }
+
+    pub fn locks(&self) -> impl Iterator<Item = &Lock> {
+        self.pools.iter().flat_map(|pool| &pool.locks)
+    }
+
+    pub fn waiters(&self) -> impl Iterator<Item = &Waiter> {
+        self.pools.iter().flat_map(|pool| &pool.line)
+    }
+
+    /// What is due, in the order of its time; a lease ends before a wait that ends with it.
+    pub fn handle_timeout(&mut self, now: u64, choices: &mut Choices<'_>) {
+        while let Some(due) = self.next_timeout().filter(|&due| due <= now) {
+            let Model {
+                pools,
+                answers,
+                rules,
+                ..
+            } = self;
+            for pool in pools.iter_mut() {
+                loop {
+                    let ending = |lock: &Lock| lock.expires_at == Some(due);
+                    let mut all = positions(&pool.locks, ending);
+                    all.sort_by_key(|&at| choices.rank(&pool.name, &pool.locks[at].ids[0]));
+                    let Some(at) = choices.one_of(&all) else {
+                        break;
+                    };
+                    let fence = pool.locks[at].fence;
+                    for id in pool.locks[at].ids.clone() {
+                        pool.free(fence, &id);
+                        pool.serve(now, rules, answers);
+                    }
+                }
+            }
+            for pool in pools.iter_mut() {
+                loop {
+                    let mut all = positions(&pool.line, |waiter| waiter.until == due);
+                    all.sort_by_key(|&at| choices.is_served(pool.line[at].ticket));
+                    let Some(at) = choices.one_of(&all) else {
+                        break;
+                    };
+                    pool.dismiss(at, Refusal::Busy, answers);
+                    pool.serve(now, rules, answers);
+                }
+            }
+        }
+    }
+
+    pub fn withdraw(&mut self, ticket: Ticket, now: u64, choices: &mut Choices<'_>) {
+        self.handle_timeout(now, choices);
+        let Model {
+            pools,
+            answers,
+            rules,
+            ..
+        } = self;
+        for pool in pools {
+            let Some(at) = pool.line.iter().position(|w| w.ticket == Some(ticket)) else {
+                continue;
+            };
+            if pool.line[at].owner.is_some() {
+                pool.line[at].ticket = None;
+                pool.line[at].until = now + rules.queue_grace_ms;
+                answers.push((ticket, Reply::Refused(Refusal::Busy)));
+            } else {
+                pool.dismiss(at, Refusal::Busy, answers);
+                pool.serve(now, rules, answers);
+            }
+        }
+    }
+
+    /// Carries out a command. All replies, those to others included, are in `answers`.
+    pub fn execute(
+        &mut self,
+        ticket: Ticket,
+        command: &Command<'_>,
+        at: Time,
+        choices: &mut Choices<'_>,
+    ) {
+        let now = at.as_ms();
+        self.handle_timeout(now, choices);
+        let reply = self.dispatch(ticket, command, now, choices);
+        let reply = reply.unwrap_or_else(|refusal| Some(Reply::Refused(refusal)));
+        self.answers.extend(reply.map(|reply| (ticket, reply)));
+    }
+
+    fn dispatch(
+        &mut self,
+        ticket: Ticket,
+        command: &Command<'_>,
+        now: u64,
+        choices: &mut Choices<'_>,
+    ) -> Result<Option<Reply>, Refusal> {
+        let waiting = self.waiting();
+        let Model {
+            pools,
+            answers,
+            rules,
+            ..
+        } = self;
+        let reply = match command {
+            Command::Acquire(pool, acquire) => {
+                let pool = find(pools, pool.as_str())?;
+                let asker = super::model_pool::Asker {
+                    ticket,
+                    acquire,
+                    now,
+                    waiting,
+                };
+                return asker.acquire(pool, rules, answers, choices);
+            }
+            Command::Renew(pool, id, renewal) => {
+                let pool = find(pools, pool.as_str())?;
+                let lock = pool.lock_of(id.as_str()).ok_or(Refusal::NotHeld)?;
+                lock.admits(
+                    renewal.owner.as_ref().map(|o| o.as_str()),
+                    renewal.fence,
+                    false,
+                )?;
+                lock.renew(renewal.ttl, now);
+                Reply::Leases(Leases::from_iter([lock.lease(id.as_str(), now)]))
+            }
+            Command::RenewOwned(pool, renewal) => {
+                let pool = find(pools, pool.as_str())?;
+                let owner = renewal.owner.as_ref().map(|o| o.as_str());
+                let mut locks = pool.locks.iter_mut();
+                let lock = locks.find(|lock| owner.is_some() && lock.owner.as_deref() == owner);
+                let lock = lock.ok_or(Refusal::NotHeld)?;
+                lock.admits(owner, renewal.fence, false)?;
+                lock.renew(renewal.ttl, now);
+                Reply::Leases(lock.leases(now))
+            }
+            Command::Release(pool, id, proof) => {
+                let pool = find(pools, pool.as_str())?;
+                let owner = proof.owner.as_ref().map(|o| o.as_str());
+                match pool.lock_of(id.as_str()) {
+                    Some(lock) => {
+                        lock.admits(owner, proof.fence, proof.force)?;
+                        let fence = lock.fence;
+                        pool.free(fence, id.as_str());
+                        pool.serve(now, rules, answers);
+                    }
+                    None if owner.is_some() => {}
+                    None => return Err(Refusal::NotHeld),
+                }
+                Reply::Done
+            }
+            Command::ReleaseAll(pool, filter) => {
+                let owner = filter.owner.as_ref().map(|o| o.as_str());
+                let older_ms = filter.older_s.map_or(0, |s| s.saturating_mul(1000));
+                let pool = find(pools, pool.as_str())?;
+                Reply::Released(pool.release_all(owner, older_ms, now, rules, answers))
+            }
+            Command::Undo(pool, id, fence) => {
+                let pool = find(pools, pool.as_str())?;
+                let lock = pool.lock_of(id.as_str());
+                if let Some(lock) = lock
+                    && lock.fence == fence.number()
+                    && lock.owner.is_none()
+                {
+                    for id in lock.ids.clone() {
+                        pool.free(fence.number(), &id);
+                        pool.serve(now, rules, answers);
+                    }
+                }
+                Reply::Done
+            }
+            Command::ListLocks(pool) => {
+                let pool = find(pools, pool.as_str())?;
+                Reply::Leases(
+                    pool.locks
+                        .iter()
+                        .flat_map(|lock| lock.leases(now))
+                        .collect(),
+                )
+            }
+            Command::ShowLock(pool, id) => {
+                let pool = find(pools, pool.as_str())?;
+                let known = pool.members.iter().any(|member| &**member == id.as_str());
+                match pool.lock_of(id.as_str()) {
+                    Some(lock) => Reply::Leases(Leases::from_iter([lock.lease(id.as_str(), now)])),
+                    None if known => return Err(Refusal::NotHeld),
+                    None => return Err(Refusal::NoResource),
+                }
+            }
+            Command::ListMembers(pool) => {
+                Reply::Members(find(pools, pool.as_str())?.members.clone())
+            }
+            Command::ListPools => {
+                let mut list: Vec<PoolStatus> = pools.iter().map(Pool::status).collect();
+                list.sort_by(|a, b| a.name.cmp(&b.name));
+                Reply::Pools(list)
+            }
+            Command::AddMembers(seed) | Command::SetMembers(seed) => {
+                let sets = matches!(command, Command::SetMembers(_));
+                let mut now_in = Vec::new();
+                for (name, ids) in seed {
+                    let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
+                    let pool = self.find_or_create(name.as_str());
+                    if sets {
+                        pool.drop_members(&ids);
+                    }
+                    pool.add_members(&ids);
+                    let (name, members) = (pool.name.clone(), pool.members.clone());
+                    let Model {
+                        pools,
+                        answers,
+                        rules,
+                        ..
+                    } = self;
+                    let pool = pools.iter_mut().find(|pool| pool.name == name);
+                    if let Some(pool) = pool {
+                        pool.dismiss_hopeless(answers);
+                        pool.serve(now, rules, answers);
+                    }
+                    now_in.push((name, members));
+                }
+                Reply::Seeded(now_in)
+            }
+            Command::RemovePool(name) => {
+                let mut pools = self.pools.iter();
+                let at = pools.position(|pool| &*pool.name == name.as_str());
+                let pool = self.pools.remove(at.ok_or(Refusal::NoPool)?);
+                self.retired_fence = self.retired_fence.max(pool.fence);
+                for ticket in pool.line.iter().filter_map(|waiter| waiter.ticket) {
+                    self.answers.push((ticket, Reply::Refused(Refusal::NoPool)));
+                }
+                Reply::Done
+            }
+            Command::Purge => {
+                let all = pools.iter_mut();
+                Reply::Released(
+                    all.map(|p| p.release_all(None, 0, now, rules, answers))
+                        .sum(),
+                )
+            }
+        };
+        Ok(Some(reply))
+    }
+
+    fn find_or_create(&mut self, name: &str) -> &mut Pool {
+        let at = self.pools.iter().position(|pool| &*pool.name == name);
+        let at = at.unwrap_or_else(|| {
+            self.pools.push(Pool {
+                name: Rc::from(name),
+                fence: self.retired_fence,
+                members: Vec::new(),
+                order: Vec::new(),
+                locks: Vec::new(),
+                line: Vec::new(),
+            });
+            self.pools.len() - 1
+        });
+        &mut self.pools[at]
+    }
+}
+
+fn find<'a>(pools: &'a mut [Pool], name: &str) -> Result<&'a mut Pool, Refusal> {
+    let found = pools.iter_mut().find(|pool| &*pool.name == name);
+    found.ok_or(Refusal::NoPool)
+}
+
+fn positions<T>(all: &[T], matches: impl Fn(&T) -> bool) -> Vec<usize> {
+    (0..all.len()).filter(|&at| matches(&all[at])).collect()
+}

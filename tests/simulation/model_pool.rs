@@ -1,0 +1,303 @@
+//! The shadow model of one pool: its members, its order of lending, its line.
+
+use std::rc::Rc;
+
+use latchd::command::{Acquire, PoolStatus, Refusal, Reply, StoredName, Ticket};
+use latchd::pool::Rules;
+
+use super::choices::Choices;
+use super::model::{Lock, Pool, Waiter, Want};
+
+type Answers = Vec<(Ticket, Reply)>;
+
+/// Who asks for a lock, and when.
+pub struct Asker<'a> {
+    pub ticket: Ticket,
+    pub acquire: &'a Acquire<'a>,
+    pub now: u64,
+    /// How many stand in all lines.
+    pub waiting: usize,
+}
+
+impl Asker<'_> {
+    /// The reply; `None` if there is none yet, or if it is among the answers.
+    pub fn acquire(
+        &self,
+        pool: &mut Pool,
+        rules: &Rules,
+        answers: &mut Answers,
+        choices: &mut Choices<'_>,
+    ) -> Result<Option<Reply>, Refusal> {
+        let Asker { acquire, now, .. } = *self;
+        let want = Want::of(&acquire.wanted);
+        let owner: Option<StoredName> = acquire.owner.as_ref().map(|o| Rc::from(o.as_str()));
+        if owner.is_some()
+            && let Some(lock) = pool.locks.iter_mut().find(|lock| lock.owner == owner)
+        {
+            let same = match &want {
+                Want::Any(count) => lock.ids.len() == *count,
+                Want::Named(id) => lock.ids.len() == 1 && lock.ids.contains(id),
+            };
+            if !same {
+                return Err(Refusal::OwnerHolds(lock.ids.len()));
+            }
+            lock.renew(acquire.ttl, now);
+            return Ok(Some(lock.granted(&pool.name, now)));
+        }
+        pool.could_ever_serve(&want)?;
+        if owner.is_some()
+            && let Some(at) = pool.line.iter().position(|w| w.owner == owner)
+        {
+            if acquire.wait_ms == 0 && pool.line[at].ticket.is_some() {
+                return Err(Refusal::Busy);
+            }
+            return Ok(self.take_over(at, want, pool, rules, answers, choices));
+        }
+        // It stands at the end of the line, if only for this moment.
+        pool.line.push(Waiter {
+            ticket: Some(self.ticket),
+            wanted: want,
+            owner,
+            ttl: acquire.ttl,
+            until: now + acquire.wait_ms.min(rules.max_wait_ms),
+        });
+        pool.serve(now, rules, answers);
+        if !pool.waits(self.ticket) {
+            return Ok(None);
+        }
+        if acquire.wait_ms == 0 || self.waiting >= rules.max_waiters {
+            pool.line.pop();
+            return Err(match acquire.wait_ms {
+                0 => Refusal::Busy,
+                _ => Refusal::QueueFull,
+            });
+        }
+        Ok(None)
+    }
+
+    /// An owner's newer request takes the place of its older one.
+    fn take_over(
+        &self,
+        at: usize,
+        want: Want,
+        pool: &mut Pool,
+        rules: &Rules,
+        answers: &mut Answers,
+        choices: &mut Choices<'_>,
+    ) -> Option<Reply> {
+        let busy = Reply::Refused(Refusal::Busy);
+        let (kept, wait_ms) = (pool.kept(), self.acquire.wait_ms);
+        let waiter = &mut pool.line[at];
+        answers.extend(waiter.ticket.map(|older| (older, busy.clone())));
+        waiter.ticket = Some(self.ticket);
+        waiter.ttl = self.acquire.ttl;
+        waiter.until = self.now
+            + match wait_ms {
+                0 => rules.queue_grace_ms,
+                _ => wait_ms.min(rules.max_wait_ms),
+            };
+        let wanted_before = std::mem::replace(&mut waiter.wanted, want);
+        if wanted_before != pool.line[at].wanted {
+            // Whoever is in front may have a right to it now: all that is kept is looked at again.
+            let mut kept: Vec<StoredName> = kept;
+            kept.sort_by_key(|id| choices.rank(&pool.name, id));
+            while let Some(next) = choices.one_of(&Vec::from_iter(0..kept.len())) {
+                pool.move_to_back(&kept.remove(next));
+            }
+        } else if let Want::Named(id) = &wanted_before
+            && kept.contains(id)
+        {
+            pool.move_to_back(id);
+        }
+        pool.serve(self.now, rules, answers);
+        if wait_ms > 0 || !pool.waits(self.ticket) {
+            return None;
+        }
+        pool.line[at].ticket = None;
+        Some(busy)
+    }
+}
+
+impl Pool {
+    /// The rule of the line, from the front.
+    pub fn serve(&mut self, now: u64, rules: &Rules, answers: &mut Answers) {
+        let mut kept: Vec<StoredName> = Vec::new();
+        let mut at = 0;
+        while at < self.line.len() {
+            let waiter = &self.line[at];
+            let free = self.order.iter().filter(|id| !kept.contains(id));
+            let takes: Vec<StoredName> = match &waiter.wanted {
+                Want::Any(count) => free.take(*count).cloned().collect(),
+                Want::Named(id) => free.filter(|free| *free == id).cloned().collect(),
+            };
+            match (&waiter.wanted, waiter.ticket) {
+                (Want::Any(_), None) => return,
+                (Want::Any(count), Some(_)) if takes.len() < *count => return,
+                (Want::Named(_), _) if takes.is_empty() => at += 1,
+                (Want::Named(_), None) => {
+                    kept.extend(takes);
+                    at += 1;
+                }
+                (_, Some(ticket)) => {
+                    let waiter = self.line.remove(at);
+                    answers.push((ticket, self.grant(waiter, takes, now, rules)));
+                }
+            }
+        }
+    }
+
+    fn grant(&mut self, to: Waiter, ids: Vec<StoredName>, now: u64, rules: &Rules) -> Reply {
+        self.fence += 1;
+        self.order.retain(|id| !ids.contains(id));
+        let mut lock = Lock {
+            fence: self.fence,
+            owner: to.owner,
+            ttl: to.ttl.or(rules.default_ttl),
+            granted_at: now,
+            expires_at: None,
+            ids,
+        };
+        lock.start_lease(now);
+        let granted = lock.granted(&self.name, now);
+        self.locks.push(lock);
+        granted
+    }
+
+    /// What is free and kept for owners who are away. Nothing is, behind one who holds up the line.
+    pub fn kept(&self) -> Vec<StoredName> {
+        let mut kept = Vec::new();
+        for waiter in &self.line {
+            match &waiter.wanted {
+                Want::Any(_) => break,
+                Want::Named(id) if waiter.ticket.is_none() && self.order.contains(id) => {
+                    if !kept.contains(id) {
+                        kept.push(id.clone());
+                    }
+                }
+                Want::Named(_) => {}
+            }
+        }
+        kept
+    }
+
+    pub fn waits(&self, ticket: Ticket) -> bool {
+        self.line.iter().any(|waiter| waiter.ticket == Some(ticket))
+    }
+
+    fn move_to_back(&mut self, id: &StoredName) {
+        self.order.retain(|other| other != id);
+        self.order.push(id.clone());
+    }
+
+    pub fn could_ever_serve(&self, want: &Want) -> Result<(), Refusal> {
+        match want {
+            Want::Any(count) if *count > self.members.len() => {
+                Err(Refusal::OnlyResources(self.members.len()))
+            }
+            Want::Named(id) if !self.members.contains(id) => Err(Refusal::NoResource),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a waiter out of the line with this answer. What was kept for it goes to the back.
+    pub fn dismiss(&mut self, at: usize, refusal: Refusal, answers: &mut Answers) {
+        let kept = self.kept();
+        let waiter = self.line.remove(at);
+        answers.extend(
+            waiter
+                .ticket
+                .map(|ticket| (ticket, Reply::Refused(refusal))),
+        );
+        if let Want::Named(id) = &waiter.wanted
+            && kept.contains(id)
+        {
+            self.move_to_back(id);
+        }
+    }
+
+    pub fn dismiss_hopeless(&mut self, answers: &mut Answers) {
+        let mut at = 0;
+        while at < self.line.len() {
+            match self.could_ever_serve(&self.line[at].wanted) {
+                Ok(()) => at += 1,
+                Err(refusal) => {
+                    let waiter = self.line.remove(at);
+                    let ticket = waiter.ticket;
+                    answers.extend(ticket.map(|ticket| (ticket, Reply::Refused(refusal))));
+                }
+            }
+        }
+    }
+
+    pub fn lock_of(&mut self, id: &str) -> Option<&mut Lock> {
+        let holds = |lock: &&mut Lock| lock.ids.iter().any(|held| &**held == id);
+        self.locks.iter_mut().find(holds)
+    }
+
+    /// Takes a resource from the lock with this fence. It goes to the back of the order of lending,
+    /// or for good if it is a member no longer.
+    pub fn free(&mut self, fence: u64, id: &str) {
+        let lock = self.locks.iter_mut().find(|lock| lock.fence == fence);
+        let lock = lock.expect("what is freed is held");
+        let place = lock.ids.iter().position(|held| &**held == id);
+        let id = lock
+            .ids
+            .remove(place.expect("what is freed is in this lock"));
+        self.locks.retain(|lock| !lock.ids.is_empty());
+        if self.members.contains(&id) {
+            self.order.push(id);
+        }
+    }
+
+    /// Frees what was granted at least so long ago and is this owner's, if one is named.
+    pub fn release_all(
+        &mut self,
+        owner: Option<&str>,
+        older_ms: u64,
+        now: u64,
+        rules: &Rules,
+        answers: &mut Answers,
+    ) -> usize {
+        let mut all: Vec<(u64, StoredName)> = Vec::new();
+        for lock in &self.locks {
+            let is_owner = owner.is_none() || lock.owner.as_deref() == owner;
+            if is_owner && now - lock.granted_at >= older_ms {
+                all.extend(lock.ids.iter().map(|id| (lock.fence, id.clone())));
+            }
+        }
+        for (fence, id) in &all {
+            self.free(*fence, id);
+            self.serve(now, rules, answers);
+        }
+        all.len()
+    }
+
+    /// Takes all members away that are not named, so that those that are can be named anew.
+    pub fn drop_members(&mut self, named: &[&str]) {
+        self.order.retain(|id| named.contains(&&**id));
+        self.members.clear();
+    }
+
+    /// Those that are members stay where they are; those that are new are lent first.
+    pub fn add_members(&mut self, ids: &[&str]) {
+        for &id in ids {
+            let id: StoredName = Rc::from(id);
+            if self.members.contains(&id) {
+                continue;
+            }
+            self.members.push(id.clone());
+            if self.lock_of(&id).is_none() && !self.order.contains(&id) {
+                self.order.insert(0, id);
+            }
+        }
+    }
+
+    pub fn status(&self) -> PoolStatus {
+        PoolStatus {
+            name: self.name.clone(),
+            resources: self.members.len(),
+            held: self.locks.iter().map(|lock| lock.ids.len()).sum(),
+            waiting: self.line.len(),
+        }
+    }
+}

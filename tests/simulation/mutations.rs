@@ -1,0 +1,262 @@
+//! Shows that the simulation can fail: something stands between the engine and the model and makes
+//! the engine break one promise. Each break must be found within a few seeds.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use latchd::command::{Acquire, Command, Fence, Proof, Refusal, Reply, Ticket};
+use latchd::pool::Rules;
+
+use super::clients;
+use super::duel::Between;
+use super::model::Model;
+use super::operations::Operation;
+use super::run_engine;
+use super::server::Break;
+
+const SEEDS: u64 = 200;
+
+fn is_caught<B: Between>(name: &str, broken: impl Fn() -> B) {
+    some_seed_fails(name, |seed| run_engine(seed, broken()));
+}
+
+fn some_seed_fails(name: &str, run: impl Fn(u64) -> Result<(), String>) {
+    let caught = (0..SEEDS).find(|&seed| run(seed).is_err());
+    assert!(caught.is_some(), "{name} is not caught");
+}
+
+/// A release is answered and not carried out, now and then.
+#[derive(Default)]
+struct DropsRelease {
+    count: usize,
+    dropped: bool,
+}
+
+impl Between for DropsRelease {
+    fn operation(&mut self, operation: &Operation, _: &Model) -> Operation {
+        let is_release = matches!(operation, Operation::Execute(Command::Release(..)));
+        self.count += usize::from(is_release);
+        self.dropped = is_release && self.count.is_multiple_of(10);
+        match operation {
+            Operation::Execute(Command::Release(pool, id, proof)) if self.dropped => {
+                // With a fence that nothing has.
+                let fence = Some(Fence::from_number(u64::MAX));
+                let proof = Proof {
+                    fence,
+                    ..proof.clone()
+                };
+                Operation::Execute(Command::Release(pool.clone(), id.clone(), proof))
+            }
+            _ => operation.clone(),
+        }
+    }
+
+    fn answers(&mut self, answers: &mut Vec<(Ticket, Reply)>, _: &Model) {
+        let stale = Reply::Refused(Refusal::Stale);
+        for (_, reply) in answers.iter_mut() {
+            if self.dropped && *reply == stale {
+                *reply = Reply::Done;
+            }
+        }
+    }
+}
+
+/// Of two who are served at once, the later one gets what is due to the earlier one.
+struct LetsOvertake;
+
+impl Between for LetsOvertake {
+    fn answers(&mut self, answers: &mut Vec<(Ticket, Reply)>, _: &Model) {
+        let is_grant = |(_, reply): &(Ticket, Reply)| matches!(reply, Reply::Granted(_));
+        let grants: Vec<usize> = (0..answers.len())
+            .filter(|&at| is_grant(&answers[at]))
+            .collect();
+        if let [first, second, ..] = grants[..] {
+            let ticket = answers[first].0;
+            answers[first].0 = answers[second].0;
+            answers[second].0 = ticket;
+        }
+    }
+}
+
+/// Whoever has waited longest is served last: a newcomer's request is put before the line.
+struct ServesNewcomer;
+
+impl Between for ServesNewcomer {
+    fn answers(&mut self, answers: &mut Vec<(Ticket, Reply)>, model: &Model) {
+        for (ticket, reply) in answers {
+            let Reply::Granted(granted) = reply else {
+                continue;
+            };
+            let mut pools = model.pools.iter();
+            let pool = pools.find(|pool| pool.name == granted.pool);
+            let last = pool
+                .and_then(|pool| pool.line.last())
+                .and_then(|waiter| waiter.ticket);
+            *ticket = last.unwrap_or(*ticket);
+        }
+    }
+}
+
+/// The clock is a millisecond fast.
+struct EndsEarly;
+
+impl Between for EndsEarly {
+    fn now(&mut self, now: u64, _: &Model) -> u64 {
+        now + 1
+    }
+}
+
+/// The clock is a millisecond slow, but only when a lease is to end.
+struct EndsLate;
+
+impl Between for EndsLate {
+    fn now(&mut self, now: u64, model: &Model) -> u64 {
+        now - u64::from(model.locks().any(|lock| lock.expires_at == Some(now)))
+    }
+}
+
+/// A grant has the fence of the one before it.
+struct RepeatsFence;
+
+impl Between for RepeatsFence {
+    fn answers(&mut self, answers: &mut Vec<(Ticket, Reply)>, _: &Model) {
+        for (_, reply) in answers {
+            if let Reply::Granted(granted) = reply {
+                for lease in granted
+                    .leases
+                    .iter_mut()
+                    .filter(|l| l.fence.number() % 10 == 0)
+                {
+                    lease.fence = Fence::from_number(lease.fence.number() - 1);
+                }
+            }
+        }
+    }
+}
+
+/// A place is lost when its owner's connection is.
+struct ForgetsOwner;
+
+impl Between for ForgetsOwner {
+    fn operation(&mut self, operation: &Operation, _: &Model) -> Operation {
+        match operation {
+            Operation::Execute(Command::Acquire(pool, acquire)) if acquire.wait_ms == 5_000 => {
+                let acquire = Acquire {
+                    owner: None,
+                    ..acquire.clone()
+                };
+                Operation::Execute(Command::Acquire(pool.clone(), acquire))
+            }
+            _ => operation.clone(),
+        }
+    }
+}
+
+/// The operator's rules are not kept.
+struct Bends(fn(&mut Rules));
+
+impl Between for Bends {
+    fn rules(&self, mut rules: Rules) -> Rules {
+        self.0(&mut rules);
+        rules
+    }
+}
+
+/// Notes what happens, to show that it happens.
+struct Notes<'a>(&'a Mutex<BTreeSet<&'static str>>);
+
+impl Between for Notes<'_> {
+    fn operation(&mut self, operation: &Operation, model: &Model) -> Operation {
+        let mut seen = self.0.lock().expect("nobody has panicked");
+        for pool in &model.pools {
+            let kept = pool.kept().len();
+            let absent = pool.line.iter().any(|waiter| waiter.ticket.is_none());
+            let multiple = pool.locks.iter().any(|lock| lock.ids.len() == 3);
+            let gone = |id| !pool.members.contains(id);
+            let notes = [
+                ("something is kept for an owner who is away", kept > 0),
+                ("two things are kept", kept > 1),
+                ("an owner is away", absent),
+                ("six wait", pool.line.len() >= 6),
+                ("three are in one lock", multiple),
+                (
+                    "a lock outlives a member",
+                    pool.locks.iter().any(|l| l.ids.iter().any(gone)),
+                ),
+            ];
+            seen.extend(
+                notes
+                    .iter()
+                    .filter(|(_, is_so)| *is_so)
+                    .map(|(what, _)| what),
+            );
+        }
+        operation.clone()
+    }
+
+    fn answers(&mut self, answers: &mut Vec<(Ticket, Reply)>, _: &Model) {
+        let mut seen = self.0.lock().expect("nobody has panicked");
+        seen.insert(if answers.len() > 2 {
+            "three answers"
+        } else {
+            "an answer"
+        });
+        for (_, reply) in answers.iter() {
+            seen.insert(match reply {
+                Reply::Refused(Refusal::NoPool) => "no pool",
+                Reply::Refused(Refusal::NoResource) => "no resource",
+                Reply::Refused(Refusal::NotHeld) => "not held",
+                Reply::Refused(Refusal::Busy) => "busy",
+                Reply::Refused(Refusal::NotYours) => "not yours",
+                Reply::Refused(Refusal::Stale) => "stale",
+                Reply::Refused(Refusal::OwnerHolds(_)) => "owner holds",
+                Reply::Refused(Refusal::OnlyResources(_)) => "only so many",
+                Reply::Refused(Refusal::QueueFull) => "queue full",
+                _ => "success",
+            });
+        }
+    }
+}
+
+#[test]
+fn the_simulation_comes_to_where_it_is_interesting() {
+    let seen = Mutex::default();
+    for seed in 0..SEEDS {
+        run_engine(seed, Notes(&seen)).unwrap_or_else(|failure| panic!("{failure}\nseed {seed}"));
+    }
+    let seen = seen.into_inner().expect("nobody has panicked");
+    assert_eq!(seen.len(), 18, "{seen:?}");
+}
+
+#[test]
+fn the_simulation_catches_what_is_broken() {
+    is_caught("a lost release", DropsRelease::default);
+    is_caught("two answers in the wrong order", || LetsOvertake);
+    is_caught("a newcomer who overtakes", || ServesNewcomer);
+    is_caught("a lease that ends early", || EndsEarly);
+    is_caught("a lease that ends late", || EndsLate);
+    is_caught("a fence used twice", || RepeatsFence);
+    is_caught("a place that is lost", || ForgetsOwner);
+    is_caught("a place kept too long", || {
+        Bends(|rules| rules.queue_grace_ms += 1)
+    });
+    is_caught("a wait too long", || Bends(|rules| rules.max_wait_ms += 1));
+    is_caught("a line too long", || Bends(|rules| rules.max_waiters += 1));
+    is_caught("a lease without end", || {
+        Bends(|rules| rules.default_ttl = None)
+    });
+}
+
+#[test]
+fn the_simulation_catches_a_broken_server() {
+    for broken in [
+        Break::KeepsUnsent,
+        Break::KeepsUntaken,
+        Break::LendsTwice,
+        Break::Misdirects,
+    ] {
+        some_seed_fails(&format!("{broken:?}"), |seed| {
+            clients::run(seed, Some(broken))
+        });
+    }
+}
