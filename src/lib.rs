@@ -17,7 +17,7 @@
 //! | --- | --- |
 //! | [`time`] | moments, and sets of deadlines |
 //! | [`command`] | the vocabulary that all else speaks: names, commands, replies, refusals |
-//! | [`pool`] | the lock engine: order of lending, grants, fences |
+//! | [`pool`] | the lock engine: order of lending, leases, owners, fences, the waiting line |
 //! | [`store`] | where pools live: the engine in this process, with its journal (redb) |
 //! | [`http`] | bytes to requests, answers to bytes |
 //! | [`api`] | routes, parameters, words: requests to commands, replies to answers |
@@ -29,11 +29,12 @@
 //! # One tick of the server
 //!
 //! 1. Wait for events; read the clock once.
-//! 2. Accept who has come; see whose time is over.
-//! 3. Sessions read, and hand over every whole request that they have room for; the store decides.
-//! 4. The store commits once. All changes of the tick share one transaction and one sync.
-//! 5. Replies are handed out, and each connection writes once.
-//! 6. What has ended is closed.
+//! 2. Accept who has come. Who has hung up leaves the line.
+//! 3. Sessions read, and hand over each whole request that they have room for; the store decides.
+//! 4. See whose time is over: connections, leases, waiters. What came in time was read before.
+//! 5. The store commits once. All changes of the tick share one transaction and one sync.
+//! 6. Replies are handed out, and each connection writes once.
+//! 7. What has ended is closed, and what its client can no longer be told of is undone.
 //!
 //! A session asks for all its pipelined requests without waiting for replies, so a burst of them
 //! costs one commit, too. It puts the answers back in order by their tickets.
@@ -43,7 +44,9 @@
 //! - Nothing is lent twice, and a fence never falls: asserted by the engine, in release builds too.
 //! - No answer leaves before what it says is as durable as the store promises: a store holds its
 //!   replies back until it has committed. If the commit fails it says so instead, and forgets.
-//! - A reply finds only who asked for it: a ticket is never used twice.
+//! - A reply finds only who asked for it: a ticket is never used twice. A grant that finds nobody is
+//!   undone, unless it has an owner.
+//! - Nobody stands in line who could be served, and nobody is served out of turn.
 //! - No client can make memory grow: requests, bodies, pipelines and unsent answers are bounded.
 //!
 //! # Where this differs from what one might expect

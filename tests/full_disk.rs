@@ -8,6 +8,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::support::launch::addresses_in;
 use crate::support::{Client, Process, Server, StoreKind, latchd};
 
 /// The largest file, in blocks of 512 bytes.
@@ -16,16 +17,7 @@ const MAX_BLOCKS: u32 = 2000;
 #[test]
 fn what_is_acknowledged_survives_a_full_disk_and_the_rest_is_refused() {
     let folder = TempDir::new().expect("a temporary folder");
-    let mut process = start_on_a_small_disk(&folder);
-    let line = process.wait_for_line("listening on ");
-    let address = line
-        .split("listening on ")
-        .nth(1)
-        .and_then(|rest| rest.split(',').next());
-    let address = address
-        .and_then(|a| a.parse().ok())
-        .expect("the log names an address");
-    let mut client = Client::connect(address);
+    let (mut process, mut client) = start_on_a_small_disk(&folder);
     client.ask("POST /pool {\"held\":[\"x\"]}");
     assert_eq!(client.ask("POST /pool/held/lock?lease"), "200 1 - x");
 
@@ -57,16 +49,7 @@ fn what_is_acknowledged_survives_a_full_disk_and_the_rest_is_refused() {
 #[test]
 fn a_store_whose_file_is_gone_does_not_start_anew_empty() {
     let folder = TempDir::new().expect("a temporary folder");
-    let mut process = start_on_a_small_disk(&folder);
-    let line = process.wait_for_line("listening on ");
-    let address = line
-        .split("listening on ")
-        .nth(1)
-        .and_then(|rest| rest.split(',').next());
-    let address = address
-        .and_then(|a| a.parse().ok())
-        .expect("the log names an address");
-    let mut client = Client::connect(address);
+    let (mut process, mut client) = start_on_a_small_disk(&folder);
     client.ask("POST /pool {\"held\":[\"x\"]}");
     assert_eq!(client.ask("POST /pool/held/lock"), "200 x");
     fill_until_refused(&mut client);
@@ -84,7 +67,7 @@ fn a_store_whose_file_is_gone_does_not_start_anew_empty() {
     assert_eq!(client.ask("POST /pool/held/lock/x"), "409 busy");
 }
 
-fn start_on_a_small_disk(folder: &TempDir) -> Process {
+fn start_on_a_small_disk(folder: &TempDir) -> (Process, Client) {
     let binary = latchd();
     let script = format!("ulimit -f {MAX_BLOCKS}; trap '' XFSZ; exec \"$0\" \"$@\"");
     let mut command = Command::new("sh");
@@ -93,7 +76,9 @@ fn start_on_a_small_disk(folder: &TempDir) -> Process {
         .args(["-c", &script])
         .arg(binary.get_program());
     command.args(["--listen", "127.0.0.1:0", "--store", "file:latchd.redb"]);
-    Process::spawn(command)
+    let mut process = Process::spawn(command);
+    let address = addresses_in(&process.wait_for_line("listening on "))[0];
+    (process, Client::connect(address))
 }
 
 /// Makes pools of a thousand resources until one is refused. Answers the names of those that were not,
