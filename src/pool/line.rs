@@ -65,6 +65,11 @@ impl Waiters {
         &mut self.slots[key]
     }
 
+    /// Whether it still stands in line.
+    pub(super) fn contains(&self, key: WaiterKey) -> bool {
+        self.slots.contains(key)
+    }
+
     pub(super) fn find(&self, ticket: Ticket) -> Option<WaiterKey> {
         self.by_ticket.get(&ticket).copied()
     }

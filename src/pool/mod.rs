@@ -21,9 +21,9 @@ mod serving;
 use std::collections::{HashMap, VecDeque};
 
 pub use change::{Change, GrantRow, PoolNumber, PoolRow, ResourceRow, Snapshot};
-use grants::Grants;
+use grants::{GrantKey, Grants};
 use lending::Pool;
-use line::Waiters;
+use line::{WaiterKey, Waiters};
 use slab::Slab;
 
 use crate::command::{
@@ -165,27 +165,44 @@ impl Engine {
         times.into_iter().flatten().min()
     }
 
-    /// Ends the leases and the waiting whose time is over, in the order of their times. A lease
-    /// that ends when a waiting ends goes first, so that it can still be handed on.
+    /// Ends the leases and the waiting whose time is over, in the order of their times. Of the same
+    /// millisecond, leases go first, by their fences, so that they can still be handed on; then who
+    /// waits, from the front of the line.
     pub fn handle_timeout(&mut self, now: Time) {
-        let Engine { pools, books, .. } = self;
         loop {
-            let expiry = books.grants.next_expiry().filter(|&due| due <= now);
-            let timeout = books.waiters.next_timeout().filter(|&due| due <= now);
+            let expiry = self.books.grants.next_expiry().filter(|&due| due <= now);
+            let timeout = self.books.waiters.next_timeout().filter(|&due| due <= now);
             match (expiry, timeout) {
                 (None, None) => return,
-                (Some(expiry), timeout) if timeout.is_none_or(|timeout| expiry <= timeout) => {
-                    if let Some(grant) = books.grants.pop_expired(now) {
-                        let pool = books.grants.get(grant).pool;
-                        pools[pool].release_grant(grant, now, books);
-                    }
-                }
-                _ => {
-                    if let Some(waiter) = books.waiters.pop_timed_out(now) {
-                        let pool = books.waiters.get(waiter).pool;
-                        pools[pool].dismiss(waiter, Refusal::Busy, now, books);
-                    }
-                }
+                (Some(expiry), None) => self.end_leases(expiry, now),
+                (Some(expiry), Some(timeout)) if expiry <= timeout => self.end_leases(expiry, now),
+                (_, Some(timeout)) => self.end_waiting(timeout, now),
+            }
+        }
+    }
+
+    /// Ends the leases that end at `due`.
+    fn end_leases(&mut self, due: Time, now: Time) {
+        let Engine { pools, books, .. } = self;
+        let mut ending: Vec<GrantKey> =
+            std::iter::from_fn(|| books.grants.pop_expired(due)).collect();
+        ending.sort_unstable_by_key(|&grant| books.grants.get(grant).fence);
+        for grant in ending {
+            let pool = books.grants.get(grant).pool;
+            pools[pool].release_grant(grant, now, books);
+        }
+    }
+
+    /// Dismisses who waits until `due`. Who is served while others leave need not leave any more.
+    fn end_waiting(&mut self, due: Time, now: Time) {
+        let Engine { pools, books, .. } = self;
+        let mut leaving: Vec<WaiterKey> =
+            std::iter::from_fn(|| books.waiters.pop_timed_out(due)).collect();
+        leaving.sort_unstable_by_key(|&waiter| books.waiters.get(waiter).place);
+        for waiter in leaving {
+            if books.waiters.contains(waiter) {
+                let pool = books.waiters.get(waiter).pool;
+                pools[pool].dismiss(waiter, Refusal::Busy, now, books);
             }
         }
     }

@@ -1,14 +1,13 @@
 //! What the contract leaves open. The model asks which of several it is to take first; whoever
 //! compares it with the engine tries one answer after the other.
 
-use latchd::command::{Reply, StoredName, Ticket};
+use latchd::command::StoredName;
 
 use super::journal::Journal;
 
 /// A list of answers, and the next list to try. What the engine did says what to try first.
 #[derive(Clone, Debug)]
 pub struct Choices<'a> {
-    answers: &'a [(Ticket, Reply)],
     journal: &'a Journal,
     /// Each answer, and of how many it is one.
     taken: Vec<(usize, usize)>,
@@ -16,9 +15,8 @@ pub struct Choices<'a> {
 }
 
 impl<'a> Choices<'a> {
-    pub fn new(answers: &'a [(Ticket, Reply)], journal: &'a Journal) -> Choices<'a> {
+    pub fn new(journal: &'a Journal) -> Choices<'a> {
         Choices {
-            answers,
             journal,
             taken: Vec::new(),
             asked: 0,
@@ -28,14 +26,6 @@ impl<'a> Choices<'a> {
     /// Where the engine has put a resource in the order of lending.
     pub fn rank(&self, pool: &StoredName, id: &StoredName) -> Option<i64> {
         self.journal.rank(pool, id)
-    }
-
-    /// Whether the engine has served somebody.
-    pub fn is_served(&self, ticket: Option<Ticket>) -> bool {
-        let served = |(other, reply): &(Ticket, Reply)| {
-            Some(*other) == ticket && matches!(reply, Reply::Granted(_))
-        };
-        self.answers.iter().any(served)
     }
 
     /// One of these; `None` if there are none.

@@ -163,7 +163,7 @@ impl<B: Between> Duel<B> {
             ..
         } = self;
         let before = model.clone();
-        let mut choices = Choices::new(answers, journal);
+        let mut choices = Choices::new(journal);
         let mut first_difference = None;
         for _ in 0..MOST_TRIES {
             tell_model(model, ticket, operation, *now, &mut choices);
@@ -191,8 +191,8 @@ fn tell_model(
         Operation::Execute(command) => {
             model.execute(ticket, command, Time::from_ms(now), choices);
         }
-        Operation::Withdraw(ticket) => model.withdraw(*ticket, now, choices),
-        Operation::HandleTimeout => model.handle_timeout(now, choices),
+        Operation::Withdraw(ticket) => model.withdraw(*ticket, now),
+        Operation::HandleTimeout => model.handle_timeout(now),
         Operation::Pass(_) => {}
         Operation::Restart => model.restart(now),
     }

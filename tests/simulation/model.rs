@@ -97,7 +97,7 @@ impl Model {
     }
 
     /// What is due, in the order of its time; a lease ends before a wait that ends with it.
-    pub fn handle_timeout(&mut self, now: u64, choices: &mut Choices<'_>) {
+    pub fn handle_timeout(&mut self, now: u64) {
         while let Some(due) = self.next_timeout().filter(|&due| due <= now) {
             let Model {
                 pools,
@@ -106,13 +106,11 @@ impl Model {
                 ..
             } = self;
             for pool in pools.iter_mut() {
-                loop {
-                    let ending = |lock: &Lock| lock.expires_at == Some(due);
-                    let mut all = positions(&pool.locks, ending);
-                    all.sort_by_key(|&at| choices.rank(&pool.name, &pool.locks[at].ids[0]));
-                    let Some(at) = choices.one_of(&all) else {
-                        break;
-                    };
+                let first_ending = |locks: &[Lock]| {
+                    let ending = (0..locks.len()).filter(|&at| locks[at].expires_at == Some(due));
+                    ending.min_by_key(|&at| locks[at].fence)
+                };
+                while let Some(at) = first_ending(&pool.locks) {
                     let fence = pool.locks[at].fence;
                     for id in pool.locks[at].ids.clone() {
                         pool.free(fence, &id);
@@ -121,12 +119,7 @@ impl Model {
                 }
             }
             for pool in pools.iter_mut() {
-                loop {
-                    let mut all = positions(&pool.line, |waiter| waiter.until == due);
-                    all.sort_by_key(|&at| choices.is_served(pool.line[at].ticket));
-                    let Some(at) = choices.one_of(&all) else {
-                        break;
-                    };
+                while let Some(at) = pool.line.iter().position(|waiter| waiter.until == due) {
                     pool.dismiss(at, Refusal::Busy, answers);
                     pool.serve(now, rules, answers);
                 }
@@ -134,8 +127,8 @@ impl Model {
         }
     }
 
-    pub fn withdraw(&mut self, ticket: Ticket, now: u64, choices: &mut Choices<'_>) {
-        self.handle_timeout(now, choices);
+    pub fn withdraw(&mut self, ticket: Ticket, now: u64) {
+        self.handle_timeout(now);
         let Model {
             pools,
             answers,
@@ -166,7 +159,7 @@ impl Model {
         choices: &mut Choices<'_>,
     ) {
         let now = at.as_ms();
-        self.handle_timeout(now, choices);
+        self.handle_timeout(now);
         let reply = self.dispatch(ticket, command, now, choices);
         let reply = reply.unwrap_or_else(|refusal| Some(Reply::Refused(refusal)));
         self.answers.extend(reply.map(|reply| (ticket, reply)));
@@ -346,8 +339,4 @@ impl Model {
 fn find<'a>(pools: &'a mut [Pool], name: &str) -> Result<&'a mut Pool, Refusal> {
     let found = pools.iter_mut().find(|pool| &*pool.name == name);
     found.ok_or(Refusal::NoPool)
-}
-
-fn positions<T>(all: &[T], matches: impl Fn(&T) -> bool) -> Vec<usize> {
-    (0..all.len()).filter(|&at| matches(&all[at])).collect()
 }
