@@ -4,7 +4,7 @@
 //! free, and otherwise holds up all behind it. A waiter for a named resource takes it if it is
 //! free. An owner who is away keeps its place, and what it could take is kept for it.
 //!
-//! `serve_from` is that rule. `offer` and `leave` know where in the line something can have
+//! `serve_from` is that rule. `offer` and `dismiss` know where in the line something can have
 //! changed, so that a release costs O(log n) however long the line is.
 
 use super::Books;

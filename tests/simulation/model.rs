@@ -2,8 +2,8 @@
 //!
 //! Plain lists, walked from the front; after every change the rule of the line is applied to the
 //! whole line. It shares no code with the engine but the vocabulary. Where the contract leaves an
-//! order open (what is due in the same millisecond, several resources set free at once) it asks
-//! `Choices`, so that whoever compares can try all of them.
+//! order open (several resources that were kept are set free at once) it asks `Choices`, so that
+//! whoever compares can try all of them.
 
 use std::rc::Rc;
 
