@@ -165,6 +165,11 @@ impl Ticket {
         Ticket { serial, slot }
     }
 
+    /// What it is, in this process, that no other ticket is.
+    pub const fn serial(self) -> u64 {
+        self.serial
+    }
+
     /// Where the asker sat when it asked.
     pub const fn slot(self) -> usize {
         self.slot as usize

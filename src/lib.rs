@@ -1,8 +1,8 @@
 //! latchd lends out resources from named pools, one holder at a time, over plain HTTP.
 //!
 //! This page is the map. All that thinks is pure: bytes and the time go in as arguments, commands
-//! and bytes come out. Only `server`, the journal under `store`, `config` and `logging` touch the
-//! system. So every conversation and every fault can be replayed in a test, byte for byte.
+//! and bytes come out. Only `server`, the journal and the link to Redis under `store`, `config`
+//! and `logging` touch the system. So every conversation and every fault can be replayed in a test, byte for byte.
 //!
 //! ```text
 //! socket -> session (bytes) -> http (Head) -> api (Command) -> store (Reply)
@@ -18,7 +18,7 @@
 //! | [`time`] | moments, and sets of deadlines |
 //! | [`command`] | the vocabulary that all else speaks: names, commands, replies, refusals |
 //! | [`pool`] | the lock engine: order of lending, leases, owners, fences, the waiting line |
-//! | [`store`] | where pools live: the engine in this process, with its journal (redb) |
+//! | [`store`] | where pools live: the engine in this process with its journal (redb), or a Redis |
 //! | [`http`] | bytes to requests, answers to bytes |
 //! | [`api`] | routes, parameters, words: requests to commands, replies to answers |
 //! | [`session`] | one client's conversation: order, pipelining, limits, time-outs |
@@ -28,11 +28,12 @@
 //!
 //! # One tick of the server
 //!
-//! 1. Wait for events; read the clock once.
+//! 1. Wait for events; read the clock once. What Redis has answered is taken in.
 //! 2. Accept who has come. Who has hung up leaves the line.
 //! 3. Sessions read, and hand over each whole request that they have room for; the store decides.
 //! 4. See whose time is over: connections, leases, waiters. What came in time was read before.
-//! 5. The store commits once. All changes of the tick share one transaction and one sync.
+//! 5. The store commits once. All changes of the tick share one transaction and one sync, or leave
+//!    for Redis in one write.
 //! 6. Replies are handed out, and each connection writes once.
 //! 7. What has ended is closed, and what its client can no longer be told of is undone.
 //!
@@ -54,6 +55,9 @@
 //! - Fences are counted for each pool, and need no memory of pools that are gone: a new pool starts
 //!   above the highest fence of any pool that was removed.
 //! - The order of lending survives a restart, so that wear stays even: each resource has a rank.
+//! - Redis carries out operations one pool at a time, in batches: while one is under way, the next
+//!   one gathers. So a lost connection can leave at most one batch of a pool in doubt.
+//! - Redis keeps a fence for each pool too; servers remember what they saw, and never let it fall.
 //! - A tick does not loop until nothing is left to do. What is left makes the next tick start at
 //!   once, so that one client with a deep pipeline does not hold up the others.
 

@@ -19,7 +19,7 @@ struct Setting {
 }
 
 /// The last of `shown` is the default.
-const SETTINGS: [Setting; 16] = [
+const SETTINGS: [Setting; 19] = [
     Setting {
         flag: "listen",
         key: "server.listen",
@@ -73,12 +73,35 @@ const SETTINGS: [Setting; 16] = [
         shown: ["http://flag", "none", "http://node", "https://file:1", "*"],
     },
     Setting {
+        flag: "reuse-port",
+        key: "server.reusePort",
+        values: ["true", "false", "true", "true"],
+        shown: ["yes", "no", "yes", "yes", "no"],
+    },
+    Setting {
+        flag: "redis-prefix",
+        key: "redis.prefix",
+        values: ["flag:", "env/", r#""{node}""#, r#""file""#],
+        shown: ["flag:", "env/", "{node}", "file", "pool:"],
+    },
+    Setting {
+        flag: "redis-timeout",
+        key: "redis.timeout",
+        values: ["0.5", "300", "0.01", "4"],
+        shown: [" 0.5 s", " 300 s", " 0.01 s", " 4 s", " 2 s"],
+    },
+    Setting {
         flag: "store",
         key: "store.url",
-        values: ["memory:", "file:env", r#""file:node""#, r#""file:/file""#],
+        values: [
+            "memory:",
+            "redis://env",
+            r#""file:node""#,
+            r#""file:/file""#,
+        ],
         shown: [
             "memory:",
-            "file:env",
+            "redis://env:6379/0",
             "file:node",
             "file:/file",
             "file:latchd.redb",
@@ -190,7 +213,7 @@ fn flags_come_before_environment_before_node_config_before_the_file() {
 }
 
 /// The line of `--check` that shows a setting.
-fn line_of<'a>(shown: &'a str, flag: &str) -> &'a str {
+pub fn line_of<'a>(shown: &'a str, flag: &str) -> &'a str {
     let name = if flag.starts_with("log-") {
         "log"
     } else {

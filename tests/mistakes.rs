@@ -15,6 +15,19 @@ fn what_is_wrong_in_a_file_is_named_with_its_source() {
         ("{server: {prot: 1}}", "prot"),
         ("{store: {uri: 'memory:'}}", "uri"),
         ("{redis: {prefx: 'x'}}", "prefx"),
+        ("{redis: {prefix: 'a b'}}", "redis.prefix"),
+        ("{redis: {timeout: 0}}", "redis.timeout"),
+        ("{redis: {timeout: '2'}}", "line 1 column"),
+        ("{redis: {url: 'file:x'}}", "redis.url"),
+        (
+            "{redis: {url: 'redis://h'}, store: {url: 'memory:'}}",
+            "either this or store.url",
+        ),
+        (
+            "{redis: {purgeOnLoad: true}, store: {purgeOnStart: true}}",
+            "either this or store.purgeOnStart",
+        ),
+        ("{server: {reusePort: 1}}", "line 1 column"),
         ("{logging: {levle: 'warn'}}", "levle"),
         ("{server: {port: 70000}}", "70000"),
         ("{server: {port: 'x'}}", "line 1 column"),
@@ -49,35 +62,6 @@ fn what_is_wrong_in_a_file_is_named_with_its_source() {
     }
 }
 
-/// The keys of the Node original's Redis are understood, so that they can be refused.
-#[test]
-fn redis_is_not_built_yet() {
-    for (text, key) in [
-        ("{redis: {url: 'redis://127.0.0.1:6379'}}", "redis.url"),
-        ("{redis: {prefix: 'lock:'}}", "redis.prefix"),
-        ("{redis: {purgeOnLoad: true}}", "redis.purgeOnLoad"),
-    ] {
-        let ended = check_text(text);
-        assert_misconfigured(&ended, key, text);
-        assert!(ended.stderr.contains("not built yet"), "{}", ended.stderr);
-        let folder = folder();
-        let mut command = latchd_in(&folder, &["--check"]);
-        command.env("NODE_CONFIG", text);
-        let ended = run_command(command);
-        assert_misconfigured(&ended, key, text);
-        assert!(ended.stderr.contains("NODE_CONFIG"), "{}", ended.stderr);
-    }
-    for url in [
-        "redis://127.0.0.1:6379",
-        "rediss://h",
-        "redis+unix:///run/redis.sock",
-    ] {
-        let ended = run(&folder(), &["--store", url]);
-        assert_misconfigured(&ended, url, url);
-        assert!(ended.stderr.contains("not built yet"), "{}", ended.stderr);
-    }
-}
-
 #[test]
 fn a_wrong_flag_or_value_is_named() {
     for (arguments, words) in [
@@ -108,6 +92,16 @@ fn a_wrong_flag_or_value_is_named() {
         (&["--store", "file:"], "file:"),
         (&["--store", "memory:x"], "memory:x"),
         (&["--sync", "sometimes"], "sometimes"),
+        (&["--redis-prefix", ""], "1 to 64 printable ASCII"),
+        (&["--redis-prefix", "my pools:"], "my pools:"),
+        (&["--redis-prefix", "pôle:"], "without spaces"),
+        (&["--redis-prefix", &"p".repeat(65)], "1 to 64"),
+        (&["--redis-timeout", "0"], "0.01 to 300"),
+        (&["--redis-timeout", "-1"], "-1"),
+        (&["--redis-timeout", "2000"], "wanted seconds"),
+        (&["--redis-timeout", "nan"], "nan"),
+        (&["--redis-timeout", "2s"], "2s"),
+        (&["--reuse-port=perhaps"], "perhaps"),
         (&["--seed", "missing.json"], "missing.json"),
         (&["--seed", "bad.json"], "bad.json"),
         (&["--seed", "ids.json"], "ids.json"),
@@ -140,6 +134,10 @@ fn a_wrong_value_in_the_environment_is_named() {
         ("LATCHD_MAX_WAITERS", "all"),
         ("LATCHD_QUEUE_GRACE", "1.5"),
         ("LATCHD_SYNC", "sometimes"),
+        ("LATCHD_STORE", "redis://h:0"),
+        ("LATCHD_REDIS_PREFIX", "a b"),
+        ("LATCHD_REDIS_TIMEOUT", "soon"),
+        ("LATCHD_REUSE_PORT", "perhaps"),
         ("LATCHD_PURGE_ON_START", "perhaps"),
     ] {
         let folder = folder();
@@ -163,7 +161,7 @@ fn a_node_config_that_is_no_text_is_not_passed_over() {
 
 /// Exit code 2, a message with these words, and no panic.
 #[track_caller]
-fn assert_misconfigured(ended: &Ended, words: &str, given: &str) {
+pub fn assert_misconfigured(ended: &Ended, words: &str, given: &str) {
     let Ended { code, stderr, .. } = ended;
     assert_eq!(*code, Some(2), "{given}: {stderr}");
     assert!(stderr.contains(words), "{given}: {words:?} in {stderr:?}");

@@ -54,10 +54,10 @@ pub struct Options {
     modes: Vec<Mode>,
 }
 
-const SERVER_CORE: usize = 0;
+pub const SERVER_CORE: usize = 0;
 pub const LOAD_CORE: usize = 1;
 /// What a load may take beyond its warm-up and its window: to connect, to seed, to end.
-const LOAD_PATIENCE: Duration = Duration::from_secs(60);
+pub const LOAD_PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn run(options: &Options) -> Outcome<()> {
     let bench = std::env::current_exe()?;
@@ -192,7 +192,8 @@ impl Field {
             let entry = &mut self.entries[turn];
             let command =
                 load_command(entry, &self.servers[entry.server], options, launcher, bench);
-            let report = run_load(command, options)
+            let patience = options.warmup_seconds + options.seconds + LOAD_PATIENCE;
+            let report = run_load(command, patience)
                 .map_err(|error| format!("{}, {}: {error}", entry.name, entry.mode.name()))?;
             eprintln!(
                 "round {} of {}: {}, {}: {:.0} requests/s",
@@ -235,7 +236,8 @@ fn load_command(
     command
 }
 
-fn run_load(mut command: Command, options: &Options) -> Outcome<Report> {
+/// Runs a load that reports as JSON, and ends it if it takes longer than that.
+pub fn run_load(mut command: Command, patience: Duration) -> Outcome<Report> {
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     let mut stdout = child.stdout.take().ok_or("standard output was piped")?;
     let (sender, output) = mpsc::channel();
@@ -244,7 +246,7 @@ fn run_load(mut command: Command, options: &Options) -> Outcome<Report> {
         let _ = stdout.read_to_string(&mut text);
         let _ = sender.send(text);
     });
-    let output = output.recv_timeout(options.warmup_seconds + options.seconds + LOAD_PATIENCE);
+    let output = output.recv_timeout(patience);
     // It has ended, or has had its time.
     let _ = child.kill();
     let status = child.wait()?;

@@ -39,6 +39,8 @@ pub struct Common<'a> {
     pub requests: &'a Requests,
     /// Requests in one burst of locks.
     pub depth: u32,
+    /// Nothing is released.
+    pub locks_only: bool,
     pub expectation: Expectation,
     /// No more locks: only release what is held.
     pub ending: bool,
@@ -179,6 +181,7 @@ impl Connection {
         let Common {
             requests,
             expectation,
+            locks_only,
             tally,
             buffer,
             ..
@@ -199,6 +202,10 @@ impl Connection {
             };
             filled += read;
             let taken = self.take_answers(&buffer[..filled], requests, expectation, tally)?;
+            // What is not held back for a release is the server's to keep.
+            if *locks_only {
+                self.newest.clear();
+            }
             buffer.copy_within(taken..filled, 0);
             filled -= taken;
             if read < room {

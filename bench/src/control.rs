@@ -6,7 +6,9 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    time::Duration,
+    ops::RangeInclusive,
+    thread,
+    time::{Duration, Instant},
 };
 
 use crate::{Outcome, answer, requests::request};
@@ -49,6 +51,27 @@ pub struct Reply {
     pub whole_bytes: usize,
 }
 
+impl Reply {
+    /// The body of an answer that must be 200.
+    pub fn success(self) -> Result<String, String> {
+        match self.status {
+            200 => Ok(self.body),
+            status => Err(format!("{status} {}", self.body)),
+        }
+    }
+}
+
+/// Waits while the server's store is down.
+pub fn wait_until_ready(server: SocketAddr) -> Outcome<()> {
+    let patience = Instant::now() + PATIENCE;
+    loop {
+        match succeed(server, "GET", "/pool", "") {
+            Err(_) if Instant::now() < patience => thread::sleep(Duration::from_millis(10)),
+            outcome => return outcome.map(drop),
+        }
+    }
+}
+
 /// Gives the pool the members "1" to "N", none of them held.
 pub fn seed(server: SocketAddr, pool: &str, resources: u32) -> Outcome<()> {
     let ids: Vec<String> = (1..=resources).map(|id| format!("\"{id}\"")).collect();
@@ -57,6 +80,43 @@ pub fn seed(server: SocketAddr, pool: &str, resources: u32) -> Outcome<()> {
     // Whoever was here before may have left locks.
     succeed(server, "DELETE", &format!("/pool/{pool}/lock"), "")?;
     Ok(())
+}
+
+/// Makes the pool anew, with the members "1" to "N", which may be too many for one body.
+pub fn seed_anew(server: SocketAddr, pool: &str, resources: u32) -> Outcome<()> {
+    const PART: u32 = 50_000;
+    let path = format!("/pool/{pool}");
+    let removed = exchange(server, &request("DELETE", &path, server, true, ""))?;
+    if !matches!(removed.status, 200 | 404) {
+        return Err(format!("DELETE {path}: {} {}", removed.status, removed.body).into());
+    }
+    for part in in_parts(resources, PART) {
+        let ids: Vec<String> = part.map(|id| id.to_string()).collect();
+        succeed(server, "POST", &path, &ids.join("\n"))?;
+    }
+    Ok(())
+}
+
+/// The numbers of the resources, in pieces of a certain size.
+pub fn in_parts(resources: u32, size: u32) -> impl Iterator<Item = RangeInclusive<u32>> {
+    (1..=resources)
+        .step_by(size as usize)
+        .map(move |first| first..=resources.min(first + size - 1))
+}
+
+/// How many resources of the pool are held.
+pub fn held(server: SocketAddr, pool: &str) -> Outcome<u64> {
+    let pools = succeed(server, "GET", "/pool", "")?;
+    held_of(&pools, pool).ok_or_else(|| format!("no pool {pool} in {pools:?}").into())
+}
+
+/// From a list of pools, `RESOURCES HELD WAITING NAME` each.
+fn held_of(pools: &str, pool: &str) -> Option<u64> {
+    let mut lines = pools.lines().map(|line| line.splitn(4, ' '));
+    lines.find_map(|mut fields| {
+        let held = fields.nth(1)?;
+        (fields.nth(1)? == pool).then(|| held.parse().ok())?
+    })
 }
 
 /// After the load everything has been released: the server must say that nothing is held and
@@ -80,8 +140,26 @@ pub fn verify(server: SocketAddr, pool: &str, resources: u32) -> Outcome<()> {
 
 fn succeed(server: SocketAddr, method: &str, path: &str, body: &str) -> Outcome<String> {
     let reply = exchange(server, &request(method, path, server, true, body))?;
-    match reply.status {
-        200 => Ok(reply.body),
-        status => Err(format!("{method} {path}: {status} {}", reply.body).into()),
+    reply
+        .success()
+        .map_err(|problem| format!("{method} {path}: {problem}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_is_found_in_the_list_of_pools() {
+        let pools = "4 2 1 A\n9 7 0 B";
+        assert_eq!(held_of(pools, "B"), Some(7));
+        assert_eq!(held_of(pools, "C"), None);
+    }
+
+    #[test]
+    fn parts_are_all_numbers_once() {
+        let all: Vec<u32> = in_parts(100_001, 50_000).flatten().collect();
+        assert_eq!(all, (1..=100_001).collect::<Vec<u32>>());
+        assert_eq!(in_parts(100_001, 50_000).count(), 3);
     }
 }

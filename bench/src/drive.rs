@@ -29,6 +29,7 @@ use crate::{
     plan::Plan,
     process::cpu_ns,
     requests::Requests,
+    resp::{Redis, Usage},
     tally::Tally,
 };
 
@@ -40,6 +41,8 @@ pub struct Measured {
     pub load_cpu_ns: u64,
     /// Of the server, where its process is known.
     pub server_cpu_ns: Option<u64>,
+    /// Of the Redis that the server stores in, if it does.
+    pub redis: Option<Usage>,
 }
 
 /// How long the server may take, after the window, for answers that are still owed.
@@ -56,6 +59,7 @@ pub fn drive(plan: &Plan, requests: &Requests, expectation: Expectation) -> Outc
         .map_err(|error| format!("connecting to {}: {error}", plan.server))?;
     let mut drive = Drive {
         plan,
+        redis: plan.redis.map(Redis::connect).transpose()?,
         poll,
         ready: (0..connections.len()).collect(),
         sending: Vec::with_capacity(connections.len()),
@@ -63,6 +67,7 @@ pub fn drive(plan: &Plan, requests: &Requests, expectation: Expectation) -> Outc
         common: Common {
             requests,
             depth: plan.depth,
+            locks_only: plan.locks_only,
             expectation,
             ending: false,
             tally: Tally::new(),
@@ -75,6 +80,7 @@ pub fn drive(plan: &Plan, requests: &Requests, expectation: Expectation) -> Outc
 
 struct Drive<'a> {
     plan: &'a Plan,
+    redis: Option<Redis>,
     common: Common<'a>,
     poll: Poll,
     connections: Vec<Connection>,
@@ -89,11 +95,11 @@ impl Drive<'_> {
         self.turn_until(Instant::now() + self.plan.warmup, &mut events)?;
 
         self.common.tally = Tally::new();
-        let before = CpuTimes::read(self.plan.pid)?;
+        let before = Edge::read(self.plan.pid, &mut self.redis)?;
         let start = Instant::now();
         self.turn_until(start + self.plan.window, &mut events)?;
         let window = start.elapsed();
-        let after = CpuTimes::read(self.plan.pid)?;
+        let after = Edge::read(self.plan.pid, &mut self.redis)?;
         let tally = std::mem::replace(&mut self.common.tally, Tally::new());
 
         self.finish(&mut events)?;
@@ -102,6 +108,7 @@ impl Drive<'_> {
             tally,
             load_cpu_ns: after.load_ns - before.load_ns,
             server_cpu_ns: after.server_ns.zip(before.server_ns).map(|(b, a)| b - a),
+            redis: after.redis.zip(before.redis).map(|(b, a)| b.since(a)),
         })
     }
 
@@ -186,14 +193,17 @@ fn is_out_of_ports(error: &(dyn std::error::Error + 'static)) -> bool {
         .is_some_and(|error| error.kind() == ErrorKind::AddrNotAvailable)
 }
 
-struct CpuTimes {
+/// What is known of the processes at an edge of the window.
+struct Edge {
     load_ns: u64,
     server_ns: Option<u64>,
+    redis: Option<Usage>,
 }
 
-impl CpuTimes {
-    fn read(server: Option<u32>) -> Outcome<Self> {
+impl Edge {
+    fn read(server: Option<u32>, redis: &mut Option<Redis>) -> Outcome<Self> {
         Ok(Self {
+            redis: redis.as_mut().map(Redis::usage).transpose()?,
             load_ns: cpu_ns(std::process::id())?,
             server_ns: server.map(cpu_ns).transpose()?,
         })

@@ -14,9 +14,10 @@ use crate::{
     control,
     drive::drive,
     ledger::Ledger,
-    plan::{Mode, Plan},
+    plan::{Api, Mode, Plan},
     report::Report,
     requests::Requests,
+    webdis,
 };
 
 /// Lock, check, release on many connections at once, and report the speed
@@ -35,6 +36,12 @@ pub struct Options {
     warmup_seconds: Duration,
     #[arg(long, value_enum, default_value = "keep-alive")]
     mode: Mode,
+    /// Whose words the server understands
+    #[arg(long, value_enum, default_value = "latchd")]
+    api: Api,
+    /// Release nothing: the pool must be large enough for all that are locked
+    #[arg(long, conflicts_with_all = ["fixed", "check"])]
+    locks_only: bool,
     /// Requests in one write, when pipelined
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
     depth: u32,
@@ -50,6 +57,10 @@ pub struct Options {
     /// The server's process, to measure its CPU time
     #[arg(long)]
     pid: Option<u32>,
+    /// The Redis that the server stores in, as HOST:PORT, on the same machine: to measure its CPU
+    /// time and count its script calls
+    #[arg(long, value_name = "ADDR")]
+    redis: Option<SocketAddr>,
     /// Send only locks and do not look at the answers: for servers that answer always the same
     #[arg(long)]
     fixed: bool,
@@ -94,7 +105,9 @@ fn plan(options: &Options) -> Outcome<Plan> {
     Ok(Plan {
         server: options.url,
         connections: options.connections,
+        api: options.api,
         mode: options.mode,
+        locks_only: options.locks_only,
         depth,
         resources,
         gather: options.gather.clamp(1, options.connections) as usize,
@@ -102,24 +115,32 @@ fn plan(options: &Options) -> Outcome<Plan> {
         warmup: options.warmup_seconds,
         window: options.seconds,
         pid: options.pid,
+        redis: options.redis,
     })
 }
 
 fn load(plan: &Plan, options: &Options) -> Outcome<Report> {
-    let (pool, close) = (&options.pool, plan.mode == Mode::Close);
-    let requests = Requests::new(plan.server, pool, plan.resources, plan.depth, close);
+    let pool = &options.pool;
+    let requests = Requests::new(plan, pool);
     let expectation = if options.fixed {
         let probe = control::exchange(plan.server, &requests.locks)?;
         Expectation::Fixed {
             answer_bytes: probe.whole_bytes,
         }
     } else {
-        control::seed(plan.server, pool, plan.resources)?;
+        match (plan.api, plan.locks_only) {
+            (Api::Latchd, false) => control::seed(plan.server, pool, plan.resources)?,
+            (Api::Latchd, true) => control::seed_anew(plan.server, pool, plan.resources)?,
+            (Api::Webdis, _) => webdis::seed(plan.server, pool, plan.resources)?,
+        }
         Expectation::Checked(Ledger::new(plan.resources))
     };
     let measured = drive(plan, &requests, expectation)?;
     if options.check {
-        control::verify(plan.server, pool, plan.resources)?;
+        match plan.api {
+            Api::Latchd => control::verify(plan.server, pool, plan.resources)?,
+            Api::Webdis => webdis::verify(plan.server, pool, plan.resources)?,
+        }
     }
     Report::new(plan, &measured)
 }

@@ -1,10 +1,11 @@
 //! latchd-bench: what does a lock cost, and is no id ever lent twice?
 //!
-//! Five commands, one file each, and what they stand on:
+//! Six commands, one file each, and what they stand on:
 //!
 //!     floor     a server that answers without looking: the least that any server could cost
 //!     load      a closed-loop client: lock, check, release
 //!     compare   floor and latchd under the same load in turn, as one table
+//!     redis     latchd over Redis beside webdis and redis-benchmark, as one table
 //!     handover  from a release to the answer of who waited for it
 //!     engine    the lock engine without a server: the cost of each operation by size
 //!
@@ -12,6 +13,9 @@
 //!         | runs `load --json` as a child on the other core, reads its report
 //!     load -> control (seeds, verifies), drive (the event loop) -> report
 //!     drive -> connection (one client) -> answer (bytes), ledger (who holds what), requests, tally
+//!
+//!     redis -> compare (runs loads), webdis and script_call (the peers), redis_table
+//!         | a load asks Redis beside it what it has used: resp
 //!
 //!     handover -> process, control, table, tally
 //!     engine -> worlds (engines in a certain state, and steps), table, spread
@@ -32,11 +36,16 @@ mod ledger;
 mod load;
 mod plan;
 mod process;
+mod redis;
+mod redis_table;
 mod report;
 mod requests;
+mod resp;
+mod script_call;
 mod spread;
 mod table;
 mod tally;
+mod webdis;
 mod worlds;
 
 use std::process::ExitCode;
@@ -54,6 +63,7 @@ enum Command {
     Floor(floor::Options),
     Load(load::Options),
     Compare(compare::Options),
+    Redis(redis::Options),
     Handover(handover::Options),
     Engine(engine::Options),
 }
@@ -63,6 +73,7 @@ fn main() -> ExitCode {
         Command::Floor(options) => floor::run(&options),
         Command::Load(options) => load::run(&options),
         Command::Compare(options) => compare::run(&options),
+        Command::Redis(options) => redis::run(&options),
         Command::Handover(options) => handover::run(&options),
         Command::Engine(options) => engine::run(&options),
     };

@@ -8,7 +8,10 @@ use clap::ValueEnum;
 pub struct Plan {
     pub server: SocketAddr,
     pub connections: u32,
+    pub api: Api,
     pub mode: Mode,
+    /// What is locked stays locked.
+    pub locks_only: bool,
     pub depth: u32,
     pub resources: u32,
     pub gather: usize,
@@ -16,6 +19,26 @@ pub struct Plan {
     pub warmup: Duration,
     pub window: Duration,
     pub pid: Option<u32>,
+    /// What the server stores in.
+    pub redis: Option<SocketAddr>,
+}
+
+/// How a lock and a release are said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Api {
+    /// A pool's lock is posted and deleted
+    Latchd,
+    /// A member of a set is popped and added
+    Webdis,
+}
+
+impl Api {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Latchd => "latchd",
+            Self::Webdis => "webdis",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -4,12 +4,12 @@
 use std::{
     fs,
     io::{self, BufRead, BufReader},
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Stdio},
     sync::mpsc::{self, RecvTimeoutError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::Outcome;
@@ -39,6 +39,11 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path)
         .map(|folder| folder.join(name))
         .find(|program| program.is_file())
+}
+
+/// A port that was free a moment ago, for servers that cannot say which one they were given.
+pub fn free_address() -> Outcome<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 /// How to start a program: on which core, and so that it ends when this process does.
@@ -106,6 +111,26 @@ impl Server {
                 Err(format!("{name} did not start: {why}").into())
             }
         }
+    }
+
+    /// For a server that is told where to listen, and does not say when it does.
+    pub fn start_at(name: &str, mut command: Command, address: SocketAddr) -> Outcome<Self> {
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command
+            .spawn()
+            .map_err(|error| format!("cannot start {name}: {error}"))?;
+        let mut server = Self { child, address };
+        let patience = Instant::now() + START_PATIENCE;
+        while TcpStream::connect(address).is_err() {
+            if let Some(status) = server.child.try_wait()? {
+                return Err(format!("{name} did not start: {status}").into());
+            }
+            if Instant::now() > patience {
+                return Err(format!("{name} does not listen on {address}").into());
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(server)
     }
 
     pub fn pid(&self) -> u32 {

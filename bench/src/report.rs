@@ -24,6 +24,10 @@ pub struct Report {
     pub load_busy: f64,
     pub server_busy: Option<f64>,
     pub server_cpu_us_per_request: Option<f64>,
+    /// Of the Redis that the server stores in.
+    pub redis_cpu_us_per_request: Option<f64>,
+    /// How many requests the server put into one script call, on average.
+    pub requests_per_script_call: Option<f64>,
 }
 
 impl Report {
@@ -54,6 +58,13 @@ impl Report {
             server_cpu_us_per_request: measured
                 .server_cpu_ns
                 .map(|cpu_ns| cpu_ns as f64 / 1e3 / requests),
+            redis_cpu_us_per_request: measured
+                .redis
+                .map(|redis| redis.cpu_ns as f64 / 1e3 / requests),
+            requests_per_script_call: measured
+                .redis
+                .filter(|redis| redis.script_calls > 0)
+                .map(|redis| requests / redis.script_calls as f64),
         })
     }
 
@@ -74,6 +85,8 @@ impl Report {
             "load_busy": self.load_busy,
             "server_busy": self.server_busy,
             "server_cpu_us_per_request": self.server_cpu_us_per_request,
+            "redis_cpu_us_per_request": self.redis_cpu_us_per_request,
+            "requests_per_script_call": self.requests_per_script_call,
         })
     }
 
@@ -100,6 +113,8 @@ impl Report {
             load_busy: amount("load_busy")?,
             server_busy: value["server_busy"].as_f64(),
             server_cpu_us_per_request: value["server_cpu_us_per_request"].as_f64(),
+            redis_cpu_us_per_request: value["redis_cpu_us_per_request"].as_f64(),
+            requests_per_script_call: value["requests_per_script_call"].as_f64(),
         })
     }
 }
@@ -145,6 +160,12 @@ impl fmt::Display for Report {
                 busy * 100.0
             )?;
         }
+        if let Some(cpu_us) = self.redis_cpu_us_per_request {
+            writeln!(f, "Redis CPU       {cpu_us:.3} us a request")?;
+        }
+        if let Some(requests) = self.requests_per_script_call {
+            writeln!(f, "script calls    one for {requests:.1} requests")?;
+        }
         write!(
             f,
             "load generator  {:.0} % of a core",
@@ -175,6 +196,8 @@ mod tests {
             load_busy: 1.0,
             server_busy: None,
             server_cpu_us_per_request: None,
+            redis_cpu_us_per_request: Some(1.5),
+            requests_per_script_call: None,
         };
         let text = report.to_json().to_string();
         assert_eq!(Report::from_json(&text).unwrap(), report);

@@ -4,6 +4,8 @@
 
 use std::net::SocketAddr;
 
+use crate::plan::{Api, Mode, Plan};
+
 pub struct Requests {
     /// As many lock requests as go into one write.
     pub locks: Vec<u8>,
@@ -12,15 +14,23 @@ pub struct Requests {
 }
 
 impl Requests {
-    pub fn new(server: SocketAddr, pool: &str, resources: u32, depth: u32, close: bool) -> Self {
-        let lock = request("POST", &format!("/pool/{pool}/lock"), server, close, "");
-        let release = |number: u32| {
-            let path = format!("/pool/{pool}/lock/{number}");
-            request("DELETE", &path, server, close, "").into_boxed_slice()
+    pub fn new(plan: &Plan, pool: &str) -> Self {
+        let close = plan.mode == Mode::Close;
+        let bytes = |method, path: &str| request(method, path, plan.server, close, "");
+        let lock = match plan.api {
+            Api::Latchd => bytes("POST", &format!("/pool/{pool}/lock")),
+            // As plain text, which is what latchd answers too.
+            Api::Webdis => bytes("GET", &format!("/SPOP/{pool}.txt")),
+        };
+        let release = |number: u32| match plan.api {
+            Api::Latchd => bytes("DELETE", &format!("/pool/{pool}/lock/{number}")),
+            Api::Webdis => bytes("GET", &format!("/SADD/{pool}/{number}.txt")),
         };
         Self {
-            locks: lock.repeat(depth as usize),
-            releases: (1..=resources).map(release).collect(),
+            locks: lock.repeat(plan.depth as usize),
+            releases: (1..=plan.resources)
+                .map(|number| release(number).into_boxed_slice())
+                .collect(),
         }
     }
 
@@ -55,12 +65,40 @@ pub fn request(method: &str, path: &str, server: SocketAddr, close: bool, body: 
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    fn requests(api: Api) -> Requests {
+        let plan = Plan {
+            server: "127.0.0.1:1".parse().unwrap(),
+            connections: 1,
+            api,
+            mode: Mode::KeepAlive,
+            locks_only: false,
+            depth: 1,
+            resources: 12,
+            gather: 1,
+            sleep: false,
+            warmup: Duration::ZERO,
+            window: Duration::ZERO,
+            pid: None,
+            redis: None,
+        };
+        Requests::new(&plan, "A")
+    }
+
+    #[test]
+    fn webdis_is_asked_in_its_own_words() {
+        let requests = requests(Api::Webdis);
+        assert!(requests.locks.starts_with(b"GET /SPOP/A.txt HTTP/1.1\r\n"));
+        let release = requests.release(11);
+        assert!(release.starts_with(b"GET /SADD/A/12.txt HTTP/1.1\r\n"));
+    }
 
     #[test]
     fn only_seeded_ids_are_known() {
-        let server = "127.0.0.1:1".parse().unwrap();
-        let requests = Requests::new(server, "A", 12, 1, false);
+        let requests = requests(Api::Latchd);
         assert_eq!(requests.resource(b"1"), Some(0));
         assert_eq!(requests.resource(b"12"), Some(11));
         for body in [&b""[..], b"0", b"01", b"13", b"1\n", b"x", b"99999999999"] {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use latchd::config::{Config, ConfigError, StoreUrl};
 use latchd::logging;
 use latchd::server::{Clock, Options, Server};
-use latchd::store::{EmbeddedStore, Journal, Store};
+use latchd::store::{EmbeddedStore, Journal, RedisStore, Store};
 
 /// It could not serve, or could not end well.
 const FAILED: u8 = 1;
@@ -47,6 +47,9 @@ fn main() -> ExitCode {
 
 /// Serves until a signal says stop. False if something could not be made durable at the end.
 fn serve(config: Config) -> Result<bool, String> {
+    for warning in &config.warnings {
+        log::warn!("{warning}");
+    }
     let clock = Clock::start();
     let store: Box<dyn Store> = match &config.store {
         StoreUrl::Memory => Box::new(EmbeddedStore::in_memory(config.rules)),
@@ -55,9 +58,11 @@ fn serve(config: Config) -> Result<bool, String> {
             let store = EmbeddedStore::with_journal(journal, config.rules, clock.now());
             Box::new(store.map_err(|error| error.to_string())?)
         }
+        StoreUrl::Redis(options) => Box::new(RedisStore::new(options.clone(), config.rules)),
     };
     let options = Options {
         listen: config.listen,
+        reuse_port: config.reuse_port,
         settings: config.settings,
         max_connections: config.max_connections,
         log_dir: config.log_dir,

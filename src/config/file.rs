@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use log::LevelFilter;
 use serde::Deserialize;
 
-use super::flags::{Layer, parse_cors};
-use super::{ConfigError, Sync};
+use super::flags::{Layer, parse_cors, parse_prefix, timeout_ms};
+use super::mask::masked;
+use super::{ConfigError, Sync, redis_url};
 use crate::command::Ttl;
 
 #[derive(Debug, Default, Deserialize)]
@@ -31,6 +32,7 @@ struct Server {
     header_timeout: Option<u32>,
     idle_timeout: Option<u32>,
     cors: Option<String>,
+    reuse_port: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -56,6 +58,7 @@ struct Lending {
 struct Redis {
     url: Option<String>,
     prefix: Option<String>,
+    timeout: Option<f64>,
     purge_on_load: Option<bool>,
 }
 
@@ -69,7 +72,7 @@ struct Logging {
 /// Reads the text of a configuration. `source` names it in errors.
 pub(super) fn parse(source: &str, text: &str) -> Result<Layer, ConfigError> {
     let file: File = json5::from_str(text)
-        .map_err(|error| ConfigError::Invalid(format!("{source}: {error}")))?;
+        .map_err(|error| ConfigError::Invalid(format!("{source}: {}", error)))?;
     let File {
         server,
         store,
@@ -79,14 +82,16 @@ pub(super) fn parse(source: &str, text: &str) -> Result<Layer, ConfigError> {
     } = file;
     let wrong = |key: &str, why: &str| ConfigError::Invalid(format!("{source}: {key}: {why}"));
 
-    for (key, given) in [
-        ("redis.url", redis.url.is_some()),
-        ("redis.prefix", redis.prefix.is_some()),
-        ("redis.purgeOnLoad", redis.purge_on_load.is_some()),
-    ] {
-        if given {
-            return Err(wrong(key, "the Redis store is not built yet"));
+    if let Some(url) = &redis.url {
+        let key = format!("redis.url {}", masked(url));
+        redis_url::parse(url).map_err(|why| wrong(&key, why))?;
+        if store.url.is_some() {
+            return Err(wrong("redis.url", "give either this or store.url"));
         }
+    }
+    if redis.purge_on_load.is_some() && store.purge_on_start.is_some() {
+        let why = "give either this or store.purgeOnStart, which means the same";
+        return Err(wrong("redis.purgeOnLoad", why));
     }
     for (key, value) in [
         ("server.maxConnections", server.max_connections),
@@ -107,6 +112,8 @@ pub(super) fn parse(source: &str, text: &str) -> Result<Layer, ConfigError> {
     }
     let cors = server.cors.map(|value| parse_cors(&value)).transpose();
     let sync = store.sync.map(|name| parse_sync(&name)).transpose();
+    let prefix = redis.prefix.map(|prefix| parse_prefix(&prefix)).transpose();
+    let timeout = redis.timeout.map(timeout_ms).transpose();
     let level = logging.level.map(|name| parse_level(&name)).transpose();
     Ok(Layer {
         listen: listen(server.listen, server.host, server.port)
@@ -116,14 +123,17 @@ pub(super) fn parse(source: &str, text: &str) -> Result<Layer, ConfigError> {
         header_timeout: server.header_timeout,
         idle_timeout: server.idle_timeout,
         cors: cors.map_err(|why| wrong("server.cors", &why))?,
+        reuse_port: server.reuse_port,
         default_ttl: lending.default_ttl,
         max_wait: lending.max_wait,
         max_waiters: lending.max_waiters,
         queue_grace: lending.queue_grace,
-        store: store.url,
+        store: store.url.or(redis.url),
         sync: sync.map_err(|why| wrong("store.sync", why))?,
+        redis_prefix: prefix.map_err(|why| wrong("redis.prefix", why))?,
+        redis_timeout_ms: timeout.map_err(|why| wrong("redis.timeout", why))?,
         seed: store.seed,
-        purge_on_start: store.purge_on_start,
+        purge_on_start: store.purge_on_start.or(redis.purge_on_load),
         log_level: level.map_err(|why| wrong("logging.level", why))?,
         log_dir: logging.dir,
     })

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, TypedValueParser};
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, ValueEnum};
 use log::LevelFilter;
 
+use super::mask::masked;
 use crate::command::Ttl;
 use crate::store::Sync;
 
@@ -45,6 +47,8 @@ Examples:
       serve on 127.0.0.1:8081, and keep pools in latchd.redb
   latchd --listen 0.0.0.0:8081 --store file:/var/lib/latchd/pools.redb
       serve the network
+  latchd --listen 0.0.0.0:8081 --reuse-port --store redis://10.0.0.5/0
+      one of several servers that share a port, and a Redis
   latchd --store memory: --seed pools.json
       start with the same pools each time, and forget the locks at the end
 
@@ -89,6 +93,10 @@ pub(super) struct Layer {
     #[arg(long, value_name = "ORIGIN", env = "LATCHD_CORS", hide_env = true, value_parser = parse_cors, help_heading = "Serving")]
     pub(super) cors: Option<String>,
 
+    /// Share the port with other servers that say so, too: for several that share a Redis
+    #[arg(long, env = "LATCHD_REUSE_PORT", hide_env = true, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Serving")]
+    pub(super) reuse_port: Option<bool>,
+
     /// The lease of who does not say how long [default: none, held until released]
     #[arg(long, value_name = "SECONDS", env = "LATCHD_DEFAULT_TTL", hide_env = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(Ttl::MAX_S)), help_heading = "Lending")]
     pub(super) default_ttl: Option<u32>,
@@ -117,8 +125,9 @@ pub(super) struct Layer {
     )]
     pub(super) queue_grace: Option<u32>,
 
-    /// Where pools live: file:PATH, or memory: to forget them at the end [default:
-    /// file:latchd.redb]
+    /// Where pools live: file:PATH, memory: to forget them at the end, or a Redis:
+    /// redis://[USER:PASS@]HOST[:PORT][/DB] or redis+unix:///PATH[?db=DB&user=USER&pass=PASS]
+    /// [default: file:latchd.redb]
     #[arg(
         long,
         value_name = "URL",
@@ -138,6 +147,15 @@ pub(super) struct Layer {
         help_heading = "Storing"
     )]
     pub(super) sync: Option<Sync>,
+
+    /// What the names of all keys in Redis begin with [default: pool:]
+    #[arg(long, value_name = "PREFIX", env = "LATCHD_REDIS_PREFIX", hide_env = true, value_parser = parse_prefix, help_heading = "Storing")]
+    pub(super) redis_prefix: Option<String>,
+
+    /// How long Redis may take to answer before the connection counts as lost; 0.5 is half a
+    /// second [default: 2]
+    #[arg(long = "redis-timeout", value_name = "SECONDS", env = "LATCHD_REDIS_TIMEOUT", hide_env = true, value_parser = parse_timeout, help_heading = "Storing")]
+    pub(super) redis_timeout_ms: Option<u64>,
 
     /// Add these pools at the start; a JSON file such as {"A":["1","2"]}
     #[arg(
@@ -178,12 +196,15 @@ impl Layer {
             header_timeout: self.header_timeout.or(lower.header_timeout),
             idle_timeout: self.idle_timeout.or(lower.idle_timeout),
             cors: self.cors.or(lower.cors),
+            reuse_port: self.reuse_port.or(lower.reuse_port),
             default_ttl: self.default_ttl.or(lower.default_ttl),
             max_wait: self.max_wait.or(lower.max_wait),
             max_waiters: self.max_waiters.or(lower.max_waiters),
             queue_grace: self.queue_grace.or(lower.queue_grace),
             store: self.store.or(lower.store),
             sync: self.sync.or(lower.sync),
+            redis_prefix: self.redis_prefix.or(lower.redis_prefix),
+            redis_timeout_ms: self.redis_timeout_ms.or(lower.redis_timeout_ms),
             seed: self.seed.or(lower.seed),
             purge_on_start: self.purge_on_start.or(lower.purge_on_start),
             log_level: self.log_level.or(lower.log_level),
@@ -193,7 +214,20 @@ impl Layer {
 }
 
 pub(super) fn parse() -> Result<Flags, clap::Error> {
-    Flags::try_parse()
+    Flags::try_parse().map_err(without_password)
+}
+
+/// A URL may stand where none was wanted: `--store` itself is easily forgotten.
+fn without_password(mut error: clap::Error) -> clap::Error {
+    let urls = error.context().filter_map(|(kind, value)| match value {
+        ContextValue::String(text) if text.contains("://") => Some((kind, masked(text))),
+        _ => None,
+    });
+    let urls: Vec<(ContextKind, String)> = urls.collect();
+    for (kind, shown) in urls {
+        error.insert(kind, ContextValue::String(shown));
+    }
+    error
 }
 
 const SYNCS: [(Sync, &str, &str); 3] = [
@@ -243,6 +277,24 @@ pub(super) fn parse_cors(value: &str) -> Result<String, String> {
         Ok(value.to_owned())
     } else {
         Err("wanted an origin such as https://example.org, * or none".to_owned())
+    }
+}
+
+pub(super) fn parse_prefix(value: &str) -> Result<String, &'static str> {
+    let fit = (1..=64).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic());
+    fit.then(|| value.to_owned())
+        .ok_or("wanted 1 to 64 printable ASCII characters without spaces")
+}
+
+fn parse_timeout(value: &str) -> Result<u64, &'static str> {
+    timeout_ms(value.parse().unwrap_or(f64::NAN))
+}
+
+/// The bounds catch milliseconds, which other programs want here.
+pub(super) fn timeout_ms(seconds: f64) -> Result<u64, &'static str> {
+    match seconds {
+        0.01..=300.0 => Ok((seconds * 1000.0).round() as u64),
+        _ => Err("wanted seconds, 0.01 to 300"),
     }
 }
 

@@ -4,6 +4,8 @@
 
 mod file;
 mod flags;
+mod mask;
+mod redis_url;
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -16,14 +18,18 @@ use crate::api;
 use crate::command::{Seed, Ttl};
 use crate::pool::Rules;
 use crate::session::Settings;
-use crate::store::Sync;
+use crate::store::{RedisOptions, Sync};
 use flags::{Flags, Layer};
+use mask::masked;
+use redis_url::RedisUrl;
 
 /// What the server is to do.
 #[derive(Debug)]
 pub struct Config {
     /// Where to listen.
     pub listen: Vec<SocketAddr>,
+    /// Share the ports with other processes.
+    pub reuse_port: bool,
     /// Where pools live.
     pub store: StoreUrl,
     /// When a change in a file is durable.
@@ -44,6 +50,9 @@ pub struct Config {
     pub log_dir: Option<PathBuf>,
     /// Only check the configuration.
     pub check: bool,
+    /// What is not wrong, but hardly meant.
+    pub warnings: Vec<&'static str>,
+    redis: RedisSettings,
 }
 
 /// Where pools live: `--store`.
@@ -53,15 +62,26 @@ pub enum StoreUrl {
     Memory,
     /// In a file.
     File(PathBuf),
+    /// In a Redis that other servers may share.
+    Redis(RedisOptions),
 }
 
 impl fmt::Display for StoreUrl {
+    /// Without the password of a Redis.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StoreUrl::Memory => f.write_str("memory:"),
             StoreUrl::File(path) => write!(f, "file:{}", path.display()),
+            StoreUrl::Redis(options) => options.fmt(f),
         }
     }
+}
+
+/// What is said of a Redis apart from its URL.
+#[derive(Clone, Debug)]
+struct RedisSettings {
+    prefix: String,
+    timeout_ms: u64,
 }
 
 /// A file of pools, which has been read and checked.
@@ -97,6 +117,7 @@ pub enum ConfigError {
 
 impl ConfigError {
     fn invalid(name: &str, value: impl fmt::Display, right: impl fmt::Display) -> ConfigError {
+        let value = masked(&value.to_string());
         ConfigError::Invalid(format!("{name} {value}: {right}"))
     }
 }
@@ -123,6 +144,7 @@ impl Config {
     }
 
     fn from_layer(layer: Layer, check: bool) -> Result<Config, ConfigError> {
+        let warnings = warnings(&layer);
         let defaults = Settings::default();
         let mut settings = Settings {
             cors: layer.cors.map_or(defaults.cors, cors),
@@ -153,9 +175,15 @@ impl Config {
         let listen = layer
             .listen
             .unwrap_or_else(|| vec!["127.0.0.1:8081".into()]);
+        let redis = RedisSettings {
+            prefix: layer.redis_prefix.unwrap_or_else(|| "pool:".into()),
+            timeout_ms: layer.redis_timeout_ms.unwrap_or(2000),
+        };
+        let store = layer.store.as_deref().unwrap_or("file:latchd.redb");
         Ok(Config {
             listen: resolve(&listen)?,
-            store: parse_store(layer.store.as_deref().unwrap_or("file:latchd.redb"))?,
+            reuse_port: layer.reuse_port.unwrap_or(false),
+            store: parse_store(store, &redis)?,
             sync: layer.sync.unwrap_or_default(),
             rules,
             settings,
@@ -165,6 +193,8 @@ impl Config {
             log_level: layer.log_level.unwrap_or(LevelFilter::Info),
             log_dir: layer.log_dir,
             check,
+            warnings,
+            redis,
         })
     }
 }
@@ -174,8 +204,15 @@ impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let listen: Vec<String> = self.listen.iter().map(SocketAddr::to_string).collect();
         writeln!(f, "listen           {}", listen.join(", "))?;
+        writeln!(f, "reuse-port       {}", yes_or_no(self.reuse_port))?;
         writeln!(f, "store            {}", self.store)?;
-        writeln!(f, "sync             {}", flags::sync_name(self.sync))?;
+        match self.store {
+            StoreUrl::Redis(_) => writeln!(f, "sync             by the settings of Redis")?,
+            _ => writeln!(f, "sync             {}", flags::sync_name(self.sync))?,
+        }
+        writeln!(f, "redis-prefix     {}", self.redis.prefix)?;
+        let seconds = self.redis.timeout_ms as f64 / 1000.0;
+        writeln!(f, "redis-timeout    {seconds} s")?;
         match self.rules.default_ttl {
             Some(ttl) => writeln!(f, "default-ttl      {} s", ttl.as_s())?,
             None => writeln!(f, "default-ttl      none")?,
@@ -211,11 +248,7 @@ impl fmt::Display for Config {
             Some(seed) => writeln!(f, "seed             {} pools", seed.seed().len())?,
             None => writeln!(f, "seed             none")?,
         }
-        writeln!(
-            f,
-            "purge-on-start   {}",
-            if self.purge_on_start { "yes" } else { "no" }
-        )?;
+        writeln!(f, "purge-on-start   {}", yes_or_no(self.purge_on_start))?;
         match &self.log_dir {
             Some(folder) => write!(
                 f,
@@ -224,8 +257,46 @@ impl fmt::Display for Config {
                 folder.display()
             ),
             None => write!(f, "log              {} on standard error", self.log_level),
+        }?;
+        for warning in &self.warnings {
+            write!(f, "\nwarning          {warning}")?;
         }
+        Ok(())
     }
+}
+
+fn yes_or_no(value: bool) -> &'static str {
+    if value { "yes" } else { "no" }
+}
+
+/// Settings that say nothing about the store that is used.
+fn warnings(layer: &Layer) -> Vec<&'static str> {
+    let is_redis = layer
+        .store
+        .as_ref()
+        .is_some_and(|url| url.starts_with("redis"));
+    let given = [
+        (
+            is_redis && layer.sync.is_some(),
+            "--sync says nothing about a Redis store: when a change is safe is set in Redis, by \
+             appendonly and appendfsync",
+        ),
+        (
+            !is_redis && layer.redis_prefix.is_some(),
+            "--redis-prefix says nothing about a store that is not a Redis; is --store missing?",
+        ),
+        (
+            !is_redis && layer.redis_timeout_ms.is_some(),
+            "--redis-timeout says nothing about a store that is not a Redis; is --store missing?",
+        ),
+        (
+            !is_redis && layer.reuse_port == Some(true),
+            "--reuse-port without a Redis store: servers that share the port do not share their \
+             pools",
+        ),
+    ];
+    let given = given.into_iter().filter(|(given, _)| *given);
+    given.map(|(_, warning)| warning).collect()
 }
 
 fn read_file(name: &str, path: &Path) -> Result<String, ConfigError> {
@@ -251,19 +322,30 @@ fn resolve(listen: &[String]) -> Result<Vec<SocketAddr>, ConfigError> {
     Ok(resolved)
 }
 
-fn parse_store(url: &str) -> Result<StoreUrl, ConfigError> {
+fn parse_store(url: &str, redis: &RedisSettings) -> Result<StoreUrl, ConfigError> {
     match url.split_once(':') {
         Some(("memory", "")) => Ok(StoreUrl::Memory),
         Some(("file", path)) if !path.is_empty() => Ok(StoreUrl::File(path.into())),
-        Some(("redis" | "rediss" | "redis+unix", _)) => Err(ConfigError::invalid(
-            "--store",
-            url,
-            "the Redis store is not built yet",
-        )),
+        Some(("redis" | "rediss" | "redis+unix", _)) => {
+            let parsed = redis_url::parse(url);
+            let parsed = parsed.map_err(|why| ConfigError::invalid("--store", url, why))?;
+            let RedisUrl {
+                address,
+                login,
+                database,
+            } = parsed;
+            Ok(StoreUrl::Redis(RedisOptions {
+                address,
+                login,
+                database,
+                prefix: redis.prefix.clone(),
+                timeout_ms: redis.timeout_ms,
+            }))
+        }
         _ => Err(ConfigError::invalid(
             "--store",
             url,
-            "wanted file:PATH or memory:",
+            "wanted file:PATH, memory:, redis://HOST[:PORT][/DB] or redis+unix:///PATH[?db=DB]",
         )),
     }
 }

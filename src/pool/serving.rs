@@ -169,11 +169,13 @@ impl Pool {
     /// A waiter wants something else than before, which may give it a right to what is kept for
     /// others behind it.
     fn unreserve_all(&mut self, books: &mut Books) {
-        for key in self.resources.keys() {
-            if self.resources.get(key).holder == Holder::Reserved {
-                self.resources.unreserve(key);
-                self.note(key, books);
-            }
+        let mut reserved = self.resources.keys();
+        reserved.retain(|&key| self.resources.get(key).holder == Holder::Reserved);
+        // All stores do it in the same order.
+        reserved.sort_unstable_by_key(|&key| self.resources.get(key).seat);
+        for key in reserved {
+            self.resources.unreserve(key);
+            self.note(key, books);
         }
     }
 

@@ -23,7 +23,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
-use crate::command::{Command, Granted, Refusal, Reply, Seed, Ticket};
+use crate::command::{Granted, Refusal, Reply, Seed, Ticket};
 use crate::logging;
 use crate::session::{Buffers, Context, Settings};
 use crate::store::Store;
@@ -33,8 +33,9 @@ use connection::Connection;
 use desk::StoreDesk;
 
 const SIGNALS: Token = Token(usize::MAX);
+const STORE: Token = Token(usize::MAX - 1);
 /// Listener `i` has the token `LISTENERS - i`; connections have the token of their slot.
-const LISTENERS: usize = usize::MAX - 1;
+const LISTENERS: usize = usize::MAX - 2;
 
 const EVENTS_PER_TICK: usize = 1024;
 const READ_BYTES: usize = 64 << 10;
@@ -47,6 +48,8 @@ const ACCEPT_PAUSE_MS: u64 = 100;
 pub struct Options {
     /// Where to listen.
     pub listen: Vec<SocketAddr>,
+    /// Share the ports with other processes.
+    pub reuse_port: bool,
     /// Limits and time-outs of a connection.
     pub settings: Settings,
     /// The most connections; `None` for what the system's descriptor limit allows.
@@ -86,14 +89,14 @@ pub struct Server {
 
 impl Server {
     /// Binds all addresses. Nothing is served yet.
-    pub fn bind(options: Options, store: Box<dyn Store>, clock: Clock) -> io::Result<Server> {
+    pub fn bind(options: Options, mut store: Box<dyn Store>, clock: Clock) -> io::Result<Server> {
         let poll = Poll::new()?;
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
         poll.registry()
             .register(&mut signals, SIGNALS, Interest::READABLE)?;
         let mut listeners = Vec::new();
         for (place, address) in options.listen.iter().enumerate() {
-            let mut listener = listener::bind(*address)
+            let mut listener = listener::bind(*address, options.reuse_port)
                 .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
             poll.registry().register(
                 &mut listener,
@@ -102,6 +105,7 @@ impl Server {
             )?;
             listeners.push(listener);
         }
+        store.attach(poll.registry(), STORE, clock.now())?;
         let descriptors = descriptors::raise_limit();
         Ok(Server {
             poll,
@@ -135,19 +139,7 @@ impl Server {
 
     /// Carries out what was ordered for the start, before anybody is served.
     pub fn prepare(&mut self, purge: bool, seed: Option<Seed<'_>>) -> Result<(), Refusal> {
-        let now = self.clock.now();
-        let commands = purge.then_some(Command::Purge).into_iter();
-        for command in commands.chain(seed.map(Command::AddMembers)) {
-            let ticket = self.next_ticket(NOBODY);
-            self.store.submit(ticket, command, now);
-        }
-        self.store.commit(now);
-        while let Some((_, reply)) = self.store.poll_reply() {
-            if let Reply::Refused(refusal) = reply {
-                return Err(refusal);
-            }
-        }
-        Ok(())
+        self.store.prepare(purge, seed, self.clock.now())
     }
 
     /// Serves until a signal says stop. False if something could not be made durable at the end.
@@ -162,10 +154,9 @@ impl Server {
             self.expire(now);
             self.commit(now);
             self.write(now);
-            if self
-                .stop_at
-                .is_some_and(|at| self.connections.is_empty() || at <= now)
-            {
+            if self.stop_at.is_some_and(|at| {
+                at <= now || self.connections.is_empty() && self.store.is_settled()
+            }) {
                 return Ok(self.store.close());
             }
         }
@@ -200,6 +191,7 @@ impl Server {
         for event in events {
             match event.token() {
                 SIGNALS => self.handle_signals(now),
+                STORE => self.store.handle_event(event, now),
                 Token(token) if token > LISTENERS - self.listeners.len() => {
                     self.accept_from.get_or_insert(now);
                 }

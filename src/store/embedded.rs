@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use super::Store;
 use super::journal::{Journal, OpenError, Sync};
-use crate::command::{Command, Granted, Refusal, Reply, Ticket};
+use crate::command::{Command, Granted, Refusal, Reply, Seed, Ticket};
 use crate::pool::{Engine, Rules};
 use crate::time::Time;
 
@@ -154,6 +154,20 @@ impl State {
 }
 
 impl Store for EmbeddedStore {
+    fn prepare(&mut self, purge: bool, seed: Option<Seed<'_>>, now: Time) -> Result<(), Refusal> {
+        let purge = purge.then_some(Command::Purge);
+        for command in purge.into_iter().chain(seed.map(Command::AddMembers)) {
+            self.submit(NOBODY, command, now);
+        }
+        self.commit(now);
+        while let Some((_, reply)) = self.poll_reply() {
+            if let Reply::Refused(refusal) = reply {
+                return Err(refusal);
+            }
+        }
+        Ok(())
+    }
+
     fn submit(&mut self, ticket: Ticket, command: Command<'_>, now: Time) {
         let reply = match &mut self.state {
             State::Up { engine, .. } => engine.execute(ticket, command, now),

@@ -6,15 +6,35 @@
 
 mod embedded;
 mod journal;
+mod redis;
 
 pub use embedded::EmbeddedStore;
 pub use journal::{Journal, OpenError, Sync};
+pub use redis::{Login, RedisAddress, RedisOptions, RedisStore};
 
-use crate::command::{Command, Reply, Ticket};
+use std::io;
+
+use mio::event::Event;
+use mio::{Registry, Token};
+
+use crate::command::{Command, Refusal, Reply, Seed, Ticket};
 use crate::time::Time;
 
 /// A place where pools live.
 pub trait Store {
+    /// Called once, before all else: a store that has sockets registers them under `token`, and is
+    /// told of their events by `handle_event`.
+    fn attach(&mut self, _registry: &Registry, _token: Token, _now: Time) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Called once, before anything is submitted: carries out what was ordered for the start, or
+    /// sees to it that it is done before anybody is served.
+    fn prepare(&mut self, purge: bool, seed: Option<Seed<'_>>, now: Time) -> Result<(), Refusal>;
+
+    /// Something has happened to what was registered. A call too many does no harm.
+    fn handle_event(&mut self, _event: &Event, _now: Time) {}
+
     /// Hands a command over. Commands take effect in the order in which they are handed over; the
     /// answer comes from `poll_reply`, once `commit` has been called, and never from inside
     /// this call.
@@ -37,6 +57,11 @@ pub trait Store {
 
     /// Does what is due. A call too many does no harm.
     fn handle_timeout(&mut self, now: Time);
+
+    /// Whether nothing is under way that must not be cut off by the end of the process.
+    fn is_settled(&self) -> bool {
+        true
+    }
 
     /// Called once, before the process ends: makes durable what is not yet. False if that failed,
     /// which has been logged.

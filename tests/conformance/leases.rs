@@ -3,6 +3,7 @@
 use super::request::*;
 use super::runner::run;
 use super::table::{Row, row};
+use crate::support::StoreKind;
 
 #[test]
 fn rows_hold() {
@@ -288,7 +289,7 @@ fn renewing() -> Vec<Row> {
             "after a restart a lease has its full ttl once more",
             "After a restart of the file store every lease gets its full ttl once more.",
         )
-        .durable()
+        .only(StoreKind::File)
         .given(r#"POST /pool {"A":["1"],"B":["x"]}"#)
         .given("POST /pool/B/lock")
         .line("POST /pool/A/lock?ttl=2", "200 1")

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::expected::Expected;
+use crate::support::StoreKind;
 
 /// One promise and the conversation that shows it.
 pub struct Row {
@@ -12,6 +13,8 @@ pub struct Row {
     pub steps: Vec<Step>,
     /// Only for stores that keep what they know when the process is killed.
     pub durable: bool,
+    /// What its promise says of this store only.
+    pub only: Option<StoreKind>,
     /// The answer depends on what arrives together, or all is cut already: `split` leaves it.
     pub kept_whole: bool,
 }
@@ -61,6 +64,7 @@ pub fn row(name: impl Into<String>, promise: &'static str) -> Row {
         arguments: Vec::new(),
         steps: Vec::new(),
         durable: false,
+        only: None,
         kept_whole: false,
     }
 }
@@ -74,6 +78,11 @@ impl Row {
 
     pub fn durable(mut self) -> Row {
         self.durable = true;
+        self
+    }
+
+    pub fn only(mut self, store: StoreKind) -> Row {
+        self.only = Some(store);
         self
     }
 

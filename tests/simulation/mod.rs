@@ -2,6 +2,7 @@
 //!
 //! `LATCHD_SEEDS=n` runs so many seeds of each; `LATCHD_SEED=n` runs that one alone.
 
+mod beside_redis;
 mod choices;
 mod clients;
 mod desk;
@@ -27,6 +28,7 @@ use operations::{Operations, Source};
 /// What a normal run goes through.
 const ENGINE_SEEDS: u64 = 2_000;
 const SESSION_SEEDS: u64 = 1_000;
+const REDIS_SEEDS: u64 = 100;
 const STEPS: usize = 300;
 
 impl Source for fastrand::Rng {
@@ -38,6 +40,14 @@ impl Source for fastrand::Rng {
 #[test]
 fn the_engine_does_what_the_model_does() {
     for_each_seed(ENGINE_SEEDS, |seed| run_engine(seed, Honest));
+}
+
+#[test]
+fn redis_does_what_the_engine_does() {
+    let redis = crate::support::redis::RedisServer::start();
+    for_each_seed_on(1, REDIS_SEEDS, |seed| {
+        beside_redis::run(&redis, seed, STEPS)
+    });
 }
 
 #[test]
@@ -78,6 +88,11 @@ fn caught(act: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
 
 /// Runs the seeds on all cores, and fails with the first that fails.
 fn for_each_seed(count: u64, run: impl Fn(u64) -> Result<(), String> + Sync) {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    for_each_seed_on(threads, count, run);
+}
+
+fn for_each_seed_on(threads: usize, count: u64, run: impl Fn(u64) -> Result<(), String> + Sync) {
     let number = |name| {
         std::env::var(name)
             .ok()
@@ -88,7 +103,6 @@ fn for_each_seed(count: u64, run: impl Fn(u64) -> Result<(), String> + Sync) {
     }
     let count = number("LATCHD_SEEDS").unwrap_or(count);
     let next = AtomicU64::new(0);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {

@@ -9,16 +9,20 @@
 pub mod conversation;
 pub mod launch;
 pub mod programs;
+pub mod redis;
 
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use self::redis::RedisServer;
 
 /// Longer than anything that is expected to happen takes; only a failing test waits this long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,20 +32,42 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub enum StoreKind {
     Memory,
     File,
+    Redis,
 }
 
 impl StoreKind {
-    pub const ALL: [StoreKind; 2] = [StoreKind::Memory, StoreKind::File];
+    pub const ALL: [StoreKind; 3] = [StoreKind::Memory, StoreKind::File, StoreKind::Redis];
 
     /// Whether a server that was killed finds its pools again.
     pub fn is_durable(self) -> bool {
         self != StoreKind::Memory
     }
 
-    fn url(self, folder: &TempDir) -> String {
+    /// A place that nobody else uses.
+    fn place(self, folder: &TempDir) -> Place {
         match self {
-            StoreKind::Memory => "memory:".into(),
-            StoreKind::File => format!("file:{}", folder.path().join("latchd.redb").display()),
+            StoreKind::Memory => Place::at("memory:"),
+            StoreKind::File => {
+                let file = folder.path().join("latchd.redb");
+                Place::at(&format!("file:{}", file.display()))
+            }
+            StoreKind::Redis => redis::shared_place(),
+        }
+    }
+}
+
+/// Where a server's pools are, which stays so over its restarts.
+pub struct Place {
+    arguments: Vec<String>,
+    /// The redis-server that they are in, if it is not the test that looks after it.
+    redis: Option<Arc<RedisServer>>,
+}
+
+impl Place {
+    fn at(url: &str) -> Place {
+        Place {
+            arguments: vec!["--store".into(), url.into()],
+            redis: None,
         }
     }
 }
@@ -50,9 +76,10 @@ impl StoreKind {
 pub struct Server {
     pub address: SocketAddr,
     pub folder: TempDir,
-    store: StoreKind,
     arguments: Vec<String>,
     process: Process,
+    // Dropped behind the process that uses it.
+    place: Place,
 }
 
 impl Server {
@@ -68,14 +95,19 @@ impl Server {
 
     /// Starts in a folder that a test has prepared, which becomes the working directory.
     pub fn start_in(folder: TempDir, store: StoreKind, arguments: &[&str]) -> Server {
+        let place = store.place(&folder);
+        Server::start_in_place(folder, place, arguments)
+    }
+
+    fn start_in_place(folder: TempDir, place: Place, arguments: &[&str]) -> Server {
         let arguments: Vec<String> = arguments.iter().map(|a| a.to_string()).collect();
-        let (process, address) = launch(&folder, store, &arguments);
+        let (process, address) = launch(&folder, &place, &arguments);
         Server {
             address,
             folder,
-            store,
             arguments,
             process,
+            place,
         }
     }
 
@@ -106,7 +138,7 @@ impl Server {
     /// Starts again on the same folder after `kill` or `terminate`; the port may be another one.
     pub fn restart(&mut self) {
         self.process.kill();
-        let (process, address) = launch(&self.folder, self.store, &self.arguments);
+        let (process, address) = launch(&self.folder, &self.place, &self.arguments);
         self.process = process;
         self.address = address;
     }
@@ -125,11 +157,12 @@ impl Server {
     }
 }
 
-fn launch(folder: &TempDir, store: StoreKind, arguments: &[String]) -> (Process, SocketAddr) {
+fn launch(folder: &TempDir, place: &Place, arguments: &[String]) -> (Process, SocketAddr) {
     let mut command = latchd();
     command.current_dir(folder.path());
     command
-        .args(["--listen", "127.0.0.1:0", "--store", &store.url(folder)])
+        .args(["--listen", "127.0.0.1:0"])
+        .args(&place.arguments)
         .args(arguments);
     let mut process = Process::spawn(command);
     let line = process.wait_for_line("listening on ");

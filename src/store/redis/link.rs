@@ -1,0 +1,295 @@
+//! The connection to Redis: one non-blocking socket, and Redis' values taken off it.
+//!
+//! It knows how to come to a connection, and when it is lost. It does not know what is said on it,
+//! nor when to try again.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::mem;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+use mio::event::Event;
+use mio::net::{TcpStream, UnixStream};
+use mio::{Interest, Registry, Token, Waker};
+use redis::{Parser, Value};
+use socket2::SockRef;
+
+use super::options::RedisAddress;
+use super::resolver::{self, Lookup};
+
+const READ_BYTES: usize = 64 << 10;
+
+/// The connection to Redis.
+pub(super) struct Link {
+    address: RedisAddress,
+    registry: Registry,
+    token: Token,
+    waker: Arc<Waker>,
+    state: State,
+    input: Input,
+    parser: Parser,
+    /// What has not been sent yet.
+    unsent: Vec<u8>,
+    sent: usize,
+}
+
+enum State {
+    Down,
+    Resolving(Lookup),
+    /// Trying one address; the others are tried if it is of no use.
+    Connecting(Stream, VecDeque<SocketAddr>),
+    Up(Stream),
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// What has become of an attempt.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Nothing new.
+    None,
+    /// There is a connection now.
+    Connected,
+}
+
+impl Link {
+    /// A link that is down. Its sockets are registered under `token`.
+    pub(super) fn new(
+        address: RedisAddress,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Link> {
+        Ok(Link {
+            address,
+            registry: registry.try_clone()?,
+            token,
+            waker: Arc::new(Waker::new(registry, token)?),
+            state: State::Down,
+            input: Input::default(),
+            parser: Parser::new(),
+            unsent: Vec::new(),
+            sent: 0,
+        })
+    }
+
+    /// Starts to connect. `progress` tells how it goes.
+    pub(super) fn connect(&mut self) -> io::Result<()> {
+        self.close();
+        match &self.address {
+            RedisAddress::Unix(path) => {
+                let stream = Stream::Unix(UnixStream::connect(path)?);
+                self.watch(stream, VecDeque::new())
+            }
+            RedisAddress::Tcp(host, port) => match resolver::literal(host, *port) {
+                Some(address) => self.try_next([address].into()),
+                None => {
+                    let lookup = Lookup::start(host, *port, self.waker.clone())?;
+                    self.state = State::Resolving(lookup);
+                    Ok(())
+                }
+            },
+        }
+    }
+
+    /// Tries the first of these addresses that a socket can be had for.
+    fn try_next(&mut self, mut addresses: VecDeque<SocketAddr>) -> io::Result<()> {
+        let mut problem = io::Error::other("it has no address");
+        while let Some(address) = addresses.pop_front() {
+            match TcpStream::connect(address) {
+                Ok(stream) => {
+                    stream.set_nodelay(true)?;
+                    return self.watch(Stream::Tcp(stream), addresses);
+                }
+                Err(error) => problem = error,
+            }
+        }
+        Err(problem)
+    }
+
+    fn watch(&mut self, mut stream: Stream, others: VecDeque<SocketAddr>) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        match &mut stream {
+            Stream::Tcp(stream) => self.registry.register(stream, self.token, interest)?,
+            Stream::Unix(stream) => self.registry.register(stream, self.token, interest)?,
+        }
+        self.state = State::Connecting(stream, others);
+        Ok(())
+    }
+
+    /// Goes on with an attempt. An error means that it has failed.
+    pub(super) fn progress(&mut self) -> io::Result<Progress> {
+        match mem::replace(&mut self.state, State::Down) {
+            State::Resolving(lookup) => match lookup.poll() {
+                Some(addresses) => self.try_next(addresses?.into())?,
+                None => self.state = State::Resolving(lookup),
+            },
+            State::Connecting(stream, others) => match stream.has_connected() {
+                Ok(true) => {
+                    self.state = State::Up(stream);
+                    return Ok(Progress::Connected);
+                }
+                Ok(false) => self.state = State::Connecting(stream, others),
+                Err(error) if others.is_empty() => return Err(error),
+                Err(_) => self.try_next(others)?,
+            },
+            state => self.state = state,
+        }
+        Ok(Progress::None)
+    }
+
+    /// Closes what there is.
+    pub(super) fn close(&mut self) {
+        // A socket that is closed leaves the poll by itself.
+        self.state = State::Down;
+        self.input = Input::default();
+        self.parser = Parser::new();
+        self.unsent.clear();
+        self.sent = 0;
+    }
+
+    /// An end that comes behind the last bytes is told of only once.
+    pub(super) fn note_event(&mut self, event: &Event) {
+        self.input.end_is_near |= event.is_read_closed();
+    }
+
+    /// The next value. `None` if no whole one has come; an error if the connection is lost.
+    pub(super) fn read(&mut self) -> io::Result<Option<Value>> {
+        let State::Up(stream) = &mut self.state else {
+            return Ok(None);
+        };
+        loop {
+            self.input.starved = false;
+            match self.parser.parse_value(&mut self.input) {
+                Ok(value) => return Ok(Some(value)),
+                Err(_) if self.input.starved => {}
+                Err(error) => return Err(io::Error::other(error.to_string())),
+            }
+            match self.input.fill(stream.as_io()) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Sends bytes, as far as the socket takes them; the rest follows. `bytes` is empty then.
+    pub(super) fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        if self.unsent.is_empty() {
+            mem::swap(&mut self.unsent, bytes);
+        } else {
+            self.unsent.append(bytes);
+        }
+        let State::Up(stream) = &mut self.state else {
+            return Ok(());
+        };
+        while self.sent < self.unsent.len() {
+            match stream.as_io().write(&self.unsent[self.sent..]) {
+                Ok(count) => self.sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.unsent.clear();
+        self.sent = 0;
+        Ok(())
+    }
+}
+
+impl Stream {
+    fn as_io(&mut self) -> &mut dyn ReadWrite {
+        match self {
+            Stream::Tcp(stream) => stream,
+            Stream::Unix(stream) => stream,
+        }
+    }
+
+    /// Whether the connection has come about; an error if it cannot any more.
+    fn has_connected(&self) -> io::Result<bool> {
+        let socket = match self {
+            Stream::Tcp(stream) => SockRef::from(stream),
+            Stream::Unix(stream) => SockRef::from(stream),
+        };
+        if let Some(error) = socket.take_error()? {
+            return Err(error);
+        }
+        match socket.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Both kinds of sockets.
+trait ReadWrite: Read + Write {}
+
+impl ReadWrite for TcpStream {}
+impl ReadWrite for UnixStream {}
+
+/// What has been read off the socket and not been parsed. For the parser it is a reader that would
+/// block when it is empty: the parser keeps its state over that.
+struct Input {
+    buffer: Box<[u8]>,
+    /// What of it is unread.
+    unread: Range<usize>,
+    /// The parser has asked for more than there is.
+    starved: bool,
+    /// The last read has emptied the socket: a further one would only be told so.
+    emptied: bool,
+    /// The other side has closed the connection: a read finds that after all that was sent before.
+    end_is_near: bool,
+}
+
+impl Default for Input {
+    fn default() -> Input {
+        let buffer = vec![0; READ_BYTES].into_boxed_slice();
+        Input {
+            buffer,
+            unread: 0..0,
+            starved: false,
+            emptied: false,
+            end_is_near: false,
+        }
+    }
+}
+
+impl Input {
+    /// Reads once.
+    fn fill(&mut self, stream: &mut dyn ReadWrite) -> io::Result<()> {
+        if mem::take(&mut self.emptied) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        loop {
+            match stream.read(&mut self.buffer) {
+                Ok(0) => return Err(io::Error::other("it has closed the connection")),
+                Ok(count) => {
+                    self.unread = 0..count;
+                    self.emptied = count < self.buffer.len() && !self.end_is_near;
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Read for Input {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.unread.is_empty() {
+            self.starved = true;
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let count = into.len().min(self.unread.len());
+        let start = self.unread.start;
+        into[..count].copy_from_slice(&self.buffer[start..start + count]);
+        self.unread.start += count;
+        Ok(count)
+    }
+}

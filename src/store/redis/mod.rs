@@ -1,0 +1,210 @@
+//! The store in a Redis that many servers share.
+//!
+//! Redis decides: every operation is a script there, and its clock is the one that counts. This
+//! process keeps nothing but whom to answer. It goes on without Redis: what is asked is refused,
+//! who waits stays in line, and it connects again by itself, ever more patiently.
+//!
+//! `pipeline` is the conversation, without a socket; `link` is the socket, without a word of it;
+//! `scripts` is what Redis carries out.
+
+mod key;
+mod link;
+mod operation;
+mod options;
+mod pipeline;
+mod reply;
+mod resolver;
+mod script;
+mod waiters;
+
+use std::io;
+
+use mio::event::Event;
+use mio::{Registry, Token};
+
+use super::Store;
+use crate::command::{Command, Refusal, Reply, Seed, Ticket};
+use crate::pool::Rules;
+use crate::time::Time;
+use link::{Link, Progress};
+pub use options::{Login, RedisAddress, RedisOptions};
+use pipeline::Pipeline;
+use script::Scripts;
+
+/// The first pause before another attempt to connect, about; each failure doubles it.
+const FIRST_PAUSE_MS: u64 = 50;
+/// The longest pause, about.
+const LONGEST_PAUSE_MS: u64 = 2_000;
+
+/// The store in a Redis that many servers share.
+pub struct RedisStore {
+    options: RedisOptions,
+    pipeline: Pipeline,
+    /// `None` until `attach`.
+    link: Option<Link>,
+    /// When to try again; `None` while there is a connection or an attempt.
+    try_at: Option<Time>,
+    /// When an attempt that has not come to a greeting counts as failed.
+    give_up_at: Option<Time>,
+    /// How many attempts have failed in a row.
+    failures: u32,
+}
+
+impl RedisStore {
+    /// A store that connects as soon as it is attached to an event loop.
+    pub fn new(options: RedisOptions, rules: Rules) -> RedisStore {
+        RedisStore::with_scripts(options, rules, Scripts::new())
+    }
+
+    /// The same, but its scripts ask this fragment of Lua for the time, which defines `clock()`.
+    /// For tests, which do not want to wait.
+    pub fn with_clock(options: RedisOptions, rules: Rules, clock: &str) -> RedisStore {
+        RedisStore::with_scripts(options, rules, Scripts::with_clock(clock))
+    }
+
+    fn with_scripts(options: RedisOptions, rules: Rules, scripts: Scripts) -> RedisStore {
+        // Two servers of one Redis must not be called the same.
+        let server = format!("{:016x}", fastrand::u64(..));
+        RedisStore {
+            pipeline: Pipeline::new(options.clone(), rules, server, scripts),
+            options,
+            link: None,
+            try_at: None,
+            give_up_at: None,
+            failures: 0,
+        }
+    }
+
+    fn try_to_connect(&mut self, now: Time) {
+        let Some(link) = &mut self.link else { return };
+        self.try_at = None;
+        self.give_up_at = Some(now.after_ms(self.options.timeout_ms));
+        self.pipeline.handle_attempt();
+        if let Err(error) = link.connect() {
+            self.lose(&error.to_string(), false, now);
+        }
+    }
+
+    /// Takes what the link has to tell.
+    fn listen(&mut self, now: Time) -> Result<(), String> {
+        let in_words = |error: io::Error| error.to_string();
+        let Some(link) = &mut self.link else {
+            return Ok(());
+        };
+        while link.progress().map_err(in_words)? == Progress::Connected {
+            self.pipeline.handle_connected(now);
+        }
+        while let Some(value) = link.read().map_err(in_words)? {
+            self.pipeline.handle_value(value, now)?;
+        }
+        if self.give_up_at.is_some() && self.pipeline.has_greeted() {
+            self.give_up_at = None;
+            log::info!("connected to {}", self.options);
+        }
+        if self.pipeline.take_success() {
+            self.failures = 0;
+        }
+        Ok(())
+    }
+
+    fn speak(&mut self, now: Time) -> Result<(), String> {
+        self.pipeline.flush(now);
+        let Some(link) = &mut self.link else {
+            return Ok(());
+        };
+        link.send(self.pipeline.output())
+            .map_err(|error| error.to_string())
+    }
+
+    /// The connection is lost, or there is none to be had.
+    fn lose(&mut self, reason: &str, may_be_alive: bool, now: Time) {
+        let Some(link) = &mut self.link else { return };
+        link.close();
+        let pause_ms = pause_ms(self.failures);
+        self.failures = self.failures.saturating_add(1);
+        log::error!(
+            "{} is lost: {reason}; trying again in {pause_ms} ms",
+            self.options
+        );
+        self.give_up_at = None;
+        self.try_at = Some(now.after_ms(pause_ms));
+        self.pipeline.handle_loss(may_be_alive, now);
+    }
+
+    fn check(&mut self, result: Result<(), String>, may_be_alive: bool, now: Time) {
+        if let Err(reason) = result {
+            self.lose(&reason, may_be_alive, now);
+        }
+    }
+}
+
+/// How long to wait before the next attempt: doubled with each failure, and never the same for two
+/// servers, so that they do not come all at once.
+fn pause_ms(failures: u32) -> u64 {
+    let longest_ms = (FIRST_PAUSE_MS << failures.min(10)).min(LONGEST_PAUSE_MS);
+    fastrand::u64(longest_ms / 2..=longest_ms)
+}
+
+impl Store for RedisStore {
+    fn attach(&mut self, registry: &Registry, token: Token, now: Time) -> io::Result<()> {
+        self.link = Some(Link::new(self.options.address.clone(), registry, token)?);
+        self.try_to_connect(now);
+        Ok(())
+    }
+
+    fn prepare(&mut self, purge: bool, seed: Option<Seed<'_>>, _: Time) -> Result<(), Refusal> {
+        self.pipeline.prepare(purge, seed);
+        Ok(())
+    }
+
+    fn handle_event(&mut self, event: &Event, now: Time) {
+        if let Some(link) = &mut self.link {
+            link.note_event(event);
+        }
+        let result = self.listen(now);
+        self.check(result, false, now);
+    }
+
+    fn submit(&mut self, ticket: Ticket, command: Command<'_>, now: Time) {
+        self.pipeline.submit(ticket, &command, now);
+    }
+
+    fn withdraw(&mut self, ticket: Ticket, _: Time) {
+        self.pipeline.withdraw(ticket);
+    }
+
+    fn commit(&mut self, now: Time) {
+        let result = self.speak(now);
+        self.check(result, false, now);
+    }
+
+    fn poll_reply(&mut self) -> Option<(Ticket, Reply)> {
+        self.pipeline.poll_reply()
+    }
+
+    fn next_timeout(&self) -> Option<Time> {
+        [self.pipeline.next_timeout(), self.try_at, self.give_up_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        let result = self.pipeline.handle_timeout(now);
+        self.check(result, true, now);
+        if self.give_up_at.is_some_and(|at| at <= now) {
+            self.lose("no connection in time", true, now);
+        }
+        if self.try_at.is_some_and(|at| at <= now) {
+            self.try_to_connect(now);
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.pipeline.is_settled()
+    }
+
+    fn close(&mut self) -> bool {
+        true
+    }
+}

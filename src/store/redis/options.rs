@@ -1,0 +1,87 @@
+//! Which Redis, and how to talk to it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// Which Redis, and how to talk to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisOptions {
+    /// Where it listens.
+    pub address: RedisAddress,
+    /// Who logs in there.
+    pub login: Option<Login>,
+    /// The number of the database.
+    pub database: u32,
+    /// What the names of all keys begin with.
+    pub prefix: String,
+    /// How long an answer may take before the connection counts as lost, in milliseconds.
+    pub timeout_ms: u64,
+}
+
+/// Where a Redis listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedisAddress {
+    /// A host, by name or number, and a port.
+    Tcp(String, u16),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+/// Who logs in, `AUTH` in Redis' words.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// `None` for the default user.
+    pub user: Option<String>,
+    /// It is never shown.
+    pub password: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for RedisOptions {
+    /// Its URL, complete but for the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let user = self.login.as_ref().map(|login| {
+            let user = login.user.as_deref().unwrap_or("");
+            utf8_percent_encode(user, NOT_IN_USERS).to_string()
+        });
+        let database = self.database;
+        match &self.address {
+            RedisAddress::Tcp(host, port) => {
+                f.write_str("redis://")?;
+                if let Some(user) = user {
+                    write!(f, "{user}:***@")?;
+                }
+                match host.contains(':') {
+                    true => write!(f, "[{host}]:{port}/{database}"),
+                    false => write!(f, "{host}:{port}/{database}"),
+                }
+            }
+            RedisAddress::Unix(path) => {
+                let path = path.to_string_lossy();
+                let path = utf8_percent_encode(&path, NOT_IN_PATHS);
+                write!(f, "redis+unix://{path}?db={database}")?;
+                match user.as_deref() {
+                    None => Ok(()),
+                    Some("") => f.write_str("&pass=***"),
+                    Some(user) => write!(f, "&user={user}&pass=***"),
+                }
+            }
+        }
+    }
+}
+
+const NOT_IN_USERS: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+const NOT_IN_PATHS: &AsciiSet = &NOT_IN_USERS.remove(b'/');

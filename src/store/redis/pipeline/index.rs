@@ -1,0 +1,92 @@
+//! The list of all pools, which Redis keeps under one key.
+//!
+//! A pool is listed before it is created and again afterwards, and taken off the list only if
+//! nobody has listed it since: so a pool that exists is always listed, and one that is listed and
+//! does not exist does no harm.
+
+use redis::Value;
+
+use super::jobs::{JobKey, Task};
+use super::{Pipeline, PoolKey, Question, key};
+use crate::command::Fence;
+use crate::store::redis::reply::{self, Garbled};
+use crate::store::redis::script::Script;
+use crate::time::Time;
+
+impl Pipeline {
+    pub(super) fn index_command(&mut self) -> &mut redis::Cmd {
+        let index = key::index(&self.options.prefix);
+        self.command
+            .arg("EVALSHA")
+            .arg(self.scripts.hash(Script::Index))
+            .arg(1)
+            .arg(index)
+    }
+
+    pub(super) fn ask_for_list(&mut self, job: JobKey, now: Time) {
+        self.index_command().arg("list");
+        self.send(Question::List(job), now);
+    }
+
+    pub(super) fn write_listing(&mut self, job: JobKey) {
+        self.index_command().arg("create");
+        if let Task::Seed(seeding) = &self.jobs[job].task {
+            for (pool, _) in &seeding.pools {
+                self.command.arg(&**pool);
+            }
+        }
+    }
+
+    /// A pool is to be removed: since when is it listed?
+    pub(super) fn ask_for_stamp(&mut self, pool: PoolKey, now: Time) {
+        let name = self.pools[pool].name.clone();
+        self.index_command().arg("stamp").arg(&*name);
+        self.send(Question::Stamp(pool), now);
+    }
+
+    pub(super) fn handle_stamp(&mut self, pool: PoolKey, value: Value) {
+        let first = reply::array(value)
+            .ok()
+            .and_then(|values| values.into_iter().next());
+        let stamp = first.and_then(|value| reply::text(value).ok());
+        self.pools[pool].stamp = stamp.unwrap_or_default();
+    }
+
+    /// A pool has been removed: it is taken off the list, if nobody has listed it since.
+    pub(super) fn forget_listing(&mut self, pool: PoolKey, fence: Fence, now: Time) {
+        let stamp = std::mem::take(&mut self.pools[pool].stamp);
+        self.unlist(pool, &stamp, fence, now);
+    }
+
+    pub(super) fn unlist(&mut self, pool: PoolKey, stamp: &str, fence: Fence, now: Time) {
+        let name = self.pools[pool].name.clone();
+        self.index_command()
+            .arg("forget")
+            .arg(&*name)
+            .arg(stamp)
+            .arg(fence.number());
+        self.send(Question::Unheeded, now);
+    }
+}
+
+/// Names and stamps in turn.
+pub(super) fn read_list(value: Value) -> Result<Vec<(String, String)>, Garbled> {
+    let mut values = reply::array(value)?.into_iter();
+    let mut list = Vec::new();
+    while let Some(name) = values.next() {
+        list.push((
+            reply::text(name)?,
+            reply::text(values.next().ok_or(Garbled)?)?,
+        ));
+    }
+    Ok(list)
+}
+
+/// The highest fence of any pool that was removed.
+pub(super) fn read_retired(value: Value) -> Result<u64, Garbled> {
+    match reply::array(value)?.into_iter().next() {
+        Some(Value::Int(fence)) => u64::try_from(fence).map_err(|_| Garbled),
+        Some(text) => reply::number(&reply::text(text)?),
+        None => Err(Garbled),
+    }
+}

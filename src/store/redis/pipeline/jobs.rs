@@ -1,0 +1,214 @@
+//! What takes more than one pool: the list of pools and the purge; `seeding` is a job, too.
+
+use redis::Value;
+
+use super::index::read_list;
+use super::seeding::Seeding;
+use super::{Loss, Pipeline, PoolKey, Question};
+use crate::command::{Fence, PoolStatus, Refusal, Reply, StoredName, Ticket};
+use crate::store::redis::operation::{Action, Asker, Operation};
+use crate::store::redis::reply::Answer;
+use crate::time::Time;
+
+use super::batches::in_words;
+
+/// Something that takes more than one pool. Valid until it is done.
+pub(in super::super) type JobKey = usize;
+
+#[derive(Debug)]
+pub(super) struct Job {
+    /// Whom to answer; `None` for what was ordered for the start.
+    pub(super) ticket: Option<Ticket>,
+    pub(super) task: Task,
+    /// How many parts are not done yet.
+    pub(super) open: usize,
+    failed: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Task {
+    List(Vec<PoolStatus>),
+    Purge(usize),
+    Seed(Seeding),
+}
+
+impl Pipeline {
+    pub(super) fn start_list(&mut self, ticket: Ticket, now: Time) {
+        let job = self.insert_job(Some(ticket), Task::List(Vec::new()));
+        self.ask_for_list(job, now);
+    }
+
+    pub(super) fn start_purge(&mut self, ticket: Option<Ticket>, now: Time) {
+        let job = self.insert_job(ticket, Task::Purge(0));
+        self.ask_for_list(job, now);
+    }
+
+    pub(super) fn insert_job(&mut self, ticket: Option<Ticket>, task: Task) -> JobKey {
+        self.jobs.insert(Job {
+            ticket,
+            task,
+            open: 0,
+            failed: false,
+        })
+    }
+
+    /// The list of all pools has come: each is asked for its part.
+    pub(super) fn handle_list(&mut self, job: JobKey, value: Value, now: Time) -> Result<(), Loss> {
+        if let Value::ServerError(error) = value {
+            return self.fail_job(job, &error, now, |pipeline, now| {
+                pipeline.ask_for_list(job, now);
+            });
+        }
+        let pools = read_list(value).map_err(|_| "a list of pools of an unknown form")?;
+        self.jobs[job].open = pools.len();
+        let is_purge = matches!(self.jobs[job].task, Task::Purge(_));
+        for (name, stamp) in pools {
+            let pool = self.pool_key(&name);
+            let asker = Asker::Job(job);
+            if is_purge {
+                // At the start nothing that is asked by then may come before it.
+                let action = Action::ReleaseAll {
+                    owner: None,
+                    older_s: None,
+                };
+                self.pools[pool]
+                    .queue
+                    .push_front(Operation { asker, action });
+                self.list_to_send(pool);
+            } else {
+                let stamp = StoredName::from(stamp);
+                self.push(
+                    pool,
+                    Operation {
+                        asker,
+                        action: Action::Status { stamp },
+                    },
+                );
+            }
+        }
+        if self.jobs[job].ticket.is_none() {
+            // It is sent now, and never again.
+            self.start.purge = false;
+            self.note_prepared();
+        }
+        if self.jobs[job].open == 0 {
+            self.finish(job);
+        }
+        Ok(())
+    }
+
+    pub(super) fn note_prepared(&mut self) {
+        self.start.open = self.start.open.saturating_sub(1);
+        self.serve_if_prepared();
+    }
+
+    /// One pool's part of a job.
+    pub(super) fn handle_part(
+        &mut self,
+        job: JobKey,
+        pool: PoolKey,
+        action: &Action,
+        answer: Answer,
+        now: Time,
+    ) {
+        match (&mut self.jobs[job].task, answer, action) {
+            (Task::List(_), Answer::Status(numbers), _) => {
+                let status = self.status(pool, numbers);
+                if let Task::List(rows) = &mut self.jobs[job].task {
+                    rows.push(status);
+                }
+            }
+            (Task::List(_), Answer::Refused(Refusal::NoPool), Action::Status { stamp }) => {
+                let stamp = stamp.to_string();
+                self.unlist(pool, &stamp, Fence::default(), now);
+            }
+            (Task::Purge(released), Answer::Released(count), _) => *released += count,
+            (Task::Purge(_), Answer::Refused(Refusal::NoPool), _) => {}
+            _ => self.jobs[job].failed = true,
+        }
+        self.finish_part(job);
+    }
+
+    /// One pool's part could not be done.
+    pub(super) fn fail_part(&mut self, job: JobKey) {
+        if let Some(found) = self.jobs.get_mut(job) {
+            found.failed = true;
+            // A seed is one part, however many pools it holds up.
+            if !matches!(found.task, Task::Seed(_)) {
+                self.finish_part(job);
+            }
+        }
+    }
+
+    fn finish_part(&mut self, job: JobKey) {
+        self.jobs[job].open -= 1;
+        if self.jobs[job].open == 0 {
+            self.finish(job);
+        }
+    }
+
+    pub(super) fn finish(&mut self, job: JobKey) {
+        let Job {
+            ticket,
+            task,
+            failed,
+            ..
+        } = self.jobs.remove(job);
+        let is_purge = matches!(task, Task::Purge(_));
+        let reply = match task {
+            _ if failed => Reply::Refused(Refusal::StoreDown),
+            Task::List(mut rows) => {
+                rows.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+                Reply::Pools(rows)
+            }
+            Task::Purge(released) => Reply::Released(released),
+            Task::Seed(seeding) => Reply::Seeded(seeding.pools),
+        };
+        match (ticket, &reply) {
+            (Some(ticket), _) => self.replies.push_back((ticket, reply)),
+            (None, Reply::Released(count)) => log::info!("purged: {count} resources released"),
+            (None, Reply::Refused(_)) if is_purge => {
+                log::error!("the purge at the start may not have been carried out everywhere");
+            }
+            (None, _) => self.handle_first_seed(&reply),
+        }
+    }
+
+    /// The connection is lost: no job comes to its end.
+    pub(super) fn fail_jobs(&mut self) {
+        self.start.open = 0;
+        let jobs: Vec<JobKey> = self.jobs.iter().map(|(job, _)| job).collect();
+        for job in jobs {
+            // It may have been finished by its last part.
+            if let Some(found) = self.jobs.get_mut(job) {
+                found.failed = true;
+                self.finish(job);
+            }
+        }
+    }
+
+    /// Redis has refused a job, or did not know its script.
+    pub(super) fn fail_job(
+        &mut self,
+        job: JobKey,
+        error: &redis::ServerError,
+        now: Time,
+        again: impl FnOnce(&mut Pipeline, Time),
+    ) -> Result<(), Loss> {
+        if error.code() == "NOSCRIPT" {
+            self.load_scripts(|_| Question::Load, now);
+            again(self, now);
+            return Ok(());
+        }
+        let problem = in_words(error);
+        self.complain(&problem, now);
+        if self.jobs[job].ticket.is_none() {
+            // What was ordered for the start is tried again on the next connection.
+            return Err(problem);
+        }
+        self.jobs[job].failed = true;
+        self.lift_barriers(job);
+        self.finish(job);
+        Ok(())
+    }
+}

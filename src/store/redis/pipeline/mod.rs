@@ -1,0 +1,362 @@
+//! The conversation with Redis, pure: commands and Redis' values go in, bytes and replies come out.
+//!
+//! Operations on one pool queue up while a batch of them is under way, and leave together in the
+//! next one: so the script's fixed cost is shared, and of each pool at most one batch can be lost.
+//! What a lost batch has granted is asked for after the reconnect, before anything else is done
+//! with its pool; nothing is sent again that may have been carried out.
+//!
+//! It knows neither the socket nor the clock, and keeps nothing of a pool that Redis decides about.
+
+mod batches;
+mod greeting;
+mod index;
+mod jobs;
+mod line;
+mod queue;
+mod seeding;
+mod values;
+
+use std::collections::{HashMap, VecDeque};
+
+use redis::Cmd;
+use slab::Slab;
+
+use super::key;
+use super::operation::{Action, Asker, Operation};
+use super::options::RedisOptions;
+use super::script::{Script, Scripts};
+use super::waiters::{PoolKey, Waiters};
+use crate::command::{Command, Refusal, Reply, Seed, StoredName, Ticket};
+use crate::pool::Rules;
+use crate::time::{Deadlines, Time};
+use greeting::Step;
+use jobs::Job;
+pub(super) use jobs::JobKey;
+use queue::PoolQueue;
+use seeding::Members;
+
+/// How long a server that gives no sign of life keeps its places in line, in milliseconds.
+const LAPSE_MS: u64 = 5_000;
+/// How often a server gives one for each pool that somebody waits for through it.
+const BEAT_MS: u64 = 1_500;
+/// The most operations of a batch: Redis does nothing else while it carries one out.
+const MAX_BATCH: usize = 500;
+/// How many pools are kept in mind that there is nothing to do for.
+const MAX_IDLE_POOLS: usize = 10_000;
+/// The same complaint is logged no more often than this.
+const COMPLAINT_MS: u64 = 1_000;
+
+/// Why a connection is of no more use, in words for the log.
+pub(super) type Loss = String;
+
+/// The conversation with one Redis.
+pub(super) struct Pipeline {
+    options: RedisOptions,
+    rules: Rules,
+    /// What this process is called among the servers of this Redis.
+    server: String,
+    scripts: Scripts,
+    phase: Phase,
+    output: Vec<u8>,
+    /// Kept for its memory.
+    command: Cmd,
+    /// What the values to come are answers to, the next one first.
+    awaited: VecDeque<Awaited>,
+    /// How far Redis' clock is ahead of ours.
+    ahead_ms: i64,
+    pools: Slab<PoolQueue>,
+    names: HashMap<StoredName, PoolKey>,
+    /// Pools that may have something to send.
+    to_send: Vec<PoolKey>,
+    /// When a pool is to be looked at for the sake of those who wait for it here.
+    looks: Deadlines,
+    waiters: Waiters,
+    jobs: Slab<Job>,
+    /// What is to be done before anybody is served.
+    start: Start,
+    next_batch: u64,
+    replies: VecDeque<(Ticket, Reply)>,
+    complained_at: Option<Time>,
+    /// Redis has carried something out.
+    has_succeeded: bool,
+}
+
+/// How far the connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// There is none, and none is on its way: what is asked is refused.
+    Down,
+    /// One is on its way: what is asked is kept.
+    Trying,
+    /// It is there, and Redis is being told who we are.
+    Greeting,
+    /// What was ordered for the start comes first.
+    Preparing,
+    Ready,
+}
+
+/// What was ordered for the start.
+#[derive(Debug, Default)]
+struct Start {
+    purge: bool,
+    seed: Option<Vec<(StoredName, Vec<StoredName>)>>,
+    /// So many answers are needed before it can be sent.
+    open: usize,
+}
+
+/// What a value is the answer to, and since when it is awaited.
+#[derive(Debug)]
+struct Awaited {
+    what: Question,
+    sent_at: Time,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Question {
+    Greeting(Step),
+    Batch(PoolKey),
+    /// When a pool was listed that is being removed.
+    Stamp(PoolKey),
+    /// The pools of a seed are being listed.
+    Listing(JobKey),
+    /// The list of all pools.
+    List(JobKey),
+    Seed(JobKey),
+    /// The script was missing.
+    Load,
+    /// Nobody needs to know.
+    Unheeded,
+}
+
+impl Pipeline {
+    pub(super) fn new(
+        options: RedisOptions,
+        rules: Rules,
+        server: String,
+        scripts: Scripts,
+    ) -> Pipeline {
+        Pipeline {
+            options,
+            rules,
+            server,
+            scripts,
+            phase: Phase::Down,
+            output: Vec::new(),
+            command: Cmd::new(),
+            awaited: VecDeque::new(),
+            ahead_ms: 0,
+            pools: Slab::new(),
+            names: HashMap::new(),
+            to_send: Vec::new(),
+            looks: Deadlines::default(),
+            waiters: Waiters::default(),
+            jobs: Slab::new(),
+            start: Start::default(),
+            next_batch: 0,
+            replies: VecDeque::new(),
+            complained_at: None,
+            has_succeeded: false,
+        }
+    }
+
+    /// Notes what is to be done as soon as Redis is there, and before anybody is served.
+    pub(super) fn prepare(&mut self, purge: bool, seed: Option<Seed<'_>>) {
+        let stored = |name: &str| StoredName::from(name);
+        self.start.purge = purge;
+        self.start.seed = seed.filter(|seed| !seed.is_empty()).map(|seed| {
+            let pools = seed.iter().map(|(pool, ids)| {
+                let ids = ids.iter().map(|id| stored(id.as_str())).collect();
+                (stored(pool.as_str()), ids)
+            });
+            pools.collect()
+        });
+    }
+
+    /// Takes a command. If there is no Redis, it is refused.
+    pub(super) fn submit(&mut self, ticket: Ticket, command: &Command<'_>, now: Time) {
+        if let Command::Undo(pool, ..) = command {
+            // It is done as soon as it can be; nobody has to hear of it.
+            self.replies.push_back((ticket, Reply::Done));
+            let undo = Action::of(command, true).map(|(_, action)| action);
+            let pool = self.pool_key(pool.as_str());
+            return self.undo(pool, undo);
+        }
+        if self.phase == Phase::Down {
+            return self.refuse(ticket, Refusal::StoreDown);
+        }
+        let has_room = self.waiters.len() < self.rules.max_waiters;
+        match Action::of(command, has_room) {
+            Some((pool, Action::Acquire(wish))) if wish.waits => {
+                let pool = self.pool_key(pool);
+                self.wait(ticket, pool, wish, command, now);
+            }
+            Some((pool, action)) => {
+                let pool = self.pool_key(pool);
+                self.push(
+                    pool,
+                    Operation {
+                        asker: Asker::Client(ticket),
+                        action,
+                    },
+                );
+            }
+            None => match command {
+                Command::ListPools => self.start_list(ticket, now),
+                Command::AddMembers(seed) => self.start_seed(ticket, seed, Members::Added, now),
+                Command::SetMembers(seed) => self.start_seed(ticket, seed, Members::Set, now),
+                _ => self.start_purge(Some(ticket), now),
+            },
+        }
+    }
+
+    /// Answers a client.
+    pub(super) fn poll_reply(&mut self) -> Option<(Ticket, Reply)> {
+        self.replies.pop_front()
+    }
+
+    /// What is to be sent to Redis. Whoever takes it, sends it.
+    pub(super) fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.output
+    }
+
+    /// A connection is on its way.
+    pub(super) fn handle_attempt(&mut self) {
+        self.phase = Phase::Trying;
+    }
+
+    /// When `handle_timeout` wants to be called at the latest.
+    pub(super) fn next_timeout(&self) -> Option<Time> {
+        let overdue_at = self
+            .awaited
+            .front()
+            .map(|next| next.sent_at.after_ms(self.options.timeout_ms));
+        let look_at = self.looks.next().filter(|_| self.phase == Phase::Ready);
+        [overdue_at, look_at, self.waiters.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Does what is due. An answer that is overdue means that the connection is lost.
+    pub(super) fn handle_timeout(&mut self, now: Time) -> Result<(), Loss> {
+        self.end_waiting(now);
+        if self.phase == Phase::Ready {
+            while let Some(pool) = self.looks.pop_due(now) {
+                self.look(pool);
+            }
+        }
+        let timeout_ms = self.options.timeout_ms;
+        match self.awaited.front() {
+            Some(next) if next.sent_at.after_ms(timeout_ms) <= now => {
+                Err(format!("no answer for {timeout_ms} ms"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The connection is lost, or there will be none. Who waits in line stays there; everybody else
+    /// is told. `may_be_alive`: what was sent may still arrive.
+    pub(super) fn handle_loss(&mut self, may_be_alive: bool, now: Time) {
+        self.phase = Phase::Down;
+        self.output.clear();
+        let sent: Vec<Awaited> = self.awaited.drain(..).collect();
+        for awaited in sent {
+            if let Question::Batch(pool) = awaited.what {
+                let arrives_until = awaited.sent_at.after_ms(self.options.timeout_ms + 1);
+                self.lose_batch(pool, if may_be_alive { arrives_until } else { now });
+            }
+        }
+        let pools: Vec<PoolKey> = self.pools.iter().map(|(pool, _)| pool).collect();
+        for pool in pools {
+            self.pools[pool].barrier = false;
+            self.pools[pool].listed = false;
+            let queue = std::mem::take(&mut self.pools[pool].queue);
+            queue
+                .into_iter()
+                .for_each(|operation| self.drop_unheard(pool, operation));
+        }
+        self.fail_jobs();
+        self.to_send.clear();
+    }
+
+    /// Whether Redis has been told who we are, and has found it right.
+    pub(super) fn has_greeted(&self) -> bool {
+        matches!(self.phase, Phase::Preparing | Phase::Ready)
+    }
+
+    /// Whether Redis has carried something out since the last call.
+    pub(super) fn take_success(&mut self) -> bool {
+        std::mem::take(&mut self.has_succeeded)
+    }
+
+    /// Whether nothing is under way that a client or the store itself should hear the end of.
+    pub(super) fn is_settled(&self) -> bool {
+        self.phase == Phase::Down
+            || self.awaited.is_empty() && self.pools.iter().all(|(_, pool)| pool.queue.is_empty())
+    }
+
+    fn refuse(&mut self, ticket: Ticket, refusal: Refusal) {
+        self.replies.push_back((ticket, Reply::Refused(refusal)));
+    }
+
+    /// Where a pool of this name stands.
+    fn pool_key(&mut self, name: &str) -> PoolKey {
+        if let Some(&pool) = self.names.get(name) {
+            return pool;
+        }
+        let name = StoredName::from(name);
+        let base = key::base(&self.options.prefix, &name);
+        let pool = self.pools.insert(PoolQueue::new(name.clone(), base));
+        self.names.insert(name, pool);
+        pool
+    }
+
+    /// Queues an operation.
+    fn push(&mut self, pool: PoolKey, operation: Operation) {
+        self.pools[pool].queue.push_back(operation);
+        self.list_to_send(pool);
+    }
+
+    fn list_to_send(&mut self, pool: PoolKey) {
+        if !std::mem::replace(&mut self.pools[pool].listed, true) {
+            self.to_send.push(pool);
+        }
+    }
+
+    /// Writes down the command that has been put together, and notes what its answer is.
+    fn send(&mut self, what: Question, now: Time) {
+        self.command.write_packed_command(&mut self.output);
+        self.command.clear();
+        self.awaited.push_back(Awaited { what, sent_at: now });
+    }
+
+    fn load_scripts(&mut self, question: impl Fn(Script) -> Question, now: Time) {
+        for script in Script::ALL {
+            self.command
+                .arg("SCRIPT")
+                .arg("LOAD")
+                .arg(self.scripts.text(script));
+            self.send(question(script), now);
+        }
+    }
+
+    /// Redis' clock, as far as we know, in milliseconds.
+    fn redis_ms(&self, now: Time) -> u64 {
+        now.as_ms().saturating_add_signed(self.ahead_ms)
+    }
+
+    fn set_redis_ms(&mut self, redis_ms: u64, now: Time) {
+        self.ahead_ms = redis_ms.wrapping_sub(now.as_ms()) as i64;
+    }
+
+    /// Logs what Redis says that it should not, but not for each request.
+    fn complain(&mut self, problem: &str, now: Time) {
+        if self
+            .complained_at
+            .is_none_or(|at| at.after_ms(COMPLAINT_MS) <= now)
+        {
+            self.complained_at = Some(now);
+            log::error!("Redis says: {problem}");
+        }
+    }
+}

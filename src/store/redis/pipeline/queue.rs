@@ -1,0 +1,83 @@
+//! What this server has to do with one pool.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::super::operation::{Leaving, Operation};
+use crate::command::{Fence, StoredName, Ticket};
+use crate::time::Time;
+
+/// What this server has to do with one pool.
+#[derive(Debug)]
+pub(super) struct PoolQueue {
+    pub(super) name: StoredName,
+    /// What the names of its keys begin with.
+    pub(super) base: String,
+    /// What is to be sent when the batch that is under way has been answered.
+    pub(super) queue: VecDeque<Operation>,
+    /// The batch that is under way.
+    pub(super) flight: Option<Flight>,
+    /// Its queue is held up by new members, which are under way or wait for other pools.
+    pub(super) barrier: bool,
+    /// It stands in the list of those that may have something to send.
+    pub(super) listed: bool,
+    /// A look stands in the queue.
+    pub(super) looks: bool,
+    /// A batch whose reply was lost.
+    pub(super) unsettled: Option<Unsettled>,
+    /// Who waits for it here, by serial: in the order in which they came.
+    pub(super) waiters: BTreeSet<u64>,
+    /// Who is to be taken out of the line as soon as Redis is there again.
+    pub(super) leavers: Vec<(Ticket, Leaving)>,
+    /// What is to be given back as soon as Redis is there again.
+    pub(super) to_undo: Vec<(StoredName, Fence)>,
+    /// The highest fence that was seen: whatever Redis may have lost, no lower one is given.
+    pub(super) floor: Fence,
+    /// When it was listed, while it is being removed.
+    pub(super) stamp: String,
+}
+
+/// A batch that is under way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) batch: u64,
+    pub(super) operations: Vec<Operation>,
+}
+
+/// A batch whose reply was lost.
+#[derive(Debug)]
+pub(super) struct Unsettled {
+    pub(super) batch: u64,
+    /// Before this it may still arrive at Redis.
+    pub(super) until: Time,
+}
+
+impl PoolQueue {
+    pub(super) fn new(name: StoredName, base: String) -> PoolQueue {
+        PoolQueue {
+            name,
+            base,
+            queue: VecDeque::new(),
+            flight: None,
+            barrier: false,
+            listed: false,
+            looks: false,
+            unsettled: None,
+            waiters: BTreeSet::new(),
+            leavers: Vec::new(),
+            to_undo: Vec::new(),
+            floor: Fence::default(),
+            stamp: String::new(),
+        }
+    }
+
+    /// Whether it can be forgotten.
+    pub(super) fn is_idle(&self) -> bool {
+        self.queue.is_empty()
+            && self.flight.is_none()
+            && !self.listed
+            && self.unsettled.is_none()
+            && self.waiters.is_empty()
+            && self.leavers.is_empty()
+            && self.to_undo.is_empty()
+    }
+}

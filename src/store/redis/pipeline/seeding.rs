@@ -1,0 +1,222 @@
+//! New members for one or more pools, all or nothing.
+//!
+//! Each pool's queue is held up until the queues of all of them are, so that what was asked before
+//! is done before. Then one script gives all of them their members.
+
+use redis::Value;
+
+use super::index::read_retired;
+use super::jobs::{JobKey, Task};
+use super::{LAPSE_MS, Loss, Pipeline, PoolKey, Question, key};
+use crate::command::{Seed, StoredName, Ticket};
+use crate::store::redis::operation::{Action, Asker, Operation};
+use crate::store::redis::reply::{self, Answer};
+use crate::store::redis::script::Script;
+use crate::time::Time;
+
+/// New members for some pools.
+#[derive(Debug)]
+pub(super) struct Seeding {
+    members: Members,
+    pub(super) pools: Vec<(StoredName, Vec<StoredName>)>,
+    /// Where these pools stand, once they hold up their queues for it.
+    keys: Vec<PoolKey>,
+    /// What new pools start above: the highest fence of any pool that was removed.
+    retired: u64,
+}
+
+/// What is done with the members that a pool has.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Members {
+    /// They stay.
+    Added,
+    /// They go, if they are not named.
+    Set,
+}
+
+impl Pipeline {
+    pub(super) fn start_seed(
+        &mut self,
+        ticket: Ticket,
+        seed: &Seed<'_>,
+        members: Members,
+        now: Time,
+    ) {
+        let pools = seed.iter().map(|(pool, ids)| {
+            let ids = ids.iter().map(|id| StoredName::from(id.as_str())).collect();
+            (StoredName::from(pool.as_str()), ids)
+        });
+        self.insert_seed(Some(ticket), pools.collect(), members, now);
+    }
+
+    /// Adds the pools that were ordered for the start.
+    pub(super) fn start_first_seed(
+        &mut self,
+        pools: Vec<(StoredName, Vec<StoredName>)>,
+        now: Time,
+    ) {
+        self.insert_seed(None, pools, Members::Added, now);
+    }
+
+    fn insert_seed(
+        &mut self,
+        ticket: Option<Ticket>,
+        pools: Vec<(StoredName, Vec<StoredName>)>,
+        members: Members,
+        now: Time,
+    ) {
+        let seeding = Seeding {
+            members,
+            pools,
+            keys: Vec::new(),
+            retired: 0,
+        };
+        let job = self.insert_job(ticket, Task::Seed(seeding));
+        match &self.jobs[job].task {
+            Task::Seed(seeding) if seeding.pools.is_empty() => self.finish(job),
+            _ => {
+                self.write_listing(job);
+                self.send(Question::Listing(job), now);
+            }
+        }
+    }
+
+    /// The pools of a seed are listed: it takes its place in the queue of each.
+    pub(super) fn handle_listing(
+        &mut self,
+        job: JobKey,
+        value: Value,
+        now: Time,
+    ) -> Result<(), Loss> {
+        if let Value::ServerError(error) = value {
+            return self.fail_job(job, &error, now, |pipeline, now| {
+                pipeline.write_listing(job);
+                pipeline.send(Question::Listing(job), now);
+            });
+        }
+        let retired = read_retired(value).map_err(|_| "a fence of an unknown form")?;
+        let Some(seeding) = self.seeding(job) else {
+            return Ok(());
+        };
+        seeding.retired = retired;
+        let names: Vec<StoredName> = seeding.pools.iter().map(|(name, _)| name.clone()).collect();
+        let keys: Vec<PoolKey> = names.iter().map(|name| self.pool_key(name)).collect();
+        let is_first = self.jobs[job].ticket.is_none();
+        self.jobs[job].open = keys.len();
+        for &pool in &keys {
+            let operation = Operation {
+                asker: Asker::Job(job),
+                action: Action::Seed,
+            };
+            match is_first {
+                true => self.pools[pool].queue.push_front(operation),
+                false => self.pools[pool].queue.push_back(operation),
+            }
+            self.list_to_send(pool);
+        }
+        if let Some(seeding) = self.seeding(job) {
+            seeding.keys = keys;
+        }
+        if is_first {
+            self.note_prepared();
+        }
+        Ok(())
+    }
+
+    /// One more of the queues is held up for a seed. When all are, it is sent.
+    pub(super) fn arrive(&mut self, job: JobKey, now: Time) {
+        self.jobs[job].open -= 1;
+        if self.jobs[job].open == 0 {
+            self.send_seed(job, now);
+        }
+    }
+
+    fn send_seed(&mut self, job: JobKey, now: Time) {
+        let limit = self.redis_ms(now) + self.options.timeout_ms;
+        let Task::Seed(seeding) = &self.jobs[job].task else {
+            return;
+        };
+        let command = &mut self.command;
+        command
+            .arg("EVALSHA")
+            .arg(self.scripts.hash(Script::Seed))
+            .arg(seeding.keys.len());
+        for &pool in &seeding.keys {
+            command.arg(&self.pools[pool].base);
+        }
+        let members = match seeding.members {
+            Members::Added => "add",
+            Members::Set => "set",
+        };
+        command
+            .arg(limit)
+            .arg(members)
+            .arg(seeding.retired)
+            .arg(self.rules.queue_grace_ms);
+        command
+            .arg(LAPSE_MS)
+            .arg(key::channels(&self.options.prefix));
+        for (&pool, (_, ids)) in seeding.keys.iter().zip(&seeding.pools) {
+            command.arg(self.pools[pool].floor.number()).arg(ids.len());
+            for id in ids {
+                command.arg(&**id);
+            }
+        }
+        self.send(Question::Seed(job), now);
+    }
+
+    /// New members are there.
+    pub(super) fn handle_seed(&mut self, job: JobKey, value: Value, now: Time) -> Result<(), Loss> {
+        if let Value::ServerError(error) = value {
+            return self.fail_job(job, &error, now, |pipeline, now| {
+                pipeline.send_seed(job, now)
+            });
+        }
+        let unknown = |_| "new members of an unknown form";
+        let mut values = reply::array(value).map_err(unknown)?.into_iter();
+        let redis_ms = reply::integer(values.next()).map_err(unknown)?;
+        self.set_redis_ms(redis_ms.unsigned_abs(), now);
+        let mut members = Vec::new();
+        for value in values {
+            match reply::read_answer(value) {
+                Ok(Answer::Members(ids)) => members.push(ids),
+                // Nothing was done.
+                Ok(Answer::Late) => {
+                    self.send_seed(job, now);
+                    return Ok(());
+                }
+                _ => return Err("new members of an unknown form".into()),
+            }
+        }
+        if let Some(seeding) = self.seeding(job) {
+            for ((_, ids), members) in seeding.pools.iter_mut().zip(members) {
+                *ids = members;
+            }
+        }
+        self.write_listing(job);
+        self.send(Question::Unheeded, now);
+        self.lift_barriers(job);
+        self.finish(job);
+        Ok(())
+    }
+
+    /// The queues that a seed has held up go on.
+    pub(super) fn lift_barriers(&mut self, job: JobKey) {
+        let keys = self.seeding(job).map(|seeding| seeding.keys.clone());
+        for pool in keys.into_iter().flatten() {
+            let queue = &mut self.pools[pool];
+            queue.barrier = false;
+            queue.queue.retain(|operation| {
+                !(matches!(operation.action, Action::Seed) && operation.asker == Asker::Job(job))
+            });
+            self.list_to_send(pool);
+        }
+    }
+
+    pub(super) fn seeding(&mut self, job: JobKey) -> Option<&mut Seeding> {
+        match &mut self.jobs.get_mut(job)?.task {
+            Task::Seed(seeding) => Some(seeding),
+            Task::List(_) | Task::Purge(_) => None,
+        }
+    }
+}

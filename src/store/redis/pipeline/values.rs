@@ -1,0 +1,76 @@
+//! What comes from Redis: answers in the order of the questions, and notices in between.
+
+use redis::{PushKind, Value};
+
+use super::batches::in_words;
+use super::{Loss, Pipeline, Question, Step, key};
+use crate::store::redis::reply::{self, Answer};
+use crate::time::Time;
+
+impl Pipeline {
+    /// Takes one value. An error means that the connection is of no more use.
+    pub(in super::super) fn handle_value(&mut self, value: Value, now: Time) -> Result<(), Loss> {
+        let value = match value {
+            Value::Push {
+                kind: PushKind::Subscribe,
+                ..
+            } => match self.awaited.front() {
+                Some(next) if matches!(next.what, Question::Greeting(Step::Channel)) => Value::Okay,
+                _ => return Ok(()),
+            },
+            Value::Push {
+                kind: PushKind::Message,
+                data,
+            } => {
+                self.handle_notice(data);
+                return Ok(());
+            }
+            Value::Push { .. } => return Ok(()),
+            answer => answer,
+        };
+        let question = self
+            .awaited
+            .pop_front()
+            .ok_or("an answer that was not asked for")?;
+        match question.what {
+            Question::Greeting(step) => self.handle_greeting(step, value, now),
+            Question::Batch(pool) => self.handle_batch(pool, value, now),
+            Question::Stamp(pool) => {
+                self.handle_stamp(pool, value);
+                Ok(())
+            }
+            Question::Listing(job) => self.handle_listing(job, value, now),
+            Question::List(job) => self.handle_list(job, value, now),
+            Question::Seed(job) => self.handle_seed(job, value, now),
+            Question::Load | Question::Unheeded => {
+                if let Value::ServerError(error) = value {
+                    self.complain(&in_words(&error), now);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A message on this server's channel: the keys of a pool, a serial, and what there is to say;
+    /// without a serial, that there may be something to be had.
+    fn handle_notice(&mut self, data: Vec<Value>) {
+        let Some(Ok(text)) = data.into_iter().nth(1).map(reply::text) else {
+            return;
+        };
+        let mut lines = text.splitn(3, '\n');
+        let (Some(base), Some(serial), Some(words)) = (lines.next(), lines.next(), lines.next())
+        else {
+            return;
+        };
+        if serial.is_empty() {
+            let pool = key::pool_of(&self.options.prefix, base);
+            if let Some(&pool) = pool.and_then(|pool| self.names.get(pool.as_str())) {
+                self.look(pool);
+            }
+        } else if let (Ok(serial), Ok(Answer::Refused(refusal))) =
+            (reply::number(serial), reply::read_text(words))
+        {
+            self.dismiss(serial, refusal);
+        }
+    }
+}

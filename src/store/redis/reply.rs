@@ -1,0 +1,276 @@
+//! What `pool.lua` has answered: from Redis' values to the words of this program.
+//!
+//! Redis is another machine, which anybody may have written to: what does not have the expected
+//! form is an error, never a panic.
+
+use redis::Value;
+
+use crate::command::{Fence, Lease, Leases, Refusal, StoredName};
+
+/// A reply does not have the form that the scripts give it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Garbled;
+
+/// What came of a batch.
+#[derive(Debug)]
+pub(super) enum BatchReply {
+    /// It was carried out.
+    Done(Done),
+    /// It came too late, and nothing was done.
+    Late {
+        /// Redis' clock, in milliseconds.
+        redis_ms: u64,
+    },
+}
+
+/// What came of a batch that was carried out.
+#[derive(Debug)]
+pub(super) struct Done {
+    /// Redis' clock, in milliseconds.
+    pub(super) redis_ms: u64,
+    /// How long until somebody in line may have to be looked after.
+    pub(super) wake_ms: Option<u64>,
+    /// Who stood in line here and was served, by serial.
+    pub(super) served: Vec<(u64, Leases)>,
+    /// One for each operation.
+    pub(super) answers: Vec<Answer>,
+}
+
+/// What came of one operation.
+#[derive(Debug, PartialEq)]
+pub(super) enum Answer {
+    Done,
+    Granted(Leases),
+    /// It stands in line, at this place; the lower the further ahead.
+    Waits(u64),
+    Leases(Leases),
+    Released(usize),
+    Members(Vec<StoredName>),
+    /// How many resources, how many of them held, how many in line.
+    Status([usize; 3]),
+    /// The pool is gone; this was its latest fence.
+    Removed(Fence),
+    /// What a batch had granted that nobody heard of: serials, if they waited, and leases.
+    Settled(Vec<(Option<u64>, Leases)>),
+    /// Nothing to say.
+    Nothing,
+    /// Redis holds this server for dead: its places in line are lost.
+    Lapsed,
+    /// It came too late, and nothing was done.
+    Late,
+    Refused(Refusal),
+}
+
+/// Reads the reply to a batch.
+pub(super) fn read_batch(value: Value) -> Result<BatchReply, Garbled> {
+    let mut values = array(value)?.into_iter();
+    let redis_ms = integer(values.next())?.try_into().map_err(|_| Garbled)?;
+    let wake_ms = match values.next() {
+        Some(Value::Int(wake_ms)) => u64::try_from(wake_ms).ok(),
+        Some(Value::BulkString(word)) if word == b"late" => {
+            return Ok(BatchReply::Late { redis_ms });
+        }
+        _ => return Err(Garbled),
+    };
+    let served = served(values.next().ok_or(Garbled)?)?;
+    let served = served
+        .into_iter()
+        .map(|(serial, leases)| Ok((serial.ok_or(Garbled)?, leases)));
+    let served = served.collect::<Result<_, Garbled>>()?;
+    let answers = values.map(read_answer).collect::<Result<_, Garbled>>()?;
+    Ok(BatchReply::Done(Done {
+        redis_ms,
+        wake_ms,
+        served,
+        answers,
+    }))
+}
+
+/// Reads the answer to one operation.
+pub(super) fn read_answer(value: Value) -> Result<Answer, Garbled> {
+    if let Value::Array(_) = value {
+        return served(value).map(Answer::Settled);
+    }
+    let text = text(value)?;
+    read_text(&text)
+}
+
+/// Reads an answer that is a text, as all but one are. Notices have this form too.
+pub(super) fn read_text(text: &str) -> Result<Answer, Garbled> {
+    let kind = text.chars().next().ok_or(Garbled)?;
+    let rest = &text[kind.len_utf8()..];
+    Ok(match kind {
+        'G' => Answer::Granted(
+            leases(rest)
+                .filter(|leases| !leases.is_empty())
+                .ok_or(Garbled)?,
+        ),
+        'L' => Answer::Leases(leases(rest).ok_or(Garbled)?),
+        'M' if rest.is_empty() => Answer::Members(Vec::new()),
+        'M' => Answer::Members(rest.split('\n').map(StoredName::from).collect()),
+        'E' => Answer::Refused(refusal(rest.trim_start()).ok_or(Garbled)?),
+        'C' => Answer::Released(number(rest)?),
+        'S' => {
+            let mut numbers = rest.split_whitespace().map(number);
+            let mut next = || numbers.next().unwrap_or(Err(Garbled));
+            Answer::Status([next()?, next()?, next()?])
+        }
+        'D' if rest.is_empty() => Answer::Done,
+        'D' => Answer::Removed(Fence::from_number(number(rest)?)),
+        'W' => Answer::Waits(number(rest)?),
+        '-' => Answer::Nothing,
+        _ if text == "lapsed" => Answer::Lapsed,
+        _ if text == "late" => Answer::Late,
+        _ => return Err(Garbled),
+    })
+}
+
+/// Pairs of a serial, which may be empty, and a grant.
+fn served(value: Value) -> Result<Vec<(Option<u64>, Leases)>, Garbled> {
+    let mut values = array(value)?.into_iter();
+    let mut served = Vec::new();
+    while let Some(serial) = values.next() {
+        let serial = text(serial)?;
+        let serial = (!serial.is_empty()).then(|| number(&serial)).transpose()?;
+        match read_answer(values.next().ok_or(Garbled)?)? {
+            Answer::Granted(leases) => served.push((serial, leases)),
+            _ => return Err(Garbled),
+        }
+    }
+    Ok(served)
+}
+
+/// Leases of three lines each.
+fn leases(text: &str) -> Option<Leases> {
+    let mut leases = Leases::new();
+    let mut lines = text.split('\n');
+    if text.is_empty() {
+        return Some(leases);
+    }
+    while let Some(numbers) = lines.next() {
+        let (owner, id) = (lines.next()?, lines.next()?);
+        let mut numbers = numbers.split(' ');
+        let fence = Fence::from_number(numbers.next()?.parse().ok()?);
+        let ttl_s = match numbers.next()? {
+            "-" => None,
+            ttl_s => Some(ttl_s.parse().ok()?),
+        };
+        let age_s = numbers.next()?.parse().ok()?;
+        let owner = (!owner.is_empty()).then(|| StoredName::from(owner));
+        leases.push(Lease {
+            id: StoredName::from(id),
+            fence,
+            ttl_s,
+            owner,
+            age_s,
+        });
+    }
+    Some(leases)
+}
+
+fn refusal(words: &str) -> Option<Refusal> {
+    Some(match words {
+        "no pool" => Refusal::NoPool,
+        "no resource" => Refusal::NoResource,
+        "not held" => Refusal::NotHeld,
+        "busy" => Refusal::Busy,
+        "not yours" => Refusal::NotYours,
+        "stale" => Refusal::Stale,
+        "queue full" => Refusal::QueueFull,
+        _ => match words.rsplit_once(' ')? {
+            ("owner holds", count) => Refusal::OwnerHolds(count.parse().ok()?),
+            ("only", count) => Refusal::OnlyResources(count.parse().ok()?),
+            _ => return None,
+        },
+    })
+}
+
+pub(super) fn array(value: Value) -> Result<Vec<Value>, Garbled> {
+    match value {
+        Value::Array(values) => Ok(values),
+        _ => Err(Garbled),
+    }
+}
+
+pub(super) fn integer(value: Option<Value>) -> Result<i64, Garbled> {
+    match value {
+        Some(Value::Int(number)) => Ok(number),
+        _ => Err(Garbled),
+    }
+}
+
+pub(super) fn text(value: Value) -> Result<String, Garbled> {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes).map_err(|_| Garbled),
+        Value::SimpleString(text) => Ok(text),
+        _ => Err(Garbled),
+    }
+}
+
+/// Redis gives scores as text, and some numbers too.
+pub(super) fn number<N: std::str::FromStr>(text: &str) -> Result<N, Garbled> {
+    text.trim().parse().map_err(|_| Garbled)
+}
+
+#[cfg(test)]
+mod tests {
+    use smallvec::smallvec;
+
+    use super::*;
+
+    fn lease(fence: u64, ttl_s: Option<u64>, age_s: u64, owner: Option<&str>, id: &str) -> Lease {
+        let (fence, owner) = (Fence::from_number(fence), owner.map(StoredName::from));
+        Lease {
+            id: StoredName::from(id),
+            fence,
+            ttl_s,
+            owner,
+            age_s,
+        }
+    }
+
+    #[test]
+    fn answers_are_read() {
+        let plain = lease(17, Some(60), 0, None, "4");
+        let owned = lease(3, None, 9, Some("a b"), "x y");
+        for (text, answer) in [
+            ("G17 60 0\n\n4", Answer::Granted(smallvec![plain.clone()])),
+            (
+                "L17 60 0\n\n4\n3 - 9\na b\nx y",
+                Answer::Leases(smallvec![plain, owned]),
+            ),
+            ("L", Answer::Leases(smallvec![])),
+            ("M1\n2", Answer::Members(vec!["1".into(), "2".into()])),
+            ("M", Answer::Members(vec![])),
+            ("S 4 1 0", Answer::Status([4, 1, 0])),
+            ("C 3", Answer::Released(3)),
+            ("D", Answer::Done),
+            ("D 9", Answer::Removed(Fence::from_number(9))),
+            ("E owner holds 2", Answer::Refused(Refusal::OwnerHolds(2))),
+            ("E only 3", Answer::Refused(Refusal::OnlyResources(3))),
+            ("lapsed", Answer::Lapsed),
+        ] {
+            assert_eq!(read_text(text), Ok(answer), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_no_script_says_is_an_error() {
+        for text in [
+            "",
+            "G",
+            "G1",
+            "G1 2 3",
+            "Gx - 0\n\n4",
+            "E",
+            "E tired",
+            "S 1 2",
+            "C",
+            "\u{e9}",
+        ] {
+            assert_eq!(read_text(text), Err(Garbled), "{text:?}");
+        }
+        assert!(read_batch(Value::Nil).is_err());
+        assert!(read_batch(Value::Array(vec![Value::Int(-1), Value::Int(0)])).is_err());
+    }
+}

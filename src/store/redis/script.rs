@@ -1,0 +1,86 @@
+//! The scripts that Redis carries out, put together from their fragments.
+//!
+//! What a script does is written in `scripts/`; here stands only which fragments make up which
+//! script. The first fragment is the clock, so that a test can put in another one.
+
+/// The scripts of one server.
+#[derive(Debug)]
+pub(super) struct Scripts {
+    texts: [String; Script::ALL.len()],
+    /// What Redis calls them, once it has loaded them.
+    hashes: [String; Script::ALL.len()],
+}
+
+/// One script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Script {
+    /// A batch of operations on one pool.
+    Pool,
+    /// New members of one or more pools.
+    Seed,
+    /// The list of all pools.
+    Index,
+}
+
+impl Script {
+    pub(super) const ALL: [Script; 3] = [Script::Pool, Script::Seed, Script::Index];
+}
+
+/// Tells the milliseconds by Redis' own clock.
+const CLOCK: &str = include_str!("scripts/clock.lua");
+
+/// The fragments of a script, the first of which is the clock.
+macro_rules! fragments {
+    ($($name:literal),*) => {
+        concat!($(include_str!(concat!("scripts/", $name, ".lua"))),*)
+    };
+}
+
+const POOL: &str = fragments!(
+    "begin", "head", "quick", "state", "grants", "lending", "listing", "alone", "line", "serving",
+    "due", "waiting", "pool"
+);
+const SEED: &str = fragments!(
+    "begin",
+    "seed_head",
+    "state",
+    "grants",
+    "lending",
+    "line",
+    "serving",
+    "due",
+    "seed"
+);
+const INDEX: &str = fragments!("index");
+
+impl Scripts {
+    pub(super) fn new() -> Scripts {
+        Scripts::with_clock(CLOCK)
+    }
+
+    /// The same scripts on another clock: a fragment that defines `clock()`.
+    pub(super) fn with_clock(clock: &str) -> Scripts {
+        let texts = Script::ALL.map(|script| match script {
+            Script::Pool => format!("{clock}{POOL}"),
+            Script::Seed => format!("{clock}{SEED}"),
+            Script::Index => INDEX.to_owned(),
+        });
+        Scripts {
+            texts,
+            hashes: Default::default(),
+        }
+    }
+
+    pub(super) fn text(&self, script: Script) -> &str {
+        &self.texts[script as usize]
+    }
+
+    /// What EVALSHA calls it.
+    pub(super) fn hash(&self, script: Script) -> &str {
+        &self.hashes[script as usize]
+    }
+
+    pub(super) fn set_hash(&mut self, script: Script, hash: String) {
+        self.hashes[script as usize] = hash;
+    }
+}

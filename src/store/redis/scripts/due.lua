@@ -1,0 +1,108 @@
+-- What has become due comes before any operation: leases that are over, owners who have stayed away
+-- too long, servers that have not been heard of.
+--
+-- Promises the order of the engine: by time; in the same millisecond leases first, by their fences,
+-- then places by their order. It does not know what happens in a line.
+
+-- The first of a sorted set, if its time has come, and that time.
+local function first_due(set)
+  local first = call('ZRANGE', set, 0, 0, 'WITHSCORES')
+  local due = tonumber(first[2])
+  if due and due <= now then
+    return first[1], due
+  end
+end
+
+local function end_lease(member)
+  call('ZREM', key.expiry, member)
+  local grant = grant_with(num(tonumber(member)))
+  if grant then
+    release_grant(grant)
+  end
+end
+
+local function end_absence(place)
+  call('ZREM', key.absent, place)
+  local w = waiter_at(place)
+  if w then
+    dismiss(w)
+  end
+end
+
+-- A server has not been heard of: its clients are answered that all is busy, if it still is there
+-- to hear that, and those with an owner are away since it was last heard of.
+local function bury(name, ended)
+  call('ZREM', key.servers, name)
+  local left = waiters_where(function(w) return w.server == name end)
+  local until_ms = ended - lapse + grace
+  for _, w in ipairs(left) do
+    tell(name, w.serial, 'E busy')
+    if w.owner ~= '' and until_ms > now then
+      go_absent(w, until_ms)
+    else
+      leave(w)
+      unreserve_for(w)
+    end
+  end
+  if left[1] then
+    serve_from('-inf')
+  end
+end
+
+-- When this Redis was started, or a little later; 0 if it does not tell. Its word is asked for only
+-- when a server may be dead, which is rare.
+local function started_at()
+  local info = redis.pcall('INFO', 'server')
+  local uptime = type(info) == 'string' and info:match('uptime_in_seconds:(%d+)')
+  return uptime and now - uptime * 1000 or 0
+end
+
+-- A server has given no sign of life for too long. While Redis was away none could; and one that
+-- asks right now is alive.
+local function doubt(name, ended)
+  local until_ms = (name == server and now or started_at()) + lapse
+  if until_ms > now then
+    call('ZADD', key.servers, until_ms, name)
+  else
+    bury(name, ended)
+  end
+end
+
+local function handle_due()
+  while true do
+    local lease, lease_end = first_due(key.expiry)
+    local place, place_end
+    if pool.waiting > 0 then
+      place, place_end = first_due(key.absent)
+    end
+    if lease and (not place or lease_end <= place_end) then
+      end_lease(lease)
+    elseif place then
+      end_absence(place)
+    else
+      break
+    end
+  end
+  while pool.waiting > 0 do
+    local name, ended = first_due(key.servers)
+    if not name then
+      break
+    end
+    doubt(name, ended)
+  end
+end
+
+-- Milliseconds until something here may be due; -1 if nobody waits for it.
+local function time_to_look()
+  if pool.waiting == 0 then
+    return -1
+  end
+  local next_time = math.huge
+  for _, set in ipairs({'expiry', 'absent', 'servers'}) do
+    local first = call('ZRANGE', key[set], 0, 1, 'WITHSCORES')
+    -- That this server is there is for it to say, and for others to doubt.
+    local at = set == 'servers' and first[1] == server and 4 or 2
+    next_time = math.min(next_time, tonumber(first[at]) or math.huge)
+  end
+  return next_time < math.huge and math.max(0, next_time - now) or -1
+end

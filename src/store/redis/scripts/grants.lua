@@ -1,0 +1,150 @@
+-- Grants: what was lent under one fence, to whom, since when and for how long.
+--
+-- Promises that `held`, `grants`, `owners` and `expiry` agree, and that fences rise. It does not
+-- know why something is lent, nor who gets it next.
+
+local function grant_of_row(fence, row)
+  local at, ttl, owner, ids = row:match('^(%d+) (%S+)\n([^\n]*)\n(.*)$')
+  local grant = {fence = fence, at = tonumber(at), ttl = ttl, owner = owner, ids = {}}
+  for id in ids:gmatch('[^\n]+') do
+    grant.ids[#grant.ids + 1] = id
+  end
+  return grant
+end
+
+-- The grant with this fence, which is given as it is kept.
+local function grant_with(fence)
+  local row = fence and call('HGET', key.grants, fence)
+  return row and grant_of_row(fence, row)
+end
+
+local function grant_holding(id)
+  return grant_with(call('HGET', key.held, id))
+end
+
+local function grant_owned_by(owner)
+  return grant_with(owner ~= '' and call('HGET', key.owners, owner))
+end
+
+-- All grants, in the order of their fences.
+local function all_grants()
+  local rows = call('HGETALL', key.grants)
+  local grants = {}
+  for at = 1, #rows, 2 do
+    grants[#grants + 1] = grant_of_row(rows[at], rows[at + 1])
+  end
+  table.sort(grants, function(a, b) return tonumber(a.fence) < tonumber(b.fence) end)
+  return grants
+end
+
+local function keep_grant(grant)
+  local head = num(grant.at) .. ' ' .. grant.ttl .. '\n' .. grant.owner .. '\n'
+  call('HSET', key.grants, grant.fence, head .. table.concat(grant.ids, '\n'))
+end
+
+-- Starts the lease for its length, as of now. `now` is a millisecond that has begun, so the lease
+-- ends with the millisecond in which its length is over: never early.
+local function start_lease(grant)
+  if grant.ttl ~= '-' then
+    grant.ends = now + grant.ttl * 1000 + 1
+    call('ZADD', key.expiry, grant.ends, padded(grant.fence))
+  end
+end
+
+-- Starts a lease anew, for its last length if none is given.
+local function renew_lease(grant, ttl)
+  if ttl ~= '' and ttl ~= grant.ttl then
+    grant.ttl = ttl
+    keep_grant(grant)
+  end
+  start_lease(grant)
+end
+
+local function seconds(ms)
+  return num(math.max(0, math.floor(ms / 1000)))
+end
+
+-- The lease lines of these ids, which are all in this grant.
+local function leases(grant, ids)
+  local left = '-'
+  if grant.ttl ~= '-' then
+    grant.ends = grant.ends or tonumber(call('ZSCORE', key.expiry, padded(grant.fence))) or now
+    left = seconds(grant.ends - now)
+  end
+  local head = grant.fence .. ' ' .. left .. ' ' .. seconds(now - grant.at) .. '\n'
+    .. grant.owner .. '\n'
+  return head .. table.concat(ids, '\n' .. head)
+end
+
+-- Takes what is wanted out of what is free, or the one that was kept for who asks.
+local function take(n, id)
+  if n then
+    local popped = call('ZPOPMIN', key.free, n)
+    local ids = {}
+    for at = 1, #popped, 2 do
+      ids[#ids + 1] = popped[at]
+    end
+    return ids
+  end
+  if call('ZREM', key.free, id) == 0 then
+    call('HDEL', key.reserved, id)
+  end
+  return {id}
+end
+
+-- Makes a grant of what is free: any `n`, or `id`. Answers the reply.
+local function lend(n, id, owner, ttl, serial)
+  pool.fence = pool.fence + 1
+  ttl = ttl == '' and default_ttl or ttl
+  local grant = {fence = num(pool.fence), at = now, ttl = ttl, owner = owner, ids = take(n, id)}
+  local pairs_held = {}
+  for _, one in ipairs(grant.ids) do
+    pairs_held[#pairs_held + 1] = one
+    pairs_held[#pairs_held + 1] = grant.fence
+  end
+  spread('HSET', key.held, pairs_held)
+  keep_grant(grant)
+  start_lease(grant)
+  local reply = 'G' .. leases(grant, grant.ids)
+  if owner ~= '' then
+    call('HSET', key.owners, owner, grant.fence)
+  else
+    made[#made + 1] = serial
+    made[#made + 1] = reply
+  end
+  return reply
+end
+
+-- Ends a grant. What was in it is in no set then: it must be put back.
+local function end_grant(grant)
+  call('HDEL', key.grants, grant.fence)
+  if grant.ttl ~= '-' then
+    call('ZREM', key.expiry, padded(grant.fence))
+  end
+  if grant.owner ~= '' then
+    call('HDEL', key.owners, grant.owner)
+  end
+  spread('HDEL', key.held, grant.ids)
+end
+
+-- Takes one id out of a grant of several. It is in no set then.
+local function shrink_grant(grant, id)
+  for at = 1, #grant.ids do
+    if grant.ids[at] == id then
+      table.remove(grant.ids, at)
+      break
+    end
+  end
+  keep_grant(grant)
+  call('HDEL', key.held, id)
+end
+
+-- Why this lock may not be renewed or released by who says this of himself; nil if it may.
+local function objection(grant, owner, fence, force)
+  if grant.owner ~= '' and grant.owner ~= owner and force ~= '1' then
+    return 'E not yours'
+  end
+  if fence ~= '' and fence ~= grant.fence then
+    return 'E stale'
+  end
+end

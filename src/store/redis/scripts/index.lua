@@ -1,0 +1,61 @@
+-- The index of all pools: a sorted set of names, each with the stamp of its latest seed. It is put
+-- together of this fragment alone.
+--
+-- Promises that a pool which was seeded again in the meantime is not forgotten, and that no fence
+-- of a removed pool is. It does not know whether a pool is there: it may be named before it is, and
+-- for a while after it was.
+
+local call = redis.call
+local index, operation = KEYS[1], ARGV[1]
+-- No pool has these names: a name is not empty, and has no control characters.
+local RETIRED, STAMPS = '', '\n'
+
+-- What Redis says a score is, for numbers that count.
+local function score_of(member)
+  return tonumber(call('ZSCORE', index, member)) or 0
+end
+
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+-- Stamps each name: from now on the pool may be there.
+local function create()
+  call('ZCARD', index)
+  for at = 2, #ARGV do
+    call('ZADD', index, call('ZINCRBY', index, 1, STAMPS), ARGV[at])
+  end
+  return {text(score_of(RETIRED))}
+end
+
+local function list()
+  local rows = call('ZRANGE', index, 0, -1, 'WITHSCORES')
+  local pools = {}
+  for at = 1, #rows, 2 do
+    if rows[at] ~= RETIRED and rows[at] ~= STAMPS then
+      pools[#pools + 1] = rows[at]
+      pools[#pools + 1] = text(tonumber(rows[at + 1]))
+    end
+  end
+  return pools
+end
+
+local function stamp(name)
+  local score = call('ZSCORE', index, name)
+  return {score and text(tonumber(score)) or ''}
+end
+
+-- A pool was removed, with this fence: forgets its name, unless it was stamped again since.
+local function forget(name, seen_stamp, fence)
+  local score = call('ZSCORE', index, name)
+  if score and tonumber(score) == tonumber(seen_stamp) then
+    call('ZREM', index, name)
+  end
+  if tonumber(fence) > score_of(RETIRED) then
+    call('ZADD', index, fence, RETIRED)
+  end
+  return {}
+end
+
+local OPERATIONS = {create = create, list = list, stamp = stamp, forget = forget}
+return OPERATIONS[operation](ARGV[2], ARGV[3], ARGV[4])

@@ -1,0 +1,148 @@
+-- Who may take what, renew it and give it back: the operations, each with its arguments as they
+-- come. Each answers its reply.
+--
+-- Promises the refusals of the engine, in its order; what is refused has changed nothing. It does
+-- not know how anybody waits: that is in fragments further down, which come in only if somebody
+-- does.
+
+-- Hands a resource that has become free to whom it is due. It is defined in serving, before anybody
+-- can be in line.
+local offer
+
+local function put_in_free(id)
+  pool.high = pool.high + 1
+  call('ZADD', key.free, pool.high, id)
+end
+
+-- Puts resources back that are in no set, at the end of the order of lending; those that are
+-- members no longer are gone now.
+local function put_back(ids)
+  for _, id in ipairs(ids) do
+    if call('ZSCORE', key.members, id) then
+      put_in_free(id)
+      if pool.waiting > 0 then
+        offer(id)
+      end
+    end
+  end
+end
+
+local function release_grant(grant)
+  end_grant(grant)
+  put_back(grant.ids)
+end
+
+local function give_back(grant, id)
+  if #grant.ids == 1 then
+    return release_grant(grant)
+  end
+  shrink_grant(grant, id)
+  put_back({id})
+end
+
+-- Whether enough is free for this, whoever else may be waiting for it.
+local function is_free(n, id)
+  if n then
+    return n <= call('ZCARD', key.free)
+  end
+  return call('ZSCORE', key.free, id) ~= false
+end
+
+-- Why the pool could not serve this even if nobody held anything; nil if it could.
+local function hopelessness(n, id)
+  if n then
+    local count = call('ZCARD', key.members)
+    return n > count and 'E only ' .. num(count) or nil
+  end
+  return not call('ZSCORE', key.members, id) and 'E no resource' or nil
+end
+
+-- An owner asks for what it has: the same lock, its lease started anew.
+local function recover(grant, n, id, ttl)
+  local count = #grant.ids
+  local is_the_same = n == count or (not n and count == 1 and grant.ids[1] == id)
+  if not is_the_same then
+    return 'E owner holds ' .. num(count)
+  end
+  renew_lease(grant, ttl)
+  return 'G' .. leases(grant, grant.ids)
+end
+
+-- The reply to an acquire for which it does not matter what is free; nil if it does.
+local function settled(n, id, owner, ttl)
+  local own = grant_owned_by(owner)
+  if own then
+    return recover(own, n, id, ttl)
+  end
+  return hopelessness(n, id)
+end
+
+-- Acquires while nobody is in line. Nil if the asker has to get in line.
+local function acquire_alone(serial, n, id, owner, ttl, wait)
+  n = tonumber(n)
+  local reply = settled(n, id, owner, ttl)
+  if reply then
+    return reply
+  end
+  if is_free(n, id) then
+    return lend(n, id, owner, ttl, wait == '1' and serial or '')
+  end
+  return wait == '0' and 'E busy' or nil
+end
+
+local function release(id, owner, fence, force)
+  local grant = grant_holding(id)
+  if not grant then
+    -- What an owner wants who repeats himself holds already.
+    return owner ~= '' and 'D' or 'E not held'
+  end
+  local refusal = objection(grant, owner, fence, force)
+  if refusal then
+    return refusal
+  end
+  give_back(grant, id)
+  return 'D'
+end
+
+local function renew(id, owner, fence, ttl)
+  local grant = grant_holding(id)
+  local refusal = not grant and 'E not held' or objection(grant, owner, fence, '0')
+  if refusal then
+    return refusal
+  end
+  renew_lease(grant, ttl)
+  return 'L' .. leases(grant, {id})
+end
+
+local function renew_owned(owner, fence, ttl)
+  local grant = grant_owned_by(owner)
+  local refusal = not grant and 'E not held' or objection(grant, owner, fence, '0')
+  if refusal then
+    return refusal
+  end
+  renew_lease(grant, ttl)
+  return 'L' .. leases(grant, grant.ids)
+end
+
+-- Releases what matches, the longest held first.
+local function release_all(owner, older_s)
+  local grants = owner ~= '' and {grant_owned_by(owner) or nil} or all_grants()
+  local older_ms = (tonumber(older_s) or 0) * 1000
+  local count = 0
+  for _, grant in ipairs(grants) do
+    if older_s == '' or math.max(0, now - grant.at) >= older_ms then
+      count = count + #grant.ids
+      release_grant(grant)
+    end
+  end
+  return 'C ' .. num(count)
+end
+
+-- Takes a grant back that nobody was told of, if it is still there.
+local function undo(id, fence)
+  local grant = grant_holding(id)
+  if grant and grant.fence == fence and grant.owner == '' then
+    release_grant(grant)
+  end
+  return 'D'
+end

@@ -1,0 +1,152 @@
+-- The line: who waits, for what, and in what order.
+--
+-- Promises that the sets which say so agree with each other. It does not know when a waiter can be
+-- served. A place is text of 16 digits, so that places compare as their numbers do.
+
+local function waiter_of_row(place, row)
+  local whose, serial, n, id, owner, ttl, woken =
+    row:match('^([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)$')
+  return {
+    place = place,
+    -- The server that its client is connected to; empty while an owner is away.
+    server = whose,
+    serial = serial,
+    -- How many of any it wants, or which one.
+    n = tonumber(n),
+    id = id,
+    owner = owner,
+    ttl = ttl,
+    woken = tonumber(woken),
+  }
+end
+
+local function waiter_at(place)
+  local row = place and call('HGET', key.waiters, place)
+  return row and waiter_of_row(place, row)
+end
+
+local function waiter_with(serial)
+  return pool.waiting > 0
+    and waiter_at(call('HGET', key.tickets, server .. '/' .. serial))
+end
+
+local function waiter_owned_by(owner)
+  return pool.waiting > 0 and owner ~= '' and waiter_at(call('HGET', key.queued, owner))
+end
+
+local function keep_waiter(w)
+  local n = w.n and num(w.n) or ''
+  local row = {w.server, w.serial, n, w.id, w.owner, w.ttl, num(w.woken)}
+  call('HSET', key.waiters, w.place, table.concat(row, '\n'))
+end
+
+-- The place of the first who takes whatever is free: nobody behind it is served before it is.
+local function held_up_from()
+  return pool.waiting > 0 and call('ZRANGE', key.any, 0, 0)[1]
+end
+
+-- The place of the first who wants this one. After the newline there are digits only, and ':' is
+-- what follows 9.
+local function first_for(id)
+  local from, to = '[' .. id .. '\n', '(' .. id .. '\n:'
+  local first = call('ZRANGEBYLEX', key.wanted, from, to, 'LIMIT', 0, 1)[1]
+  return first and first:sub(-16)
+end
+
+-- Up to `count` waiters from a place on, in order. The place is as ZRANGEBYSCORE wants it.
+local function waiters_from(place, count)
+  local places = call('ZRANGEBYSCORE', key.line, place, '+inf', 'LIMIT', 0, count)
+  local rows = #places > 0 and call('HMGET', key.waiters, unpack(places)) or {}
+  local waiters = {}
+  for at = 1, #places do
+    waiters[at] = waiter_of_row(places[at], rows[at])
+  end
+  return waiters
+end
+
+-- Everybody for whom `chosen` is true, in order.
+local function waiters_where(chosen)
+  local rows = pool.waiting > 0 and call('HGETALL', key.waiters) or {}
+  local waiters = {}
+  for at = 1, #rows, 2 do
+    local w = waiter_of_row(rows[at], rows[at + 1])
+    if chosen(w) then
+      waiters[#waiters + 1] = w
+    end
+  end
+  table.sort(waiters, function(a, b) return a.place < b.place end)
+  return waiters
+end
+
+-- Notes what a waiter wants.
+local function list_wish(w)
+  if w.n then
+    call('ZADD', key.any, w.place, w.place)
+  else
+    call('ZADD', key.wanted, 0, w.id .. '\n' .. w.place)
+  end
+end
+
+local function unlist_wish(w)
+  if w.n then
+    call('ZREM', key.any, w.place)
+  else
+    call('ZREM', key.wanted, w.id .. '\n' .. w.place)
+  end
+end
+
+local function list_ticket(w)
+  call('HSET', key.tickets, w.server .. '/' .. w.serial, w.place)
+end
+
+local function unlist_ticket(w)
+  if w.server ~= '' then
+    call('HDEL', key.tickets, w.server .. '/' .. w.serial)
+  end
+end
+
+-- Puts a waiter at the end.
+local function join(w)
+  local last = call('ZRANGE', key.line, -1, -1)[1]
+  w.place = padded((tonumber(last) or 0) + 1)
+  call('ZADD', key.line, w.place, w.place)
+  keep_waiter(w)
+  list_wish(w)
+  list_ticket(w)
+  if w.owner ~= '' then
+    call('HSET', key.queued, w.owner, w.place)
+  end
+  pool.waiting = pool.waiting + 1
+end
+
+-- Takes a waiter out. What was kept for it still is.
+local function leave(w)
+  call('ZREM', key.line, w.place)
+  call('HDEL', key.waiters, w.place)
+  unlist_wish(w)
+  unlist_ticket(w)
+  if w.owner ~= '' then
+    call('HDEL', key.queued, w.owner)
+    call('ZREM', key.absent, w.place)
+  end
+  pool.waiting = pool.waiting - 1
+end
+
+-- An owner is away: its place is kept until then.
+local function go_absent(w, until_ms)
+  unlist_ticket(w)
+  w.server, w.serial, w.woken = '', '', 0
+  keep_waiter(w)
+  call('ZADD', key.absent, until_ms, w.place)
+end
+
+-- Says something to a server: an answer for one of its waiters, or without a serial that it should
+-- look at this pool. Whoever may not publish must not fail half-way: then they find out by looking.
+local function tell(whom, serial, reply)
+  redis.pcall('PUBLISH', channel .. whom, base .. '\n' .. serial .. '\n' .. reply)
+end
+
+-- This server has somebody in line here, and is there.
+local function attend()
+  call('ZADD', key.servers, now + lapse, server)
+end

@@ -1,0 +1,79 @@
+-- One batch of operations on one pool, each after all that is due. The last fragment of:
+--
+--   clock, begin, head, quick, state, grants, lending, listing, alone, line, serving, due, waiting,
+--   pool
+--
+-- Promises a reply for each operation in its order, with what was granted to waiters of the same
+-- server meanwhile. It does not know of other pools, nor of their index.
+
+-- A server looks after its waiters, and says that it is there.
+local function look()
+  local until_ms = tonumber(call('ZSCORE', key.servers, server))
+  if not until_ms or until_ms <= now then
+    call('ZREM', key.servers, server)
+    return 'lapsed'
+  end
+  attend()
+  serve_from('-inf')
+  return '-'
+end
+
+-- Removes the pool. Those in line are told that it is gone. What its servers have granted last
+-- stays known, as it was granted.
+local function remove()
+  for _, w in ipairs(waiters_where(function(w) return w.server ~= '' end)) do
+    tell(w.server, w.serial, 'E no pool')
+  end
+  call('SET', key.fence, num(pool.fence), 'PX', 3600000)
+  call('UNLINK', base, key.members, key.free, key.held, key.grants, key.expiry, key.owners,
+    key.line, key.any, key.wanted, key.waiters, key.queued, key.tickets, key.absent, key.reserved,
+    key.servers)
+  pool.exists, pool.waiting = false, 0
+  return 'D ' .. num(pool.fence)
+end
+
+-- How many arguments each operation has.
+local ARGUMENTS = {
+  A = 7, R = 4, N = 4, O = 3, X = 2, U = 2, L = 0, l = 1, M = 0, S = 0, Q = 2, B = 0, D = 0, a = 1,
+}
+
+-- What every operation is answered when there is no such pool.
+local function refuse(at)
+  local name = ARGV[at]
+  local count = tonumber(ARGV[at + 1])
+  if name == 'K' then
+    return operate(at)
+  end
+  for _ = 1, (name == 'a' or name == 'r') and count or 1 do
+    reply_with(name == 'Q' and '-' or 'E no pool')
+  end
+  return at + 1 + (name == 'r' and 1 + count or ARGUMENTS[name])
+end
+
+-- Carries out the operation at this argument. Answers where the next one is.
+local function operate_in_line(at)
+  local name = ARGV[at]
+  if not pool.exists then
+    return refuse(at)
+  elseif name == 'B' then
+    reply_with(look())
+  elseif name == 'D' then
+    reply_with(remove())
+  elseif name == 'Q' then
+    reply_with(quit(ARGV[at + 1], ARGV[at + 2]))
+  else
+    return operate(at, acquire)
+  end
+  return at + 1 + ARGUMENTS[name]
+end
+
+if pool.exists and at == FIRST_OPERATION then
+  handle_due()
+end
+while at <= #ARGV do
+  at = operate_in_line(at)
+end
+close()
+remember()
+replies[2] = time_to_look()
+return replies

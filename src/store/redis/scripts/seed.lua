@@ -1,0 +1,97 @@
+-- Members of one or more pools, all or nothing. The last fragment of:
+--
+--   clock, begin, seed_head, state, grants, lending, line, serving, due, seed
+--
+-- Promises that a pool comes into being above every fence that any pool of its name has had, and
+-- that nothing changes if a key of any of the pools is of a wrong type. It does not know the index.
+
+-- A pool that is not there begins, without resources.
+local function create_if_missing(seen_fence)
+  if not pool.exists then
+    local left = tonumber(call('GET', key.fence)) or 0
+    pool.exists = true
+    pool.fence = math.max(retired, left, seen_fence)
+  end
+end
+
+-- Gives each id the last place in seeding order; it becomes free if it is new. With `only_new`
+-- who is a member already keeps its place.
+local function seat(ids, only_new)
+  local seated, freed, is_named = {}, {}, {}
+  for _, id in ipairs(ids) do
+    local is_member = call('ZSCORE', key.members, id)
+    if not is_named[id] and not (is_member and only_new) then
+      is_named[id] = true
+      seated[#seated + 1] = pool.seat
+      seated[#seated + 1] = id
+      pool.seat = pool.seat + 1
+      if not is_member and call('HEXISTS', key.held, id) == 0 then
+        pool.low = pool.low - 1
+        freed[#freed + 1] = pool.low
+        freed[#freed + 1] = id
+      end
+    end
+  end
+  spread('ZADD', key.members, seated)
+  spread('ZADD', key.free, freed)
+end
+
+-- Whoever has a place in seeding order before this one is a member no longer. What is held goes
+-- when it is released.
+local function drop_before(first_seat)
+  local dropped = call('ZRANGEBYSCORE', key.members, '-inf', '(' .. num(first_seat))
+  spread('ZREM', key.members, dropped)
+  spread('ZREM', key.free, dropped)
+  if pool.waiting > 0 then
+    spread('HDEL', key.reserved, dropped)
+  end
+end
+
+-- Tells everybody in line who can never be served any more, and takes him out.
+local function dismiss_hopeless()
+  for _, w in ipairs(waiters_where(function() return true end)) do
+    local reply = hopelessness(w.n, w.id)
+    if reply then
+      leave(w)
+      if w.server ~= '' then
+        tell(w.server, w.serial, reply)
+      end
+    end
+  end
+end
+
+local function apply(ids)
+  if mode == 'add' then
+    seat(ids, true)
+  else
+    local first_seat = pool.seat
+    seat(ids, false)
+    drop_before(first_seat)
+    dismiss_hopeless()
+  end
+  serve_from('-inf')
+end
+
+-- All are opened before any is changed, to see that their keys are what they should be.
+for _, name in ipairs(KEYS) do
+  open(name, 0, true)
+end
+local replies = {now}
+local at = FIRST_POOL
+for _, name in ipairs(KEYS) do
+  local seen_fence, count = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  local ids = {}
+  for one = at + 2, at + 1 + count do
+    ids[#ids + 1] = ARGV[one]
+  end
+  at = at + 2 + count
+  open(name, seen_fence, true)
+  if pool.exists then
+    handle_due()
+  end
+  create_if_missing(seen_fence)
+  apply(ids)
+  close()
+  replies[#replies + 1] = 'M' .. table.concat(call('ZRANGE', key.members, 0, -1), '\n')
+end
+return replies

@@ -1,0 +1,91 @@
+-- One pool as it is kept: its keys, its counters, and that they are what they should be.
+--
+-- Promises that a key of a wrong type raises its error when the pool is opened, before anything has
+-- been written, and that the counters are written at most once. It does not know what anything
+-- means.
+--
+-- Hash fields and values are formatted here; scores are left to Redis, which reads any form.
+
+-- The keys of the pool that is open, by their last part.
+local key
+-- Its counters, whether it exists, and how many are in line. Written by `close`.
+local pool
+
+local COUNTERS = {'fence', 'seat', 'high', 'low'}
+
+local function num(x)
+  return format('%.0f', x)
+end
+
+-- A fence or a place as a member of a sorted set, where equal scores are in the order of the bytes.
+local function padded(x)
+  return format('%016.0f', x)
+end
+
+-- Raises an error if a key that belongs to the line, or to coming and going of pools, is not what
+-- it should be.
+local function check_line()
+  call('HLEN', key.waiters)
+  call('HLEN', key.queued)
+  call('HLEN', key.tickets)
+  call('HLEN', key.reserved)
+  call('ZCARD', key.any)
+  call('ZCARD', key.wanted)
+  call('ZCARD', key.absent)
+  call('ZCARD', key.servers)
+  call('STRLEN', key.fence)
+end
+
+-- The same for what every operation may change.
+local function check_lending()
+  call('ZCARD', key.members)
+  call('ZCARD', key.free)
+  call('HLEN', key.held)
+  call('HLEN', key.grants)
+  call('HLEN', key.owners)
+  call('STRLEN', key['last:' .. server])
+end
+
+-- Makes this pool the one that all else is about. With `with_line` the keys of the line are
+-- checked even if nobody is in it yet.
+local function open(name, seen_fence, with_line)
+  base = name
+  key = setmetatable({}, {__index = function(keys, part)
+    local full = name .. ':' .. part
+    keys[part] = full
+    return full
+  end})
+  local row = call('HMGET', base, 'fence', 'seat', 'high', 'low')
+  pool = {
+    exists = row[1] ~= false,
+    stored = row,
+    waiting = call('ZCARD', key.line),
+    -- When the first lease ends, as far as is known yet.
+    first_end = tonumber(call('ZRANGE', key.expiry, 0, 0, 'WITHSCORES')[2]) or math.huge,
+  }
+  for at = 1, #COUNTERS do
+    pool[COUNTERS[at]] = tonumber(row[at]) or 0
+  end
+  check_lending()
+  if with_line or pool.waiting > 0 then
+    check_line()
+  end
+  if pool.exists then
+    pool.fence = math.max(pool.fence, seen_fence)
+  end
+end
+
+-- Writes the counters that have changed.
+local function close()
+  local fields = {}
+  for at = 1, #COUNTERS do
+    local value = num(pool[COUNTERS[at]])
+    if value ~= pool.stored[at] then
+      fields[#fields + 1] = COUNTERS[at]
+      fields[#fields + 1] = value
+    end
+  end
+  if pool.exists and #fields > 0 then
+    call('HSET', base, unpack(fields))
+  end
+end

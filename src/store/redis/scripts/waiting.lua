@@ -1,0 +1,96 @@
+-- Acquires by who may have to wait, and the end of waiting.
+--
+-- Promises the refusals of the engine, in its order. It does not know how long anybody waits.
+
+-- The place is for what its waiter wants now, which may be something else than before.
+local function serve_anew(w, is_changed)
+  if is_changed then
+    unreserve_all()
+    serve_from('-inf')
+  elseif unreserve_for(w) then
+    offer(w.id)
+  elseif w.n and held_up_from() == w.place then
+    serve_from(w.place)
+  end
+end
+
+-- An owner who has a place in line asks again: the place is now for this request.
+local function take_over(w, serial, n, id, ttl, waits)
+  if w.server ~= '' then
+    tell(w.server, w.serial, 'E busy')
+  end
+  unlist_ticket(w)
+  unlist_wish(w)
+  call('ZREM', key.absent, w.place)
+  local is_changed = w.n ~= n or w.id ~= id
+  w.server, w.serial, w.n, w.id, w.ttl, w.woken = server, waits and serial or '', n, id, ttl, 0
+  keep_waiter(w)
+  list_wish(w)
+  local reply = answer_to(w, serve_anew, w, is_changed)
+  if reply then
+    return reply
+  end
+  if waits then
+    list_ticket(w)
+    attend()
+    return 'W' .. w.place
+  end
+  go_absent(w, now + grace)
+  return 'E busy'
+end
+
+local function acquire(serial, n, id, owner, ttl, wait, room)
+  local waits = wait == '1'
+  n = tonumber(n)
+  local asks_again = waits and waiter_with(serial)
+  if asks_again then
+    local reply = answer_to(asks_again, attempt, asks_again)
+    if not reply then
+      attend()
+    end
+    return reply or 'W' .. asks_again.place
+  end
+  local reply = settled(n, id, owner, ttl)
+  if reply then
+    return reply
+  end
+  local w = waiter_owned_by(owner)
+  if w then
+    -- Only a request that waits takes the place of one that waits.
+    if not waits and w.server ~= '' then
+      return 'E busy'
+    end
+    return take_over(w, serial, n, id, ttl, waits)
+  end
+  if not held_up_from() and is_free(n, id) then
+    return lend(n, id, owner, ttl, waits and serial or '')
+  end
+  if not waits then
+    return 'E busy'
+  end
+  if room == '0' then
+    return 'E queue full'
+  end
+  w = {server = server, serial = serial, n = n, id = id, owner = owner, ttl = ttl, woken = 0}
+  join(w)
+  attend()
+  return 'W' .. w.place
+end
+
+-- Somebody no longer waits: its client is gone, or it has waited long enough.
+local function quit(serial, why)
+  local w = waiter_with(serial)
+  if not w then
+    return '-'
+  end
+  if why == 'gone' and w.owner ~= '' then
+    go_absent(w, now + grace)
+    return 'E busy'
+  end
+  local reply = why == 'late' and answer_to(w, attempt, w)
+  if reply then
+    return reply
+  end
+  dismiss(w)
+  return 'E busy'
+end

@@ -1,0 +1,274 @@
+//! A campaign: clients work over several servers on one Redis, all of which are hurt in every way, and
+//! what the clients were told must be what a lock server tells that keeps its promises.
+//!
+//! `LATCHD_FULL=1` makes it longer, `LATCHD_SEED=n` is as near to the same again as threads allow.
+
+use std::env;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+
+use super::call::{Answer, Asked, Call, History, Wanted};
+use super::chaos::{Cluster, REDIS_TIMEOUT_S};
+use super::check::{Verdict, check};
+use super::rounds::{self, Hall};
+use super::wire::{Caller, Clock, Doors};
+use super::workers::{LONGEST_TTL_S, POOLS, clean, force, work};
+use crate::support::PATIENCE;
+
+const WORKERS: usize = 8;
+const HOSTS: usize = 2;
+const DURATION: Duration = Duration::from_millis(3_500);
+const ROUNDS_IN_FULL: usize = 8;
+const DURATION_IN_FULL: Duration = Duration::from_secs(15);
+
+#[test]
+fn two_servers_keep_the_promises_through_faults() {
+    keep_the_promises(2);
+}
+
+#[test]
+fn three_servers_keep_the_promises_through_faults() {
+    keep_the_promises(3);
+}
+
+fn keep_the_promises(servers: usize) {
+    let is_full = env::var("LATCHD_FULL").is_ok_and(|value| value == "1");
+    let (rounds, duration) = match is_full {
+        true => (ROUNDS_IN_FULL, DURATION_IN_FULL),
+        false => (1, DURATION),
+    };
+    let seed = env::var("LATCHD_SEED").ok();
+    let seed = seed.and_then(|seed| seed.parse().ok());
+    let mut seed = seed.unwrap_or_else(|| fastrand::u64(..));
+    for _ in 0..rounds {
+        let campaign = Campaign {
+            servers,
+            seed,
+            duration,
+        };
+        campaign.run_and_check();
+        seed = seed.wrapping_add(1);
+    }
+}
+
+/// What there is to wait for in the end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Until what was cut off is over.
+    Faults,
+    /// Nothing was cut off.
+    Calm,
+    /// Nothing: the pools are in no good order.
+    Meddled,
+}
+
+/// What is left of a campaign.
+pub struct Recorded {
+    pub history: History,
+    /// What was done to the processes, and when.
+    log: Vec<(u64, String)>,
+    /// Why it did not come to rest, if it did not.
+    rest: Result<(), String>,
+}
+
+impl Recorded {
+    /// Fails unless everything was as it must be.
+    #[track_caller]
+    pub fn assert_clean(&self, label: &str) -> Verdict {
+        let verdict = check(&self.history);
+        if !verdict.violations.is_empty() {
+            let log = self.log.iter();
+            log.for_each(|(at, what)| eprintln!("{at:>10} {what}"));
+        }
+        verdict.assert_clean(&self.history, label);
+        if let Err(reason) = &self.rest {
+            panic!("{label}: {reason}");
+        }
+        verdict
+    }
+}
+
+pub struct Campaign {
+    pub servers: usize,
+    pub seed: u64,
+    pub duration: Duration,
+}
+
+impl Campaign {
+    fn run_and_check(&self) {
+        let (servers, seed) = (self.servers, self.seed);
+        let recorded = self.run(Ending::Faults, |cluster, _, random| {
+            cluster.suffer(self.duration, random);
+            Vec::new()
+        });
+        let label = format!("{servers} servers, LATCHD_SEED={seed}");
+        let verdict = recorded.assert_clean(&label);
+        eprintln!("{label}: {}", in_words(&recorded, &verdict));
+        let is_busy = verdict.grants > 100 && verdict.pairs_in_line > 0;
+        assert!(is_busy, "there is something to check: {verdict:?}");
+    }
+
+    /// Lets all clients work while something happens, which may be calls of its own; lets all come to
+    /// rest, and hands over what was recorded, and what was done.
+    pub fn run(
+        &self,
+        ending: Ending,
+        happen: impl FnOnce(&mut Cluster<'_>, &Hall<'_>, &mut Rng) -> Vec<Call>,
+    ) -> Recorded {
+        let (servers, seed) = (self.servers, self.seed);
+        eprintln!("{servers} servers on one Redis: LATCHD_SEED={seed}");
+        let mut random = Rng::with_seed(seed);
+        let clock = Clock(Instant::now());
+        let (doors, started) = (Doors::default(), AtomicUsize::new(0));
+        let mut cluster = Cluster::start(servers, clock, &doors, &started);
+        let hall = Hall {
+            clock,
+            doors: &doors,
+            pools: AtomicUsize::new(0),
+            clients: AtomicUsize::new(0),
+        };
+        seed_pools(&mut hall.caller(&mut random));
+        let mut history = History {
+            sizes: POOLS.map(|(pool, size)| (pool.to_owned(), size)).into(),
+            ..History::default()
+        };
+
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let mut threads = Vec::new();
+            for _ in 0..WORKERS {
+                let caller = hall.caller(&mut random);
+                threads.push(scope.spawn(|| (work(caller, &stop), Vec::new())));
+            }
+            let caller = hall.caller(&mut random);
+            threads.push(scope.spawn(|| (clean(caller, &stop), Vec::new())));
+            for _ in 0..HOSTS {
+                let random = random.fork();
+                threads.push(scope.spawn(|| rounds::hold(&hall, random, &stop)));
+            }
+            let end = AtTheEnd(&stop);
+            history.calls = happen(&mut cluster, &hall, &mut random);
+            drop(end);
+            for thread in threads {
+                let (calls, rooms) = thread.join().expect("a client's checks hold");
+                history.calls.extend(calls);
+                history.sizes.extend(rooms);
+            }
+        });
+        if ending == Ending::Faults {
+            wait_for_quiet();
+        }
+        let mut rest = Ok(());
+        if ending != Ending::Meddled {
+            history.quiet_from = Some(clock.now());
+            if ending == Ending::Faults {
+                // Until every lease is over, for certain.
+                thread::sleep(Duration::from_millis(1_000 * (LONGEST_TTL_S + 1) + 200));
+            }
+            let mut caller = hall.caller(&mut random);
+            rest = come_to_rest(&mut caller, &mut cluster);
+            history.calls.append(&mut caller.calls);
+        }
+        rest = rest.and_then(|()| cluster.end());
+        history.disturbances.append(&mut cluster.disturbances);
+        Recorded {
+            history,
+            log: cluster.log,
+            rest,
+        }
+    }
+}
+
+/// Tells all clients to stop, also if what happens to them fails.
+struct AtTheEnd<'a>(&'a AtomicBool);
+
+impl Drop for AtTheEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn seed_pools(caller: &mut Caller<'_>) {
+    for (pool, size) in POOLS {
+        let ids: Vec<String> = (1..=size).map(|id| format!("\"{id}\"")).collect();
+        caller.order(&format!("POST /pool/{pool} [{}]", ids.join(",")));
+    }
+}
+
+/// Waits until nothing is under way any more.
+fn wait_for_quiet() {
+    // A script that comes later than a server waits for its answer does nothing.
+    thread::sleep(Duration::from_millis(1_000 * REDIS_TIMEOUT_S + 300));
+}
+
+/// Looks at what is left, frees it, and takes everything at once: nothing is lost. Or says what is in
+/// the way of that, behind what is recorded.
+fn come_to_rest(caller: &mut Caller<'_>, cluster: &mut Cluster<'_>) -> Result<(), String> {
+    for (pool, size) in POOLS {
+        wait_for_empty_line(caller, cluster, pool)?;
+        let Some(Answer::Leases(left)) = caller.call(pool, Asked::List) else {
+            return Err(format!("{pool} cannot be listed when all is quiet"));
+        };
+        for lease in left {
+            force(caller, pool, lease.id, lease.fence);
+        }
+        let all = Asked::Acquire {
+            wanted: Wanted::Any(size),
+            owner: None,
+            ttl_s: None,
+            wait_s: 0,
+        };
+        let Some(Answer::Leases(leases)) = caller.call(pool, all) else {
+            return Err(format!("not all of {pool} can be had when all is quiet"));
+        };
+        for lease in leases {
+            force(caller, pool, lease.id, lease.fence);
+        }
+    }
+    Ok(())
+}
+
+/// Waiters of a server that was killed are given up after some seconds.
+fn wait_for_empty_line(
+    caller: &mut Caller<'_>,
+    cluster: &mut Cluster<'_>,
+    pool: &str,
+) -> Result<(), String> {
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        if let Some(Answer::Counts { waiting: 0, .. }) = caller.call(pool, Asked::Count) {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    let last = caller.calls.last().map(Call::to_string);
+    let state = cluster.in_words(pool);
+    Err(format!(
+        "somebody waits for ever in {pool}, or nobody answers: {last:?}\n{state}"
+    ))
+}
+
+fn in_words(recorded: &Recorded, verdict: &Verdict) -> String {
+    let Recorded { history, log, .. } = recorded;
+    let calls = history.calls.len();
+    let unknown = history.calls.iter().filter(|call| call.is_unknown());
+    let faults = |what: &str| log.iter().filter(|(_, done)| done.contains(what)).count();
+    let faults = ["cut", "is killed", "is stopped"].map(faults);
+    format!(
+        "{calls} calls, {} of them without answer; {} grants, {} of them after another of the same \
+         resource; {} pairs in line, {} times handed over; {} locks at rest; \
+         faults: {} times cut, {} killed, {} stopped",
+        unknown.count(),
+        verdict.grants,
+        verdict.successions,
+        verdict.pairs_in_line,
+        verdict.hand_overs,
+        verdict.at_rest,
+        faults[0],
+        faults[1],
+        faults[2],
+    )
+}

@@ -1,0 +1,247 @@
+//! The processes of a campaign, and everything that is done to them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+
+use super::call::{Disturbance, SECOND, Time};
+use super::wire::{Clock, Door, Doors};
+use crate::support::redis::RedisServer;
+use crate::support::{Server, signal};
+
+/// `--redis-timeout`, in seconds.
+pub const REDIS_TIMEOUT_S: u64 = 1;
+
+/// A server of which nothing is heard for five seconds counts as dead, and its waiters leave the line.
+/// What lasts less than this may not cost anybody a place.
+const HARMLESS: Time = 2 * SECOND;
+
+/// A campaign that lasts longer has time for longer faults.
+const LONG: Duration = Duration::from_secs(10);
+
+/// latchd processes on one Redis.
+pub struct Cluster<'a> {
+    pub redis: RedisServer,
+    pub disturbances: Vec<Disturbance>,
+    /// What was done, and when.
+    pub log: Vec<(Time, String)>,
+    servers: Vec<(Server, usize)>,
+    /// How many processes there have been.
+    started: &'a AtomicUsize,
+    clock: Clock,
+    doors: &'a Doors,
+}
+
+impl<'a> Cluster<'a> {
+    pub fn start(
+        count: usize,
+        clock: Clock,
+        doors: &'a Doors,
+        started: &'a AtomicUsize,
+    ) -> Cluster<'a> {
+        let redis = RedisServer::durable();
+        let timeout = REDIS_TIMEOUT_S.to_string();
+        let arguments = ["--redis-timeout", &timeout, "--queue-grace", "1"];
+        let start = |_| {
+            let server = Server::start_at(&redis.url(), &arguments);
+            (server, started.fetch_add(1, Ordering::Relaxed))
+        };
+        let servers = (0..count).map(start).collect();
+        let cluster = Cluster {
+            servers,
+            redis,
+            disturbances: Vec::new(),
+            log: Vec::new(),
+            started,
+            clock,
+            doors,
+        };
+        cluster.open_doors();
+        cluster
+    }
+
+    /// Does one harm after the other, and mends all of them.
+    pub fn suffer(&mut self, duration: Duration, random: &mut Rng) {
+        let end = Instant::now() + duration;
+        while Instant::now() < end {
+            // Now and then long enough that what was hurt can recover.
+            let calm_ms = if random.u8(..8) == 0 { 1_200 } else { 200 };
+            thread::sleep(Duration::from_millis(random.u64(10..calm_ms)));
+            match random.u8(..20) {
+                0..9 => self.cut_clients(random),
+                9..12 => self.cut_redis(random),
+                12..15 => self.kill_server(random),
+                15 => self.freeze_server(random, 800),
+                // Longer than it may be silent without being thought dead.
+                16 if duration > LONG => self.freeze_server(random, 8_000),
+                16 => self.freeze_server(random, 300),
+                17 => self.freeze_redis(random),
+                18 => self.kill_redis(random, false),
+                _ => self.kill_redis(random, true),
+            }
+        }
+    }
+
+    fn cut_clients(&mut self, random: &mut Rng) {
+        let count = random.usize(1..4);
+        self.note(format!("{count} clients are cut off"));
+        (0..count).for_each(|_| self.doors.cut_one(random));
+    }
+
+    fn cut_redis(&mut self, random: &mut Rng) {
+        let from = self.clock.now();
+        match random.choice(["normal", "pubsub", "scripts"]) {
+            Some("scripts") => {
+                self.note("Redis forgets all scripts".into());
+                self.redis.order(&["SCRIPT", "FLUSH"]);
+            }
+            kind => {
+                let kind = kind.expect("there are some to choose from");
+                self.note(format!("all {kind} connections to Redis are cut"));
+                self.redis.cut_connections(kind);
+            }
+        }
+        self.mended(None, from);
+    }
+
+    fn kill_server(&mut self, random: &mut Rng) {
+        let at = random.usize(..self.servers.len());
+        self.kill(at);
+        rest(random, 100);
+        self.restart(at);
+    }
+
+    fn kill(&mut self, at: usize) {
+        let from = self.clock.now();
+        let (server, number) = &mut self.servers[at];
+        let number = *number;
+        server.kill();
+        self.note(format!("server {number} is killed"));
+        self.disturbances.push(Disturbance {
+            server: Some(number),
+            from,
+            until: self.clock.now() + 5 * SECOND,
+            costs_places: true,
+        });
+    }
+
+    /// As a new process, at a new address.
+    fn restart(&mut self, at: usize) {
+        let (server, number) = &mut self.servers[at];
+        server.restart();
+        *number = self.started.fetch_add(1, Ordering::Relaxed);
+        let number = *number;
+        self.note(format!("server {number} is started"));
+        self.open_doors();
+    }
+
+    fn freeze_server(&mut self, random: &mut Rng, most_ms: u64) {
+        let at = random.usize(..self.servers.len());
+        let (server, number) = &self.servers[at];
+        let (pid, number) = (server.pid(), *number);
+        let from = self.clock.now();
+        self.note(format!("server {number} is stopped"));
+        signal(pid, "STOP");
+        rest(random, most_ms);
+        signal(pid, "CONT");
+        self.mended(Some(number), from);
+    }
+
+    fn freeze_redis(&mut self, random: &mut Rng) {
+        let from = self.clock.now();
+        self.note("Redis is stopped".into());
+        self.redis.freeze();
+        // Longer or shorter than a server waits for it.
+        rest(random, 1_500 * REDIS_TIMEOUT_S);
+        self.redis.thaw();
+        self.mended(None, from);
+    }
+
+    /// Kills Redis, perhaps together with a server, and starts both again.
+    fn kill_redis(&mut self, random: &mut Rng, with_server: bool) {
+        let from = self.clock.now();
+        self.note("Redis is killed".into());
+        self.redis.kill();
+        let victim = with_server.then(|| random.usize(..self.servers.len()));
+        if let Some(at) = victim {
+            self.kill(at);
+        }
+        rest(random, 300);
+        self.redis.resume();
+        self.mended(None, from);
+        if let Some(at) = victim {
+            self.restart(at);
+        }
+    }
+
+    /// Something goes on that stood still since `from`.
+    fn mended(&mut self, server: Option<usize>, from: Time) {
+        let now = self.clock.now();
+        let who = server.map_or("Redis".into(), |number| format!("server {number}"));
+        self.note(format!("{who} goes on"));
+        self.disturbances.push(Disturbance {
+            server,
+            from,
+            until: now + SECOND,
+            costs_places: now - from > HARMLESS,
+        });
+    }
+
+    /// All processes end in good order: none of them has failed on the way.
+    pub fn end(&mut self) -> Result<(), String> {
+        for (server, number) in &mut self.servers {
+            let status = server.terminate();
+            if !status.success() {
+                let log = server.rest_of_log().join("\n");
+                return Err(format!("server {number} ends with {status}:\n{log}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What was done, what is kept in Redis of a pool's line, and what the servers have logged, which
+    /// are ended for it.
+    pub fn in_words(&mut self, pool: &str) -> String {
+        let log = self
+            .log
+            .iter()
+            .map(|(at, what)| format!("{at:>10} {what}\n"));
+        let mut text: String = log.collect();
+        let commands: [(&str, &[&str]); 4] = [
+            ("HGETALL", &["waiters"]),
+            ("ZRANGE", &["servers", "0", "-1", "WITHSCORES"]),
+            ("ZRANGE", &["absent", "0", "-1", "WITHSCORES"]),
+            ("HGETALL", &["held"]),
+        ];
+        for (command, words) in commands {
+            let key = format!("pool:{{{pool}}}:{}", words[0]);
+            let command = [&[command, &*key], &words[1..]].concat();
+            text.push_str(&format!("{command:?}: {:?}\n", self.redis.ask(&command)));
+        }
+        text.push_str(&format!("TIME: {:?}\n", self.redis.ask(&["TIME"])));
+        for (server, number) in &mut self.servers {
+            server.terminate();
+            let lines = server.rest_of_log().join("\n  ");
+            text.push_str(&format!("server {number}:\n  {lines}\n"));
+        }
+        text
+    }
+
+    fn open_doors(&self) {
+        let door = |(server, number): &(Server, usize)| Door {
+            address: server.address,
+            server: *number,
+        };
+        self.doors.set(self.servers.iter().map(door).collect());
+    }
+
+    fn note(&mut self, what: String) {
+        self.log.push((self.clock.now(), what));
+    }
+}
+
+fn rest(random: &mut Rng, most_ms: u64) {
+    thread::sleep(Duration::from_millis(random.u64(..most_ms)));
+}

@@ -1,0 +1,241 @@
+//! The line, as far as clients can tell: who was in it for certain, who came later, and whether
+//! somebody was left waiting beside what was free.
+
+use super::call::{Answer, Asked, Call, SECOND, Time, Wanted};
+use super::check::{Kind, PoolView, Verdict};
+use super::grants::{Grant, NEVER};
+use super::leases::SLEW;
+
+/// How long somebody may still be counted as waiting after he was answered.
+const LINGER: Time = SECOND;
+
+/// How long it may take until what is free is handed over, on a machine that is busy.
+const HAND_OVER: Time = 2 * SECOND;
+
+/// A call that was in line at a moment before `by`.
+struct Place<'a> {
+    at: usize,
+    call: &'a Call,
+    by: Time,
+    count_call: usize,
+}
+
+pub fn check(view: &PoolView<'_>, verdict: &mut Verdict) {
+    let places = places(view, verdict);
+    check_order(view, &places, verdict);
+    let one_each = view.calls.all.iter().all(|(_, call)| match &call.asked {
+        Asked::Acquire { wanted, .. } => *wanted == Wanted::Any(1),
+        _ => true,
+    });
+    // Where all want just one of any, who is first can take whatever is free.
+    if let Some(&size) = view.history.sizes.get(view.pool)
+        && one_each
+    {
+        check_patience(view, size, verdict);
+        check_hand_over(view, &places, size, verdict);
+    }
+}
+
+/// Nobody is served before somebody who was in line when he came.
+fn check_order(view: &PoolView<'_>, places: &[Place<'_>], verdict: &mut Verdict) {
+    let mut newest_first: Vec<&Grant> = view.grants.iter().collect();
+    newest_first.sort_by_key(|grant| std::cmp::Reverse(grant.asked_from));
+    for place in places {
+        let Some(left) = place.call.answered_at() else {
+            continue;
+        };
+        let later = newest_first
+            .iter()
+            .take_while(|grant| grant.asked_from >= place.by);
+        for grant in later.filter(|grant| grant.asked_from < left) {
+            if grant.told.contains(&place.at) || !place.comes_before(grant) {
+                continue;
+            }
+            let (call, until) = (place.call, grant.seen_by);
+            if view.history.may_lose_places(call.server, call.sent, until) {
+                continue;
+            }
+            verdict.pairs_in_line += 1;
+            if place.is_overtaken_by(grant) {
+                let what = format!(
+                    "fence {} is granted by {until} to somebody who came at {}, when another was \
+                     in line since {}",
+                    grant.fence, grant.asked_from, place.by
+                );
+                let proof = [place.at, place.count_call, grant.first_proof()];
+                verdict.add(Kind::Overtaken, view, what, &proof);
+            }
+        }
+    }
+}
+
+/// Who was in line for certain. If the pool counts as many as can be in line at all, then all of them
+/// are. More cannot be.
+fn places<'a>(view: &PoolView<'a>, verdict: &mut Verdict) -> Vec<Place<'a>> {
+    let mut places: Vec<Place<'_>> = Vec::new();
+    let waiters = view.calls.all.iter().filter(|(_, call)| call.asked.waits());
+    let waiters: Vec<(usize, &Call)> = waiters.copied().collect();
+    for &(count_call, count) in &view.calls.all {
+        let Some((by, Answer::Counts { waiting, .. })) = count.answered else {
+            continue;
+        };
+        let mut possible = waiters.clone();
+        possible.retain(|(_, call)| {
+            let is_gone = call
+                .answered_at()
+                .is_some_and(|at| at + LINGER < count.sent);
+            call.sent <= by && !is_gone
+        });
+        if waiting > possible.len() {
+            let what = format!(
+                "{waiting} are in line, where only {} can be",
+                possible.len()
+            );
+            verdict.add(Kind::Miscounted, view, what, &[count_call]);
+        }
+        if waiting == possible.len() {
+            for (at, call) in possible {
+                // Who was answered before may be counted still, but is not to be served any more.
+                let is_there = call.answered_at().is_none_or(|at| at >= count.sent);
+                if is_there && places.iter().all(|place| place.at != at) {
+                    places.push(Place {
+                        at,
+                        call,
+                        by,
+                        count_call,
+                    });
+                }
+            }
+        }
+    }
+    places
+}
+
+impl Place<'_> {
+    /// Whether who came later than this one must wait for it, to have what he was granted.
+    fn comes_before(&self, grant: &Grant) -> bool {
+        match &self.call.asked {
+            Asked::Acquire {
+                wanted: Wanted::Named(id),
+                ..
+            } => grant.holds.contains_key(id),
+            _ => true,
+        }
+    }
+
+    fn is_overtaken_by(&self, grant: &Grant) -> bool {
+        match self.call.answer() {
+            Some(Answer::Leases(leases)) => {
+                leases.first().is_some_and(|own| own.fence > grant.fence)
+            }
+            // It has waited in vain; until then it was in line. A newer request of its owner may have
+            // had its place.
+            Some(Answer::Refused(words)) => {
+                let wait = wait_of(self.call);
+                let waited = self.call.sent + wait - wait / SLEW;
+                words == "busy" && self.call.asked.owner().is_none() && grant.seen_by < waited
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Nobody waits in vain while something is free all the time.
+fn check_patience(view: &PoolView<'_>, size: usize, verdict: &mut Verdict) {
+    let mut held = possibly_held(view);
+    held.sort_unstable();
+    for &(at, call) in &view.calls.all {
+        let Asked::Acquire { wait_s: 1.., .. } = call.asked else {
+            continue;
+        };
+        // A newer request of an owner has his place.
+        if call.refusal() != Some("busy") || call.asked.owner().is_some() {
+            continue;
+        }
+        let until = call.sent + wait_of(call);
+        if !is_plain(view, call.sent, until) {
+            continue;
+        }
+        if let Some(free) = free_for_long(&held, size, call.sent, until) {
+            let what = format!("somebody waits in vain, though something is free since {free}");
+            verdict.add(Kind::Starved, view, what, &[at]);
+        }
+    }
+}
+
+/// Who is first in line is served soon when something is free.
+fn check_hand_over(view: &PoolView<'_>, places: &[Place<'_>], size: usize, verdict: &mut Verdict) {
+    for place in places {
+        let (Some(lease), Some(served)) = (place.call.leases().first(), place.call.answered_at())
+        else {
+            continue;
+        };
+        if !is_plain(view, place.call.sent, served) {
+            continue;
+        }
+        // Who has a lower fence was served before.
+        let earlier = view
+            .grants
+            .iter()
+            .take_while(|grant| grant.fence < lease.fence);
+        let first_by = earlier
+            .clone()
+            .map(|grant| grant.seen_by)
+            .max()
+            .unwrap_or(0);
+        let mut ends: Vec<Time> = earlier.flat_map(ends_of).collect();
+        ends.sort_unstable_by_key(|end| std::cmp::Reverse(*end));
+        let free_by = ends.get(size - 1).copied().unwrap_or(0);
+        let due = place.by.max(first_by).max(free_by);
+        verdict.hand_overs += 1;
+        if served > due.saturating_add(HAND_OVER) {
+            let what = format!("who is first in line could be served at {due}, and is at {served}");
+            verdict.add(Kind::Starved, view, what, &[place.at, place.count_call]);
+        }
+    }
+}
+
+/// Whether nothing happens in this time that can hold up the line: no fault, and nobody in it who may
+/// be gone.
+fn is_plain(view: &PoolView<'_>, from: Time, until: Time) -> bool {
+    let mut waiters = view.calls.all.iter().filter(|(_, call)| call.asked.waits());
+    let is_held_up = waiters.any(|(_, call)| call.is_unknown() && call.sent < until);
+    !is_held_up && !view.history.is_anything_disturbed(from, until)
+}
+
+fn wait_of(call: &Call) -> Time {
+    match call.asked {
+        Asked::Acquire { wait_s, .. } => wait_s * SECOND,
+        _ => 0,
+    }
+}
+
+/// From when to when each resource may be held, by anybody: also by those of whom nobody knows.
+fn possibly_held(view: &PoolView<'_>) -> Vec<(Time, Time)> {
+    let unknown = view.calls.all.iter().filter(|(_, call)| {
+        let is_acquire = matches!(call.asked, Asked::Acquire { .. });
+        is_acquire && call.is_unknown()
+    });
+    let unknown = unknown.map(|(_, call)| (call.sent, NEVER));
+    let known = view.grants.iter();
+    let known = known.flat_map(|grant| ends_of(grant).map(|end| (grant.asked_from, end)));
+    unknown.chain(known).collect()
+}
+
+/// By when each resource of a grant is free.
+fn ends_of(grant: &Grant) -> impl Iterator<Item = Time> {
+    let holds = grant.holds.values();
+    holds.map(|hold| hold.free_by.0.min(grant.over_by.saturating_add(LINGER)))
+}
+
+/// A moment from which on something is free for so long that it must be handed over.
+fn free_for_long(held: &[(Time, Time)], size: usize, from: Time, until: Time) -> Option<Time> {
+    let ends = held.iter().map(|(_, end)| *end).chain([from]);
+    let mut starts: Vec<Time> = ends.filter(|end| (from..until).contains(end)).collect();
+    starts.sort_unstable();
+    starts.into_iter().find(|&start| {
+        let end = start + HAND_OVER;
+        let meets = held.iter().filter(|(a, b)| *a < end && *b > start);
+        end <= until && meets.count() < size
+    })
+}

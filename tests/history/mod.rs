@@ -1,0 +1,17 @@
+//! Histories: what clients were told, and whether a lock server that keeps its promises can have told
+//! them so.
+
+mod call;
+mod campaign;
+mod chaos;
+mod check;
+mod grants;
+mod leases;
+mod line;
+mod rest;
+mod rounds;
+mod sabotage;
+mod stories;
+mod telling;
+mod wire;
+mod workers;

@@ -1,0 +1,138 @@
+//! A line that is watched while it forms: each client comes only when the one before was seen to be in
+//! it, at whatever server. In a pool of its own, so that nobody else can be counted.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+
+use super::call::{Answer, Asked, Call, Wanted};
+use super::wire::{Caller, Clock, Doors};
+use super::workers::force;
+
+const LONGEST_LINE: usize = 5;
+const WAIT_S: u64 = 4;
+
+/// How long somebody is looked for in the line before the next one comes anyway.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// What all rounds share.
+pub struct Hall<'a> {
+    pub clock: Clock,
+    pub doors: &'a Doors,
+    /// How many pools there have been.
+    pub pools: AtomicUsize,
+    /// How many clients there have been.
+    pub clients: AtomicUsize,
+}
+
+/// The pool of a round, and how many resources it has.
+pub type Room = (String, usize);
+
+/// Holds one round after the other until it is told to stop.
+pub fn hold(hall: &Hall<'_>, mut random: Rng, stop: &AtomicBool) -> (Vec<Call>, Vec<Room>) {
+    let (mut calls, mut rooms) = (Vec::new(), Vec::new());
+    while !stop.load(Ordering::Relaxed) {
+        let number = hall.pools.fetch_add(1, Ordering::Relaxed);
+        let room = (format!("L{number}"), random.usize(1..=2));
+        calls.extend(hold_one(hall, &room, &mut random));
+        rooms.push(room);
+    }
+    (calls, rooms)
+}
+
+fn hold_one(hall: &Hall<'_>, (pool, size): &Room, random: &mut Rng) -> Vec<Call> {
+    let mut host = hall.caller(random);
+    let ids: Vec<String> = (1..=*size).map(|id| format!("\"{id}\"")).collect();
+    host.order(&format!("POST /pool/{pool} [{}]", ids.join(",")));
+    // All want the same in most rounds: then more can be said about who must be served when.
+    let is_mixed = random.u8(..3) == 0;
+    if let Some(Answer::Leases(held)) = host.call(pool, acquire(Wanted::Any(*size), None, 0)) {
+        let guests = random.usize(2..=LONGEST_LINE);
+        let calls = thread::scope(|scope| {
+            let mut line = Vec::new();
+            for place in 1..=guests {
+                let mut guest = hall.caller(random);
+                let wanted = if is_mixed {
+                    any_wanted(*size, random)
+                } else {
+                    Wanted::Any(1)
+                };
+                line.push(scope.spawn(move || {
+                    visit(&mut guest, pool, wanted);
+                    guest.calls
+                }));
+                host.move_on();
+                look_for(&mut host, pool, place);
+            }
+            for lease in held {
+                force(&mut host, pool, lease.id, lease.fence);
+            }
+            let calls = line.into_iter().map(|guest| guest.join());
+            calls
+                .flat_map(|calls| calls.expect("a guest's checks hold"))
+                .collect::<Vec<Call>>()
+        });
+        host.calls.extend(calls);
+    }
+    host.order(&format!("DELETE /pool/{pool}"));
+    host.calls
+}
+
+/// Waits until so many are in line, if it can be seen.
+fn look_for(host: &mut Caller<'_>, pool: &str, place: usize) {
+    let end = Instant::now() + LOOK;
+    while Instant::now() < end {
+        match host.call(pool, Asked::Count) {
+            Some(Answer::Counts { waiting, .. }) if waiting >= place => return,
+            _ => thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
+/// Stands in line, and gives back what it gets after a moment.
+fn visit(guest: &mut Caller<'_>, pool: &str, wanted: Wanted) {
+    let owner = (guest.random.u8(..4) == 0).then(|| format!("guest-{}", guest.number));
+    let answer = guest.call(pool, acquire(wanted, owner.clone(), WAIT_S));
+    let Some(Answer::Leases(leases)) = answer else {
+        return;
+    };
+    thread::sleep(Duration::from_millis(guest.random.u64(..4)));
+    for lease in leases {
+        let release = |id: String| Asked::Release {
+            id: Some(id),
+            owner: owner.clone(),
+            fence: Some(lease.fence),
+            force: false,
+        };
+        // Once more, in vain or not: those behind wait for it.
+        if guest.call(pool, release(lease.id.clone())).is_none() {
+            guest.call(pool, release(lease.id));
+        }
+    }
+}
+
+fn any_wanted(size: usize, random: &mut Rng) -> Wanted {
+    match random.u8(..3) {
+        0 => Wanted::Named(random.usize(1..=size).to_string()),
+        1 => Wanted::Any(size),
+        _ => Wanted::Any(1),
+    }
+}
+
+fn acquire(wanted: Wanted, owner: Option<String>, wait_s: u64) -> Asked {
+    Asked::Acquire {
+        wanted,
+        owner,
+        ttl_s: None,
+        wait_s,
+    }
+}
+
+impl<'a> Hall<'a> {
+    pub fn caller(&self, random: &mut Rng) -> Caller<'a> {
+        let number = self.clients.fetch_add(1, Ordering::Relaxed);
+        Caller::new(number, self.clock, self.doors, random.fork())
+    }
+}

@@ -1,0 +1,86 @@
+//! The checker beside a store that lends something twice, because somebody has meddled with it: a real
+//! run, without faults, in which it must find just that.
+
+use std::thread;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use super::call::{Answer, Asked, Call, Lease, Wanted};
+use super::campaign::{Campaign, Ending};
+use super::chaos::Cluster;
+use super::check::{Kind, check};
+use super::rounds::Hall;
+use super::wire::Caller;
+use super::workers::{QUICK, force};
+
+const PLANTED: usize = 5;
+
+#[test]
+fn double_grants_that_were_planted_in_redis_are_found() {
+    let campaign = campaign();
+    let verdict = check(&campaign.run(Ending::Meddled, meddle).history);
+    let found = verdict.violations.iter();
+    let found = found.filter(|violation| violation.kind == Kind::GrantedTwice);
+    let count = found.count();
+    assert!(2 * count > PLANTED, "only {count} are found: {verdict:#?}");
+}
+
+#[test]
+fn without_faults_and_meddling_nothing_is_found() {
+    let campaign = campaign();
+    let recorded = campaign.run(Ending::Calm, |_, _, _| {
+        thread::sleep(campaign.duration);
+        Vec::new()
+    });
+    let verdict = recorded.assert_clean(&format!("LATCHD_SEED={}", campaign.seed));
+    let unknown = recorded
+        .history
+        .calls
+        .iter()
+        .filter(|call| call.is_unknown());
+    assert_eq!(unknown.count(), 0, "all are answered where nothing is hurt");
+    assert!(
+        verdict.pairs_in_line > 0,
+        "the line is watched: {verdict:?}"
+    );
+}
+
+fn campaign() -> Campaign {
+    Campaign {
+        servers: 2,
+        seed: fastrand::u64(..),
+        duration: Duration::from_millis(1_500),
+    }
+}
+
+/// Makes free again what somebody holds, behind the back of all servers, and lets somebody else have
+/// it: that one, or whoever is quicker.
+fn meddle(cluster: &mut Cluster<'_>, hall: &Hall<'_>, random: &mut Rng) -> Vec<Call> {
+    let (mut holder, mut other) = (hall.caller(random), hall.caller(random));
+    let [held, free] = ["held", "free"].map(|part| format!("pool:{{{QUICK}}}:{part}"));
+    for _ in 0..PLANTED {
+        let lease = acquire(&mut holder);
+        cluster.redis.order(&["HDEL", &held, &lease.id]);
+        // What has the lowest rank is lent next.
+        cluster.redis.order(&["ZADD", &free, "-1000000", &lease.id]);
+        let second = acquire(&mut other);
+        force(&mut holder, QUICK, lease.id, lease.fence);
+        force(&mut other, QUICK, second.id, second.fence);
+        other.move_on();
+    }
+    [holder.calls, other.calls].concat()
+}
+
+fn acquire(caller: &mut Caller<'_>) -> Lease {
+    let asked = Asked::Acquire {
+        wanted: Wanted::Any(1),
+        owner: None,
+        ttl_s: None,
+        wait_s: 0,
+    };
+    match caller.call(QUICK, asked) {
+        Some(Answer::Leases(mut leases)) => leases.swap_remove(0),
+        answer => panic!("there are many in {QUICK}: {answer:?}"),
+    }
+}

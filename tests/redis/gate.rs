@@ -1,0 +1,90 @@
+//! Stands between a server and its Redis, and holds back what Redis says.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::support::redis::RedisServer;
+
+/// It is open until it is shut. Requests pass either way.
+pub struct Gate {
+    address: SocketAddr,
+    shut: Arc<AtomicBool>,
+    over: Arc<AtomicBool>,
+}
+
+impl Gate {
+    pub fn before(redis: &RedisServer) -> Gate {
+        Gate::slowly_before(redis, Duration::ZERO)
+    }
+
+    /// Of each new connection nothing is heard for so long.
+    pub fn slowly_before(redis: &RedisServer, delay: Duration) -> Gate {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let gate = Gate {
+            address: listener.local_addr().expect("its address"),
+            shut: Arc::default(),
+            over: Arc::default(),
+        };
+        let redis = redis.address();
+        let (shut, over) = (gate.shut.clone(), gate.over.clone());
+        thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                if over.load(Ordering::SeqCst) {
+                    return;
+                }
+                let Ok(far) = TcpStream::connect(redis) else {
+                    continue;
+                };
+                let _ = (near.set_nodelay(true), far.set_nodelay(true));
+                pass_on(&near, &far, Duration::ZERO, Arc::default());
+                pass_on(&far, &near, delay, shut.clone());
+            }
+        });
+        gate
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    pub fn shut(&self) {
+        self.shut.store(true, Ordering::SeqCst);
+    }
+
+    pub fn open(&self) {
+        self.shut.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.open();
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+fn pass_on(from: &TcpStream, to: &TcpStream, delay: Duration, shut: Arc<AtomicBool>) {
+    let both = (from.try_clone(), to.try_clone());
+    let (Ok(mut from), Ok(mut to)) = both else {
+        panic!("no further descriptors");
+    };
+    thread::spawn(move || {
+        thread::sleep(delay);
+        let mut bytes = [0; 16 * 1024];
+        while let Ok(count @ 1..) = from.read(&mut bytes) {
+            while shut.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_millis(1));
+            }
+            if to.write_all(&bytes[..count]).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both);
+        let _ = from.shutdown(Shutdown::Both);
+    });
+}

@@ -1,0 +1,168 @@
+//! Redis has done what it was asked for, and the server has not heard it. Whoever asked is told that
+//! the store is down; at the reconnect the server finds out what was done, and undoes it or hands it
+//! to who still waits for it.
+
+use super::gate::Gate;
+use super::*;
+
+struct Stage {
+    redis: RedisServer,
+    gate: Gate,
+    server: Server,
+    client: Client,
+}
+
+impl Stage {
+    fn new(ids: &[&str]) -> Stage {
+        let redis = RedisServer::durable();
+        let gate = Gate::before(&redis);
+        let server = serve_at(&gate.url(), &[]);
+        let client = with_pool(&server, ids);
+        Stage {
+            redis,
+            gate,
+            server,
+            client,
+        }
+    }
+
+    /// Redis says that so many are held in a pool now.
+    #[track_caller]
+    fn await_held(&self, pool: &str, count: usize) {
+        let key = format!("t:{{{pool}}}:held");
+        eventually("Redis has done it", || {
+            (self.redis.ask(&["HLEN", &key]) == count.to_string()).then_some(())
+        });
+    }
+
+    /// Asks, and is told that the store is down although so many are held then.
+    #[track_caller]
+    fn ask_in_vain(&mut self, request: &str, held: usize) {
+        let mut asking = self.server.connect();
+        self.gate.shut();
+        asking.send(format!("{request}\n"));
+        self.await_held("A", held);
+        assert_eq!(asking.read_line(), DOWN, "{request}");
+    }
+}
+
+#[test]
+fn a_grant_that_was_not_heard_is_undone() {
+    let mut stage = Stage::new(&["1", "2", "3"]);
+    assert_eq!(stage.client.ask("POST /pool/A/lock?lease"), "200 1 - 3");
+    for (request, held) in [
+        ("POST /pool/A/lock", 2),
+        ("POST /pool/A/lock?n=2", 3),
+        ("POST /pool/A/lock/1", 2),
+        ("POST /pool/A/lock?ttl=600", 2),
+    ] {
+        stage.ask_in_vain(request, held);
+        stage.gate.open();
+        await_answer(&mut stage.client, "GET /pool/A/lock", "200 1 - 3");
+    }
+    assert_eq!(stage.client.ask("GET /pool"), "200 3 1 0 A");
+    let (fence, _) = grant(&stage.client.ask("POST /pool/A/lock?lease"));
+    assert_eq!(fence, 6, "four were granted in vain");
+}
+
+#[test]
+fn grants_of_several_pools_that_were_not_heard_are_undone() {
+    let mut stage = Stage::new(&["1"]);
+    let pools = ["B", "C", "D", "E"];
+    for pool in pools {
+        let seeded = stage.client.ask(&format!("POST /pool/{pool} 1"));
+        assert_eq!(seeded, r#"200 ["1"]"#);
+    }
+    stage.gate.shut();
+    let mut asking = pools.map(|_| stage.server.connect());
+    for (client, pool) in asking.iter_mut().zip(pools) {
+        client.send(format!("POST /pool/{pool}/lock\n"));
+    }
+    for (client, pool) in asking.iter_mut().zip(pools) {
+        stage.await_held(pool, 1);
+        assert_eq!(client.read_line(), DOWN);
+    }
+    stage.gate.open();
+    let all_free = "200 1 0 0 A\t1 0 0 B\t1 0 0 C\t1 0 0 D\t1 0 0 E";
+    await_answer(&mut stage.client, "GET /pool", all_free);
+}
+
+#[test]
+fn a_grant_that_was_not_heard_is_undone_although_redis_was_restarted() {
+    let mut stage = Stage::new(&["1"]);
+    stage.ask_in_vain("POST /pool/A/lock", 1);
+    stage.redis.kill();
+    stage.redis.resume();
+    stage.gate.open();
+    await_answer(&mut stage.client, "GET /pool", "200 1 0 0 A");
+}
+
+#[test]
+fn an_owner_s_grant_that_was_not_heard_is_kept_for_it() {
+    let mut stage = Stage::new(&["1", "2"]);
+    stage.ask_in_vain("POST /pool/A/lock?owner=a", 1);
+    stage.gate.open();
+    await_service(&mut stage.client);
+    assert_eq!(stage.client.ask("POST /pool/A/lock/2"), "409 busy");
+    let again = stage.client.ask("POST /pool/A/lock?owner=a&lease");
+    assert_eq!(again, "200 1 - 2");
+    assert_eq!(stage.client.ask("GET /pool"), "200 2 1 0 A");
+}
+
+#[test]
+fn a_release_that_was_not_heard_serves_who_waits() {
+    let mut stage = Stage::new(&["only"]);
+    assert_eq!(stage.client.ask("POST /pool/A/lock?lease"), "200 1 - only");
+    let mut line: Vec<Client> = (0..3)
+        .map(|ahead| park(&stage.server, WAIT, ahead))
+        .collect();
+    let mut releasing = stage.server.connect();
+    stage.gate.shut();
+    releasing.send("DELETE /pool/A/lock/only?fence=1\n");
+    assert_eq!(releasing.read_line(), DOWN);
+    line.iter_mut().for_each(expect_silence);
+    stage.gate.open();
+    pass_through(&mut line, 1);
+    assert_eq!(stage.client.ask("GET /pool"), "200 1 0 0 A");
+}
+
+/// Its turn came while nobody heard of it, and it did not wait for that.
+#[test]
+fn who_has_gone_when_its_grant_is_heard_holds_nothing() {
+    let mut stage = Stage::new(&["only"]);
+    assert_eq!(stage.client.ask("POST /pool/A/lock?lease"), "200 1 - only");
+    let goes = park(&stage.server, WAIT, 0);
+    let mut stays = park(&stage.server, WAIT, 1);
+    let mut releasing = stage.server.connect();
+    stage.gate.shut();
+    releasing.send("DELETE /pool/A/lock/only?fence=1\n");
+    assert_eq!(releasing.read_line(), DOWN);
+    drop(goes);
+    expect_ping(&mut stage.client);
+    stage.gate.open();
+    let (fence, _) = grant(&stays.read_line());
+    await_answer(&mut stage.client, "GET /pool", "200 1 1 0 A");
+    let release = format!("DELETE /pool/A/lock/only?fence={fence}");
+    assert_eq!(stage.client.ask(&release), "200");
+}
+
+/// A place in line that was not heard of is no place.
+#[test]
+fn who_began_to_wait_unheard_does_not_stay_in_line() {
+    let mut stage = Stage::new(&["only"]);
+    assert_eq!(stage.client.ask("POST /pool/A/lock?lease"), "200 1 - only");
+    let mut waiter = stage.server.connect();
+    stage.gate.shut();
+    waiter.send(format!("{WAIT}\n"));
+    expect_down(&mut stage.client, "GET /pool");
+    stage.gate.open();
+    await_service(&mut stage.client);
+    assert_eq!(stage.client.ask("DELETE /pool/A/lock/only"), "200");
+    match waiter.read_line() {
+        answer if answer == DOWN => await_answer(&mut stage.client, "GET /pool", "200 1 0 0 A"),
+        answer => {
+            assert_eq!(grant(&answer).1, "only");
+            await_answer(&mut stage.client, "GET /pool", "200 1 1 0 A");
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! The Redis store beside the engine: both are told the same, and both must answer the same.
+//!
+//! The scripts ask a key for the time instead of Redis' clock, so that hours go by in a moment. As
+//! long as there is one server, Redis may not be told from the engine in anything, fences, leases
+//! and the order of lending included.
+
+use std::time::Duration;
+
+use latchd::command::{Command, Reply, Ticket};
+use latchd::pool::Rules;
+use latchd::store::{RedisAddress, RedisOptions, RedisStore, Store};
+use latchd::time::Time;
+use mio::{Events, Poll, Token};
+
+use super::duel::{Between, Duel};
+use super::model::Model;
+use super::operations::{self, Operation, Operations};
+use crate::support::PATIENCE;
+use crate::support::redis::RedisServer;
+
+const CLOCK: &str = "\
+local function clock()
+  return tonumber(redis.call('GET', 'latchd-test:clock'))
+end
+";
+
+/// Goes through one seed. `redis` is for this one alone as long as it lasts.
+pub fn run(redis: &RedisServer, seed: u64, steps: usize) -> Result<(), String> {
+    let mut source = fastrand::Rng::with_seed(seed);
+    let rules = Rules {
+        // Redis does not know how many stand in line elsewhere: each server counts its own.
+        max_waiters: 100_000,
+        ..operations::rules(&mut source)
+    };
+    let store = BesideRedis::connect(redis, rules, seed);
+    let mut duel = Duel::new(rules, store);
+    let mut told = Vec::new();
+    for _ in 0..steps {
+        let (model, now) = (&duel.model, duel.now);
+        let operation = Operations {
+            source: &mut source,
+            model,
+            now,
+        }
+        .draw();
+        for operation in in_small_steps(operation, &duel.model, duel.now) {
+            told.push(format!("at {}: {operation:?}", duel.now));
+            super::caught(|| duel.step(&operation)).map_err(|difference| {
+                let last = told[told.len().saturating_sub(30)..].join("\n");
+                format!("{last}\n{difference}\nmodel: {:?}", duel.model)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// What is due is done when it is due: the engine may be told late, and starts a lease then, but
+/// Redis is not late in the same way.
+fn in_small_steps(operation: Operation, model: &Model, now: u64) -> Vec<Operation> {
+    match operation {
+        Operation::Restart => Vec::new(),
+        Operation::Pass(ms) => match model.next_timeout().map(|due| due.saturating_sub(now)) {
+            Some(until_due) if until_due <= ms => {
+                vec![Operation::Pass(until_due), Operation::HandleTimeout]
+            }
+            _ => vec![Operation::Pass(ms)],
+        },
+        other => vec![other],
+    }
+}
+
+/// A Redis store that is told what the engine is told.
+struct BesideRedis {
+    store: RedisStore,
+    poll: Poll,
+    events: Events,
+    clock: RedisServerClock,
+    now: u64,
+    serial: u64,
+    operation: Operation,
+    /// What the engine has answered since the answers were compared.
+    expected: Vec<(Ticket, Reply)>,
+    /// What was asked since then, of which nobody hears what came of it.
+    unheard: Vec<Ticket>,
+    /// How many further operations leave for Redis together.
+    together: u32,
+    source: fastrand::Rng,
+}
+
+/// Redis' clock, as the scripts see it.
+struct RedisServerClock {
+    connection: std::net::TcpStream,
+    shown: u64,
+}
+
+impl BesideRedis {
+    fn connect(redis: &RedisServer, rules: Rules, seed: u64) -> BesideRedis {
+        redis.order(&["FLUSHALL"]);
+        let address = redis.address();
+        let options = RedisOptions {
+            address: RedisAddress::Tcp(address.ip().to_string(), address.port()),
+            login: None,
+            database: 0,
+            prefix: "pool:".into(),
+            timeout_ms: 1_000_000,
+        };
+        let poll = Poll::new().expect("a poll");
+        let mut store = RedisStore::with_clock(options, rules, CLOCK);
+        let now = 1_000_000;
+        store
+            .attach(poll.registry(), Token(0), Time::from_ms(now))
+            .expect("a socket");
+        let connection = std::net::TcpStream::connect(address).expect("Redis accepts");
+        connection.set_nodelay(true).expect("nodelay");
+        connection
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a time-out");
+        let clock = RedisServerClock {
+            connection,
+            shown: 0,
+        };
+        let operation = Operation::HandleTimeout;
+        let events = Events::with_capacity(8);
+        let mut beside = BesideRedis {
+            store,
+            poll,
+            events,
+            clock,
+            now,
+            serial: 0,
+            operation,
+            expected: Vec::new(),
+            unheard: Vec::new(),
+            together: 0,
+            source: fastrand::Rng::with_seed(seed),
+        };
+        beside.clock.show(now);
+        beside
+    }
+
+    /// Tells the store what the engine is told.
+    fn tell(&mut self) {
+        let now = Time::from_ms(self.now);
+        self.serial += 1;
+        let ticket = Ticket::new(self.serial, 0);
+        match &self.operation {
+            Operation::Execute(command) => {
+                if matches!(command, Command::Undo(..)) {
+                    self.unheard.push(ticket);
+                }
+                self.store.submit(ticket, command.clone(), now);
+            }
+            Operation::Withdraw(ticket) => self.store.withdraw(*ticket, now),
+            Operation::HandleTimeout => self.store.handle_timeout(now),
+            Operation::Pass(_) | Operation::Restart => self.live_until_now(),
+        }
+    }
+
+    /// Whether it leaves for Redis together with others: what different clients may ask in a tick.
+    fn goes_with_others(&self) -> bool {
+        let Operation::Execute(command) = &self.operation else {
+            return false;
+        };
+        let takes_one_pool = !matches!(command, Command::Purge);
+        takes_one_pool && (!command.blocks() || matches!(command, Command::Acquire(..)))
+    }
+
+    /// Takes all that the store answers, and compares it.
+    fn compare(&mut self) {
+        let mut answers = Vec::new();
+        self.settle(&mut answers);
+        let mut expected = std::mem::take(&mut self.expected);
+        for answers in [&mut answers, &mut expected] {
+            answers.retain(|(ticket, _)| !self.unheard.contains(ticket));
+            answers.sort_by_key(|(ticket, _)| ticket.serial());
+        }
+        self.unheard.clear();
+        assert_eq!(
+            answers, expected,
+            "Redis (left) and the engine (right) differ"
+        );
+    }
+
+    /// Does what the store wants to do between two operations, such as to give signs of life.
+    fn live_until_now(&mut self) {
+        let until = Time::from_ms(self.now);
+        while let Some(due) = self.store.next_timeout().filter(|due| *due < until) {
+            self.clock.show(due.as_ms());
+            self.store.handle_timeout(due);
+            self.settle(&mut Vec::new());
+        }
+        self.clock.show(self.now);
+    }
+
+    /// Goes on until there is nothing left to come.
+    fn settle(&mut self, answers: &mut Vec<(Ticket, Reply)>) {
+        let now = Time::from_ms(self.clock.shown);
+        loop {
+            self.store.commit(now);
+            answers.extend(std::iter::from_fn(|| self.store.poll_reply()));
+            if self.store.is_settled() {
+                return;
+            }
+            self.poll
+                .poll(&mut self.events, Some(PATIENCE))
+                .expect("the poll works");
+            assert!(!self.events.is_empty(), "Redis does not answer");
+            for event in &self.events {
+                self.store.handle_event(event, now);
+            }
+        }
+    }
+}
+
+impl RedisServerClock {
+    fn show(&mut self, now: u64) {
+        use std::io::{Read, Write};
+        self.shown = now;
+        let text = now.to_string();
+        let command = format!(
+            "*3\r\n$3\r\nSET\r\n$17\r\nlatchd-test:clock\r\n${}\r\n{text}\r\n",
+            text.len()
+        );
+        self.connection
+            .write_all(command.as_bytes())
+            .expect("Redis takes it");
+        let mut reply = [0; 5];
+        self.connection
+            .read_exact(&mut reply)
+            .expect("Redis answers");
+        assert_eq!(&reply, b"+OK\r\n");
+    }
+}
+
+impl Between for BesideRedis {
+    fn operation(&mut self, operation: &Operation, _: &Model) -> Operation {
+        self.operation = operation.clone();
+        if !self.goes_with_others() {
+            // What was asked before is not asked later.
+            self.compare();
+            self.together = 0;
+        }
+        operation.clone()
+    }
+
+    fn now(&mut self, now: u64, _: &Model) -> u64 {
+        self.now = now;
+        now
+    }
+
+    fn answers(&mut self, engine: &mut Vec<(Ticket, Reply)>, _: &Model) {
+        self.tell();
+        self.expected.extend(engine.iter().cloned());
+        if self.together > 0 && self.goes_with_others() {
+            self.together -= 1;
+        } else {
+            self.compare();
+            self.together = self.source.u32(0..8);
+        }
+    }
+}
+
+#[test]
+fn time_stands_still_unless_it_is_moved() {
+    let redis = RedisServer::start();
+    let mut beside = BesideRedis::connect(&redis, Rules::default(), 0);
+    beside.live_until_now();
+    assert_eq!(redis.ask(&["GET", "latchd-test:clock"]), "1000000");
+    std::thread::sleep(Duration::from_millis(2));
+    assert_eq!(redis.ask(&["GET", "latchd-test:clock"]), "1000000");
+}

@@ -1,0 +1,459 @@
+//! A redis-server of a test's own, which can be hurt in all the ways in which one can be hurt.
+//!
+//! It listens on loopback, keeps its files in a temporary folder, and is killed when it is dropped.
+//! It is started anew on the same port and in the same folder, so what it finds again there is what
+//! its append-only file holds, if it has one.
+
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::launch::{addresses_in, eventually};
+use super::{PATIENCE, Place, Process, Server, signal};
+
+/// Every write is in the append-only file before it is answered.
+pub const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
+
+/// How often another port is tried when somebody else has taken the one that was picked.
+const START_ATTEMPTS: usize = 5;
+
+/// A redis-server, running or not.
+pub struct RedisServer {
+    pub port: u16,
+    folder: TempDir,
+    options: Vec<String>,
+    /// What a test's own commands authenticate with.
+    password: Option<String>,
+    process: Option<Running>,
+}
+
+/// A process that is to be started, and where it is to be sent.
+type Order = (Command, Sender<Child>);
+
+/// A process that dies with its owner, also when the tests are killed. Unlike `Process` it can be
+/// shared by threads.
+struct Running(Child);
+
+impl Running {
+    fn spawn(command: Command) -> Running {
+        /// Starts what it is sent, and sends it back. The system ends a process with the thread that
+        /// has started it, and this one is there to the end.
+        static NURSE: OnceLock<Mutex<Sender<Order>>> = OnceLock::new();
+        let nurse = NURSE.get_or_init(|| {
+            let (sender, orders) = channel::<Order>();
+            thread::spawn(move || {
+                for (mut command, reply) in orders {
+                    let child = command
+                        .spawn()
+                        .expect("setpriv, of util-linux, is installed");
+                    let _ = reply.send(child);
+                }
+            });
+            Mutex::new(sender)
+        });
+        let (sender, children) = channel();
+        let order = (command, sender);
+        let nurse = nurse.lock().unwrap_or_else(PoisonError::into_inner);
+        nurse.send(order).expect("it starts processes to the end");
+        drop(nurse);
+        Running(children.recv().expect("the process starts"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl RedisServer {
+    /// One that forgets all when it is killed.
+    pub fn start() -> RedisServer {
+        RedisServer::start_with(&[])
+    }
+
+    /// One that forgets nothing when it is killed.
+    pub fn durable() -> RedisServer {
+        RedisServer::start_with(&DURABLE)
+    }
+
+    pub fn start_with(options: &[&str]) -> RedisServer {
+        for _ in 1..START_ATTEMPTS {
+            let mut server = RedisServer::absent(options);
+            match server.try_start() {
+                Ok(()) => return server,
+                Err(log) if log.contains("Address already in use") => {}
+                Err(log) => panic!("redis-server did not start:\n{log}"),
+            }
+        }
+        panic!("no free port for a redis-server");
+    }
+
+    /// One that is not there yet; `resume` starts it.
+    pub fn absent(options: &[&str]) -> RedisServer {
+        let mut words = options.iter();
+        let password = words
+            .find(|&&word| word == "--requirepass")
+            .and_then(|_| words.next());
+        RedisServer {
+            port: free_low_port(),
+            folder: TempDir::new().expect("a temporary folder"),
+            options: options.iter().map(|word| word.to_string()).collect(),
+            password: password.map(|word| word.to_string()),
+            process: None,
+        }
+    }
+
+    /// Starts it (again), and returns when it serves.
+    #[track_caller]
+    pub fn resume(&mut self) {
+        if let Err(log) = self.try_start() {
+            panic!("redis-server did not start:\n{log}");
+        }
+    }
+
+    /// Starts it (again) with a further option for this time, and returns while it may still be
+    /// loading its file.
+    pub fn resume_slowly(&mut self, option: [&str; 2]) {
+        assert!(self.process.is_none(), "it runs already");
+        let mut command = self.command();
+        command.args(option);
+        self.process = Some(Running::spawn(command));
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "redis-server"]);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let port = self.port.to_string();
+        command.current_dir(self.folder.path()).args([
+            "--port",
+            &port,
+            "--bind",
+            "127.0.0.1",
+            "--unixsocket",
+            "redis.sock",
+            "--save",
+            "",
+            "--auto-aof-rewrite-percentage",
+            "0",
+            "--logfile",
+            "redis.log",
+        ]);
+        command.args(&self.options);
+        command
+    }
+
+    /// Its log if it ends instead of serving.
+    fn try_start(&mut self) -> Result<(), String> {
+        assert!(self.process.is_none(), "it runs already");
+        let mut process = Running::spawn(self.command());
+        let started = eventually("redis-server serves, or ends", || {
+            if let Ok(Some(_)) = process.0.try_wait() {
+                return Some(Err(self.log()));
+            }
+            let pong = self.try_ask(&["PING"]).ok()?;
+            (pong == "PONG").then_some(Ok(()))
+        });
+        self.process = Some(process);
+        started
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("redis.log"))
+            .unwrap_or_else(|error| format!("no log: {error}"))
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Ends it as a power cut would: SIGKILL.
+    pub fn kill(&mut self) {
+        drop(self.process.take().expect("it runs"));
+    }
+
+    /// Asks it to end (SIGTERM), and waits until it has.
+    pub fn terminate(&mut self) {
+        let mut process = self.process.take().expect("it runs");
+        signal(process.0.id(), "TERM");
+        eventually("redis-server ends", || {
+            process.0.try_wait().expect("it can be waited for")
+        });
+    }
+
+    /// It stands still, and its connections stay open (SIGSTOP).
+    pub fn freeze(&self) {
+        signal(self.pid(), "STOP");
+    }
+
+    /// It goes on, and has answered a command since then (SIGCONT). What was sent to it before has
+    /// been carried out: it looks at all its connections before it comes back to any of them.
+    #[track_caller]
+    pub fn thaw(&self) {
+        signal(self.pid(), "CONT");
+        assert_eq!(self.ask(&["PING"]), "PONG");
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("it runs").0.id()
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("redis.sock")
+    }
+
+    /// Sets the password that is wanted from now on of whoever connects.
+    #[track_caller]
+    pub fn set_password(&mut self, password: &str) {
+        let set = self.ask(&["CONFIG", "SET", "requirepass", password]);
+        assert_eq!(set, "OK");
+        self.password = Some(password.to_owned());
+    }
+
+    /// Sends a command on a connection of its own, and returns the reply as text: an error starts
+    /// with `-`, no value is `(nil)`, and the elements of an array are parted by line feeds.
+    #[track_caller]
+    pub fn ask(&self, command: &[&str]) -> String {
+        self.ask_in(0, command)
+    }
+
+    /// The same in another of its numbered databases.
+    #[track_caller]
+    pub fn ask_in(&self, database: u32, command: &[&str]) -> String {
+        let database = database.to_string();
+        let replies = self.talk(&[&["SELECT", &database], command]);
+        replies.expect("redis-server answers").swap_remove(1)
+    }
+
+    /// A command that must succeed.
+    #[track_caller]
+    pub fn order(&self, command: &[&str]) {
+        let reply = self.ask(command);
+        assert!(!reply.starts_with('-'), "{command:?}: {reply}");
+    }
+
+    /// The reply, if there is a server that answers.
+    pub fn try_ask(&self, command: &[&str]) -> io::Result<String> {
+        Ok(self.talk(&[command])?.swap_remove(0))
+    }
+
+    fn talk(&self, commands: &[&[&str]]) -> io::Result<Vec<String>> {
+        let mut stream = TcpStream::connect(self.address())?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut request = Vec::new();
+        if let Some(password) = &self.password {
+            encode(&["AUTH", password], &mut request);
+        }
+        for command in commands {
+            encode(command, &mut request);
+        }
+        stream.write_all(&request)?;
+        let mut stream = BufReader::new(stream);
+        if self.password.is_some() {
+            read_reply(&mut stream)?;
+        }
+        commands.iter().map(|_| read_reply(&mut stream)).collect()
+    }
+
+    /// Cuts the connections of a kind, `normal` or `pubsub`, that are there now, but not its own.
+    pub fn cut_connections(&self, kind: &str) {
+        self.order(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]);
+    }
+
+    /// Cuts all of them. Whatever is answered after this is answered on another connection.
+    #[track_caller]
+    pub fn cut_all(&self) {
+        let connections = eventually("somebody is connected", || {
+            Some(self.connections()).filter(|connections| !connections.is_empty())
+        });
+        self.cut(&connections);
+    }
+
+    /// The numbers of the connections that are there now, but not its own.
+    #[track_caller]
+    pub fn connections(&self) -> Vec<String> {
+        let list = self.ask(&["CLIENT", "LIST"]);
+        let others = list
+            .lines()
+            .filter(|line| !line.contains("cmd=client|list"));
+        let number = |line: &str| {
+            line.split(' ')
+                .next()?
+                .strip_prefix("id=")
+                .map(str::to_owned)
+        };
+        others.filter_map(number).collect()
+    }
+
+    /// Cuts the connections with these numbers, as far as they are still there.
+    pub fn cut(&self, connections: &[String]) {
+        for number in connections {
+            self.order(&["CLIENT", "KILL", "ID", number]);
+        }
+    }
+
+    /// What is under all keys of a prefix: name and serialized value, sorted by name.
+    pub fn contents(&self, prefix: &str) -> Vec<(String, String)> {
+        let pattern = format!("{prefix}*");
+        let keys = self.ask(&["KEYS", &pattern]);
+        let mut keys: Vec<&str> = keys.lines().collect();
+        keys.sort_unstable();
+        let dump = |key: &&str| (key.to_string(), self.ask(&["DUMP", key]));
+        keys.iter().map(dump).collect()
+    }
+}
+
+fn encode(command: &[&str], request: &mut Vec<u8>) {
+    request.extend_from_slice(format!("*{}\r\n", command.len()).as_bytes());
+    for word in command {
+        request.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
+    }
+}
+
+fn read_reply(stream: &mut impl BufRead) -> io::Result<String> {
+    let mut line = String::new();
+    stream.read_line(&mut line)?;
+    let line = line.trim_end_matches("\r\n");
+    let invalid = || io::Error::new(ErrorKind::UnexpectedEof, format!("no reply: {line:?}"));
+    let kind = line.chars().next().ok_or_else(invalid)?;
+    let rest = &line[1..];
+    match kind {
+        '+' | ':' => Ok(rest.to_owned()),
+        '-' => Ok(line.to_owned()),
+        '$' | '*' if rest == "-1" => Ok("(nil)".to_owned()),
+        '$' => {
+            let length: usize = rest.parse().map_err(|_| invalid())?;
+            let mut value = vec![0; length + 2];
+            stream.read_exact(&mut value)?;
+            value.truncate(length);
+            let text = String::from_utf8(value);
+            Ok(text.unwrap_or_else(|error| error.as_bytes().escape_ascii().to_string()))
+        }
+        '*' => {
+            let count: usize = rest.parse().map_err(|_| invalid())?;
+            let elements: io::Result<Vec<String>> =
+                (0..count).map(|_| read_reply(stream)).collect();
+            Ok(elements?.join("\n"))
+        }
+        _ => Err(invalid()),
+    }
+}
+
+/// A port that is free just now, and that this process has not given to anybody before. It lies
+/// below those that the system picks for connections, so that it is still free after a restart.
+fn free_low_port() -> u16 {
+    const LOWEST: u16 = 12_000;
+    const COUNT: u16 = 20_000;
+    static NEXT: OnceLock<AtomicU16> = OnceLock::new();
+    let next = NEXT.get_or_init(|| AtomicU16::new(fastrand::u16(0..COUNT)));
+    loop {
+        let port = LOWEST + next.fetch_add(1, Ordering::Relaxed) % COUNT;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// A place in a redis-server that all servers of this process share while there are any: each has a
+/// prefix of its own. It spares a start for each row of the conformance table.
+pub fn shared_place() -> Place {
+    static SHARED: Mutex<Weak<RedisServer>> = Mutex::new(Weak::new());
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    let redis = shared.upgrade().unwrap_or_else(|| {
+        let started = Arc::new(RedisServer::start());
+        *shared = Arc::downgrade(&started);
+        started
+    });
+    let prefix = format!("{}:", NEXT.fetch_add(1, Ordering::Relaxed));
+    let mut place = Place::at(&redis.url());
+    place.arguments.extend(["--redis-prefix".into(), prefix]);
+    place.redis = Some(redis);
+    place
+}
+
+impl Server {
+    /// Starts on a store that the test looks after.
+    pub fn start_at(url: &str, arguments: &[&str]) -> Server {
+        let folder = TempDir::new().expect("a temporary folder");
+        Server::start_in_place(folder, Place::at(url), arguments)
+    }
+}
+
+/// A latchd whose whole log is kept.
+pub struct Logged {
+    pub address: SocketAddr,
+    process: Process,
+    seen: Vec<String>,
+}
+
+impl Logged {
+    /// Starts a latchd that must serve.
+    #[track_caller]
+    pub fn start(command: Command) -> Logged {
+        let mut logged = Logged {
+            address: SocketAddr::from(([0, 0, 0, 0], 0)),
+            process: Process::spawn(command),
+            seen: Vec::new(),
+        };
+        let line = logged.wait_for(|line| line.contains("listening on "));
+        logged.address = addresses_in(&line)[0];
+        logged
+    }
+
+    /// The first line of the log, from its start, that is `right`.
+    #[track_caller]
+    pub fn wait_for(&mut self, right: impl Fn(&str) -> bool) -> String {
+        if let Some(line) = self.seen.iter().find(|line| right(line)) {
+            return line.clone();
+        }
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.process.lines.recv_timeout(left) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if right(&line) {
+                        return line;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => panic!("not in time: {:#?}", self.seen),
+                Err(RecvTimeoutError::Disconnected) => panic!("it ended: {:#?}", self.seen),
+            }
+        }
+    }
+
+    /// Ends it, and returns all that it has logged.
+    pub fn end(mut self) -> Vec<String> {
+        signal(self.process.child.id(), "TERM");
+        self.process.wait();
+        self.seen.extend(self.process.lines.iter());
+        self.seen
+    }
+}
+
+/// Lets time go by, where that itself is what a test is about.
+pub fn let_pass(time: Duration) {
+    thread::sleep(time);
+}
