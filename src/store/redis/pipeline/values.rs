@@ -67,10 +67,19 @@ impl Pipeline {
             if let Some(&pool) = pool.and_then(|pool| self.names.get(pool.as_str())) {
                 self.look(pool);
             }
-        } else if let (Ok(serial), Ok(Answer::Refused(refusal))) =
-            (reply::number(serial), reply::read_text(words))
-        {
-            self.dismiss(serial, refusal);
+            return;
+        }
+        let Ok(serial) = reply::number(serial) else {
+            return;
+        };
+        match reply::read_text(words) {
+            Ok(Answer::Refused(refusal)) => self.dismiss(serial, refusal),
+            Ok(Answer::Lapsed) => {
+                if let Some(pool) = self.waiters.find(serial).map(|waiter| waiter.pool) {
+                    self.come_back(pool);
+                }
+            }
+            _ => {}
         }
     }
 }

@@ -29,14 +29,14 @@ local function end_absence(place)
   end
 end
 
--- A server has not been heard of: its clients are answered that all is busy, if it still is there
--- to hear that, and those with an owner are away since it was last heard of.
+-- A server has not been heard of: its waiters leave the line, and those with an owner are away since
+-- it was last heard of. If it is still there to hear that, it asks for them again.
 local function bury(name, ended)
   call('ZREM', key.servers, name)
   local left = waiters_where(function(w) return w.server == name end)
   local until_ms = ended - lapse + grace
   for _, w in ipairs(left) do
-    tell(name, w.serial, 'E busy')
+    tell(name, w.serial, 'lapsed')
     if w.owner ~= '' and until_ms > now then
       go_absent(w, until_ms)
     else
