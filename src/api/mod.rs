@@ -125,10 +125,10 @@ fn read_request<'a>(request: &Request<'a>) -> Result<Action<'a>, Problem> {
         (Endpoint::Pools, method) => pools(method, request.body, methods)?,
         (Endpoint::Pool(pool), method) => pool_itself(pool, method, request.body, methods)?,
         (Endpoint::Locks(pool), method) => {
-            return locks(pool, method, request.body, parameters, methods);
+            return locks(pool, method, request.body, &mut parameters, methods);
         }
         (Endpoint::Lock(pool, id), method) => {
-            return lock(pool, id, method, request.body, parameters, methods);
+            return lock(pool, id, method, request.body, &mut parameters, methods);
         }
         _ => return Err(Problem::BadMethod(methods)),
     };
@@ -177,13 +177,13 @@ fn locks<'a>(
     pool: PoolName<'a>,
     method: Method,
     body: &[u8],
-    parameters: Parameters<'a>,
+    parameters: &mut Parameters<'a>,
     methods: &'static str,
 ) -> Result<Action<'a>, Problem> {
     body::ignore(body)?;
     let (command, show, list) = match method {
         Method::Get | Method::Head => {
-            parameters::refuse_others(&parameters, "none")?;
+            parameters::refuse_others(parameters, "none")?;
             (Command::ListLocks(pool), Show::Leases, true)
         }
         Method::Post => {
@@ -216,13 +216,13 @@ fn lock<'a>(
     id: ResourceId<'a>,
     method: Method,
     body: &[u8],
-    parameters: Parameters<'a>,
+    parameters: &mut Parameters<'a>,
     methods: &'static str,
 ) -> Result<Action<'a>, Problem> {
     body::ignore(body)?;
     let (command, show) = match method {
         Method::Get | Method::Head => {
-            parameters::refuse_others(&parameters, "none")?;
+            parameters::refuse_others(parameters, "none")?;
             (Command::ShowLock(pool, id), Show::Leases)
         }
         Method::Post => {

@@ -11,10 +11,10 @@ use crate::http::{Method, Parameters};
 
 /// Reads what an acquire may be told; `named` is the resource that its path names.
 pub(super) fn acquire<'a>(
-    mut parameters: Parameters<'a>,
+    parameters: &mut Parameters<'a>,
     named: Option<ResourceId<'a>>,
 ) -> Result<(Acquire<'a>, Show), Problem> {
-    let count = match take_number(&mut parameters, "n", 1, 999_999_999)? {
+    let count = match take_number(parameters, "n", 1, 999_999_999)? {
         None => NonZeroU32::MIN,
         Some(count) => NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN),
     };
@@ -23,57 +23,57 @@ pub(super) fn acquire<'a>(
         Some(id) if count == NonZeroU32::MIN => Wanted::Named(id),
         Some(_) => return Err(Problem::BadValue("n", "1, as one resource is named".into())),
     };
-    let wait_s = take_number(&mut parameters, "wait", 0, 999_999_999)?.unwrap_or(0);
+    let wait_s = take_number(parameters, "wait", 0, 999_999_999)?.unwrap_or(0);
     let acquire = Acquire {
         wanted,
-        owner: take_owner(&mut parameters)?,
-        ttl: take_ttl(&mut parameters)?,
+        owner: take_owner(parameters)?,
+        ttl: take_ttl(parameters)?,
         wait_ms: u64::from(wait_s) * 1000,
     };
-    let show = if take_flag(&mut parameters, "lease")? {
+    let show = if take_flag(parameters, "lease")? {
         Show::Leases
     } else {
         Show::Ids
     };
-    refuse_others(&parameters, "ttl, wait, owner, n, lease")?;
+    refuse_others(parameters, "ttl, wait, owner, n, lease")?;
     Ok((acquire, show))
 }
 
 /// Reads what a renewal may be told.
-pub(super) fn renewal<'a>(mut parameters: Parameters<'a>) -> Result<(Renewal<'a>, Show), Problem> {
+pub(super) fn renewal<'a>(parameters: &mut Parameters<'a>) -> Result<(Renewal<'a>, Show), Problem> {
     let renewal = Renewal {
-        owner: take_owner(&mut parameters)?,
-        fence: take_fence(&mut parameters)?,
-        ttl: take_ttl(&mut parameters)?,
+        owner: take_owner(parameters)?,
+        fence: take_fence(parameters)?,
+        ttl: take_ttl(parameters)?,
     };
-    let show = if take_flag(&mut parameters, "lease")? {
+    let show = if take_flag(parameters, "lease")? {
         Show::Leases
     } else {
         Show::Nothing
     };
-    refuse_others(&parameters, "ttl, owner, fence, lease")?;
+    refuse_others(parameters, "ttl, owner, fence, lease")?;
     Ok((renewal, show))
 }
 
 /// Reads what a release may be told.
-pub(super) fn proof<'a>(mut parameters: Parameters<'a>) -> Result<Proof<'a>, Problem> {
+pub(super) fn proof<'a>(parameters: &mut Parameters<'a>) -> Result<Proof<'a>, Problem> {
     let proof = Proof {
-        owner: take_owner(&mut parameters)?,
-        fence: take_fence(&mut parameters)?,
-        force: take_flag(&mut parameters, "force")?,
+        owner: take_owner(parameters)?,
+        fence: take_fence(parameters)?,
+        force: take_flag(parameters, "force")?,
     };
-    refuse_others(&parameters, "owner, fence, force")?;
+    refuse_others(parameters, "owner, fence, force")?;
     Ok(proof)
 }
 
 /// Reads which locks are to be released.
-pub(super) fn filter<'a>(mut parameters: Parameters<'a>) -> Result<Filter<'a>, Problem> {
-    let older_s = take_number(&mut parameters, "older", 0, 999_999_999)?;
+pub(super) fn filter<'a>(parameters: &mut Parameters<'a>) -> Result<Filter<'a>, Problem> {
+    let older_s = take_number(parameters, "older", 0, 999_999_999)?;
     let filter = Filter {
-        owner: take_owner(&mut parameters)?,
+        owner: take_owner(parameters)?,
         older_s: older_s.map(u64::from),
     };
-    refuse_others(&parameters, "owner, older")?;
+    refuse_others(parameters, "owner, older")?;
     Ok(filter)
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
 use percent_encoding::percent_decode_str;
 use smallvec::SmallVec;
 
@@ -18,20 +19,41 @@ pub enum TargetError {
 
 /// Path and query, without the question mark between them.
 pub fn split_target(target: &str) -> (&str, &str) {
-    target.split_once('?').unwrap_or((target, ""))
+    split_at_byte(target, b'?').unwrap_or((target, ""))
 }
 
 /// The decoded segments of a path; none for `/`. A name may have a slash in it, as `%2F`.
 pub fn decode_segments(path: &str) -> Result<SmallVec<[Cow<'_, str>; 4]>, TargetError> {
-    let path = path.strip_prefix('/').unwrap_or(path);
-    if path.is_empty() {
-        return Ok(SmallVec::new());
+    let mut segments = SmallVec::new();
+    let mut rest = path.strip_prefix('/').unwrap_or(path);
+    if rest.is_empty() {
+        return Ok(segments);
     }
-    let segments = path.split('/').map(|segment| match segment {
-        "" => Err(TargetError::EmptySegment),
-        _ => decode(segment),
-    });
-    segments.collect()
+    let has_escapes = memchr(b'%', rest.as_bytes()).is_some();
+    loop {
+        let (segment, further) = match split_at_byte(rest, b'/') {
+            Some((segment, further)) => (segment, Some(further)),
+            None => (rest, None),
+        };
+        if segment.is_empty() {
+            return Err(TargetError::EmptySegment);
+        }
+        segments.push(match has_escapes {
+            true => decode(segment)?,
+            false => Cow::Borrowed(segment),
+        });
+        match further {
+            Some(further) => rest = further,
+            None => return Ok(segments),
+        }
+    }
+}
+
+/// The text before and after the first such byte, which is ASCII. Much faster than to look for a
+/// `char`, and every request is looked through several times.
+fn split_at_byte(text: &str, byte: u8) -> Option<(&str, &str)> {
+    let at = memchr(byte, text.as_bytes())?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 /// The parameters of a query, to be taken out by whoever knows them.
@@ -41,11 +63,14 @@ pub struct Parameters<'a>(SmallVec<[(Cow<'a, str>, Cow<'a, str>); 2]>);
 impl<'a> Parameters<'a> {
     /// Reads `name=value&flag`, where `+` is a space.
     pub fn parse(query: &'a str) -> Result<Parameters<'a>, TargetError> {
+        if query.is_empty() {
+            return Ok(Parameters(SmallVec::new()));
+        }
         let pairs = query
             .split('&')
             .filter(|pair| !pair.is_empty())
             .map(|pair| {
-                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                let (name, value) = split_at_byte(pair, b'=').unwrap_or((pair, ""));
                 Ok((decode_form(name)?, decode_form(value)?))
             });
         pairs.collect::<Result<_, _>>().map(Parameters)
@@ -65,7 +90,7 @@ impl<'a> Parameters<'a> {
 }
 
 fn decode_form(text: &str) -> Result<Cow<'_, str>, TargetError> {
-    if !text.contains('+') {
+    if memchr(b'+', text.as_bytes()).is_none() {
         return decode(text);
     }
     let spaced = text.replace('+', " ");
@@ -77,7 +102,7 @@ fn decode(text: &str) -> Result<Cow<'_, str>, TargetError> {
         let digits = rest.as_bytes().get(..2);
         digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     };
-    match text.split_once('%') {
+    match split_at_byte(text, b'%') {
         None => return Ok(Cow::Borrowed(text)),
         Some((_, rest)) if rest.split('%').all(is_escape) => {}
         Some(_) => return Err(TargetError::Escape),

@@ -174,7 +174,9 @@ impl Store for EmbeddedStore {
             State::Down { .. } => Some(Reply::Refused(Refusal::StoreDown)),
         };
         self.take_answers();
-        self.replies.extend(reply.map(|reply| (ticket, reply)));
+        if let Some(reply) = reply {
+            self.replies.push_back((ticket, reply));
+        }
     }
 
     fn withdraw(&mut self, ticket: Ticket, now: Time) {
