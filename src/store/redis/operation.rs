@@ -251,7 +251,7 @@ fn write_one(operation: &Operation, command: &mut Cmd) {
             command.arg(name(&wish.id)).arg(name(&wish.owner));
             optional(command, wish.ttl.map(Ttl::as_s));
             command
-                .arg(u8::from(wish.waits))
+                .arg(u8::from(wish.waits) + u8::from(has_place))
                 .arg(u8::from(wish.has_room || has_place))
         }
         Action::Release(id) => command.arg("r").arg(1).arg(&**id),

@@ -95,7 +95,7 @@ impl Pipeline {
                 _ => {}
             }
         }
-        let limit = self.redis_ms(now) + self.options.timeout_ms;
+        let limit = self.limit_ms(now);
         let batch = self.next_batch;
         self.next_batch += 1;
         let queue = &mut self.pools[pool];
@@ -192,7 +192,13 @@ impl Pipeline {
             refused.extend(self.pools[pool].queue.drain(..));
         }
         for operation in refused {
-            self.drop_refused(pool, operation);
+            match operation {
+                Operation {
+                    asker: Asker::Job(job),
+                    action: Action::Seed,
+                } => self.abandon_seed(job),
+                operation => self.drop_refused(pool, operation),
+            }
         }
         self.plan_look(pool, None, now);
         if HOPELESS.contains(&error.code()) {
@@ -283,10 +289,12 @@ impl Pipeline {
 
     /// Redis has refused to carry an operation out: nothing was done.
     fn drop_refused(&mut self, pool: PoolKey, operation: Operation) {
-        if let Asker::Waiter(ticket) = operation.asker {
-            return self.dismiss(ticket.serial(), Refusal::StoreDown);
+        match operation.asker {
+            Asker::Waiter(ticket) => self.dismiss(ticket.serial(), Refusal::StoreDown),
+            // It stays, and asks again when the pool is looked at.
+            Asker::Returning(_) => self.pools[pool].is_astray = true,
+            _ => self.drop_unheard(pool, operation),
         }
-        self.drop_unheard(pool, operation);
     }
 
     /// There is no Redis to carry an operation out, or to tell what came of it.

@@ -81,14 +81,17 @@ impl Pipeline {
             self.start.open += 1;
             self.start_first_seed(seed, now);
         }
-        self.serve_if_prepared();
+        self.serve_if_prepared(now);
     }
 
     /// Serves, if all that comes first can be sent now.
-    pub(super) fn serve_if_prepared(&mut self) {
+    pub(super) fn serve_if_prepared(&mut self, now: Time) {
         if self.phase == Phase::Preparing && self.start.open == 0 {
             self.phase = Phase::Ready;
             self.take_up_all();
+            for job in std::mem::take(&mut self.early_jobs) {
+                self.begin(job, now);
+            }
         }
     }
 

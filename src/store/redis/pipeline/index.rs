@@ -6,12 +6,16 @@
 
 use redis::Value;
 
+use super::batches::in_words;
 use super::jobs::{JobKey, Task};
 use super::{Pipeline, PoolKey, Question, key};
 use crate::command::Fence;
 use crate::store::redis::reply::{self, Garbled};
 use crate::store::redis::script::Script;
 use crate::time::Time;
+
+/// How long the fence of a removed pool is kept beside the list.
+const FENCE_KEPT_MS: u64 = 3_600_000;
 
 impl Pipeline {
     pub(super) fn index_command(&mut self) -> &mut redis::Cmd {
@@ -58,6 +62,19 @@ impl Pipeline {
         self.unlist(pool, &stamp, fence, now);
     }
 
+    /// The fence of a removed pool is kept with the list now, and need not be kept for long beside
+    /// it: only as long as a seed may be under way that has read the list before.
+    pub(super) fn handle_forgotten(&mut self, pool: PoolKey, value: Value, now: Time) {
+        self.pools[pool].forgetting -= 1;
+        if let Value::ServerError(error) = value {
+            return self.complain(&in_words(&error), now);
+        }
+        let fence = format!("{}:fence", self.pools[pool].base);
+        self.command.arg("PEXPIRE").arg(fence).arg(FENCE_KEPT_MS);
+        self.send(Question::Unheeded, now);
+        self.forget_if_idle(pool);
+    }
+
     pub(super) fn unlist(&mut self, pool: PoolKey, stamp: &str, fence: Fence, now: Time) {
         let name = self.pools[pool].name.clone();
         self.index_command()
@@ -65,7 +82,8 @@ impl Pipeline {
             .arg(&*name)
             .arg(stamp)
             .arg(fence.number());
-        self.send(Question::Unheeded, now);
+        self.pools[pool].forgetting += 1;
+        self.send(Question::Forgotten(pool), now);
     }
 }
 

@@ -4,13 +4,16 @@ use redis::Value;
 
 use super::index::read_list;
 use super::seeding::Seeding;
-use super::{Loss, Pipeline, PoolKey, Question};
-use crate::command::{Fence, PoolStatus, Refusal, Reply, StoredName, Ticket};
+use super::{Loss, Phase, Pipeline, PoolKey, Question};
+use crate::command::{PoolStatus, Refusal, Reply, StoredName, Ticket};
 use crate::store::redis::operation::{Action, Asker, Operation};
 use crate::store::redis::reply::Answer;
 use crate::time::Time;
 
 use super::batches::in_words;
+
+/// How many pools are asked at a time.
+const MAX_PARTS: usize = 500;
 
 /// Something that takes more than one pool. Valid until it is done.
 pub(in super::super) type JobKey = usize;
@@ -22,7 +25,9 @@ pub(super) struct Job {
     pub(super) task: Task,
     /// How many parts are not done yet.
     pub(super) open: usize,
-    failed: bool,
+    pub(super) failed: bool,
+    /// Pools that are to be asked for their part, with their stamps.
+    rest: Vec<(String, String)>,
 }
 
 #[derive(Debug)]
@@ -35,12 +40,12 @@ pub(super) enum Task {
 impl Pipeline {
     pub(super) fn start_list(&mut self, ticket: Ticket, now: Time) {
         let job = self.insert_job(Some(ticket), Task::List(Vec::new()));
-        self.ask_for_list(job, now);
+        self.begin(job, now);
     }
 
     pub(super) fn start_purge(&mut self, ticket: Option<Ticket>, now: Time) {
         let job = self.insert_job(ticket, Task::Purge(0));
-        self.ask_for_list(job, now);
+        self.begin(job, now);
     }
 
     pub(super) fn insert_job(&mut self, ticket: Option<Ticket>, task: Task) -> JobKey {
@@ -49,6 +54,7 @@ impl Pipeline {
             task,
             open: 0,
             failed: false,
+            rest: Vec::new(),
         })
     }
 
@@ -60,8 +66,31 @@ impl Pipeline {
             });
         }
         let pools = read_list(value).map_err(|_| "a list of pools of an unknown form")?;
-        self.jobs[job].open = pools.len();
+        self.jobs[job].rest = pools;
+        self.ask_next(job);
+        if self.jobs[job].ticket.is_none() {
+            // It is sent now, and never again.
+            self.start.purge = false;
+            self.note_prepared(now);
+        }
+        if self.jobs[job].open == 0 {
+            self.finish(job);
+        }
+        Ok(())
+    }
+
+    /// Asks some of the pools for their part. All at once would keep Redis from everybody else.
+    fn ask_next(&mut self, job: JobKey) {
         let is_purge = matches!(self.jobs[job].task, Task::Purge(_));
+        let rest = &mut self.jobs[job].rest;
+        // What was ordered for the start is done before anybody is served, so it must go at once.
+        let count = if is_purge {
+            rest.len()
+        } else {
+            rest.len().min(MAX_PARTS)
+        };
+        let pools: Vec<(String, String)> = rest.drain(..count).collect();
+        self.jobs[job].open = pools.len();
         for (name, stamp) in pools {
             let pool = self.pool_key(&name);
             let asker = Asker::Job(job);
@@ -71,35 +100,34 @@ impl Pipeline {
                     owner: None,
                     older_s: None,
                 };
-                self.pools[pool]
-                    .queue
-                    .push_front(Operation { asker, action });
+                let operation = Operation { asker, action };
+                self.pools[pool].queue.push_front(operation);
                 self.list_to_send(pool);
             } else {
                 let stamp = StoredName::from(stamp);
-                self.push(
-                    pool,
-                    Operation {
-                        asker,
-                        action: Action::Status { stamp },
-                    },
-                );
+                let action = Action::Status { stamp };
+                self.push(pool, Operation { asker, action });
             }
         }
-        if self.jobs[job].ticket.is_none() {
-            // It is sent now, and never again.
-            self.start.purge = false;
-            self.note_prepared();
-        }
-        if self.jobs[job].open == 0 {
-            self.finish(job);
-        }
-        Ok(())
     }
 
-    pub(super) fn note_prepared(&mut self) {
+    /// Starts a job, or keeps it until Redis is there to be asked.
+    pub(super) fn begin(&mut self, job: JobKey, now: Time) {
+        if self.phase != Phase::Ready && self.jobs[job].ticket.is_some() {
+            return self.early_jobs.push(job);
+        }
+        match self.jobs[job].task {
+            Task::Seed(_) => {
+                self.write_listing(job);
+                self.send(Question::Listing(job), now);
+            }
+            Task::List(_) | Task::Purge(_) => self.ask_for_list(job, now),
+        }
+    }
+
+    pub(super) fn note_prepared(&mut self, now: Time) {
         self.start.open = self.start.open.saturating_sub(1);
-        self.serve_if_prepared();
+        self.serve_if_prepared(now);
     }
 
     /// One pool's part of a job.
@@ -118,9 +146,9 @@ impl Pipeline {
                     rows.push(status);
                 }
             }
-            (Task::List(_), Answer::Refused(Refusal::NoPool), Action::Status { stamp }) => {
+            (Task::List(_), Answer::Removed(fence), Action::Status { stamp }) => {
                 let stamp = stamp.to_string();
-                self.unlist(pool, &stamp, Fence::default(), now);
+                self.unlist(pool, &stamp, fence, now);
             }
             (Task::Purge(released), Answer::Released(count), _) => *released += count,
             (Task::Purge(_), Answer::Refused(Refusal::NoPool), _) => {}
@@ -133,6 +161,7 @@ impl Pipeline {
     pub(super) fn fail_part(&mut self, job: JobKey) {
         if let Some(found) = self.jobs.get_mut(job) {
             found.failed = true;
+            found.rest.clear();
             // A seed is one part, however many pools it holds up.
             if !matches!(found.task, Task::Seed(_)) {
                 self.finish_part(job);
@@ -143,7 +172,10 @@ impl Pipeline {
     fn finish_part(&mut self, job: JobKey) {
         self.jobs[job].open -= 1;
         if self.jobs[job].open == 0 {
-            self.finish(job);
+            match self.jobs[job].rest.is_empty() {
+                true => self.finish(job),
+                false => self.ask_next(job),
+            }
         }
     }
 
@@ -177,6 +209,7 @@ impl Pipeline {
     /// The connection is lost: no job comes to its end.
     pub(super) fn fail_jobs(&mut self) {
         self.start.open = 0;
+        self.early_jobs.clear();
         let jobs: Vec<JobKey> = self.jobs.iter().map(|(job, _)| job).collect();
         for job in jobs {
             // It may have been finished by its last part.

@@ -194,6 +194,7 @@ impl Pipeline {
     /// Does for a pool what could not be done without Redis, before anything else.
     fn take_up(&mut self, pool: PoolKey) {
         let queue = &mut self.pools[pool];
+        queue.is_astray = false;
         let mut later = std::mem::take(&mut queue.queue);
         later.retain(|operation| !asks_for_a_place(operation));
         for (ticket, why) in queue.leavers.drain(..) {
@@ -238,8 +239,12 @@ impl Pipeline {
 
     /// Looks after those who wait for a pool here.
     pub(super) fn look(&mut self, pool: PoolKey) {
-        if self.pools[pool].unsettled.is_some() {
+        let queue = &self.pools[pool];
+        if queue.unsettled.is_some() {
             return self.list_to_send(pool);
+        }
+        if queue.is_astray || queue.has_unfinished() {
+            return self.take_up(pool);
         }
         let is_waited_for = !self.pools[pool].waiters.is_empty();
         if is_waited_for && !std::mem::replace(&mut self.pools[pool].looks, true) {
@@ -256,7 +261,7 @@ impl Pipeline {
     /// Notes when a pool is to be looked at next, if anybody waits for it here.
     pub(super) fn plan_look(&mut self, pool: PoolKey, wake_ms: Option<u64>, now: Time) {
         let queue = &self.pools[pool];
-        if queue.waiters.is_empty() && queue.unsettled.is_none() {
+        if queue.waiters.is_empty() && !queue.has_unfinished() {
             return self.looks.remove(pool);
         }
         let in_ms = wake_ms.map_or(BEAT_MS, |wake_ms| wake_ms.clamp(1, BEAT_MS));

@@ -72,6 +72,8 @@ pub(super) struct Pipeline {
     looks: Deadlines,
     waiters: Waiters,
     jobs: Slab<Job>,
+    /// Jobs that were asked for before Redis could be.
+    early_jobs: Vec<JobKey>,
     /// What is to be done before anybody is served.
     start: Start,
     next_batch: u64,
@@ -124,6 +126,8 @@ enum Question {
     Seed(JobKey),
     /// The script was missing.
     Load,
+    /// A removed pool is off the list, and its fence is kept there.
+    Forgotten(PoolKey),
     /// Nobody needs to know.
     Unheeded,
 }
@@ -151,6 +155,7 @@ impl Pipeline {
             looks: Deadlines::default(),
             waiters: Waiters::default(),
             jobs: Slab::new(),
+            early_jobs: Vec::new(),
             start: Start::default(),
             next_batch: 0,
             replies: VecDeque::new(),
@@ -267,9 +272,10 @@ impl Pipeline {
             }
         }
         let pools: Vec<PoolKey> = self.pools.iter().map(|(pool, _)| pool).collect();
-        for pool in pools {
+        for &pool in &pools {
             self.pools[pool].barrier = false;
             self.pools[pool].listed = false;
+            self.pools[pool].forgetting = 0;
             let queue = std::mem::take(&mut self.pools[pool].queue);
             queue
                 .into_iter()
@@ -277,6 +283,9 @@ impl Pipeline {
         }
         self.fail_jobs();
         self.to_send.clear();
+        for pool in pools {
+            self.forget_if_idle(pool);
+        }
     }
 
     /// Whether Redis has been told who we are, and has found it right.
@@ -291,8 +300,11 @@ impl Pipeline {
 
     /// Whether nothing is under way that a client or the store itself should hear the end of.
     pub(super) fn is_settled(&self) -> bool {
-        self.phase == Phase::Down
-            || self.awaited.is_empty() && self.pools.iter().all(|(_, pool)| pool.queue.is_empty())
+        let is_idle = self.phase == Phase::Down
+            || self.awaited.is_empty()
+                && self.early_jobs.is_empty()
+                && self.pools.iter().all(|(_, pool)| pool.queue.is_empty());
+        is_idle && self.pools.iter().all(|(_, pool)| !pool.has_unfinished())
     }
 
     fn refuse(&mut self, ticket: Ticket, refusal: Refusal) {
@@ -343,6 +355,11 @@ impl Pipeline {
     /// Redis' clock, as far as we know, in milliseconds.
     fn redis_ms(&self, now: Time) -> u64 {
         now.as_ms().saturating_add_signed(self.ahead_ms)
+    }
+
+    /// When a script is too late that is sent now, by Redis' clock.
+    fn limit_ms(&self, now: Time) -> u64 {
+        self.redis_ms(now).saturating_add(self.options.timeout_ms)
     }
 
     fn set_redis_ms(&mut self, redis_ms: u64, now: Time) {

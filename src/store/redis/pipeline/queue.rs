@@ -26,6 +26,10 @@ pub(super) struct PoolQueue {
     pub(super) unsettled: Option<Unsettled>,
     /// Who waits for it here, by serial: in the order in which they came.
     pub(super) waiters: BTreeSet<u64>,
+    /// How many times it is just being taken off the list of pools.
+    pub(super) forgetting: u32,
+    /// Somebody who waits here could not ask for his place again.
+    pub(super) is_astray: bool,
     /// Who is to be taken out of the line as soon as Redis is there again.
     pub(super) leavers: Vec<(Ticket, Leaving)>,
     /// What is to be given back as soon as Redis is there again.
@@ -63,6 +67,8 @@ impl PoolQueue {
             looks: false,
             unsettled: None,
             waiters: BTreeSet::new(),
+            forgetting: 0,
+            is_astray: false,
             leavers: Vec::new(),
             to_undo: Vec::new(),
             floor: Fence::default(),
@@ -70,14 +76,19 @@ impl PoolQueue {
         }
     }
 
+    /// Whether something is left to do that has to do with a lost connection or a refusal.
+    pub(super) fn has_unfinished(&self) -> bool {
+        self.unsettled.is_some() || !self.leavers.is_empty() || !self.to_undo.is_empty()
+    }
+
     /// Whether it can be forgotten.
     pub(super) fn is_idle(&self) -> bool {
         self.queue.is_empty()
             && self.flight.is_none()
             && !self.listed
-            && self.unsettled.is_none()
+            && !self.barrier
+            && self.forgetting == 0
             && self.waiters.is_empty()
-            && self.leavers.is_empty()
-            && self.to_undo.is_empty()
+            && !self.has_unfinished()
     }
 }

@@ -74,10 +74,7 @@ impl Pipeline {
         let job = self.insert_job(ticket, Task::Seed(seeding));
         match &self.jobs[job].task {
             Task::Seed(seeding) if seeding.pools.is_empty() => self.finish(job),
-            _ => {
-                self.write_listing(job);
-                self.send(Question::Listing(job), now);
-            }
+            _ => self.begin(job, now),
         }
     }
 
@@ -118,7 +115,7 @@ impl Pipeline {
             seeding.keys = keys;
         }
         if is_first {
-            self.note_prepared();
+            self.note_prepared(now);
         }
         Ok(())
     }
@@ -132,7 +129,7 @@ impl Pipeline {
     }
 
     fn send_seed(&mut self, job: JobKey, now: Time) {
-        let limit = self.redis_ms(now) + self.options.timeout_ms;
+        let limit = self.limit_ms(now);
         let Task::Seed(seeding) = &self.jobs[job].task else {
             return;
         };
@@ -198,6 +195,15 @@ impl Pipeline {
         self.lift_barriers(job);
         self.finish(job);
         Ok(())
+    }
+
+    /// One of its pools cannot be asked for anything: the others are not held up any longer.
+    pub(super) fn abandon_seed(&mut self, job: JobKey) {
+        if self.jobs.contains(job) {
+            self.jobs[job].failed = true;
+            self.lift_barriers(job);
+            self.finish(job);
+        }
     }
 
     /// The queues that a seed has held up go on.

@@ -42,6 +42,10 @@ impl Pipeline {
             Question::Listing(job) => self.handle_listing(job, value, now),
             Question::List(job) => self.handle_list(job, value, now),
             Question::Seed(job) => self.handle_seed(job, value, now),
+            Question::Forgotten(pool) => {
+                self.handle_forgotten(pool, value, now);
+                Ok(())
+            }
             Question::Load | Question::Unheeded => {
                 if let Value::ServerError(error) = value {
                     self.complain(&in_words(&error), now);
@@ -52,7 +56,7 @@ impl Pipeline {
     }
 
     /// A message on this server's channel: the keys of a pool, a serial, and what there is to say;
-    /// without a serial, that there may be something to be had.
+    /// without a serial, that there may be something to be had, or that all its places are lost.
     fn handle_notice(&mut self, data: Vec<Value>) {
         let Some(Ok(text)) = data.into_iter().nth(1).map(reply::text) else {
             return;
@@ -65,21 +69,18 @@ impl Pipeline {
         if serial.is_empty() {
             let pool = key::pool_of(&self.options.prefix, base);
             if let Some(&pool) = pool.and_then(|pool| self.names.get(pool.as_str())) {
-                self.look(pool);
+                match reply::read_text(words) {
+                    Ok(Answer::Lapsed) => self.come_back(pool),
+                    _ => self.look(pool),
+                }
             }
             return;
         }
         let Ok(serial) = reply::number(serial) else {
             return;
         };
-        match reply::read_text(words) {
-            Ok(Answer::Refused(refusal)) => self.dismiss(serial, refusal),
-            Ok(Answer::Lapsed) => {
-                if let Some(pool) = self.waiters.find(serial).map(|waiter| waiter.pool) {
-                    self.come_back(pool);
-                }
-            }
-            _ => {}
+        if let Ok(Answer::Refused(refusal)) = reply::read_text(words) {
+            self.dismiss(serial, refusal);
         }
     }
 }

@@ -11,15 +11,25 @@ local function reply_with(reply)
   replies[#replies + 1] = reply
 end
 
--- What a batch of this server has granted whose answer it has not heard.
+-- What a batch of this server has granted whose answer it has not heard, as far as it is still
+-- held.
 local function recall(number)
   local last = call('GET', key['last:' .. server])
   local known = last and cmsgpack.unpack(last) or {}
   if known[1] ~= number then
     return {}
   end
-  table.remove(known, 1)
-  return known
+  local grants = {}
+  for one = 2, #known, 2 do
+    local grant = grant_with(known[one + 1]:match('^G(%d+)'))
+    local ends = grant and tonumber(call('ZSCORE', key.expiry, padded(grant.fence)))
+    -- What has been given back or has ended meanwhile may be somebody else's.
+    if grant and (not ends or ends > now) then
+      grants[#grants + 1] = known[one]
+      grants[#grants + 1] = 'G' .. leases(grant, grant.ids)
+    end
+  end
+  return grants
 end
 
 -- Carries out the operation at this argument; only `acquire` knows whether there is a line. Answers
@@ -72,7 +82,7 @@ end
 local function may_need_line()
   for at = FIRST_OPERATION, #ARGV do
     local name = ARGV[at]
-    if name == 'B' or name == 'D' or name == 'A' and ARGV[at + 6] == '1' then
+    if name == 'B' or name == 'D' or name == 'A' and ARGV[at + 6] ~= '0' then
       return true
     end
   end

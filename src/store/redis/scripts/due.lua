@@ -36,7 +36,6 @@ local function bury(name, ended)
   local left = waiters_where(function(w) return w.server == name end)
   local until_ms = ended - lapse + grace
   for _, w in ipairs(left) do
-    tell(name, w.serial, 'lapsed')
     if w.owner ~= '' and until_ms > now then
       go_absent(w, until_ms)
     else
@@ -45,6 +44,7 @@ local function bury(name, ended)
     end
   end
   if left[1] then
+    tell(name, '', 'lapsed')
     serve_from('-inf')
   end
 end
@@ -62,6 +62,8 @@ end
 local function doubt(name, ended)
   local until_ms = (name == server and now or started_at()) + lapse
   if until_ms > now then
+    -- A full Redis refuses a script only before its first write.
+    call('ZREM', key.servers, name)
     call('ZADD', key.servers, until_ms, name)
   else
     bury(name, ended)

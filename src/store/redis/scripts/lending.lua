@@ -85,7 +85,7 @@ local function acquire_alone(serial, n, id, owner, ttl, wait)
     return reply
   end
   if is_free(n, id) then
-    return lend(n, id, owner, ttl, wait == '1' and serial or '')
+    return lend(n, id, owner, ttl, wait ~= '0' and serial or '')
   end
   return wait == '0' and 'E busy' or nil
 end

@@ -148,5 +148,7 @@ end
 
 -- This server has somebody in line here, and is there.
 local function attend()
+  -- A full Redis refuses a script only before its first write, and this one may take.
+  call('ZREM', key.servers, server)
   call('ZADD', key.servers, now + lapse, server)
 end

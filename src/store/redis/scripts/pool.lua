@@ -24,10 +24,11 @@ local function remove()
   for _, w in ipairs(waiters_where(function(w) return w.server ~= '' end)) do
     tell(w.server, w.serial, 'E no pool')
   end
-  call('SET', key.fence, num(pool.fence), 'PX', 3600000)
   call('UNLINK', base, key.members, key.free, key.held, key.grants, key.expiry, key.owners,
     key.line, key.any, key.wanted, key.waiters, key.queued, key.tickets, key.absent, key.reserved,
     key.servers)
+  -- Behind a write that a full Redis allows, which this one is not.
+  call('SET', key.fence, num(pool.fence))
   pool.exists, pool.waiting = false, 0
   return 'D ' .. num(pool.fence)
 end
@@ -45,7 +46,12 @@ local function refuse(at)
     return operate(at)
   end
   for _ = 1, (name == 'a' or name == 'r') and count or 1 do
-    reply_with(name == 'Q' and '-' or 'E no pool')
+    if name == 'S' then
+      -- Whoever takes it off the list of pools has to know above what its name goes on.
+      reply_with('D ' .. (call('GET', key.fence) or '0'))
+    else
+      reply_with(name == 'Q' and '-' or 'E no pool')
+    end
   end
   return at + 1 + (name == 'r' and 1 + count or ARGUMENTS[name])
 end
@@ -67,7 +73,8 @@ local function operate_in_line(at)
   return at + 1 + ARGUMENTS[name]
 end
 
-if pool.exists and at == FIRST_OPERATION then
+-- To find out what a batch has granted must grant nothing: it would take the place of what is asked for.
+if pool.exists and at == FIRST_OPERATION and ARGV[at] ~= 'K' then
   handle_due()
 end
 while at <= #ARGV do

@@ -168,7 +168,9 @@ if is_plain() then
         end
       end
     end
-    call('HSET', base, 'fence', format('%.0f', fence), 'high', format('%.0f', high))
+    if #all_acquires + #ids > 0 and (fence ~= tonumber(counters[1]) or high ~= tonumber(counters[2])) then
+      call('HSET', base, 'fence', format('%.0f', fence), 'high', format('%.0f', high))
+    end
     remember()
     return replies
   end

@@ -40,7 +40,8 @@ local function take_over(w, serial, n, id, ttl, waits)
 end
 
 local function acquire(serial, n, id, owner, ttl, wait, room)
-  local waits = wait == '1'
+  -- '2' asks for a place that it had before.
+  local waits = wait ~= '0'
   n = tonumber(n)
   local asks_again = waits and waiter_with(serial)
   if asks_again then
@@ -58,6 +59,10 @@ local function acquire(serial, n, id, owner, ttl, wait, room)
   if w then
     -- Only a request that waits takes the place of one that waits.
     if not waits and w.server ~= '' then
+      return 'E busy'
+    end
+    -- A newer request of the same owner has taken the place over through another server.
+    if wait == '2' and w.server ~= '' and w.server ~= server then
       return 'E busy'
     end
     return take_over(w, serial, n, id, ttl, waits)
