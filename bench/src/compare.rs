@@ -1,13 +1,13 @@
-//! The comparison: floor and latchd under the same load, in turn, round after round, as one
-//! Markdown table.
+//! The comparison: floor, latchd and its peers under the same load, in turn, round after round, as
+//! one Markdown table.
 //!
 //! Every server runs on core 0 and the load on core 1. Each entry has a load of its own in every
 //! round, and its CPU time is set against that of the floor *in the same round*, so that a machine
 //! that slows down slows both. Every second round goes through the entries backwards. All servers
 //! run from beginning to end; those whose turn it is not are idle.
 //!
-//! A further peer is one more `Entry` in `Field::start`. Everything that is started here is ended
-//! here, and bounded in time.
+//! A further peer is one more server in `Peers::start`. Everything that is started is ended, and
+//! bounded in time.
 
 use std::{
     ffi::OsStr,
@@ -22,15 +22,17 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    Outcome,
+    Outcome, goals,
     load::seconds,
+    peers::Peers,
     plan::Mode,
-    process::{Launcher, Server},
+    process::{Launcher, Server, find_program, wait_for_quiet},
     report::Report,
+    strace,
     table::{self, Entry},
 };
 
-/// Load the floor and latchd in turn and print one table
+/// Load the floor, latchd and its peers in turn and print one table
 #[derive(clap::Args)]
 pub struct Options {
     /// The server's binary; default: the one beside this program
@@ -44,6 +46,9 @@ pub struct Options {
     warmup_seconds: Duration,
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
+    /// Before each load wait up to so long for whoever else uses the cores
+    #[arg(long, value_name = "S", default_value = "0", value_parser = seconds)]
+    wait_for_quiet: Duration,
     #[arg(long, value_name = "N", default_value_t = 64)]
     connections: u32,
     /// Requests in one write, when pipelined
@@ -59,31 +64,44 @@ pub const LOAD_CORE: usize = 1;
 /// What a load may take beyond its warm-up and its window: to connect, to seed, to end.
 pub const LOAD_PATIENCE: Duration = Duration::from_secs(60);
 
+/// Of the load under strace.
+const STRACE_WINDOW: Duration = Duration::from_secs(1);
+
 pub fn run(options: &Options) -> Outcome<()> {
-    let bench = std::env::current_exe()?;
     let latchd = latchd_path(options.latchd.as_deref())?;
     let launcher = Launcher::find();
     if !launcher.pins() {
         eprintln!("no `taskset`, or no second core: servers and load are not pinned");
     }
     let folder = TempDir::with_prefix("latchd-bench-")?;
-    let mut field = Field::start(options, &launcher, &bench, &latchd, folder.path())?;
+    let Options { modes, depth, .. } = options;
+    let mut peers = Peers::start(modes, *depth, &launcher, &latchd, folder.path())?;
+    let loads = Loads {
+        launcher: &launcher,
+        bench: std::env::current_exe()?,
+        connections: options.connections,
+        wait_for_quiet: options.wait_for_quiet,
+        depth: *depth,
+    };
     for round in 0..options.rounds as usize {
-        field.play(round, options, &launcher, &bench)?;
+        play(options, round, &loads, &mut peers)?;
     }
-    print!(
-        "{}",
-        table::preamble(
-            options.rounds,
-            options.seconds,
-            options.connections,
-            &launcher,
-            folder.path()
-        )
-    );
-    print!("{}", table::rows(&field.entries));
+    match find_program("strace") {
+        Some(strace) => count_system_calls(&strace, folder.path(), &loads, &mut peers)?,
+        None => peers.missing.push("strace (system calls)"),
+    }
+    let Options {
+        rounds,
+        seconds,
+        connections,
+        ..
+    } = *options;
+    let preamble = table::preamble(rounds, seconds, connections, &launcher, folder.path());
+    print!("{preamble}{}", table::missing(&peers.missing));
+    print!("{}", table::rows(&peers.entries));
+    print!("{}", goals::rows(&peers.entries));
     // The servers first: one of them has a file open in the folder.
-    drop(field);
+    drop(peers);
     folder.close()?;
     Ok(())
 }
@@ -116,124 +134,85 @@ pub fn latchd_command(launcher: &Launcher, latchd: &Path, folder: &Path, store: 
     command
 }
 
-/// All that takes part.
-struct Field {
-    servers: Vec<Server>,
-    entries: Vec<Entry>,
-}
-
-impl Field {
-    fn start(
-        options: &Options,
-        launcher: &Launcher,
-        bench: &Path,
-        latchd: &Path,
-        folder: &Path,
-    ) -> Outcome<Self> {
-        let mut field = Self {
-            servers: Vec::new(),
-            entries: Vec::new(),
+fn play(options: &Options, round: usize, loads: &Loads<'_>, peers: &mut Peers) -> Outcome<()> {
+    let count = peers.entries.len();
+    for turn in 0..count {
+        // Backwards every second time, so that none has always the same neighbour before it.
+        let turn = if round.is_multiple_of(2) {
+            turn
+        } else {
+            count - 1 - turn
         };
-        let latchd = |store: &OsStr| latchd_command(launcher, latchd, folder, store);
-        let mut file = std::ffi::OsString::from("file:");
-        file.push(folder.join("latchd.redb"));
-        let memory = field.add_server("latchd, memory store", latchd("memory:".as_ref()))?;
-        let file = field.add_server("latchd, file store", latchd(&file))?;
-        for &mode in &options.modes {
-            let mut command = launcher.command(SERVER_CORE, bench);
-            command.arg("floor");
-            match mode {
-                Mode::KeepAlive => &mut command,
-                Mode::Pipelined => {
-                    command.args(["--requests-per-read", &options.depth.to_string()])
-                }
-                Mode::Close => command.arg("--close"),
-            };
-            let floor_server = field.add_server("the floor", command)?;
-            let floor = field.entries.len();
-            for (name, server, fixed) in [
-                ("floor", floor_server, true),
-                ("latchd, memory", memory, false),
-                ("latchd, file", file, false),
-            ] {
-                field.entries.push(Entry {
-                    name,
-                    mode,
-                    floor,
-                    server,
-                    fixed,
-                    reports: Vec::new(),
-                });
-            }
-        }
-        Ok(field)
+        let entry = &mut peers.entries[turn];
+        let server = &peers.servers[entry.server];
+        let window = [options.warmup_seconds, options.seconds];
+        let report = loads.run(entry, server, window, None)?;
+        eprintln!(
+            "round {} of {}: {}, {}: {:.0} requests/s",
+            round + 1,
+            options.rounds,
+            entry.mode.name(),
+            entry.name,
+            report.requests_per_second
+        );
+        entry.reports.push(report);
     }
-
-    fn add_server(&mut self, name: &str, command: Command) -> Outcome<usize> {
-        self.servers.push(Server::start(name, command)?);
-        Ok(self.servers.len() - 1)
-    }
-
-    fn play(
-        &mut self,
-        round: usize,
-        options: &Options,
-        launcher: &Launcher,
-        bench: &Path,
-    ) -> Outcome<()> {
-        let count = self.entries.len();
-        for turn in 0..count {
-            // Backwards every second time, so that none has always the same neighbour before it.
-            let turn = if round.is_multiple_of(2) {
-                turn
-            } else {
-                count - 1 - turn
-            };
-            let entry = &mut self.entries[turn];
-            let command =
-                load_command(entry, &self.servers[entry.server], options, launcher, bench);
-            let patience = options.warmup_seconds + options.seconds + LOAD_PATIENCE;
-            let report = run_load(command, patience)
-                .map_err(|error| format!("{}, {}: {error}", entry.name, entry.mode.name()))?;
-            eprintln!(
-                "round {} of {}: {}, {}: {:.0} requests/s",
-                round + 1,
-                options.rounds,
-                entry.mode.name(),
-                entry.name,
-                report.requests_per_second
-            );
-            entry.reports.push(report);
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
-fn load_command(
-    entry: &Entry,
-    server: &Server,
-    options: &Options,
-    launcher: &Launcher,
-    bench: &Path,
-) -> Command {
-    let mut command = launcher.command(LOAD_CORE, bench);
-    command.args([
-        "load",
-        "--json",
-        "--url",
-        &format!("http://{}", server.address),
-    ]);
-    command.args(["--pid", &server.pid().to_string()]);
-    command.args(["--mode", entry.mode.name()]);
-    command.args(["--connections", &options.connections.to_string()]);
-    command.args(["--depth", &options.depth.to_string()]);
-    command.args(["--seconds", &options.seconds.as_secs_f64().to_string()]);
-    command.args([
-        "--warmup-seconds",
-        &options.warmup_seconds.as_secs_f64().to_string(),
-    ]);
-    command.arg(if entry.fixed { "--fixed" } else { "--check" });
-    command
+/// A round of its own, in which system calls are counted and nothing else.
+fn count_system_calls(
+    strace: &Path,
+    folder: &Path,
+    loads: &Loads<'_>,
+    peers: &mut Peers,
+) -> Outcome<()> {
+    for entry in &mut peers.entries {
+        let server = &peers.servers[entry.server];
+        let load = || loads.run(entry, server, [Duration::ZERO, STRACE_WINDOW], None);
+        let (calls, report) = strace::count(strace, server.pid(), folder, load)
+            .map_err(|error| format!("strace on {}: {error}", entry.name))?;
+        entry.system_calls = Some(calls as f64 / report.all_requests as f64);
+    }
+    Ok(())
+}
+
+/// What does not change from one load to the next.
+pub struct Loads<'a> {
+    pub launcher: &'a Launcher,
+    pub bench: PathBuf,
+    pub connections: u32,
+    pub depth: u32,
+    pub wait_for_quiet: Duration,
+}
+
+impl Loads<'_> {
+    /// One load; the window is that with its warm-up before it.
+    pub fn run(
+        &self,
+        entry: &Entry,
+        server: &Server,
+        window: [Duration; 2],
+        rate: Option<u32>,
+    ) -> Outcome<Report> {
+        wait_for_quiet(self.wait_for_quiet)?;
+        let [warmup, seconds] = window.map(|time| time.as_secs_f64().to_string());
+        let mut command = self.launcher.command(LOAD_CORE, &self.bench);
+        command.args(["load", "--json", "--api", entry.api.name()]);
+        command.args(["--url", &format!("http://{}", server.address)]);
+        command.args(["--pid", &server.pid().to_string()]);
+        command.args(["--mode", entry.mode.name()]);
+        command.args(["--connections", &self.connections.to_string()]);
+        command.args(["--depth", &self.depth.to_string()]);
+        command.args(["--seconds", &seconds, "--warmup-seconds", &warmup]);
+        command.args(rate.map(|rate| format!("--rate={rate}")));
+        command.arg(match entry.is_fixed() {
+            true => "--fixed",
+            false => "--check",
+        });
+        run_load(command, window.iter().sum::<Duration>() + LOAD_PATIENCE)
+            .map_err(|error| format!("{}, {}: {error}", entry.name, entry.mode.name()).into())
+    }
 }
 
 /// Runs a load that reports as JSON, and ends it if it takes longer than that.

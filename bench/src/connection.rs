@@ -63,7 +63,7 @@ pub struct Connection {
     /// What the last burst of locks gave, and the one before it.
     newest: Vec<u32>,
     older: Vec<u32>,
-    sent_at: Instant,
+    due_at: Instant,
     closed: bool,
     /// The beginning of an answer whose end has not come. Empty nearly always, like `unsent`.
     unread: Vec<u8>,
@@ -96,7 +96,7 @@ impl Connection {
             outstanding: 0,
             newest: Vec::new(),
             older: Vec::new(),
-            sent_at: Instant::now(),
+            due_at: Instant::now(),
             // Nothing is in flight, whatever the mode.
             closed: true,
             unread: Vec::new(),
@@ -114,9 +114,10 @@ impl Connection {
         self.outstanding == 0 && (self.closed || self.mode != Mode::Close)
     }
 
-    /// Sends the next burst: releases of what it held before the last locks, else locks.
-    pub fn send(&mut self, common: &mut Common, poll: &Registry) -> Outcome<()> {
-        self.sent_at = Instant::now();
+    /// Sends the next burst: releases of what it held before the last locks, else locks. `due_at`:
+    /// from when on its answer is waited for.
+    pub fn send(&mut self, due_at: Instant, common: &mut Common, poll: &Registry) -> Outcome<()> {
+        self.due_at = due_at;
         if self.mode == Mode::Close {
             // Dropping the old stream closes it, and takes it out of the poll.
             self.stream = TcpStream::connect(self.server)?;
@@ -127,6 +128,7 @@ impl Connection {
             if !common.ending {
                 self.phase = Phase::Locking;
                 self.outstanding = common.depth;
+                common.tally.request_bytes += common.requests.locks.len() as u64;
                 return self.write(&common.requests.locks, poll);
             }
         }
@@ -141,6 +143,7 @@ impl Connection {
                 .out
                 .extend_from_slice(common.requests.release(resource));
         }
+        common.tally.request_bytes += common.out.len() as u64;
         self.write(&common.out, poll)
     }
 
@@ -234,7 +237,7 @@ impl Connection {
         expectation: &mut Expectation,
         tally: &mut Tally,
     ) -> Outcome<usize> {
-        let latency_ns = self.sent_at.elapsed().as_nanos() as u64;
+        let latency_ns = self.due_at.elapsed().as_nanos() as u64;
         let mut taken = 0;
         while taken < bytes.len() {
             let rest = &bytes[taken..];

@@ -1,7 +1,7 @@
 //! Requests outside the measurement: seeding the pool before the load, and verifying what it leaves
 //! behind.
 //!
-//! Blocking, one connection each, with a time-out.
+//! Blocking, with a time-out.
 
 use std::{
     io::{Read, Write},
@@ -143,6 +143,67 @@ fn succeed(server: SocketAddr, method: &str, path: &str, body: &str) -> Outcome<
     reply
         .success()
         .map_err(|problem| format!("{method} {path}: {problem}").into())
+}
+
+/// One connection that is kept, and waits for each answer.
+pub struct Client {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Client {
+    pub fn connect(server: SocketAddr) -> Outcome<Self> {
+        let stream = TcpStream::connect_timeout(&server, PATIENCE)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self {
+            stream,
+            received: Vec::new(),
+        })
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) -> Outcome<()> {
+        Ok(self.stream.write_all(bytes)?)
+    }
+
+    pub fn answer_to(&mut self, bytes: &[u8]) -> Outcome<String> {
+        self.send(bytes)?;
+        self.answer()
+    }
+
+    pub fn ask(&mut self, bytes: &[u8], expected: &str) -> Outcome<()> {
+        self.send(bytes)?;
+        self.expect(expected)
+    }
+
+    pub fn expect(&mut self, expected: &str) -> Outcome<()> {
+        match self.answer()? {
+            body if body == expected => Ok(()),
+            body => Err(format!("the answer is {body:?}, not {expected:?}").into()),
+        }
+    }
+
+    fn answer(&mut self) -> Outcome<String> {
+        loop {
+            match answer::parse(&self.received) {
+                Ok(Some(answer)) if answer.status == 200 => {
+                    let body = String::from_utf8_lossy(answer.body).into_owned();
+                    let whole_bytes = answer.whole_bytes;
+                    self.received.drain(..whole_bytes);
+                    return Ok(body);
+                }
+                Ok(Some(answer)) => return Err(format!("answered {}", answer.status).into()),
+                Ok(None) => {}
+                Err(answer::Malformed) => return Err("what came back is not HTTP".into()),
+            }
+            let mut buffer = [0; 4096];
+            match self.stream.read(&mut buffer)? {
+                0 => return Err("closed without a whole answer".into()),
+                read => self.received.extend_from_slice(&buffer[..read]),
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! The load's event loop: one thread, edge-triggered, a closed loop over all connections, the
 //! measured window in it.
 //!
+//! With a rate it is an open loop: bursts are due at fixed times, whatever the server does, and a
+//! burst's latency begins when it was due, not when a connection was free for it.
+//!
 //! Three stages: warm-up, the window, and the end, in which every connection releases what it
 //! holds. Counts and CPU times are read at the two edges of the window and nowhere else.
 //!
@@ -17,6 +20,7 @@
 //!   percent.
 
 use std::{
+    collections::VecDeque,
     io::{self, ErrorKind},
     time::{Duration, Instant},
 };
@@ -27,7 +31,7 @@ use crate::{
     Outcome,
     connection::{Common, Connection, Expectation},
     plan::Plan,
-    process::cpu_ns,
+    process::{cpu_ns, resident_bytes},
     requests::Requests,
     resp::{Redis, Usage},
     tally::Tally,
@@ -37,6 +41,10 @@ use crate::{
 pub struct Measured {
     pub window: Duration,
     pub tally: Tally,
+    /// Before, in and after the window.
+    pub all_requests: u64,
+    /// Resident memory of the server at the end of the window, where its process is known.
+    pub server_bytes: Option<u64>,
     /// Of the load generator itself.
     pub load_cpu_ns: u64,
     /// Of the server, where its process is known.
@@ -62,7 +70,7 @@ pub fn drive(plan: &Plan, requests: &Requests, expectation: Expectation) -> Outc
         redis: plan.redis.map(Redis::connect).transpose()?,
         poll,
         ready: (0..connections.len()).collect(),
-        sending: Vec::with_capacity(connections.len()),
+        sending: VecDeque::with_capacity(connections.len()),
         connections,
         common: Common {
             requests,
@@ -85,8 +93,8 @@ struct Drive<'a> {
     poll: Poll,
     connections: Vec<Connection>,
     /// Connections whose burst has been answered.
-    ready: Vec<usize>,
-    sending: Vec<usize>,
+    ready: VecDeque<usize>,
+    sending: VecDeque<usize>,
 }
 
 impl Drive<'_> {
@@ -94,7 +102,7 @@ impl Drive<'_> {
         let mut events = Events::with_capacity(self.connections.len().clamp(64, 4096));
         self.turn_until(Instant::now() + self.plan.warmup, &mut events)?;
 
-        self.common.tally = Tally::new();
+        let warmup = std::mem::replace(&mut self.common.tally, Tally::new());
         let before = Edge::read(self.plan.pid, &mut self.redis)?;
         let start = Instant::now();
         self.turn_until(start + self.plan.window, &mut events)?;
@@ -102,10 +110,14 @@ impl Drive<'_> {
         let after = Edge::read(self.plan.pid, &mut self.redis)?;
         let tally = std::mem::replace(&mut self.common.tally, Tally::new());
 
+        let server_bytes = self.plan.pid.map(resident_bytes).transpose()?;
+
         self.finish(&mut events)?;
         Ok(Measured {
             window,
+            all_requests: warmup.requests + tally.requests + self.common.tally.requests,
             tally,
+            server_bytes: server_bytes.map(|(now, _)| now),
             load_cpu_ns: after.load_ns - before.load_ns,
             server_cpu_ns: after.server_ns.zip(before.server_ns).map(|(b, a)| b - a),
             redis: after.redis.zip(before.redis).map(|(b, a)| b.since(a)),
@@ -113,11 +125,30 @@ impl Drive<'_> {
     }
 
     fn turn_until(&mut self, end: Instant, events: &mut Events) -> Outcome<()> {
-        while Instant::now() < end {
-            if self.ready.len() >= self.plan.gather {
-                self.send_ready()?;
+        let mut due_at = Instant::now();
+        loop {
+            let now = Instant::now();
+            if now >= end {
+                return Ok(());
+            }
+            match self.plan.burst_interval {
+                Some(interval) => self.send_due(&mut due_at, now, interval)?,
+                None if self.ready.len() >= self.plan.gather => self.send_ready()?,
+                None => {}
             }
             self.receive(events)?;
+        }
+    }
+
+    /// Sends what is due, as far as there are connections to send it on. What is left is late.
+    fn send_due(&mut self, due_at: &mut Instant, now: Instant, interval: Duration) -> Outcome<()> {
+        while *due_at <= now {
+            // The one that has rested longest, so that all of them are used.
+            let Some(index) = self.ready.pop_front() else {
+                return Ok(());
+            };
+            self.connections[index].send(*due_at, &mut self.common, self.poll.registry())?;
+            *due_at += interval;
         }
         Ok(())
     }
@@ -145,13 +176,14 @@ impl Drive<'_> {
 
     fn send_ready(&mut self) -> Outcome<()> {
         std::mem::swap(&mut self.ready, &mut self.sending);
-        while let Some(index) = self.sending.pop() {
-            let sent = self.connections[index].send(&mut self.common, self.poll.registry());
+        while let Some(index) = self.sending.pop_back() {
+            let now = Instant::now();
+            let sent = self.connections[index].send(now, &mut self.common, self.poll.registry());
             match sent {
                 Ok(()) => {}
                 Err(error) if is_out_of_ports(error.as_ref()) => {
                     self.common.tally.port_waits += 1;
-                    self.ready.push(index);
+                    self.ready.push_back(index);
                 }
                 Err(error) => return Err(error),
             }
@@ -178,7 +210,7 @@ impl Drive<'_> {
             if event.is_readable() && !connection.is_done() {
                 connection.readable(event.is_read_closed(), &mut self.common)?;
                 if connection.is_done() {
-                    self.ready.push(index);
+                    self.ready.push_back(index);
                 }
             }
         }

@@ -9,17 +9,17 @@
 
 use std::{
     ffi::OsString,
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     path::PathBuf,
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use tempfile::TempDir;
 
 use crate::{
-    Outcome, answer, compare, control,
+    Outcome, compare,
+    control::{self, Client},
     load::address_of,
     process::{Launcher, Server},
     requests::request,
@@ -49,7 +49,6 @@ pub struct Options {
 }
 
 const POOL: &str = "handover";
-const PATIENCE: Duration = Duration::from_secs(30);
 const WARM_UP_ROUNDS: u32 = 50;
 
 pub fn run(options: &Options) -> Outcome<()> {
@@ -185,67 +184,6 @@ fn measure(server: SocketAddr, rounds: u32) -> Outcome<Times> {
 fn is_parked(pools: &str) -> bool {
     let mut lines = pools.lines().map(|line| line.split(' '));
     lines.any(|fields| fields.skip(2).eq(["1", POOL]))
-}
-
-/// One connection that is kept, and waits for each answer.
-struct Client {
-    stream: TcpStream,
-    received: Vec<u8>,
-}
-
-impl Client {
-    fn connect(server: SocketAddr) -> Outcome<Self> {
-        let stream = TcpStream::connect_timeout(&server, PATIENCE)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self {
-            stream,
-            received: Vec::new(),
-        })
-    }
-
-    fn send(&mut self, bytes: &[u8]) -> Outcome<()> {
-        Ok(self.stream.write_all(bytes)?)
-    }
-
-    fn answer_to(&mut self, bytes: &[u8]) -> Outcome<String> {
-        self.send(bytes)?;
-        self.answer()
-    }
-
-    fn ask(&mut self, bytes: &[u8], expected: &str) -> Outcome<()> {
-        self.send(bytes)?;
-        self.expect(expected)
-    }
-
-    fn expect(&mut self, expected: &str) -> Outcome<()> {
-        match self.answer()? {
-            body if body == expected => Ok(()),
-            body => Err(format!("the answer is {body:?}, not {expected:?}").into()),
-        }
-    }
-
-    fn answer(&mut self) -> Outcome<String> {
-        loop {
-            match answer::parse(&self.received) {
-                Ok(Some(answer)) if answer.status == 200 => {
-                    let body = String::from_utf8_lossy(answer.body).into_owned();
-                    let whole_bytes = answer.whole_bytes;
-                    self.received.drain(..whole_bytes);
-                    return Ok(body);
-                }
-                Ok(Some(answer)) => return Err(format!("answered {}", answer.status).into()),
-                Ok(None) => {}
-                Err(answer::Malformed) => return Err("what came back is not HTTP".into()),
-            }
-            let mut buffer = [0; 4096];
-            match self.stream.read(&mut buffer)? {
-                0 => return Err("closed without a whole answer".into()),
-                read => self.received.extend_from_slice(&buffer[..read]),
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The load generator: what it can be told, and the order of its work: seed, drive, verify, report.
 //!
 //! A closed loop: each connection has one burst of requests in flight, and sends the next only when
-//! that is answered.
+//! that is answered. With --rate an open one.
 
 use std::{
     net::{SocketAddr, ToSocketAddrs},
@@ -71,6 +71,9 @@ pub struct Options {
     /// for waking
     #[arg(long)]
     sleep: bool,
+    /// Requests a second, sent at fixed times; default: each as soon as the one before is answered
+    #[arg(long, value_name = "N", conflicts_with_all = ["gather", "sleep"], value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
     /// Report one JSON object
     #[arg(long)]
     json: bool,
@@ -112,6 +115,9 @@ fn plan(options: &Options) -> Outcome<Plan> {
         resources,
         gather: options.gather.clamp(1, options.connections) as usize,
         sleep: options.sleep,
+        burst_interval: options
+            .rate
+            .map(|rate| Duration::from_secs(1) * depth / rate),
         warmup: options.warmup_seconds,
         window: options.seconds,
         pid: options.pid,
@@ -124,6 +130,9 @@ fn load(plan: &Plan, options: &Options) -> Outcome<Report> {
     let requests = Requests::new(plan, pool);
     let expectation = if options.fixed {
         let probe = control::exchange(plan.server, &requests.locks)?;
+        if probe.status != 200 {
+            return Err(format!("the server refused: {} {}", probe.status, probe.body).into());
+        }
         Expectation::Fixed {
             answer_bytes: probe.whole_bytes,
         }

@@ -1,15 +1,19 @@
 //! latchd-bench: what does a lock cost, and is no id ever lent twice?
 //!
-//! Six commands, one file each, and what they stand on:
+//! Nine commands, one file each, and what they stand on:
 //!
 //!     floor     a server that answers without looking: the least that any server could cost
-//!     load      a closed-loop client: lock, check, release
-//!     compare   floor and latchd under the same load in turn, as one table
+//!     load      a client, closed-loop or at a rate: lock, check, release
+//!     compare   floor, latchd and its peers under the same load in turn, as one table
+//!     latency   the same at half of the load that they can bear
 //!     redis     latchd over Redis beside webdis and redis-benchmark, as one table
+//!     memory    what idle connections, resources and pools take up, and how long a start with them
+//!     start     from the start of a process to its first answer
 //!     handover  from a release to the answer of who waited for it
 //!     engine    the lock engine without a server: the cost of each operation by size
 //!
-//!     compare -> process (starts, stops, CPU time), table, spread
+//!     compare -> peers (starts all that are found: nginx, webdis), process (CPU time, memory),
+//!         |      strace (system calls), table, goals, spread
 //!         | runs `load --json` as a child on the other core, reads its report
 //!     load -> control (seeds, verifies), drive (the event loop) -> report
 //!     drive -> connection (one client) -> answer (bytes), ledger (who holds what), requests, tally
@@ -17,6 +21,8 @@
 //!     redis -> compare (runs loads), webdis and script_call (the peers), redis_table
 //!         | a load asks Redis beside it what it has used: resp
 //!
+//!     latency -> compare (runs loads), peers
+//!     memory -> seeding (and the longest ping meanwhile), start, nginx, process
 //!     handover -> process, control, table, tally
 //!     engine -> worlds (engines in a certain state, and steps), table, spread
 //!
@@ -31,9 +37,14 @@ mod control;
 mod drive;
 mod engine;
 mod floor;
+mod goals;
 mod handover;
+mod latency;
 mod ledger;
 mod load;
+mod memory;
+mod nginx;
+mod peers;
 mod plan;
 mod process;
 mod redis;
@@ -42,7 +53,10 @@ mod report;
 mod requests;
 mod resp;
 mod script_call;
+mod seeding;
 mod spread;
+mod start;
+mod strace;
 mod table;
 mod tally;
 mod webdis;
@@ -64,6 +78,9 @@ enum Command {
     Load(load::Options),
     Compare(compare::Options),
     Redis(redis::Options),
+    Latency(latency::Options),
+    Memory(memory::Options),
+    Start(start::Options),
     Handover(handover::Options),
     Engine(engine::Options),
 }
@@ -73,6 +90,9 @@ fn main() -> ExitCode {
         Command::Floor(options) => floor::run(&options),
         Command::Load(options) => load::run(&options),
         Command::Compare(options) => compare::run(&options),
+        Command::Latency(options) => latency::run(&options),
+        Command::Memory(options) => memory::run(&options),
+        Command::Start(options) => start::run(&options),
         Command::Redis(options) => redis::run(&options),
         Command::Handover(options) => handover::run(&options),
         Command::Engine(options) => engine::run(&options),

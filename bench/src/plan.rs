@@ -16,6 +16,8 @@ pub struct Plan {
     pub resources: u32,
     pub gather: usize,
     pub sleep: bool,
+    /// From one burst to the next; None: as soon as the one before is answered.
+    pub burst_interval: Option<Duration>,
     pub warmup: Duration,
     pub window: Duration,
     pub pid: Option<u32>,

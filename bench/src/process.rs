@@ -34,6 +34,66 @@ pub fn cpu_ns(pid: u32) -> Outcome<u64> {
     read().map_err(|error| format!("CPU time of process {pid}: {error}").into())
 }
 
+/// The resident memory of a process, and the most that it ever was, in bytes.
+pub fn resident_bytes(pid: u32) -> Outcome<(u64, u64)> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))
+        .map_err(|error| format!("memory of process {pid}: {error}"))?;
+    let field = |name| status_bytes(&status, name).ok_or(format!("process {pid} has no {name}"));
+    Ok((field("VmRSS:")?, field("VmHWM:")?))
+}
+
+/// A field of a process' status, which is given in kB.
+fn status_bytes(status: &str, name: &str) -> Option<u64> {
+    let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: u64 = value.split_whitespace().next()?.parse().ok()?;
+    Some(kib << 10)
+}
+
+/// Sends a signal to a process that was started here.
+pub fn signal(pid: u32, name: &str) -> Outcome<()> {
+    // A shell can do it wherever there is one.
+    let line = format!("kill -{name} {pid}");
+    match Command::new("sh").args(["-c", &line]).status()? {
+        status if status.success() => Ok(()),
+        _ => Err(format!("cannot send {name} to process {pid}").into()),
+    }
+}
+
+/// Waits until the cores have nothing else to do, but no longer than that: others may use them too.
+pub fn wait_for_quiet(patience: Duration) -> Outcome<()> {
+    const SAMPLE: Duration = Duration::from_millis(100);
+    const IDLE_ENOUGH: f64 = 0.9;
+    let end = Instant::now() + patience;
+    while Instant::now() < end {
+        let before = fs::read_to_string("/proc/stat")?;
+        thread::sleep(SAMPLE);
+        let after = fs::read_to_string("/proc/stat")?;
+        let [idle, all] = [0, 1].map(|what| {
+            let of = |text| cpu_ticks(text).map(|ticks| ticks[what]);
+            of(&after)
+                .zip(of(&before))
+                .map(|(after, before)| after - before)
+        });
+        let idle_share = idle
+            .zip(all)
+            .map(|(idle, all)| idle as f64 / all.max(1) as f64);
+        if idle_share.is_none_or(|share| share >= IDLE_ENOUGH) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The idle ticks and all ticks of all cores together, from `/proc/stat`.
+fn cpu_ticks(stat: &str) -> Option<[u64; 2]> {
+    let fields = stat.lines().next()?.strip_prefix("cpu ")?;
+    let ticks: Vec<u64> = fields
+        .split_whitespace()
+        .map_while(|field| field.parse().ok())
+        .collect();
+    Some([*ticks.get(3)?, ticks.iter().sum()])
+}
+
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
@@ -128,13 +188,23 @@ impl Server {
             if Instant::now() > patience {
                 return Err(format!("{name} does not listen on {address}").into());
             }
-            thread::sleep(Duration::from_millis(10));
+            thread::sleep(Duration::from_micros(200));
         }
         Ok(server)
     }
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Has it come to an orderly end.
+    pub fn stop(mut self) -> Outcome<()> {
+        signal(self.pid(), "TERM")?;
+        let status = self.child.wait()?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(format!("a server ended badly: {status}").into()),
+        }
     }
 }
 
@@ -195,6 +265,20 @@ mod tests {
             assert_eq!(found.as_deref(), Some("127.0.0.1:4711"), "{line}");
         }
         assert_eq!(listening_address("cannot bind"), None);
+    }
+
+    #[test]
+    fn memory_is_found_in_a_status() {
+        let status = "Name:\tlatchd\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n";
+        assert_eq!(status_bytes(status, "VmRSS:"), Some(1 << 20));
+        assert_eq!(status_bytes(status, "VmSwap:"), None);
+    }
+
+    #[test]
+    fn idle_ticks_are_the_fourth() {
+        let stat = "cpu  1 2 3 40 5\ncpu0 1 2 3 40 5\n";
+        assert_eq!(cpu_ticks(stat), Some([40, 51]));
+        assert_eq!(cpu_ticks("nonsense"), None);
     }
 
     #[test]

@@ -7,7 +7,12 @@
 //! latter is what redis-benchmark does too. As in `compare` all run in turn, round after round,
 //! every second round backwards, and ratios are taken within a round.
 
-use std::{net::SocketAddr, path::PathBuf, process::Command, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use tempfile::TempDir;
 
@@ -18,7 +23,7 @@ use crate::{
     process::{Launcher, Server, find_program, free_address},
     redis_table::{self, Kind, Row, Sample},
     script_call::ScriptCall,
-    webdis,
+    table, webdis,
 };
 
 /// Load latchd over Redis, webdis, and Redis itself in turn and print one table
@@ -96,7 +101,7 @@ impl<'a> Field<'a> {
             eprintln!("no `taskset`, or no second core: servers and load are not pinned");
         }
         let binary = compare::latchd_path(options.latchd.as_deref())?;
-        let redis = start_redis(&launcher, folder)?;
+        let redis = start_redis(&launcher, folder.path())?;
         let store = format!("redis://{}", redis.address);
         let command = compare::latchd_command(&launcher, &binary, folder.path(), store.as_ref());
         let server = Server::start("latchd over Redis", command)?;
@@ -114,7 +119,7 @@ impl<'a> Field<'a> {
         let benchmark = find("redis-benchmark");
         let webdis = match find("webdis") {
             Some(program) => {
-                let redis = start_redis(&launcher, folder)?;
+                let redis = start_redis(&launcher, folder.path())?;
                 let server = webdis::start(&program, &launcher, folder.path(), redis.address)?;
                 Some(Stored { server, redis })
             }
@@ -240,21 +245,15 @@ impl<'a> Field<'a> {
             resources,
             ..
         } = self.options;
-        let missing = match self.missing.is_empty() {
-            true => String::new(),
-            false => format!(
-                "Not measured, for it is not installed here: {}.\n",
-                self.missing.join(", ")
-            ),
-        };
         format!(
             "{machine}; {pinning}; {redis}, without persistence, on the core of the server that uses \
              it.\n{connections} connections, {rounds} rounds of {seconds} s or {calls} calls: median \
              (lowest–highest). All is counted for each lock; where there are releases, a lock's \
              share has the release too. webdis: one thread, a lock is `SPOP`, a release is `SADD`. \
              Locks only: from {resources} resources, nothing is given back. redis-benchmark: the \
-             EVALSHA by which latchd takes one lock.\n{missing}\n",
-            machine = crate::table::machine(),
+             EVALSHA by which latchd takes one lock.\n\n{missing}",
+            missing = table::missing(&self.missing),
+            machine = table::machine(),
             pinning = self.launcher.pinning(),
             redis = redis_version(),
             seconds = seconds.as_secs_f64(),
@@ -263,12 +262,12 @@ impl<'a> Field<'a> {
 }
 
 /// A Redis of our own, which writes nothing to disk.
-fn start_redis(launcher: &Launcher, folder: &TempDir) -> Outcome<Server> {
+pub fn start_redis(launcher: &Launcher, folder: &Path) -> Outcome<Server> {
     let program = find_program("redis-server")
         .ok_or("no redis-server in PATH: install it (Debian: redis-server)")?;
     let address: SocketAddr = free_address()?;
     let mut command = launcher.command(compare::SERVER_CORE, &program);
-    command.current_dir(folder.path());
+    command.current_dir(folder);
     command.args(["--bind", &address.ip().to_string()]);
     command.args(["--port", &address.port().to_string()]);
     command.args(["--save", "", "--appendonly", "no"]);

@@ -3,7 +3,9 @@
 
 use std::fmt::Write;
 
-use crate::{Outcome, plan::Api, report::Report, script_call::Replayed, spread::Spread};
+use crate::{
+    Outcome, plan::Api, report::Report, script_call::Replayed, spread::Spread, table::shown,
+};
 
 /// What a row measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,12 +223,6 @@ fn ratio(
     };
     let pairs = samples(own)?.zip(samples(peer)?);
     Spread::of(pairs.filter_map(|(own, peer)| Some(figure(own)? / figure(peer)?)))
-}
-
-fn shown(spread: Option<Spread>, decimals: usize) -> String {
-    spread.map_or("-".to_owned(), |spread| {
-        spread.show(|value| format!("{value:.decimals$}"))
-    })
 }
 
 #[cfg(test)]

@@ -80,6 +80,7 @@ mod tests {
             resources: 12,
             gather: 1,
             sleep: false,
+            burst_interval: None,
             warmup: Duration::ZERO,
             window: Duration::ZERO,
             pid: None,

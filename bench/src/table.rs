@@ -2,20 +2,77 @@
 
 use std::{fmt::Write, fs, path::Path, process::Command, time::Duration};
 
-use crate::{plan::Mode, process::Launcher, report::Report, spread::Spread};
+use crate::{
+    plan::{Api, Mode},
+    process::Launcher,
+    report::Report,
+    spread::Spread,
+};
+
+pub const FLOOR: &str = "floor";
+pub const MEMORY: &str = "latchd, memory";
+pub const FILE: &str = "latchd, file";
+pub const REDIS: &str = "latchd, Redis";
+pub const NGINX: &str = "nginx";
+pub const WEBDIS: &str = "webdis";
 
 /// One row of the table: a server under one kind of load.
 pub struct Entry {
     pub name: &'static str,
     pub mode: Mode,
-    /// The entry with the floor for the same kind of load.
-    pub floor: usize,
-    /// Index into the field's servers.
+    pub api: Api,
+    /// Index into the servers.
     pub server: usize,
-    /// Whether it answers always the same, so that its answers are not looked at.
-    pub fixed: bool,
     /// One for each round.
     pub reports: Vec<Report>,
+    /// For each request, counted in a round of its own.
+    pub system_calls: Option<f64>,
+}
+
+impl Entry {
+    pub fn new(name: &'static str, mode: Mode, api: Api, server: usize) -> Self {
+        Self {
+            name,
+            mode,
+            api,
+            server,
+            reports: Vec::new(),
+            system_calls: None,
+        }
+    }
+
+    /// Whether it answers always the same, so that its answers are not looked at.
+    pub fn is_fixed(&self) -> bool {
+        matches!(self.name, FLOOR | NGINX)
+    }
+}
+
+/// A figure of one entry as a multiple of another's under the same load: of the same round each.
+pub fn ratio(
+    entries: &[Entry],
+    mode: Mode,
+    [own, peer]: [&str; 2],
+    figure: fn(&Report) -> Option<f64>,
+) -> Option<Spread> {
+    let reports = |name| {
+        let entry = entries
+            .iter()
+            .find(|entry| entry.mode == mode && entry.name == name)?;
+        Some(entry.reports.iter())
+    };
+    let pairs = reports(own)?.zip(reports(peer)?);
+    Spread::of(pairs.filter_map(|(own, peer)| Some(figure(own)? / figure(peer)?)))
+}
+
+/// Those that are not installed, as a paragraph.
+pub fn missing(names: &[&str]) -> String {
+    match names.is_empty() {
+        true => String::new(),
+        false => format!(
+            "Not measured, for it is not installed here: {}.\n\n",
+            names.join(", ")
+        ),
+    }
 }
 
 /// What a reader must know to judge the figures.
@@ -29,8 +86,9 @@ pub fn preamble(
     format!(
         "{machine}; {pinning}; the file store on {file_system}.\n\
          {connections} connections, {rounds} rounds of {seconds} s: median (lowest–highest). A request is a lock or a release, \
-         half each; the floor is sent locks only and answers without looking. Server CPU is that of its process by the \
-         kernel's account, divided by all requests; times floor is against the floor's of the same round.\n\n",
+         half each; the floor and nginx are sent locks only, and answer without looking. Server CPU is that of its process by the \
+         kernel's account (without that of a Redis behind it, which shares its core), divided by all requests; the ratios are of the \
+         same round. System calls were counted in a round of their own (strace).\n\n",
         machine = machine(),
         pinning = launcher.pinning(),
         file_system = file_system(folder),
@@ -71,26 +129,31 @@ fn cpu_model() -> String {
 
 pub fn rows(entries: &[Entry]) -> String {
     let mut table = String::from(
-        "| load | server | requests/s | server CPU us/request | times floor | p50 us | p99 us | answer bytes | busy: server | load |\n\
-         | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+        "| load | server | requests/s | server CPU us/request | times floor | times nginx | system calls/request \
+         | bytes in | bytes out | p50 us | p99 us | resident MB | busy: server | load |\n\
+         | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
     for entry in entries {
         let reports = &entry.reports;
-        let ratios = reports
-            .iter()
-            .zip(&entries[entry.floor].reports)
-            .filter_map(|(own, floor)| {
-                Some(own.server_cpu_us_per_request? / floor.server_cpu_us_per_request?)
-            });
+        let cpu_times = |peer| {
+            let names = [entry.name, peer];
+            shown(ratio(entries, entry.mode, names, server_cpu), 2)
+        };
         let row = [
             entry.mode.name().to_owned(),
             entry.name.to_owned(),
             spread(reports, 0, |report| Some(report.requests_per_second)),
-            spread(reports, 2, |report| report.server_cpu_us_per_request),
-            shown(Spread::of(ratios), 2),
+            spread(reports, 2, server_cpu),
+            cpu_times(FLOOR),
+            cpu_times(NGINX),
+            entry
+                .system_calls
+                .map_or("-".to_owned(), |calls| format!("{calls:.2}")),
+            median(reports, 0, |report| Some(report.bytes_per_request)),
+            median(reports, 1, |report| Some(report.bytes_per_answer)),
             median(reports, 0, |report| Some(report.p50_us)),
             median(reports, 0, |report| Some(report.p99_us)),
-            median(reports, 1, |report| Some(report.bytes_per_answer)),
+            median(reports, 1, |report| Some(report.server_bytes? as f64 / 1e6)),
             median(reports, 0, |report| Some(report.server_busy? * 100.0)) + " %",
             median(reports, 0, |report| Some(report.load_busy * 100.0)) + " %",
         ];
@@ -99,11 +162,15 @@ pub fn rows(entries: &[Entry]) -> String {
     table
 }
 
+pub fn server_cpu(report: &Report) -> Option<f64> {
+    report.server_cpu_us_per_request
+}
+
 fn spread(reports: &[Report], decimals: usize, figure: impl Fn(&Report) -> Option<f64>) -> String {
     shown(Spread::of(reports.iter().filter_map(figure)), decimals)
 }
 
-fn shown(spread: Option<Spread>, decimals: usize) -> String {
+pub fn shown(spread: Option<Spread>, decimals: usize) -> String {
     spread.map_or("-".to_owned(), |spread| {
         spread.show(|value| format!("{value:.decimals$}"))
     })

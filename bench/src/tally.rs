@@ -5,6 +5,7 @@
 pub struct Tally {
     pub requests: u64,
     pub locks: u64,
+    pub request_bytes: u64,
     pub answer_bytes: u64,
     /// Times that no local port was free for a new connection, and the load had to wait for one.
     pub port_waits: u64,
@@ -16,6 +17,7 @@ impl Tally {
         Self {
             requests: 0,
             locks: 0,
+            request_bytes: 0,
             answer_bytes: 0,
             port_waits: 0,
             latency: Histogram::new(),
