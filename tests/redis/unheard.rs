@@ -166,3 +166,74 @@ fn who_began_to_wait_unheard_does_not_stay_in_line() {
         }
     }
 }
+
+/// What is told late must still be true: the lease has ended, or all was released meanwhile.
+#[test]
+fn who_waits_is_not_told_of_a_grant_that_is_over() {
+    for (request, over) in [
+        ("POST /pool/A/lock?wait=60&ttl=1&lease", None),
+        (
+            "POST /pool/A/lock?wait=60&lease",
+            Some("DELETE /pool/A/lock"),
+        ),
+    ] {
+        let stage = Stage::new(&["1"]);
+        let other = serve(&stage.redis);
+        let mut elsewhere = other.connect();
+        await_service(&mut elsewhere);
+        let mut waiter = stage.server.connect();
+        stage.gate.shut();
+        waiter.send(format!("{request}\n"));
+        stage.await_held("A", 1);
+        if let Some(over) = over {
+            assert_eq!(elsewhere.ask(over), "200 1");
+        }
+        let (fence, _) = grant(&elsewhere.ask("POST /pool/A/lock?lease&wait=10"));
+        // The connection that the answer was to come on is given up.
+        expect_down(&mut stage.server.connect(), "GET /pool");
+        stage.gate.open();
+        await_service(&mut stage.server.connect());
+        expect_silence(&mut waiter);
+        let locks = format!("200 {fence} - 1");
+        assert_eq!(elsewhere.ask("GET /pool/A/lock"), locks, "{request}");
+        assert_eq!(elsewhere.ask("DELETE /pool/A/lock/1"), "200");
+        let (later, _) = grant(&waiter.read_line());
+        assert!(later > fence, "{request}: {later} comes after {fence}");
+    }
+}
+
+/// The newer request of an owner keeps the place, whatever the older one's server has missed.
+#[test]
+fn an_older_request_does_not_take_the_place_back() {
+    let mut stage = Stage::new(&["only"]);
+    assert_eq!(stage.client.ask("POST /pool/A/lock"), "200 only");
+    let other = serve(&stage.redis);
+    let mut elsewhere = other.connect();
+    await_service(&mut elsewhere);
+    let mut older = stage.server.connect();
+    older.send("POST /pool/A/lock?owner=a&wait=60\n");
+    await_answer(&mut elsewhere, "GET /pool", "200 1 1 1 A");
+    stage.gate.shut();
+    let mut newer = other.connect();
+    newer.send("POST /pool/A/lock?owner=a&wait=60\n");
+    // Its server has not heard of it when it gives the connection up.
+    expect_down(&mut stage.client, "GET /pool");
+    expect_silence(&mut newer);
+    stage.gate.open();
+    assert_eq!(older.read_line(), "409 busy");
+    await_service(&mut stage.client);
+    assert_eq!(elsewhere.ask("DELETE /pool/A/lock/only"), "200");
+    assert_eq!(newer.read_line(), "200 only");
+}
+
+/// A server that is told to stop first gives back what nobody has heard of.
+#[test]
+fn a_server_does_not_end_before_it_has_settled() {
+    let mut stage = Stage::new(&["1"]);
+    stage.ask_in_vain("POST /pool/A/lock", 1);
+    stage.server.signal("TERM");
+    stage.gate.open();
+    assert!(stage.server.wait().success());
+    let other = serve(&stage.redis);
+    await_answer(&mut other.connect(), "GET /pool", "200 1 0 0 A");
+}
