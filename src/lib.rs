@@ -1,8 +1,9 @@
 //! latchd lends out resources from named pools, one holder at a time, over plain HTTP.
 //!
 //! This page is the map. All that thinks is pure: bytes and the time go in as arguments, commands
-//! and bytes come out. Only `server`, the journal and the link to Redis under `store`, `config`
-//! and `logging` touch the system. So every conversation and every fault can be replayed in a test, byte for byte.
+//! and bytes come out. Only `server`, the journal and the link to Redis under `store`, `ping`,
+//! `config` and `logging` touch the system. So every conversation and every fault can be replayed in
+//! a test, byte for byte.
 //!
 //! ```text
 //! socket -> session (bytes) -> http (Head) -> api (Command) -> store (Reply)
@@ -22,6 +23,7 @@
 //! | [`http`] | bytes to requests, answers to bytes |
 //! | [`api`] | routes, parameters, words: requests to commands, replies to answers |
 //! | [`session`] | one client's conversation: order, pipelining, limits, time-outs |
+//! | [`ping`] | the health check: asks a latchd whether it lives |
 //! | [`config`] | flags, environment and files to one checked configuration |
 //! | [`logging`] | where the log goes |
 //! | [`server`] | the event loop: sockets, signals, the clock |
@@ -66,6 +68,7 @@ pub mod command;
 pub mod config;
 pub mod http;
 pub mod logging;
+pub mod ping;
 pub mod pool;
 pub mod server;
 pub mod session;

@@ -318,7 +318,7 @@ fn help_mentions_every_flag_and_every_flag_is_tested_here() {
         .filter_map(|rest| rest.split([' ', '[']).next())
         .collect();
     let mut known: Vec<&str> = SETTINGS.iter().map(|setting| setting.flag).collect();
-    known.extend(["config", "check"]);
+    known.extend(["config", "check", "ping"]);
     mentioned.sort_unstable();
     known.sort_unstable();
     assert_eq!(mentioned, known);

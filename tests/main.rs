@@ -21,6 +21,7 @@ mod limits;
 mod logs;
 mod memory;
 mod mistakes;
+mod ping;
 mod process;
 mod queue;
 mod redis;

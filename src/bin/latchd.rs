@@ -1,38 +1,50 @@
 //! The server's process: reads the configuration, starts what it names, and ends with an exit code.
 
-#![expect(clippy::print_stdout, reason = "what a user asks for is printed")]
-
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use latchd::config::{Config, ConfigError, StoreUrl};
+use latchd::config::{Config, ConfigError, Order, StoreUrl};
 use latchd::logging;
+use latchd::ping::Target;
 use latchd::server::{Clock, Options, Server};
 use latchd::store::{EmbeddedStore, Journal, RedisStore, Store};
 
-/// It could not serve, or could not end well.
+/// It could not serve, or could not end well, or another one is not well.
 const FAILED: u8 = 1;
 /// The configuration is wrong.
 const MISCONFIGURED: u8 = 2;
 
 fn main() -> ExitCode {
-    let config = match Config::read() {
-        Ok(config) => config,
+    match Order::read() {
+        Ok(Order::Serve(config)) => start(*config),
+        Ok(Order::Ping(target)) => ping(&target),
         Err(ConfigError::Usage(usage)) => usage.exit(),
         Err(ConfigError::Invalid(problem)) => {
-            eprintln!("error: {problem}");
-            return ExitCode::from(MISCONFIGURED);
+            complain(&problem);
+            ExitCode::from(MISCONFIGURED)
         }
-    };
+    }
+}
+
+fn ping(target: &Target) -> ExitCode {
+    match target.ping() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            complain(&problem);
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn start(config: Config) -> ExitCode {
     if config.check {
-        println!("{config}");
+        let _ = writeln!(io::stdout(), "{config}");
         return ExitCode::SUCCESS;
     }
     if let Err(error) = logging::start(config.log_level, config.log_dir.as_deref()) {
         let folder = config.log_dir.unwrap_or_default();
-        eprintln!(
-            "error: the log cannot be written in {}: {error}",
-            folder.display()
-        );
+        let folder = folder.display();
+        complain(&format!("the log cannot be written in {folder}: {error}"));
         return ExitCode::from(FAILED);
     }
     match serve(config) {
@@ -43,6 +55,11 @@ fn main() -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// Whoever does not read it still gets the exit code, where `eprintln!` would panic.
+fn complain(problem: &str) {
+    let _ = writeln!(io::stderr(), "error: {problem}");
 }
 
 /// Serves until a signal says stop. False if something could not be made durable at the end.

@@ -9,6 +9,7 @@ use log::LevelFilter;
 
 use super::mask::masked;
 use crate::command::Ttl;
+use crate::ping::Target;
 use crate::store::Sync;
 
 /// Lends out resources from named pools, one holder at a time, over plain HTTP.
@@ -36,11 +37,16 @@ pub(super) struct Flags {
     /// Check the configuration, print what would be used, and exit
     #[arg(long, help_heading = "Configuration")]
     pub(super) check: bool,
+
+    /// Do not serve: ask the latchd at http://HOST:PORT/ping whether it lives, and exit
+    // Not in the environment: a server and its health check share that.
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "check", value_parser = Target::parse, help_heading = "Health check")]
+    pub(super) ping: Option<Target>,
 }
 
 const AFTER_HELP: &str = "\
-Each flag that takes a value can be given in the environment too: --max-body as LATCHD_MAX_BODY.
-NODE_CONFIG may hold the text of a configuration file.
+Each flag that takes a value can be given in the environment too, except --ping: --max-body as
+LATCHD_MAX_BODY. NODE_CONFIG may hold the text of a configuration file.
 
 Examples:
   latchd
@@ -51,13 +57,16 @@ Examples:
       one of several servers that share a port, and a Redis
   latchd --store memory: --seed pools.json
       start with the same pools each time, and forget the locks at the end
+  latchd --ping 127.0.0.1:8081
+      a health check that needs no shell: is 200 answered within two seconds?
 
 A first lock:
   curl -d '{\"A\":[\"1\",\"2\",\"3\",\"4\"]}' http://127.0.0.1:8081/pool
   curl -X POST http://127.0.0.1:8081/pool/A/lock
   curl -X DELETE http://127.0.0.1:8081/pool/A/lock/4
 
-Exit codes: 0 stopped by a signal, 1 could not serve, 2 wrong configuration.";
+Exit codes: 0 stopped by a signal, 1 could not serve, 2 wrong configuration; of --ping: 0 it
+lives, 1 it does not answer well.";
 
 /// Settings from one source. What is `None` is left to the next one.
 #[derive(Args, Debug, Default)]
@@ -217,10 +226,12 @@ pub(super) fn parse() -> Result<Flags, clap::Error> {
     Flags::try_parse().map_err(without_password)
 }
 
-/// A URL may stand where none was wanted: `--store` itself is easily forgotten.
+/// A URL, or what is left of one, may stand where none was wanted: `--store` itself is easily forgotten.
 fn without_password(mut error: clap::Error) -> clap::Error {
     let urls = error.context().filter_map(|(kind, value)| match value {
-        ContextValue::String(text) if text.contains("://") => Some((kind, masked(text))),
+        ContextValue::String(text) if text.contains("://") || text.contains('@') => {
+            Some((kind, masked(text)))
+        }
         _ => None,
     });
     let urls: Vec<(ContextKind, String)> = urls.collect();

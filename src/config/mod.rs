@@ -16,12 +16,34 @@ use log::LevelFilter;
 
 use crate::api;
 use crate::command::{Seed, Ttl};
+use crate::ping::Target;
 use crate::pool::Rules;
 use crate::session::Settings;
 use crate::store::{RedisOptions, Sync};
 use flags::{Flags, Layer};
 use mask::masked;
 use redis_url::RedisUrl;
+
+/// What the process is to do.
+#[derive(Debug)]
+pub enum Order {
+    /// Serve, or only check the configuration.
+    Serve(Box<Config>),
+    /// Ask whether a server lives, and nothing else.
+    Ping(Target),
+}
+
+impl Order {
+    /// Reads the command line, the environment, and the files that they name. A health check reads
+    /// no files: it may have none of the server's.
+    pub fn read() -> Result<Order, ConfigError> {
+        let flags = flags::parse().map_err(ConfigError::Usage)?;
+        match flags.ping {
+            Some(target) => Ok(Order::Ping(target)),
+            None => Ok(Order::Serve(Box::new(Config::from_flags(flags)?))),
+        }
+    }
+}
 
 /// What the server is to do.
 #[derive(Debug)]
@@ -123,13 +145,12 @@ impl ConfigError {
 }
 
 impl Config {
-    /// Reads the command line, the environment, and the files that they name.
-    pub fn read() -> Result<Config, ConfigError> {
-        let flags = flags::parse().map_err(ConfigError::Usage)?;
+    fn from_flags(flags: Flags) -> Result<Config, ConfigError> {
         let Flags {
             mut layer,
             config,
             check,
+            ping: _,
         } = flags;
         if let Some(text) = env::var_os("NODE_CONFIG").filter(|text| !text.is_empty()) {
             let text = text.into_string();
