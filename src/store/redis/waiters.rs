@@ -58,6 +58,7 @@ impl Waiters {
         (!std::mem::replace(&mut waiter.leaves, true)).then_some(waiter.pool)
     }
 
+    /// Notes where it stands.
     pub(super) fn set_place(&mut self, serial: u64, place: u64) {
         if let Some(&slot) = self.by_serial.get(&serial) {
             self.slots[slot].place = place;

@@ -61,9 +61,7 @@ impl Pipeline {
     /// The list of all pools has come: each is asked for its part.
     pub(super) fn handle_list(&mut self, job: JobKey, value: Value, now: Time) -> Result<(), Loss> {
         if let Value::ServerError(error) = value {
-            return self.fail_job(job, &error, now, |pipeline, now| {
-                pipeline.ask_for_list(job, now);
-            });
+            return self.fail_job(job, &error, now, Pipeline::begin);
         }
         let pools = read_list(value).map_err(|_| "a list of pools of an unknown form")?;
         self.jobs[job].rest = pools;
@@ -226,11 +224,11 @@ impl Pipeline {
         job: JobKey,
         error: &redis::ServerError,
         now: Time,
-        again: impl FnOnce(&mut Pipeline, Time),
+        again: impl FnOnce(&mut Pipeline, JobKey, Time),
     ) -> Result<(), Loss> {
         if error.code() == "NOSCRIPT" {
             self.load_scripts(|_| Question::Load, now);
-            again(self, now);
+            again(self, job, now);
             return Ok(());
         }
         let problem = in_words(error);

@@ -86,10 +86,7 @@ impl Pipeline {
         now: Time,
     ) -> Result<(), Loss> {
         if let Value::ServerError(error) = value {
-            return self.fail_job(job, &error, now, |pipeline, now| {
-                pipeline.write_listing(job);
-                pipeline.send(Question::Listing(job), now);
-            });
+            return self.fail_job(job, &error, now, Pipeline::begin);
         }
         let retired = read_retired(value).map_err(|_| "a fence of an unknown form")?;
         let Some(seeding) = self.seeding(job) else {
@@ -165,9 +162,7 @@ impl Pipeline {
     /// New members are there.
     pub(super) fn handle_seed(&mut self, job: JobKey, value: Value, now: Time) -> Result<(), Loss> {
         if let Value::ServerError(error) = value {
-            return self.fail_job(job, &error, now, |pipeline, now| {
-                pipeline.send_seed(job, now)
-            });
+            return self.fail_job(job, &error, now, Pipeline::send_seed);
         }
         let unknown = |_| "new members of an unknown form";
         let mut values = reply::array(value).map_err(unknown)?.into_iter();
