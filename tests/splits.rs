@@ -8,7 +8,7 @@ fn conversations() -> Vec<Vec<u8>> {
         "POST /pool HTTP/1.1\r\nContent-Length: 23\r\n\r\n{\"A\":[\"1\",\"2\",\"3\",\"4\"]}\r\n\r\n\
          POST /pool/A/lock HTTP/1.1\r\nAccept: application/json\r\n\r\nGET /pool HTTP/1.0\r\n\r\nrest",
         "post /pool HTTP/1.1\nHost: h\nTransfer-Encoding: chunked\nExpect: 100-continue\n\n\
-         5;x=y\n{\"A\":\r\n6\r\n[1,2]}\r\n0\nTrailer: t\n\nPOST /pool/A/lock?lease\n",
+         5;x=y\r\n{\"A\":\r\n6\r\n[1,2]}\r\n0\nTrailer: t\n\nPOST /pool/A/lock?lease\n",
         "POST /pool {\"A\":[1,2]}\r\nHost: h\r\nName: value\r\n\r\n\r\nPOST /pool/A/lock?n=2\r\n\
          GET /pool/A/lock HTTP/1.1\r\nConnection: close\r\n\r\nGET /ping\n",
         "PUT /pool/A HTTP/1.1\r\nContent-Length: 4\r\n\r\na\nb\nGET /pool/A HTTP/1.1\r\nHost: x\r\n",

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, hint::black_box, num::NonZeroU32};
 
 use latchd::{
     command::{
-        Acquire, Command, Filter, Granted, OwnerName, PoolName, Proof, Reply, ResourceId,
+        Acquire, Command, Filter, Granted, OwnerName, PoolName, Proof, Reply, ResourceId, Seed,
         StoredName, Ticket, Ttl, Wanted,
     },
     pool::{Engine, Rules, Snapshot},
@@ -61,7 +61,7 @@ impl World {
             ResourceId::parse(name(b'r', number, &mut buffer).to_owned()).expect("a good id")
         });
         let ids = ids.collect();
-        self.ask(Command::SetMembers(vec![(pool_name(pool), ids)]));
+        self.ask(Command::SetMembers(Seed::of(&pool_name(pool), ids)));
     }
 
     fn ticket(&mut self) -> Ticket {

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-use crate::command::{NameError, PoolName, ResourceId, Seed};
+use crate::command::{IdList, NameError, PoolName, ResourceId, Seed};
 
 /// Why a body is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ const SEED_FORM: &str = r#"{"POOL":["ID",…],…} with strings or integers as i
 const IDS_FORM: &str = r#"["ID",…] with strings or integers as ids, or an id a line"#;
 
 /// Reads `{"A":["1","2"],"B":["x"]}`.
-pub fn read_seed(body: &[u8]) -> Result<Seed<'_>, BodyError> {
+pub fn read_seed(body: &[u8]) -> Result<Seed, BodyError> {
     let text = read_text(body)?;
     let json = serde_json::from_str(text);
     json.map(|SeedJson(seed)| seed)
@@ -60,7 +60,7 @@ pub fn read_seed(body: &[u8]) -> Result<Seed<'_>, BodyError> {
 }
 
 /// Reads `["1","2"]`, or an id a line. Blank lines count for nothing.
-pub(super) fn read_ids(body: &[u8]) -> Result<Vec<ResourceId<'_>>, BodyError> {
+pub(super) fn read_ids(body: &[u8]) -> Result<IdList, BodyError> {
     let text = read_text(body)?;
     if text.trim_start().starts_with(['{', '[']) {
         let json = serde_json::from_str(text);
@@ -106,27 +106,27 @@ fn read_text(body: &[u8]) -> Result<&str, BodyError> {
 }
 
 /// A seed as JSON has it. A pool that is named twice is refused: which of the two would be meant?
-pub(crate) struct SeedJson<'a>(pub(crate) Seed<'a>);
+struct SeedJson(Seed);
 
-impl<'de: 'a, 'a> Deserialize<'de> for SeedJson<'a> {
+impl<'de> Deserialize<'de> for SeedJson {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Pools;
         impl<'de> Visitor<'de> for Pools {
-            type Value = SeedJson<'de>;
+            type Value = SeedJson;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of pools")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut seed = Seed::new();
+                let mut seed = Seed::default();
                 let mut names = HashSet::new();
                 while let Some((Text(name), IdsJson(ids))) = map.next_entry()? {
                     let name = PoolName::parse(name).map_err(A::Error::custom)?;
                     if !names.insert(name.clone()) {
                         return Err(A::Error::custom("a pool is named twice"));
                     }
-                    seed.push((name, ids));
+                    seed.add(&name, ids.iter());
                 }
                 Ok(SeedJson(seed))
             }
@@ -135,13 +135,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for SeedJson<'a> {
     }
 }
 
-struct IdsJson<'a>(Vec<ResourceId<'a>>);
+struct IdsJson(IdList);
 
-impl<'de: 'a, 'a> Deserialize<'de> for IdsJson<'a> {
+impl<'de> Deserialize<'de> for IdsJson {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Ids;
         impl<'de> Visitor<'de> for Ids {
-            type Value = IdsJson<'de>;
+            type Value = IdsJson;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an array of ids")
@@ -151,9 +151,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for IdsJson<'a> {
                 self,
                 mut sequence: A,
             ) -> Result<Self::Value, A::Error> {
-                let mut ids = Vec::new();
+                let mut ids = IdList::default();
                 while let Some(Text(id)) = sequence.next_element()? {
-                    ids.push(ResourceId::parse(id).map_err(A::Error::custom)?);
+                    ids.push(&ResourceId::parse(id).map_err(A::Error::custom)?);
                 }
                 Ok(IdsJson(ids))
             }
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn a_seed_names_each_pool_once() {
         let seed = read_seed(br#"{"A":["1"],"B":[]}"#).expect("this is read");
-        assert_eq!(seed.len(), 2);
+        assert_eq!(seed.pool_count(), 2);
         for bad in [
             r#"{"A":["1"],"A":[]}"#,
             r#"{"A":"1"}"#,

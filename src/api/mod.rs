@@ -15,7 +15,7 @@ pub use body::{BodyError, read_seed};
 pub use problem::Problem;
 pub use render::{render_status, render_text};
 
-use crate::command::{Command, PoolName, Reply, ResourceId, Wanted};
+use crate::command::{Command, PoolName, Reply, ResourceId, Seed, Wanted};
 use crate::http::{Method, Parameters, Request, decode_segments, split_target};
 
 /// What a request comes to.
@@ -162,7 +162,7 @@ fn pool_itself<'a>(
     body: &'a [u8],
     methods: &'static str,
 ) -> Result<Action<'a>, Problem> {
-    let one = |body| Ok::<_, Problem>(vec![(pool.clone(), body::read_ids(body)?)]);
+    let one = |body| Ok::<_, Problem>(Seed::of(&pool, body::read_ids(body)?));
     Ok(ask(match method {
         Method::Get | Method::Head => Command::ListMembers(pool),
         Method::Post => Command::AddMembers(one(body)?),

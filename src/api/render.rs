@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Outcome, Problem, Shape, Show};
-use crate::command::{Granted, Lease, PoolStatus, Reply, StoredName};
+use crate::command::{Granted, Ids, Lease, PoolStatus, Reply};
 use crate::http::Fields;
 
 const VERSION: &str = concat!("latchd ", env!("CARGO_PKG_VERSION"));
@@ -74,7 +74,9 @@ fn render_plain(reply: &Reply, shape: Shape, body: &mut Vec<u8>) {
             Show::Nothing => {}
         },
         Reply::Released(count) => number(body, *count as u64),
-        Reply::Members(ids) => lines(body, ids, |body, id| body.extend_from_slice(id.as_bytes())),
+        Reply::Members(ids) => lines(body, ids.iter(), |body, id| {
+            body.extend_from_slice(id.as_str().as_bytes());
+        }),
         Reply::Pools(pools) => lines(body, pools, |body, pool| {
             number(body, pool.resources as u64);
             body.push(b' ');
@@ -104,20 +106,20 @@ fn render_json(reply: &Reply, shape: Shape, body: &mut Vec<u8>) {
             }
         }
         Reply::Released(count) => number(body, *count as u64),
-        Reply::Members(ids) => names(body, ids),
+        Reply::Members(ids) => id_array(body, ids.iter()),
         Reply::Pools(pools) => object(body, |body| {
             for pool in pools {
                 field(body, &pool.name, |body| pool_object(body, pool));
             }
         }),
-        Reply::Seeded(pools) => match &pools[..] {
-            [(_, ids)] if !shape.list => names(body, ids),
-            _ => object(body, |body| {
-                for (name, ids) in pools {
-                    field(body, name, |body| names(body, ids));
-                }
-            }),
-        },
+        Reply::Seeded(seed) if seed.pool_count() == 1 && !shape.list => {
+            id_array(body, seed.pool(0).1);
+        }
+        Reply::Seeded(seed) => object(body, |body| {
+            for (pool, ids) in seed.pools() {
+                field(body, pool.as_str(), |body| id_array(body, ids));
+            }
+        }),
         Reply::Done | Reply::Refused(_) => string(body, ""),
     }
 }
@@ -164,15 +166,23 @@ fn pool_object(body: &mut Vec<u8>, pool: &PoolStatus) {
     });
 }
 
-fn names(body: &mut Vec<u8>, ids: &[StoredName]) {
-    array(body, ids, |body, id| string(body, id));
+fn id_array(body: &mut Vec<u8>, ids: Ids<'_>) {
+    array(body, ids, |body, id| string(body, id.as_str()));
 }
 
-fn lines<T>(body: &mut Vec<u8>, elements: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
+fn lines<T>(
+    body: &mut Vec<u8>,
+    elements: impl IntoIterator<Item = T>,
+    write: impl Fn(&mut Vec<u8>, T),
+) {
     separated(body, b'\n', elements, write);
 }
 
-fn array<T>(body: &mut Vec<u8>, elements: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
+fn array<T>(
+    body: &mut Vec<u8>,
+    elements: impl IntoIterator<Item = T>,
+    write: impl Fn(&mut Vec<u8>, T),
+) {
     body.push(b'[');
     separated(body, b',', elements, write);
     body.push(b']');
@@ -181,10 +191,10 @@ fn array<T>(body: &mut Vec<u8>, elements: &[T], write: impl Fn(&mut Vec<u8>, &T)
 fn separated<T>(
     body: &mut Vec<u8>,
     separator: u8,
-    elements: &[T],
-    write: impl Fn(&mut Vec<u8>, &T),
+    elements: impl IntoIterator<Item = T>,
+    write: impl Fn(&mut Vec<u8>, T),
 ) {
-    for (place, element) in elements.iter().enumerate() {
+    for (place, element) in elements.into_iter().enumerate() {
         if place > 0 {
             body.push(separator);
         }

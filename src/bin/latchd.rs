@@ -86,9 +86,8 @@ fn serve(config: Config) -> Result<bool, String> {
     };
     let mut server =
         Server::bind(options, store, clock).map_err(|e| format!("cannot listen on {e}"))?;
-    let seed = config.seed.as_ref().map(|file| file.seed());
     server
-        .prepare(config.purge_on_start, seed)
+        .prepare(config.purge_on_start, config.seed)
         .map_err(|refusal| {
             format!("the store refuses what is ordered for the start: {refusal:?}")
         })?;

@@ -226,6 +226,12 @@ pub(super) fn parse() -> Result<Flags, clap::Error> {
     Flags::try_parse().map_err(without_password)
 }
 
+/// The same of any command line: for fuzz targets.
+#[cfg(fuzzing)]
+pub(super) fn parse_these(arguments: &[&str]) -> Result<Flags, clap::Error> {
+    Flags::try_parse_from(arguments).map_err(without_password)
+}
+
 /// A URL, or what is left of one, may stand where none was wanted: `--store` itself is easily forgotten.
 fn without_password(mut error: clap::Error) -> clap::Error {
     let urls = error.context().filter_map(|(kind, value)| match value {

@@ -11,7 +11,9 @@ pub(super) fn masked(text: &str) -> String {
     };
     let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     // Perhaps a password with a slash in it: nobody knows where it begins or ends.
-    if !authority.is_empty() && tail.contains('@') {
+    // Where there is no authority, it is a path that may have an `@` in it, but not of a Redis' host.
+    let has_host = !authority.is_empty() || scheme.ends_with("redis") || scheme.ends_with("rediss");
+    if has_host && tail.contains('@') {
         return format!("{scheme}://***");
     }
     let authority = match authority.rsplit_once('@') {
@@ -57,6 +59,7 @@ mod tests {
             ("redis://user:secret@h:1/2", "redis://user:***@h:1/2"),
             ("redis://:secret@h", "redis://:***@h"),
             ("redis://secret@h", "redis://***@h"),
+            ("redis:///q:secret@h", "redis://***"),
             ("redis://:sec@ret@h", "redis://:***@h"),
             ("redis://:sec:ret@h", "redis://:***@h"),
             ("redis://:sec/ret@h", "redis://***"),

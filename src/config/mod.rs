@@ -4,6 +4,8 @@
 
 mod file;
 mod flags;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod mask;
 mod redis_url;
 
@@ -63,7 +65,7 @@ pub struct Config {
     /// The most connections; `None` for what the system's descriptor limit allows.
     pub max_connections: Option<usize>,
     /// Pools to add at the start.
-    pub seed: Option<SeedFile>,
+    pub seed: Option<Seed>,
     /// Release every lock at the start.
     pub purge_on_start: bool,
     /// What is logged.
@@ -106,26 +108,11 @@ struct RedisSettings {
     timeout_ms: u64,
 }
 
-/// A file of pools, which has been read and checked.
-#[derive(Debug)]
-pub struct SeedFile {
-    text: String,
-}
-
-impl SeedFile {
-    fn read(path: &Path) -> Result<SeedFile, ConfigError> {
-        let text = read_file("--seed", path)?;
-        match api::read_seed(text.as_bytes()) {
-            Ok(_) => Ok(SeedFile { text }),
-            Err(error) => Err(ConfigError::invalid("--seed", path.display(), error)),
-        }
-    }
-
-    /// The pools.
-    pub fn seed(&self) -> Seed<'_> {
-        api::read_seed(self.text.as_bytes())
-            .expect("a seed that has been read once can be read again")
-    }
+/// Reads a file of pools.
+fn read_seed_file(path: &Path) -> Result<Seed, ConfigError> {
+    let text = read_file("--seed", path)?;
+    api::read_seed(text.as_bytes())
+        .map_err(|error| ConfigError::invalid("--seed", path.display(), error))
 }
 
 /// Why there is no configuration.
@@ -209,7 +196,7 @@ impl Config {
             rules,
             settings,
             max_connections: layer.max_connections.map(|count| count as usize),
-            seed: layer.seed.map(|path| SeedFile::read(&path)).transpose()?,
+            seed: layer.seed.map(|path| read_seed_file(&path)).transpose()?,
             purge_on_start: layer.purge_on_start.unwrap_or(false),
             log_level: layer.log_level.unwrap_or(LevelFilter::Info),
             log_dir: layer.log_dir,
@@ -266,7 +253,7 @@ impl fmt::Display for Config {
             self.settings.cors.as_deref().unwrap_or("none")
         )?;
         match &self.seed {
-            Some(seed) => writeln!(f, "seed             {} pools", seed.seed().len())?,
+            Some(seed) => writeln!(f, "seed             {} pools", seed.pool_count())?,
             None => writeln!(f, "seed             none")?,
         }
         writeln!(f, "purge-on-start   {}", yes_or_no(self.purge_on_start))?;

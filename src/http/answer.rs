@@ -54,11 +54,17 @@ fn write_line(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>) {
 }
 
 fn write_http(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, cors: Option<&str>) {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    write_number(out, answer.status.into());
-    out.push(b' ');
-    out.extend_from_slice(answer.words.as_bytes());
-    out.extend_from_slice(b"\r\nContent-Length: ");
+    match (answer.status, answer.words) {
+        // What nearly all are told, in one piece.
+        (200, "OK") => out.extend_from_slice(b"HTTP/1.1 200 OK\r\nContent-Length: "),
+        (status, words) => {
+            out.extend_from_slice(b"HTTP/1.1 ");
+            write_number(out, status.into());
+            out.push(b' ');
+            out.extend_from_slice(words.as_bytes());
+            out.extend_from_slice(b"\r\nContent-Length: ");
+        }
+    }
     write_number(out, answer.body.len());
     out.extend_from_slice(b"\r\n");
     if style.names_type {
@@ -112,5 +118,8 @@ fn write_field(out: &mut Vec<u8>, name: &str, value: &str) {
 }
 
 fn write_number(out: &mut Vec<u8>, number: usize) {
+    if number < 10 {
+        return out.push(b'0' + number as u8);
+    }
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }

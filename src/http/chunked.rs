@@ -19,7 +19,9 @@ enum State {
     #[default]
     Start,
     Size(usize),
-    /// In what follows the size on its line.
+    /// In white space behind the size: only an extension or the line's end may follow.
+    Space(usize),
+    /// In an extension.
     Extension(usize),
     /// The line of a size has ended in a carriage return.
     SizeReturn(usize),
@@ -28,10 +30,12 @@ enum State {
     /// Between a chunk's data and its line end.
     DataEnd,
     DataReturn,
-    /// At the start of a trailer line, or in it.
+    /// At the start of a trailer line, at the end of the last one, in a name, in a value, behind it.
     TrailerStart,
     TrailerReturn,
+    TrailerName,
     Trailer,
+    TrailerEnd,
     Done,
 }
 
@@ -80,7 +84,9 @@ impl Chunked {
         })
     }
 
-    /// Takes one byte that is not data.
+    /// Takes one byte that is not data. A line feed alone ends a line for sloppy devices, but not
+    /// behind an extension, which none of them sends: there others see the line go on. Trailers must
+    /// be fields: what is none may be meant as the next request.
     fn step(&mut self, byte: u8) -> Result<(), HttpError> {
         self.line_bytes += 1;
         if self.line_bytes > MAX_LINE_BYTES {
@@ -89,7 +95,7 @@ impl Chunked {
         self.state = match (&self.state, byte) {
             (State::Start, _) => State::Size(digit(byte).ok_or(HttpError::BadChunk)?),
             (&State::Size(size), b'\r') => State::SizeReturn(size),
-            (&State::Size(size) | &State::Extension(size) | &State::SizeReturn(size), b'\n') => {
+            (&State::Size(size) | &State::SizeReturn(size), b'\n') => {
                 self.line_bytes = 0;
                 if size == 0 {
                     State::TrailerStart
@@ -97,14 +103,15 @@ impl Chunked {
                     State::Data(size)
                 }
             }
-            (&State::Size(size), b';' | b' ' | b'\t') => State::Extension(size),
+            (&State::Size(size) | &State::Space(size), b' ' | b'\t') => State::Space(size),
+            (&State::Size(size) | &State::Space(size), b';') => State::Extension(size),
             (&State::Size(size), _) => {
                 let digit = digit(byte).ok_or(HttpError::BadChunk)?;
                 let size = size.checked_mul(16).ok_or(HttpError::BodyTooLarge)?;
                 State::Size(size + digit)
             }
-            (&State::Extension(size), b'\r') => State::SizeReturn(size),
-            (&State::Extension(size), 0x20.. | b'\t') => State::Extension(size),
+            (&State::Space(size) | &State::Extension(size), b'\r') => State::SizeReturn(size),
+            (&State::Extension(size), b'\t' | b' '..=b'~' | 0x80..) => State::Extension(size),
             (State::DataEnd, b'\r') => State::DataReturn,
             (State::DataEnd | State::DataReturn, b'\n') => {
                 self.line_bytes = 0;
@@ -112,13 +119,20 @@ impl Chunked {
             }
             (State::TrailerStart, b'\r') => State::TrailerReturn,
             (State::TrailerStart | State::TrailerReturn, b'\n') => State::Done,
-            (State::TrailerStart, 0x21..) => State::Trailer,
-            (State::Trailer, b'\n') => State::TrailerStart,
-            (State::Trailer, 0x20.. | b'\t' | b'\r') => State::Trailer,
+            (State::TrailerStart | State::TrailerName, _) if is_token(byte) => State::TrailerName,
+            (State::TrailerName, b':') => State::Trailer,
+            (State::Trailer, b'\t' | b' '..=b'~' | 0x80..) => State::Trailer,
+            (State::Trailer, b'\r') => State::TrailerEnd,
+            (State::Trailer | State::TrailerEnd, b'\n') => State::TrailerStart,
             _ => return Err(HttpError::BadChunk),
         };
         Ok(())
     }
+}
+
+/// Whether it may stand in the name of a field (RFC 9110 section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 fn digit(byte: u8) -> Option<usize> {

@@ -114,11 +114,11 @@ pub fn read_head<'a>(
         if end > limits.head_bytes {
             return Err(reject(HttpError::PathTooLong, Wire::Http11));
         }
-        // A space in the path makes httparse see a wrong version, which would be misleading.
-        if line.iter().filter(|&&b| b == b' ').count() != 2 {
-            return Err(reject(HttpError::BadRequest, Wire::Http11));
-        }
-        return read_http(input, limits);
+        return read_http(input, limits).map_err(|rejected| match has_two_spaces(line) {
+            true => rejected,
+            // A space in the path makes httparse see a wrong version, which would be misleading.
+            false => reject(HttpError::BadRequest, Wire::Http11),
+        });
     }
     let head = read_line(line.trim_ascii_end(), end + 1, limits);
     head.map(Progress::Whole)
@@ -151,10 +151,30 @@ fn reject(error: HttpError, wire: Wire) -> Rejected {
 /// Whether a first line is that of an HTTP message: it ends in a version. `METHOD PATH BODY` does
 /// not.
 fn is_http(line: &[u8]) -> bool {
+    // What nearly all say, who say that it is HTTP: there is no need to look for the last word.
+    if let [
+        ..,
+        b' ',
+        b'H',
+        b'T',
+        b'T',
+        b'P',
+        b'/',
+        b'1',
+        b'.',
+        b'0' | b'1',
+    ] = line
+    {
+        return true;
+    }
     let third = line.splitn(3, |&b| b == b' ').nth(2).unwrap_or_default();
     let last = line.rsplit(|&b| b == b' ').next().unwrap_or_default();
     let names_version = |word: &[u8]| word.len() >= 5 && word[..5].eq_ignore_ascii_case(b"HTTP/");
     names_version(third) || (names_version(last) && last.len() == b"HTTP/1.1".len())
+}
+
+fn has_two_spaces(line: &[u8]) -> bool {
+    line.iter().filter(|&&b| b == b' ').count() == 2
 }
 
 /// Checks a head whose last line has not ended against the limits.
@@ -197,6 +217,10 @@ fn read_line<'a>(line: &'a [u8], length: usize, limits: &Limits) -> Result<Head<
     if method.is_empty() || !method.iter().all(u8::is_ascii_alphabetic) {
         return Err(HttpError::BadRequest);
     }
+    // Others take some of these for spaces, or for the end of the line.
+    if target.iter().any(u8::is_ascii_control) {
+        return Err(HttpError::BadRequest);
+    }
     let target = str::from_utf8(target).map_err(|_| HttpError::BadRequest)?;
     let method = Method::parse(method);
     let mut style = Style::plain(Wire::Line);
@@ -218,7 +242,10 @@ fn read_http<'a>(input: &'a [u8], limits: &Limits) -> Result<Progress<'a>, Rejec
     let mut request = httparse::Request::new(&mut []);
     // Only whole lines are looked at, so that it makes no difference in how many pieces they came.
     let allowed = &input[..input.len().min(limits.head_bytes)];
-    let lines = &allowed[..memrchr(b'\n', allowed).map_or(0, |end| end + 1)];
+    let lines = match allowed.last() {
+        Some(b'\n') => allowed,
+        _ => &allowed[..memrchr(b'\n', allowed).map_or(0, |end| end + 1)],
+    };
     let length = match request.parse_with_uninit_headers(lines, &mut fields) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) if allowed.len() == input.len() => {
@@ -290,5 +317,12 @@ fn origin_form(target: &str) -> Option<&str> {
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
         return None;
     }
-    Some(rest.find('/').map_or("/", |slash| &rest[slash..]))
+    // The host ends at any of these (RFC 3986 section 3.2). Where a query follows it there is no
+    // path, whatever stands in the query.
+    match rest.find(['/', '?', '#']) {
+        Some(0) => None,
+        Some(end) if rest[end..].starts_with('/') => Some(&rest[end..]),
+        Some(_) => None,
+        None => (!rest.is_empty()).then_some("/"),
+    }
 }

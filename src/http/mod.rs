@@ -44,6 +44,13 @@ pub enum Method {
 impl Method {
     /// Reads a method in any case: some devices write `post`.
     pub fn parse(name: &[u8]) -> Method {
+        // As nearly all write them, without a look at each letter.
+        match name {
+            b"POST" => return Method::Post,
+            b"DELETE" => return Method::Delete,
+            b"GET" => return Method::Get,
+            _ => {}
+        }
         const NAMES: [(&[u8], Method); 6] = [
             (b"POST", Method::Post),
             (b"DELETE", Method::Delete),

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
 use percent_encoding::percent_decode_str;
 use smallvec::SmallVec;
 
@@ -25,34 +24,37 @@ pub fn split_target(target: &str) -> (&str, &str) {
 /// The decoded segments of a path; none for `/`. A name may have a slash in it, as `%2F`.
 pub fn decode_segments(path: &str) -> Result<SmallVec<[Cow<'_, str>; 4]>, TargetError> {
     let mut segments = SmallVec::new();
-    let mut rest = path.strip_prefix('/').unwrap_or(path);
+    let rest = path.strip_prefix('/').unwrap_or(path);
     if rest.is_empty() {
         return Ok(segments);
     }
-    let has_escapes = memchr(b'%', rest.as_bytes()).is_some();
-    loop {
-        let (segment, further) = match split_at_byte(rest, b'/') {
-            Some((segment, further)) => (segment, Some(further)),
-            None => (rest, None),
-        };
-        if segment.is_empty() {
-            return Err(TargetError::EmptySegment);
+    let (mut start, mut has_escapes) = (0, false);
+    for (at, byte) in rest.bytes().enumerate() {
+        match byte {
+            b'/' => {
+                segments.push(read_segment(&rest[start..at], has_escapes)?);
+                (start, has_escapes) = (at + 1, false);
+            }
+            b'%' => has_escapes = true,
+            _ => {}
         }
-        segments.push(match has_escapes {
-            true => decode(segment)?,
-            false => Cow::Borrowed(segment),
-        });
-        match further {
-            Some(further) => rest = further,
-            None => return Ok(segments),
-        }
+    }
+    segments.push(read_segment(&rest[start..], has_escapes)?);
+    Ok(segments)
+}
+
+fn read_segment(segment: &str, has_escapes: bool) -> Result<Cow<'_, str>, TargetError> {
+    match (segment.is_empty(), has_escapes) {
+        (true, _) => Err(TargetError::EmptySegment),
+        (false, true) => decode(segment),
+        (false, false) => Ok(Cow::Borrowed(segment)),
     }
 }
 
-/// The text before and after the first such byte, which is ASCII. Much faster than to look for a
-/// `char`, and every request is looked through several times.
+/// The text before and after the first such byte, which is ASCII. To look at each byte costs less
+/// than to look for a `char`, and in so short a text less than to begin to look at many at a time.
 fn split_at_byte(text: &str, byte: u8) -> Option<(&str, &str)> {
-    let at = memchr(byte, text.as_bytes())?;
+    let at = text.bytes().position(|b| b == byte)?;
     Some((&text[..at], &text[at + 1..]))
 }
 
@@ -78,7 +80,16 @@ impl<'a> Parameters<'a> {
 
     /// Takes out the value of `name`, which is empty if there is none. If it was given twice, one
     /// stays.
+    #[inline]
     pub fn take(&mut self, name: &str) -> Option<Cow<'a, str>> {
+        // Most requests have none, and are asked for each that they might have.
+        if self.0.is_empty() {
+            return None;
+        }
+        self.take_one(name)
+    }
+
+    fn take_one(&mut self, name: &str) -> Option<Cow<'a, str>> {
         let place = self.0.iter().position(|(known, _)| known == name)?;
         Some(self.0.remove(place).1)
     }
@@ -90,7 +101,7 @@ impl<'a> Parameters<'a> {
 }
 
 fn decode_form(text: &str) -> Result<Cow<'_, str>, TargetError> {
-    if memchr(b'+', text.as_bytes()).is_none() {
+    if !text.bytes().any(|byte| byte == b'+') {
         return decode(text);
     }
     let spaced = text.replace('+', " ");

@@ -6,27 +6,27 @@ use super::grants::Grant;
 use super::lending::Pool;
 use super::resources::{Chain, Holder};
 use super::{Books, PoolKey, PoolRow};
-use crate::command::{Refusal, ResourceId, StoredName};
+use crate::command::{IdList, Ids, Refusal, ResourceId};
 use crate::time::Time;
 
 impl Pool {
-    pub(super) fn members(&self) -> Vec<StoredName> {
+    pub(super) fn members(&self) -> IdList {
         self.resources.members()
     }
 
     /// Makes each id a member that is not one yet.
-    pub(super) fn add_members(&mut self, ids: &[ResourceId<'_>], now: Time, books: &mut Books) {
+    pub(super) fn add_members(&mut self, ids: Ids<'_>, now: Time, books: &mut Books) {
         for id in ids {
             match self.resources.find(id.as_str()) {
                 Some(key) if self.resources.get(key).seat.is_some() => {}
-                _ => self.seat(id, books),
+                _ => self.seat(&id, books),
             }
         }
         self.serve_from(0, now, books);
     }
 
     /// Makes the members exactly these. What is held and not named goes when it is released.
-    pub(super) fn set_members(&mut self, ids: &[ResourceId<'_>], now: Time, books: &mut Books) {
+    pub(super) fn set_members(&mut self, ids: Ids<'_>, now: Time, books: &mut Books) {
         let mut dropped = self.resources.keys();
         let first_seat = self.resources.seats_from();
         for id in ids {
@@ -34,7 +34,7 @@ impl Pool {
                 .and_then(|key| self.resources.get(key).seat)
                 .is_some_and(|seat| seat >= first_seat);
             if !named_already {
-                self.seat(id, books);
+                self.seat(&id, books);
             }
         }
         dropped.retain(|&key| {

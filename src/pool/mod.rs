@@ -27,8 +27,8 @@ use line::{WaiterKey, Waiters};
 use slab::Slab;
 
 use crate::command::{
-    Command, Fence, Filter, PoolName, PoolStatus, Refusal, Reply, ResourceId, Seed, StoredName,
-    Ticket, Ttl,
+    Command, Fence, Filter, Ids, PoolName, PoolStatus, Refusal, Reply, Seed, StoredName, Ticket,
+    Ttl,
 };
 use crate::time::Time;
 
@@ -293,19 +293,20 @@ impl Engine {
     /// then.
     fn seed(
         &mut self,
-        seed: &Seed<'_>,
+        seed: &Seed,
         now: Time,
-        apply: fn(&mut Pool, &[ResourceId<'_>], Time, &mut Books),
+        apply: fn(&mut Pool, Ids<'_>, Time, &mut Books),
     ) -> Reply {
-        let members_now = seed.iter().map(|(name, ids)| {
-            self.create_if_missing(name);
+        let mut members_now = Seed::default();
+        for (name, ids) in seed.pools() {
+            self.create_if_missing(&name);
             let (pool, books) = self
-                .pool_mut(name)
+                .pool_mut(&name)
                 .expect("a pool that was missing is created");
             apply(pool, ids, now, books);
-            (pool.name.clone(), pool.members())
-        });
-        Reply::Seeded(members_now.collect())
+            members_now.add(&name, pool.members().iter());
+        }
+        Reply::Seeded(members_now)
     }
 
     fn create_if_missing(&mut self, name: &PoolName<'_>) {

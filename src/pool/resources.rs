@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use slab::Slab;
 
 use super::grants::GrantKey;
-use crate::command::StoredName;
+use crate::command::{IdList, StoredName};
 
 /// A resource of one pool. Valid until the resource is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,14 +97,16 @@ impl Resources {
     }
 
     /// The members in seeding order.
-    pub(super) fn members(&self) -> Vec<StoredName> {
+    pub(super) fn members(&self) -> IdList {
         let seats = self
             .slots
             .iter()
             .filter_map(|(_, r)| Some((r.seat?, &r.id)));
         let mut members: Vec<(u64, &StoredName)> = seats.collect();
         members.sort_unstable_by_key(|&(seat, _)| seat);
-        members.into_iter().map(|(_, id)| id.clone()).collect()
+        let mut ids = IdList::default();
+        members.iter().for_each(|(_, id)| ids.push_stored(id));
+        ids
     }
 
     /// Adds a new, free member that is lent before all others.

@@ -23,6 +23,8 @@ pub(super) struct Connection {
     broken: bool,
     /// It is to be read from again in the next tick, and stands in the list for that.
     listed: bool,
+    /// It is to be written to in this tick, and stands in the list for that.
+    listed_to_write: bool,
 }
 
 impl Connection {
@@ -36,6 +38,7 @@ impl Connection {
             writable: true,
             broken: false,
             listed: false,
+            listed_to_write: false,
         }
     }
 
@@ -98,6 +101,7 @@ impl Connection {
 
     /// Sends what the session has to say, as far as the socket takes it.
     pub(super) fn write(&mut self, context: &mut Context<'_>) {
+        self.listed_to_write = false;
         while self.writable && !self.broken && self.has_output() {
             match self.socket.write(self.session.output()) {
                 Ok(count) => self.session.handle_sent(count, context),
@@ -131,6 +135,12 @@ impl Connection {
         let wish = !self.listed && (more || self.session.wants_resume(settings));
         self.listed |= wish;
         wish
+    }
+
+    /// Whether it is to be put into the list of those that are written to. True once for each time
+    /// that it leaves the list.
+    pub(super) fn enlist_to_write(&mut self) -> bool {
+        !std::mem::replace(&mut self.listed_to_write, true)
     }
 
     fn fail(&mut self, error: &io::Error) {

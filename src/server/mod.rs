@@ -138,7 +138,7 @@ impl Server {
     }
 
     /// Carries out what was ordered for the start, before anybody is served.
-    pub fn prepare(&mut self, purge: bool, seed: Option<Seed<'_>>) -> Result<(), Refusal> {
+    pub fn prepare(&mut self, purge: bool, seed: Option<Seed>) -> Result<(), Refusal> {
         self.store.prepare(purge, seed, self.clock.now())
     }
 
@@ -204,7 +204,10 @@ impl Server {
                         self.hung_up.push(slot);
                     }
                     self.to_read.push(slot);
-                    if event.is_writable() && connection.has_output() {
+                    if event.is_writable()
+                        && connection.has_output()
+                        && connection.enlist_to_write()
+                    {
                         self.to_write.push(slot);
                     }
                 }
@@ -254,7 +257,9 @@ impl Server {
             let connection = &mut self.connections[slot];
             connection.session.handle_timeout(now);
             // It may have been put off since it was noted; `write` notes it again.
-            self.to_write.push(slot);
+            if connection.enlist_to_write() {
+                self.to_write.push(slot);
+            }
         }
         self.store.handle_timeout(now);
     }
@@ -271,10 +276,13 @@ impl Server {
         self.hung_up = hung_up;
         let mut slots = std::mem::take(&mut self.to_read);
         for slot in slots.drain(..) {
-            self.at(slot, now, |connection, read_buffer, context| {
+            let enlisted = self.at(slot, now, |connection, read_buffer, context| {
                 connection.read(read_buffer, context);
+                connection.enlist_to_write()
             });
-            self.to_write.push(slot);
+            if enlisted == Some(true) {
+                self.to_write.push(slot);
+            }
         }
         debug_assert!(
             self.to_read.is_empty(),
@@ -315,7 +323,7 @@ impl Server {
         while let Some((ticket, reply)) = self.store.poll_reply() {
             let slot = ticket.slot();
             let mut reply = Some(reply);
-            self.at(slot, now, |connection, _, context| {
+            let enlisted = self.at(slot, now, |connection, _, context| {
                 let untaken = |reply| {
                     connection
                         .session
@@ -323,11 +331,12 @@ impl Server {
                         .err()
                 };
                 reply = reply.take().and_then(untaken);
+                reply.is_none() && connection.enlist_to_write()
             });
             match reply {
-                None => self.to_write.push(slot),
+                None if enlisted == Some(true) => self.to_write.push(slot),
                 Some(Reply::Granted(granted)) => self.undo(&granted, now),
-                Some(_) => {}
+                None | Some(_) => {}
             }
         }
     }
@@ -343,7 +352,6 @@ impl Server {
     fn write(&mut self, now: Time) {
         let mut slots = std::mem::take(&mut self.to_write);
         for slot in slots.drain(..) {
-            // It stands here once for each thing that happened; the first time settles all.
             self.write_one(slot, now);
         }
         self.to_write = slots;

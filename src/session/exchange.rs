@@ -36,6 +36,11 @@ impl Exchange {
         }
     }
 
+    /// Whether it can be answered.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready(_))
+    }
+
     /// Appends the answer to `output`.
     pub(super) fn write(&self, outcome: &Outcome, output: &mut Vec<u8>, context: &mut Context<'_>) {
         let body = context.buffers.body();

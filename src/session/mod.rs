@@ -348,7 +348,8 @@ impl Session {
     fn settle(&mut self, context: &mut Context<'_>) {
         self.stalled |= !self.has_room(context.settings);
         self.drop_sent_output();
-        while let Some(exchange) = self.exchanges.front()
+        while self.exchanges.front().is_some_and(Exchange::is_ready)
+            && let Some(exchange) = self.exchanges.pop_front()
             && let State::Ready(outcome) = &exchange.state
         {
             if self.output.capacity() == 0 {
@@ -357,8 +358,8 @@ impl Session {
             let length_before = self.output.len();
             exchange.write(outcome, &mut self.output, context);
             let length = self.output.len() - length_before;
-            self.undelivered.note(length, outcome, context.buffers);
-            self.exchanges.pop_front();
+            self.undelivered
+                .note(length, exchange.state, context.buffers);
         }
         if self.exchanges.is_empty() && self.exchanges.capacity() > 0 {
             context

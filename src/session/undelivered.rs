@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use super::exchange::State;
 use super::{Buffers, Desk, Outcome};
 use crate::command::{Granted, Reply};
 
@@ -19,16 +20,16 @@ pub(super) struct Undelivered {
 }
 
 impl Undelivered {
-    /// An answer of this length has been written down, to this outcome.
-    pub(super) fn note(&mut self, length: usize, outcome: &Outcome, buffers: &mut Buffers) {
+    /// An answer of this length has been written down, to what is in this state.
+    pub(super) fn note(&mut self, length: usize, state: State, buffers: &mut Buffers) {
         self.note_other(length);
-        if let Outcome::Reply(Reply::Granted(granted)) = outcome
+        if let State::Ready(Outcome::Reply(Reply::Granted(granted))) = state
             && granted.can_be_undone()
         {
             if self.grants.capacity() == 0 {
                 self.grants = buffers.lend_grants();
             }
-            self.grants.push_back((self.written, granted.clone()));
+            self.grants.push_back((self.written, granted));
         }
     }
 

@@ -154,7 +154,7 @@ impl State {
 }
 
 impl Store for EmbeddedStore {
-    fn prepare(&mut self, purge: bool, seed: Option<Seed<'_>>, now: Time) -> Result<(), Refusal> {
+    fn prepare(&mut self, purge: bool, seed: Option<Seed>, now: Time) -> Result<(), Refusal> {
         let purge = purge.then_some(Command::Purge);
         for command in purge.into_iter().chain(seed.map(Command::AddMembers)) {
             self.submit(NOBODY, command, now);

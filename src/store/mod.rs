@@ -10,6 +10,8 @@ mod redis;
 
 pub use embedded::EmbeddedStore;
 pub use journal::{Journal, OpenError, Sync};
+#[cfg(fuzzing)]
+pub use redis::fuzzing as redis_fuzzing;
 pub use redis::{Login, RedisAddress, RedisOptions, RedisStore};
 
 use std::io;
@@ -30,7 +32,7 @@ pub trait Store {
 
     /// Called once, before anything is submitted: carries out what was ordered for the start, or
     /// sees to it that it is done before anybody is served.
-    fn prepare(&mut self, purge: bool, seed: Option<Seed<'_>>, now: Time) -> Result<(), Refusal>;
+    fn prepare(&mut self, purge: bool, seed: Option<Seed>, now: Time) -> Result<(), Refusal>;
 
     /// Something has happened to what was registered. A call too many does no harm.
     fn handle_event(&mut self, _event: &Event, _now: Time) {}

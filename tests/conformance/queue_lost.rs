@@ -162,6 +162,29 @@ fn undone() -> Vec<Row> {
             .on(1)
             .hears("200")
             .check("GET /pool", "200 1 0 0 A"),
+        // Those who connect while the server looks away are taken in together.
+        one_held("a waiter that closes before a newcomer releases", LEAVES)
+            .waits(WAITING, 1)
+            .freeze()
+            .hang_up()
+            .on(1)
+            .send("DELETE /pool/A/lock/1\n")
+            .thaw()
+            .hears("200")
+            .check("GET /pool", "200 1 0 0 A"),
+        one_held(
+            "a newcomer that waits and closes before another releases",
+            LEAVES,
+        )
+        .freeze()
+        .on(1)
+        .send(format!("{WAITING}\n"))
+        .hang_up()
+        .on(2)
+        .send("DELETE /pool/A/lock/1\n")
+        .thaw()
+        .hears("200")
+        .check("GET /pool", "200 1 0 0 A"),
         one_held("a waiter that closes just before its turn", LEAVES)
             .waits(WAITING, 1)
             .on(1)

@@ -7,7 +7,9 @@
 
 use std::rc::Rc;
 
-use latchd::command::{Command, Leases, PoolStatus, Refusal, Reply, StoredName, Ticket, Ttl};
+use latchd::command::{
+    Command, IdList, Leases, PoolStatus, Refusal, Reply, Seed, StoredName, Ticket, Ttl,
+};
 use latchd::pool::Rules;
 use latchd::time::Time;
 
@@ -265,7 +267,7 @@ impl Model {
                 }
             }
             Command::ListMembers(pool) => {
-                Reply::Members(find(pools, pool.as_str())?.members.clone())
+                Reply::Members(id_list(&find(pools, pool.as_str())?.members))
             }
             Command::ListPools => {
                 let mut list: Vec<PoolStatus> = pools.iter().map(Pool::status).collect();
@@ -274,10 +276,11 @@ impl Model {
             }
             Command::AddMembers(seed) | Command::SetMembers(seed) => {
                 let sets = matches!(command, Command::SetMembers(_));
-                let mut now_in = Vec::new();
-                for (name, ids) in seed {
-                    let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
-                    let pool = self.find_or_create(name.as_str());
+                let mut now_in = Seed::default();
+                for (pool_name, ids) in seed.pools() {
+                    let ids: Vec<String> = ids.map(|id| id.as_str().to_owned()).collect();
+                    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+                    let pool = self.find_or_create(pool_name.as_str());
                     if sets {
                         pool.drop_members(&ids);
                     }
@@ -294,7 +297,7 @@ impl Model {
                         pool.dismiss_hopeless(answers);
                         pool.serve(now, rules, answers);
                     }
-                    now_in.push((name, members));
+                    now_in.add(&pool_name, id_list(&members).iter());
                 }
                 Reply::Seeded(now_in)
             }
@@ -339,4 +342,10 @@ impl Model {
 fn find<'a>(pools: &'a mut [Pool], name: &str) -> Result<&'a mut Pool, Refusal> {
     let found = pools.iter_mut().find(|pool| &*pool.name == name);
     found.ok_or(Refusal::NoPool)
+}
+
+fn id_list(ids: &[StoredName]) -> IdList {
+    let mut list = IdList::default();
+    ids.iter().for_each(|id| list.push_stored(id));
+    list
 }

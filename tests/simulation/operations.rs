@@ -215,22 +215,20 @@ impl<S: Source> Operations<'_, S> {
         }
     }
 
-    fn seed(&mut self) -> Seed<'static> {
+    fn seed(&mut self) -> Seed {
         let names = match self.source.below(5) {
             0 => &POOLS[..2],
             1 => &POOLS[1..2],
             2 => &POOLS[2..],
             _ => &POOLS[..1],
         };
-        let ids = |draw: &mut Self| {
-            let count = draw.source.below(6);
-            (0..count).map(|_| draw.id()).collect()
-        };
-        let names = names.iter().map(|&name| {
-            let name = PoolName::parse(name).expect("a pool's name is well formed");
-            (name, ids(self))
-        });
-        names.collect()
+        let mut seed = Seed::default();
+        for &name in names {
+            seed.add_pool(&PoolName::parse(name).expect("a pool's name is well formed"));
+            let count = self.source.below(6);
+            (0..count).for_each(|_| seed.add_id(&self.id()));
+        }
+        seed
     }
 
     fn waiting_ticket(&mut self) -> Ticket {

@@ -3,7 +3,7 @@
 //!
 //! It is what `tests/allocations.rs` and `bench/instructions` drive.
 
-use latchd::command::{Command, PoolName, ResourceId, Ticket};
+use latchd::command::{Command, PoolName, ResourceId, Seed, Ticket};
 use latchd::pool::Rules;
 use latchd::session::{Buffers, Context, Desk, Ending, Session, Settings};
 use latchd::store::{EmbeddedStore, Store};
@@ -40,7 +40,7 @@ impl Ticks {
             |number: usize| ResourceId::parse(number.to_string()).expect("a number is an id");
         let pool = PoolName::parse("A").expect("this is a name");
         let members = (1..=resources).map(name).collect();
-        let seeded = store.prepare(false, Some(vec![(pool, members)]), now);
+        let seeded = store.prepare(false, Some(Seed::of(&pool, members)), now);
         assert_eq!(seeded, Ok(()), "a store in memory takes a seed");
         Ticks {
             clients,

@@ -1,7 +1,7 @@
 //! What the lock engine does, in a pool of 1,000 resources.
 
 use latchd::command::{
-    Acquire, Command, OwnerName, PoolName, Proof, Reply, ResourceId, StoredName, Ticket, Ttl,
+    Acquire, Command, OwnerName, PoolName, Proof, Reply, ResourceId, Seed, StoredName, Ticket, Ttl,
     Wanted,
 };
 use latchd::pool::{Engine, Rules};
@@ -72,7 +72,7 @@ impl World {
         };
         let id = |number: usize| ResourceId::parse(number.to_string()).expect("a number is an id");
         let members = (0..resources).map(id).collect();
-        world.execute(Command::AddMembers(vec![(pool(), members)]));
+        world.execute(Command::AddMembers(Seed::of(&pool(), members)));
         world
     }
 

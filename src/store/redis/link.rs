@@ -293,3 +293,23 @@ impl Read for Input {
         Ok(count)
     }
 }
+
+/// The values in bytes that arrive in these pieces, and whether the connection is still of use: for
+/// fuzz targets, which have no socket.
+#[cfg(fuzzing)]
+pub(super) fn parse_pieces(parser: &mut Parser, pieces: &[&[u8]]) -> (Vec<Value>, bool) {
+    let (mut input, mut values) = (Input::default(), Vec::new());
+    for piece in pieces {
+        input.buffer = (*piece).into();
+        input.unread = 0..piece.len();
+        loop {
+            input.starved = false;
+            match parser.parse_value(&mut input) {
+                Ok(value) => values.push(value),
+                Err(_) if input.starved => break,
+                Err(_) => return (values, false),
+            }
+        }
+    }
+    (values, true)
+}

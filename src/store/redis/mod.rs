@@ -7,6 +7,8 @@
 //! `pipeline` is the conversation, without a socket; `link` is the socket, without a word of it;
 //! `scripts` is what Redis carries out.
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod key;
 mod link;
 mod operation;
@@ -152,7 +154,7 @@ impl Store for RedisStore {
         Ok(())
     }
 
-    fn prepare(&mut self, purge: bool, seed: Option<Seed<'_>>, _: Time) -> Result<(), Refusal> {
+    fn prepare(&mut self, purge: bool, seed: Option<Seed>, _: Time) -> Result<(), Refusal> {
         self.pipeline.prepare(purge, seed);
         Ok(())
     }

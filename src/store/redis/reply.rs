@@ -5,7 +5,7 @@
 
 use redis::Value;
 
-use crate::command::{Fence, Lease, Leases, Refusal, StoredName};
+use crate::command::{Fence, IdList, Lease, Leases, Refusal, StoredName};
 
 /// A reply does not have the form that the scripts give it.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(super) enum Answer {
     Waits(u64),
     Leases(Leases),
     Released(usize),
-    Members(Vec<StoredName>),
+    Members(IdList),
     /// How many resources, how many of them held, how many in line.
     Status([usize; 3]),
     /// The pool is gone; this was its latest fence.
@@ -106,8 +106,8 @@ pub(super) fn read_text(text: &str) -> Result<Answer, Garbled> {
                 .ok_or(Garbled)?,
         ),
         'L' => Answer::Leases(leases(rest).ok_or(Garbled)?),
-        'M' if rest.is_empty() => Answer::Members(Vec::new()),
-        'M' => Answer::Members(rest.split('\n').map(StoredName::from).collect()),
+        'M' if rest.is_empty() => Answer::Members(IdList::default()),
+        'M' => Answer::Members(ids(rest)),
         'E' => Answer::Refused(refusal(rest.trim_start()).ok_or(Garbled)?),
         'C' => Answer::Released(number(rest)?),
         'S' => {
@@ -123,6 +123,12 @@ pub(super) fn read_text(text: &str) -> Result<Answer, Garbled> {
         _ if text == "late" => Answer::Late,
         _ => return Err(Garbled),
     })
+}
+
+fn ids(text: &str) -> IdList {
+    let mut ids = IdList::default();
+    text.split('\n').for_each(|id| ids.push_stored(id));
+    ids
 }
 
 /// Pairs of a serial, which may be empty, and a grant.
@@ -240,8 +246,8 @@ mod tests {
                 Answer::Leases(smallvec![plain, owned]),
             ),
             ("L", Answer::Leases(smallvec![])),
-            ("M1\n2", Answer::Members(vec!["1".into(), "2".into()])),
-            ("M", Answer::Members(vec![])),
+            ("M1\n2", Answer::Members(ids("1\n2"))),
+            ("M", Answer::Members(IdList::default())),
             ("S 4 1 0", Answer::Status([4, 1, 0])),
             ("C 3", Answer::Released(3)),
             ("D", Answer::Done),

@@ -3,6 +3,7 @@
 
 use redis::Value;
 
+use super::seeding::Members;
 use super::{Loss, Phase, Pipeline, Question, key};
 use crate::command::Reply;
 use crate::store::redis::reply;
@@ -79,7 +80,7 @@ impl Pipeline {
         }
         if let Some(seed) = self.start.seed.clone() {
             self.start.open += 1;
-            self.start_first_seed(seed, now);
+            self.start_seed(None, seed, Members::Added, now);
         }
         self.serve_if_prepared(now);
     }

@@ -35,8 +35,8 @@ impl Pipeline {
     pub(super) fn write_listing(&mut self, job: JobKey) {
         self.index_command().arg("create");
         if let Task::Seed(seeding) = &self.jobs[job].task {
-            for (pool, _) in &seeding.pools {
-                self.command.arg(&**pool);
+            for (pool, _) in seeding.pools.pools() {
+                self.command.arg(pool.as_str());
             }
         }
     }

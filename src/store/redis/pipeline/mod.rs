@@ -101,7 +101,7 @@ enum Phase {
 #[derive(Debug, Default)]
 struct Start {
     purge: bool,
-    seed: Option<Vec<(StoredName, Vec<StoredName>)>>,
+    seed: Option<Seed>,
     /// So many answers are needed before it can be sent.
     open: usize,
 }
@@ -165,16 +165,9 @@ impl Pipeline {
     }
 
     /// Notes what is to be done as soon as Redis is there, and before anybody is served.
-    pub(super) fn prepare(&mut self, purge: bool, seed: Option<Seed<'_>>) {
-        let stored = |name: &str| StoredName::from(name);
+    pub(super) fn prepare(&mut self, purge: bool, seed: Option<Seed>) {
         self.start.purge = purge;
-        self.start.seed = seed.filter(|seed| !seed.is_empty()).map(|seed| {
-            let pools = seed.iter().map(|(pool, ids)| {
-                let ids = ids.iter().map(|id| stored(id.as_str())).collect();
-                (stored(pool.as_str()), ids)
-            });
-            pools.collect()
-        });
+        self.start.seed = seed.filter(|seed| seed.pool_count() > 0);
     }
 
     /// Takes a command. If there is no Redis, it is refused.
@@ -207,8 +200,12 @@ impl Pipeline {
             }
             None => match command {
                 Command::ListPools => self.start_list(ticket, now),
-                Command::AddMembers(seed) => self.start_seed(ticket, seed, Members::Added, now),
-                Command::SetMembers(seed) => self.start_seed(ticket, seed, Members::Set, now),
+                Command::AddMembers(seed) => {
+                    self.start_seed(Some(ticket), seed.clone(), Members::Added, now);
+                }
+                Command::SetMembers(seed) => {
+                    self.start_seed(Some(ticket), seed.clone(), Members::Set, now);
+                }
                 _ => self.start_purge(Some(ticket), now),
             },
         }

@@ -18,7 +18,7 @@ use crate::time::Time;
 #[derive(Debug)]
 pub(super) struct Seeding {
     members: Members,
-    pub(super) pools: Vec<(StoredName, Vec<StoredName>)>,
+    pub(super) pools: Seed,
     /// Where these pools stand, once they hold up their queues for it.
     keys: Vec<PoolKey>,
     /// What new pools start above: the highest fence of any pool that was removed.
@@ -35,33 +35,11 @@ pub(super) enum Members {
 }
 
 impl Pipeline {
+    /// Gives pools their members. Without a ticket they are those that were ordered for the start.
     pub(super) fn start_seed(
         &mut self,
-        ticket: Ticket,
-        seed: &Seed<'_>,
-        members: Members,
-        now: Time,
-    ) {
-        let pools = seed.iter().map(|(pool, ids)| {
-            let ids = ids.iter().map(|id| StoredName::from(id.as_str())).collect();
-            (StoredName::from(pool.as_str()), ids)
-        });
-        self.insert_seed(Some(ticket), pools.collect(), members, now);
-    }
-
-    /// Adds the pools that were ordered for the start.
-    pub(super) fn start_first_seed(
-        &mut self,
-        pools: Vec<(StoredName, Vec<StoredName>)>,
-        now: Time,
-    ) {
-        self.insert_seed(None, pools, Members::Added, now);
-    }
-
-    fn insert_seed(
-        &mut self,
         ticket: Option<Ticket>,
-        pools: Vec<(StoredName, Vec<StoredName>)>,
+        pools: Seed,
         members: Members,
         now: Time,
     ) {
@@ -73,7 +51,7 @@ impl Pipeline {
         };
         let job = self.insert_job(ticket, Task::Seed(seeding));
         match &self.jobs[job].task {
-            Task::Seed(seeding) if seeding.pools.is_empty() => self.finish(job),
+            Task::Seed(seeding) if seeding.pools.pool_count() == 0 => self.finish(job),
             _ => self.begin(job, now),
         }
     }
@@ -93,7 +71,9 @@ impl Pipeline {
             return Ok(());
         };
         seeding.retired = retired;
-        let names: Vec<StoredName> = seeding.pools.iter().map(|(name, _)| name.clone()).collect();
+        let names: Vec<StoredName> = (seeding.pools.pools())
+            .map(|(name, _)| StoredName::from(name.as_str()))
+            .collect();
         let keys: Vec<PoolKey> = names.iter().map(|name| self.pool_key(name)).collect();
         let is_first = self.jobs[job].ticket.is_none();
         self.jobs[job].open = keys.len();
@@ -150,10 +130,10 @@ impl Pipeline {
         command
             .arg(LAPSE_MS)
             .arg(key::channels(&self.options.prefix));
-        for (&pool, (_, ids)) in seeding.keys.iter().zip(&seeding.pools) {
+        for (&pool, (_, ids)) in seeding.keys.iter().zip(seeding.pools.pools()) {
             command.arg(self.pools[pool].floor.number()).arg(ids.len());
             for id in ids {
-                command.arg(&**id);
+                command.arg(id.as_str());
             }
         }
         self.send(Question::Seed(job), now);
@@ -181,9 +161,11 @@ impl Pipeline {
             }
         }
         if let Some(seeding) = self.seeding(job) {
-            for ((_, ids), members) in seeding.pools.iter_mut().zip(members) {
-                *ids = members;
+            let mut members_now = Seed::default();
+            for ((pool, _), members) in seeding.pools.pools().zip(&members) {
+                members_now.add(&pool, members.iter());
             }
+            seeding.pools = members_now;
         }
         self.write_listing(job);
         self.send(Question::Unheeded, now);

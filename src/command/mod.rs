@@ -3,11 +3,13 @@
 //! Past the edge a wrong value cannot be expressed: a name has been checked when it exists. Nothing
 //! here knows of HTTP, of sockets or of how a store keeps what it is told.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::num::NonZeroU32;
-use std::rc::Rc;
+mod names;
+mod seed;
 
+use std::num::NonZeroU32;
+
+pub use names::{MAX_NAME_BYTES, NameError, OwnerName, PoolName, ResourceId, StoredName};
+pub use seed::{IdList, Ids, Seed};
 use smallvec::SmallVec;
 
 /// What a store is asked to do. It borrows from the request, so that asking costs no allocation.
@@ -16,9 +18,9 @@ pub enum Command<'a> {
     /// Lists all pools with their state.
     ListPools,
     /// Adds resources, creating pools that are missing.
-    AddMembers(Seed<'a>),
+    AddMembers(Seed),
     /// Makes the members of each named pool exactly these.
-    SetMembers(Seed<'a>),
+    SetMembers(Seed),
     /// Lists the members of a pool in seeding order.
     ListMembers(PoolName<'a>),
     /// Removes a pool with its locks.
@@ -148,9 +150,6 @@ pub enum Wanted<'a> {
     Named(ResourceId<'a>),
 }
 
-/// Pools with their members, in the order in which they were named. No pool stands twice.
-pub type Seed<'a> = Vec<(PoolName<'a>, Vec<ResourceId<'a>>)>;
-
 /// Which request a reply belongs to. It is never used twice, so that a reply that comes too late
 /// finds nobody instead of whoever sits in the same slot by then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -188,9 +187,9 @@ pub enum Reply {
     /// How many resources were released.
     Released(usize),
     /// The members of a pool.
-    Members(Vec<StoredName>),
+    Members(IdList),
     /// The members that each named pool has now.
-    Seeded(Vec<(StoredName, Vec<StoredName>)>),
+    Seeded(Seed),
     /// The state of every pool, sorted by name.
     Pools(Vec<PoolStatus>),
     /// It was refused, and nothing has changed.
@@ -302,98 +301,5 @@ impl Fence {
     pub const fn next(self) -> Fence {
         // 2^64 grants take 58,000 years at ten million a second.
         Fence(self.0 + 1)
-    }
-}
-
-/// A name as a store keeps it: shared, so that a reply costs no copy.
-pub type StoredName = Rc<str>;
-
-/// The most bytes that a name may have.
-pub const MAX_NAME_BYTES: usize = 128;
-
-/// What is wrong with a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NameError {
-    /// It has no bytes.
-    Empty,
-    /// It has more than [`MAX_NAME_BYTES`].
-    TooLong,
-    /// It has a control character in it.
-    Control,
-}
-
-impl fmt::Display for NameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            NameError::Empty => "a name is empty; it must have 1 to 128 bytes",
-            NameError::TooLong => "a name is too long; it must have 1 to 128 bytes",
-            NameError::Control => "a name has a control character; it must have none",
-        })
-    }
-}
-
-/// Names are of the same form and must not be mixed: each gets a type of its own.
-macro_rules! name_type {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name<'a>(Cow<'a, str>);
-
-        impl<'a> $name<'a> {
-            /// Checks the form: 1 to 128 bytes of UTF-8 without control characters.
-            pub fn parse(text: impl Into<Cow<'a, str>>) -> Result<$name<'a>, NameError> {
-                let text = text.into();
-                check_name(&text).map(|()| $name(text))
-            }
-
-            /// The name as text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-    };
-}
-
-name_type!(
-    /// The name of a pool.
-    PoolName
-);
-name_type!(
-    /// The id of a resource.
-    ResourceId
-);
-name_type!(
-    /// The name that a client has given itself.
-    OwnerName
-);
-
-fn check_name(text: &str) -> Result<(), NameError> {
-    match text.len() {
-        0 => Err(NameError::Empty),
-        1..=MAX_NAME_BYTES if text.bytes().all(|b| b.is_ascii_graphic()) => Ok(()),
-        1..=MAX_NAME_BYTES if text.chars().any(char::is_control) => Err(NameError::Control),
-        1..=MAX_NAME_BYTES => Ok(()),
-        _ => Err(NameError::TooLong),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_checked_where_they_enter() {
-        assert!(PoolName::parse("A").is_ok());
-        assert!(PoolName::parse("with space / \"quote\" and \u{e9}").is_ok());
-        assert!(ResourceId::parse("x".repeat(128)).is_ok());
-        assert_eq!(ResourceId::parse("x".repeat(129)), Err(NameError::TooLong));
-        assert_eq!(PoolName::parse(""), Err(NameError::Empty));
-        for control in ["a\nb", "a\tb", "\u{0}", "\u{7f}", "\u{85}"] {
-            assert_eq!(
-                PoolName::parse(control),
-                Err(NameError::Control),
-                "{control:?}"
-            );
-        }
     }
 }

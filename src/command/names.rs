@@ -1,0 +1,101 @@
+//! Names that have been checked, each kind with a type of its own.
+//!
+//! A name exists only in good form. What it stands for, and whether there is such a thing, is not
+//! known here.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::rc::Rc;
+
+/// A name as a store keeps it: shared, so that a reply costs no copy.
+pub type StoredName = Rc<str>;
+
+/// The most bytes that a name may have.
+pub const MAX_NAME_BYTES: usize = 128;
+
+/// What is wrong with a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameError {
+    /// It has no bytes.
+    Empty,
+    /// It has more than [`MAX_NAME_BYTES`].
+    TooLong,
+    /// It has a control character in it.
+    Control,
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NameError::Empty => "a name is empty; it must have 1 to 128 bytes",
+            NameError::TooLong => "a name is too long; it must have 1 to 128 bytes",
+            NameError::Control => "a name has a control character; it must have none",
+        })
+    }
+}
+
+/// Names are of the same form and must not be mixed: each gets a type of its own.
+macro_rules! name_type {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name<'a>(pub(super) Cow<'a, str>);
+
+        impl<'a> $name<'a> {
+            /// Checks the form: 1 to 128 bytes of UTF-8 without control characters.
+            pub fn parse(text: impl Into<Cow<'a, str>>) -> Result<$name<'a>, NameError> {
+                let text = text.into();
+                check_name(&text).map(|()| $name(text))
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+name_type!(
+    /// The name of a pool.
+    PoolName
+);
+name_type!(
+    /// The id of a resource.
+    ResourceId
+);
+name_type!(
+    /// The name that a client has given itself.
+    OwnerName
+);
+
+fn check_name(text: &str) -> Result<(), NameError> {
+    match text.len() {
+        0 => Err(NameError::Empty),
+        1..=MAX_NAME_BYTES if text.bytes().all(|b| b.is_ascii_graphic()) => Ok(()),
+        1..=MAX_NAME_BYTES if text.chars().any(char::is_control) => Err(NameError::Control),
+        1..=MAX_NAME_BYTES => Ok(()),
+        _ => Err(NameError::TooLong),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked_where_they_enter() {
+        assert!(PoolName::parse("A").is_ok());
+        assert!(PoolName::parse("with space / \"quote\" and \u{e9}").is_ok());
+        assert!(ResourceId::parse("x".repeat(128)).is_ok());
+        assert_eq!(ResourceId::parse("x".repeat(129)), Err(NameError::TooLong));
+        assert_eq!(PoolName::parse(""), Err(NameError::Empty));
+        for control in ["a\nb", "a\tb", "\u{0}", "\u{7f}", "\u{85}"] {
+            assert_eq!(
+                PoolName::parse(control),
+                Err(NameError::Control),
+                "{control:?}"
+            );
+        }
+    }
+}
