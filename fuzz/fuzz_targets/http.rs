@@ -1,29 +1,100 @@
-//! Any bytes: reading a head, a chunked body, a target and a JSON body never panics, and what is
-//! read keeps its promises.
+//! Any bytes: reading a head, a chunked body and a target never panics, keeps within its limits, and
+//! comes to the same in whatever pieces the bytes arrive.
 
 #![no_main]
 
+use arbitrary::Arbitrary;
 use latchd::api;
-use latchd::http::{self, Chunked, Limits, Progress, Request, Scan};
+use latchd::http::{self, Chunked, HttpError, Limits, Progress, Request, Scan};
 use libfuzzer_sys::fuzz_target;
 
 const LIMITS: Limits = Limits { head_bytes: 512, body_bytes: 512 };
 
-fuzz_target!(|input: &[u8]| {
-    assert!(http::skip_between(input, true, &LIMITS) <= input.len());
-    if let Ok(Progress::Whole(head)) = http::read_head(input, Scan::default(), &LIMITS) {
-        assert!(head.length <= input.len());
+#[derive(Arbitrary, Debug)]
+struct Input<'a> {
+    /// How many bytes each piece has, over and over.
+    pieces: [u8; 3],
+    bytes: &'a [u8],
+}
+
+fuzz_target!(|input: Input<'_>| {
+    let bytes = input.bytes;
+    let skipped = http::skip_between(bytes, true, &LIMITS);
+    assert!(skipped <= bytes.len());
+    assert_eq!(head_in_pieces(&input), head_in_one(bytes));
+    if let Ok(Progress::Whole(head)) = http::read_head(bytes, Scan::default(), &LIMITS) {
+        assert!(head.length <= bytes.len());
         assert!(head.target.starts_with('/'));
-        let rest = &input[head.length..];
+        let rest = &bytes[head.length..];
         for body in [head.inline_body, rest] {
             // Whatever it leads to has been checked, so that it can be said in an answer.
             api::route(&Request { method: head.method, target: head.target, body });
         }
     }
-    let mut body = Vec::new();
-    if let Ok(decoded) = Chunked::default().decode(input, &mut body, LIMITS.body_bytes) {
-        assert!(decoded.used <= input.len());
-        assert!(body.len() <= LIMITS.body_bytes);
+    let whole = body_in(&[bytes]);
+    let pieces: Vec<&[u8]> = Pieces { rest: bytes, sizes: input.pieces, next: 0 }.collect();
+    assert_eq!(body_in(&pieces), whole);
+    if let Ok((body, used, _)) = whole {
+        assert!(used <= bytes.len());
+        assert!(body.len() <= LIMITS.body_bytes && body.len() <= used);
     }
-    let _ = api::read_seed(input);
 });
+
+/// A head in words, and how long it is; `None` if it is not whole.
+type Read = Result<Option<(String, usize)>, HttpError>;
+
+fn head_in_one(bytes: &[u8]) -> Read {
+    match http::read_head(bytes, Scan::default(), &LIMITS) {
+        Ok(Progress::Whole(head)) => Ok(Some((format!("{head:?}"), head.length))),
+        Ok(Progress::Partial(_)) => Ok(None),
+        Err(rejected) => Err(rejected.error),
+    }
+}
+
+fn head_in_pieces(input: &Input<'_>) -> Read {
+    let (mut scan, mut length) = (Scan::default(), 0);
+    for piece in (Pieces { rest: input.bytes, sizes: input.pieces, next: 0 }) {
+        length += piece.len();
+        match http::read_head(&input.bytes[..length], scan, &LIMITS) {
+            Ok(Progress::Whole(head)) => return Ok(Some((format!("{head:?}"), head.length))),
+            Ok(Progress::Partial(further)) => scan = further,
+            Err(rejected) => return Err(rejected.error),
+        }
+    }
+    Ok(None)
+}
+
+/// The body, how many bytes of the input belong to it, and whether it is whole.
+fn body_in(pieces: &[&[u8]]) -> Result<(Vec<u8>, usize, bool), HttpError> {
+    let (mut chunked, mut body, mut used) = (Chunked::default(), Vec::new(), 0);
+    for piece in pieces {
+        let decoded = chunked.decode(piece, &mut body, LIMITS.body_bytes)?;
+        used += decoded.used;
+        if decoded.whole {
+            return Ok((body, used, true));
+        }
+        assert_eq!(decoded.used, piece.len(), "what is not whole takes all there is");
+    }
+    Ok((body, used, false))
+}
+
+struct Pieces<'a> {
+    rest: &'a [u8],
+    sizes: [u8; 3],
+    next: usize,
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let size = usize::from(self.sizes[self.next % 3]).clamp(1, self.rest.len());
+        self.next += 1;
+        let (piece, rest) = self.rest.split_at(size);
+        self.rest = rest;
+        Some(piece)
+    }
+}

@@ -1,0 +1,200 @@
+//! Any conversation with a Redis that says anything at any time: nobody is answered twice, everybody
+//! is answered in the end, and all that is said to Redis is whole commands.
+
+#![no_main]
+
+use std::collections::HashSet;
+
+use arbitrary::{Result, Unstructured};
+use latchd::api::{self, Action};
+use latchd::command::Ticket;
+use latchd::http::{Method, Request};
+use latchd::pool::Rules;
+use latchd::store::redis_fuzzing::{Talk, values};
+use latchd::time::Time;
+use libfuzzer_sys::fuzz_target;
+use redis::{PushKind, Value};
+
+const MOST_STEPS: usize = 200;
+const MAX_WAIT_MS: u64 = 300_000;
+
+const REQUESTS: [(Method, &str, &str); 19] = [
+    (Method::Post, "/pool/A/lock", ""),
+    (Method::Post, "/pool/A/lock?wait=9", ""),
+    (Method::Post, "/pool/A/lock?wait=9&owner=o", ""),
+    (Method::Post, "/pool/A/lock?owner=o&ttl=5", ""),
+    (Method::Post, "/pool/A/lock?n=2&wait=300", ""),
+    (Method::Post, "/pool/A/lock/1?wait=5", ""),
+    (Method::Post, "/pool/B/lock", ""),
+    (Method::Put, "/pool/A/lock/1", ""),
+    (Method::Put, "/pool/A/lock?owner=o", ""),
+    (Method::Delete, "/pool/A/lock/1", ""),
+    (Method::Delete, "/pool/A/lock", ""),
+    (Method::Delete, "/pool/A", ""),
+    (Method::Get, "/pool", ""),
+    (Method::Get, "/pool/A", ""),
+    (Method::Get, "/pool/A/lock", ""),
+    (Method::Get, "/pool/A/lock/1", ""),
+    (Method::Post, "/pool", r#"{"A":["1","2"],"B":["x"]}"#),
+    (Method::Put, "/pool", r#"{"A":["1"]}"#),
+    (Method::Post, "/pool/A", "1"),
+];
+
+/// What the scripts say, and what they do not quite say.
+const TEXTS: [&str; 24] = [
+    "D", "D 9", "G17 60 0\n\n4", "G18446744073709551615 - 0\no\n1", "L", "L1 - 0\n\n1", "M", "M1\n2", "W1", "W2",
+    "C 3", "S 4 1 0", "-", "lapsed", "late", "E busy", "E no pool", "E only 3", "E owner holds 2", "E not held",
+    "", "0", "1764000000", "18446744073709551615",
+];
+
+struct World<'a> {
+    source: Unstructured<'a>,
+    talk: Talk,
+    now: Time,
+    next_serial: u64,
+    open: HashSet<Ticket>,
+    connected: bool,
+}
+
+impl World<'_> {
+    fn step(&mut self) -> Result<()> {
+        match self.source.int_in_range(0..=15)? {
+            0..=3 => self.submit()?,
+            4..=9 => {
+                let value = value(&mut self.source, 3)?;
+                if self.connected && self.talk.hear(value, self.now).is_err() {
+                    self.lose();
+                }
+            }
+            10 => {
+                let ms = *self.source.choose(&[0, 1, 50, 1000, 2500, 10_000])?;
+                self.now = self.now.after_ms(ms);
+                if self.talk.pass_time(self.now).is_err() {
+                    self.lose();
+                }
+            }
+            11 => self.lose(),
+            12 | 13 if !self.connected => {
+                self.talk.connect(self.now);
+                self.connected = true;
+            }
+            12 | 13 => self.greet(),
+            14 => {
+                let serial = self.source.int_in_range(0..=self.next_serial)?;
+                let ticket = Ticket::new(serial, 0);
+                if self.open.contains(&ticket) {
+                    self.talk.withdraw(ticket);
+                }
+            }
+            _ => {}
+        }
+        self.speak();
+        Ok(())
+    }
+
+    fn submit(&mut self) -> Result<()> {
+        let &(method, target, body) = self.source.choose(&REQUESTS)?;
+        let request = Request { method, target, body: body.as_bytes() };
+        let Action::Ask(command, _) = api::route(&request) else {
+            panic!("{target} is a good request");
+        };
+        let ticket = Ticket::new(self.next_serial, 0);
+        self.next_serial += 1;
+        self.open.insert(ticket);
+        self.talk.submit(ticket, &command, self.now);
+        Ok(())
+    }
+
+    /// Says all the first words as a Redis does.
+    fn greet(&mut self) {
+        let text = |text: &str| Value::BulkString(text.into());
+        let hello = [Value::Okay, Value::Okay, Value::Array(vec![text("1764000000"), text("0")])];
+        let hashes = ["a", "b", "c"].map(text);
+        let channel = Value::Push { kind: PushKind::Subscribe, data: vec![] };
+        for value in hello.into_iter().chain(hashes).chain([channel]) {
+            if self.talk.hear(value, self.now).is_err() {
+                return self.lose();
+            }
+        }
+    }
+
+    fn lose(&mut self) {
+        if self.connected {
+            self.connected = false;
+            self.talk.lose(self.now.as_ms() % 2 == 0, self.now);
+        }
+    }
+
+    fn speak(&mut self) {
+        let said = self.talk.say(self.now);
+        if self.connected {
+            let (commands, is_whole) = values(&[&said]);
+            let is_command = |value: &Value| matches!(value, Value::Array(words) if !words.is_empty());
+            assert!(is_whole && commands.iter().all(is_command), "{}", said.escape_ascii());
+        }
+        while let Some((ticket, _)) = self.talk.poll_reply() {
+            assert!(self.open.remove(&ticket), "{ticket:?} is answered twice");
+        }
+    }
+
+    /// Redis is gone for good, and all time is over.
+    fn end(&mut self) {
+        self.lose();
+        self.talk.lose(false, self.now);
+        self.now = self.now.after_ms(MAX_WAIT_MS + 20_000);
+        let _ = self.talk.pass_time(self.now);
+        self.speak();
+        assert!(self.open.is_empty(), "never answered: {:?}", self.open);
+    }
+}
+
+/// A value that Redis could send: mostly what the scripts say.
+fn value(source: &mut Unstructured<'_>, depth: u32) -> Result<Value> {
+    Ok(match source.int_in_range(0..=11)? {
+        0..=3 => Value::BulkString((*source.choose(&TEXTS)?).into()),
+        4 => Value::BulkString(source.arbitrary::<&[u8]>()?.to_vec()),
+        5 => Value::Int(*source.choose(&[-1, 0, 1, 1_764_000_000_000, i64::MIN, i64::MAX])?),
+        6 => Value::Nil,
+        7 => Value::Okay,
+        8 => {
+            let words = source.choose(&["pool:{A}\n\nlapsed", "pool:{A}\n\n-", "pool:{A}\n1\nE no pool", "\n\n"])?;
+            let data = vec![Value::BulkString("c".into()), Value::BulkString((*words).into())];
+            Value::Push { kind: PushKind::Message, data }
+        }
+        9 if depth > 0 => {
+            let bytes = *source.choose(&["-NOSCRIPT x\r\n", "-ERR unknown\r\n", "-OOM x\r\n", "-x\r\n"])?;
+            values(&[bytes.as_bytes()]).0.remove(0)
+        }
+        // A reply to a batch, with an answer to each of a few operations.
+        10 if depth > 0 => {
+            let mut batch = vec![Value::Int(1_764_000_000_000), Value::Int(source.int_in_range(-1..=5)?), Value::Array(vec![])];
+            for _ in 0..source.int_in_range(1..=3)? {
+                batch.push(Value::BulkString((*source.choose(&TEXTS)?).into()));
+            }
+            Value::Array(batch)
+        }
+        _ if depth > 0 => {
+            let count = source.int_in_range(0..=4)?;
+            let values = (0..count).map(|_| value(source, depth - 1));
+            Value::Array(values.collect::<Result<_>>()?)
+        }
+        _ => Value::Nil,
+    })
+}
+
+fuzz_target!(|input: &[u8]| {
+    let mut world = World {
+        source: Unstructured::new(input),
+        talk: Talk::new(Rules::default()),
+        now: Time::from_ms(1_764_000_000_000),
+        next_serial: 0,
+        open: HashSet::new(),
+        connected: false,
+    };
+    for _ in 0..MOST_STEPS {
+        if world.source.is_empty() || world.step().is_err() {
+            break;
+        }
+    }
+    world.end();
+});

@@ -1,0 +1,48 @@
+//! Any bytes from Redis: in whatever pieces they arrive the same values come out, what a script is
+//! taken to have answered can be written down and read again, and nothing panics.
+//!
+//! Of bytes that are wrong only what comes before is compared: the reader of the redis crate passes
+//! over a wrong byte that is the last one of a piece.
+
+#![no_main]
+
+use arbitrary::Arbitrary;
+use latchd::store::redis_fuzzing::{read_and_write, read_batch, values};
+use libfuzzer_sys::fuzz_target;
+
+#[derive(Arbitrary, Debug)]
+struct Input<'a> {
+    cuts: [u8; 4],
+    bytes: &'a [u8],
+}
+
+fuzz_target!(|input: Input<'_>| {
+    let mut cuts: Vec<usize> = input.cuts.iter().map(|&cut| usize::from(cut)).collect();
+    cuts.push(input.bytes.len());
+    cuts.sort_unstable();
+    let mut pieces = Vec::new();
+    let mut start = 0;
+    for cut in cuts {
+        let end = cut.clamp(start, input.bytes.len());
+        pieces.push(&input.bytes[start..end]);
+        start = end;
+    }
+    let (whole, pieces) = (values(&[input.bytes]), values(&pieces));
+    // As text: a number that is none is not the same as itself.
+    let in_words = |values: &[redis::Value]| values.iter().map(|value| format!("{value:?}")).collect::<Vec<_>>();
+    let (one, several) = (in_words(&whole.0), in_words(&pieces.0));
+    assert!(several.starts_with(&one), "{several:?}, not {one:?}: {}", input.bytes.escape_ascii());
+    if whole.1 {
+        assert_eq!((several, pieces.1), (one, true), "{}", input.bytes.escape_ascii());
+    }
+    for value in whole.0 {
+        // Understood or not.
+        let _ = read_batch(value);
+    }
+
+    if let Ok(text) = std::str::from_utf8(input.bytes)
+        && let Some(written) = read_and_write(text)
+    {
+        assert_eq!(read_and_write(&written).as_ref(), Some(&written), "{text:?}");
+    }
+});

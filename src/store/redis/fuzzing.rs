@@ -1,0 +1,139 @@
+//! What the fuzz targets reach of the conversation with Redis. It is built for them alone
+//! (`cfg(fuzzing)`), so that nobody else can come to stand on it.
+
+use std::fmt::Write;
+
+use redis::{Parser, Value};
+
+use super::link::parse_pieces;
+use super::pipeline::Pipeline;
+use super::reply::{self, Answer};
+use super::script::Scripts;
+use super::{RedisAddress, RedisOptions};
+use crate::command::{Command, Leases, Refusal, Reply, Ticket};
+use crate::pool::Rules;
+use crate::time::Time;
+
+/// The values in `pieces` that arrive one after the other, and whether the connection would still
+/// be of use.
+pub fn values(pieces: &[&[u8]]) -> (Vec<Value>, bool) {
+    parse_pieces(&mut Parser::new(), pieces)
+}
+
+/// Reads the answer to an operation, and writes down what was understood, in the scripts' words.
+pub fn read_and_write(text: &str) -> Option<String> {
+    Some(write_answer(&reply::read_text(text).ok()?))
+}
+
+/// Reads the reply to a batch; whether it was understood.
+pub fn read_batch(value: Value) -> bool {
+    reply::read_batch(value).is_ok()
+}
+
+fn write_answer(answer: &Answer) -> String {
+    match answer {
+        Answer::Done => "D".into(),
+        Answer::Granted(leases) => format!("G{}", write_leases(leases)),
+        Answer::Leases(leases) => format!("L{}", write_leases(leases)),
+        Answer::Members(ids) => {
+            let ids: Vec<String> = ids.iter().map(|id| id.as_str().to_owned()).collect();
+            format!("M{}", ids.join("\n"))
+        }
+        Answer::Waits(place) => format!("W{place}"),
+        Answer::Released(count) => format!("C {count}"),
+        Answer::Status([resources, held, waiting]) => format!("S {resources} {held} {waiting}"),
+        Answer::Removed(fence) => format!("D {}", fence.number()),
+        Answer::Nothing => "-".into(),
+        Answer::Lapsed => "lapsed".into(),
+        Answer::Late => "late".into(),
+        Answer::Refused(refusal) => match refusal {
+            Refusal::NoPool => "E no pool".into(),
+            Refusal::NoResource => "E no resource".into(),
+            Refusal::NotHeld => "E not held".into(),
+            Refusal::Busy => "E busy".into(),
+            Refusal::NotYours => "E not yours".into(),
+            Refusal::Stale => "E stale".into(),
+            Refusal::QueueFull => "E queue full".into(),
+            Refusal::OwnerHolds(count) => format!("E owner holds {count}"),
+            Refusal::OnlyResources(count) => format!("E only {count}"),
+            Refusal::StoreDown => unreachable!("no script says so"),
+        },
+        Answer::Settled(_) => unreachable!("it is no text"),
+    }
+}
+
+fn write_leases(leases: &Leases) -> String {
+    let mut text = String::new();
+    for lease in leases {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        let ttl = lease
+            .ttl_s
+            .map_or("-".into(), |seconds| seconds.to_string());
+        let owner = lease.owner.as_deref().unwrap_or("");
+        let (fence, age, id) = (lease.fence.number(), lease.age_s, &lease.id);
+        let _ = write!(text, "{fence} {ttl} {age}\n{owner}\n{id}");
+    }
+    text
+}
+
+/// A conversation with a Redis that says anything.
+pub struct Talk(Pipeline);
+
+impl Talk {
+    /// One that has not begun.
+    pub fn new(rules: Rules) -> Talk {
+        let options = RedisOptions {
+            address: RedisAddress::Tcp("h".into(), 1),
+            login: None,
+            database: 0,
+            prefix: "pool:".into(),
+            timeout_ms: 2000,
+        };
+        let scripts = Scripts::with_clock("");
+        Talk(Pipeline::new(options, rules, "s".into(), scripts))
+    }
+
+    /// A connection has come about.
+    pub fn connect(&mut self, now: Time) {
+        self.0.handle_attempt();
+        self.0.handle_connected(now);
+    }
+
+    /// A client asks.
+    pub fn submit(&mut self, ticket: Ticket, command: &Command<'_>, now: Time) {
+        self.0.submit(ticket, command, now);
+    }
+
+    /// A client no longer wants to wait.
+    pub fn withdraw(&mut self, ticket: Ticket) {
+        self.0.withdraw(ticket);
+    }
+
+    /// Redis says something; an error means that the connection is lost.
+    pub fn hear(&mut self, value: Value, now: Time) -> Result<(), String> {
+        self.0.handle_value(value, now)
+    }
+
+    /// What is due is done; an error means that the connection is lost.
+    pub fn pass_time(&mut self, now: Time) -> Result<(), String> {
+        self.0.handle_timeout(now)
+    }
+
+    /// The connection is lost.
+    pub fn lose(&mut self, may_be_alive: bool, now: Time) {
+        self.0.handle_loss(may_be_alive, now);
+    }
+
+    /// What Redis is told now.
+    pub fn say(&mut self, now: Time) -> Vec<u8> {
+        self.0.flush(now);
+        std::mem::take(self.0.output())
+    }
+
+    /// What a client is told now.
+    pub fn poll_reply(&mut self) -> Option<(Ticket, Reply)> {
+        self.0.poll_reply()
+    }
+}
