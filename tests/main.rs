@@ -7,6 +7,7 @@
 
 mod support;
 
+mod abuse;
 mod architecture;
 mod clients;
 mod configuration;

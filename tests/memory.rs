@@ -25,7 +25,7 @@ pub fn resident_bytes(server: &Server) -> usize {
 }
 
 /// How much of it was ever in use at a time.
-fn peak_bytes(server: &Server) -> usize {
+pub fn peak_bytes(server: &Server) -> usize {
     status_bytes(server, "VmHWM:")
 }
 
@@ -37,7 +37,7 @@ fn status_bytes(server: &Server, field: &str) -> usize {
 }
 
 /// A connection as a device on a network has it: small buffers and small segments.
-fn connect_narrowly(server: &Server) -> TcpStream {
+pub fn connect_narrowly(server: &Server) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket
         .set_recv_buffer_size(16 << 10)

@@ -1,0 +1,175 @@
+//! Abuse over real sockets: whatever a stranger sends, or does not send, or does not read, the server
+//! goes on, its memory stays below a ceiling, its state is what it was, and a client that behaves is
+//! served all the while.
+//!
+//! Each test lays a siege: a server with pools and a lock, a neighbour that locks and releases on
+//! connections of its own, and the abuse. At the end the figures are printed; the bounds are wide,
+//! because machines differ and tests run beside each other.
+
+mod bombs;
+mod crowds;
+mod floods;
+mod garbage;
+mod paths;
+mod smuggling;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::memory::{peak_bytes, resident_bytes};
+use crate::support::{Client, Server, StoreKind};
+
+pub const MEBIBYTE: usize = 1 << 20;
+
+/// Nobody who behaves waits longer than this for an answer, on however busy a machine.
+const LONGEST_TURN: Duration = Duration::from_secs(5);
+
+/// A server under abuse, and what has to stay as it was.
+pub struct Siege {
+    pub server: Server,
+    before: Vec<String>,
+    resident_before: usize,
+    started_at: Instant,
+    neighbour: JoinHandle<Turns>,
+    enough: Arc<AtomicBool>,
+}
+
+impl Siege {
+    pub fn lay(arguments: &[&str]) -> Siege {
+        let server = Server::start_with(StoreKind::Memory, arguments);
+        let mut client = server.connect();
+        let seeded = client.ask(r#"POST /pool {"A":["1","2","3","4"],"N":["n"]}"#);
+        assert!(seeded.starts_with("200 "), "{seeded}");
+        assert_eq!(client.ask("POST /pool/A/lock?owner=o"), "200 4");
+        assert_eq!(client.ask("POST /pool/A/lock"), "200 3");
+        let before = state(&server);
+        let enough = Arc::new(AtomicBool::new(false));
+        let neighbour = {
+            let (address, enough) = (server.address, enough.clone());
+            thread::spawn(move || live_beside(address, &enough))
+        };
+        Siege {
+            resident_before: resident_bytes(&server),
+            before,
+            started_at: Instant::now(),
+            neighbour,
+            enough,
+            server,
+        }
+    }
+
+    pub fn connect(&self) -> Client {
+        self.server.connect()
+    }
+
+    /// How much more memory the server has now than when the siege began.
+    pub fn grown(&self) -> usize {
+        resident_bytes(&self.server).saturating_sub(self.resident_before)
+    }
+
+    /// Ends it: the server has taken no more than `ceiling` at any time, all is as it was, everybody
+    /// who behaves was served, and the server stops in an orderly way.
+    #[track_caller]
+    pub fn lift(mut self, what: &str, ceiling: usize) {
+        self.enough.store(true, Ordering::Relaxed);
+        let turns = self.neighbour.join().expect("the neighbour was served");
+        let peak = peak_bytes(&self.server).saturating_sub(self.resident_before);
+        eprintln!(
+            "{what}: {:.1} s, at most {} KiB more than {} KiB; beside it {} turns, the longest {:.1} ms, {:.2} ms on average",
+            self.started_at.elapsed().as_secs_f64(),
+            peak >> 10,
+            self.resident_before >> 10,
+            turns.count,
+            turns.longest.as_secs_f64() * 1e3,
+            turns.sum.as_secs_f64() * 1e3 / f64::from(turns.count.max(1)),
+        );
+        assert_eq!(
+            state(&self.server),
+            self.before,
+            "{what} has changed something"
+        );
+        assert!(turns.count > 0, "nobody was served beside {what}");
+        assert!(
+            turns.longest < LONGEST_TURN,
+            "somebody waited for {:?} beside {what}",
+            turns.longest
+        );
+        assert!(
+            peak < ceiling,
+            "{what} took {} KiB, more than {} KiB",
+            peak >> 10,
+            ceiling >> 10
+        );
+        assert_eq!(
+            self.server.terminate().code(),
+            Some(0),
+            "the server has ended well"
+        );
+    }
+}
+
+/// All that there is to see of pools and locks. The fences of the neighbour's pool are its own.
+fn state(server: &Server) -> Vec<String> {
+    let mut client = server.connect();
+    let questions = [
+        "GET /pool",
+        "GET /pool/A",
+        "GET /pool/A/lock",
+        "GET /pool/N",
+        "GET /pool/N/lock",
+    ];
+    questions.map(|question| client.ask(question)).to_vec()
+}
+
+/// How a client fared that behaves.
+#[derive(Default)]
+struct Turns {
+    count: u32,
+    longest: Duration,
+    sum: Duration,
+}
+
+/// Locks and releases on a connection that stays, and now and then on a new one.
+fn live_beside(server: SocketAddr, enough: &AtomicBool) -> Turns {
+    let mut turns = Turns::default();
+    let mut client = Client::connect(server);
+    while !enough.load(Ordering::Relaxed) || turns.count == 0 {
+        let start = Instant::now();
+        if turns.count % 16 == 15 {
+            client = Client::connect(server);
+        }
+        client.send("POST /pool/N/lock HTTP/1.1\r\nHost: h\r\n\r\n");
+        client.expect("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nn");
+        assert_eq!(client.ask("DELETE /pool/N/lock/n"), "200");
+        let took = start.elapsed();
+        turns.count += 1;
+        turns.longest = turns.longest.max(took);
+        turns.sum += took;
+        // It behaves: it leaves the server time for others.
+        thread::sleep(Duration::from_millis(1));
+    }
+    turns
+}
+
+/// Sends all of `bytes`, or as much as the server takes before it closes, and reads up to the end.
+pub fn exchange(mut client: Client, bytes: &[u8]) -> Vec<u8> {
+    // Who is refused early may be cut off while he still sends.
+    let _ = client.stream.write_all(bytes);
+    let _ = client.stream.shutdown(std::net::Shutdown::Write);
+    read_until_closed(&mut client)
+}
+
+/// All that comes before the connection ends, in whatever way.
+pub fn read_until_closed(client: &mut Client) -> Vec<u8> {
+    let mut received = Vec::new();
+    match client.stream.read_to_end(&mut received) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+        Err(error) => panic!("the connection does not end: {error}"),
+    }
+    received
+}
