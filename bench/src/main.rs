@@ -1,6 +1,6 @@
 //! latchd-bench: what does a lock cost, and is no id ever lent twice?
 //!
-//! Nine commands, one file each, and what they stand on:
+//! Ten commands, one file each, and what they stand on:
 //!
 //!     floor     a server that answers without looking: the least that any server could cost
 //!     load      a client, closed-loop or at a rate: lock, check, release
@@ -11,6 +11,7 @@
 //!     start     from the start of a process to its first answer
 //!     handover  from a release to the answer of who waited for it
 //!     engine    the lock engine without a server: the cost of each operation by size
+//!     soak      a mixed load with churn for long: memory, descriptors, nothing lent twice or lost
 //!
 //!     compare -> peers (starts all that are found: nginx, webdis), process (CPU time, memory),
 //!         |      strace (system calls), table, goals, spread
@@ -24,6 +25,7 @@
 //!     latency -> compare (runs loads), peers
 //!     memory -> seeding (and the longest ping meanwhile), start, nginx, process
 //!     handover -> process, control, table, tally
+//!     soak -> soak_worker (what one client does and checks), ledger, control, process
 //!     engine -> worlds (engines in a certain state, and steps), table, spread
 //!
 //! Only `engine` and `worlds` know the latchd library: all else measures only what a client can see.
@@ -54,6 +56,8 @@ mod requests;
 mod resp;
 mod script_call;
 mod seeding;
+mod soak;
+mod soak_worker;
 mod spread;
 mod start;
 mod strace;
@@ -83,6 +87,7 @@ enum Command {
     Start(start::Options),
     Handover(handover::Options),
     Engine(engine::Options),
+    Soak(soak::Options),
 }
 
 fn main() -> ExitCode {
@@ -96,6 +101,7 @@ fn main() -> ExitCode {
         Command::Redis(options) => redis::run(&options),
         Command::Handover(options) => handover::run(&options),
         Command::Engine(options) => engine::run(&options),
+        Command::Soak(options) => soak::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
