@@ -33,6 +33,7 @@
 //! 1. Wait for events; read the clock once. What Redis has answered is taken in.
 //! 2. Accept who has come. Who has hung up leaves the line.
 //! 3. Sessions read, and hand over each whole request that they have room for; the store decides.
+//!    Before a commit that has to be synced, see whether more has come meanwhile: it shares the commit.
 //! 4. See whose time is over: connections, leases, waiters. What came in time was read before.
 //! 5. The store commits once. All changes of the tick share one transaction and one sync, or leave
 //!    for Redis in one write.

@@ -1,7 +1,7 @@
 //! The event loop: the only room that touches sockets, signals and the clock.
 //!
 //! One tick: wait for events; read the clock once; accept; let sessions read and the store decide;
-//! see what is due; commit once; hand out the replies; write once for each connection that has
+//! gather what has come meanwhile, if a commit is costly; see what is due; commit once; hand out the replies; write once for each connection that has
 //! something to say; close what has ended, last, so that no stale event meets a slot that is used
 //! again.
 
@@ -38,6 +38,8 @@ const STORE: Token = Token(usize::MAX - 1);
 const LISTENERS: usize = usize::MAX - 2;
 
 const EVENTS_PER_TICK: usize = 1024;
+/// How often to look for more before a commit, so that a stream of requests cannot put it off for long.
+const MAX_LOOKS: usize = 8;
 const READ_BYTES: usize = 64 << 10;
 /// How long what is in hand may take to be answered when the server stops.
 const STOP_MS: u64 = 5_000;
@@ -151,6 +153,7 @@ impl Server {
             self.note_events(&events, now);
             self.accept(now);
             self.read(now);
+            self.gather(&mut events, now)?;
             self.expire(now);
             self.commit(now);
             self.write(now);
@@ -162,6 +165,24 @@ impl Server {
         }
     }
 
+    /// Looks whether more has come meanwhile, before a commit that costs more than to look: those who
+    /// were answered together ask again nearly together, and are to share the next commit, too.
+    fn gather(&mut self, events: &mut Events, now: Time) -> io::Result<()> {
+        for _ in 0..MAX_LOOKS {
+            if !self.uncommitted || !self.store.commit_is_costly() {
+                break;
+            }
+            self.look(events, Some(Duration::ZERO))?;
+            if events.is_empty() {
+                break;
+            }
+            self.note_events(events, now);
+            self.accept(now);
+            self.read(now);
+        }
+        Ok(())
+    }
+
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         let at_once = self.uncommitted || !self.to_read.is_empty();
         let timeout = if at_once {
@@ -169,6 +190,10 @@ impl Server {
         } else {
             self.next_timeout()
         };
+        self.look(events, timeout)
+    }
+
+    fn look(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         match self.poll.poll(events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             result => result,

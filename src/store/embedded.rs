@@ -207,6 +207,11 @@ impl Store for EmbeddedStore {
         self.released = self.replies.len();
     }
 
+    /// A sync takes as long as some fifty requests.
+    fn commit_is_costly(&self) -> bool {
+        matches!(&self.state, State::Up { engine, journal: Some(_), .. } if engine.has_changes())
+    }
+
     fn poll_reply(&mut self) -> Option<(Ticket, Reply)> {
         self.released = self.released.checked_sub(1)?;
         self.replies.pop_front()

@@ -51,6 +51,11 @@ pub trait Store {
     /// submitted.
     fn commit(&mut self, now: Time);
 
+    /// Whether the next `commit` costs so much that it pays to look first whether more has come.
+    fn commit_is_costly(&self) -> bool {
+        false
+    }
+
     /// One reply that may leave now. Every submitted command gets exactly one.
     fn poll_reply(&mut self) -> Option<(Ticket, Reply)>;
 

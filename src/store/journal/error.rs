@@ -26,7 +26,13 @@ pub(super) enum Problem {
 
 impl From<DatabaseError> for Problem {
     fn from(error: DatabaseError) -> Problem {
-        match redb::Error::from(error) {
+        Problem::from(redb::Error::from(error))
+    }
+}
+
+impl From<redb::Error> for Problem {
+    fn from(error: redb::Error) -> Problem {
+        match error {
             redb::Error::DatabaseAlreadyOpen => Problem::InUse,
             redb::Error::Corrupted(what) => Problem::Damaged(what),
             redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {

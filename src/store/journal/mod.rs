@@ -6,6 +6,7 @@
 
 mod error;
 mod file;
+mod row;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -17,12 +18,11 @@ use redb::{
     Database, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction,
 };
 
-use crate::command::{Fence, StoredName, Ttl};
-use crate::pool::{Change, GrantRow, PoolNumber, PoolRow, ResourceRow, Snapshot};
-use crate::time::Time;
+use crate::command::{Fence, StoredName};
+use crate::pool::{Change, PoolNumber, PoolRow, Snapshot};
 
 /// What the tables below mean. A file with another number is refused.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 
 /// Single numbers: `format`, `retired fence`, and [`BEHIND`].
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
@@ -30,12 +30,8 @@ const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 const POOLS: TableDefinition<'_, &str, u64> = TableDefinition::new("pools");
 /// Pool number to the fence of its latest grant.
 const FENCES: TableDefinition<'_, u64, u64> = TableDefinition::new("fences");
-/// Pool number and resource id to seat, rank, and (fence, time of the grant in ms since the epoch).
-const RESOURCES: TableDefinition<'_, (u64, &str), ResourceColumns> =
-    TableDefinition::new("resources");
-
-type ResourceColumns = (Option<u64>, i64, Option<GrantColumns>);
-type GrantColumns = (u64, u64, Option<u32>, Option<String>);
+/// Pool number and resource id to what `row` says of a resource.
+const RESOURCES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("resources");
 
 /// Stands in `NUMBERS` while the file may be behind what was answered.
 const BEHIND: &str = "behind";
@@ -133,7 +129,7 @@ impl Journal {
     pub fn read(&self) -> Result<Snapshot, OpenError> {
         self.read_rows().map_err(|error| OpenError {
             path: self.path.clone(),
-            problem: Problem::Other(error),
+            problem: Problem::from(error),
         })
     }
 
@@ -151,15 +147,19 @@ impl Journal {
         };
         for entry in transaction.open_table(POOLS)?.iter()? {
             let (name, number) = entry?;
-            let number = number.value();
-            let fence = fences.get(number)?.map_or(0, |guard| guard.value());
+            let number = PoolNumber(number.value());
+            let fence = fences.get(number.0)?.map_or(0, |guard| guard.value());
             let mut rows = Vec::new();
-            for entry in resources.range(all_of(number))? {
-                let (key, columns) = entry?;
-                rows.push((StoredName::from(key.value().1), row_of(columns.value())));
+            for entry in resources.range(bounds(&all_of(number)))? {
+                let (key, row) = entry?;
+                let id = row::id_in_key(number, key.value());
+                rows.push(match (id, row::read_row(row.value())) {
+                    (Some(id), Some(row)) => (StoredName::from(id), row),
+                    _ => return Err(redb::Error::Corrupted("a resource's row".into())),
+                });
             }
             snapshot.pools.push(PoolRow {
-                number: PoolNumber(number),
+                number,
                 name: StoredName::from(name.value()),
                 fence: Fence::from_number(fence),
                 resources: rows,
@@ -222,13 +222,17 @@ fn apply(
     let mut resources = transaction.open_table(RESOURCES)?;
     // Each grant of the tick moves its pool's fence; only the last one needs writing.
     let mut latest_fences: HashMap<PoolNumber, Fence> = HashMap::new();
+    let (mut key, mut bytes) = (Vec::new(), Vec::new());
     for change in changes {
         match change {
             Change::ResourceSet(pool, id, row) => {
-                resources.insert((pool.0, &*id), columns_of(row))?;
+                row::write_key(pool, &id, &mut key);
+                bytes = row::write_row(&row, bytes);
+                resources.insert(&key[..], &bytes[..])?;
             }
             Change::ResourceRemoved(pool, id) => {
-                resources.remove((pool.0, &*id))?;
+                row::write_key(pool, &id, &mut key);
+                resources.remove(&key[..])?;
             }
             Change::Fence(pool, fence) => {
                 latest_fences.insert(pool, fence);
@@ -252,7 +256,7 @@ fn apply(
                 transaction.open_table(POOLS)?.remove(&*name)?;
                 transaction.open_table(FENCES)?.remove(number.0)?;
                 latest_fences.remove(&number);
-                resources.retain_in(all_of(number.0), |_, _| false)?;
+                resources.retain_in(bounds(&all_of(number)), |_, _| false)?;
             }
         }
     }
@@ -266,36 +270,15 @@ fn apply(
 }
 
 /// The keys of all resources of a pool.
-fn all_of(pool: u64) -> Range<(u64, &'static str)> {
-    (pool, "")..(pool + 1, "")
+fn all_of(pool: PoolNumber) -> Range<Vec<u8>> {
+    let start = |number| {
+        let mut key = Vec::new();
+        row::write_key(number, "", &mut key);
+        key
+    };
+    start(pool)..start(PoolNumber(pool.0 + 1))
 }
 
-fn columns_of(row: ResourceRow) -> ResourceColumns {
-    let grant = row.grant.map(
-        |GrantRow {
-             fence,
-             granted_at,
-             ttl,
-             owner,
-         }| {
-            let owner = owner.map(|owner| owner.to_string());
-            (
-                fence.number(),
-                granted_at.as_ms(),
-                ttl.map(Ttl::as_s),
-                owner,
-            )
-        },
-    );
-    (row.seat, row.rank, grant)
-}
-
-fn row_of((seat, rank, grant): ResourceColumns) -> ResourceRow {
-    let grant = grant.map(|(fence, granted_at_ms, ttl_s, owner)| GrantRow {
-        fence: Fence::from_number(fence),
-        granted_at: Time::from_ms(granted_at_ms),
-        ttl: ttl_s.and_then(Ttl::from_s),
-        owner: owner.map(StoredName::from),
-    });
-    ResourceRow { seat, rank, grant }
+fn bounds(keys: &Range<Vec<u8>>) -> Range<&[u8]> {
+    &keys.start[..]..&keys.end[..]
 }
