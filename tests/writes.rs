@@ -22,6 +22,8 @@ struct Sending {
     connection: u32,
     /// How many bytes were offered.
     offered: usize,
+    /// They leave together with what comes next: the end.
+    waits: bool,
 }
 
 impl Traced {
@@ -101,6 +103,7 @@ impl Traced {
                     sendings.push(Sending {
                         connection,
                         offered,
+                        waits: arguments.contains("MSG_MORE"),
                     });
                 }
                 _ => {}
@@ -116,6 +119,24 @@ impl Traced {
 
 fn lengths(sendings: &[Sending]) -> Vec<usize> {
     sendings.iter().map(|sending| sending.offered).collect()
+}
+
+#[test]
+fn the_last_answer_leaves_with_the_end() {
+    let (server, mut client) = Traced::start();
+    let ok = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n4";
+    client.send("POST /pool/A/lock HTTP/1.1\r\n\r\n");
+    client.expect(ok);
+    client.send("DELETE /pool/A/lock/4 HTTP/1.1\r\nConnection: close\r\n\r\n");
+    let closed = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    client.expect(closed);
+    client.expect_end();
+    let waits: Vec<bool> = server.sendings().iter().map(|sent| sent.waits).collect();
+    assert_eq!(
+        waits,
+        [false, true],
+        "an answer waits for nothing but the end"
+    );
 }
 
 #[test]

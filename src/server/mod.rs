@@ -1,9 +1,9 @@
 //! The event loop: the only room that touches sockets, signals and the clock.
 //!
 //! One tick: wait for events; read the clock once; accept; let sessions read and the store decide;
-//! gather what has come meanwhile, if a commit is costly; see what is due; commit once; hand out the replies; write once for each connection that has
-//! something to say; close what has ended, last, so that no stale event meets a slot that is used
-//! again.
+//! gather what has come meanwhile, if a commit is costly; see what is due; commit once; hand out the
+//! replies; write once for each connection that has something to say; close what has ended, last, so
+//! that no stale event meets a slot that is used again.
 
 mod accepting;
 mod clock;

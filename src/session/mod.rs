@@ -222,6 +222,11 @@ impl Session {
         &self.output[self.sent..]
     }
 
+    /// Whether our side is closed behind this output.
+    pub fn output_is_last(&self) -> bool {
+        self.phase == Phase::Closing && self.exchanges.is_empty()
+    }
+
     /// `count` bytes of the output have been sent.
     pub fn handle_sent(&mut self, count: usize, context: &mut Context<'_>) {
         self.sent += count;
