@@ -222,6 +222,21 @@ fn a_body_of_a_mebibyte_is_taken_and_a_byte_more_is_not() {
     assert_eq!(server.connect().ask("GET /pool"), "200 1 0 0 A");
 }
 
+/// A one-line request is received as a whole, and its body is then read in pieces.
+#[test]
+fn a_line_of_a_mebibyte_is_taken_and_what_follows_is_understood() {
+    let server = Server::start(StoreKind::Memory);
+    let mut client = server.connect();
+    let body = body_of(MEBIBYTE - 1);
+    // What ends a line is no part of its body.
+    for end in ["", "\r", " \t \r", &" ".repeat(5_000)] {
+        client.send(format!("PUT /pool/A {body}{end}\nGET /pool\n"));
+        client.expect("200 [\"1\"]\n200 1 0 0 A\n");
+    }
+    client.send(format!("POST /pool/A {body}x\n\nGET /ping\n"));
+    client.expect("400 bad JSON\n200 pong\n");
+}
+
 #[test]
 fn the_cap_on_bodies_can_be_moved() {
     let server = Server::start_with(StoreKind::Memory, &["--max-body", "2000000"]);

@@ -68,7 +68,7 @@ fn head_in_pieces(input: &Input<'_>) -> Read {
 fn body_in(pieces: &[&[u8]]) -> Result<(Vec<u8>, usize, bool), HttpError> {
     let (mut chunked, mut body, mut used) = (Chunked::default(), Vec::new(), 0);
     for piece in pieces {
-        let decoded = chunked.decode(piece, &mut body, LIMITS.body_bytes)?;
+        let decoded = chunked.decode(piece, LIMITS.body_bytes, |data| body.extend_from_slice(data))?;
         used += decoded.used;
         if decoded.whole {
             return Ok((body, used, true));

@@ -11,7 +11,8 @@ mod render;
 use std::borrow::Cow;
 use std::num::NonZeroU32;
 
-pub use body::{BodyError, read_seed};
+use body::Form;
+pub use body::{BodyError, BodyReader, read_seed};
 pub use problem::Problem;
 pub use render::{render_status, render_text};
 
@@ -65,7 +66,53 @@ pub enum Show {
 
 /// Finds out what a request wants.
 pub fn route<'a>(request: &Request<'a>) -> Action<'a> {
-    read_request(request).unwrap_or_else(|problem| Action::Answer(Outcome::Problem(problem)))
+    let body = Body::Whole(request.body);
+    read_request(request.method, request.target, body).unwrap_or_else(Action::of_problem)
+}
+
+/// Finds out what a request wants whose body was read while it came, by what `body_reader` has made
+/// for it.
+pub fn route_read<'a>(method: Method, target: &'a str, body: BodyReader) -> Action<'a> {
+    read_request(method, target, Body::Read(body)).unwrap_or_else(Action::of_problem)
+}
+
+/// What reads the body of a request while it comes.
+pub fn body_reader(method: Method, target: &str) -> BodyReader {
+    let find = || {
+        let (path, query) = split_target(target);
+        let mut parameters = Parameters::parse(query)?;
+        let method = parameters::effective_method(method, &mut parameters)?;
+        Ok::<_, Problem>((Endpoint::find(path)?, method))
+    };
+    let found = find();
+    BodyReader::new(match &found {
+        Ok((Endpoint::Pools, Method::Post | Method::Put)) => Form::Pools,
+        Ok((Endpoint::Pool(pool), Method::Post | Method::Put)) => Form::Ids(pool),
+        // Of a request that cannot be understood the body is not, either.
+        Ok(_) | Err(_) => Form::Nothing,
+    })
+}
+
+/// The body of a request.
+enum Body<'a> {
+    Whole(&'a [u8]),
+    Read(BodyReader),
+}
+
+impl Body<'_> {
+    /// What it comes to, which is an empty seed if none is needed.
+    fn take(self, form: Form<'_>) -> Result<Seed, BodyError> {
+        match self {
+            Body::Whole(bytes) => body::read(form, bytes),
+            Body::Read(reader) => reader.finish(),
+        }
+    }
+}
+
+impl Action<'_> {
+    fn of_problem(problem: Problem) -> Self {
+        Action::Answer(Outcome::Problem(problem))
+    }
 }
 
 /// The paths of the contract.
@@ -109,26 +156,30 @@ impl<'a> Endpoint<'a> {
     }
 }
 
-fn read_request<'a>(request: &Request<'a>) -> Result<Action<'a>, Problem> {
-    let (path, query) = split_target(request.target);
+fn read_request<'a>(
+    method: Method,
+    target: &'a str,
+    body: Body<'_>,
+) -> Result<Action<'a>, Problem> {
+    let (path, query) = split_target(target);
     let endpoint = Endpoint::find(path)?;
-    if request.method == Method::Options {
+    if method == Method::Options {
         // A browser asks with the query of what it will ask for.
         return Ok(Action::Answer(Outcome::Options(endpoint.methods())));
     }
     let mut parameters = Parameters::parse(query)?;
-    let method = parameters::effective_method(request.method, &mut parameters)?;
+    let method = parameters::effective_method(method, &mut parameters)?;
     let methods = endpoint.methods();
     let action = match (endpoint, method) {
         (Endpoint::Root, Method::Get | Method::Head) => Action::Answer(Outcome::Version),
         (Endpoint::Ping, Method::Get | Method::Head) => Action::Answer(Outcome::Pong),
-        (Endpoint::Pools, method) => pools(method, request.body, methods)?,
-        (Endpoint::Pool(pool), method) => pool_itself(pool, method, request.body, methods)?,
+        (Endpoint::Pools, method) => pools(method, body, methods)?,
+        (Endpoint::Pool(pool), method) => pool_itself(pool, method, body, methods)?,
         (Endpoint::Locks(pool), method) => {
-            return locks(pool, method, request.body, &mut parameters, methods);
+            return locks(pool, method, body, &mut parameters, methods);
         }
         (Endpoint::Lock(pool, id), method) => {
-            return lock(pool, id, method, request.body, &mut parameters, methods);
+            return lock(pool, id, method, body, &mut parameters, methods);
         }
         _ => return Err(Problem::BadMethod(methods)),
     };
@@ -141,15 +192,15 @@ fn ask(command: Command<'_>) -> Action<'_> {
 }
 
 /// `/pool`
-fn pools<'a>(method: Method, body: &'a [u8], methods: &'static str) -> Result<Action<'a>, Problem> {
+fn pools<'a>(method: Method, body: Body<'_>, methods: &'static str) -> Result<Action<'a>, Problem> {
     let shape = Shape {
         list: true,
         ..Shape::default()
     };
     let command = match method {
         Method::Get | Method::Head => Command::ListPools,
-        Method::Post => Command::AddMembers(read_seed(body)?),
-        Method::Put => Command::SetMembers(read_seed(body)?),
+        Method::Post => Command::AddMembers(body.take(Form::Pools)?),
+        Method::Put => Command::SetMembers(body.take(Form::Pools)?),
         _ => return Err(Problem::BadMethod(methods)),
     };
     Ok(Action::Ask(command, shape))
@@ -159,14 +210,13 @@ fn pools<'a>(method: Method, body: &'a [u8], methods: &'static str) -> Result<Ac
 fn pool_itself<'a>(
     pool: PoolName<'a>,
     method: Method,
-    body: &'a [u8],
+    body: Body<'_>,
     methods: &'static str,
 ) -> Result<Action<'a>, Problem> {
-    let one = |body| Ok::<_, Problem>(Seed::of(&pool, body::read_ids(body)?));
     Ok(ask(match method {
         Method::Get | Method::Head => Command::ListMembers(pool),
-        Method::Post => Command::AddMembers(one(body)?),
-        Method::Put => Command::SetMembers(one(body)?),
+        Method::Post => Command::AddMembers(body.take(Form::Ids(&pool))?),
+        Method::Put => Command::SetMembers(body.take(Form::Ids(&pool))?),
         Method::Delete => Command::RemovePool(pool),
         _ => return Err(Problem::BadMethod(methods)),
     }))
@@ -176,11 +226,11 @@ fn pool_itself<'a>(
 fn locks<'a>(
     pool: PoolName<'a>,
     method: Method,
-    body: &[u8],
+    body: Body<'_>,
     parameters: &mut Parameters<'a>,
     methods: &'static str,
 ) -> Result<Action<'a>, Problem> {
-    body::ignore(body)?;
+    body.take(Form::Nothing)?;
     let (command, show, list) = match method {
         Method::Get | Method::Head => {
             parameters::refuse_others(parameters, "none")?;
@@ -215,11 +265,11 @@ fn lock<'a>(
     pool: PoolName<'a>,
     id: ResourceId<'a>,
     method: Method,
-    body: &[u8],
+    body: Body<'_>,
     parameters: &mut Parameters<'a>,
     methods: &'static str,
 ) -> Result<Action<'a>, Problem> {
-    body::ignore(body)?;
+    body.take(Form::Nothing)?;
     let (command, show) = match method {
         Method::Get | Method::Head => {
             parameters::refuse_others(parameters, "none")?;

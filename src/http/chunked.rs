@@ -11,6 +11,8 @@ pub struct Chunked {
     state: State,
     /// Bytes of the size line, or of the trailers, so far.
     line_bytes: usize,
+    /// Bytes of the body, those included that this chunk still has to come.
+    body_bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -49,19 +51,19 @@ pub struct Decoded {
 }
 
 impl Chunked {
-    /// Decodes what it can of `input`, appending data to `body`, which may not grow beyond
-    /// `max_bytes`.
+    /// Decodes what it can of `input`, and hands the data to `take` in pieces. There may be
+    /// `max_bytes` of it in all.
     pub fn decode(
         &mut self,
         input: &[u8],
-        body: &mut Vec<u8>,
         max_bytes: usize,
+        mut take: impl FnMut(&[u8]),
     ) -> Result<Decoded, HttpError> {
         let mut used = 0;
         while used < input.len() && !matches!(self.state, State::Done) {
             if let State::Data(left) = self.state {
                 let count = left.min(input.len() - used);
-                body.extend_from_slice(&input[used..used + count]);
+                take(&input[used..used + count]);
                 used += count;
                 self.state = if count == left {
                     State::DataEnd
@@ -72,10 +74,11 @@ impl Chunked {
             }
             self.step(input[used])?;
             used += 1;
-            if let State::Data(size) = self.state
-                && size > max_bytes.saturating_sub(body.len())
-            {
-                return Err(HttpError::BodyTooLarge);
+            if let State::Data(size) = self.state {
+                if size > max_bytes.saturating_sub(self.body_bytes) {
+                    return Err(HttpError::BodyTooLarge);
+                }
+                self.body_bytes += size;
             }
         }
         Ok(Decoded {
@@ -148,7 +151,7 @@ mod tests {
         let (mut chunked, mut body, mut used) = (Chunked::default(), Vec::new(), 0);
         let mut whole = false;
         for piece in input.chunks(size) {
-            let decoded = chunked.decode(piece, &mut body, 100)?;
+            let decoded = chunked.decode(piece, 100, |data| body.extend_from_slice(data))?;
             used += decoded.used;
             whole = decoded.whole;
             if whole {

@@ -206,7 +206,7 @@ impl Session {
         if self.phase == Phase::Open && !self.input.is_empty() {
             self.consume_input(context);
         }
-        if self.phase == Phase::Open && self.has_room(context.settings) {
+        if self.phase == Phase::Open && !self.stalled && self.has_room(context.settings) {
             if self.ended {
                 self.take_cut_off_head(context);
             }

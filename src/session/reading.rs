@@ -9,6 +9,10 @@ use super::{Context, Phase, Session};
 use crate::api::{self, Action, Outcome, Problem};
 use crate::http::{self, BodyLength, Head, Progress, Rejected, Request, Scan, Wire};
 
+/// How much of what it has received a session understands in one tick. More than that there is only
+/// of one-line requests, which are received as a whole.
+const TURN_BYTES: usize = 64 << 10;
+
 impl Session {
     pub(super) fn consume_input(&mut self, context: &mut Context<'_>) -> usize {
         let mut input = mem::take(&mut self.input);
@@ -20,10 +24,15 @@ impl Session {
         used
     }
 
-    /// Understands what it can of `input`, and answers how many bytes that were.
+    /// Understands what it can of `input`, and answers how many bytes that were. What is long is
+    /// gone on with in the next tick.
     pub(super) fn consume(&mut self, input: &[u8], context: &mut Context<'_>) -> usize {
         let mut used = 0;
         while used < input.len() && self.has_room(context.settings) {
+            if used >= TURN_BYTES {
+                self.stalled = true;
+                return used;
+            }
             let rest = &input[used..];
             let step = match self.unfinished.take() {
                 Some(unfinished) => self.continue_request(unfinished, rest, context),
@@ -60,6 +69,11 @@ impl Session {
             }
         };
         self.scan = Scan::default();
+        if head.inline_body.len() > TURN_BYTES {
+            let (unfinished, start) = Unfinished::of_line(&head, &input[..head.length]);
+            self.unfinished = Some(Box::new(unfinished));
+            return Ok(start);
+        }
         let rest = &input[head.length..];
         match head.body {
             BodyLength::Fixed(length) if length <= rest.len() => {
@@ -68,7 +82,7 @@ impl Session {
                 } else {
                     head.inline_body
                 };
-                self.handle(&head, body, context);
+                self.handle_whole(&head, body, context);
                 Ok(head.length + length)
             }
             BodyLength::Fixed(_) | BodyLength::Chunked => {
@@ -86,10 +100,17 @@ impl Session {
         input: &[u8],
         context: &mut Context<'_>,
     ) -> Result<usize, Rejected> {
-        let decoded = unfinished.receive(input, &context.settings.limits)?;
+        let limits = &context.settings.limits;
+        let piece = &input[..input.len().min(TURN_BYTES)];
+        let decoded = unfinished.receive(piece, limits)?;
         if decoded.whole {
-            let (head, body) = unfinished.request(&context.settings.limits);
-            self.handle(&head, body, context);
+            let (head, body) = unfinished.into_parts();
+            // Reading it once more is cheaper than to keep it taken apart.
+            let Ok(Progress::Whole(head)) = http::read_head(&head, Scan::default(), limits) else {
+                unreachable!("a head that was whole stays whole");
+            };
+            let action = api::route_read(head.method, head.target, body);
+            self.handle(&head, action, context);
         } else {
             self.unfinished = Some(unfinished);
         }
@@ -104,19 +125,24 @@ impl Session {
             && let Some(head) = http::read_head_at_end(&mut completed, &context.settings.limits)
             && head.body == BodyLength::Fixed(0)
         {
-            self.handle(&head, head.inline_body, context);
+            self.handle_whole(&head, head.inline_body, context);
         }
     }
 
     /// Deals with one whole request.
-    fn handle(&mut self, head: &Head<'_>, body: &[u8], context: &mut Context<'_>) {
-        self.after_line = head.style.wire == Wire::Line;
+    fn handle_whole(&mut self, head: &Head<'_>, body: &[u8], context: &mut Context<'_>) {
         let request = Request {
             method: head.method,
             target: head.target,
             body,
         };
-        let exchange = match api::route(&request) {
+        self.handle(head, api::route(&request), context);
+    }
+
+    /// Does what a request comes to.
+    fn handle(&mut self, head: &Head<'_>, action: Action<'_>, context: &mut Context<'_>) {
+        self.after_line = head.style.wire == Wire::Line;
+        let exchange = match action {
             Action::Ask(command, shape) => Exchange {
                 style: head.style,
                 shape,

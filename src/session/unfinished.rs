@@ -2,15 +2,18 @@
 
 use std::mem;
 
-use crate::http::{
-    self, BodyLength, Chunked, Decoded, Head, Limits, Progress, Rejected, Scan, Style,
-};
+use memchr::memchr_iter;
+
+use crate::api::{self, BodyReader};
+use crate::http::{BodyLength, Chunked, Decoded, Head, Limits, Rejected, Style};
 
 #[derive(Debug)]
 pub(super) struct Unfinished {
     head: Vec<u8>,
     style: Style,
-    body: Vec<u8>,
+    body: BodyReader,
+    /// Something of the body has come.
+    begun: bool,
     rest: Rest,
     expects_continue: bool,
 }
@@ -20,37 +23,72 @@ enum Rest {
     /// So many bytes are missing.
     Fixed(usize),
     Chunked(Chunked),
+    /// The body of a one-line request is all there, and is so long that it is read in pieces: so
+    /// many bytes are left of it, and so many end the line behind it.
+    Line(usize, usize),
 }
 
 impl Unfinished {
-    /// `head` is what `bytes` were read as.
+    /// `head` is what `bytes` were read as; its body is still to come.
     pub(super) fn new(head: &Head<'_>, bytes: &[u8]) -> Unfinished {
+        let rest = match head.body {
+            BodyLength::Fixed(length) => Rest::Fixed(length),
+            BodyLength::Chunked => Rest::Chunked(Chunked::default()),
+        };
+        Unfinished::with_rest(head, bytes.to_vec(), rest)
+    }
+
+    /// `head` is what the whole line `bytes` was read as; its body is read in pieces. Answers also
+    /// how many bytes come before the body.
+    pub(super) fn of_line(head: &Head<'_>, bytes: &[u8]) -> (Unfinished, usize) {
+        let second_space = memchr_iter(b' ', bytes).nth(1);
+        let start = second_space.expect("a body comes behind method and path") + 1;
+        let line = [&bytes[..start], b"\n"].concat();
+        let length = head.inline_body.len();
+        let rest = Rest::Line(length, bytes.len() - start - length);
+        (Unfinished::with_rest(head, line, rest), start)
+    }
+
+    fn with_rest(head: &Head<'_>, bytes: Vec<u8>, rest: Rest) -> Unfinished {
         Unfinished {
-            head: bytes.to_vec(),
+            head: bytes,
             style: head.style,
-            body: Vec::new(),
-            rest: match head.body {
-                BodyLength::Fixed(length) => Rest::Fixed(length),
-                BodyLength::Chunked => Rest::Chunked(Chunked::default()),
-            },
+            body: api::body_reader(head.method, head.target),
+            begun: false,
+            rest,
             expects_continue: head.expects_continue,
         }
     }
 
     /// Takes what there is of the body.
     pub(super) fn receive(&mut self, input: &[u8], limits: &Limits) -> Result<Decoded, Rejected> {
+        self.begun |= !input.is_empty();
         match &mut self.rest {
             Rest::Fixed(missing) => {
                 let used = input.len().min(*missing);
-                self.body.extend_from_slice(&input[..used]);
+                self.body.take(&input[..used]);
                 *missing -= used;
                 Ok(Decoded {
                     used,
                     whole: *missing == 0,
                 })
             }
+            Rest::Line(missing, end) => {
+                let used = input.len().min(*missing);
+                self.body.take(&input[..used]);
+                *missing -= used;
+                let whole = *missing == 0;
+                Ok(Decoded {
+                    used: if whole { used + *end } else { used },
+                    whole,
+                })
+            }
             Rest::Chunked(chunked) => {
-                let decoded = chunked.decode(input, &mut self.body, limits.body_bytes);
+                // All of it at once: there is a cost to each piece, and a chunk may be a byte.
+                let mut data = Vec::new();
+                let take = |chunk: &[u8]| data.extend_from_slice(chunk);
+                let decoded = chunked.decode(input, limits.body_bytes, take);
+                self.body.take(&data);
                 decoded.map_err(|error| Rejected {
                     error,
                     style: Style {
@@ -62,16 +100,13 @@ impl Unfinished {
         }
     }
 
-    /// The whole request. Reading the head once more is cheaper than to keep it taken apart.
-    pub(super) fn request(&self, limits: &Limits) -> (Head<'_>, &[u8]) {
-        match http::read_head(&self.head, Scan::default(), limits) {
-            Ok(Progress::Whole(head)) => (head, &self.body),
-            _ => unreachable!("a head that was whole stays whole"),
-        }
+    /// The whole request: its head, and what has read its body.
+    pub(super) fn into_parts(self) -> (Vec<u8>, BodyReader) {
+        (self.head, self.body)
     }
 
     /// Whether the client is to be told, now, to go on. True at most once.
     pub(super) fn take_expectation(&mut self) -> bool {
-        mem::take(&mut self.expects_continue) && self.body.is_empty()
+        mem::take(&mut self.expects_continue) && !self.begun
     }
 }

@@ -1,0 +1,272 @@
+//! Bodies, read while they arrive: JSON where it looks like JSON, else one id a line. Taken whole or
+//! not at all.
+//!
+//! A piece is understood as far as it goes, and only what needs the bytes behind it is kept: a body
+//! of millions of ids is never held as text, and no piece of it takes long. In whatever pieces a
+//! body comes, it comes to the same, also in what is said of one that is wrong.
+
+mod json;
+mod lines;
+
+use std::fmt;
+use std::mem;
+
+use json::JsonReader;
+use lines::LinesReader;
+use memchr::memchr;
+
+use crate::command::{NameError, PoolName, Seed};
+
+/// Why a body is not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// There is none, where one is needed.
+    Empty,
+    /// It is not UTF-8.
+    Utf8,
+    /// It is not the JSON that is wanted: what is wrong, and what is wanted.
+    Json(Box<str>, &'static str),
+    /// An id in it is no name.
+    Id(NameError),
+    /// It holds parameters, which are looked for in the query.
+    Parameters,
+}
+
+impl BodyError {
+    /// The short words.
+    pub fn words(&self) -> &'static str {
+        match self {
+            BodyError::Empty => "bad body: empty",
+            BodyError::Utf8 => "bad body: not UTF-8",
+            BodyError::Json(..) => "bad JSON",
+            BodyError::Id(_) => "bad id",
+            BodyError::Parameters => "bad body: use the query",
+        }
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BodyError::Empty => f.write_str("a body is needed; a pool without resources is []"),
+            BodyError::Utf8 => f.write_str("the body must be UTF-8"),
+            BodyError::Json(problem, wanted) => write!(f, "{problem}; wanted: {wanted}"),
+            BodyError::Id(error) => error.fmt(f),
+            BodyError::Parameters => f.write_str("parameters go into the query: /lock?n=2"),
+        }
+    }
+}
+
+/// What a request takes for its body.
+#[derive(Debug)]
+pub(super) enum Form<'a> {
+    /// `{"A":["1","2"],"B":["x"]}`.
+    Pools,
+    /// `["1","2"]`, or an id a line, for this pool.
+    Ids(&'a PoolName<'a>),
+    /// None is needed.
+    Nothing,
+}
+
+/// Reads `{"A":["1","2"],"B":["x"]}`.
+pub fn read_seed(body: &[u8]) -> Result<Seed, BodyError> {
+    read(Form::Pools, body)
+}
+
+/// Reads a body that is there as a whole. One that is not needed comes to an empty seed.
+pub(super) fn read(form: Form<'_>, body: &[u8]) -> Result<Seed, BodyError> {
+    // What nearly all requests have.
+    if body.is_empty() && matches!(form, Form::Nothing) {
+        return Ok(Seed::default());
+    }
+    let mut reader = BodyReader::new(form);
+    reader.take(body);
+    reader.finish()
+}
+
+/// A body that is being read.
+#[derive(Debug)]
+pub struct BodyReader {
+    state: State,
+    /// What cannot be understood without what follows it.
+    tail: Vec<u8>,
+    /// There was nothing but white space so far.
+    blank: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Json(Box<JsonReader>),
+    Undecided(Box<Undecided>),
+    Lines(LinesReader),
+    Ignored(Ignored),
+    /// What is wrong. The rest is looked at only for worse.
+    Wrong(BodyError),
+}
+
+impl BodyReader {
+    pub(super) fn new(form: Form<'_>) -> BodyReader {
+        let state = match form {
+            Form::Pools => State::Json(Box::new(JsonReader::of_pools())),
+            Form::Ids(pool) => State::Undecided(Box::new(Undecided {
+                json: Ok(JsonReader::of_ids(pool)),
+                lines: LinesReader::new(pool),
+            })),
+            Form::Nothing => State::Ignored(Ignored::Blank),
+        };
+        BodyReader {
+            state,
+            tail: Vec::new(),
+            blank: true,
+        }
+    }
+
+    /// Takes the next piece.
+    pub fn take(&mut self, piece: &[u8]) {
+        if let State::Ignored(ignored) = &mut self.state {
+            ignored.take(piece);
+        } else if self.tail.is_empty() {
+            let used = self.take_bytes(piece);
+            self.tail.extend_from_slice(&piece[used..]);
+        } else {
+            let mut bytes = mem::take(&mut self.tail);
+            bytes.extend_from_slice(piece);
+            let used = self.take_bytes(&bytes);
+            bytes.drain(..used);
+            self.tail = bytes;
+        }
+    }
+
+    /// Takes what can be understood, and answers how many bytes that are.
+    fn take_bytes(&mut self, bytes: &[u8]) -> usize {
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            // A character that the end of the piece has cut.
+            Err(error) if error.error_len().is_none() => {
+                std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default()
+            }
+            Err(_) => {
+                self.state = State::Wrong(BodyError::Utf8);
+                return bytes.len();
+            }
+        };
+        self.blank = self.blank && text.trim().is_empty();
+        self.take_text(text, false).unwrap_or_else(|error| {
+            self.state = State::Wrong(error);
+            text.len()
+        })
+    }
+
+    /// `last` says that nothing follows.
+    fn take_text(&mut self, text: &str, last: bool) -> Result<usize, BodyError> {
+        match &mut self.state {
+            State::Json(json) => json.take(text, last),
+            State::Lines(lines) => lines.take(text),
+            State::Ignored(_) | State::Wrong(_) => Ok(text.len()),
+            State::Undecided(both) => {
+                // More of it than JSON knows.
+                let space = text.len() - text.trim_start().len();
+                both.take_space(&text[..space])?;
+                let Some(first) = text[space..].chars().next() else {
+                    return Ok(space);
+                };
+                let is_json = matches!(first, '{' | '[');
+                self.state = both.decide(is_json)?;
+                Ok(space + self.take_text(&text[space..], last)?)
+            }
+        }
+    }
+
+    /// The body is whole: what it comes to. One that is not needed comes to an empty seed.
+    pub fn finish(mut self) -> Result<Seed, BodyError> {
+        let tail = mem::take(&mut self.tail);
+        // A character that the end has cut.
+        let tail = std::str::from_utf8(&tail).map_err(|_| BodyError::Utf8)?;
+        match &self.state {
+            State::Ignored(ignored) => return ignored.finish().map(|()| Seed::default()),
+            State::Wrong(BodyError::Utf8) => return Err(BodyError::Utf8),
+            _ if self.blank && tail.trim().is_empty() => return Err(BodyError::Empty),
+            _ => {}
+        }
+        self.take_text(tail, true)?;
+        match self.state {
+            State::Json(json) => Ok(json.finish()),
+            State::Lines(lines) => lines.finish(),
+            State::Wrong(error) => Err(error),
+            State::Undecided(_) | State::Ignored(_) => Err(BodyError::Empty),
+        }
+    }
+}
+
+/// Ids of which it is not known yet whether they come as JSON: both readers are ready to go on.
+#[derive(Debug)]
+struct Undecided {
+    json: Result<JsonReader, BodyError>,
+    lines: LinesReader,
+}
+
+impl Undecided {
+    fn take_space(&mut self, space: &str) -> Result<(), BodyError> {
+        if let Ok(json) = &mut self.json
+            && let Err(error) = json.take(space, false)
+        {
+            self.json = Err(error);
+        }
+        self.lines.take(space).map(drop)
+    }
+
+    fn decide(&mut self, is_json: bool) -> Result<State, BodyError> {
+        if is_json {
+            let json = mem::replace(&mut self.json, Err(BodyError::Empty))?;
+            Ok(State::Json(Box::new(json)))
+        } else {
+            Ok(State::Lines(mem::take(&mut self.lines)))
+        }
+    }
+}
+
+/// Some devices cannot post without a body, so any will do where none is needed; but not one that
+/// looks like parameters, which would have no effect: an object, or something with `=` in it.
+#[derive(Clone, Copy, Debug)]
+enum Ignored {
+    /// Only white space so far.
+    Blank,
+    /// A brace has been opened.
+    Brace,
+    /// And closed at once.
+    Braces,
+    Other,
+    Parameters,
+}
+
+impl Ignored {
+    fn take(&mut self, piece: &[u8]) {
+        for (place, &byte) in piece.iter().enumerate() {
+            *self = match (*self, byte) {
+                (Ignored::Parameters, _) => return,
+                (Ignored::Other, _) => {
+                    if memchr(b'=', &piece[place..]).is_some() {
+                        *self = Ignored::Parameters;
+                    }
+                    return;
+                }
+                (_, b'=') => Ignored::Parameters,
+                (Ignored::Blank, b'{') => Ignored::Brace,
+                (Ignored::Brace, b'}') => Ignored::Braces,
+                (Ignored::Blank | Ignored::Braces, byte) if byte.is_ascii_whitespace() => *self,
+                (Ignored::Blank, _) => Ignored::Other,
+                (Ignored::Brace | Ignored::Braces, _) => Ignored::Parameters,
+            };
+        }
+    }
+
+    fn finish(self) -> Result<(), BodyError> {
+        match self {
+            Ignored::Blank | Ignored::Braces | Ignored::Other => Ok(()),
+            Ignored::Brace | Ignored::Parameters => Err(BodyError::Parameters),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

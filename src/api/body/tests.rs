@@ -1,0 +1,215 @@
+//! What is taken of a body and what is said of it, in one piece and in all others.
+
+use super::*;
+
+/// What a body comes to in these pieces: the ids of each pool, or what is wrong.
+fn taken(form: Form<'_>, pieces: &[&[u8]]) -> Result<Vec<(String, Vec<String>)>, BodyError> {
+    let mut reader = BodyReader::new(form);
+    for piece in pieces {
+        reader.take(piece);
+        assert!(reader.tail.len() <= 1000, "little is kept of a body");
+    }
+    let seed = reader.finish()?;
+    let pools = seed.pools().map(|(pool, ids)| {
+        let ids = ids.map(|id| id.as_str().to_owned()).collect();
+        (pool.as_str().to_owned(), ids)
+    });
+    Ok(pools.collect())
+}
+
+fn ids(body: &str) -> Result<Vec<String>, BodyError> {
+    let pool = PoolName::parse("A").expect("a good name");
+    taken(Form::Ids(&pool), &[body.as_bytes()]).map(|mut pools| pools.remove(0).1)
+}
+
+fn json_problem(body: &str) -> String {
+    match read_seed(body.as_bytes()) {
+        Err(BodyError::Json(problem, _)) => problem.into(),
+        other => panic!("{body} is {other:?}"),
+    }
+}
+
+#[test]
+fn ids_come_as_json_or_as_lines() {
+    assert_eq!(
+        ids(r#" ["a", 1, -2, "\u00e9"]"#).expect("this is read"),
+        ["a", "1", "-2", "\u{e9}"]
+    );
+    assert_eq!(ids("a b\r\n\n c\n").expect("this is read"), ["a b", " c"]);
+    assert_eq!(ids("[]").expect("this is read"), [""; 0]);
+    assert_eq!(ids(" \n"), Err(BodyError::Empty));
+    assert_eq!(ids("\u{a0}\n"), Err(BodyError::Empty));
+    assert_eq!(ids("a\tb"), Err(BodyError::Id(NameError::Control)));
+    for bad in [
+        r#"[1.5]"#,
+        "[null]",
+        "[[1]]",
+        "[1",
+        "[1]x",
+        r#"{"a":1}"#,
+        r#"[""]"#,
+        "[1e2]",
+        "\u{a0}[1]",
+    ] {
+        assert!(matches!(ids(bad), Err(BodyError::Json(..))), "{bad}");
+    }
+}
+
+#[test]
+fn a_seed_names_each_pool_once() {
+    let seed = read_seed(br#"{"A":["1"],"B":[]}"#).expect("this is read");
+    assert_eq!(seed.pool_count(), 2);
+    for bad in [
+        r#"{"A":["1"],"A":[]}"#,
+        r#"{"A":"1"}"#,
+        r#"{"":["1"]}"#,
+        "[]",
+        "1\n2",
+        r#"{"A":["1"]"#,
+    ] {
+        assert!(
+            matches!(read_seed(bad.as_bytes()), Err(BodyError::Json(..))),
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn a_problem_is_told_with_its_place_in_the_body() {
+    for (body, problem) in [
+        (
+            "{\"A\":[1,\n 2.5]}",
+            "invalid type: floating point `2.5`, expected a string or an integer at line 2 column 4",
+        ),
+        (
+            "{\"A\":\n\n{}}",
+            "invalid type: map, expected an array of ids at line 3 column 0",
+        ),
+        (
+            "[1]",
+            "invalid type: sequence, expected an object of pools at line 1 column 0",
+        ),
+        ("{\"A\":[1],\n}", "trailing comma at line 2 column 1"),
+        (
+            "{\"A\":[1] \"B\"",
+            "expected `,` or `}` at line 1 column 10",
+        ),
+        ("{\"A\":[\"x\\q\"]}", "invalid escape at line 1 column 10"),
+        (
+            "{\"A\":[\"x\ny\"]}",
+            "control character (\\u0000-\\u001F) found while parsing a string at line 2 column 0",
+        ),
+        (
+            "{\"A\":[1]\n",
+            "EOF while parsing an object at line 2 column 0",
+        ),
+        (
+            "{\"A\":[1],\"A\":[2]}",
+            "a pool is named twice at line 1 column 16",
+        ),
+        (
+            "{\"A\":[\"\"]}",
+            "a name is empty; it must have 1 to 128 bytes at line 1 column 8",
+        ),
+    ] {
+        assert_eq!(json_problem(body), problem, "{body}");
+    }
+}
+
+/// A client must not make the same bytes be read again and again by sending one at a time.
+#[test]
+fn of_a_name_that_never_ends_little_is_kept() {
+    let long = "x".repeat(2000);
+    let pool = PoolName::parse("A").expect("a good name");
+    let too_long = Err(BodyError::Id(NameError::TooLong));
+    let bytes = |text: &str| text.bytes().map(|byte| [byte]).collect::<Vec<_>>();
+    let one_by_one = |form, text: &str| {
+        let bytes = bytes(text);
+        taken(
+            form,
+            &bytes.iter().map(|byte| &byte[..]).collect::<Vec<_>>(),
+        )
+    };
+    assert_eq!(one_by_one(Form::Ids(&pool), &long), too_long);
+    for text in [format!("[\"{long}"), format!("[{}", "1".repeat(2000))] {
+        match one_by_one(Form::Ids(&pool), &text) {
+            Err(BodyError::Json(problem, _)) => {
+                assert!(problem.starts_with("a name is too long"), "{problem}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // But white space may be as long as it likes.
+    let space = " ".repeat(2000);
+    let taken = one_by_one(Form::Ids(&pool), &format!("{space}\n{space}[1{space}\n]"));
+    assert_eq!(taken, Ok(vec![("A".into(), vec!["1".into()])]));
+    assert_eq!(one_by_one(Form::Ids(&pool), &format!("{space}x")), too_long);
+    assert_eq!(one_by_one(Form::Pools, &space), Err(BodyError::Empty));
+}
+
+/// Bodies of both forms, and of none, good and bad ones.
+const BODIES: [&[u8]; 40] = [
+    b"{\"A\":[\"1\",2, \"3\"],\"B\":[]}",
+    b" {\n\"A\" : [ -1 ,\t\"\\u00e9\\ud83d\\ude00\" ]\r\n} ",
+    b"[\"1\",2, \"3\"]",
+    b"[]",
+    b"{}",
+    b" { }",
+    b"a\nb\r\n\r\n  c \nd",
+    "\u{a0}\u{2003}\nx\u{a0}\n".as_bytes(),
+    "\u{a0}[1]".as_bytes(),
+    b"",
+    b" \n ",
+    b"{\"A\":[\"\\ud800\"]}",
+    b"{\"A\":[\"\\ud800\\u0041\"]}",
+    b"{\"A\":[\"\\uzzzz\"]}",
+    b"[\"\\ud800\\n\"]",
+    b"[\"a\\",
+    b"[1.5e3]",
+    b"[1e999]",
+    b"[1e9999999999999999999999]",
+    b"[-]",
+    b"[-",
+    b"[01]",
+    b"[1-2]",
+    b"[18446744073709551615,-9223372036854775808]",
+    b"[18446744073709551616]",
+    b"[true]",
+    b"[trux]",
+    b"[nul",
+    b"[1,]",
+    b"[,1]",
+    b"{\"A\":[1],}",
+    b"{\"A\":[1],\"A\":[x]}",
+    b"{\"\":[1],\"B\":[]}",
+    b"{\"A\"1",
+    b"{1:[2]}",
+    b"[[[[",
+    b"[1]]",
+    b"[\"\xc3\xa9\",\"\xff\"",
+    b"[x,\"\xe2\x82\xac\"\xe2\x82",
+    b"{}=",
+];
+
+#[test]
+fn a_body_comes_to_the_same_in_any_pieces() {
+    let pool = PoolName::parse("P").expect("a good name");
+    let form = |place| match place {
+        0 => Form::Pools,
+        1 => Form::Ids(&pool),
+        _ => Form::Nothing,
+    };
+    for body in BODIES {
+        for place in 0..3 {
+            let read = |pieces: &[&[u8]]| taken(form(place), pieces);
+            let whole = read(&[body]);
+            let bytes: Vec<&[u8]> = body.chunks(1).collect();
+            assert_eq!(read(&bytes), whole, "{}", body.escape_ascii());
+            for cut in 0..body.len() {
+                let (start, end) = body.split_at(cut);
+                let pieces = read(&[start, end]);
+                assert_eq!(pieces, whole, "cut at {cut}: {}", body.escape_ascii());
+            }
+        }
+    }
+}
