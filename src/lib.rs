@@ -1,7 +1,7 @@
 //! latchd lends out resources from named pools, one holder at a time, over plain HTTP.
 //!
 //! This page is the map. All that thinks is pure: bytes and the time go in as arguments, commands
-//! and bytes come out. Only `server`, the journal and the link to Redis under `store`, `ping`,
+//! and bytes come out. Only `server`, the journal and the link to Redis under `store`, `client`,
 //! `config` and `logging` touch the system. So every conversation and every fault can be replayed in
 //! a test, byte for byte.
 //!
@@ -23,6 +23,7 @@
 //! | [`http`] | bytes to requests, answers to bytes |
 //! | [`api`] | routes, parameters, words: requests to commands, replies to answers |
 //! | [`session`] | one client's conversation: order, pipelining, limits, time-outs |
+//! | [`client`] | asks a latchd over HTTP: one request, one answer, one deadline |
 //! | [`ping`] | the health check: asks a latchd whether it lives |
 //! | [`config`] | flags, environment and files to one checked configuration |
 //! | [`logging`] | where the log goes |
@@ -65,6 +66,7 @@
 //!   once, so that one client with a deep pipeline does not hold up the others.
 
 pub mod api;
+pub mod client;
 pub mod command;
 pub mod config;
 pub mod http;

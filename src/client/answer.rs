@@ -1,0 +1,221 @@
+//! An answer, read from bytes as they come.
+
+use std::fmt;
+use std::io::{self, Read};
+
+use httparse::{EMPTY_HEADER, Status};
+
+/// The header block of a server that means well is shorter.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+const MAX_FIELDS: usize = 64;
+/// As many locks as a server can list that holds millions.
+const MAX_BODY_BYTES: u64 = 1 << 30;
+
+/// What a server has said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The reason phrase. It comes from outside, and may have any characters.
+    pub reason: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer, though a connection was made.
+#[derive(Debug)]
+pub enum AnswerError {
+    /// The connection failed, or was given up.
+    Io(io::Error),
+    /// It ended in the middle, or before.
+    Cut,
+    /// What came is no answer of a latchd.
+    Strange(&'static str),
+}
+
+impl fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AnswerError::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
+                f.write_str("no answer in time")
+            }
+            AnswerError::Io(error) => error.fmt(f),
+            AnswerError::Cut => f.write_str("the connection ended before the answer did"),
+            AnswerError::Strange(what) => write!(f, "this is no latchd: {what}"),
+        }
+    }
+}
+
+struct Head {
+    status: u16,
+    reason: String,
+    /// `None` if the body lasts until the connection ends.
+    body_bytes: Option<u64>,
+}
+
+impl Answer {
+    /// Reads one whole answer.
+    pub(super) fn read(from: &mut impl Read) -> Result<Answer, AnswerError> {
+        let mut bytes = Vec::new();
+        let (head, head_bytes) = loop {
+            if let Some(found) = parse_head(&bytes)? {
+                break found;
+            }
+            if bytes.len() > MAX_HEAD_BYTES {
+                return Err(AnswerError::Strange("its header block is too long"));
+            }
+            if read_some(from, &mut bytes)? == 0 {
+                return Err(AnswerError::Cut);
+            }
+        };
+        let body = read_body(from, bytes.split_off(head_bytes), head.body_bytes)?;
+        Ok(Answer {
+            status: head.status,
+            reason: head.reason,
+            body,
+        })
+    }
+}
+
+fn read_some(from: &mut impl Read, bytes: &mut Vec<u8>) -> Result<usize, AnswerError> {
+    let mut piece = [0; 4096];
+    loop {
+        match from.read(&mut piece) {
+            Ok(count) => {
+                bytes.extend_from_slice(&piece[..count]);
+                return Ok(count);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(AnswerError::Io(error)),
+        }
+    }
+}
+
+/// The head and its length, if it is whole.
+fn parse_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, AnswerError> {
+    let mut fields = [EMPTY_HEADER; MAX_FIELDS];
+    let mut response = httparse::Response::new(&mut fields);
+    let head_bytes = match response.parse(bytes) {
+        Ok(Status::Complete(head_bytes)) => head_bytes,
+        Ok(Status::Partial) => return Ok(None),
+        Err(_) => return Err(AnswerError::Strange("what it says is not HTTP")),
+    };
+    let named = |name: &'static str| {
+        let fields = response.headers.iter();
+        fields.filter(move |field| field.name.eq_ignore_ascii_case(name))
+    };
+    if named("Transfer-Encoding").next().is_some() {
+        return Err(AnswerError::Strange("it answers in chunks"));
+    }
+    let mut body_bytes = None;
+    for field in named("Content-Length") {
+        let length = std::str::from_utf8(field.value).ok();
+        let length = length.and_then(|digits| digits.trim().parse().ok());
+        let length = length.filter(|length| *length <= MAX_BODY_BYTES);
+        if length.is_none() || body_bytes.is_some_and(|known| Some(known) != length) {
+            return Err(AnswerError::Strange(
+                "the length of its answer is not clear",
+            ));
+        }
+        body_bytes = length;
+    }
+    let head = Head {
+        status: response.code.unwrap_or_default(),
+        reason: response.reason.unwrap_or_default().to_owned(),
+        body_bytes,
+    };
+    Ok(Some((head, head_bytes)))
+}
+
+/// `body` is what has been read already.
+fn read_body(
+    from: &mut impl Read,
+    mut body: Vec<u8>,
+    length: Option<u64>,
+) -> Result<Vec<u8>, AnswerError> {
+    let wanted = length.unwrap_or(MAX_BODY_BYTES) as usize;
+    while body.len() < wanted {
+        if read_some(from, &mut body)? == 0 {
+            break;
+        }
+    }
+    match length {
+        Some(_) if body.len() < wanted => Err(AnswerError::Cut),
+        Some(_) => {
+            body.truncate(wanted);
+            Ok(body)
+        }
+        None => Ok(body),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, AnswerError};
+
+    fn read(bytes: &[u8]) -> Result<Answer, AnswerError> {
+        let whole = Answer::read(&mut &*bytes);
+        // Byte by byte it must come to the same.
+        let mut pieces = Pieces(bytes);
+        let pieced = Answer::read(&mut pieces);
+        assert_eq!(format!("{whole:?}"), format!("{pieced:?}"));
+        whole
+    }
+
+    struct Pieces<'a>(&'a [u8]);
+
+    impl std::io::Read for Pieces<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            let count = self.0.len().min(1);
+            buffer[..count].copy_from_slice(&self.0[..count]);
+            self.0 = &self.0[count..];
+            Ok(count)
+        }
+    }
+
+    #[test]
+    fn a_whole_answer_is_read() {
+        let answer = read(b"HTTP/1.1 409 busy\r\nContent-Length: 4\r\n\r\nbusymore");
+        let answer = answer.expect("it is whole");
+        assert_eq!((answer.status, &*answer.reason), (409, "busy"));
+        assert_eq!(answer.body, b"busy");
+        let answer = read(b"HTTP/1.0 200 OK\r\n\r\nuntil the end").expect("it is whole");
+        assert_eq!(answer.body, b"until the end");
+    }
+
+    #[test]
+    fn what_is_none_is_named() {
+        for (bytes, words) in [
+            (&b""[..], "ended before"),
+            (b"HTTP/1.1 200 OK\r\nContent-Le", "ended before"),
+            (
+                b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort",
+                "ended before",
+            ),
+            (b"SSH-2.0-x\r\n\r\n", "not HTTP"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "not clear"),
+            (
+                b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
+                "not clear",
+            ),
+            (
+                b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+                "not clear",
+            ),
+            (
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                "in chunks",
+            ),
+        ] {
+            let problem = read(bytes).expect_err("this is no answer").to_string();
+            assert!(
+                problem.contains(words),
+                "{:?}: {problem}",
+                bytes.escape_ascii()
+            );
+        }
+        let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(20_000));
+        let problem = Answer::read(&mut endless.as_bytes()).expect_err("it never ends");
+        assert!(problem.to_string().contains("too long"), "{problem}");
+    }
+}

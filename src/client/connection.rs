@@ -1,0 +1,95 @@
+//! A connection whose every step must be over by one deadline, also the looking up of the name.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::{SockRef, TcpKeepalive};
+
+use super::Url;
+
+/// A peer that is gone without a word is noticed after this and three times as much again: its
+/// answer may be minutes away, but its machine answers these by itself.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// A connection to a server, which is given up at its deadline.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    deadline: Instant,
+}
+
+impl Connection {
+    /// Connects to the first address of the host that answers.
+    pub fn open(url: &Url, deadline: Instant) -> io::Result<Connection> {
+        let mut problem = ErrorKind::AddrNotAvailable.into();
+        for address in look_up(url, deadline)? {
+            match TcpStream::connect_timeout(&address, left(deadline)?) {
+                Ok(stream) => return Connection::over(stream, deadline),
+                Err(error) => problem = error,
+            }
+        }
+        Err(problem)
+    }
+
+    fn over(stream: TcpStream, deadline: Instant) -> io::Result<Connection> {
+        stream.set_nodelay(true)?;
+        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
+        #[cfg(target_os = "linux")]
+        let keepalive = keepalive.with_interval(KEEPALIVE).with_retries(3);
+        SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+        Ok(Connection { stream, deadline })
+    }
+}
+
+impl Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(left(self.deadline)?))?;
+        self.stream.read(buffer).map_err(as_timeout)
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(left(self.deadline)?))?;
+        self.stream.write(bytes).map_err(as_timeout)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A time-out of a socket shows as either of two kinds.
+fn as_timeout(error: io::Error) -> io::Error {
+    match error.kind() {
+        ErrorKind::WouldBlock => ErrorKind::TimedOut.into(),
+        _ => error,
+    }
+}
+
+/// What is left until the deadline, which is over when nothing is.
+fn left(deadline: Instant) -> io::Result<Duration> {
+    match deadline.saturating_duration_since(Instant::now()) {
+        Duration::ZERO => Err(ErrorKind::TimedOut.into()),
+        left => Ok(left),
+    }
+}
+
+fn look_up(url: &Url, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = url.host().parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, url.port())]);
+    }
+    // A thread, because looking up a name has no time-out of its own. It ends with the process.
+    let (sender, found) = channel();
+    let (host, port) = (url.host().to_owned(), url.port());
+    thread::spawn(move || {
+        let addresses = (&*host, port).to_socket_addrs();
+        sender.send(addresses.map(|addresses| addresses.collect()))
+    });
+    found
+        .recv_timeout(left(deadline)?)
+        .unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+}

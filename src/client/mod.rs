@@ -1,0 +1,83 @@
+//! A client of a latchd: one request, one connection, one answer, all by a deadline.
+//!
+//! It knows HTTP as far as a latchd speaks it: `Content-Length`, no chunks, no redirects. It does
+//! not know what is asked, nor whether to ask again.
+
+mod answer;
+mod connection;
+mod request;
+mod url;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+pub use answer::{Answer, AnswerError};
+pub use connection::Connection;
+pub use request::Request;
+pub use url::Url;
+
+/// A secret that a server may want to see. It is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key(String);
+
+impl Key {
+    /// A key is printable ASCII without spaces, as it travels in a header field.
+    pub fn parse(text: &str) -> Option<Key> {
+        let fit = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        fit.then(|| Key(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(***)")
+    }
+}
+
+/// Whom to ask.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Where the server is; its API is below this path.
+    pub url: Url,
+    /// What the server may want to see.
+    pub key: Option<Key>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum ClientError {
+    /// There was no connection: nothing has been asked.
+    Unreachable(io::Error),
+    /// It was asked, and may have been done.
+    Unanswered(AnswerError),
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientError::Unreachable(error) if error.kind() == io::ErrorKind::TimedOut => {
+                f.write_str("no connection in time")
+            }
+            ClientError::Unreachable(error) => error.fmt(f),
+            ClientError::Unanswered(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Client {
+    /// Asks, and waits for the whole answer for at most `limit`.
+    pub fn ask(&self, request: &Request, limit: Duration) -> Result<Answer, ClientError> {
+        let deadline = Instant::now() + limit;
+        let mut connection =
+            Connection::open(&self.url, deadline).map_err(ClientError::Unreachable)?;
+        let key = self.key.as_ref().map(|key| &*key.0);
+        let sent = connection.write_all(&request.to_bytes(&self.url, key));
+        // Who has not read it all may have answered nevertheless: that the body is too large.
+        match (Answer::read(&mut connection), sent) {
+            (Ok(answer), _) => Ok(answer),
+            (Err(_), Err(error)) => Err(ClientError::Unanswered(AnswerError::Io(error))),
+            (Err(error), Ok(())) => Err(ClientError::Unanswered(error)),
+        }
+    }
+}

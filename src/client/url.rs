@@ -1,0 +1,168 @@
+//! Where a latchd is: `http://HOST:PORT[/PATH]`, taken apart and checked.
+//!
+//! The port is wanted: what a URL means without one, 80, is not where a latchd listens.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+/// The address of a server, and a path there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    /// A name, or an address without brackets.
+    host: String,
+    port: u16,
+    /// Empty, or with a slash in front.
+    path: String,
+}
+
+impl Url {
+    /// Reads `http://HOST:PORT[/PATH]` or `HOST:PORT[/PATH]`. What is wrong is said without what was
+    /// given, which may have a password in it.
+    pub fn parse(url: &str) -> Result<Url, &'static str> {
+        if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("there is something else than printable ASCII in it");
+        }
+        let rest = match url.split_once("://") {
+            None => url,
+            Some(("http", rest)) => rest,
+            Some(("https", _)) => return Err("this build has no TLS; wanted http://HOST:PORT"),
+            Some(_) => return Err("wanted http://HOST:PORT or HOST:PORT"),
+        };
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        if authority.contains('@') {
+            return Err("there are no users and no passwords; wanted http://HOST:PORT");
+        }
+        if path.contains('#') || path.starts_with('?') {
+            return Err("behind the port there may only be a path; wanted http://HOST:PORT/ping");
+        }
+        let (host, port) = authority
+            .rsplit_once(':')
+            .ok_or("the port is missing; wanted http://HOST:PORT")?;
+        Ok(Url {
+            host: parse_host(host)?.to_owned(),
+            port: parse_port(port)?,
+            path: path.to_owned(),
+        })
+    }
+
+    /// A name, or an address without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What stands behind the port: nothing, or a path.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The same with this path.
+    pub fn with_path(self, path: &str) -> Url {
+        Url {
+            path: path.to_owned(),
+            ..self
+        }
+    }
+
+    /// The host and port as a URL has them, and a `Host` field.
+    pub fn authority(&self) -> impl fmt::Display + '_ {
+        Authority(self)
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", Authority(self), self.path)
+    }
+}
+
+struct Authority<'a>(&'a Url);
+
+impl fmt::Display for Authority<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Url { host, port, .. } = self.0;
+        match host.contains(':') {
+            true => write!(f, "[{host}]:{port}"),
+            false => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+fn parse_host(host: &str) -> Result<&str, &'static str> {
+    if let Some(inside) = host.strip_prefix('[') {
+        return inside
+            .strip_suffix(']')
+            .filter(|address| address.parse::<Ipv6Addr>().is_ok())
+            .ok_or("wanted an IPv6 address in the brackets, such as [::1]");
+    }
+    let fit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    match host {
+        "" => Err("the host is missing; wanted http://HOST:PORT"),
+        _ if host.contains(':') => Err("an IPv6 address is in brackets, such as [::1]"),
+        _ if host.bytes().all(fit) => Ok(host),
+        _ => Err("the host is neither a name nor an address"),
+    }
+}
+
+fn parse_port(port: &str) -> Result<u16, &'static str> {
+    // Rust's own parsing takes a plus sign, too.
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    port.parse()
+        .ok()
+        .filter(|port| digits && *port > 0)
+        .ok_or("the port is wrong; wanted 1 to 65535")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Url;
+
+    #[test]
+    fn a_good_url_is_read() {
+        for (url, shown) in [
+            ("127.0.0.1:8081", "http://127.0.0.1:8081"),
+            ("http://127.0.0.1:8081", "http://127.0.0.1:8081"),
+            ("http://lock_s-1.example:1", "http://lock_s-1.example:1"),
+            ("http://[::1]:65535", "http://[::1]:65535"),
+            ("[::1]:80/", "http://[::1]:80/"),
+            ("h:80/pool/A?owner=x", "http://h:80/pool/A?owner=x"),
+        ] {
+            let read = Url::parse(url).unwrap_or_else(|why| panic!("{url}: {why}"));
+            assert_eq!(read.to_string(), shown, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_url_is_refused_with_what_is_wrong() {
+        for (url, why) in [
+            ("", "the port is missing"),
+            ("8081", "the port is missing"),
+            ("http://localhost", "the port is missing"),
+            ("http://localhost/ping", "the port is missing"),
+            (":8081", "the host is missing"),
+            ("http://:8081", "the host is missing"),
+            ("h:", "the port is wrong"),
+            ("h:0", "the port is wrong"),
+            ("h:+1", "the port is wrong"),
+            ("h:65536", "the port is wrong"),
+            ("https://h:1", "no TLS"),
+            ("redis://h:1", "wanted http://"),
+            ("http://u:p@h:1", "no passwords"),
+            ("h:1#a", "only be a path"),
+            ("h:1?a", "only be a path"),
+            ("h:1/a b", "printable"),
+            ("h:1/a\r\nX: y", "printable"),
+            ("::1:80", "in brackets"),
+            ("[::1:80", "in the brackets"),
+            ("[h]:80", "in the brackets"),
+            ("h!:80", "neither a name"),
+        ] {
+            let refused = Url::parse(url).expect_err(url);
+            assert!(refused.contains(why), "{url}: {refused}");
+        }
+    }
+}
