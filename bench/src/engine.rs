@@ -11,9 +11,10 @@
 use std::{
     collections::HashMap,
     hint::black_box,
-    rc::Rc,
     time::{Duration, Instant},
 };
+
+use latchd::command::StoredName;
 
 use crate::{
     Outcome,
@@ -282,10 +283,10 @@ fn look_up(names: u32) -> Step {
     let mut random = Random(1);
     random.shuffle(&mut order);
     let entries = order.iter().map(|&number| {
-        let name: Rc<str> = worlds::name(b'r', number, &mut buffer).into();
+        let name: StoredName = worlds::name(b'r', number, &mut buffer).into();
         (name, number)
     });
-    let map: HashMap<Rc<str>, u32> = entries.collect();
+    let map: HashMap<StoredName, u32> = entries.collect();
     Box::new(move || {
         let mut buffer = [0; 8];
         let name = worlds::name(b'r', random.below(names), &mut buffer);

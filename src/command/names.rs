@@ -5,10 +5,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::rc::Rc;
 
-/// A name as a store keeps it: shared, so that a reply costs no copy.
-pub type StoredName = Rc<str>;
+use ecow::EcoString;
+
+/// A name as a store keeps it. Up to 15 bytes stand in place, longer ones are shared: so a reply
+/// costs no allocation.
+pub type StoredName = EcoString;
 
 /// The most bytes that a name may have.
 pub const MAX_NAME_BYTES: usize = 128;

@@ -1,28 +1,57 @@
 //! The grants of all pools, and when their leases end.
 
-use slab::Slab;
-
 use super::PoolKey;
-use super::resources::Chain;
+use super::index::{Index, Named};
+use super::resources::Resource;
+use super::slots::{Chain, Key, Links, Slots, walk};
 use crate::command::{Fence, OwnerName, Refusal, StoredName, Ttl};
 use crate::time::{Deadlines, Time};
 
 /// A grant. Valid until the last of its resources is given back.
-pub(super) type GrantKey = usize;
+pub(super) type GrantKey = Key<Grant>;
 
 /// One grant: one or more resources of one pool under one fence.
 #[derive(Debug)]
 pub(super) struct Grant {
     pub(super) pool: PoolKey,
+    pub(super) count: u32,
     pub(super) fence: Fence,
     pub(super) granted_at: Time,
     pub(super) ttl: Option<Ttl>,
-    pub(super) owner: Option<StoredName>,
-    pub(super) resources: Chain,
-    pub(super) count: usize,
+    /// Empty if it has none, which no name is: so it takes no more room than a name.
+    owner: StoredName,
+    pub(super) resources: Chain<Resource>,
+    /// Among the grants of its pool.
+    siblings: Links<Grant>,
 }
 
+const _: () = assert!(size_of::<Grant>() == 64 && size_of::<Option<Grant>>() == 64);
+
 impl Grant {
+    /// A grant that has no resources yet.
+    pub(super) fn new(
+        pool: PoolKey,
+        fence: Fence,
+        granted_at: Time,
+        ttl: Option<Ttl>,
+        owner: Option<StoredName>,
+    ) -> Grant {
+        Grant {
+            pool,
+            count: 0,
+            fence,
+            granted_at,
+            ttl,
+            owner: owner.unwrap_or_default(),
+            resources: Chain::default(),
+            siblings: Links::default(),
+        }
+    }
+
+    pub(super) fn owner(&self) -> Option<&StoredName> {
+        (!self.owner.is_empty()).then_some(&self.owner)
+    }
+
     /// Whether somebody may renew or release it who names himself and a fence like this.
     pub(super) fn admits(
         &self,
@@ -30,7 +59,7 @@ impl Grant {
         fence: Option<Fence>,
         force: bool,
     ) -> Result<(), Refusal> {
-        let owner_is_right = match &self.owner {
+        let owner_is_right = match self.owner() {
             Some(holder) => owner.is_some_and(|owner| owner.as_str() == &**holder),
             None => true,
         };
@@ -42,11 +71,27 @@ impl Grant {
         }
         Ok(())
     }
+
+    fn siblings(&mut self) -> &mut Links<Grant> {
+        &mut self.siblings
+    }
+}
+
+impl Named for Grant {
+    fn scope(&self) -> u32 {
+        self.pool.number().get()
+    }
+
+    fn name(&self) -> &str {
+        &self.owner
+    }
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Grants {
-    slots: Slab<Grant>,
+    slots: Slots<Grant>,
+    /// Those that have an owner. An owner never has two in one pool.
+    owners: Index<Grant>,
     expiries: Deadlines,
 }
 
@@ -59,34 +104,53 @@ impl Grants {
         &mut self.slots[key]
     }
 
-    pub(super) fn next_key(&self) -> GrantKey {
-        self.slots.vacant_key()
+    /// What an owner holds in a pool.
+    pub(super) fn of_owner(&self, pool: PoolKey, owner: &str) -> Option<GrantKey> {
+        self.owners.find(pool.number().get(), owner, &self.slots)
     }
 
-    /// Adds a grant, whose lease starts now.
-    pub(super) fn insert(&mut self, grant: Grant, now: Time) -> GrantKey {
+    /// The grants of a pool, in the order of their fences.
+    pub(super) fn of_pool(&self, chain: &Chain<Grant>) -> impl Iterator<Item = GrantKey> + '_ {
+        walk(chain.first(), &self.slots, |grant| &grant.siblings)
+    }
+
+    pub(super) fn next_key(&self) -> GrantKey {
+        self.slots.next_key()
+    }
+
+    /// Adds a grant, whose lease starts now, to those of its pool. They have lower fences.
+    pub(super) fn insert(&mut self, chain: &mut Chain<Grant>, grant: Grant, now: Time) -> GrantKey {
         let key = self.slots.insert(grant);
+        chain.push_last(key, &mut self.slots, Grant::siblings);
+        if self.slots[key].owner().is_some() {
+            self.owners.insert(key, &self.slots);
+        }
         self.start_lease(key, now);
         key
     }
 
-    pub(super) fn remove(&mut self, key: GrantKey) -> Grant {
-        self.expiries.remove(key);
-        self.slots.remove(key)
+    pub(super) fn remove(&mut self, chain: &mut Chain<Grant>, key: GrantKey) {
+        self.expiries.remove(key.slot());
+        chain.remove(key, &mut self.slots, Grant::siblings);
+        if self.slots[key].owner().is_some() {
+            self.owners.remove(key, &self.slots);
+        }
+        self.slots.remove(key);
     }
 
     /// Lets the lease last its full length from now on. `now` names a millisecond that has begun, so
     /// the lease ends with the millisecond in which its length is over: never early.
     pub(super) fn start_lease(&mut self, key: GrantKey, now: Time) {
         match self.slots[key].ttl {
-            Some(ttl) => self.expiries.set(key, now.after_ms(ttl.as_ms() + 1)),
-            None => self.expiries.remove(key),
+            Some(ttl) => self.expiries.set(key.slot(), now.after_ms(ttl.as_ms() + 1)),
+            None => self.expiries.remove(key.slot()),
         }
     }
 
     /// Whole seconds until the lease ends; rounded down, as a client may rely on it.
     pub(super) fn ttl_left_s(&self, key: GrantKey, now: Time) -> Option<u64> {
-        self.expiries.of(key).map(|end| end.ms_since(now) / 1000)
+        let end = self.expiries.of(key.slot());
+        end.map(|end| end.ms_since(now) / 1000)
     }
 
     /// When the first lease ends.
@@ -96,6 +160,6 @@ impl Grants {
 
     /// A grant whose lease is over, if there is one. It counts as alive until it is removed.
     pub(super) fn pop_expired(&mut self, now: Time) -> Option<GrantKey> {
-        self.expiries.pop_due(now)
+        self.expiries.pop_due(now).map(GrantKey::of_slot)
     }
 }

@@ -3,32 +3,45 @@
 //! What follows for those who stand in line is in `serving`, what follows from new members in
 //! `membership`.
 
-use std::collections::HashMap;
-
 use smallvec::smallvec;
 
 use super::grants::{Grant, GrantKey};
+use super::index::Named;
 use super::line::{Line, StoredWanted, Waiter};
-use super::resources::{Chain, Holder, ResourceKey, Resources};
-use super::{Books, Change, GrantRow, PoolKey, PoolNumber, ResourceRow};
+use super::resources::{Holder, ResourceKey, Stock};
+use super::slots::Chain;
+use super::{Books, Change, PoolKey, PoolNumber};
 use crate::command::{
     Acquire, Fence, Filter, Granted, Leases, OwnerName, Proof, Refusal, Renewal, Reply, StoredName,
     Ticket, Ttl,
 };
 use crate::time::Time;
 
+/// There may be a hundred thousand pools, so what is rare stands elsewhere.
 #[derive(Debug)]
 pub(super) struct Pool {
     pub(super) key: PoolKey,
+    pub(super) held_count: u32,
     pub(super) number: PoolNumber,
     pub(super) name: StoredName,
     /// The fence of the latest grant.
     pub(super) fence: Fence,
-    pub(super) resources: Resources,
-    pub(super) held_count: usize,
-    /// What each owner holds: never more than one grant.
-    pub(super) owners: HashMap<StoredName, GrantKey>,
+    pub(super) stock: Stock,
+    /// In the order of their fences.
+    pub(super) grants: Chain<Grant>,
     pub(super) line: Line,
+}
+
+const _: () = assert!(size_of::<Pool>() == 80 && size_of::<Option<Pool>>() == 80);
+
+impl Named for Pool {
+    fn scope(&self) -> u32 {
+        0
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 impl Pool {
@@ -36,12 +49,12 @@ impl Pool {
     pub(super) fn new(key: PoolKey, number: PoolNumber, name: StoredName, fence: Fence) -> Pool {
         Pool {
             key,
+            held_count: 0,
             number,
             name,
             fence,
-            resources: Resources::default(),
-            held_count: 0,
-            owners: HashMap::new(),
+            stock: Stock::default(),
+            grants: Chain::default(),
             line: Line::default(),
         }
     }
@@ -57,12 +70,12 @@ impl Pool {
         let refused = |refusal| Some(Reply::Refused(refusal));
         let wanted = StoredWanted::of(&acquire.wanted);
         if let Some(owner) = &acquire.owner
-            && let Some(&grant) = self.owners.get(owner.as_str())
+            && let Some(grant) = books.grants.of_owner(self.key, owner.as_str())
         {
             let recovered = self.recover(grant, &wanted, acquire.ttl, now, books);
             return recovered.map_or_else(refused, |granted| Some(Reply::Granted(granted)));
         }
-        if let Err(refusal) = self.could_ever_serve(&wanted) {
+        if let Err(refusal) = self.could_ever_serve(&wanted, books) {
             return refused(refusal);
         }
         let owner = acquire.owner.as_ref().map(OwnerName::as_str);
@@ -74,7 +87,7 @@ impl Pool {
             return self.take_over(waiter, ticket, wanted, acquire, now, books);
         }
         let owner = owner.map(StoredName::from);
-        if self.line.held_up_from().is_none() && self.can_serve(&wanted) {
+        if self.line.held_up_from().is_none() && self.can_serve(&wanted, books) {
             return Some(Reply::Granted(self.grant(
                 &wanted,
                 owner,
@@ -100,7 +113,7 @@ impl Pool {
             ttl: acquire.ttl,
         };
         let key = books.waiters.insert(waiter, until);
-        self.line.insert(key, books.waiters.get(key));
+        self.line.insert(key, &mut books.waiters);
         None
     }
 
@@ -114,48 +127,51 @@ impl Pool {
         books: &mut Books,
     ) -> Result<Granted, Refusal> {
         let grant = books.grants.get(key);
+        let count = grant.count as usize;
         let is_the_same = match wanted {
-            StoredWanted::Any(count) => *count == grant.count,
+            StoredWanted::Any(wanted) => *wanted == count,
             StoredWanted::Named(id) => {
-                let held = self
-                    .resources
-                    .find(id)
-                    .map(|key| self.resources.get(key).holder);
-                grant.count == 1 && held == Some(Holder::Grant(key))
+                let held = grant.resources.first();
+                count == 1 && held == books.resources.find(self.key, id)
             }
         };
         if !is_the_same {
-            return Err(Refusal::OwnerHolds(grant.count));
+            return Err(Refusal::OwnerHolds(count));
         }
         self.start_lease(key, ttl, now, books);
         Ok(Granted {
             pool: self.name.clone(),
-            leases: self.leases_of(key, now, books),
+            leases: books.leases_of(key, now),
         })
     }
 
     /// Whether the pool could serve this if nobody held anything.
-    pub(super) fn could_ever_serve(&self, wanted: &StoredWanted) -> Result<(), Refusal> {
+    pub(super) fn could_ever_serve(
+        &self,
+        wanted: &StoredWanted,
+        books: &Books,
+    ) -> Result<(), Refusal> {
+        let member_count = self.stock.member_count();
         match wanted {
-            StoredWanted::Any(count) if *count > self.resources.member_count() => {
-                Err(Refusal::OnlyResources(self.resources.member_count()))
+            StoredWanted::Any(count) if *count > member_count => {
+                Err(Refusal::OnlyResources(member_count))
             }
             StoredWanted::Any(_) => Ok(()),
-            StoredWanted::Named(id) => match self.resources.find(id) {
-                Some(key) if self.resources.get(key).seat.is_some() => Ok(()),
+            StoredWanted::Named(id) => match books.resources.find(self.key, id) {
+                Some(key) if books.resources.get(key).is_member() => Ok(()),
                 _ => Err(Refusal::NoResource),
             },
         }
     }
 
     /// Whether enough is free for this, whoever else may be waiting for it.
-    pub(super) fn can_serve(&self, wanted: &StoredWanted) -> bool {
+    pub(super) fn can_serve(&self, wanted: &StoredWanted, books: &Books) -> bool {
         match wanted {
-            StoredWanted::Any(count) => *count <= self.resources.free_count(),
-            StoredWanted::Named(id) => self
+            StoredWanted::Any(count) => *count <= self.stock.free_count(),
+            StoredWanted::Named(id) => books
                 .resources
-                .find(id)
-                .is_some_and(|key| self.resources.get(key).holder == Holder::Free),
+                .find(self.key, id)
+                .is_some_and(|key| books.resources.get(key).holder() == Holder::Free),
         }
     }
 
@@ -173,39 +189,27 @@ impl Pool {
         self.fence = fence;
         books.note(|| Change::Fence(self.number, fence));
         let key = books.grants.next_key();
-        let mut chain = Chain::default();
-        let count = match wanted {
-            StoredWanted::Any(count) => *count,
+        let ttl = ttl.or(books.rules.default_ttl);
+        let mut grant = Grant::new(self.key, fence, now, ttl, owner);
+        grant.count = match wanted {
+            StoredWanted::Any(count) => *count as u32,
             StoredWanted::Named(_) => 1,
         };
-        for _ in 0..count {
+        for _ in 0..grant.count {
             let resource = match wanted {
-                StoredWanted::Any(_) => self.resources.first_free(),
-                StoredWanted::Named(id) => self.resources.find(id),
+                StoredWanted::Any(_) => self.stock.first_free(),
+                StoredWanted::Named(id) => books.resources.find(self.key, id),
             };
             let resource = resource.expect("as many are free as are granted");
-            self.resources.lend(resource, key, &mut chain);
+            let chain = &mut grant.resources;
+            books.resources.lend(&mut self.stock, resource, key, chain);
         }
-        self.held_count += count;
-        if let Some(owner) = &owner {
-            self.owners.insert(owner.clone(), key);
-        }
-        let ttl = ttl.or(books.rules.default_ttl);
-        let (pool, granted_at) = (self.key, now);
-        let grant = Grant {
-            pool,
-            fence,
-            granted_at,
-            ttl,
-            owner,
-            resources: chain,
-            count,
-        };
-        books.grants.insert(grant, now);
+        self.held_count += grant.count;
+        books.grants.insert(&mut self.grants, grant, now);
         self.note_grant(key, books);
         Granted {
             pool: self.name.clone(),
-            leases: self.leases_of(key, now, books),
+            leases: books.leases_of(key, now),
         }
     }
 
@@ -217,14 +221,13 @@ impl Pool {
         now: Time,
         books: &mut Books,
     ) -> Result<Leases, Refusal> {
-        let key = self.resources.find(id).ok_or(Refusal::NotHeld)?;
-        let grant = self.grant_of(key).ok_or(Refusal::NotHeld)?;
+        let (key, grant) = self.held(id, books).ok_or(Refusal::NotHeld)?;
         books
             .grants
             .get(grant)
             .admits(renewal.owner.as_ref(), renewal.fence, false)?;
         self.start_lease(grant, renewal.ttl, now, books);
-        Ok(smallvec![self.lease(grant, key, now, books)])
+        Ok(smallvec![books.lease(grant, key, now)])
     }
 
     /// Renews what an owner holds.
@@ -235,13 +238,14 @@ impl Pool {
         books: &mut Books,
     ) -> Result<Leases, Refusal> {
         let owner = renewal.owner.as_ref().ok_or(Refusal::NotHeld)?;
-        let &grant = self.owners.get(owner.as_str()).ok_or(Refusal::NotHeld)?;
+        let grant = books.grants.of_owner(self.key, owner.as_str());
+        let grant = grant.ok_or(Refusal::NotHeld)?;
         books
             .grants
             .get(grant)
             .admits(Some(owner), renewal.fence, false)?;
         self.start_lease(grant, renewal.ttl, now, books);
-        Ok(self.leases_of(grant, now, books))
+        Ok(books.leases_of(grant, now))
     }
 
     /// Starts a lease anew, for its last length if none is given.
@@ -264,11 +268,7 @@ impl Pool {
         now: Time,
         books: &mut Books,
     ) -> Result<(), Refusal> {
-        let held = self
-            .resources
-            .find(id)
-            .and_then(|key| Some((key, self.grant_of(key)?)));
-        match held {
+        match self.held(id, books) {
             Some((key, grant)) => {
                 let grant = books.grants.get(grant);
                 grant.admits(proof.owner.as_ref(), proof.fence, proof.force)?;
@@ -290,12 +290,10 @@ impl Pool {
     ) -> usize {
         let grants = match &filter.owner {
             // An owner has one grant: no need to look at all there are.
-            Some(owner) => self
-                .owners
-                .get(owner.as_str())
-                .copied()
-                .into_iter()
-                .collect(),
+            Some(owner) => {
+                let grant = books.grants.of_owner(self.key, owner.as_str());
+                grant.into_iter().collect()
+            }
             None => self.grants(books),
         };
         let mut released = 0;
@@ -306,7 +304,7 @@ impl Pool {
                 .older_s
                 .is_none_or(|older_s| age_ms >= older_s.saturating_mul(1000))
             {
-                released += grant.count;
+                released += grant.count as usize;
                 self.release_grant(key, now, books);
             }
         }
@@ -315,10 +313,9 @@ impl Pool {
 
     /// Takes a grant back that nobody was told of, if it is still there.
     pub(super) fn undo(&mut self, id: &str, fence: Fence, now: Time, books: &mut Books) {
-        let grant = self.resources.find(id).and_then(|key| self.grant_of(key));
-        if let Some(grant) = grant
+        if let Some((_, grant)) = self.held(id, books)
             && books.grants.get(grant).fence == fence
-            && books.grants.get(grant).owner.is_none()
+            && books.grants.get(grant).owner().is_none()
         {
             self.release_grant(grant, now, books);
         }
@@ -326,92 +323,61 @@ impl Pool {
 
     /// Gives everything back that is in a grant.
     pub(super) fn release_grant(&mut self, grant: GrantKey, now: Time, books: &mut Books) {
-        let keys: Vec<_> = self
-            .resources
-            .walk(&books.grants.get(grant).resources)
-            .collect();
-        for key in keys {
+        for _ in 0..books.grants.get(grant).count {
+            let key = books.grants.get(grant).resources.first();
+            let key = key.expect("a grant has as many resources as it counts");
             self.give_back(key, now, books);
         }
     }
 
     /// Gives one held resource back, and hands it on if somebody waits for it.
     fn give_back(&mut self, key: ResourceKey, now: Time, books: &mut Books) {
-        let slot = self.grant_of(key).expect("what is given back is held");
+        let slot = books.grant_of(key).expect("what is given back is held");
         let grant = books.grants.get_mut(slot);
-        self.resources.take_back(key, &mut grant.resources);
+        let chain = &mut grant.resources;
+        books.resources.take_back(&mut self.stock, key, chain);
         grant.count -= 1;
         self.held_count -= 1;
         if grant.count == 0 {
-            let grant = books.grants.remove(slot);
-            if let Some(owner) = grant.owner {
-                self.owners.remove(&owner);
-            }
+            books.grants.remove(&mut self.grants, slot);
         }
-        match self.resources.get(key).seat {
-            Some(_) => {
-                self.note(key, books);
-                self.offer(key, now, books);
-            }
-            None => self.forget(key, books),
+        if books.resources.get(key).is_member() {
+            self.note(key, books);
+            self.offer(key, now, books);
+        } else {
+            self.forget(key, books);
         }
     }
 
-    pub(super) fn grant_of(&self, key: ResourceKey) -> Option<GrantKey> {
-        match self.resources.get(key).holder {
-            Holder::Grant(grant) => Some(grant),
-            Holder::Free | Holder::Reserved => None,
-        }
+    /// A held resource with its grant.
+    fn held(&self, id: &str, books: &Books) -> Option<(ResourceKey, GrantKey)> {
+        let key = books.resources.find(self.key, id)?;
+        Some((key, books.grant_of(key)?))
     }
 
     /// Forgets a free resource for good.
     pub(super) fn forget(&mut self, key: ResourceKey, books: &mut Books) {
-        let id = self.resources.remove(key);
+        let id = books.resources.remove(&mut self.stock, key);
         books.note(|| Change::ResourceRemoved(self.number, id));
     }
 
     /// Notes the state of all that is in a grant.
     fn note_grant(&self, grant: GrantKey, books: &mut Books) {
         if books.changes.is_some() {
-            let keys: Vec<_> = self
-                .resources
-                .walk(&books.grants.get(grant).resources)
-                .collect();
-            keys.into_iter().for_each(|key| self.note(key, books));
+            let mut next = books.grants.get(grant).resources.first();
+            while let Some(key) = next {
+                self.note(key, books);
+                next = books.resources.next_lent(key);
+            }
         }
     }
 
     /// Notes the state of a resource.
     pub(super) fn note(&self, key: ResourceKey, books: &mut Books) {
-        let resource = self.resources.get(key);
-        let Books {
-            changes: Some(changes),
-            grants,
-            ..
-        } = books
-        else {
-            return;
-        };
-        let grant = self.grant_of(key).map(|grant| {
-            let Grant {
-                fence,
-                granted_at,
-                ttl,
-                owner,
-                ..
-            } = grants.get(grant);
-            GrantRow {
-                fence: *fence,
-                granted_at: *granted_at,
-                ttl: *ttl,
-                owner: owner.clone(),
-            }
-        });
-        let row = ResourceRow {
-            seat: resource.seat,
-            rank: resource.rank,
-            grant,
-        };
-        changes.push(Change::ResourceSet(self.number, resource.id.clone(), row));
+        if books.changes.is_some() {
+            let row = books.row_of(key);
+            let id = books.resources.get(key).id.clone();
+            books.note(|| Change::ResourceSet(self.number, id, row));
+        }
     }
 }

@@ -50,7 +50,14 @@ pub(super) struct Waiters {
     timeouts: Deadlines,
     by_ticket: HashMap<Ticket, WaiterKey>,
     next_place: Place,
+    /// What lines were made of that are empty now, so that the next ones cost no allocation.
+    #[expect(clippy::vec_box, reason = "they are moved in and out as they are")]
+    spare_places: Vec<Box<Places>>,
 }
+
+/// A few kilobytes each at most.
+const MAX_SPARE_PLACES: usize = 64;
+const MAX_SPARE_NAMES: usize = 64;
 
 impl Waiters {
     pub(super) fn len(&self) -> usize {
@@ -129,6 +136,13 @@ impl Waiters {
 /// The line of one pool.
 #[derive(Debug, Default)]
 pub(super) struct Line {
+    /// `None` if nobody stands in it.
+    places: Option<Box<Places>>,
+}
+
+/// Those who stand in a line.
+#[derive(Debug, Default)]
+struct Places {
     /// Those who take whatever is free. The first of them holds up all behind it.
     any: BTreeMap<Place, WaiterKey>,
     /// Those who want a certain resource.
@@ -139,22 +153,30 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn len(&self) -> usize {
-        self.any.len() + self.named.len()
+        self.places.as_ref().map_or(0, |places| places.len())
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.places.is_none()
     }
 
     /// The place of the first who takes whatever is free: nobody behind it is served before it is.
     pub(super) fn held_up_from(&self) -> Option<Place> {
-        self.any.first_key_value().map(|(&place, _)| place)
+        let (&place, _) = self.places.as_ref()?.any.first_key_value()?;
+        Some(place)
     }
 
     /// The first waiter for a certain resource.
     pub(super) fn first_for(&self, id: &str) -> Option<(Place, WaiterKey)> {
-        let place = *self.by_resource.get(id)?.first()?;
-        Some((place, self.named[&place]))
+        let places = self.places.as_ref()?;
+        let place = *places.by_resource.get(id)?.first()?;
+        Some((place, places.named[&place]))
+    }
+
+    /// The resources that are waited for by name, in no order.
+    pub(super) fn named_resources(&self) -> impl Iterator<Item = &StoredName> {
+        let places = self.places.iter();
+        places.flat_map(|places| places.by_resource.keys())
     }
 
     /// The first waiter at `from` or behind it.
@@ -162,7 +184,8 @@ impl Line {
         let first = |line: &BTreeMap<Place, WaiterKey>| {
             line.range(from..).next().map(|(&place, &key)| (place, key))
         };
-        match (first(&self.any), first(&self.named)) {
+        let places = self.places.as_ref()?;
+        match (first(&places.any), first(&places.named)) {
             (Some(any), Some(named)) => Some(any.min(named)),
             (any, named) => any.or(named),
         }
@@ -170,16 +193,64 @@ impl Line {
 
     /// Everybody in line, in order.
     pub(super) fn all(&self) -> Vec<WaiterKey> {
-        let mut all: Vec<_> = self.any.iter().chain(&self.named).collect();
+        let places = self.places.iter();
+        let mut all: Vec<_> = places
+            .flat_map(|places| places.any.iter().chain(&places.named))
+            .collect();
         all.sort_unstable();
         all.into_iter().map(|(_, &key)| key).collect()
     }
 
     pub(super) fn waiter_of(&self, owner: &str) -> Option<WaiterKey> {
-        self.by_owner.get(owner).copied()
+        self.places.as_ref()?.by_owner.get(owner).copied()
     }
 
-    pub(super) fn insert(&mut self, key: WaiterKey, waiter: &Waiter) {
+    pub(super) fn insert(&mut self, key: WaiterKey, waiters: &mut Waiters) {
+        let spare = &mut waiters.spare_places;
+        let places = self
+            .places
+            .get_or_insert_with(|| spare.pop().unwrap_or_default());
+        places.insert(key, &waiters.slots[key]);
+    }
+
+    /// A waiter in this line wants something else from now on, and keeps its place.
+    pub(super) fn change_wanted(
+        &mut self,
+        key: WaiterKey,
+        wanted: StoredWanted,
+        waiters: &mut Waiters,
+    ) {
+        let waiter = &mut waiters.slots[key];
+        let places = self.places.as_mut().expect("somebody stands in this line");
+        places.remove(waiter);
+        waiter.wanted = wanted;
+        places.insert(key, waiter);
+    }
+
+    /// Removes a waiter that stands in this line.
+    pub(super) fn remove(&mut self, waiter: &Waiter, waiters: &mut Waiters) {
+        if let Some(places) = &mut self.places {
+            places.remove(waiter);
+            if places.len() == 0 {
+                let places = self.places.take().filter(|places| places.is_small());
+                if waiters.spare_places.len() < MAX_SPARE_PLACES {
+                    waiters.spare_places.extend(places);
+                }
+            }
+        }
+    }
+}
+
+impl Places {
+    fn len(&self) -> usize {
+        self.any.len() + self.named.len()
+    }
+
+    fn is_small(&self) -> bool {
+        self.by_resource.capacity().max(self.by_owner.capacity()) <= MAX_SPARE_NAMES
+    }
+
+    fn insert(&mut self, key: WaiterKey, waiter: &Waiter) {
         match &waiter.wanted {
             StoredWanted::Any(_) => {
                 self.any.insert(waiter.place, key);
@@ -197,7 +268,7 @@ impl Line {
         }
     }
 
-    pub(super) fn remove(&mut self, waiter: &Waiter) {
+    fn remove(&mut self, waiter: &Waiter) {
         match &waiter.wanted {
             StoredWanted::Any(_) => {
                 self.any.remove(&waiter.place);

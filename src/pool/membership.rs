@@ -1,25 +1,19 @@
 //! One pool's members: adding, setting, restoring.
 
-use std::collections::HashMap;
-
-use super::grants::Grant;
+use super::grants::{Grant, GrantKey};
 use super::lending::Pool;
-use super::resources::{Chain, Holder};
-use super::{Books, PoolKey, PoolRow};
-use crate::command::{IdList, Ids, Refusal, ResourceId};
+use super::resources::{Holder, ResourceKey};
+use super::{Books, GrantRow, PoolKey, PoolRow};
+use crate::command::{Ids, Refusal, ResourceId};
 use crate::time::Time;
 
 impl Pool {
-    pub(super) fn members(&self) -> IdList {
-        self.resources.members()
-    }
-
     /// Makes each id a member that is not one yet.
     pub(super) fn add_members(&mut self, ids: Ids<'_>, now: Time, books: &mut Books) {
         for id in ids {
-            match self.resources.find(id.as_str()) {
-                Some(key) if self.resources.get(key).seat.is_some() => {}
-                _ => self.seat(&id, books),
+            match books.resources.find(self.key, id.as_str()) {
+                Some(key) if books.resources.get(key).is_member() => {}
+                known => self.seat(known, &id, books),
             }
         }
         self.serve_from(0, now, books);
@@ -27,41 +21,44 @@ impl Pool {
 
     /// Makes the members exactly these. What is held and not named goes when it is released.
     pub(super) fn set_members(&mut self, ids: Ids<'_>, now: Time, books: &mut Books) {
-        let mut dropped = self.resources.keys();
-        let first_seat = self.resources.seats_from();
+        let first_seat = books.resources.seats_from();
+        let is_seated_anew = |key: ResourceKey, books: &Books| {
+            let seat = books.resources.get(key).seat();
+            seat.is_some_and(|seat| seat >= first_seat)
+        };
         for id in ids {
-            let named_already = (self.resources.find(id.as_str()))
-                .and_then(|key| self.resources.get(key).seat)
-                .is_some_and(|seat| seat >= first_seat);
-            if !named_already {
-                self.seat(&id, books);
+            match books.resources.find(self.key, id.as_str()) {
+                Some(key) if is_seated_anew(key, books) => {}
+                known => self.seat(known, &id, books),
             }
         }
-        dropped.retain(|&key| {
-            self.resources
-                .get(key)
-                .seat
-                .is_some_and(|seat| seat < first_seat)
-        });
-        for key in dropped {
-            self.resources.unseat(key);
-            match self.resources.get(key).holder {
-                Holder::Free => self.forget(key, books),
-                Holder::Grant(_) => self.note(key, books),
-                Holder::Reserved => {
-                    self.resources.unreserve(key);
-                    self.forget(key, books);
-                }
-            }
+        // Who has not got a new seat stands before all who have.
+        while let Some(key) = self.stock.first_member()
+            && !is_seated_anew(key, books)
+        {
+            self.drop_member(key, books);
         }
         self.dismiss_hopeless(books);
         self.serve_from(0, now, books);
     }
 
+    /// Makes a resource a member no longer. It is gone, unless it is held.
+    fn drop_member(&mut self, key: ResourceKey, books: &mut Books) {
+        books.resources.unseat(&mut self.stock, key);
+        match books.resources.get(key).holder() {
+            Holder::Free => self.forget(key, books),
+            Holder::Grant(_) => self.note(key, books),
+            Holder::Reserved => {
+                books.resources.unreserve(&mut self.stock, key);
+                self.forget(key, books);
+            }
+        }
+    }
+
     /// Tells everybody in line who can never be served any more, and takes him out.
     fn dismiss_hopeless(&mut self, books: &mut Books) {
         for key in self.line.all() {
-            if let Err(refusal) = self.could_ever_serve(&books.waiters.get(key).wanted) {
+            if let Err(refusal) = self.could_ever_serve(&books.waiters.get(key).wanted, books) {
                 self.take_out(key, refusal, books);
             }
         }
@@ -73,54 +70,77 @@ impl Pool {
             self.take_out(key, Refusal::NoPool, books);
         }
         for grant in self.grants(books) {
-            books.grants.remove(grant);
+            self.dissolve_grant(grant, books);
         }
+        let mut next = self.stock.first_member();
+        while let Some(key) = next {
+            next = books.resources.next_member(key);
+            books.resources.discard(key);
+        }
+        books.resources.shrink();
     }
 
-    /// Gives an id the last place in seeding order; it becomes free if it is new.
-    fn seat(&mut self, id: &ResourceId<'_>, books: &mut Books) {
-        let key = match self.resources.find(id.as_str()) {
-            Some(key) => {
-                self.resources.seat_last(key);
-                key
+    /// Forgets a grant, and what it holds that is a member no longer.
+    fn dissolve_grant(&mut self, grant: GrantKey, books: &mut Books) {
+        let mut next = books.grants.get(grant).resources.first();
+        while let Some(key) = next {
+            next = books.resources.next_lent(key);
+            if !books.resources.get(key).is_member() {
+                books.resources.discard(key);
             }
-            None => self.resources.add(id.as_str()),
-        };
+        }
+        books.grants.remove(&mut self.grants, grant);
+    }
+
+    /// Gives an id the last place in seeding order. If no resource of that id is known, there is one
+    /// now, and it is free.
+    fn seat(&mut self, known: Option<ResourceKey>, id: &ResourceId<'_>, books: &mut Books) {
+        let (resources, stock) = (&mut books.resources, &mut self.stock);
+        let key = known.unwrap_or_else(|| resources.add(stock, self.key, id.as_str()));
+        resources.seat_last(stock, key);
         self.note(key, books);
     }
 
     /// The pool that a stored row describes. Every lease starts anew.
-    pub(super) fn restore(key: PoolKey, mut row: PoolRow, now: Time, books: &mut Books) -> Pool {
+    pub(super) fn restore(key: PoolKey, row: PoolRow, now: Time, books: &mut Books) -> Pool {
         let mut pool = Pool::new(key, row.number, row.name, row.fence);
-        row.resources
-            .sort_unstable_by_key(|(_, resource)| resource.rank);
-        let mut grant_of_fence = HashMap::new();
-        for (id, resource) in row.resources {
-            let key = pool.resources.restore(id, resource.seat, resource.rank);
-            let Some(row) = resource.grant else {
-                pool.resources.link_free_last(key);
-                continue;
-            };
-            let slot = *grant_of_fence.entry(row.fence).or_insert_with(|| {
-                let slot = books.grants.next_key();
-                pool.owners
-                    .extend(row.owner.clone().map(|owner| (owner, slot)));
-                let grant = Grant {
-                    pool: pool.key,
-                    fence: row.fence,
-                    granted_at: row.granted_at,
-                    ttl: row.ttl,
-                    owner: row.owner,
-                    resources: Chain::default(),
-                    count: 0,
-                };
-                books.grants.insert(grant, now)
-            });
-            let grant = books.grants.get_mut(slot);
-            pool.resources.link_held(key, slot, &mut grant.resources);
-            grant.count += 1;
-            pool.held_count += 1;
+        let (mut free, mut held) = (Vec::new(), Vec::new());
+        let mut rows = row.resources;
+        rows.sort_unstable_by_key(|(_, row)| row.seat);
+        for (id, row) in rows {
+            let key = books.resources.restore(pool.key, id, row.rank);
+            if let Some(seat) = row.seat {
+                books.resources.seat(&mut pool.stock, key, seat);
+            }
+            match row.grant {
+                None => free.push((row.rank, key)),
+                Some(grant) => held.push((grant.fence, row.rank, key, grant)),
+            }
+        }
+        free.sort_unstable_by_key(|&(rank, _)| rank);
+        for (_, key) in free {
+            books.resources.link_free_last(&mut pool.stock, key);
+        }
+        held.sort_unstable_by_key(|&(fence, rank, ..)| (fence, rank));
+        for (_, _, key, row) in held {
+            pool.restore_held(key, row, now, books);
         }
         pool
+    }
+
+    /// Puts a resource back that is held. Those of one grant follow each other, and the grants by
+    /// their fences.
+    fn restore_held(&mut self, key: ResourceKey, row: GrantRow, now: Time, books: &mut Books) {
+        let last = self.grants.last();
+        let is_same = |&grant: &GrantKey| books.grants.get(grant).fence == row.fence;
+        let slot = last.filter(is_same).unwrap_or_else(|| {
+            let grant = Grant::new(self.key, row.fence, row.granted_at, row.ttl, row.owner);
+            books.grants.insert(&mut self.grants, grant, now)
+        });
+        let grant = books.grants.get_mut(slot);
+        let chain = &mut grant.resources;
+        books.resources.link_held(key, slot, chain);
+        grant.count += 1;
+        self.held_count += 1;
     }
 }

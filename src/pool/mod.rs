@@ -9,22 +9,25 @@
 //! fence never falls. The rest of what must hold is checked by `Engine::check` after each command
 //! of a debug build.
 
+mod books;
 mod change;
 mod grants;
+mod index;
 mod lending;
 mod line;
 mod listing;
 mod membership;
 mod resources;
 mod serving;
+mod slots;
 
-use std::collections::{HashMap, VecDeque};
-
+use books::Books;
 pub use change::{Change, GrantRow, PoolNumber, PoolRow, ResourceRow, Snapshot};
-use grants::{GrantKey, Grants};
+use grants::GrantKey;
+use index::Index;
 use lending::Pool;
-use line::{WaiterKey, Waiters};
-use slab::Slab;
+use line::WaiterKey;
+use slots::{Key, Slots};
 
 use crate::command::{
     Command, Fence, Filter, Ids, PoolName, PoolStatus, Refusal, Reply, Seed, StoredName, Ticket,
@@ -59,8 +62,8 @@ impl Default for Rules {
 /// All pools of one store.
 #[derive(Debug, Default)]
 pub struct Engine {
-    pools: Slab<Pool>,
-    names: HashMap<StoredName, PoolKey>,
+    pools: Slots<Pool>,
+    names: Index<Pool>,
     next_number: PoolNumber,
     /// The highest fence of any pool that was removed. A new pool starts above it, so that fences
     /// go on rising when a pool is created again, without a memory of every name that ever was.
@@ -69,32 +72,7 @@ pub struct Engine {
 }
 
 /// Where a pool stands in `Engine::pools`. Valid until the pool is removed.
-type PoolKey = usize;
-
-/// What all pools share.
-#[derive(Debug, Default)]
-struct Books {
-    rules: Rules,
-    grants: Grants,
-    waiters: Waiters,
-    /// Replies to those who stood in line.
-    answers: VecDeque<(Ticket, Reply)>,
-    /// `None` if nobody keeps a journal.
-    changes: Option<Vec<Change>>,
-}
-
-impl Books {
-    fn note(&mut self, change: impl FnOnce() -> Change) {
-        if let Some(changes) = &mut self.changes {
-            changes.push(change());
-        }
-    }
-
-    fn answer(&mut self, ticket: Option<Ticket>, refusal: Refusal) {
-        self.answers
-            .extend(ticket.map(|ticket| (ticket, Reply::Refused(refusal))));
-    }
-}
+type PoolKey = Key<Pool>;
 
 impl Engine {
     /// An empty engine whose changes nobody wants to know.
@@ -115,10 +93,9 @@ impl Engine {
         engine.retired_fence = snapshot.retired_fence;
         for row in snapshot.pools {
             engine.next_number = engine.next_number.max(row.number.next());
-            let entry = engine.pools.vacant_entry();
-            let pool = Pool::restore(entry.key(), row, now, &mut engine.books);
-            engine.names.insert(pool.name.clone(), entry.key());
-            entry.insert(pool);
+            let key = engine.pools.next_key();
+            let pool = Pool::restore(key, row, now, &mut engine.books);
+            engine.insert(pool);
         }
         engine.check();
         engine
@@ -209,10 +186,7 @@ impl Engine {
 
     /// The changes since the last call, in the order in which they were made.
     pub fn drain_changes(&mut self) -> impl Iterator<Item = Change> + '_ {
-        self.books
-            .changes
-            .iter_mut()
-            .flat_map(|changes| changes.drain(..))
+        self.books.drain_changes()
     }
 
     /// Whether there is anything to journal.
@@ -260,7 +234,7 @@ impl Engine {
             Command::ShowLock(pool, id) => {
                 Reply::Leases(self.pool(&pool)?.lock_of(id.as_str(), now, &self.books)?)
             }
-            Command::ListMembers(pool) => Reply::Members(self.pool(&pool)?.members()),
+            Command::ListMembers(pool) => Reply::Members(self.pool(&pool)?.members(&self.books)),
             Command::ListPools => Reply::Pools(self.list()),
             Command::AddMembers(seed) => self.seed(&seed, now, Pool::add_members),
             Command::SetMembers(seed) => self.seed(&seed, now, Pool::set_members),
@@ -273,13 +247,17 @@ impl Engine {
         Ok(Some(reply))
     }
 
+    fn find(&self, name: &PoolName<'_>) -> Option<PoolKey> {
+        self.names.find(0, name.as_str(), &self.pools)
+    }
+
     fn pool(&self, name: &PoolName<'_>) -> Result<&Pool, Refusal> {
-        let &key = self.names.get(name.as_str()).ok_or(Refusal::NoPool)?;
+        let key = self.find(name).ok_or(Refusal::NoPool)?;
         Ok(&self.pools[key])
     }
 
     fn pool_mut(&mut self, name: &PoolName<'_>) -> Result<(&mut Pool, &mut Books), Refusal> {
-        let &key = self.names.get(name.as_str()).ok_or(Refusal::NoPool)?;
+        let key = self.find(name).ok_or(Refusal::NoPool)?;
         Ok((&mut self.pools[key], &mut self.books))
     }
 
@@ -304,13 +282,13 @@ impl Engine {
                 .pool_mut(&name)
                 .expect("a pool that was missing is created");
             apply(pool, ids, now, books);
-            members_now.add(&name, pool.members().iter());
+            members_now.add(&name, pool.members(books).iter());
         }
         Reply::Seeded(members_now)
     }
 
     fn create_if_missing(&mut self, name: &PoolName<'_>) {
-        if self.names.contains_key(name.as_str()) {
+        if self.find(name).is_some() {
             return;
         }
         let (number, name) = (self.next_number, StoredName::from(name.as_str()));
@@ -321,15 +299,21 @@ impl Engine {
             name: name.clone(),
             fence,
         });
-        let entry = self.pools.vacant_entry();
-        self.names.insert(name.clone(), entry.key());
-        let pool = Pool::new(entry.key(), number, name, fence);
-        entry.insert(pool);
+        let key = self.pools.next_key();
+        self.insert(Pool::new(key, number, name, fence));
+    }
+
+    fn insert(&mut self, pool: Pool) {
+        let key = self.pools.insert(pool);
+        self.names.insert(key, &self.pools);
     }
 
     fn remove(&mut self, name: &PoolName<'_>) -> Result<(), Refusal> {
-        let key = self.names.remove(name.as_str()).ok_or(Refusal::NoPool)?;
+        let key = self.find(name).ok_or(Refusal::NoPool)?;
+        self.names.remove(key, &self.pools);
         let pool = self.pools.remove(key);
+        self.pools.shrink();
+        self.names.shrink(&self.pools);
         self.retired_fence = self.retired_fence.max(pool.fence);
         let (number, retired_fence) = (pool.number, self.retired_fence);
         let name = pool.name.clone();
@@ -344,9 +328,9 @@ impl Engine {
 
     fn purge(&mut self, now: Time) -> usize {
         let all = Filter::default();
-        let pools = self.pools.iter_mut();
+        let pools = self.pools.values_mut();
         pools
-            .map(|(_, pool)| pool.release_all(&all, now, &mut self.books))
+            .map(|pool| pool.release_all(&all, now, &mut self.books))
             .sum()
     }
 
@@ -354,13 +338,16 @@ impl Engine {
     /// tests.
     fn check(&self) {
         assert_eq!(self.pools.len(), self.names.len());
-        let mut waiting = 0;
-        for (key, pool) in &self.pools {
-            assert_eq!((self.names.get(&pool.name), pool.key), (Some(&key), key));
+        self.books.resources.check();
+        let (mut resources, mut waiting) = (0, 0);
+        for (key, pool) in self.pools.iter() {
+            let found = self.names.find(0, &pool.name, &self.pools);
+            assert_eq!((found, pool.key), (Some(key), key));
             assert!(pool.number < self.next_number);
-            pool.check(&self.books);
+            resources += pool.check(&self.books);
             waiting += pool.line.len();
         }
+        assert_eq!(resources, self.books.resources.len());
         assert_eq!(waiting, self.books.waiters.len());
     }
 }

@@ -1,31 +1,41 @@
-//! The resources of one pool: found by id, chained in the order of lending, in constant time.
+//! The resources of all pools: found by pool and id, chained in the order of lending and in that of
+//! seeding, in constant time.
 //!
-//! It knows which resources are free and in what order they go out. It does not know why one is
-//! held.
+//! It knows which resources are free, in what order they go out, and which are members. It does not
+//! know why one is held.
 
-use std::collections::HashMap;
+use std::num::NonZeroU32;
 
-use slab::Slab;
-
+use super::PoolKey;
 use super::grants::GrantKey;
-use crate::command::{IdList, StoredName};
+use super::index::{Index, Named};
+use super::slots::{Chain, Key, Links, Slots, walk};
+use crate::command::StoredName;
 
-/// A resource of one pool. Valid until the resource is removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ResourceKey(u32);
-
-const NOBODY: ResourceKey = ResourceKey(u32::MAX);
+/// A resource. Valid until the resource is removed.
+pub(super) type ResourceKey = Key<Resource>;
 
 #[derive(Debug)]
 pub(super) struct Resource {
     pub(super) id: StoredName,
-    /// Place in seeding order; `None` once it is no longer a member.
-    pub(super) seat: Option<u64>,
+    /// Place in seeding order, or `NO_SEAT`.
+    seat: u64,
     pub(super) rank: i64,
-    pub(super) holder: Holder,
-    previous: ResourceKey,
-    next: ResourceKey,
+    pub(super) pool: PoolKey,
+    /// `FREE`, `RESERVED`, or the number of a grant's key.
+    holder: u32,
+    /// Among the free ones of its pool, or in its grant.
+    lending: Links<Resource>,
+    /// Among the members of its pool.
+    seating: Links<Resource>,
 }
+
+/// A million of them are a matter of megabytes.
+const _: () = assert!(size_of::<Resource>() == 56 && size_of::<Option<Resource>>() == 56);
+
+const NO_SEAT: u64 = u64::MAX;
+const FREE: u32 = 0;
+const RESERVED: u32 = u32::MAX;
 
 /// Who has a resource. A resource is in the chain that belongs to its holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,113 +46,147 @@ pub(super) enum Holder {
     Grant(GrantKey),
 }
 
-/// A doubly linked list through the resources themselves; each is in exactly one.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Chain {
-    first: ResourceKey,
-    last: ResourceKey,
-}
+impl Resource {
+    /// Its place in seeding order; `None` once it is no longer a member.
+    pub(super) fn seat(&self) -> Option<u64> {
+        (self.seat != NO_SEAT).then_some(self.seat)
+    }
 
-impl Default for Chain {
-    fn default() -> Chain {
-        Chain {
-            first: NOBODY,
-            last: NOBODY,
+    pub(super) fn is_member(&self) -> bool {
+        self.seat != NO_SEAT
+    }
+
+    pub(super) fn holder(&self) -> Holder {
+        match (self.holder, NonZeroU32::new(self.holder)) {
+            (RESERVED, _) => Holder::Reserved,
+            (_, Some(grant)) => Holder::Grant(GrantKey::from_number(grant)),
+            (_, None) => Holder::Free,
         }
+    }
+
+    fn lending(&mut self) -> &mut Links<Resource> {
+        &mut self.lending
+    }
+
+    fn seating(&mut self) -> &mut Links<Resource> {
+        &mut self.seating
     }
 }
 
-impl Chain {
-    pub(super) fn is_empty(&self) -> bool {
-        self.first == NOBODY
+impl Named for Resource {
+    fn scope(&self) -> u32 {
+        self.pool.number().get()
+    }
+
+    fn name(&self) -> &str {
+        &self.id
+    }
+}
+
+/// What one pool has, of the resources of all pools.
+#[derive(Debug, Default)]
+pub(super) struct Stock {
+    /// In the order of lending.
+    free: Chain<Resource>,
+    /// In seeding order.
+    members: Chain<Resource>,
+    free_count: u32,
+    member_count: u32,
+}
+
+impl Stock {
+    /// The free resource that is lent next.
+    pub(super) fn first_free(&self) -> Option<ResourceKey> {
+        self.free.first()
+    }
+
+    pub(super) fn free_count(&self) -> usize {
+        self.free_count as usize
+    }
+
+    /// The first in seeding order.
+    pub(super) fn first_member(&self) -> Option<ResourceKey> {
+        self.members.first()
+    }
+
+    pub(super) fn member_count(&self) -> usize {
+        self.member_count as usize
     }
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Resources {
-    slots: Slab<Resource>,
-    index: HashMap<StoredName, ResourceKey>,
-    free: Chain,
-    free_count: usize,
-    member_count: usize,
+    slots: Slots<Resource>,
+    index: Index<Resource>,
+    /// Above all seats of all pools.
     next_seat: u64,
+    /// At most the least, and at least the greatest rank in all pools.
     lowest_rank: i64,
     highest_rank: i64,
 }
 
 impl Resources {
-    pub(super) fn find(&self, id: &str) -> Option<ResourceKey> {
-        self.index.get(id).copied()
+    pub(super) fn find(&self, pool: PoolKey, id: &str) -> Option<ResourceKey> {
+        self.index.find(pool.number().get(), id, &self.slots)
     }
 
     pub(super) fn get(&self, key: ResourceKey) -> &Resource {
-        &self.slots[key.0 as usize]
+        &self.slots[key]
     }
 
-    /// All that were ever added and not removed, in no order.
-    pub(super) fn keys(&self) -> Vec<ResourceKey> {
-        self.slots
-            .iter()
-            .map(|(slot, _)| ResourceKey(slot as u32))
-            .collect()
+    /// `from` and the members behind it, in seeding order. A walk can be gone on with later from
+    /// any resource that is still a member then, and has its seat still.
+    pub(super) fn members_from(
+        &self,
+        from: Option<ResourceKey>,
+    ) -> impl Iterator<Item = ResourceKey> + '_ {
+        walk(from, &self.slots, |resource| &resource.seating)
     }
 
-    /// How many are free.
-    pub(super) fn free_count(&self) -> usize {
-        self.free_count
+    /// The resources of a grant, in the order in which they were lent.
+    pub(super) fn lent(&self, chain: &Chain<Resource>) -> impl Iterator<Item = ResourceKey> + '_ {
+        walk(chain.first(), &self.slots, |resource| &resource.lending)
     }
 
-    pub(super) fn member_count(&self) -> usize {
-        self.member_count
+    /// The member behind this one in seeding order.
+    pub(super) fn next_member(&self, key: ResourceKey) -> Option<ResourceKey> {
+        self.slots[key].seating.next()
     }
 
-    /// The members in seeding order.
-    pub(super) fn members(&self) -> IdList {
-        let seats = self
-            .slots
-            .iter()
-            .filter_map(|(_, r)| Some((r.seat?, &r.id)));
-        let mut members: Vec<(u64, &StoredName)> = seats.collect();
-        members.sort_unstable_by_key(|&(seat, _)| seat);
-        let mut ids = IdList::default();
-        members.iter().for_each(|(_, id)| ids.push_stored(id));
-        ids
+    /// The resource behind this one in the same grant.
+    pub(super) fn next_lent(&self, key: ResourceKey) -> Option<ResourceKey> {
+        self.slots[key].lending.next()
     }
 
-    /// Adds a new, free member that is lent before all others.
-    pub(super) fn add(&mut self, id: &str) -> ResourceKey {
-        let key = self.insert(StoredName::from(id), None, self.lowest_rank - 1);
-        self.seat_last(key);
-        self.link_free_first(key);
+    /// Adds a new, free resource that is lent before all others. `seat_last` must follow.
+    pub(super) fn add(&mut self, stock: &mut Stock, pool: PoolKey, id: &str) -> ResourceKey {
+        self.lowest_rank -= 1;
+        let key = self.insert(pool, StoredName::from(id), self.lowest_rank);
+        stock.free_count += 1;
+        let free = &mut stock.free;
+        free.push_first(key, &mut self.slots, Resource::lending);
         key
     }
 
-    /// Puts a stored resource back, held by nobody and in no chain: `link_free_last` or
-    /// `link_held` must follow.
-    pub(super) fn restore(&mut self, id: StoredName, seat: Option<u64>, rank: i64) -> ResourceKey {
-        self.member_count += usize::from(seat.is_some());
-        self.next_seat = self.next_seat.max(seat.map_or(0, |seat| seat + 1));
-        self.insert(id, seat, rank)
-    }
-
-    fn insert(&mut self, id: StoredName, seat: Option<u64>, rank: i64) -> ResourceKey {
-        assert!(
-            self.slots.len() < NOBODY.0 as usize,
-            "a pool has fewer than 2^32 - 1 resources"
-        );
-        let key = ResourceKey(self.slots.vacant_key() as u32);
-        self.index.insert(id.clone(), key);
-        let (previous, next) = (NOBODY, NOBODY);
-        self.slots.insert(Resource {
-            id,
-            seat,
-            rank,
-            holder: Holder::Free,
-            previous,
-            next,
-        });
+    /// Puts a stored resource back that is no member yet, held by nobody and in no chain.
+    /// `link_free_last` or `link_held` must follow.
+    pub(super) fn restore(&mut self, pool: PoolKey, id: StoredName, rank: i64) -> ResourceKey {
         self.lowest_rank = self.lowest_rank.min(rank);
         self.highest_rank = self.highest_rank.max(rank);
+        self.insert(pool, id, rank)
+    }
+
+    fn insert(&mut self, pool: PoolKey, id: StoredName, rank: i64) -> ResourceKey {
+        let key = self.slots.insert(Resource {
+            id,
+            seat: NO_SEAT,
+            rank,
+            pool,
+            holder: FREE,
+            lending: Links::default(),
+            seating: Links::default(),
+        });
+        self.index.insert(key, &self.slots);
         key
     }
 
@@ -152,174 +196,173 @@ impl Resources {
     }
 
     /// Makes it a member, the last in seeding order.
-    pub(super) fn seat_last(&mut self, key: ResourceKey) {
-        let seat = self.next_seat;
-        self.next_seat += 1;
-        let resource = &mut self.slots[key.0 as usize];
-        self.member_count += usize::from(resource.seat.is_none());
-        resource.seat = Some(seat);
+    pub(super) fn seat_last(&mut self, stock: &mut Stock, key: ResourceKey) {
+        self.seat(stock, key, self.next_seat);
+    }
+
+    /// Makes it a member with this seat, which is behind those of all members of its pool.
+    pub(super) fn seat(&mut self, stock: &mut Stock, key: ResourceKey, seat: u64) {
+        self.unseat(stock, key);
+        self.slots[key].seat = seat;
+        self.next_seat = self.next_seat.max(seat + 1);
+        stock.member_count += 1;
+        let members = &mut stock.members;
+        members.push_last(key, &mut self.slots, Resource::seating);
     }
 
     /// Makes it a member no longer.
-    pub(super) fn unseat(&mut self, key: ResourceKey) {
-        let resource = &mut self.slots[key.0 as usize];
-        self.member_count -= usize::from(resource.seat.take().is_some());
-    }
-
-    /// The free resource that is lent next.
-    pub(super) fn first_free(&self) -> Option<ResourceKey> {
-        (!self.free.is_empty()).then_some(self.free.first)
+    pub(super) fn unseat(&mut self, stock: &mut Stock, key: ResourceKey) {
+        if self.slots[key].is_member() {
+            self.slots[key].seat = NO_SEAT;
+            stock.member_count -= 1;
+            let members = &mut stock.members;
+            members.remove(key, &mut self.slots, Resource::seating);
+        }
     }
 
     /// Takes a free resource for a grant, and appends it to the chain of that grant.
-    pub(super) fn lend(&mut self, key: ResourceKey, grant: GrantKey, chain: &mut Chain) {
-        let holder = &mut self.slots[key.0 as usize].holder;
+    pub(super) fn lend(
+        &mut self,
+        stock: &mut Stock,
+        key: ResourceKey,
+        grant: GrantKey,
+        chain: &mut Chain<Resource>,
+    ) {
         assert!(
-            *holder == Holder::Free,
+            self.slots[key].holder == FREE,
             "a resource that is held is never lent"
         );
-        *holder = Holder::Grant(grant);
-        self.unlink_free(key);
-        self.append(key, chain);
+        self.unlink_free(stock, key);
+        self.link_held(key, grant, chain);
+    }
+
+    /// Appends a resource that is in no chain to that of the grant that holds it.
+    pub(super) fn link_held(
+        &mut self,
+        key: ResourceKey,
+        grant: GrantKey,
+        chain: &mut Chain<Resource>,
+    ) {
+        self.slots[key].holder = grant.number().get();
+        chain.push_last(key, &mut self.slots, Resource::lending);
     }
 
     /// Keeps a free resource from being lent.
-    pub(super) fn reserve(&mut self, key: ResourceKey) {
+    pub(super) fn reserve(&mut self, stock: &mut Stock, key: ResourceKey) {
         assert!(
-            self.get(key).holder == Holder::Free,
+            self.slots[key].holder == FREE,
             "only a free resource is reserved"
         );
-        self.unlink_free(key);
-        self.slots[key.0 as usize].holder = Holder::Reserved;
+        self.unlink_free(stock, key);
+        self.slots[key].holder = RESERVED;
     }
 
     /// Makes a reserved resource free, at the back of the order of lending.
-    pub(super) fn unreserve(&mut self, key: ResourceKey) {
+    pub(super) fn unreserve(&mut self, stock: &mut Stock, key: ResourceKey) {
         assert!(
-            self.get(key).holder == Holder::Reserved,
+            self.slots[key].holder == RESERVED,
             "only what is reserved is set free so"
         );
         self.rank_last(key);
-        self.link_free_last(key);
+        self.link_free_last(stock, key);
+    }
+
+    /// Takes a resource out of a grant's chain, to the back of the order of lending.
+    pub(super) fn take_back(
+        &mut self,
+        stock: &mut Stock,
+        key: ResourceKey,
+        chain: &mut Chain<Resource>,
+    ) {
+        chain.remove(key, &mut self.slots, Resource::lending);
+        self.rank_last(key);
+        self.link_free_last(stock, key);
     }
 
     fn rank_last(&mut self, key: ResourceKey) {
         self.highest_rank += 1;
-        self.slots[key.0 as usize].rank = self.highest_rank;
-    }
-
-    fn unlink_free(&mut self, key: ResourceKey) {
-        let mut free = self.free;
-        self.unlink(key, &mut free);
-        self.free = free;
-        self.free_count -= 1;
-    }
-
-    /// Takes a resource out of a grant's chain, to the back of the order of lending.
-    pub(super) fn take_back(&mut self, key: ResourceKey, chain: &mut Chain) {
-        self.unlink(key, chain);
-        self.rank_last(key);
-        self.link_free_last(key);
-    }
-
-    /// Puts a restored resource into the chain of the grant that holds it.
-    pub(super) fn link_held(&mut self, key: ResourceKey, grant: GrantKey, chain: &mut Chain) {
-        self.slots[key.0 as usize].holder = Holder::Grant(grant);
-        self.append(key, chain);
+        self.slots[key].rank = self.highest_rank;
     }
 
     /// Puts a resource that is in no chain at the back of the order of lending, keeping its rank.
-    pub(super) fn link_free_last(&mut self, key: ResourceKey) {
-        self.slots[key.0 as usize].holder = Holder::Free;
-        let mut free = self.free;
-        self.append(key, &mut free);
-        self.free = free;
-        self.free_count += 1;
+    pub(super) fn link_free_last(&mut self, stock: &mut Stock, key: ResourceKey) {
+        self.slots[key].holder = FREE;
+        stock.free_count += 1;
+        let free = &mut stock.free;
+        free.push_last(key, &mut self.slots, Resource::lending);
     }
 
-    fn link_free_first(&mut self, key: ResourceKey) {
-        let second = self.free.first;
-        self.slots[key.0 as usize].next = second;
-        match second {
-            NOBODY => self.free.last = key,
-            _ => self.slots[second.0 as usize].previous = key,
-        }
-        self.free.first = key;
-        self.free_count += 1;
+    fn unlink_free(&mut self, stock: &mut Stock, key: ResourceKey) {
+        stock.free_count -= 1;
+        let free = &mut stock.free;
+        free.remove(key, &mut self.slots, Resource::lending);
     }
 
     /// Forgets a free resource. Answers its id.
-    pub(super) fn remove(&mut self, key: ResourceKey) -> StoredName {
+    pub(super) fn remove(&mut self, stock: &mut Stock, key: ResourceKey) -> StoredName {
         assert!(
-            self.get(key).holder == Holder::Free,
+            self.slots[key].holder == FREE,
             "a held resource is never forgotten"
         );
-        self.unlink_free(key);
-        self.unseat(key);
-        let resource = self.slots.remove(key.0 as usize);
-        self.index.remove(&resource.id);
-        resource.id
+        self.unlink_free(stock, key);
+        self.unseat(stock, key);
+        self.discard(key).id
     }
 
-    /// The resources of a chain, first to last.
-    pub(super) fn walk<'a>(&'a self, chain: &Chain) -> impl Iterator<Item = ResourceKey> + use<'a> {
-        let mut key = chain.first;
-        std::iter::from_fn(move || {
-            let current = key;
-            (current != NOBODY).then(|| {
-                key = self.get(current).next;
-                current
-            })
-        })
+    /// Forgets a resource of a pool that is being taken apart, whoever holds it. The chains that it
+    /// is in are of no use any more.
+    pub(super) fn discard(&mut self, key: ResourceKey) -> Resource {
+        self.index.remove(key, &self.slots);
+        self.slots.remove(key)
     }
 
-    fn append(&mut self, key: ResourceKey, chain: &mut Chain) {
-        let last = chain.last;
-        let resource = &mut self.slots[key.0 as usize];
-        (resource.previous, resource.next) = (last, NOBODY);
-        match last {
-            NOBODY => chain.first = key,
-            _ => self.slots[last.0 as usize].next = key,
-        }
-        chain.last = key;
+    /// Gives memory back if most of it is vacant.
+    pub(super) fn shrink(&mut self) {
+        self.slots.shrink();
+        self.index.shrink(&self.slots);
     }
 
-    fn unlink(&mut self, key: ResourceKey, chain: &mut Chain) {
-        let resource = &mut self.slots[key.0 as usize];
-        let (previous, next) = (resource.previous, resource.next);
-        (resource.previous, resource.next) = (NOBODY, NOBODY);
-        match previous {
-            NOBODY => chain.first = next,
-            _ => self.slots[previous.0 as usize].next = next,
-        }
-        match next {
-            NOBODY => chain.last = previous,
-            _ => self.slots[next.0 as usize].previous = previous,
-        }
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
     }
 
-    /// Panics if the index, the counters and the order of lending disagree.
+    /// Panics if the index and the resources disagree.
     pub(super) fn check(&self) {
         assert_eq!(self.index.len(), self.slots.len());
-        assert_eq!(
-            self.member_count,
-            self.slots.iter().filter(|(_, r)| r.seat.is_some()).count()
+        for (key, resource) in self.slots.iter() {
+            assert_eq!(self.find(resource.pool, &resource.id), Some(key));
+            assert!(resource.seat().is_none_or(|seat| seat < self.next_seat));
+            assert!((self.lowest_rank..=self.highest_rank).contains(&resource.rank));
+        }
+    }
+
+    /// Panics if a pool's counters, its members and the order of lending disagree.
+    pub(super) fn check_stock(&self, pool: PoolKey, stock: &Stock) {
+        let members: Vec<&Resource> = self
+            .members_from(stock.first_member())
+            .map(|key| self.get(key))
+            .collect();
+        assert_eq!(members.len(), stock.member_count());
+        assert!(members.iter().all(|r| r.is_member() && r.pool == pool));
+        assert!(
+            members.windows(2).all(|pair| pair[0].seat < pair[1].seat),
+            "members stand in the order of their seats"
         );
-        let free: Vec<&Resource> = self.walk(&self.free).map(|key| self.get(key)).collect();
-        assert_eq!(free.len(), self.free_count);
+        let free: Vec<&Resource> = self.lent(&stock.free).map(|key| self.get(key)).collect();
+        assert_eq!(free.len(), stock.free_count());
         assert!(
             free.iter()
-                .all(|r| r.holder == Holder::Free && r.seat.is_some())
+                .all(|r| r.holder() == Holder::Free && r.is_member() && r.pool == pool)
         );
         assert!(
             free.windows(2).all(|pair| pair[0].rank < pair[1].rank),
             "lending follows the ranks"
         );
-        let held = self
-            .slots
-            .iter()
-            .filter(|(_, r)| r.holder != Holder::Free)
-            .count();
-        assert_eq!(held + self.free_count, self.slots.len());
+        let of_members = members.iter().filter(|r| r.holder() == Holder::Free);
+        assert_eq!(of_members.count(), stock.free_count());
+        assert_eq!(
+            members.last().map(|r| &r.id),
+            stock.members.last().map(|key| &self.get(key).id)
+        );
     }
 }

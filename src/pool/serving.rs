@@ -21,7 +21,7 @@ impl Pool {
             return;
         }
         let held_up_from = self.line.held_up_from();
-        let named = self.line.first_for(&self.resources.get(key).id);
+        let named = self.line.first_for(&books.resources.get(key).id);
         match named {
             Some((place, waiter)) if held_up_from.is_none_or(|from| place < from) => {
                 self.serve_named(waiter, key, now, books);
@@ -41,14 +41,12 @@ impl Pool {
             let waiter = books.waiters.get(key);
             match &waiter.wanted {
                 StoredWanted::Any(_) if waiter.ticket.is_none() => return,
-                wanted @ StoredWanted::Any(_) if !self.can_serve(wanted) => return,
+                wanted @ StoredWanted::Any(_) if !self.can_serve(wanted, books) => return,
                 StoredWanted::Any(_) => self.serve(key, now, books),
                 StoredWanted::Named(id) => {
-                    let resource = self
-                        .resources
-                        .find(id)
-                        .expect("only members are waited for");
-                    if self.resources.get(resource).holder == Holder::Free {
+                    let resource = books.resources.find(self.key, id);
+                    let resource = resource.expect("only members are waited for");
+                    if books.resources.get(resource).holder() == Holder::Free {
                         self.serve_named(key, resource, now, books);
                     }
                 }
@@ -60,14 +58,14 @@ impl Pool {
     fn serve_named(&mut self, key: WaiterKey, resource: ResourceKey, now: Time, books: &mut Books) {
         match books.waiters.get(key).ticket {
             Some(_) => self.serve(key, now, books),
-            None => self.resources.reserve(resource),
+            None => books.resources.reserve(&mut self.stock, resource),
         }
     }
 
     /// Grants a waiter what it wants, which is free.
     fn serve(&mut self, key: WaiterKey, now: Time, books: &mut Books) {
         let waiter = books.waiters.remove(key);
-        self.line.remove(&waiter);
+        self.line.remove(&waiter, &mut books.waiters);
         let ticket = waiter.ticket.expect("only who is there is served");
         let granted = self.grant(&waiter.wanted, waiter.owner, waiter.ttl, now, books);
         books.answers.push_back((ticket, Reply::Granted(granted)));
@@ -81,7 +79,7 @@ impl Pool {
         books: &mut Books,
     ) -> Waiter {
         let waiter = books.waiters.remove(key);
-        self.line.remove(&waiter);
+        self.line.remove(&waiter, &mut books.waiters);
         books.answer(waiter.ticket, refusal);
         waiter
     }
@@ -106,10 +104,10 @@ impl Pool {
     /// What was kept for a waiter that has left is free for others.
     fn unreserve_for(&mut self, wanted: &StoredWanted, now: Time, books: &mut Books) {
         if let StoredWanted::Named(id) = wanted
-            && let Some(key) = self.resources.find(id)
-            && self.resources.get(key).holder == Holder::Reserved
+            && let Some(key) = books.resources.find(self.key, id)
+            && books.resources.get(key).holder() == Holder::Reserved
         {
-            self.resources.unreserve(key);
+            books.resources.unreserve(&mut self.stock, key);
             self.note(key, books);
             self.offer(key, now, books);
         }
@@ -144,17 +142,15 @@ impl Pool {
             .waiters
             .set_ticket(key, Some(ticket), now.after_ms(wait_ms));
         books.answer(before, Refusal::Busy);
-        self.line.remove(books.waiters.get(key));
         let waiter = books.waiters.get_mut(key);
         waiter.ttl = acquire.ttl;
-        let wanted_before = std::mem::replace(&mut waiter.wanted, wanted);
-        self.line.insert(key, books.waiters.get(key));
-        let (place, wanted) = (books.waiters.get(key).place, &books.waiters.get(key).wanted);
-        if wanted_before != *wanted {
+        let place = waiter.place;
+        if waiter.wanted != wanted {
             self.unreserve_all(books);
+            self.line.change_wanted(key, wanted, &mut books.waiters);
             self.serve_from(0, now, books);
         } else if matches!(wanted, StoredWanted::Named(_)) {
-            self.unreserve_for(&wanted_before, now, books);
+            self.unreserve_for(&wanted, now, books);
         } else if self.line.held_up_from() == Some(place) {
             self.serve_from(place, now, books);
         }
@@ -166,15 +162,19 @@ impl Pool {
         Some(Reply::Refused(Refusal::Busy))
     }
 
-    /// A waiter wants something else than before, which may give it a right to what is kept for
+    /// A waiter is about to want something else, which may give it a right to what is kept for
     /// others behind it.
     fn unreserve_all(&mut self, books: &mut Books) {
-        let mut reserved = self.resources.keys();
-        reserved.retain(|&key| self.resources.get(key).holder == Holder::Reserved);
+        let resources = &books.resources;
+        let named = self.line.named_resources();
+        let mut reserved: Vec<_> = named
+            .filter_map(|id| resources.find(self.key, id))
+            .filter(|&key| resources.get(key).holder() == Holder::Reserved)
+            .collect();
         // All stores do it in the same order.
-        reserved.sort_unstable_by_key(|&key| self.resources.get(key).seat);
+        reserved.sort_unstable_by_key(|&key| resources.get(key).seat());
         for key in reserved {
-            self.resources.unreserve(key);
+            books.resources.unreserve(&mut self.stock, key);
             self.note(key, books);
         }
     }
@@ -186,14 +186,14 @@ impl Pool {
             let waiter = books.waiters.get(key);
             assert_eq!(waiter.pool, self.key);
             assert!(
-                self.could_ever_serve(&waiter.wanted).is_ok(),
+                self.could_ever_serve(&waiter.wanted, books).is_ok(),
                 "waits for what cannot come"
             );
             if held_up {
                 continue;
             }
             assert!(
-                waiter.ticket.is_none() || !self.can_serve(&waiter.wanted),
+                waiter.ticket.is_none() || !self.can_serve(&waiter.wanted, books),
                 "somebody waits who could be served"
             );
             held_up = matches!(waiter.wanted, StoredWanted::Any(_));

@@ -5,8 +5,6 @@
 //! order open (several resources that were kept are set free at once) it asks `Choices`, so that
 //! whoever compares can try all of them.
 
-use std::rc::Rc;
-
 use latchd::command::{
     Command, IdList, Leases, PoolStatus, Refusal, Reply, Seed, StoredName, Ticket, Ttl,
 };
@@ -326,7 +324,7 @@ impl Model {
         let at = self.pools.iter().position(|pool| &*pool.name == name);
         let at = at.unwrap_or_else(|| {
             self.pools.push(Pool {
-                name: Rc::from(name),
+                name: StoredName::from(name),
                 fence: self.retired_fence,
                 members: Vec::new(),
                 order: Vec::new(),

@@ -1,7 +1,5 @@
 //! The shadow model of one lock.
 
-use std::rc::Rc;
-
 use latchd::command::{Fence, Granted, Lease, Leases, Refusal, Reply, StoredName, Ttl, Wanted};
 
 use super::model::{Lock, Want};
@@ -35,7 +33,7 @@ impl Lock {
 
     pub fn lease(&self, id: &str, now: u64) -> Lease {
         Lease {
-            id: Rc::from(id),
+            id: StoredName::from(id),
             fence: Fence::from_number(self.fence),
             ttl_s: self.expires_at.map(|at| (at - now) / 1000),
             owner: self.owner.clone(),
@@ -59,7 +57,7 @@ impl Want {
     pub fn of(wanted: &Wanted<'_>) -> Want {
         match wanted {
             Wanted::Any(count) => Want::Any(count.get() as usize),
-            Wanted::Named(id) => Want::Named(Rc::from(id.as_str())),
+            Wanted::Named(id) => Want::Named(StoredName::from(id.as_str())),
         }
     }
 }

@@ -1,7 +1,5 @@
 //! The shadow model of one pool: its members, its order of lending, its line.
 
-use std::rc::Rc;
-
 use latchd::command::{Acquire, PoolStatus, Refusal, Reply, StoredName, Ticket};
 use latchd::pool::Rules;
 
@@ -30,7 +28,8 @@ impl Asker<'_> {
     ) -> Result<Option<Reply>, Refusal> {
         let Asker { acquire, now, .. } = *self;
         let want = Want::of(&acquire.wanted);
-        let owner: Option<StoredName> = acquire.owner.as_ref().map(|o| Rc::from(o.as_str()));
+        let owner: Option<StoredName> =
+            acquire.owner.as_ref().map(|o| StoredName::from(o.as_str()));
         if owner.is_some()
             && let Some(lock) = pool.locks.iter_mut().find(|lock| lock.owner == owner)
         {
@@ -281,7 +280,7 @@ impl Pool {
     /// Those that are members stay where they are; those that are new are lent first.
     pub fn add_members(&mut self, ids: &[&str]) {
         for &id in ids {
-            let id: StoredName = Rc::from(id);
+            let id: StoredName = StoredName::from(id);
             if self.members.contains(&id) {
                 continue;
             }

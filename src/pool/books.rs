@@ -1,0 +1,100 @@
+//! What all pools share: their resources and grants, who waits, and what is to be told of it.
+
+use std::collections::VecDeque;
+
+use smallvec::smallvec;
+
+use super::grants::{GrantKey, Grants};
+use super::line::Waiters;
+use super::resources::{Holder, ResourceKey, Resources};
+use super::{Change, GrantRow, ResourceRow, Rules};
+use crate::command::{Lease, Leases, Refusal, Reply, Ticket};
+use crate::time::Time;
+
+/// More changes than a tick makes that does not seed: what was for more is given back.
+const USUAL_CHANGES: usize = 4096;
+
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    pub(super) rules: Rules,
+    pub(super) resources: Resources,
+    pub(super) grants: Grants,
+    pub(super) waiters: Waiters,
+    /// Replies to those who stood in line.
+    pub(super) answers: VecDeque<(Ticket, Reply)>,
+    /// `None` if nobody keeps a journal.
+    pub(super) changes: Option<Vec<Change>>,
+}
+
+impl Books {
+    pub(super) fn note(&mut self, change: impl FnOnce() -> Change) {
+        if let Some(changes) = &mut self.changes {
+            changes.push(change());
+        }
+    }
+
+    /// The changes since the last call, in order.
+    pub(super) fn drain_changes(&mut self) -> impl Iterator<Item = Change> + '_ {
+        self.changes.iter_mut().flat_map(|changes| {
+            let is_unusual = changes.capacity() > USUAL_CHANGES;
+            let unusual = is_unusual.then(|| std::mem::take(changes));
+            unusual.into_iter().flatten().chain(changes.drain(..))
+        })
+    }
+
+    pub(super) fn answer(&mut self, ticket: Option<Ticket>, refusal: Refusal) {
+        self.answers
+            .extend(ticket.map(|ticket| (ticket, Reply::Refused(refusal))));
+    }
+
+    /// The grant that holds a resource.
+    pub(super) fn grant_of(&self, key: ResourceKey) -> Option<GrantKey> {
+        match self.resources.get(key).holder() {
+            Holder::Grant(grant) => Some(grant),
+            Holder::Free | Holder::Reserved => None,
+        }
+    }
+
+    /// A resource as the journal is told of it.
+    pub(super) fn row_of(&self, key: ResourceKey) -> ResourceRow {
+        let resource = self.resources.get(key);
+        let grant = self.grant_of(key).map(|grant| self.grants.get(grant));
+        ResourceRow {
+            seat: resource.seat(),
+            rank: resource.rank,
+            grant: grant.map(|grant| GrantRow {
+                fence: grant.fence,
+                granted_at: grant.granted_at,
+                ttl: grant.ttl,
+                owner: grant.owner().cloned(),
+            }),
+        }
+    }
+
+    /// One resource of a grant as clients are told of it.
+    pub(super) fn lease(&self, key: GrantKey, resource: ResourceKey, now: Time) -> Lease {
+        let grant = self.grants.get(key);
+        Lease {
+            id: self.resources.get(resource).id.clone(),
+            fence: grant.fence,
+            ttl_s: self.grants.ttl_left_s(key, now),
+            owner: grant.owner().cloned(),
+            age_s: now.ms_since(grant.granted_at) / 1000,
+        }
+    }
+
+    /// All resources of a grant.
+    pub(super) fn leases_of(&self, key: GrantKey, now: Time) -> Leases {
+        let grant = self.grants.get(key);
+        let mut resources = self.resources.lent(&grant.resources);
+        match (grant.count, resources.next()) {
+            // So it is nearly always.
+            (1, Some(only)) => smallvec![self.lease(key, only, now)],
+            (_, first) => {
+                let resources = first.into_iter().chain(resources);
+                let leases = resources.map(|resource| self.lease(key, resource, now));
+                leases.collect()
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Finds what is in slots by name.
+//!
+//! Each name costs a key of 32 bits and a byte; the names themselves stand in the slots.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use hashbrown::HashTable;
+
+use super::slots::{Key, Slots, is_mostly_vacant};
+
+/// What has a name that nothing else in its scope has.
+pub(super) trait Named {
+    /// A small number.
+    fn scope(&self) -> u32;
+    fn name(&self) -> &str;
+}
+
+/// Finds what is in slots by scope and name. It holds the keys alone, and looks names up in the
+/// slots.
+#[derive(Debug)]
+pub(super) struct Index<T> {
+    table: HashTable<Key<T>>,
+    hashes: Hashes,
+}
+
+impl<T> Default for Index<T> {
+    fn default() -> Index<T> {
+        Index {
+            table: HashTable::new(),
+            hashes: Hashes::default(),
+        }
+    }
+}
+
+impl<T: Named> Index<T> {
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(super) fn find(&self, scope: u32, name: &str, slots: &Slots<T>) -> Option<Key<T>> {
+        if self.table.is_empty() {
+            return None;
+        }
+        let is_it = |&key: &Key<T>| {
+            let item = &slots[key];
+            item.scope() == scope && item.name() == name
+        };
+        let hash = self.hashes.of(scope, name);
+        self.table.find(hash, is_it).copied()
+    }
+
+    /// Adds what stands in `slots` by now, and whose name is not in the index.
+    pub(super) fn insert(&mut self, key: Key<T>, slots: &Slots<T>) {
+        let Index { table, hashes } = self;
+        let hash_of = |&key: &Key<T>| hashes.of_item(&slots[key]);
+        table.insert_unique(hash_of(&key), key, hash_of);
+    }
+
+    /// Removes what stands in `slots` still.
+    pub(super) fn remove(&mut self, key: Key<T>, slots: &Slots<T>) {
+        let hash = self.hashes.of_item(&slots[key]);
+        let entry = self.table.find_entry(hash, |&other| other == key);
+        entry.expect("what is removed is in the index").remove();
+    }
+
+    /// Gives memory back if most of it is vacant.
+    pub(super) fn shrink(&mut self, slots: &Slots<T>) {
+        let Index { table, hashes } = self;
+        if is_mostly_vacant(table.len(), table.capacity()) {
+            table.shrink_to_fit(|&key| hashes.of_item(&slots[key]));
+        }
+    }
+}
+
+/// Hashes of names and scopes that come from outside: under keys that nobody knows, so that nobody
+/// can choose some that collide.
+#[derive(Debug)]
+struct Hashes {
+    names: RandomState,
+    /// Odd. The upper half of a product with it spreads numbers of 32 bits as good as at random.
+    scopes: u64,
+}
+
+impl Default for Hashes {
+    fn default() -> Hashes {
+        let names = RandomState::new();
+        let scopes = names.hash_one("scopes") | 1;
+        Hashes { names, scopes }
+    }
+}
+
+impl Hashes {
+    fn of(&self, scope: u32, name: &str) -> u64 {
+        let mut hasher = self.names.build_hasher();
+        hasher.write(name.as_bytes());
+        hasher.finish() ^ self.scopes.wrapping_mul(u64::from(scope)).rotate_left(32)
+    }
+
+    fn of_item(&self, item: &impl Named) -> u64 {
+        self.of(item.scope(), item.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::slots::{Chain, Links, walk};
+    use super::*;
+    use std::collections::{BTreeMap, VecDeque};
+
+    struct Item {
+        scope: u32,
+        name: String,
+        links: Links<Item>,
+    }
+
+    impl Named for Item {
+        fn scope(&self) -> u32 {
+            self.scope
+        }
+
+        fn name(&self) -> &str {
+            &self.name
+        }
+    }
+
+    #[test]
+    fn slots_index_and_chain_agree_with_a_map_and_a_queue() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut slots = Slots::default();
+        let mut index = Index::default();
+        let mut chain = Chain::default();
+        let mut map: BTreeMap<(u32, String), Key<Item>> = BTreeMap::new();
+        let mut queue = VecDeque::new();
+        for step in 0..20_000 {
+            let (scope, name) = (random.u32(0..3), random.u32(0..5_000).to_string());
+            // Fills up for half of the time, and empties again.
+            let removes = random.u32(0..10) < if step < 10_000 { 2 } else { 8 };
+            let found = index.find(scope, &name, &slots);
+            assert_eq!(found, map.get(&(scope, name.clone())).copied());
+            if removes && !queue.is_empty() {
+                let place = random.usize(0..queue.len());
+                let key = queue.remove(place).expect("it is that long");
+                index.remove(key, &slots);
+                chain.remove(key, &mut slots, |item| &mut item.links);
+                let item = slots.remove(key);
+                assert_eq!(map.remove(&(item.scope, item.name)), Some(key));
+            } else if found.is_none() {
+                let next = slots.next_key();
+                let links = Links::default();
+                let item = Item {
+                    scope,
+                    name: name.clone(),
+                    links,
+                };
+                let key = slots.insert(item);
+                assert_eq!(key, next);
+                index.insert(key, &slots);
+                map.insert((scope, name), key);
+                if random.bool() {
+                    queue.push_front(key);
+                    chain.push_first(key, &mut slots, |item| &mut item.links);
+                } else {
+                    queue.push_back(key);
+                    chain.push_last(key, &mut slots, |item| &mut item.links);
+                }
+            }
+            if step % 1000 == 0 {
+                index.shrink(&slots);
+                slots.shrink();
+            }
+            assert_eq!((slots.len(), index.len()), (map.len(), map.len()));
+            assert_eq!(chain.first(), queue.front().copied());
+            assert_eq!(chain.last(), queue.back().copied());
+            if step % 100 == 0 {
+                let walked = walk(chain.first(), &slots, |item: &Item| &item.links);
+                assert!(walked.eq(queue.iter().copied()));
+            }
+        }
+    }
+}
