@@ -16,7 +16,7 @@
 //!
 //! | room | what it is |
 //! | --- | --- |
-//! | [`time`] | moments, and sets of deadlines |
+//! | [`time`] | moments, sets of deadlines, and what is told seldom |
 //! | [`command`] | the vocabulary that all else speaks: names, commands, replies, refusals |
 //! | [`pool`] | the lock engine: order of lending, leases, owners, fences, the waiting line |
 //! | [`store`] | where pools live: the engine in this process with its journal (redb), or a Redis |
@@ -39,7 +39,8 @@
 //! 5. The store commits once. All changes of the tick share one transaction and one sync, or leave
 //!    for Redis in one write.
 //! 6. Replies are handed out, and each connection writes once.
-//! 7. What has ended is closed, and what its client can no longer be told of is undone.
+//! 7. What has ended is closed, and what its client can no longer be told of is undone. Whoever has
+//!    found no room gets the place of who has been idle for longest.
 //!
 //! A session asks for all its pipelined requests without waiting for replies, so a burst of them
 //! costs one commit, too. It puts the answers back in order by their tickets.

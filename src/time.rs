@@ -1,4 +1,5 @@
-//! Time as a value: moments that are handed in, and the set of moments at which something is due.
+//! Time as a value: moments that are handed in, the set of moments at which something is due, and
+//! what is to be said only now and then.
 //!
 //! Nothing here reads a clock. Whoever owns the clock (the server, a test, a fuzzer) passes `Time`
 //! in.
@@ -27,9 +28,41 @@ impl Time {
         Time(self.0.saturating_add(ms))
     }
 
+    /// The moment `ms` milliseconds earlier; the epoch if there is none.
+    pub const fn before_ms(self, ms: u64) -> Time {
+        Time(self.0.saturating_sub(ms))
+    }
+
     /// Milliseconds from `earlier` until this moment; 0 if it is not earlier.
     pub const fn ms_since(self, earlier: Time) -> u64 {
         self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Something that may happen often and is to be told of seldom: at once the first time, and then once
+/// a minute at most, so that a log does not fill up with it.
+#[derive(Debug, Default)]
+pub struct Seldom {
+    told_at: Option<Time>,
+    untold: u64,
+}
+
+/// How long nothing is told after something was.
+const UNTOLD_MS: u64 = 60_000;
+
+impl Seldom {
+    /// It has happened. If it is to be told of: how often it has happened since it was last told of,
+    /// this time included.
+    pub fn happens(&mut self, now: Time) -> Option<u64> {
+        self.untold += 1;
+        if self
+            .told_at
+            .is_some_and(|told_at| told_at.after_ms(UNTOLD_MS) > now)
+        {
+            return None;
+        }
+        self.told_at = Some(now);
+        Some(std::mem::take(&mut self.untold))
     }
 }
 
@@ -162,8 +195,19 @@ mod tests {
     }
 
     #[test]
+    fn what_happens_often_is_told_of_seldom() {
+        let mut seldom = Seldom::default();
+        let mut told = Vec::new();
+        for ms in (0..130_000).step_by(1000) {
+            told.extend(seldom.happens(Time::from_ms(ms)).map(|count| (ms, count)));
+        }
+        assert_eq!(told, [(0, 1), (60_000, 60), (120_000, 60)]);
+    }
+
+    #[test]
     fn time_never_overflows() {
         assert_eq!(Time::from_ms(5).after_ms(u64::MAX), Time::from_ms(u64::MAX));
         assert_eq!(Time::from_ms(5).ms_since(Time::from_ms(9)), 0);
+        assert_eq!(Time::from_ms(5).before_ms(9), Time::from_ms(0));
     }
 }

@@ -281,6 +281,7 @@ fn allocations_of_a_server(rounds: usize) -> u64 {
         reuse_port: false,
         settings: Settings::default(),
         max_connections: None,
+        max_per_address: None,
         log_dir: None,
     };
     let store = EmbeddedStore::in_memory(Rules::default());

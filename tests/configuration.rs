@@ -19,7 +19,7 @@ struct Setting {
 }
 
 /// The last of `shown` is the default.
-const SETTINGS: [Setting; 19] = [
+const SETTINGS: [Setting; 24] = [
     Setting {
         flag: "listen",
         key: "server.listen",
@@ -60,6 +60,42 @@ const SETTINGS: [Setting; 19] = [
         key: "server.idleTimeout",
         values: ["1", "2", "3", "4"],
         shown: ["1 s", "2 s", "3 s", "4 s", "120 s"],
+    },
+    Setting {
+        flag: "max-per-address",
+        key: "limits.maxPerAddress",
+        values: ["1", "2", "3", "4"],
+        shown: ["1", "2", "3", "4", "by max-connections"],
+    },
+    Setting {
+        flag: "max-pipeline",
+        key: "limits.maxPipeline",
+        values: ["1", "2", "3", "4"],
+        shown: [" 1", " 2", " 3", " 4", " 128"],
+    },
+    Setting {
+        flag: "max-backlog",
+        key: "limits.maxBacklog",
+        values: ["1", "2", "3", "4"],
+        shown: ["1 bytes", "2 bytes", "3 bytes", "4 bytes", "65536 bytes"],
+    },
+    Setting {
+        flag: "body-grace",
+        key: "limits.bodyGrace",
+        values: ["1", "2", "3", "4"],
+        shown: ["1 s", "2 s", "3 s", "4 s", "60 s"],
+    },
+    Setting {
+        flag: "min-body-rate",
+        key: "limits.minBodyRate",
+        values: ["1", "2", "3", "4"],
+        shown: [
+            "1 bytes/s",
+            "2 bytes/s",
+            "3 bytes/s",
+            "4 bytes/s",
+            "100 bytes/s",
+        ],
     },
     Setting {
         flag: "cors",

@@ -11,51 +11,6 @@ use crate::support::{Client, Server, StoreKind};
 
 const MEBIBYTE: usize = 1 << 20;
 
-/// Whatever was sent before has been read when this returns: the server is one loop.
-fn pass_time(client: &mut Client) {
-    for _ in 0..2 {
-        assert_eq!(client.ask("GET /ping"), "200 pong");
-    }
-}
-
-/// The server has neither said anything nor closed.
-#[track_caller]
-fn hears_nothing(client: &mut Client) {
-    client.stream.set_nonblocking(true).expect("non-blocking");
-    let heard = client
-        .stream
-        .read(&mut [0; 64])
-        .map_err(|error| error.kind());
-    assert_eq!(heard, Err(ErrorKind::WouldBlock), "nothing was to be heard");
-    client.stream.set_nonblocking(false).expect("blocking");
-}
-
-#[test]
-fn a_connection_above_the_cap_is_served_when_another_closes() {
-    let server = Server::start_with(StoreKind::Memory, &["--max-connections", "2"]);
-    let (mut first, mut second) = (server.connect(), server.connect());
-    pass_time(&mut first);
-    pass_time(&mut second);
-    let mut waiting: Vec<Client> = (0..3).map(|_| server.connect()).collect();
-    for client in &mut waiting {
-        client.send("GET /ping\n");
-    }
-    pass_time(&mut first);
-    pass_time(&mut second);
-    waiting.iter_mut().for_each(hears_nothing);
-
-    drop(first);
-    let mut third = waiting.remove(0);
-    third.expect("200 pong\n");
-    pass_time(&mut second);
-    waiting.iter_mut().for_each(hears_nothing);
-    // Both at once, which also frees two places at once.
-    drop((second, third));
-    for client in &mut waiting {
-        client.expect("200 pong\n");
-    }
-}
-
 #[test]
 fn a_head_or_body_that_does_not_come_closes_the_connection_without_a_word() {
     let server = Server::start_with(StoreKind::Memory, &["--header-timeout", "1"]);
@@ -130,20 +85,56 @@ fn a_body_that_comes_in_small_pieces_is_taken() {
     client.expect("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[\"9\"]");
 }
 
+/// The grace is over after a second. From then on it depends on how much there is.
 #[test]
-fn a_silent_connection_is_closed_without_a_word_and_makes_room() {
-    let arguments = ["--idle-timeout", "1", "--max-connections", "2"];
-    let server = Server::start_with(StoreKind::Memory, &arguments);
+fn a_body_that_trickles_is_ended_and_one_that_flows_is_taken() {
+    let limits = ["--body-grace", "1", "--min-body-rate", "100"];
+    let server = Server::start_with(StoreKind::Memory, &limits);
+    let start = Instant::now();
+    let mut trickling = server.connect();
+    let mut flowing = server.connect();
+    let mut chunked = server.connect();
+    trickling.send("PUT /pool/A HTTP/1.1\r\nContent-Length: 1000\r\n\r\n");
+    flowing.send("PUT /pool/B HTTP/1.1\r\nContent-Length: 1000\r\n\r\n");
+    chunked.send("PUT /pool/A HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let pace = Duration::from_millis(100);
+    trickling
+        .stream
+        .set_read_timeout(Some(pace))
+        .expect("a read time-out");
+    let mut ended_after = None;
+    for _ in 0..20 {
+        // Once the server has closed, this may fail, and the read sees it.
+        let _ = trickling.stream.write_all(b" ");
+        let _ = chunked.stream.write_all(b"1\r\n \r\n");
+        flowing.send(" ".repeat(45));
+        match trickling.stream.read(&mut [0; 64]) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            _ if ended_after.is_some() => thread::sleep(pace),
+            heard => {
+                assert!(!matches!(heard, Ok(1..)), "closed without a word");
+                ended_after = Some(start.elapsed().as_secs_f32());
+            }
+        }
+    }
+    flowing.send(format!("[\"9\"]{}", " ".repeat(95)));
+    flowing.expect("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[\"9\"]");
+    let took = ended_after.expect("the one that trickles is closed");
+    assert!((0.9..1.8).contains(&took), "closed after {took} s");
+    // The bytes around chunks count as well, but they are no more than it takes.
+    assert_eq!(crate::abuse::read_until_closed(&mut chunked), b"");
+}
+
+#[test]
+fn a_silent_connection_is_closed_without_a_word() {
+    let server = Server::start_with(StoreKind::Memory, &["--idle-timeout", "1"]);
     let mut idle = server.connect();
     assert_eq!(idle.ask("GET /ping"), "200 pong");
     let start = Instant::now();
     let mut half = server.connect();
     half.send("GET /ping HTTP/1.1\r\n");
-    let mut waiting = server.connect();
-    waiting.send("GET /ping\n");
-    waiting.expect("200 pong\n");
-    assert_a_second(start);
     idle.expect_end();
+    assert_a_second(start);
     half.send("\r\n");
     half.expect("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npong");
 }

@@ -32,3 +32,4 @@ mod reuse_port;
 mod simulation;
 mod splits;
 mod writes;
+mod yielding;

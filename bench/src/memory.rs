@@ -171,6 +171,8 @@ impl Bench<'_> {
                 let mut command =
                     compare::latchd_command(&self.launcher, &self.latchd, folder, &store);
                 command.args(["--max-body", MAX_BODY]);
+                // All clients are on this machine.
+                command.args(["--max-per-address", "1000000"]);
                 Server::start(name, command)?
             }
         };

@@ -82,6 +82,7 @@ fn serve(config: Config) -> Result<bool, String> {
         reuse_port: config.reuse_port,
         settings: config.settings,
         max_connections: config.max_connections,
+        max_per_address: config.max_per_address,
         log_dir: config.log_dir,
     };
     let mut server =

@@ -7,6 +7,7 @@ use log::LevelFilter;
 use serde::Deserialize;
 
 use super::flags::{Layer, parse_cors, parse_prefix, timeout_ms};
+use super::limits::Limits;
 use super::mask::masked;
 use super::{ConfigError, Sync, redis_url};
 use crate::command::Ttl;
@@ -17,6 +18,7 @@ struct File {
     server: Server,
     store: Store,
     lending: Lending,
+    limits: Limits,
     redis: Redis,
     logging: Logging,
 }
@@ -77,6 +79,7 @@ pub(super) fn parse(source: &str, text: &str) -> Result<Layer, ConfigError> {
         server,
         store,
         lending,
+        limits,
         redis,
         logging,
     } = file;
@@ -124,6 +127,7 @@ pub(super) fn parse(source: &str, text: &str) -> Result<Layer, ConfigError> {
         idle_timeout: server.idle_timeout,
         cors: cors.map_err(|why| wrong("server.cors", &why))?,
         reuse_port: server.reuse_port,
+        limits,
         default_ttl: lending.default_ttl,
         max_wait: lending.max_wait,
         max_waiters: lending.max_waiters,

@@ -7,6 +7,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, ValueEnum};
 use log::LevelFilter;
 
+use super::limits::Limits;
 use super::mask::masked;
 use crate::command::Ttl;
 use crate::ping::Target;
@@ -105,6 +106,9 @@ pub(super) struct Layer {
     /// Share the port with other servers that say so, too: for several that share a Redis
     #[arg(long, env = "LATCHD_REUSE_PORT", hide_env = true, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Serving")]
     pub(super) reuse_port: Option<bool>,
+
+    #[command(flatten)]
+    pub(super) limits: Limits,
 
     /// The lease of who does not say how long [default: none, held until released]
     #[arg(long, value_name = "SECONDS", env = "LATCHD_DEFAULT_TTL", hide_env = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(Ttl::MAX_S)), help_heading = "Lending")]
@@ -206,6 +210,7 @@ impl Layer {
             idle_timeout: self.idle_timeout.or(lower.idle_timeout),
             cors: self.cors.or(lower.cors),
             reuse_port: self.reuse_port.or(lower.reuse_port),
+            limits: self.limits.over(lower.limits),
             default_ttl: self.default_ttl.or(lower.default_ttl),
             max_wait: self.max_wait.or(lower.max_wait),
             max_waiters: self.max_waiters.or(lower.max_waiters),

@@ -6,6 +6,7 @@ mod file;
 mod flags;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod limits;
 mod mask;
 mod redis_url;
 
@@ -64,6 +65,8 @@ pub struct Config {
     pub settings: Settings,
     /// The most connections; `None` for what the system's descriptor limit allows.
     pub max_connections: Option<usize>,
+    /// The most connections of one address; `None` for a part of all.
+    pub max_per_address: Option<usize>,
     /// Pools to add at the start.
     pub seed: Option<Seed>,
     /// Release every lock at the start.
@@ -167,6 +170,8 @@ impl Config {
         if let Some(seconds) = layer.idle_timeout {
             settings.idle_timeout_ms = u64::from(seconds) * 1000;
         }
+        layer.limits.apply(&mut settings);
+        let max_per_address = layer.limits.max_per_address;
         let mut rules = Rules {
             default_ttl: layer.default_ttl.and_then(Ttl::from_s),
             ..Rules::default()
@@ -196,6 +201,7 @@ impl Config {
             rules,
             settings,
             max_connections: layer.max_connections.map(|count| count as usize),
+            max_per_address: max_per_address.map(|count| count.get() as usize),
             seed: layer.seed.map(|path| read_seed_file(&path)).transpose()?,
             purge_on_start: layer.purge_on_start.unwrap_or(false),
             log_level: layer.log_level.unwrap_or(LevelFilter::Info),
@@ -232,6 +238,7 @@ impl fmt::Display for Config {
             Some(count) => writeln!(f, "max-connections  {count}")?,
             None => writeln!(f, "max-connections  by the descriptor limit")?,
         }
+        limits::write(&self.settings, self.max_per_address, f)?;
         writeln!(
             f,
             "max-body         {} bytes",

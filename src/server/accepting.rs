@@ -1,43 +1,113 @@
 //! How the server takes in who wants to connect.
+//!
+//! When all connections that may be are there, the one that has been idle for longest yields to who
+//! is new. If none is idle, who is new waits at the door, and all others in the sockets that listen.
 
 use std::io;
+use std::net::IpAddr;
 
 use mio::net::TcpStream;
 use mio::{Interest, Token};
+use rustix::io::Errno;
 
+use super::addresses::Network;
 use super::connection::Connection;
 use super::{ACCEPT_PAUSE_MS, Server, listener, watch};
 use crate::time::Time;
 
+/// How many are taken in before others are served.
+const MAX_ACCEPTS: usize = 256;
+
+/// Somebody who has connected.
+pub(super) struct Newcomer {
+    socket: TcpStream,
+    address: IpAddr,
+}
+
 impl Server {
-    pub(super) fn may_accept(&self) -> bool {
-        self.connections.len() < self.max_connections && !self.listeners.is_empty()
+    /// Takes in who has come, as far as there is room: at the start of a tick.
+    pub(super) fn accept(&mut self, now: Time) {
+        self.take_in(MAX_ACCEPTS, false, now);
     }
 
-    pub(super) fn accept(&mut self, now: Time) {
-        if !self.may_accept() || self.accept_from.is_none_or(|from| from > now) {
-            return;
+    /// Takes in who has come and has found no room, if others can be closed for it: at the end of a
+    /// tick, when all that were heard of in it have been read from and answered.
+    pub(super) fn accept_more(&mut self, now: Time) {
+        self.take_in(MAX_ACCEPTS, true, now);
+    }
+
+    pub(super) fn take_in(&mut self, most: usize, may_close: bool, now: Time) {
+        if self.accept_from.is_some_and(|from| from <= now) && !self.listeners.is_empty() {
+            self.accept_from = self.accept_some(most, may_close, now);
         }
-        for place in 0..self.listeners.len() {
-            while self.connections.len() < self.max_connections {
-                match self.listeners[place].accept() {
-                    Ok((socket, _)) => self.welcome(socket, now),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(error) if listener::concerns_one_connection(&error) => {}
-                    Err(error) => {
-                        log::error!("no connection could be accepted: {error}");
-                        self.accept_from = Some(now.after_ms(ACCEPT_PAUSE_MS));
-                        return;
+    }
+
+    /// Answers when to go on; `None` if all are in.
+    fn accept_some(&mut self, most: usize, may_close: bool, now: Time) -> Option<Time> {
+        let later = Some(if may_close {
+            now.after_ms(ACCEPT_PAUSE_MS)
+        } else {
+            now
+        });
+        if let Some(newcomer) = self.at_the_door.take()
+            && !self.let_in(newcomer, may_close, now)
+        {
+            return later;
+        }
+        let (mut place, mut was_short) = (0, false);
+        for _ in 0..most {
+            match self.listeners.get(place)?.accept() {
+                Ok((socket, address)) => {
+                    was_short = false;
+                    let address = address.ip();
+                    if !self.let_in(Newcomer { socket, address }, may_close, now) {
+                        return later;
                     }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => place += 1,
+                Err(error) if listener::concerns_one_connection(&error) => {}
+                Err(_) if !may_close => return later,
+                Err(error) => {
+                    self.complain(&error, now);
+                    // One that yields is enough, if that is what is missing.
+                    let made_room = !was_short && is_shortage(&error) && self.make_room(now);
+                    if !made_room {
+                        return later;
+                    }
+                    was_short = true;
                 }
             }
         }
-        if self.connections.len() < self.max_connections {
-            self.accept_from = None;
-        }
+        Some(now)
     }
 
-    fn welcome(&mut self, mut socket: TcpStream, now: Time) {
+    /// Lets somebody in, or turns him away. False if he has to wait at the door.
+    fn let_in(&mut self, newcomer: Newcomer, may_close: bool, now: Time) -> bool {
+        let network = Network::of(newcomer.address);
+        let is_crowded = self.addresses.count(network) >= self.max_per_address;
+        let is_full = self.connections.len() >= self.max_connections;
+        if (is_crowded || is_full) && !may_close {
+            self.at_the_door = Some(newcomer);
+            return false;
+        }
+        if is_crowded && !self.make_room_at(network, now) {
+            if let Some(count) = self.turned_away.happens(now) {
+                let (most, address) = (self.max_per_address, newcomer.address);
+                log::warn!(
+                    "{address} has {most} connections, and none of them is idle; closed: {count} more"
+                );
+            }
+            return true;
+        }
+        if self.connections.len() >= self.max_connections && !self.make_room(now) {
+            self.at_the_door = Some(newcomer);
+            return false;
+        }
+        self.welcome(newcomer.socket, network, now);
+        true
+    }
+
+    fn welcome(&mut self, mut socket: TcpStream, network: Network, now: Time) {
         let entry = self.connections.vacant_entry();
         let slot = entry.key();
         let interest = Interest::READABLE | Interest::WRITABLE;
@@ -49,8 +119,23 @@ impl Server {
             Ok(()) => {
                 let connection = entry.insert(Connection::new(socket, &self.settings, now));
                 watch(&mut self.deadlines, slot, connection);
+                self.addresses.enter(slot, network);
             }
-            Err(error) => log::error!("a connection could not be watched: {error}"),
+            Err(error) => self.complain(&error, now),
         }
     }
+
+    fn complain(&mut self, error: &io::Error, now: Time) {
+        if let Some(count) = self.not_accepted.happens(now) {
+            log::error!("a connection could not be accepted: {error}; {count} times");
+        }
+    }
+}
+
+/// Whether the system has no more of something that a connection which is closed gives back.
+fn is_shortage(error: &io::Error) -> bool {
+    let errors = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    errors
+        .map(|errno| Some(errno.raw_os_error()))
+        .contains(&error.raw_os_error())
 }

@@ -147,6 +147,15 @@ impl Connection {
         }
     }
 
+    /// Since when it has been idle. `None` if it is not, or may have something to be read.
+    pub(super) fn idle_since(&self, settings: &Settings, now: Time) -> Option<Time> {
+        let may_say_something = self.readable && self.session.wants_input(settings);
+        if may_say_something {
+            return None;
+        }
+        self.session.idle_since(settings, now)
+    }
+
     /// Whether there is more to read although no event will say so. True once for each `read`.
     pub(super) fn take_wish_to_read(&mut self, settings: &Settings) -> bool {
         let more = self.readable && self.session.wants_input(settings);

@@ -8,7 +8,8 @@ use std::time::Duration;
 use mio::net::TcpListener;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
-const BACKLOG: i32 = 4096;
+/// How many may wait to be accepted.
+pub(super) const BACKLOG: i32 = 4096;
 
 /// Links die without a word when a device sleeps: after a silence of this length it is asked for a
 /// sign of life.

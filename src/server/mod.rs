@@ -6,11 +6,13 @@
 //! that no stale event meets a slot that is used again.
 
 mod accepting;
+mod addresses;
 mod clock;
 mod connection;
 mod descriptors;
 mod desk;
 mod listener;
+mod yielding;
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,10 +29,13 @@ use crate::command::{Granted, Refusal, Reply, Seed, Ticket};
 use crate::logging;
 use crate::session::{Buffers, Context, Settings};
 use crate::store::Store;
-use crate::time::{Deadlines, Time};
+use crate::time::{Deadlines, Seldom, Time};
+use accepting::Newcomer;
+use addresses::Addresses;
 pub use clock::Clock;
 use connection::Connection;
 use desk::StoreDesk;
+use yielding::Yielding;
 
 const SIGNALS: Token = Token(usize::MAX);
 const STORE: Token = Token(usize::MAX - 1);
@@ -56,6 +61,8 @@ pub struct Options {
     pub settings: Settings,
     /// The most connections; `None` for what the system's descriptor limit allows.
     pub max_connections: Option<usize>,
+    /// The most connections of one address; `None` for a part of all.
+    pub max_per_address: Option<usize>,
     /// The folder of the log file, which is opened again on SIGHUP.
     pub log_dir: Option<PathBuf>,
 }
@@ -70,6 +77,12 @@ pub struct Server {
     accept_from: Option<Time>,
     connections: Slab<Connection>,
     max_connections: usize,
+    addresses: Addresses,
+    max_per_address: usize,
+    at_the_door: Option<Newcomer>,
+    yielding: Yielding,
+    not_accepted: Seldom,
+    turned_away: Seldom,
     deadlines: Deadlines,
     /// Slots whose client has hung up, as the last events have told.
     hung_up: Vec<usize>,
@@ -109,6 +122,10 @@ impl Server {
         }
         store.attach(poll.registry(), STORE, clock.now())?;
         let descriptors = descriptors::raise_limit();
+        let max_connections = options
+            .max_connections
+            .unwrap_or(usize::MAX)
+            .min(descriptors);
         Ok(Server {
             poll,
             clock,
@@ -116,9 +133,13 @@ impl Server {
             listeners,
             accept_from: None,
             connections: Slab::new(),
-            max_connections: options
-                .max_connections
-                .map_or(descriptors, |max| max.min(descriptors)),
+            max_connections,
+            addresses: Addresses::default(),
+            max_per_address: options.max_per_address.unwrap_or(part_of(max_connections)),
+            at_the_door: None,
+            yielding: Yielding::default(),
+            not_accepted: Seldom::default(),
+            turned_away: Seldom::default(),
             deadlines: Deadlines::default(),
             hung_up: Vec::new(),
             to_read: Vec::new(),
@@ -157,6 +178,7 @@ impl Server {
             self.expire(now);
             self.commit(now);
             self.write(now);
+            self.accept_more(now);
             if self.stop_at.is_some_and(|at| {
                 at <= now || self.connections.is_empty() && self.store.is_settled()
             }) {
@@ -201,7 +223,7 @@ impl Server {
     }
 
     fn next_timeout(&self) -> Option<Duration> {
-        let accept_at = self.accept_from.filter(|_| self.may_accept());
+        let accept_at = self.accept_from.filter(|_| !self.listeners.is_empty());
         let times = [
             self.deadlines.next(),
             self.store.next_timeout(),
@@ -261,7 +283,7 @@ impl Server {
         log::info!("stopping: {} connections", self.connections.len());
         self.stop_at = Some(now.after_ms(STOP_MS));
         self.accept_from = Some(now);
-        self.accept(now);
+        self.take_in(listener::BACKLOG as usize, true, now);
         self.listeners.clear();
         for (slot, connection) in &mut self.connections {
             connection.look_for_input();
@@ -393,8 +415,7 @@ impl Server {
         });
         let Some(is_over) = is_over else { return };
         if is_over {
-            self.deadlines.remove(slot);
-            self.connections.remove(slot);
+            self.close(slot, now);
             return;
         }
         let connection = &mut self.connections[slot];
@@ -404,11 +425,26 @@ impl Server {
         }
     }
 
+    /// Closes a connection. Who waits for its place may have it at once.
+    fn close(&mut self, slot: usize, now: Time) {
+        self.deadlines.remove(slot);
+        self.addresses.leave(slot);
+        self.connections.remove(slot);
+        self.accept_from = self.accept_from.map(|from| from.min(now));
+    }
+
     fn next_ticket(&mut self, slot: u32) -> Ticket {
         let ticket = Ticket::new(self.next_serial, slot);
         self.next_serial += 1;
         ticket
     }
+}
+
+/// What one address may have of so many connections: half, so that no single one keeps all others out,
+/// and one that stands for many, as a proxy's does, still goes far. Of few it may have all.
+fn part_of(connections: usize) -> usize {
+    const FEW: usize = 64;
+    (connections / 2).max(FEW)
 }
 
 /// A slot in which there is never a connection.

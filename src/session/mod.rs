@@ -10,6 +10,7 @@ mod reading;
 mod settings;
 mod undelivered;
 mod unfinished;
+mod yielding;
 
 use std::collections::VecDeque;
 use std::mem;
@@ -62,6 +63,7 @@ pub struct Session {
     /// The last request was a one-line request: header lines behind it are skipped.
     after_line: bool,
     deadline: Time,
+    awaits: Awaits,
     /// What has been received and not yet understood.
     input: Vec<u8>,
     scan: Scan,
@@ -89,6 +91,17 @@ enum Phase {
     Over,
 }
 
+/// What the client has until the deadline for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaits {
+    /// To send the whole of a request: its first one, or one that has begun.
+    Request,
+    /// To say anything more, or to take its answers.
+    More,
+    /// To close its side.
+    End,
+}
+
 /// What is to be done with the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -111,6 +124,7 @@ impl Session {
             stalled: false,
             after_line: false,
             deadline: now.after_ms(settings.header_timeout_ms),
+            awaits: Awaits::Request,
             input: Vec::new(),
             scan: Scan::default(),
             unfinished: None,
@@ -260,6 +274,7 @@ impl Session {
                     return Ending::Close;
                 }
                 self.phase = Phase::Lingering;
+                self.awaits = Awaits::End;
                 self.deadline = now.after_ms(settings.linger_ms);
                 Ending::CloseSending
             }
@@ -323,13 +338,17 @@ impl Session {
 
     fn restart_timeout(&mut self, context: &Context<'_>) {
         let receives = !self.input.is_empty() || self.unfinished.is_some();
-        let timeout_ms = match self.phase {
+        self.awaits = match self.phase {
             Phase::Lingering => return,
             // Requests that wait unread behind answers that are not taken are no head on its way.
-            _ if receives && self.output.is_empty() => context.settings.header_timeout_ms,
-            _ => context.settings.idle_timeout_ms,
+            _ if receives && self.output.is_empty() => Awaits::Request,
+            _ => Awaits::More,
         };
+        let timeout_ms = self.awaits.timeout_ms(context.settings);
         self.deadline = context.now.after_ms(timeout_ms);
+        if let (Awaits::Request, Some(unfinished)) = (self.awaits, &self.unfinished) {
+            self.deadline = self.deadline.min(unfinished.deadline(context.settings));
+        }
     }
 
     /// Whether another request may be taken in hand.

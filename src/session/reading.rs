@@ -70,7 +70,8 @@ impl Session {
         };
         self.scan = Scan::default();
         if head.inline_body.len() > TURN_BYTES {
-            let (unfinished, start) = Unfinished::of_line(&head, &input[..head.length]);
+            let (unfinished, start) =
+                Unfinished::of_line(&head, &input[..head.length], context.now);
             self.unfinished = Some(Box::new(unfinished));
             return Ok(start);
         }
@@ -86,7 +87,7 @@ impl Session {
                 Ok(head.length + length)
             }
             BodyLength::Fixed(_) | BodyLength::Chunked => {
-                let unfinished = Unfinished::new(&head, &input[..head.length]);
+                let unfinished = Unfinished::new(&head, &input[..head.length], context.now);
                 self.unfinished = Some(Box::new(unfinished));
                 Ok(head.length)
             }

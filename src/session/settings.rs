@@ -1,6 +1,11 @@
 //! What all sessions of a server have in common.
 
+use std::num::NonZeroU32;
+
 use crate::http::Limits;
+
+/// A tenth of what the slowest modems carry, in bytes a second.
+const MIN_BODY_RATE: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
 
 /// Limits and time-outs of a session.
 #[derive(Clone, Debug)]
@@ -14,6 +19,10 @@ pub struct Settings {
     pub max_backlog_bytes: usize,
     /// How long the head of a request, or the next piece of its body, may take to arrive.
     pub header_timeout_ms: u64,
+    /// How long a body may take to arrive, however slowly it comes.
+    pub body_grace_ms: u64,
+    /// How many bytes of a body must have come for each second that it takes longer than that.
+    pub min_body_rate: NonZeroU32,
     /// How long a client may say nothing, or not take its answers.
     pub idle_timeout_ms: u64,
     /// How long, after the last answer, what a client still sends is read and dropped.
@@ -33,6 +42,9 @@ impl Default for Settings {
             max_backlog_bytes: 64 << 10,
             // Some modules take 30 s to hand over a header block.
             header_timeout_ms: 60_000,
+            // As long as its head: what devices send is mostly here by then, even byte by byte.
+            body_grace_ms: 60_000,
+            min_body_rate: MIN_BODY_RATE,
             // Longer than the pause of a device that asks once a minute.
             idle_timeout_ms: 120_000,
             linger_ms: 2_000,

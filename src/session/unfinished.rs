@@ -4,18 +4,21 @@ use std::mem;
 
 use memchr::memchr_iter;
 
+use super::Settings;
 use crate::api::{self, BodyReader};
 use crate::http::{BodyLength, Chunked, Decoded, Head, Limits, Rejected, Style};
+use crate::time::Time;
 
 #[derive(Debug)]
 pub(super) struct Unfinished {
     head: Vec<u8>,
     style: Style,
     body: BodyReader,
-    /// Something of the body has come.
-    begun: bool,
     rest: Rest,
     expects_continue: bool,
+    begun_at: Time,
+    /// How many bytes have come since, those included that are only around chunks.
+    received: u64,
 }
 
 #[derive(Debug)]
@@ -30,39 +33,56 @@ enum Rest {
 
 impl Unfinished {
     /// `head` is what `bytes` were read as; its body is still to come.
-    pub(super) fn new(head: &Head<'_>, bytes: &[u8]) -> Unfinished {
+    pub(super) fn new(head: &Head<'_>, bytes: &[u8], now: Time) -> Unfinished {
         let rest = match head.body {
             BodyLength::Fixed(length) => Rest::Fixed(length),
             BodyLength::Chunked => Rest::Chunked(Chunked::default()),
         };
-        Unfinished::with_rest(head, bytes.to_vec(), rest)
+        Unfinished::with_rest(head, bytes.to_vec(), rest, now)
     }
 
     /// `head` is what the whole line `bytes` was read as; its body is read in pieces. Answers also
     /// how many bytes come before the body.
-    pub(super) fn of_line(head: &Head<'_>, bytes: &[u8]) -> (Unfinished, usize) {
+    pub(super) fn of_line(head: &Head<'_>, bytes: &[u8], now: Time) -> (Unfinished, usize) {
         let second_space = memchr_iter(b' ', bytes).nth(1);
         let start = second_space.expect("a body comes behind method and path") + 1;
         let line = [&bytes[..start], b"\n"].concat();
         let length = head.inline_body.len();
         let rest = Rest::Line(length, bytes.len() - start - length);
-        (Unfinished::with_rest(head, line, rest), start)
+        (Unfinished::with_rest(head, line, rest, now), start)
     }
 
-    fn with_rest(head: &Head<'_>, bytes: Vec<u8>, rest: Rest) -> Unfinished {
+    fn with_rest(head: &Head<'_>, bytes: Vec<u8>, rest: Rest, now: Time) -> Unfinished {
         Unfinished {
             head: bytes,
             style: head.style,
             body: api::body_reader(head.method, head.target),
-            begun: false,
             rest,
             expects_continue: head.expects_continue,
+            begun_at: now,
+            received: 0,
         }
+    }
+
+    /// When its head was whole.
+    pub(super) fn begun_at(&self) -> Time {
+        self.begun_at
+    }
+
+    /// Until when more of it must have come: bodies may come slowly, but not for ever.
+    pub(super) fn deadline(&self, settings: &Settings) -> Time {
+        let pace_ms = self.received * 1000 / u64::from(settings.min_body_rate.get());
+        self.begun_at.after_ms(settings.body_grace_ms + pace_ms)
     }
 
     /// Takes what there is of the body.
     pub(super) fn receive(&mut self, input: &[u8], limits: &Limits) -> Result<Decoded, Rejected> {
-        self.begun |= !input.is_empty();
+        let decoded = self.decode(input, limits)?;
+        self.received += decoded.used as u64;
+        Ok(decoded)
+    }
+
+    fn decode(&mut self, input: &[u8], limits: &Limits) -> Result<Decoded, Rejected> {
         match &mut self.rest {
             Rest::Fixed(missing) => {
                 let used = input.len().min(*missing);
@@ -107,6 +127,6 @@ impl Unfinished {
 
     /// Whether the client is to be told, now, to go on. True at most once.
     pub(super) fn take_expectation(&mut self) -> bool {
-        mem::take(&mut self.expects_continue) && !self.begun
+        mem::take(&mut self.expects_continue) && self.received == 0
     }
 }

@@ -10,6 +10,7 @@ mod bombs;
 mod crowds;
 mod floods;
 mod garbage;
+mod newcomers;
 mod paths;
 mod smuggling;
 
@@ -40,6 +41,11 @@ pub struct Siege {
 
 impl Siege {
     pub fn lay(arguments: &[&str]) -> Siege {
+        Siege::lay_beside(arguments, live_beside)
+    }
+
+    /// The same with a neighbour of another kind.
+    fn lay_beside(arguments: &[&str], neighbour: fn(SocketAddr, &AtomicBool) -> Turns) -> Siege {
         let server = Server::start_with(StoreKind::Memory, arguments);
         let mut client = server.connect();
         let seeded = client.ask(r#"POST /pool {"A":["1","2","3","4"],"N":["n"]}"#);
@@ -50,7 +56,7 @@ impl Siege {
         let enough = Arc::new(AtomicBool::new(false));
         let neighbour = {
             let (address, enough) = (server.address, enough.clone());
-            thread::spawn(move || live_beside(address, &enough))
+            thread::spawn(move || neighbour(address, &enough))
         };
         Siege {
             resident_before: resident_bytes(&server),
@@ -135,16 +141,29 @@ struct Turns {
 
 /// Locks and releases on a connection that stays, and now and then on a new one.
 fn live_beside(server: SocketAddr, enough: &AtomicBool) -> Turns {
+    live_on(server, enough, Client::connect, expect)
+}
+
+/// How a neighbour asks for something and is answered.
+type Exchange = fn(&mut Client, SocketAddr, &str, &str);
+
+fn live_on(
+    server: SocketAddr,
+    enough: &AtomicBool,
+    connect: fn(SocketAddr) -> Client,
+    exchange: Exchange,
+) -> Turns {
     let mut turns = Turns::default();
-    let mut client = Client::connect(server);
+    let mut client = connect(server);
     while !enough.load(Ordering::Relaxed) || turns.count == 0 {
         let start = Instant::now();
         if turns.count % 16 == 15 {
-            client = Client::connect(server);
+            client = connect(server);
         }
-        client.send("POST /pool/N/lock HTTP/1.1\r\nHost: h\r\n\r\n");
-        client.expect("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nn");
-        assert_eq!(client.ask("DELETE /pool/N/lock/n"), "200");
+        let lock = "POST /pool/N/lock HTTP/1.1\r\nHost: h\r\n\r\n";
+        let locked = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nn";
+        exchange(&mut client, server, lock, locked);
+        exchange(&mut client, server, "DELETE /pool/N/lock/n\n", "200\n");
         let took = start.elapsed();
         turns.count += 1;
         turns.longest = turns.longest.max(took);
@@ -153,6 +172,12 @@ fn live_beside(server: SocketAddr, enough: &AtomicBool) -> Turns {
         thread::sleep(Duration::from_millis(1));
     }
     turns
+}
+
+/// Its connection is never closed.
+fn expect(client: &mut Client, _: SocketAddr, request: &str, answer: &str) {
+    client.send(request);
+    client.expect(answer);
 }
 
 /// Sends all of `bytes`, or as much as the server takes before it closes, and reads up to the end.

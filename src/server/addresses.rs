@@ -1,0 +1,189 @@
+//! Which addresses the clients come from: what connections each has, in the order in which they came.
+//!
+//! It knows connections by their slots, and nothing of what is said on them.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use slab::Slab;
+
+/// What counts as one address. An IPv4 address does. Of an IPv6 address only the first 64 bits count:
+/// whoever has one address of such a network has them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Network(u64);
+
+impl Network {
+    pub(super) fn of(address: IpAddr) -> Network {
+        // An IPv4 client of a socket that listens on both is its IPv4 address here, too.
+        Network(match address.to_canonical() {
+            // In the place of IPv6 networks that are reserved, ::/32 of all.
+            IpAddr::V4(address) => u64::from(u32::from(address)),
+            IpAddr::V6(address) => (u128::from(address) >> 64) as u64,
+        })
+    }
+}
+
+/// The connections of all addresses.
+#[derive(Debug, Default)]
+pub(super) struct Addresses {
+    households: Slab<Household>,
+    by_network: HashMap<Network, u32>,
+    /// Where each slot stands; of no meaning for one without a connection.
+    places: Vec<Place>,
+}
+
+/// All connections of one address: at least one.
+#[derive(Debug)]
+struct Household {
+    network: Network,
+    count: u32,
+    first: u32,
+    last: u32,
+}
+
+/// A connection among those of its address.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    household: u32,
+    earlier: u32,
+    later: u32,
+}
+
+const NOBODY: u32 = u32::MAX;
+
+const NOWHERE: Place = Place {
+    household: NOBODY,
+    earlier: NOBODY,
+    later: NOBODY,
+};
+
+impl Addresses {
+    /// How many connections an address has.
+    pub(super) fn count(&self, network: Network) -> usize {
+        let household = self.by_network.get(&network);
+        household.map_or(0, |&key| self.households[key as usize].count as usize)
+    }
+
+    /// The slots of an address, who came first the first.
+    pub(super) fn slots_of(&self, network: Network) -> impl Iterator<Item = usize> + '_ {
+        let household = self.by_network.get(&network);
+        let mut next = household.map_or(NOBODY, |&key| self.households[key as usize].first);
+        std::iter::from_fn(move || {
+            let slot = next;
+            (slot != NOBODY).then(|| {
+                next = self.places[slot as usize].later;
+                slot as usize
+            })
+        })
+    }
+
+    /// There is a connection in this slot now.
+    pub(super) fn enter(&mut self, slot: usize, network: Network) {
+        if self.places.len() <= slot {
+            self.places.resize(slot + 1, NOWHERE);
+        }
+        let slot = slot as u32;
+        let household = *self.by_network.entry(network).or_insert_with(|| {
+            let household = Household {
+                network,
+                count: 0,
+                first: NOBODY,
+                last: NOBODY,
+            };
+            self.households.insert(household) as u32
+        });
+        let all = &mut self.households[household as usize];
+        self.places[slot as usize] = Place {
+            household,
+            earlier: all.last,
+            later: NOBODY,
+        };
+        match all.last {
+            NOBODY => all.first = slot,
+            last => self.places[last as usize].later = slot,
+        }
+        all.last = slot;
+        all.count += 1;
+    }
+
+    /// The connection in this slot is closed.
+    pub(super) fn leave(&mut self, slot: usize) {
+        let Place {
+            household,
+            earlier,
+            later,
+        } = self.places[slot];
+        let all = &mut self.households[household as usize];
+        match earlier {
+            NOBODY => all.first = later,
+            earlier => self.places[earlier as usize].later = later,
+        }
+        match later {
+            NOBODY => all.last = earlier,
+            later => self.places[later as usize].earlier = earlier,
+        }
+        all.count -= 1;
+        if all.count == 0 {
+            let network = self.households.remove(household as usize).network;
+            self.by_network.remove(&network);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(address: &str) -> Network {
+        Network::of(address.parse().expect("this is an address"))
+    }
+
+    #[test]
+    fn an_ipv4_address_counts_as_it_is_and_an_ipv6_address_by_its_network() {
+        let same = [
+            ("192.0.2.1", "::ffff:192.0.2.1"),
+            ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2"),
+        ];
+        for (one, other) in same {
+            assert_eq!(network(one), network(other), "{one} {other}");
+        }
+        let different = [
+            ("192.0.2.1", "192.0.2.2"),
+            ("::ffff:192.0.2.1", "::ffff:192.0.2.2"),
+            ("2001:db8:0:1::1", "2001:db8:0:2::1"),
+            ("127.0.0.1", "::1"),
+        ];
+        for (one, other) in different {
+            assert_ne!(network(one), network(other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn connections_of_an_address_stay_in_the_order_in_which_they_came() {
+        let networks = ["192.0.2.1", "192.0.2.2", "2001:db8::1"].map(network);
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut addresses = Addresses::default();
+        let mut model: Vec<(usize, Network)> = Vec::new();
+        for _ in 0..10_000 {
+            let slot = random.usize(0..20);
+            match model.iter().position(|(taken, _)| *taken == slot) {
+                Some(place) => {
+                    model.remove(place);
+                    addresses.leave(slot);
+                }
+                None => {
+                    let network = networks[random.usize(0..3)];
+                    model.push((slot, network));
+                    addresses.enter(slot, network);
+                }
+            }
+            for network in networks {
+                let of_it = model.iter().filter(|(_, other)| *other == network);
+                let slots: Vec<usize> = of_it.map(|(slot, _)| *slot).collect();
+                assert_eq!(addresses.count(network), slots.len());
+                assert!(addresses.slots_of(network).eq(slots));
+            }
+        }
+        assert!(addresses.households.len() <= 3, "who is gone is forgotten");
+    }
+}

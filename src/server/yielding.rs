@@ -1,0 +1,101 @@
+//! Who is closed for the sake of somebody else, when there is no room for another connection: the one
+//! that has been idle for longest. Which ones are idle, and since when, is for their sessions to say.
+
+use super::addresses::Network;
+use super::{ACCEPT_PAUSE_MS, Server};
+use crate::time::{Seldom, Time};
+
+/// How many of an address' connections are looked at, those first that came first, for the one that
+/// has been idle for longest.
+const MAX_LOOKS: usize = 64;
+
+/// For how long a list of those that are idle is good enough. Who has become idle since is younger
+/// than nearly all in it.
+const LIST_MS: u64 = 1_000;
+
+/// Of all that are idle, a part is listed at a time: to look at all for each would take too long in
+/// a crowd, and to list them all too much memory.
+const LISTED_PART: usize = 8;
+
+/// Those who are to yield next. Nothing is kept up to date while there is room: they are found when
+/// they are needed.
+#[derive(Debug, Default)]
+pub(super) struct Yielding {
+    /// Slots that were idle since these times, the earliest last.
+    queue: Vec<(Time, usize)>,
+    listed_at: Time,
+    /// Nobody was idle: it is not looked again before this time.
+    barren_until: Time,
+    logged: Seldom,
+}
+
+impl Server {
+    /// Closes the connection that has been idle for longest. False if none is.
+    pub(super) fn make_room(&mut self, now: Time) -> bool {
+        if self.yielding.listed_at.after_ms(LIST_MS) <= now {
+            self.yielding.queue.clear();
+        }
+        loop {
+            while let Some((since, slot)) = self.yielding.queue.pop() {
+                // It may have been used since, or be another connection.
+                if self.idle_since(slot, now) == Some(since) {
+                    self.close_for_another(slot, now);
+                    return true;
+                }
+            }
+            if !self.list_idle(now) {
+                return false;
+            }
+        }
+    }
+
+    /// The same among the connections of one address.
+    pub(super) fn make_room_at(&mut self, network: Network, now: Time) -> bool {
+        let slots = self.addresses.slots_of(network).take(MAX_LOOKS);
+        let idle = slots.filter_map(|slot| Some((self.idle_since(slot, now)?, slot)));
+        let Some((_, slot)) = idle.min() else {
+            return false;
+        };
+        self.close_for_another(slot, now);
+        true
+    }
+
+    /// Lists those that have been idle for longest. False if none is.
+    fn list_idle(&mut self, now: Time) -> bool {
+        if self.yielding.barren_until > now {
+            return false;
+        }
+        let slots = self.connections.iter().map(|(slot, _)| slot);
+        let mut idle: Vec<(Time, usize)> = slots
+            .filter_map(|slot| Some((self.idle_since(slot, now)?, slot)))
+            .collect();
+        let listed = idle.len().div_ceil(LISTED_PART);
+        if listed < idle.len() {
+            idle.select_nth_unstable(listed);
+            idle.truncate(listed);
+        }
+        idle.sort_unstable_by(|a, b| b.cmp(a));
+        if idle.is_empty() {
+            self.yielding.barren_until = now.after_ms(ACCEPT_PAUSE_MS);
+        }
+        self.yielding.listed_at = now;
+        self.yielding.queue = idle;
+        !self.yielding.queue.is_empty()
+    }
+
+    fn idle_since(&self, slot: usize, now: Time) -> Option<Time> {
+        self.connections.get(slot)?.idle_since(&self.settings, now)
+    }
+
+    fn close_for_another(&mut self, slot: usize, now: Time) {
+        if let Some(count) = self.yielding.logged.happens(now) {
+            log::warn!(
+                "there is no room for another connection; closed to make some: {count} idle ones"
+            );
+        }
+        self.at(slot, now, |connection, _, context| {
+            connection.session.abandon(context);
+        });
+        self.close(slot, now);
+    }
+}

@@ -1,0 +1,46 @@
+//! Which client has to go when there is no room for another one: the one that has made no use of its
+//! connection for longest.
+
+use super::{Awaits, Phase, Session, Settings};
+use crate::time::Time;
+
+/// How much longer who is in the middle of something may keep others out than who does nothing: to
+/// send a request, its first one too, or to take an answer. Slow devices take seconds for a header.
+const GRACE_MS: u64 = 10_000;
+
+impl Awaits {
+    pub(super) fn timeout_ms(self, settings: &Settings) -> u64 {
+        match self {
+            Awaits::Request => settings.header_timeout_ms,
+            Awaits::More => settings.idle_timeout_ms,
+            Awaits::End => settings.linger_ms,
+        }
+    }
+}
+
+impl Session {
+    /// Since when the client has made no use of its connection: whoever has the earliest time is
+    /// closed when there is no room for another one. `None` if it must not be: a request of it is in
+    /// hand, or stands in line, or its answer is on the way.
+    ///
+    /// Who has not sent a whole request counts as `GRACE_MS` younger. So among those who do nothing
+    /// else the youngest stays, and a crowd that only begins requests keeps nobody out who means it.
+    pub fn idle_since(&self, settings: &Settings, now: Time) -> Option<Time> {
+        if !self.exchanges.is_empty() || self.phase == Phase::Over {
+            return None;
+        }
+        let since = self.deadline.before_ms(self.awaits.timeout_ms(settings));
+        match self.awaits {
+            Awaits::Request => {
+                let begun = self.unfinished.as_ref().map(|request| request.begun_at());
+                let since = begun.unwrap_or(since);
+                // Who has just come has not been able to say anything yet.
+                (since < now).then(|| since.after_ms(GRACE_MS))
+            }
+            Awaits::More if self.output.is_empty() => Some(since),
+            // It does not take its answers.
+            Awaits::More => Some(since.after_ms(GRACE_MS)).filter(|&since| since <= now),
+            Awaits::End => Some(since),
+        }
+    }
+}

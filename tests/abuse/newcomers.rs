@@ -1,0 +1,94 @@
+//! More strangers than there may be connections, and one among them who behaves: he gets in, and is
+//! served.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::thread;
+use std::time::Instant;
+
+use super::{MEBIBYTE, Siege, expect, live_on, read_until_closed};
+use crate::support::{Client, PATIENCE};
+use crate::yielding::connect_from;
+
+/// What strangers send who keep a connection as long as they can.
+const STARTS: [&str; 4] = [
+    "",
+    "GET /ping HTTP/1.1\r\nHost: h\r\nX",
+    "PUT /pool/A HTTP/1.1\r\nContent-Length: 1000\r\n\r\n[",
+    "PUT /pool/A HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n[",
+];
+
+/// They connect as fast as they can, never end what they begin, and never go.
+#[test]
+fn whoever_asks_gets_in_among_more_strangers_than_there_is_room_for() {
+    const COUNT: usize = 1000;
+    let arguments = ["--max-connections", "200", "--max-per-address", "200"];
+    let siege = Siege::lay_beside(&arguments, |server, enough| {
+        live_on(server, enough, Client::connect, retry)
+    });
+    let server = siege.server.address;
+    let crowd = STARTS.map(|start| {
+        thread::spawn(move || {
+            let come = || {
+                let stream = TcpStream::connect(server).expect("the system accepts");
+                // It may have had to go already.
+                let _ = (&stream).write_all(start.as_bytes());
+                stream
+            };
+            let held: Vec<TcpStream> = std::iter::repeat_with(come).take(COUNT).collect();
+            held
+        })
+    });
+    for _ in 0..20 {
+        retry(&mut siege.connect(), server, "GET /ping\n", "200 pong\n");
+    }
+    let crowd = crowd.map(|thread| thread.join().expect("all have come"));
+    for _ in 0..20 {
+        retry(&mut siege.connect(), server, "GET /ping\n", "200 pong\n");
+    }
+    drop(crowd);
+    siege.lift("more strangers than there is room for", 8 * MEBIBYTE);
+}
+
+/// One request and its answer. Who is idle may have had to go, and comes back: nothing of what it then
+/// asks was carried out before.
+fn retry(client: &mut Client, server: SocketAddr, request: &str, answer: &str) {
+    let end = Instant::now() + PATIENCE;
+    while exchange(client, request, answer).is_err() {
+        assert!(Instant::now() < end, "it never gets in");
+        *client = Client::connect(server);
+    }
+}
+
+fn exchange(client: &mut Client, request: &str, answer: &str) -> io::Result<()> {
+    client.stream.write_all(request.as_bytes())?;
+    let mut received = vec![0; answer.len()];
+    client.stream.read_exact(&mut received)?;
+    assert_eq!(String::from_utf8_lossy(&received), answer);
+    Ok(())
+}
+
+/// They stand in line, so that none of them ever yields; but they are all at one address.
+#[test]
+fn a_crowd_in_line_at_one_address_leaves_room_for_others() {
+    let arguments = ["--max-connections", "150", "--max-per-address", "100"];
+    let siege = Siege::lay_beside(&arguments, |server, enough| {
+        let connect = |server| connect_from(Ipv4Addr::new(127, 0, 0, 2), server);
+        live_on(server, enough, connect, expect)
+    });
+    let mut crowd: Vec<Client> = (0..99).map(|_| siege.connect()).collect();
+    for client in &mut crowd {
+        // It is held, and stays so.
+        client.send("POST /pool/A/lock/4?wait=60\n");
+    }
+    let mut last = siege.connect();
+    assert_eq!(last.ask("GET /ping"), "200 pong");
+    last.send("POST /pool/A/lock/4?wait=60\n");
+    for _ in 0..1000 {
+        let mut turned_away = siege.connect();
+        let _ = turned_away.stream.write_all(b"GET /ping\n");
+        assert_eq!(read_until_closed(&mut turned_away), b"");
+    }
+    drop((crowd, last));
+    siege.lift("a crowd in line at one address", 4 * MEBIBYTE);
+}

@@ -1,0 +1,203 @@
+//! Who keeps a connection when there are more clients than connections: whoever has a request in hand
+//! or stands in line; of the others, the one that has been idle for longest yields to who is new.
+
+use std::fs;
+use std::io::{ErrorKind, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use socket2::{Domain, Socket, Type};
+
+use std::thread;
+use std::time::Duration;
+
+use crate::support::{Client, PATIENCE, Server, StoreKind};
+
+/// Whatever was sent before has been read when this returns: the server is one loop.
+fn pass_time(client: &mut Client) {
+    for _ in 0..2 {
+        assert_eq!(client.ask("GET /ping"), "200 pong");
+    }
+}
+
+/// The server has neither said anything nor closed.
+#[track_caller]
+fn hears_nothing(client: &mut Client) {
+    client.stream.set_nonblocking(true).expect("non-blocking");
+    let heard = client
+        .stream
+        .read(&mut [0; 64])
+        .map_err(|error| error.kind());
+    assert_eq!(heard, Err(ErrorKind::WouldBlock), "nothing was to be heard");
+    client.stream.set_nonblocking(false).expect("blocking");
+}
+
+/// A connection from another address of this machine: all of 127.0.0.0/8 are.
+pub fn connect_from(source: Ipv4Addr, server: SocketAddr) -> Client {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let source = SocketAddr::from((source, 0));
+    socket.bind(&source.into()).expect("it is one of ours");
+    socket.connect(&server.into()).expect("the server accepts");
+    let stream = TcpStream::from(socket);
+    stream.set_nodelay(true).expect("nodelay");
+    for set in [TcpStream::set_read_timeout, TcpStream::set_write_timeout] {
+        set(&stream, Some(PATIENCE)).expect("a time-out");
+    }
+    Client { stream }
+}
+
+/// A server with a pool `A` of one resource, which is held, so that whoever wants it stands in line.
+fn server_with(arguments: &[&str]) -> Server {
+    let server = Server::start_with(StoreKind::Memory, arguments);
+    let mut client = server.connect();
+    assert_eq!(
+        client.ask(r#"POST /pool {"A":["1"]}"#),
+        r#"200 {"A":["1"]}"#
+    );
+    assert_eq!(client.ask("POST /pool/A/lock"), "200 1");
+    client.half_close();
+    client.expect_end();
+    server
+}
+
+/// Takes a place, and is served. Whoever is served later is idle since a later millisecond.
+fn visitor(server: &Server) -> Client {
+    let mut client = server.connect();
+    visit_again(&mut client);
+    client
+}
+
+fn visit_again(client: &mut Client) {
+    pass_time(client);
+    thread::sleep(Duration::from_millis(2));
+}
+
+fn get_in_line(client: &mut Client) {
+    client.send("POST /pool/A/lock?wait=60\n");
+}
+
+#[test]
+fn the_connection_that_was_idle_for_longest_yields_to_a_new_one() {
+    let mut server = server_with(&["--max-connections", "3"]);
+    let mut silent = server.connect();
+    let [mut first, mut second] = [(); 2].map(|()| visitor(&server));
+    // To say something makes it the youngest.
+    visit_again(&mut first);
+    let mut new = visitor(&server);
+    // Who has never said anything counts as younger than who has been served.
+    second.expect_end();
+    visit_again(&mut first);
+    visit_again(&mut new);
+    let newer = visitor(&server);
+    first.expect_end();
+    drop(newer);
+    hears_nothing(&mut silent);
+    assert_eq!(silent.ask("GET /ping"), "200 pong");
+    let log = server.wait_for_log("no room for another connection");
+    assert!(log.contains("closed to make some: 1 idle ones"), "{log}");
+}
+
+#[test]
+fn who_stands_in_line_never_yields() {
+    let server = server_with(&["--max-connections", "2"]);
+    let (mut first, mut second) = (visitor(&server), visitor(&server));
+    get_in_line(&mut first);
+    get_in_line(&mut second);
+    let mut others: Vec<Client> = (0..3).map(|_| server.connect()).collect();
+    for client in &mut others {
+        client.send("DELETE /pool/A/lock/1?force\n");
+    }
+    // They are not even accepted, as far as anybody can tell.
+    others.iter_mut().for_each(hears_nothing);
+    hears_nothing(&mut first);
+    hears_nothing(&mut second);
+
+    // One hangs up, and its place is free for the first of the others: its release serves who waits.
+    drop(second);
+    first.expect("200 1\n");
+    // Who has what it wants is idle, so that in the end all are served.
+    others[0].expect("200\n");
+    others[1].expect("200\n");
+    others[2].expect("404 not held\n");
+}
+
+#[test]
+fn who_only_begins_a_request_yields_to_who_is_new_but_after_who_is_idle() {
+    let server = server_with(&["--max-connections", "3"]);
+    let mut head = server.connect();
+    head.send("GET /ping HTTP/1.1\r\nX: y");
+    let mut idle = visitor(&server);
+    let mut body = server.connect();
+    body.send("PUT /pool/B HTTP/1.1\r\nContent-Length: 9\r\n\r\n[");
+    pass_time(&mut idle);
+    let mut new = visitor(&server);
+    idle.expect_end();
+    get_in_line(&mut new);
+    let mut newer = server.connect();
+    newer.send("GET /");
+    head.expect_end();
+    let newest = visitor(&server);
+    body.expect_end();
+    drop(newest);
+    newer.send("ping\n");
+    newer.expect("200 pong\n");
+    hears_nothing(&mut new);
+}
+
+#[test]
+fn an_address_that_has_all_it_may_have_yields_to_itself() {
+    let server = server_with(&["--max-per-address", "2"]);
+    let elsewhere = Ipv4Addr::new(127, 0, 0, 2);
+    let mut other = connect_from(elsewhere, server.address);
+    pass_time(&mut other);
+    let (mut first, mut second) = (visitor(&server), visitor(&server));
+    let mut third = visitor(&server);
+    first.expect_end();
+    pass_time(&mut second);
+    pass_time(&mut third);
+    // The other one was idle for longer, and is at another address.
+    pass_time(&mut other);
+
+    get_in_line(&mut second);
+    get_in_line(&mut third);
+    let mut more = server.connect();
+    more.expect_end();
+    let mut another = connect_from(elsewhere, server.address);
+    pass_time(&mut another);
+    assert_eq!(other.ask("DELETE /pool/A/lock/1"), "200");
+    second.expect("200 1\n");
+    let mut again = visitor(&server);
+    second.expect_end();
+    pass_time(&mut again);
+    hears_nothing(&mut third);
+}
+
+/// Fewer descriptors than connections that are allowed: what the server has counted on at its start
+/// is no longer there.
+#[test]
+fn who_is_idle_yields_when_descriptors_run_out_too() {
+    let mut server = server_with(&[]);
+    let mut idle: Vec<Client> = (0..4).map(|_| visitor(&server)).collect();
+    let mut waiter = visitor(&server);
+    get_in_line(&mut waiter);
+    pass_time(&mut idle[3]);
+    forbid_descriptors(&server);
+    let mut new: Vec<Client> = (0..2).map(|_| visitor(&server)).collect();
+    idle[0].expect_end();
+    idle[1].expect_end();
+    new.iter_mut().for_each(pass_time);
+    hears_nothing(&mut waiter);
+    let log = server.wait_for_log("could not be accepted");
+    assert!(log.contains("Too many open files"), "{log}");
+}
+
+/// Has a server get along with the descriptors that it has.
+fn forbid_descriptors(server: &Server) {
+    let open = format!("/proc/{}/fd", server.pid());
+    let is_open = |number: &u64| fs::exists(format!("{open}/{number}")).expect("procfs");
+    let limit = Rlimit {
+        current: (0..).find(|number| !is_open(number)),
+        maximum: getrlimit(Resource::Nofile).maximum,
+    };
+    prlimit(Pid::from_raw(server.pid() as i32), Resource::Nofile, limit).expect("it is set");
+}
