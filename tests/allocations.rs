@@ -282,6 +282,7 @@ fn allocations_of_a_server(rounds: usize) -> u64 {
         settings: Settings::default(),
         max_connections: None,
         max_per_address: None,
+        drain_ms: 10_000,
         log_dir: None,
     };
     let store = EmbeddedStore::in_memory(Rules::default());

@@ -19,7 +19,7 @@ struct Setting {
 }
 
 /// The last of `shown` is the default.
-const SETTINGS: [Setting; 24] = [
+const SETTINGS: [Setting; 25] = [
     Setting {
         flag: "listen",
         key: "server.listen",
@@ -96,6 +96,12 @@ const SETTINGS: [Setting; 24] = [
             "4 bytes/s",
             "100 bytes/s",
         ],
+    },
+    Setting {
+        flag: "drain",
+        key: "server.drain",
+        values: ["1", "0", "3", "4"],
+        shown: ["1 s", "0 s", "3 s", "4 s", "10 s"],
     },
     Setting {
         flag: "cors",

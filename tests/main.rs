@@ -16,6 +16,7 @@ mod curl;
 mod damage;
 mod durability;
 mod full_disk;
+mod handover;
 mod history;
 mod ledger;
 mod limits;

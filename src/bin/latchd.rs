@@ -83,6 +83,7 @@ fn serve(config: Config) -> Result<bool, String> {
         settings: config.settings,
         max_connections: config.max_connections,
         max_per_address: config.max_per_address,
+        drain_ms: config.drain_ms,
         log_dir: config.log_dir,
     };
     let mut server =

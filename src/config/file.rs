@@ -33,6 +33,7 @@ struct Server {
     max_body: Option<u32>,
     header_timeout: Option<u32>,
     idle_timeout: Option<u32>,
+    drain: Option<u32>,
     cors: Option<String>,
     reuse_port: Option<bool>,
 }
@@ -125,6 +126,7 @@ pub(super) fn parse(source: &str, text: &str) -> Result<Layer, ConfigError> {
         max_body: server.max_body,
         header_timeout: server.header_timeout,
         idle_timeout: server.idle_timeout,
+        drain: server.drain,
         cors: cors.map_err(|why| wrong("server.cors", &why))?,
         reuse_port: server.reuse_port,
         limits,

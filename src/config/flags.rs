@@ -99,6 +99,16 @@ pub(super) struct Layer {
     #[arg(long, value_name = "SECONDS", env = "LATCHD_IDLE_TIMEOUT", hide_env = true, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Serving")]
     pub(super) idle_timeout: Option<u32>,
 
+    /// How long what is in hand may take to be answered when the server stops [default: 10]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "LATCHD_DRAIN",
+        hide_env = true,
+        help_heading = "Serving"
+    )]
+    pub(super) drain: Option<u32>,
+
     /// Which web pages may use the server: an origin, * or none [default: *]
     #[arg(long, value_name = "ORIGIN", env = "LATCHD_CORS", hide_env = true, value_parser = parse_cors, help_heading = "Serving")]
     pub(super) cors: Option<String>,
@@ -208,6 +218,7 @@ impl Layer {
             max_body: self.max_body.or(lower.max_body),
             header_timeout: self.header_timeout.or(lower.header_timeout),
             idle_timeout: self.idle_timeout.or(lower.idle_timeout),
+            drain: self.drain.or(lower.drain),
             cors: self.cors.or(lower.cors),
             reuse_port: self.reuse_port.or(lower.reuse_port),
             limits: self.limits.over(lower.limits),

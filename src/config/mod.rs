@@ -67,6 +67,8 @@ pub struct Config {
     pub max_connections: Option<usize>,
     /// The most connections of one address; `None` for a part of all.
     pub max_per_address: Option<usize>,
+    /// How long what is in hand may take to be answered when the server stops.
+    pub drain_ms: u64,
     /// Pools to add at the start.
     pub seed: Option<Seed>,
     /// Release every lock at the start.
@@ -202,6 +204,7 @@ impl Config {
             settings,
             max_connections: layer.max_connections.map(|count| count as usize),
             max_per_address: max_per_address.map(|count| count.get() as usize),
+            drain_ms: u64::from(layer.drain.unwrap_or(10)) * 1000,
             seed: layer.seed.map(|path| read_seed_file(&path)).transpose()?,
             purge_on_start: layer.purge_on_start.unwrap_or(false),
             log_level: layer.log_level.unwrap_or(LevelFilter::Info),
@@ -254,6 +257,7 @@ impl fmt::Display for Config {
             "idle-timeout     {} s",
             self.settings.idle_timeout_ms / 1000
         )?;
+        writeln!(f, "drain            {} s", self.drain_ms / 1000)?;
         writeln!(
             f,
             "cors             {}",

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use listenfd::ListenFd;
 use mio::net::TcpListener;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
@@ -21,9 +22,40 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 #[cfg(target_os = "linux")]
 const USER_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// The sockets that whoever started this process listens on already (systemd's socket activation), or
+/// else new ones at these addresses. An inherited socket goes on listening when this process ends: who
+/// connects meanwhile waits for the next one.
+pub(super) fn open(addresses: &[SocketAddr], reuse_port: bool) -> io::Result<Vec<TcpListener>> {
+    let inherited = inherited()?;
+    if !inherited.is_empty() {
+        return Ok(inherited);
+    }
+    let bound = addresses.iter().map(|&address| {
+        bind(address, reuse_port)
+            .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
+    });
+    bound.collect()
+}
+
+fn inherited() -> io::Result<Vec<TcpListener>> {
+    let mut given = ListenFd::from_env();
+    let mut listeners = Vec::new();
+    for place in 0..given.len() {
+        let socket = given.take_tcp_listener(place).map_err(|error| {
+            io::Error::new(error.kind(), format!("inherited socket {place}: {error}"))
+        })?;
+        if let Some(socket) = socket {
+            set_options(SockRef::from(&socket))?;
+            socket.set_nonblocking(true)?;
+            listeners.push(TcpListener::from_std(socket));
+        }
+    }
+    Ok(listeners)
+}
+
 /// `reuse_port` lets other processes of the same user listen on the port too, if they say so as well.
 /// Each new connection goes to one of them.
-pub(super) fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,

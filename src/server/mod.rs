@@ -46,14 +46,12 @@ const EVENTS_PER_TICK: usize = 1024;
 /// How often to look for more before a commit, so that a stream of requests cannot put it off for long.
 const MAX_LOOKS: usize = 8;
 const READ_BYTES: usize = 64 << 10;
-/// How long what is in hand may take to be answered when the server stops.
-const STOP_MS: u64 = 5_000;
 /// How long to wait before accepting again when the system has no descriptor to give.
 const ACCEPT_PAUSE_MS: u64 = 100;
 
 /// What a server needs to be told.
 pub struct Options {
-    /// Where to listen.
+    /// Where to listen, unless listening sockets were inherited.
     pub listen: Vec<SocketAddr>,
     /// Share the ports with other processes.
     pub reuse_port: bool,
@@ -63,6 +61,8 @@ pub struct Options {
     pub max_connections: Option<usize>,
     /// The most connections of one address; `None` for a part of all.
     pub max_per_address: Option<usize>,
+    /// How long what is in hand may take to be answered when the server stops.
+    pub drain_ms: u64,
     /// The folder of the log file, which is opened again on SIGHUP.
     pub log_dir: Option<PathBuf>,
 }
@@ -98,6 +98,7 @@ pub struct Server {
     buffers: Buffers,
     read_buffer: Box<[u8]>,
     log_dir: Option<PathBuf>,
+    drain_ms: u64,
     /// The server stops, at this time at the latest.
     stop_at: Option<Time>,
 }
@@ -109,16 +110,11 @@ impl Server {
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
         poll.registry()
             .register(&mut signals, SIGNALS, Interest::READABLE)?;
-        let mut listeners = Vec::new();
-        for (place, address) in options.listen.iter().enumerate() {
-            let mut listener = listener::bind(*address, options.reuse_port)
-                .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
-            poll.registry().register(
-                &mut listener,
-                Token(LISTENERS - place),
-                Interest::READABLE,
-            )?;
-            listeners.push(listener);
+        let mut listeners = listener::open(&options.listen, options.reuse_port)?;
+        for (place, listener) in listeners.iter_mut().enumerate() {
+            let token = Token(LISTENERS - place);
+            poll.registry()
+                .register(listener, token, Interest::READABLE)?;
         }
         store.attach(poll.registry(), STORE, clock.now())?;
         let descriptors = descriptors::raise_limit();
@@ -151,6 +147,7 @@ impl Server {
             buffers: Buffers::default(),
             read_buffer: vec![0; READ_BYTES].into_boxed_slice(),
             log_dir: options.log_dir,
+            drain_ms: options.drain_ms,
             stop_at: None,
         })
     }
@@ -281,7 +278,7 @@ impl Server {
     /// Takes in what has been sent up to now, then lets every session come to its end.
     fn stop(&mut self, now: Time) {
         log::info!("stopping: {} connections", self.connections.len());
-        self.stop_at = Some(now.after_ms(STOP_MS));
+        self.stop_at = Some(now.after_ms(self.drain_ms));
         self.accept_from = Some(now);
         self.take_in(listener::BACKLOG as usize, true, now);
         self.listeners.clear();

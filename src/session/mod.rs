@@ -58,6 +58,11 @@ pub struct Session {
     hung_up: bool,
     /// The server stops: what has been received is still dealt with.
     stopping: bool,
+    /// The server stops, and this client has not had its first request answered, or is in the middle of
+    /// one: that one is still read.
+    last_one: bool,
+    /// No request was read yet.
+    fresh: bool,
     /// Something that was received could not be looked at for lack of room.
     stalled: bool,
     /// The last request was a one-line request: header lines behind it are skipped.
@@ -101,6 +106,8 @@ enum Awaits {
     /// To close its side.
     End,
 }
+/// How long a request that is on its way when the server stops may take to arrive.
+const LAST_REQUEST_MS: u64 = 1_000;
 
 /// What is to be done with the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +128,8 @@ impl Session {
             ended: false,
             hung_up: false,
             stopping: false,
+            last_one: false,
+            fresh: true,
             stalled: false,
             after_line: false,
             deadline: now.after_ms(settings.header_timeout_ms),
@@ -306,13 +315,21 @@ impl Session {
         }
     }
 
-    /// The server stops: nothing further is read, and `resume` brings what was read to its end.
+    /// The server stops. What was received is brought to its end by `resume`; a request that is on its
+    /// way, also the first one of a client that has just connected, has a moment to arrive. Nothing
+    /// else is read.
     pub fn stop(&mut self, context: &mut Context<'_>) {
-        self.stopping = true;
         self.withdraw_for_good(context);
         let in_hand = self.stalled || !self.exchanges.is_empty() || !self.output.is_empty();
-        if self.phase == Phase::Open && !in_hand {
-            self.phase = Phase::Over;
+        let on_its_way = self.fresh || !self.input.is_empty() || self.unfinished.is_some();
+        match (self.phase, in_hand) {
+            (Phase::Open, false) if on_its_way && !self.ended => {
+                self.last_one = true;
+                let until = context.now.after_ms(LAST_REQUEST_MS);
+                self.deadline = self.deadline.min(until);
+            }
+            (Phase::Open, false) => self.phase = Phase::Over,
+            _ => self.stopping = true,
         }
     }
 
@@ -340,6 +357,7 @@ impl Session {
         let receives = !self.input.is_empty() || self.unfinished.is_some();
         self.awaits = match self.phase {
             Phase::Lingering => return,
+            Phase::Open if self.last_one => return,
             // Requests that wait unread behind answers that are not taken are no head on its way.
             _ if receives && self.output.is_empty() => Awaits::Request,
             _ => Awaits::More,

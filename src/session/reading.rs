@@ -143,22 +143,28 @@ impl Session {
     /// Does what a request comes to.
     fn handle(&mut self, head: &Head<'_>, action: Action<'_>, context: &mut Context<'_>) {
         self.after_line = head.style.wire == Wire::Line;
+        self.fresh = false;
+        let mut style = head.style;
+        style.closes |= self.last_one;
         let exchange = match action {
             Action::Ask(command, shape) => Exchange {
-                style: head.style,
+                style,
                 shape,
                 blocks: command.blocks(),
                 waits: command.may_wait(),
                 state: State::Asked(context.desk.submit(command)),
             },
-            Action::Answer(outcome) => Exchange::ready(head.style, outcome),
+            Action::Answer(outcome) => Exchange::ready(style, outcome),
         };
         self.push(exchange, context);
         if self.hung_up {
             self.withdraw(context);
         }
-        if head.style.closes {
+        if style.closes {
             self.phase = Phase::Closing;
+        }
+        if self.last_one {
+            self.withdraw_for_good(context);
         }
     }
 
