@@ -17,16 +17,31 @@ pub(super) trait Named {
 
 /// Finds what is in slots by scope and name. It holds the keys alone, and looks names up in the
 /// slots.
+///
+/// A large table is not copied at once into one of another size, which would take a tenth of a
+/// second for a million names: a few keys move with each insertion.
 #[derive(Debug)]
 pub(super) struct Index<T> {
     table: HashTable<Key<T>>,
+    /// What has not moved yet into `table`, behind `next_bucket`.
+    outgrown: HashTable<Key<T>>,
+    next_bucket: usize,
     hashes: Hashes,
 }
+
+/// A table of so many names is copied in less than a millisecond.
+const SMALL: usize = 8192;
+
+/// How many places of an outgrown table are looked at with each insertion. The new one has room for
+/// more insertions than a sixteenth of that.
+const BUCKETS_A_STEP: usize = 16;
 
 impl<T> Default for Index<T> {
     fn default() -> Index<T> {
         Index {
             table: HashTable::new(),
+            outgrown: HashTable::new(),
+            next_bucket: 0,
             hashes: Hashes::default(),
         }
     }
@@ -34,24 +49,39 @@ impl<T> Default for Index<T> {
 
 impl<T: Named> Index<T> {
     pub(super) fn len(&self) -> usize {
-        self.table.len()
+        self.table.len() + self.outgrown.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     pub(super) fn find(&self, scope: u32, name: &str, slots: &Slots<T>) -> Option<Key<T>> {
-        if self.table.is_empty() {
+        if self.is_empty() {
             return None;
         }
+        let hash = self.hashes.of(scope, name);
         let is_it = |&key: &Key<T>| {
             let item = &slots[key];
             item.scope() == scope && item.name() == name
         };
-        let hash = self.hashes.of(scope, name);
-        self.table.find(hash, is_it).copied()
+        let found = self.table.find(hash, is_it);
+        found.or_else(|| self.outgrown.find(hash, is_it)).copied()
     }
 
     /// Adds what stands in `slots` by now, and whose name is not in the index.
     pub(super) fn insert(&mut self, key: Key<T>, slots: &Slots<T>) {
-        let Index { table, hashes } = self;
+        if self.table.len() == self.table.capacity() && self.table.len() > SMALL {
+            self.outgrow(0, slots);
+        }
+        if !self.outgrown.is_empty() {
+            self.move_some(slots);
+        }
+        self.insert_into_table(key, slots);
+    }
+
+    fn insert_into_table(&mut self, key: Key<T>, slots: &Slots<T>) {
+        let Index { table, hashes, .. } = self;
         let hash_of = |&key: &Key<T>| hashes.of_item(&slots[key]);
         table.insert_unique(hash_of(&key), key, hash_of);
     }
@@ -59,14 +89,58 @@ impl<T: Named> Index<T> {
     /// Removes what stands in `slots` still.
     pub(super) fn remove(&mut self, key: Key<T>, slots: &Slots<T>) {
         let hash = self.hashes.of_item(&slots[key]);
-        let entry = self.table.find_entry(hash, |&other| other == key);
+        let is_it = |&other: &Key<T>| other == key;
+        let entry = match self.table.find_entry(hash, is_it) {
+            Ok(entry) => Ok(entry),
+            Err(_) => self.outgrown.find_entry(hash, is_it),
+        };
         entry.expect("what is removed is in the index").remove();
+    }
+
+    /// Sees to it that so many more can be added without a change of size.
+    pub(super) fn make_room(&mut self, additional: usize, slots: &Slots<T>) {
+        if self.table.capacity() - self.table.len() < self.outgrown.len() + additional {
+            self.outgrow(additional, slots);
+        }
+    }
+
+    /// Begins to move into another table: a larger one, or one of the same size if what takes the
+    /// room is mostly what was removed.
+    fn outgrow(&mut self, additional: usize, slots: &Slots<T>) {
+        while !self.outgrown.is_empty() {
+            self.move_some(slots);
+        }
+        let usual = self.table.num_buckets() / 8 * 7;
+        let grown = if self.table.len() > usual / 2 {
+            usual + 1
+        } else {
+            usual
+        };
+        let table = HashTable::with_capacity(grown.max(self.table.len() + additional));
+        self.outgrown = std::mem::replace(&mut self.table, table);
+        self.next_bucket = 0;
+    }
+
+    fn move_some(&mut self, slots: &Slots<T>) {
+        for _ in 0..BUCKETS_A_STEP {
+            if let Ok(entry) = self.outgrown.get_bucket_entry(self.next_bucket) {
+                let (key, _) = entry.remove();
+                self.insert_into_table(key, slots);
+            }
+            self.next_bucket += 1;
+        }
+        if self.outgrown.is_empty() {
+            self.outgrown = HashTable::new();
+        } else {
+            let is_left = self.next_bucket < self.outgrown.num_buckets();
+            assert!(is_left, "every place is looked at");
+        }
     }
 
     /// Gives memory back if most of it is vacant.
     pub(super) fn shrink(&mut self, slots: &Slots<T>) {
-        let Index { table, hashes } = self;
-        if is_mostly_vacant(table.len(), table.capacity()) {
+        let Index { table, hashes, .. } = self;
+        if self.outgrown.is_empty() && is_mostly_vacant(table.len(), table.capacity()) {
             table.shrink_to_fit(|&key| hashes.of_item(&slots[key]));
         }
     }
@@ -131,10 +205,11 @@ mod tests {
         let mut chain = Chain::default();
         let mut map: BTreeMap<(u32, String), Key<Item>> = BTreeMap::new();
         let mut queue = VecDeque::new();
-        for step in 0..20_000 {
-            let (scope, name) = (random.u32(0..3), random.u32(0..5_000).to_string());
+        let mut grown = 0;
+        for step in 0..120_000 {
+            let (scope, name) = (random.u32(0..3), random.u32(0..80_000).to_string());
             // Fills up for half of the time, and empties again.
-            let removes = random.u32(0..10) < if step < 10_000 { 2 } else { 8 };
+            let removes = random.u32(0..10) < if step < 60_000 { 1 } else { 8 };
             let found = index.find(scope, &name, &slots);
             assert_eq!(found, map.get(&(scope, name.clone())).copied());
             if removes && !queue.is_empty() {
@@ -171,10 +246,12 @@ mod tests {
             assert_eq!((slots.len(), index.len()), (map.len(), map.len()));
             assert_eq!(chain.first(), queue.front().copied());
             assert_eq!(chain.last(), queue.back().copied());
-            if step % 100 == 0 {
+            grown = grown.max(usize::from(!index.outgrown.is_empty()) * index.len());
+            if step % 1000 == 0 {
                 let walked = walk(chain.first(), &slots, |item: &Item| &item.links);
                 assert!(walked.eq(queue.iter().copied()));
             }
         }
+        assert!(grown > SMALL, "a large table has grown");
     }
 }

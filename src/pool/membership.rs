@@ -1,9 +1,9 @@
-//! One pool's members: adding, setting, restoring.
+//! One pool's members: adding, setting, and taking the pool apart.
 
-use super::grants::{Grant, GrantKey};
+use super::Books;
+use super::grants::GrantKey;
 use super::lending::Pool;
 use super::resources::{Holder, ResourceKey};
-use super::{Books, GrantRow, PoolKey, PoolRow};
 use crate::command::{Ids, Refusal, ResourceId};
 use crate::time::Time;
 
@@ -99,48 +99,5 @@ impl Pool {
         let key = known.unwrap_or_else(|| resources.add(stock, self.key, id.as_str()));
         resources.seat_last(stock, key);
         self.note(key, books);
-    }
-
-    /// The pool that a stored row describes. Every lease starts anew.
-    pub(super) fn restore(key: PoolKey, row: PoolRow, now: Time, books: &mut Books) -> Pool {
-        let mut pool = Pool::new(key, row.number, row.name, row.fence);
-        let (mut free, mut held) = (Vec::new(), Vec::new());
-        let mut rows = row.resources;
-        rows.sort_unstable_by_key(|(_, row)| row.seat);
-        for (id, row) in rows {
-            let key = books.resources.restore(pool.key, id, row.rank);
-            if let Some(seat) = row.seat {
-                books.resources.seat(&mut pool.stock, key, seat);
-            }
-            match row.grant {
-                None => free.push((row.rank, key)),
-                Some(grant) => held.push((grant.fence, row.rank, key, grant)),
-            }
-        }
-        free.sort_unstable_by_key(|&(rank, _)| rank);
-        for (_, key) in free {
-            books.resources.link_free_last(&mut pool.stock, key);
-        }
-        held.sort_unstable_by_key(|&(fence, rank, ..)| (fence, rank));
-        for (_, _, key, row) in held {
-            pool.restore_held(key, row, now, books);
-        }
-        pool
-    }
-
-    /// Puts a resource back that is held. Those of one grant follow each other, and the grants by
-    /// their fences.
-    fn restore_held(&mut self, key: ResourceKey, row: GrantRow, now: Time, books: &mut Books) {
-        let last = self.grants.last();
-        let is_same = |&grant: &GrantKey| books.grants.get(grant).fence == row.fence;
-        let slot = last.filter(is_same).unwrap_or_else(|| {
-            let grant = Grant::new(self.key, row.fence, row.granted_at, row.ttl, row.owner);
-            books.grants.insert(&mut self.grants, grant, now)
-        });
-        let grant = books.grants.get_mut(slot);
-        let chain = &mut grant.resources;
-        books.resources.link_held(key, slot, chain);
-        grant.count += 1;
-        self.held_count += 1;
     }
 }

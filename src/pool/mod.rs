@@ -18,6 +18,7 @@ mod line;
 mod listing;
 mod membership;
 mod resources;
+mod restoring;
 mod serving;
 mod slots;
 
@@ -27,6 +28,7 @@ use grants::GrantKey;
 use index::Index;
 use lending::Pool;
 use line::WaiterKey;
+pub use restoring::Restoring;
 use slots::{Key, Slots};
 
 use crate::command::{
@@ -88,17 +90,15 @@ impl Engine {
 
     /// The engine that wrote the changes which `snapshot` sums up. It notes its further changes.
     pub fn restore(snapshot: Snapshot, rules: Rules, now: Time) -> Engine {
-        let mut engine = Engine::new(rules);
-        engine.books.changes = Some(Vec::new());
-        engine.retired_fence = snapshot.retired_fence;
-        for row in snapshot.pools {
-            engine.next_number = engine.next_number.max(row.number.next());
-            let key = engine.pools.next_key();
-            let pool = Pool::restore(key, row, now, &mut engine.books);
-            engine.insert(pool);
+        let mut restoring = Restoring::new(rules, now);
+        restoring.retired_fence(snapshot.retired_fence);
+        for pool in snapshot.pools {
+            restoring.pool(pool.number, pool.name, pool.fence);
+            for (id, row) in pool.resources {
+                restoring.resource(id, row);
+            }
         }
-        engine.check();
-        engine
+        restoring.done()
     }
 
     /// Carries out one command, after all that was due before it. `None` if the asker stands in
@@ -275,6 +275,7 @@ impl Engine {
         now: Time,
         apply: fn(&mut Pool, Ids<'_>, Time, &mut Books),
     ) -> Reply {
+        self.make_room_for(seed);
         let mut members_now = Seed::default();
         for (name, ids) in seed.pools() {
             self.create_if_missing(&name);
@@ -285,6 +286,17 @@ impl Engine {
             members_now.add(&name, pool.members(books).iter());
         }
         Reply::Seeded(members_now)
+    }
+
+    /// A large seed gets the memory for all that it adds at once, so that no smaller pieces are left
+    /// behind. If its first pool is known, most of the others are likely to be, too.
+    fn make_room_for(&mut self, seed: &Seed) {
+        let is_new = (seed.pools().next()).is_some_and(|(name, _)| self.find(&name).is_none());
+        if is_new {
+            self.pools.make_room(seed.pool_count());
+            self.names.make_room(seed.pool_count(), &self.pools);
+            self.books.resources.make_room(seed.id_count());
+        }
     }
 
     fn create_if_missing(&mut self, name: &PoolName<'_>) {

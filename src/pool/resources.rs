@@ -316,6 +316,12 @@ impl Resources {
         self.slots.remove(key)
     }
 
+    /// Sees to it that so many more can be added without a change of size.
+    pub(super) fn make_room(&mut self, additional: usize) {
+        self.slots.make_room(additional);
+        self.index.make_room(additional, &self.slots);
+    }
+
     /// Gives memory back if most of it is vacant.
     pub(super) fn shrink(&mut self) {
         self.slots.shrink();
@@ -338,31 +344,33 @@ impl Resources {
 
     /// Panics if a pool's counters, its members and the order of lending disagree.
     pub(super) fn check_stock(&self, pool: PoolKey, stock: &Stock) {
-        let members: Vec<&Resource> = self
-            .members_from(stock.first_member())
-            .map(|key| self.get(key))
-            .collect();
-        assert_eq!(members.len(), stock.member_count());
-        assert!(members.iter().all(|r| r.is_member() && r.pool == pool));
-        assert!(
-            members.windows(2).all(|pair| pair[0].seat < pair[1].seat),
-            "members stand in the order of their seats"
-        );
-        let free: Vec<&Resource> = self.lent(&stock.free).map(|key| self.get(key)).collect();
-        assert_eq!(free.len(), stock.free_count());
-        assert!(
-            free.iter()
-                .all(|r| r.holder() == Holder::Free && r.is_member() && r.pool == pool)
-        );
-        assert!(
-            free.windows(2).all(|pair| pair[0].rank < pair[1].rank),
-            "lending follows the ranks"
-        );
-        let of_members = members.iter().filter(|r| r.holder() == Holder::Free);
-        assert_eq!(of_members.count(), stock.free_count());
+        let (mut members, mut free_members, mut last) = (0, 0, None);
+        for key in self.members_from(stock.first_member()) {
+            let resource = self.get(key);
+            assert_eq!(resource.pool, pool);
+            assert!(
+                resource.seat().is_some() && last < resource.seat(),
+                "members stand in the order of their seats"
+            );
+            last = resource.seat();
+            members += 1;
+            free_members += usize::from(resource.holder() == Holder::Free);
+        }
         assert_eq!(
-            members.last().map(|r| &r.id),
-            stock.members.last().map(|key| &self.get(key).id)
+            (members, free_members),
+            (stock.member_count(), stock.free_count())
         );
+        let (mut free, mut last) = (0, None);
+        for key in self.lent(&stock.free) {
+            let resource = self.get(key);
+            assert_eq!((resource.pool, resource.holder()), (pool, Holder::Free));
+            assert!(
+                resource.is_member() && last < Some(resource.rank),
+                "lending follows the ranks"
+            );
+            last = Some(resource.rank);
+            free += 1;
+        }
+        assert_eq!(free, stock.free_count());
     }
 }

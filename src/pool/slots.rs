@@ -99,6 +99,11 @@ impl<T> Slots<T> {
         Key::of_slot(self.0.vacant_key())
     }
 
+    /// Sees to it that so many more can be inserted without a change of size.
+    pub(super) fn make_room(&mut self, additional: usize) {
+        self.0.reserve(additional);
+    }
+
     pub(super) fn insert(&mut self, item: T) -> Key<T> {
         Key::of_slot(self.0.insert(item))
     }

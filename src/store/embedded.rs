@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use super::Store;
 use super::journal::{Journal, OpenError, Sync};
 use crate::command::{Command, Granted, Refusal, Reply, Seed, Ticket};
-use crate::pool::{Engine, Rules};
+use crate::pool::{Engine, Restoring, Rules};
 use crate::time::Time;
 
 /// How long to wait before a journal that failed is tried again.
@@ -64,7 +64,7 @@ impl EmbeddedStore {
         rules: Rules,
         now: Time,
     ) -> Result<EmbeddedStore, OpenError> {
-        let engine = Engine::restore(journal.read()?, rules, now);
+        let engine = restore(&journal, rules, now)?;
         Ok(EmbeddedStore::with_state(
             State::up(engine, Some(journal)),
             rules,
@@ -126,10 +126,10 @@ impl EmbeddedStore {
             return;
         };
         let opened = Journal::reopen(path, *sync);
-        match opened.and_then(|journal| Ok((journal.read()?, journal))) {
-            Ok((snapshot, journal)) => {
+        let rules = self.rules;
+        match opened.and_then(|journal| Ok((restore(&journal, rules, now)?, journal))) {
+            Ok((mut engine, journal)) => {
                 log::warn!("the store can be written again");
-                let mut engine = Engine::restore(snapshot, self.rules, now);
                 for command in self.unsure.iter().filter_map(Granted::undo) {
                     engine.execute(NOBODY, command, now);
                 }
@@ -141,6 +141,13 @@ impl EmbeddedStore {
             }
         }
     }
+}
+
+/// The engine whose changes the journal has.
+fn restore(journal: &Journal, rules: Rules, now: Time) -> Result<Engine, OpenError> {
+    let mut restoring = Restoring::new(rules, now);
+    journal.read(&mut restoring)?;
+    Ok(restoring.done())
 }
 
 impl State {

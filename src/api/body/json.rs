@@ -14,7 +14,7 @@ use serde_json::Deserializer;
 use serde_json::de::StrRead;
 
 use super::BodyError;
-use crate::command::{MAX_NAME_BYTES, NameError, PoolName, ResourceId, Seed};
+use crate::command::{MAX_NAME_BYTES, NameError, PoolName, ResourceId, Seed, StoredName};
 
 const POOLS_FORM: &str = r#"{"POOL":["ID",…],…} with strings or integers as ids"#;
 const IDS_FORM: &str = r#"["ID",…] with strings or integers as ids, or an id a line"#;
@@ -39,7 +39,7 @@ pub(super) struct JsonReader {
     seed: Seed,
     /// The pools that were named. One that is named twice is refused: which of the two would be
     /// meant?
-    names: HashSet<Box<str>>,
+    names: HashSet<StoredName>,
     /// What is wrong with the name of the pool whose ids are being read.
     bad_name: Option<String>,
 }

@@ -10,8 +10,9 @@ use redb::{BackendError, Database, DatabaseError, StorageBackend};
 
 use super::Sync;
 
-/// How much memory redb may take to cache pages. All rows are in the engine's memory anyway.
-const CACHE_BYTES: usize = 8 << 20;
+/// How much memory redb may take to cache pages. All rows are in the engine's memory anyway: what is
+/// looked for again and again is the upper pages of the trees, and the rows of the last minute.
+const CACHE_BYTES: usize = 2 << 20;
 
 /// Opens the file, which is created only if that is asked for.
 pub(super) fn open_database(

@@ -1,6 +1,6 @@
 //! The engine's changes on disk, in a redb file.
 //!
-//! It keeps the last row of each key and hands them back as a [`Snapshot`]; it knows no rule of
+//! It keeps the last row of each key and tells them to who is [`Restoring`]; it knows no rule of
 //! lending. All changes of a tick are one transaction: after a crash either all of them are there
 //! or none.
 
@@ -19,7 +19,7 @@ use redb::{
 };
 
 use crate::command::{Fence, StoredName};
-use crate::pool::{Change, PoolNumber, PoolRow, Snapshot};
+use crate::pool::{Change, PoolNumber, Restoring};
 
 /// What the tables below mean. A file with another number is refused.
 const FORMAT: u64 = 3;
@@ -125,15 +125,15 @@ impl Journal {
         Ok(format)
     }
 
-    /// Everything that was appended, summed up.
-    pub fn read(&self) -> Result<Snapshot, OpenError> {
-        self.read_rows().map_err(|error| OpenError {
+    /// Tells everything that was appended, summed up.
+    pub fn read(&self, restoring: &mut Restoring) -> Result<(), OpenError> {
+        self.read_rows(restoring).map_err(|error| OpenError {
             path: self.path.clone(),
             problem: Problem::from(error),
         })
     }
 
-    fn read_rows(&self) -> Result<Snapshot, redb::Error> {
+    fn read_rows(&self, restoring: &mut Restoring) -> Result<(), redb::Error> {
         let transaction = self.database.begin_read()?;
         let numbers = transaction.open_table(NUMBERS)?;
         let fences = transaction.open_table(FENCES)?;
@@ -141,31 +141,23 @@ impl Journal {
         let retired_fence = numbers
             .get("retired fence")?
             .map_or(0, |guard| guard.value());
-        let mut snapshot = Snapshot {
-            retired_fence: Fence::from_number(retired_fence),
-            pools: Vec::new(),
-        };
+        restoring.retired_fence(Fence::from_number(retired_fence));
         for entry in transaction.open_table(POOLS)?.iter()? {
             let (name, number) = entry?;
             let number = PoolNumber(number.value());
             let fence = fences.get(number.0)?.map_or(0, |guard| guard.value());
-            let mut rows = Vec::new();
+            let name = StoredName::from(name.value());
+            restoring.pool(number, name, Fence::from_number(fence));
             for entry in resources.range(bounds(&all_of(number)))? {
                 let (key, row) = entry?;
                 let id = row::id_in_key(number, key.value());
-                rows.push(match (id, row::read_row(row.value())) {
-                    (Some(id), Some(row)) => (StoredName::from(id), row),
+                match (id, row::read_row(row.value())) {
+                    (Some(id), Some(row)) => restoring.resource(StoredName::from(id), row),
                     _ => return Err(redb::Error::Corrupted("a resource's row".into())),
-                });
+                }
             }
-            snapshot.pools.push(PoolRow {
-                number,
-                name: StoredName::from(name.value()),
-                fence: Fence::from_number(fence),
-                resources: rows,
-            });
         }
-        Ok(snapshot)
+        Ok(())
     }
 
     /// Writes changes in one transaction, which is as durable as `sync` says when this returns.
@@ -243,7 +235,8 @@ fn apply(
                 fence,
             } => {
                 transaction.open_table(POOLS)?.insert(&*name, number.0)?;
-                latest_fences.insert(number, fence);
+                let mut fences = transaction.open_table(FENCES)?;
+                fences.insert(number.0, fence.number())?;
             }
             Change::PoolRemoved {
                 number,

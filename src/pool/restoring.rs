@@ -1,0 +1,110 @@
+//! An engine that is built anew from stored rows, which are told one after the other: so a start
+//! takes little more memory than what it builds.
+
+use super::grants::{Grant, GrantKey};
+use super::lending::Pool;
+use super::resources::ResourceKey;
+use super::{Engine, GrantRow, PoolNumber, ResourceRow, Rules};
+use crate::command::{Fence, StoredName};
+use crate::time::Time;
+
+/// An engine that is being built anew.
+#[derive(Debug)]
+pub struct Restoring {
+    engine: Engine,
+    now: Time,
+    /// The pool that was told last. It is not in the engine yet.
+    pool: Option<Pool>,
+    /// Its resources, in the orders in which they will stand.
+    by_seat: Vec<(u64, ResourceKey)>,
+    free: Vec<(i64, ResourceKey)>,
+    held: Vec<(Fence, i64, ResourceKey, GrantRow)>,
+}
+
+impl Restoring {
+    /// Nothing yet. The engine will note its further changes, and every lease starts anew at `now`.
+    pub fn new(rules: Rules, now: Time) -> Restoring {
+        let mut engine = Engine::new(rules);
+        engine.books.changes = Some(Vec::new());
+        Restoring {
+            engine,
+            now,
+            pool: None,
+            by_seat: Vec::new(),
+            free: Vec::new(),
+            held: Vec::new(),
+        }
+    }
+
+    /// The highest fence of any pool that was removed.
+    pub fn retired_fence(&mut self, fence: Fence) {
+        self.engine.retired_fence = fence;
+    }
+
+    /// A pool. Its resources follow, in any order.
+    pub fn pool(&mut self, number: PoolNumber, name: StoredName, fence: Fence) {
+        self.finish_pool();
+        let engine = &mut self.engine;
+        engine.next_number = engine.next_number.max(number.next());
+        self.pool = Some(Pool::new(engine.pools.next_key(), number, name, fence));
+    }
+
+    /// A resource of the pool that was told last. Panics if there was none.
+    pub fn resource(&mut self, id: StoredName, row: ResourceRow) {
+        let pool = self.pool.as_ref().expect("resources follow their pool");
+        let resources = &mut self.engine.books.resources;
+        let key = resources.restore(pool.key, id, row.rank);
+        self.by_seat.extend(row.seat.map(|seat| (seat, key)));
+        match row.grant {
+            None => self.free.push((row.rank, key)),
+            Some(grant) => self.held.push((grant.fence, row.rank, key, grant)),
+        }
+    }
+
+    /// All was told.
+    pub fn done(mut self) -> Engine {
+        self.finish_pool();
+        self.engine.check();
+        self.engine
+    }
+
+    /// Puts the resources of the last pool in order, and the pool into the engine.
+    fn finish_pool(&mut self) {
+        let Some(mut pool) = self.pool.take() else {
+            return;
+        };
+        let resources = &mut self.engine.books.resources;
+        self.by_seat.sort_unstable();
+        for (seat, key) in self.by_seat.drain(..) {
+            resources.seat(&mut pool.stock, key, seat);
+        }
+        self.free.sort_unstable();
+        for (_, key) in self.free.drain(..) {
+            resources.link_free_last(&mut pool.stock, key);
+        }
+        self.held
+            .sort_unstable_by_key(|&(fence, rank, ..)| (fence, rank));
+        for (_, _, key, row) in std::mem::take(&mut self.held) {
+            self.hold(&mut pool, key, row);
+        }
+        self.engine.insert(pool);
+    }
+
+    /// A resource is held. Those of one grant follow each other, and the grants by their fences.
+    fn hold(&mut self, pool: &mut Pool, key: ResourceKey, row: GrantRow) {
+        let books = &mut self.engine.books;
+        let is_same = |&grant: &GrantKey| books.grants.get(grant).fence == row.fence;
+        let slot = match pool.grants.last().filter(is_same) {
+            Some(slot) => slot,
+            None => {
+                let grant = Grant::new(pool.key, row.fence, row.granted_at, row.ttl, row.owner);
+                books.grants.insert(&mut pool.grants, grant, self.now)
+            }
+        };
+        let grant = books.grants.get_mut(slot);
+        let chain = &mut grant.resources;
+        books.resources.link_held(key, slot, chain);
+        grant.count += 1;
+        pool.held_count += 1;
+    }
+}
