@@ -4,6 +4,8 @@
 //! Nothing here reads a clock. Whoever owns the clock (the server, a test, a fuzzer) passes `Time`
 //! in.
 
+use std::fmt;
+
 /// A moment, in milliseconds.
 ///
 /// Its zero is the Unix epoch as the system's clock stood when the process started; from there it
@@ -50,10 +52,23 @@ pub struct Seldom {
 /// How long nothing is told after something was.
 const UNTOLD_MS: u64 = 60_000;
 
+/// How often something has happened. In words it is nothing for once, and else ` (so many times)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times(u64);
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => Ok(()),
+            times => write!(f, " ({times} times)"),
+        }
+    }
+}
+
 impl Seldom {
     /// It has happened. If it is to be told of: how often it has happened since it was last told of,
     /// this time included.
-    pub fn happens(&mut self, now: Time) -> Option<u64> {
+    pub fn happens(&mut self, now: Time) -> Option<Times> {
         self.untold += 1;
         if self
             .told_at
@@ -62,7 +77,7 @@ impl Seldom {
             return None;
         }
         self.told_at = Some(now);
-        Some(std::mem::take(&mut self.untold))
+        Some(Times(std::mem::take(&mut self.untold)))
     }
 }
 
@@ -199,9 +214,18 @@ mod tests {
         let mut seldom = Seldom::default();
         let mut told = Vec::new();
         for ms in (0..130_000).step_by(1000) {
-            told.extend(seldom.happens(Time::from_ms(ms)).map(|count| (ms, count)));
+            told.extend(
+                seldom
+                    .happens(Time::from_ms(ms))
+                    .map(|times| (ms, times.to_string())),
+            );
         }
-        assert_eq!(told, [(0, 1), (60_000, 60), (120_000, 60)]);
+        let [first, second, third] = &told[..] else {
+            panic!("once a minute: {told:?}");
+        };
+        assert_eq!(*first, (0, String::new()));
+        assert_eq!(*second, (60_000, " (60 times)".to_owned()));
+        assert_eq!(*third, (120_000, " (60 times)".to_owned()));
     }
 
     #[test]

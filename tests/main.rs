@@ -15,6 +15,7 @@ mod conformance;
 mod curl;
 mod damage;
 mod durability;
+mod faults;
 mod full_disk;
 mod handover;
 mod history;

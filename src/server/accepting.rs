@@ -91,10 +91,10 @@ impl Server {
             return false;
         }
         if is_crowded && !self.make_room_at(network, now) {
-            if let Some(count) = self.turned_away.happens(now) {
+            if let Some(times) = self.turned_away.happens(now) {
                 let (most, address) = (self.max_per_address, newcomer.address);
                 log::warn!(
-                    "{address} has {most} connections, and none of them is idle; closed: {count} more"
+                    "{address} has {most} connections, none idle: one more is closed{times}"
                 );
             }
             return true;
@@ -126,8 +126,8 @@ impl Server {
     }
 
     fn complain(&mut self, error: &io::Error, now: Time) {
-        if let Some(count) = self.not_accepted.happens(now) {
-            log::error!("a connection could not be accepted: {error}; {count} times");
+        if let Some(times) = self.not_accepted.happens(now) {
+            log::error!("a connection could not be accepted: {error}{times}");
         }
     }
 }

@@ -88,10 +88,8 @@ impl Server {
     }
 
     fn close_for_another(&mut self, slot: usize, now: Time) {
-        if let Some(count) = self.yielding.logged.happens(now) {
-            log::warn!(
-                "there is no room for another connection; closed to make some: {count} idle ones"
-            );
+        if let Some(times) = self.yielding.logged.happens(now) {
+            log::warn!("no room for another connection: one that was idle is closed{times}");
         }
         self.at(slot, now, |connection, _, context| {
             connection.session.abandon(context);

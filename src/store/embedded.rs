@@ -6,13 +6,13 @@
 //! is decided.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::rc::Rc;
 
 use super::Store;
-use super::journal::{Journal, OpenError, Sync};
+use super::journal::{Disk, Journal, OpenError, Sync};
 use crate::command::{Command, Granted, Refusal, Reply, Seed, Ticket};
 use crate::pool::{Engine, Restoring, Rules};
-use crate::time::Time;
+use crate::time::{Seldom, Time};
 
 /// How long to wait before a journal that failed is tried again.
 const RETRY_MS: u64 = 1000;
@@ -33,6 +33,15 @@ pub struct EmbeddedStore {
     replies: VecDeque<(Ticket, Reply)>,
     /// How many of `replies` speak only of what is in the journal.
     released: usize,
+    /// What is logged of a journal that fails again and again.
+    logged: Logged,
+}
+
+#[derive(Default)]
+struct Logged {
+    failed: Seldom,
+    still_down: Seldom,
+    up_again: Seldom,
 }
 
 #[expect(clippy::large_enum_variant, reason = "there is one of it in a process")]
@@ -46,7 +55,7 @@ enum State {
     },
     /// The journal failed and has been closed; it is tried again at the time given.
     Down {
-        path: PathBuf,
+        disk: Rc<dyn Disk>,
         sync: Sync,
         retry_at: Time,
     },
@@ -78,6 +87,7 @@ impl EmbeddedStore {
             unsure: Vec::new(),
             replies: VecDeque::new(),
             released: 0,
+            logged: Logged::default(),
         }
     }
 
@@ -92,7 +102,11 @@ impl EmbeddedStore {
 
     /// The journal could not be written: forgets what it does not have.
     fn fail(&mut self, error: &redb::Error, now: Time) {
-        log::error!("the store could not be written: {error}; trying again in {RETRY_MS} ms");
+        if let Some(times) = self.logged.failed.happens(now) {
+            log::error!(
+                "the store could not be written: {error}; trying again in {RETRY_MS} ms{times}"
+            );
+        }
         let down = || Reply::Refused(Refusal::StoreDown);
         for (_, reply) in self.replies.iter_mut().skip(self.released) {
             if let Reply::Granted(granted) = std::mem::replace(reply, down()) {
@@ -107,9 +121,9 @@ impl EmbeddedStore {
         {
             self.replies
                 .extend(engine.waiting().map(|ticket| (ticket, down())));
-            let (path, sync) = (journal.path().to_owned(), journal.sync());
+            let (disk, sync) = (journal.disk().clone(), journal.sync());
             self.state = State::Down {
-                path,
+                disk,
                 sync,
                 retry_at: now.after_ms(RETRY_MS),
             };
@@ -118,25 +132,29 @@ impl EmbeddedStore {
 
     fn recover(&mut self, now: Time) {
         let State::Down {
-            path,
+            disk,
             sync,
             retry_at,
         } = &mut self.state
         else {
             return;
         };
-        let opened = Journal::reopen(path, *sync);
+        let opened = Journal::reopen(disk.clone(), *sync);
         let rules = self.rules;
         match opened.and_then(|journal| Ok((restore(&journal, rules, now)?, journal))) {
             Ok((mut engine, journal)) => {
-                log::warn!("the store can be written again");
+                if let Some(times) = self.logged.up_again.happens(now) {
+                    log::warn!("the store can be written again{times}");
+                }
                 for command in self.unsure.iter().filter_map(Granted::undo) {
                     engine.execute(NOBODY, command, now);
                 }
                 self.state = State::up(engine, Some(journal));
             }
             Err(error) => {
-                log::error!("the store is still down: {error}");
+                if let Some(times) = self.logged.still_down.happens(now) {
+                    log::error!("the store is still down: {error}{times}");
+                }
                 *retry_at = now.after_ms(RETRY_MS);
             }
         }

@@ -81,13 +81,13 @@ fn run_engine(seed: u64, between: impl Between) -> Result<(), String> {
 }
 
 /// A panic is a failure like any other, so that it is told with its seed and what led to it.
-fn caught(act: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+pub fn caught(act: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     let result = panic::catch_unwind(AssertUnwindSafe(act));
     result.unwrap_or_else(|_| Err("it has panicked, see above".into()))
 }
 
 /// Runs the seeds on all cores, and fails with the first that fails.
-fn for_each_seed(count: u64, run: impl Fn(u64) -> Result<(), String> + Sync) {
+pub fn for_each_seed(count: u64, run: impl Fn(u64) -> Result<(), String> + Sync) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     for_each_seed_on(threads, count, run);
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 
 use redb::DatabaseError;
 
@@ -11,7 +10,7 @@ use super::FORMAT;
 /// Why a journal could not be opened.
 #[derive(Debug)]
 pub struct OpenError {
-    pub(super) path: PathBuf,
+    pub(super) disk: String,
     pub(super) problem: Problem,
 }
 
@@ -46,29 +45,29 @@ impl From<redb::Error> for Problem {
 
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
+        let disk = &self.disk;
         match &self.problem {
             Problem::InUse => write!(
                 f,
-                "{path} is in use by another process; each server needs its own file"
+                "{disk} is in use by another process; each server needs its own file"
             ),
             Problem::Damaged(what) => {
                 write!(
                     f,
-                    "{path} is damaged or no latchd store ({what}); restore it from a copy, or name another file"
+                    "{disk} is damaged or no latchd store ({what}); restore it from a copy, or name another file"
                 )
             }
             Problem::Format(found) => {
                 write!(
                     f,
-                    "{path} has format {found}, and this latchd knows format {FORMAT}; use the latchd that wrote it"
+                    "{disk} has format {found}, and this latchd knows format {FORMAT}; use the latchd that wrote it"
                 )
             }
             Problem::Io(error) => write!(
                 f,
-                "{path} cannot be opened for reading and writing: {error}"
+                "{disk} cannot be opened for reading and writing: {error}"
             ),
-            Problem::Other(error) => write!(f, "{path} cannot be read: {error}"),
+            Problem::Other(error) => write!(f, "{disk} cannot be read: {error}"),
         }
     }
 }

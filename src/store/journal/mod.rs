@@ -4,14 +4,16 @@
 //! lending. All changes of a tick are one transaction: after a crash either all of them are there
 //! or none.
 
+mod disk;
 mod error;
-mod file;
 mod row;
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::rc::Rc;
 
+pub use disk::Disk;
 pub use error::OpenError;
 use error::Problem;
 use redb::{
@@ -55,32 +57,36 @@ pub enum Sync {
 /// The engine's changes on disk.
 pub struct Journal {
     database: Database,
-    path: PathBuf,
+    disk: Rc<dyn Disk>,
     sync: Sync,
 }
 
 impl Journal {
     /// Opens the file, or creates it if it is missing or empty. The whole file is verified.
     pub fn open(path: &Path, sync: Sync) -> Result<Journal, OpenError> {
-        Journal::open_file(path, sync, true)
+        Journal::open_on(Rc::new(disk::File(path.to_owned())), sync)
     }
 
-    /// Opens the file again after it has failed. If it is gone it is not created: what it held
-    /// would be lent twice.
-    pub fn reopen(path: &Path, sync: Sync) -> Result<Journal, OpenError> {
-        Journal::open_file(path, sync, false)
+    /// The same where the journal is on something else than a file.
+    pub fn open_on(disk: Rc<dyn Disk>, sync: Sync) -> Result<Journal, OpenError> {
+        Journal::open_or_create(disk, sync, true)
     }
 
-    fn open_file(path: &Path, sync: Sync, create: bool) -> Result<Journal, OpenError> {
+    /// Opens again what has failed. If it is gone it is not created: what it held would be lent twice.
+    pub fn reopen(disk: Rc<dyn Disk>, sync: Sync) -> Result<Journal, OpenError> {
+        Journal::open_or_create(disk, sync, false)
+    }
+
+    fn open_or_create(disk: Rc<dyn Disk>, sync: Sync, create: bool) -> Result<Journal, OpenError> {
         let error = |problem| OpenError {
-            path: path.to_owned(),
+            disk: disk.to_string(),
             problem,
         };
-        let database =
-            file::open_database(path, sync, create).map_err(|e| error(Problem::from(e)))?;
+        let opened = disk::open_database(&*disk, sync, create);
+        let database = opened.map_err(|e| error(Problem::from(e)))?;
         let journal = Journal {
             database,
-            path: path.to_owned(),
+            disk: disk.clone(),
             sync,
         };
         let format = journal.prepare().map_err(|e| error(Problem::Other(e)))?;
@@ -90,9 +96,9 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Where the file is.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// What it is on.
+    pub fn disk(&self) -> &Rc<dyn Disk> {
+        &self.disk
     }
 
     /// When a change is durable.
@@ -128,7 +134,7 @@ impl Journal {
     /// Tells everything that was appended, summed up.
     pub fn read(&self, restoring: &mut Restoring) -> Result<(), OpenError> {
         self.read_rows(restoring).map_err(|error| OpenError {
-            path: self.path.clone(),
+            disk: self.disk.to_string(),
             problem: Problem::from(error),
         })
     }

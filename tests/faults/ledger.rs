@@ -1,0 +1,200 @@
+//! What a store has answered, and so what must hold: which pools there are, what is in them, and which
+//! locks.
+//!
+//! What was asked and refused with `store down`, or never answered, may have happened or not; what it
+//! was about is in doubt until the next survey.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use latchd::command::Lease;
+
+/// What is known of something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    Yes,
+    /// It may be so or not.
+    Doubtful,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lock {
+    pub fence: u64,
+    pub owner: Option<String>,
+    pub known: Known,
+}
+
+#[derive(Debug, Default)]
+pub struct Pool {
+    /// `None` if it is not there.
+    pub exists: Option<Known>,
+    pub members: BTreeMap<String, Known>,
+    pub locks: BTreeMap<String, Lock>,
+    /// What was given back for certain, by resource and fence.
+    released: BTreeSet<(String, u64)>,
+    /// The highest fence that anybody has seen.
+    fence: u64,
+    /// Who may have got something without hearing of it: owners, and the empty name for all others.
+    unheard: BTreeSet<String>,
+}
+
+/// A pool as a survey finds it.
+#[derive(Debug)]
+pub struct Found {
+    pub members: BTreeSet<String>,
+    pub leases: Vec<Lease>,
+}
+
+impl Pool {
+    /// A grant was answered.
+    pub fn granted(&mut self, lease: &Lease) -> Result<(), String> {
+        let (id, fence) = (lease.id.to_string(), lease.fence.number());
+        let before = self.locks.get(&id);
+        if before.is_some_and(|lock| lock.fence == fence) {
+            return Ok(());
+        }
+        if let Some(lock) = before.filter(|lock| lock.known == Known::Yes) {
+            return Err(format!("{id} is lent twice: {fence}, and {lock:?}"));
+        }
+        // An owner may have got it when it was not told.
+        let is_new = !self
+            .unheard
+            .contains(lease.owner.as_deref().unwrap_or_default());
+        if self.released.contains(&(id.clone(), fence)) || is_new && fence < self.fence {
+            return Err(format!("fence {fence} of {id} comes after {}", self.fence));
+        }
+        self.fence = self.fence.max(fence);
+        self.insert(id, lease);
+        Ok(())
+    }
+
+    /// All that is locked, with its fences.
+    pub fn fences(&self) -> Vec<(String, u64)> {
+        let locks = self.locks.iter();
+        locks.map(|(id, lock)| (id.clone(), lock.fence)).collect()
+    }
+
+    fn insert(&mut self, id: String, lease: &Lease) {
+        let lock = Lock {
+            fence: lease.fence.number(),
+            owner: lease.owner.as_deref().map(str::to_owned),
+            known: Known::Yes,
+        };
+        self.locks.insert(id, lock);
+    }
+
+    /// What was locked with this fence is so no longer, for certain.
+    pub fn released(&mut self, id: &str, fence: u64) {
+        if self.locks.get(id).is_some_and(|lock| lock.fence == fence) {
+            self.locks.remove(id);
+        }
+        self.released.insert((id.to_owned(), fence));
+    }
+
+    pub fn doubt_lock(&mut self, id: &str) {
+        if let Some(lock) = self.locks.get_mut(id) {
+            lock.known = Known::Doubtful;
+        }
+    }
+
+    pub fn doubt_locks(&mut self) {
+        let locks = self.locks.values_mut();
+        locks.for_each(|lock| lock.known = Known::Doubtful);
+    }
+
+    /// Somebody may have got something, and was not told.
+    pub fn doubt_grant(&mut self, owner: Option<&str>) {
+        self.unheard.insert(owner.unwrap_or_default().to_owned());
+    }
+
+    /// These may be members now, or were.
+    pub fn doubt_members(&mut self, ids: &[String]) {
+        self.exists.get_or_insert(Known::Doubtful);
+        for id in ids {
+            self.members.entry(id.clone()).or_insert(Known::Doubtful);
+        }
+    }
+
+    pub fn doubt_all_members(&mut self) {
+        let members = self.members.values_mut();
+        members.for_each(|known| *known = Known::Doubtful);
+    }
+
+    /// The pool was removed, for certain.
+    pub fn removed(&mut self) {
+        self.exists = None;
+        self.members.clear();
+        for (id, lock) in std::mem::take(&mut self.locks) {
+            self.released.insert((id, lock.fence));
+        }
+    }
+
+    /// Compares with what a survey finds; from then on nothing is in doubt. `undone`: grants that
+    /// nobody was told of must have been undone, but those of owners.
+    pub fn compare(&mut self, found: Option<Found>, undone: bool) -> Result<(), String> {
+        let Some(found) = found else {
+            if self.exists == Some(Known::Yes) {
+                return Err("the pool is lost".into());
+            }
+            self.removed();
+            self.unheard.clear();
+            return Ok(());
+        };
+        if self.exists.is_none() {
+            return Err("a pool that was removed is there".into());
+        }
+        self.exists = Some(Known::Yes);
+        self.compare_members(found.members)?;
+        self.compare_locks(&found.leases, undone)?;
+        self.unheard.clear();
+        Ok(())
+    }
+
+    fn compare_members(&mut self, found: BTreeSet<String>) -> Result<(), String> {
+        let mut known = self.members.iter();
+        let lost = known.find(|(id, known)| **known == Known::Yes && !found.contains(*id));
+        if let Some((id, _)) = lost {
+            return Err(format!("member {id} is lost"));
+        }
+        if let Some(id) = found.iter().find(|id| !self.members.contains_key(*id)) {
+            return Err(format!("{id} is a member that nobody has named"));
+        }
+        self.members = found.into_iter().map(|id| (id, Known::Yes)).collect();
+        Ok(())
+    }
+
+    fn compare_locks(&mut self, found: &[Lease], undone: bool) -> Result<(), String> {
+        for lease in found {
+            let (id, fence) = (lease.id.to_string(), lease.fence.number());
+            let owner = lease.owner.as_deref();
+            if self.released.contains(&(id.clone(), fence)) {
+                return Err(format!("{id} was given back with fence {fence}: {lease:?}"));
+            }
+            match self.locks.get(&id) {
+                Some(lock) if lock.fence == fence && lock.owner.as_deref() == owner => {}
+                Some(lock) if lock.known == Known::Yes => {
+                    return Err(format!("another lock than {lock:?}: {lease:?}"));
+                }
+                _ if !self.unheard.contains(owner.unwrap_or_default()) => {
+                    return Err(format!("a lock that nobody has asked for: {lease:?}"));
+                }
+                _ if owner.is_none() && undone => {
+                    return Err(format!("a lock that nobody was told of: {lease:?}"));
+                }
+                _ => {}
+            }
+            self.fence = self.fence.max(fence);
+            self.insert(id, lease);
+        }
+        let is_found = |id: &str| found.iter().any(|lease| &*lease.id == id);
+        for (id, lock) in std::mem::take(&mut self.locks) {
+            if is_found(&id) {
+                self.locks.insert(id, lock);
+            } else if lock.known == Known::Yes {
+                return Err(format!("the lock on {id} is lost: {lock:?}"));
+            } else {
+                self.released.insert((id, lock.fence));
+            }
+        }
+        Ok(())
+    }
+}

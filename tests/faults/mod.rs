@@ -1,0 +1,40 @@
+//! Faults below the journal: writes, reads and syncs that fail, disks that are full, processes that are
+//! killed, and power that is cut, by a plan that a seed decides.
+//!
+//! Whatever happens: what was answered is there afterwards, nothing is lent twice, no fence comes
+//! back, and once the disk is well the service goes on.
+
+mod disk;
+mod ledger;
+mod story;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use disk::Fault;
+use story::Story;
+
+use crate::simulation::for_each_seed;
+
+/// What a normal run goes through.
+const SEEDS: u64 = 400;
+const STEPS: usize = 120;
+
+#[test]
+fn a_disk_that_fails_loses_nothing_that_was_answered() {
+    let fired: Mutex<BTreeMap<String, u64>> = Mutex::default();
+    for_each_seed(SEEDS, |seed| {
+        for fault in Story::new(seed).run(STEPS)? {
+            let mut fired = fired.lock().expect("nobody panics with it");
+            *fired.entry(format!("{fault:?}")).or_default() += 1;
+        }
+        Ok(())
+    });
+    let fired = fired.into_inner().expect("nobody panics with it");
+    eprintln!("the disk has failed: {fired:?}");
+    let is_one = std::env::var_os("LATCHD_SEED").is_some();
+    assert!(
+        is_one || fired.len() == Fault::ALL.len(),
+        "each fault has happened"
+    );
+}

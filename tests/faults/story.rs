@@ -1,0 +1,410 @@
+//! One seed's story: a store on a faulty disk, what it is asked, and what it answers.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroU32;
+
+use fastrand::Rng;
+use latchd::command::{
+    Acquire, Command, Filter, OwnerName, PoolName, Proof, Refusal, Renewal, Reply, ResourceId,
+    Seed, Ticket, Ttl, Wanted,
+};
+use latchd::pool::Rules;
+use latchd::store::{EmbeddedStore, Journal, Store, Sync};
+use latchd::time::Time;
+
+use super::disk::{Fault, FaultyDisk};
+use super::ledger::{Found, Known, Pool};
+
+const POOLS: [&str; 4] = ["A", "B", "C", "D"];
+const IDS: [&str; 6] = ["1", "2", "3", "4", "5", "6"];
+const OWNERS: [&str; 3] = ["anna", "bert", "carl"];
+
+/// A store tries again within this time.
+const RETRY_MS: u64 = 1_100;
+
+pub struct Story {
+    random: Rng,
+    disk: FaultyDisk,
+    sync: Sync,
+    store: EmbeddedStore,
+    now: Time,
+    serial: u64,
+    pools: BTreeMap<&'static str, Pool>,
+    asked: HashMap<Ticket, Asked>,
+    /// What the store has lost since the last survey was lost while it lived.
+    undone: bool,
+    /// What has happened last, for whoever has to find out why it went wrong.
+    log: Vec<String>,
+}
+
+/// A request, and what it was about.
+#[derive(Clone, Debug)]
+struct Asked {
+    pool: &'static str,
+    what: What,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    Add(Vec<String>),
+    Set(Vec<String>),
+    Remove,
+    Acquire(Option<String>),
+    /// This resource, which had this fence then.
+    Release(String, Option<u64>),
+    ReleaseAll(Vec<(String, u64)>),
+    Renew,
+}
+
+impl Story {
+    pub fn new(seed: u64) -> Story {
+        let mut random = Rng::with_seed(seed);
+        let disk = FaultyDisk::new(random.u64(..));
+        let sync = match random.u8(0..4) {
+            0 => Sync::Never,
+            _ => Sync::Always,
+        };
+        let now = Time::from_ms(1_000_000);
+        Story {
+            random,
+            store: open(&disk, sync, now).expect("a new disk"),
+            disk,
+            sync,
+            now,
+            serial: 0,
+            pools: POOLS.map(|name| (name, Pool::default())).into(),
+            asked: HashMap::new(),
+            undone: true,
+            log: Vec::new(),
+        }
+    }
+
+    /// Goes through it. Answers how the disk has failed.
+    pub fn run(mut self, steps: usize) -> Result<Vec<Fault>, String> {
+        let result = self.go_through(steps);
+        let start = self.log.len().saturating_sub(40);
+        result.map_err(|problem| format!("{}\n{problem}", self.log[start..].join("\n")))?;
+        Ok(self.disk.fired())
+    }
+
+    fn go_through(&mut self, steps: usize) -> Result<(), String> {
+        for _ in 0..steps {
+            match self.random.u8(0..100) {
+                0..60 => self.tick()?,
+                60..72 => self.break_down(),
+                72..82 => self.disk.heal(),
+                82..88 => self.survey(false)?,
+                88..94 => self.pass(RETRY_MS)?,
+                94..96 => self.restart("stops", |_| {})?,
+                96..98 => self.restart("is killed", FaultyDisk::kill_process)?,
+                _ if self.sync == Sync::Always => self.restart("is off", FaultyDisk::cut_power)?,
+                _ => {}
+            }
+        }
+        self.disk.heal();
+        self.pass(RETRY_MS)?;
+        self.survey(true)?;
+        self.lend_everything()
+    }
+
+    fn break_down(&mut self) {
+        let fault = self.random.choice(Fault::ALL).expect("there are some");
+        // There is one sync a tick, and little is read while a store is open.
+        let wait = match fault {
+            Fault::Write | Fault::TornWrite | Fault::Full => self.random.u32(0..12),
+            Fault::Sync | Fault::Read | Fault::ShortRead => self.random.u32(0..2),
+        };
+        let fails = [1, 1, 2, 5, u32::MAX][self.random.usize(0..5)];
+        self.log.push(format!("{fault:?}: {fails}, after {wait}"));
+        self.disk.break_down(fault, wait, fails);
+    }
+
+    /// Time passes, and the store does what is due.
+    fn pass(&mut self, ms: u64) -> Result<(), String> {
+        self.now = self.now.after_ms(ms);
+        self.store.handle_timeout(self.now);
+        self.store.commit(self.now);
+        self.hear().map(|_| ())
+    }
+
+    /// Some requests, each about another pool, and the answers to them.
+    fn tick(&mut self) -> Result<(), String> {
+        let mut pools = POOLS;
+        self.random.shuffle(&mut pools);
+        let count = self.random.usize(1..=pools.len());
+        for &pool in &pools[..count] {
+            let (command, what) = self.draw(pool);
+            self.ask(command, Some(Asked { pool, what }));
+        }
+        let ms = self.random.u64(0..200);
+        self.pass(ms)
+    }
+
+    fn ask(&mut self, command: Command<'_>, asked: Option<Asked>) {
+        let ticket = Ticket::new(self.serial, 0);
+        self.serial += 1;
+        self.log.push(format!("{}: {command:?}", ticket.serial()));
+        self.store.submit(ticket, command, self.now);
+        if let Some(asked) = asked {
+            let pool = self.pools.get_mut(asked.pool).expect("all pools are known");
+            // Who stands in line may hear of it before who has asked.
+            match &asked.what {
+                What::Release(..) | What::ReleaseAll(_) | What::Remove => doubt(pool, &asked.what),
+                _ => {}
+            }
+            self.asked.insert(ticket, asked);
+        }
+    }
+
+    fn draw(&mut self, pool: &'static str) -> (Command<'static>, What) {
+        let name = PoolName::parse(pool).expect("a pool's name is well formed");
+        let state = &self.pools[pool];
+        let held: Vec<String> = state.locks.keys().cloned().collect();
+        match self.random.u8(0..100) {
+            0..14 => {
+                let ids = self.ids();
+                (Command::AddMembers(seed(&name, &ids)), What::Add(ids))
+            }
+            14..18 => {
+                let ids = self.ids();
+                (Command::SetMembers(seed(&name, &ids)), What::Set(ids))
+            }
+            18..20 => (Command::RemovePool(name), What::Remove),
+            20..60 => {
+                let acquire = self.acquire();
+                let owner = acquire
+                    .owner
+                    .as_ref()
+                    .map(|owner| owner.as_str().to_owned());
+                (Command::Acquire(name, acquire), What::Acquire(owner))
+            }
+            60..66 => {
+                let command = Command::ReleaseAll(name, Filter::default());
+                (command, What::ReleaseAll(state.fences()))
+            }
+            66..72 => {
+                let renewal = Renewal {
+                    owner: self.owner(),
+                    ttl: Ttl::from_s(self.random.u32(3_000..4_000)),
+                    ..Renewal::default()
+                };
+                (Command::RenewOwned(name, renewal), What::Renew)
+            }
+            _ => {
+                let id = self.random.choice(held).unwrap_or_else(|| "1".into());
+                let fence = state.locks.get(&id).map(|lock| lock.fence);
+                let proof = Proof {
+                    force: true,
+                    ..Proof::default()
+                };
+                let command = Command::Release(name, resource(&id), proof);
+                (command, What::Release(id, fence))
+            }
+        }
+    }
+
+    fn ids(&mut self) -> Vec<String> {
+        let count = self.random.usize(1..=IDS.len());
+        let ids = self.random.choose_multiple(IDS, count);
+        // Some rows are as long as can be.
+        ids.into_iter().map(str::to_owned).collect()
+    }
+
+    fn owner(&mut self) -> Option<OwnerName<'static>> {
+        let name = self.random.choice(OWNERS).expect("there are some");
+        self.random
+            .bool()
+            .then(|| OwnerName::parse(name).expect("it is well formed"))
+    }
+
+    fn acquire(&mut self) -> Acquire<'static> {
+        let wanted = match self.random.u8(0..10) {
+            0..7 => Wanted::Any(NonZeroU32::MIN),
+            7 => Wanted::Any(NonZeroU32::MIN.saturating_add(1)),
+            _ => Wanted::Named(resource(self.random.choice(IDS).expect("there are some"))),
+        };
+        Acquire {
+            wanted,
+            owner: self.owner(),
+            ttl: Ttl::from_s(self.random.choice([0, 3_600]).unwrap_or_default()),
+            wait_ms: self.random.choice([0, 0, 2_000]).unwrap_or_default(),
+        }
+    }
+
+    /// Takes the answers, and notes what they say. Those to nobody in particular are handed back.
+    fn hear(&mut self) -> Result<Vec<Reply>, String> {
+        let mut others = Vec::new();
+        while let Some((ticket, reply)) = self.store.poll_reply() {
+            self.log.push(format!("  {}: {reply:?}", ticket.serial()));
+            match self.asked.remove(&ticket) {
+                Some(asked) => self.note(&asked, &reply)?,
+                None => others.push(reply),
+            }
+        }
+        Ok(others)
+    }
+
+    fn note(&mut self, asked: &Asked, reply: &Reply) -> Result<(), String> {
+        let pool = self.pools.get_mut(asked.pool).expect("all pools are known");
+        match (&asked.what, reply) {
+            (_, Reply::Refused(Refusal::StoreDown)) => doubt(pool, &asked.what),
+            (_, Reply::Refused(Refusal::NoPool)) if pool.exists == Some(Known::Yes) => {
+                return Err("the pool is lost".into());
+            }
+            (What::Acquire(_), Reply::Granted(granted)) => {
+                for lease in &granted.leases {
+                    pool.granted(lease)?;
+                }
+            }
+            (What::Add(ids), Reply::Seeded(_)) => {
+                pool.exists = Some(Known::Yes);
+                let ids = ids.iter().map(|id| (id.clone(), Known::Yes));
+                pool.members.extend(ids);
+            }
+            (What::Set(ids), Reply::Seeded(_)) => {
+                pool.exists = Some(Known::Yes);
+                pool.members = ids.iter().map(|id| (id.clone(), Known::Yes)).collect();
+            }
+            (What::Remove, Reply::Done) => pool.removed(),
+            (What::Release(id, Some(fence)), Reply::Done) => pool.released(id, *fence),
+            (What::ReleaseAll(all), Reply::Released(_)) => {
+                all.iter().for_each(|(id, fence)| pool.released(id, *fence));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Compares all that there is with what must be. If the store is down it cannot be told, unless
+    /// it must not be.
+    fn survey(&mut self, must_be_up: bool) -> Result<(), String> {
+        let mut found = BTreeMap::new();
+        for name in POOLS {
+            let pool = || PoolName::parse(name).expect("a pool's name is well formed");
+            let members = self.answer_to(Command::ListMembers(pool()))?;
+            let locks = self.answer_to(Command::ListLocks(pool()))?;
+            let pool = match (members, locks) {
+                (Reply::Members(ids), Reply::Leases(leases)) => Some(Found {
+                    members: ids.iter().map(|id| id.as_str().to_owned()).collect(),
+                    leases: leases.into_vec(),
+                }),
+                (Reply::Refused(Refusal::StoreDown), _) if !must_be_up => return Ok(()),
+                (Reply::Refused(Refusal::NoPool), _) => None,
+                (members, _) => return Err(format!("service does not go on: {members:?}")),
+            };
+            found.insert(name, pool);
+        }
+        for (name, pool) in &mut self.pools {
+            let found = found.remove(name).flatten();
+            let compared = pool.compare(found, self.undone);
+            compared.map_err(|problem| format!("pool {name}: {problem}"))?;
+        }
+        self.undone = true;
+        Ok(())
+    }
+
+    fn answer_to(&mut self, command: Command<'_>) -> Result<Reply, String> {
+        self.ask(command, None);
+        self.store.commit(self.now);
+        let mut replies = self.hear()?;
+        replies.pop().ok_or_else(|| "it is not answered".into())
+    }
+
+    /// The process ends in some way, and another one opens what is on the disk.
+    fn restart(&mut self, how: &str, end: impl FnOnce(&FaultyDisk)) -> Result<(), String> {
+        self.log.push(format!("it {how}"));
+        let is_orderly = how == "stops";
+        if is_orderly && !self.store.close() {
+            self.log.push("  not well".into());
+        }
+        end(&self.disk);
+        for asked in std::mem::take(&mut self.asked).into_values() {
+            let pool = self.pools.get_mut(asked.pool).expect("all pools are known");
+            doubt(pool, &asked.what);
+        }
+        self.undone = false;
+        // What the old one does while it is dropped is the disk's affair.
+        let placeholder = EmbeddedStore::in_memory(Rules::default());
+        drop(std::mem::replace(&mut self.store, placeholder));
+        self.disk.heal();
+        self.store = open(&self.disk, self.sync, self.now)?;
+        self.survey(true)
+    }
+
+    /// Everything is given back, and then lent once.
+    fn lend_everything(&mut self) -> Result<(), String> {
+        for name in POOLS {
+            let pool = || PoolName::parse(name).expect("a pool's name is well formed");
+            if self.pools[name].exists.is_none() {
+                continue;
+            }
+            // Who stands in line gets something, and has to give it back in turn.
+            for _ in 0..2 {
+                let what = What::ReleaseAll(self.pools[name].fences());
+                let command = Command::ReleaseAll(pool(), Filter::default());
+                self.ask(command, Some(Asked { pool: name, what }));
+                self.pass(RETRY_MS)?;
+            }
+            let mut lent = BTreeSet::new();
+            for _ in 0..self.pools[name].members.len() {
+                let acquire = Acquire {
+                    wanted: Wanted::Any(NonZeroU32::MIN),
+                    owner: None,
+                    ttl: None,
+                    wait_ms: 0,
+                };
+                match self.answer_to(Command::Acquire(pool(), acquire))? {
+                    Reply::Granted(granted) => {
+                        lent.extend(granted.leases.iter().map(|lease| lease.id.to_string()));
+                    }
+                    other => return Err(format!("a free resource of {name}: {other:?}")),
+                }
+            }
+            if !lent.iter().eq(self.pools[name].members.keys()) {
+                return Err(format!("of {name} only these can be lent: {lent:?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// It is not known whether this has happened.
+fn doubt(pool: &mut Pool, what: &What) {
+    match what {
+        What::Add(ids) => pool.doubt_members(ids),
+        What::Set(ids) => {
+            pool.doubt_members(ids);
+            pool.doubt_all_members();
+        }
+        What::Remove => {
+            pool.exists = pool.exists.map(|_| Known::Doubtful);
+            pool.doubt_all_members();
+            pool.doubt_locks();
+        }
+        What::Acquire(owner) => pool.doubt_grant(owner.as_deref()),
+        What::Release(id, _) => pool.doubt_lock(id),
+        What::ReleaseAll(_) => pool.doubt_locks(),
+        What::Renew => {}
+    }
+}
+
+fn open(disk: &FaultyDisk, sync: Sync, now: Time) -> Result<EmbeddedStore, String> {
+    let journal = Journal::open_on(disk.into(), sync);
+    let store = journal.and_then(|journal| EmbeddedStore::with_journal(journal, rules(), now));
+    store.map_err(|error| error.to_string())
+}
+
+fn rules() -> Rules {
+    Rules {
+        queue_grace_ms: 300,
+        ..Rules::default()
+    }
+}
+
+fn seed(pool: &PoolName<'_>, ids: &[String]) -> Seed {
+    Seed::of(pool, ids.iter().map(|id| resource(id)).collect())
+}
+
+fn resource(id: &str) -> ResourceId<'static> {
+    ResourceId::parse(id.to_owned()).expect("an id is well formed")
+}
