@@ -19,6 +19,7 @@
 //! | [`time`] | moments, sets of deadlines, and what is told seldom |
 //! | [`command`] | the vocabulary that all else speaks: names, commands, replies, refusals |
 //! | [`pool`] | the lock engine: order of lending, leases, owners, fences, the waiting line |
+//! | [`tls`] | bytes to plaintext and back, where a connection has TLS |
 //! | [`store`] | where pools live: the engine in this process with its journal (redb), or a Redis |
 //! | [`http`] | bytes to requests, answers to bytes |
 //! | [`api`] | routes, parameters, words: requests to commands, replies to answers |
@@ -78,3 +79,4 @@ pub mod server;
 pub mod session;
 pub mod store;
 pub mod time;
+pub mod tls;

@@ -276,6 +276,7 @@ fn a_server_with_sockets_allocates_nothing_for_a_request() {
 fn allocations_of_a_server(rounds: usize) -> u64 {
     let options = Options {
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+        tls: None,
         reuse_port: false,
         settings: Settings::default(),
         max_connections: None,
@@ -290,7 +291,7 @@ fn allocations_of_a_server(rounds: usize) -> u64 {
     let only = ResourceId::parse("1").expect("this is an id");
     let seeded = server.prepare(false, Some(Seed::of(&pool, [only].into_iter().collect())));
     assert_eq!(seeded, Ok(()), "a store in memory takes a seed");
-    let address = server.addresses().expect("it listens")[0];
+    let (address, _) = server.addresses().expect("it listens")[0];
     let client = thread::spawn(move || {
         let outcome = lock_and_release(address, rounds);
         // Also if something went wrong: the server serves until it is told to stop.

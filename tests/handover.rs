@@ -78,23 +78,30 @@ fn start_with_socket(folder: &TempDir, socket: &TcpListener) -> (Process, Vec<So
         folder,
         &["--store", "file:x.redb", "--listen", "192.0.2.1:1"],
     );
+    start(with_sockets(latchd, &[socket]))
+}
+
+/// The same command, but so that it inherits these sockets.
+pub fn with_sockets(latchd: Command, sockets: &[&TcpListener]) -> Command {
     let mut shell = Command::new("sh");
-    shell.args(["-c", r#"LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@""#]);
+    let count = sockets.len();
+    let inherits = format!(r#"LISTEN_FDS={count} LISTEN_PID=$$ exec "$0" "$@""#);
+    shell.args(["-c", &inherits]);
     shell.arg(latchd.get_program()).args(latchd.get_args());
-    shell.current_dir(folder.path());
+    shell.current_dir(latchd.get_current_dir().expect("it is given"));
     for (name, value) in latchd.get_envs() {
         match value {
             Some(value) => shell.env(name, value),
             None => shell.env_remove(name),
         };
     }
-    let socket = socket.try_clone().expect("a descriptor");
-    let mapping = FdMapping {
-        parent_fd: OwnedFd::from(socket),
-        child_fd: 3,
+    let mapping = |(place, socket): (usize, &&TcpListener)| FdMapping {
+        parent_fd: OwnedFd::from(socket.try_clone().expect("a descriptor")),
+        child_fd: 3 + place as i32,
     };
-    shell.fd_mappings(vec![mapping]).expect("nothing collides");
-    start(shell)
+    let mappings = sockets.iter().enumerate().map(mapping).collect();
+    shell.fd_mappings(mappings).expect("nothing collides");
+    shell
 }
 
 /// Asks on a new connection again and again, until it is told that it is enough.

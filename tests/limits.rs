@@ -141,7 +141,7 @@ fn a_silent_connection_is_closed_without_a_word() {
 
 /// At least a second since `start`, and not much more.
 #[track_caller]
-fn assert_a_second(start: Instant) {
+pub fn assert_a_second(start: Instant) {
     let seconds = start.elapsed().as_secs_f32();
     assert!(
         (0.9..4.0).contains(&seconds),

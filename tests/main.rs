@@ -33,5 +33,7 @@ mod restart;
 mod reuse_port;
 mod simulation;
 mod splits;
+#[cfg(feature = "tls")]
+mod tls;
 mod writes;
 mod yielding;

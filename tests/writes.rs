@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::net::SocketAddr;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -29,13 +30,24 @@ struct Sending {
 impl Traced {
     /// `-D` makes strace the grandchild, so that the process is latchd itself, and ends strace with it.
     fn start() -> (Traced, Client) {
+        let (traced, addresses) = Traced::start_with(&[]);
+        let mut client = Client::connect(addresses[0]);
+        assert_eq!(
+            client.ask(r#"POST /pool {"A":["1","2","3","4"]}"#),
+            r#"200 {"A":["1","2","3","4"]}"#
+        );
+        (traced, client)
+    }
+
+    fn start_with(arguments: &[&str]) -> (Traced, Vec<SocketAddr>) {
         let installed = Command::new("strace").arg("-V").output();
         assert!(
             installed.is_ok(),
             "strace is missing, tests/run installs it"
         );
         let folder = TempDir::new().expect("a folder");
-        let latchd = latchd_in(&folder, &["--listen", "127.0.0.1:0", "--store", "memory:"]);
+        let mut latchd = latchd_in(&folder, &["--listen", "127.0.0.1:0", "--store", "memory:"]);
+        latchd.args(arguments);
         let mut strace = Command::new("strace");
         strace.args(["-D", "-o", "calls", "-s", "0"]);
         strace.args([
@@ -54,16 +66,21 @@ impl Traced {
         }
         let mut process = Process::spawn(strace);
         let line = process.wait_for_line("listening on ");
-        let mut client = Client::connect(addresses_in(&line)[0]);
-        assert_eq!(
-            client.ask(r#"POST /pool {"A":["1","2","3","4"]}"#),
-            r#"200 {"A":["1","2","3","4"]}"#
-        );
-        (Traced { process, folder }, client)
+        (Traced { process, folder }, addresses_in(&line))
     }
 
     /// Ends the server, and answers what it has sent on connections after the answer to the seed.
-    fn sendings(mut self) -> Vec<Sending> {
+    fn sendings(self) -> Vec<Sending> {
+        let mut sendings = self.all_sendings();
+        assert_eq!(
+            sendings.remove(0).offered,
+            "200 {\"A\":[\"1\",\"2\",\"3\",\"4\"]}\n".len()
+        );
+        sendings
+    }
+
+    /// Ends the server, and answers what it has sent on connections.
+    fn all_sendings(mut self) -> Vec<Sending> {
         signal(self.process.child.id(), "TERM");
         assert_eq!(self.process.wait().code(), Some(0));
         let calls = eventually("strace writes down the end", || {
@@ -109,10 +126,6 @@ impl Traced {
                 _ => {}
             }
         }
-        assert_eq!(
-            sendings.remove(0).offered,
-            "200 {\"A\":[\"1\",\"2\",\"3\",\"4\"]}\n".len()
-        );
         sendings
     }
 }
@@ -136,6 +149,55 @@ fn the_last_answer_leaves_with_the_end() {
         waits,
         [false, true],
         "an answer waits for nothing but the end"
+    );
+}
+
+/// With TLS as without: what is one write there is one here, and one record.
+#[cfg(feature = "tls")]
+#[test]
+fn an_answer_with_tls_is_one_record_in_one_write_also_together_with_the_end() {
+    use crate::support::tls::{Authority, NAMES, TlsClient, trust};
+    let authority = Authority::new();
+    let identity = authority.sign("server", NAMES);
+    let [cert, key] = [&identity.cert, &identity.key].map(|path| path.display().to_string());
+    let tls = [
+        "--tls-listen",
+        "127.0.0.1:0",
+        "--tls-cert",
+        &cert,
+        "--tls-key",
+        &key,
+    ];
+    let (traced, addresses) = Traced::start_with(&tls);
+    let config = trust(&authority.ca(), &[&rustls::version::TLS13]);
+    let mut client = TlsClient::connect(addresses[1], &config);
+    for _ in 0..2 {
+        assert_eq!(client.ask("GET /ping"), "200 pong");
+    }
+    client.send("GET /ping\n".repeat(100));
+    client.expect(&"200 pong\n".repeat(100));
+    client.send("GET /ping HTTP/1.0\r\n\r\n");
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npong";
+    client.expect(answer);
+    client.expect_end();
+    drop(client);
+    let sendings = traced.all_sendings();
+    // A header, a type and a tag.
+    let record = |plaintext: usize| 5 + plaintext + 1 + 16;
+    let pong = "200 pong\n".len();
+    let last = record(answer.len()) + record(2);
+    let expected = [record(pong), record(100 * pong), last];
+    let lengths = lengths(&sendings);
+    assert!(
+        lengths.ends_with(&expected),
+        "{expected:?} at the end of {lengths:?}"
+    );
+    // Before that: the handshake, the ticket behind it, and the first answer, if not together with it.
+    assert!(lengths.len() <= expected.len() + 3, "{lengths:?}");
+    let waits: Vec<bool> = sendings.iter().rev().map(|sending| sending.waits).collect();
+    assert!(
+        waits[0] && !waits[1..].contains(&true),
+        "only the last waits for the end"
     );
 }
 

@@ -1,6 +1,6 @@
 //! latchd-bench: what does a lock cost, and is no id ever lent twice?
 //!
-//! Ten commands, one file each, and what they stand on:
+//! Eleven commands, one file each, and what they stand on:
 //!
 //!     floor     a server that answers without looking: the least that any server could cost
 //!     load      a client, closed-loop or at a rate: lock, check, release
@@ -8,6 +8,7 @@
 //!     latency   the same at half of the load that they can bear
 //!     redis     latchd over Redis beside webdis and redis-benchmark, as one table
 //!     memory    what idle connections, resources and pools take up, and how long a start with them
+//!     tls       what TLS costs: idle connections, handshakes, requests
 //!     start     from the start of a process to its first answer
 //!     handover  from a release to the answer of who waited for it
 //!     engine    the lock engine without a server: the cost of each operation by size
@@ -23,6 +24,7 @@
 //!         | a load asks Redis beside it what it has used: resp
 //!
 //!     latency -> compare (runs loads), peers
+//!     tls -> process, table
 //!     memory -> seeding (and the longest ping meanwhile), start, nginx, process
 //!     handover -> process, control, table, tally
 //!     soak -> soak_worker (what one client does and checks), ledger, control, process
@@ -63,6 +65,7 @@ mod start;
 mod strace;
 mod table;
 mod tally;
+mod tls;
 mod webdis;
 mod worlds;
 
@@ -84,6 +87,7 @@ enum Command {
     Redis(redis::Options),
     Latency(latency::Options),
     Memory(memory::Options),
+    Tls(tls::Options),
     Start(start::Options),
     Handover(handover::Options),
     Engine(engine::Options),
@@ -97,6 +101,7 @@ fn main() -> ExitCode {
         Command::Compare(options) => compare::run(&options),
         Command::Latency(options) => latency::run(&options),
         Command::Memory(options) => memory::run(&options),
+        Command::Tls(options) => tls::run(&options),
         Command::Start(options) => start::run(&options),
         Command::Redis(options) => redis::run(&options),
         Command::Handover(options) => handover::run(&options),

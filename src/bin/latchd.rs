@@ -1,6 +1,7 @@
 //! The server's process: reads the configuration, starts what it names, and ends with an exit code.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use latchd::config::{Config, ConfigError, Order, StoreUrl};
@@ -79,6 +80,7 @@ fn serve(config: Config) -> Result<bool, String> {
     };
     let options = Options {
         listen: config.listen,
+        tls: config.tls,
         reuse_port: config.reuse_port,
         settings: config.settings,
         max_connections: config.max_connections,
@@ -94,7 +96,11 @@ fn serve(config: Config) -> Result<bool, String> {
             format!("the store refuses what is ordered for the start: {refusal:?}")
         })?;
     let addresses = server.addresses().map_err(|error| error.to_string())?;
-    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    let in_words = |(address, has_tls): &(SocketAddr, bool)| match has_tls {
+        true => format!("{address} (TLS)"),
+        false => address.to_string(),
+    };
+    let addresses: Vec<String> = addresses.iter().map(in_words).collect();
     log::info!(
         "listening on {}, storing in {}",
         addresses.join(" and "),

@@ -25,7 +25,9 @@ impl Url {
         let rest = match url.split_once("://") {
             None => url,
             Some(("http", rest)) => rest,
-            Some(("https", _)) => return Err("this build has no TLS; wanted http://HOST:PORT"),
+            Some(("https", _)) => {
+                return Err("https:// is not spoken here; wanted http://HOST:PORT");
+            }
             Some(_) => return Err("wanted http://HOST:PORT or HOST:PORT"),
         };
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -149,7 +151,7 @@ mod tests {
             ("h:0", "the port is wrong"),
             ("h:+1", "the port is wrong"),
             ("h:65536", "the port is wrong"),
-            ("https://h:1", "no TLS"),
+            ("https://h:1", "https:// is not spoken"),
             ("redis://h:1", "wanted http://"),
             ("http://u:p@h:1", "no passwords"),
             ("h:1#a", "only be a path"),

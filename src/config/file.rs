@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::flags::{Layer, parse_cors, parse_prefix, timeout_ms};
 use super::limits::Limits;
 use super::mask::masked;
+use super::tls::{TlsLayer, is_record_size};
 use super::{ConfigError, Sync, redis_url};
 use crate::command::Ttl;
 
@@ -16,6 +17,7 @@ use crate::command::Ttl;
 #[serde(deny_unknown_fields, default)]
 struct File {
     server: Server,
+    tls: TlsLayer,
     store: Store,
     lending: Lending,
     limits: Limits,
@@ -78,6 +80,7 @@ pub(super) fn parse(source: &str, text: &str) -> Result<Layer, ConfigError> {
         .map_err(|error| ConfigError::Invalid(format!("{source}: {}", error)))?;
     let File {
         server,
+        tls,
         store,
         lending,
         limits,
@@ -114,6 +117,11 @@ pub(super) fn parse(source: &str, text: &str) -> Result<Layer, ConfigError> {
     {
         return Err(wrong("lending.defaultTtl", "must be 1 to 31536000"));
     }
+    if let Some(bytes) = tls.record_size
+        && !is_record_size(bytes)
+    {
+        return Err(wrong("tls.recordSize", "must be 512 to 16384"));
+    }
     let cors = server.cors.map(|value| parse_cors(&value)).transpose();
     let sync = store.sync.map(|name| parse_sync(&name)).transpose();
     let prefix = redis.prefix.map(|prefix| parse_prefix(&prefix)).transpose();
@@ -130,6 +138,7 @@ pub(super) fn parse(source: &str, text: &str) -> Result<Layer, ConfigError> {
         cors: cors.map_err(|why| wrong("server.cors", &why))?,
         reuse_port: server.reuse_port,
         limits,
+        tls,
         default_ttl: lending.default_ttl,
         max_wait: lending.max_wait,
         max_waiters: lending.max_waiters,

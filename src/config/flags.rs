@@ -9,6 +9,7 @@ use log::LevelFilter;
 
 use super::limits::Limits;
 use super::mask::masked;
+use super::tls::TlsLayer;
 use crate::command::Ttl;
 use crate::ping::Target;
 use crate::store::Sync;
@@ -54,6 +55,8 @@ Examples:
       serve on 127.0.0.1:8081, and keep pools in latchd.redb
   latchd --listen 0.0.0.0:8081 --store file:/var/lib/latchd/pools.redb
       serve the network
+  latchd --tls-listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem
+      serve the network with TLS alone
   latchd --listen 0.0.0.0:8081 --reuse-port --store redis://10.0.0.5/0
       one of several servers that share a port, and a Redis
   latchd --store memory: --seed pools.json
@@ -120,6 +123,9 @@ pub(super) struct Layer {
     #[command(flatten)]
     pub(super) limits: Limits,
 
+    #[command(flatten)]
+    pub(super) tls: TlsLayer,
+
     /// The lease of who does not say how long [default: none, held until released]
     #[arg(long, value_name = "SECONDS", env = "LATCHD_DEFAULT_TTL", hide_env = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(Ttl::MAX_S)), help_heading = "Lending")]
     pub(super) default_ttl: Option<u32>,
@@ -149,7 +155,8 @@ pub(super) struct Layer {
     pub(super) queue_grace: Option<u32>,
 
     /// Where pools live: file:PATH, memory: to forget them at the end, or a Redis:
-    /// redis://[USER:PASS@]HOST[:PORT][/DB] or redis+unix:///PATH[?db=DB&user=USER&pass=PASS]
+    /// redis://[USER:PASS@]HOST[:PORT][/DB], rediss://…[?ca=FILE] with TLS, or
+    /// redis+unix:///PATH[?db=DB&user=USER&pass=PASS]
     /// [default: file:latchd.redb]
     #[arg(
         long,
@@ -222,6 +229,7 @@ impl Layer {
             cors: self.cors.or(lower.cors),
             reuse_port: self.reuse_port.or(lower.reuse_port),
             limits: self.limits.over(lower.limits),
+            tls: self.tls.over(lower.tls),
             default_ttl: self.default_ttl.or(lower.default_ttl),
             max_wait: self.max_wait.or(lower.max_wait),
             max_waiters: self.max_waiters.or(lower.max_waiters),

@@ -34,7 +34,7 @@ fn masked_query(tail: &str) -> String {
     let mut shown = Vec::new();
     for parameter in query.split('&') {
         match parameter.split_once('=') {
-            Some(("db" | "user", _)) => shown.push(parameter.to_owned()),
+            Some(("db" | "user" | "ca" | "cert" | "key", _)) => shown.push(parameter.to_owned()),
             Some((key, _)) => {
                 shown.push(format!("{key}=***"));
                 break;
@@ -74,6 +74,10 @@ mod tests {
                 "redis+unix:///p?db=1&user=u&pass=***",
             ),
             ("redis+unix:///p?secret", "redis+unix:///p?***"),
+            (
+                "rediss://:secret@h?ca=/ca.pem&cert=c&key=k&x=y",
+                "rediss://:***@h?ca=/ca.pem&cert=c&key=k&x=***",
+            ),
             ("redis:user:secret@h", "***@h"),
             ("file:pools.redb", "file:pools.redb"),
             ("pools@home.redb", "pools@home.redb"),

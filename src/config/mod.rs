@@ -8,7 +8,9 @@ mod flags;
 pub mod fuzzing;
 mod limits;
 mod mask;
+mod redis_tls;
 mod redis_url;
+mod tls;
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -22,10 +24,11 @@ use crate::command::{Seed, Ttl};
 use crate::ping::Target;
 use crate::pool::Rules;
 use crate::session::Settings;
-use crate::store::{RedisOptions, Sync};
+use crate::store::{RedisAddress, RedisOptions, Sync};
 use flags::{Flags, Layer};
 use mask::masked;
 use redis_url::RedisUrl;
+pub use tls::Tls;
 
 /// What the process is to do.
 #[derive(Debug)]
@@ -51,8 +54,10 @@ impl Order {
 /// What the server is to do.
 #[derive(Debug)]
 pub struct Config {
-    /// Where to listen.
+    /// Where to listen without TLS.
     pub listen: Vec<SocketAddr>,
+    /// Where to listen with TLS, and as whom.
+    pub tls: Option<Tls>,
     /// Share the ports with other processes.
     pub reuse_port: bool,
     /// Where pools live.
@@ -187,16 +192,19 @@ impl Config {
         if let Some(seconds) = layer.queue_grace {
             rules.queue_grace_ms = u64::from(seconds) * 1000;
         }
-        let listen = layer
-            .listen
-            .unwrap_or_else(|| vec!["127.0.0.1:8081".into()]);
+        let tls = Tls::from_layer(layer.tls)?;
+        let listen = layer.listen.unwrap_or_else(|| match tls {
+            Some(_) => Vec::new(),
+            None => vec!["127.0.0.1:8081".into()],
+        });
         let redis = RedisSettings {
             prefix: layer.redis_prefix.unwrap_or_else(|| "pool:".into()),
             timeout_ms: layer.redis_timeout_ms.unwrap_or(2000),
         };
         let store = layer.store.as_deref().unwrap_or("file:latchd.redb");
         Ok(Config {
-            listen: resolve(&listen)?,
+            listen: resolve("--listen", &listen)?,
+            tls,
             reuse_port: layer.reuse_port.unwrap_or(false),
             store: parse_store(store, &redis)?,
             sync: layer.sync.unwrap_or_default(),
@@ -220,7 +228,14 @@ impl fmt::Display for Config {
     /// What `--check` prints: the configuration that would be used.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let listen: Vec<String> = self.listen.iter().map(SocketAddr::to_string).collect();
-        writeln!(f, "listen           {}", listen.join(", "))?;
+        match self.listen.is_empty() {
+            true => writeln!(f, "listen           none")?,
+            false => writeln!(f, "listen           {}", listen.join(", "))?,
+        }
+        match &self.tls {
+            Some(tls) => tls.fmt(f)?,
+            None => writeln!(f, "tls-listen       none")?,
+        }
         writeln!(f, "reuse-port       {}", yes_or_no(self.reuse_port))?;
         writeln!(f, "store            {}", self.store)?;
         match self.store {
@@ -322,10 +337,10 @@ fn read_file(name: &str, path: &Path) -> Result<String, ConfigError> {
     fs::read_to_string(path).map_err(|error| ConfigError::invalid(name, path.display(), error))
 }
 
-fn resolve(listen: &[String]) -> Result<Vec<SocketAddr>, ConfigError> {
+fn resolve(flag: &str, listen: &[String]) -> Result<Vec<SocketAddr>, ConfigError> {
     let wrong = |address: &String, why: &dyn fmt::Display| {
         let right = format!("{why}; wanted ADDRESS:PORT, such as 127.0.0.1:8081 or [::]:8081");
-        ConfigError::invalid("--listen", address, right)
+        ConfigError::invalid(flag, address, right)
     };
     let mut resolved = Vec::new();
     for address in listen {
@@ -350,10 +365,17 @@ fn parse_store(url: &str, redis: &RedisSettings) -> Result<StoreUrl, ConfigError
             let parsed = parsed.map_err(|why| ConfigError::invalid("--store", url, why))?;
             let RedisUrl {
                 address,
+                tls,
                 login,
                 database,
             } = parsed;
+            let tls = match (tls, &address) {
+                (Some(tls), RedisAddress::Tcp(host, _)) => Some(tls.read(host)),
+                _ => None,
+            };
+            let tls = tls.transpose();
             Ok(StoreUrl::Redis(RedisOptions {
+                tls: tls.map_err(|why| ConfigError::invalid("--store", url, why))?,
                 address,
                 login,
                 database,
@@ -364,7 +386,8 @@ fn parse_store(url: &str, redis: &RedisSettings) -> Result<StoreUrl, ConfigError
         _ => Err(ConfigError::invalid(
             "--store",
             url,
-            "wanted file:PATH, memory:, redis://HOST[:PORT][/DB] or redis+unix:///PATH[?db=DB]",
+            "wanted file:PATH, memory:, redis://HOST[:PORT][/DB], rediss:// for TLS, or \
+             redis+unix:///PATH[?db=DB]",
         )),
     }
 }

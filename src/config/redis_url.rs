@@ -1,5 +1,5 @@
-//! The URLs of a Redis: `redis://[user:pass@]host[:port][/db]` and
-//! `redis+unix:///path[?db=N&user=…&pass=…]`.
+//! The URLs of a Redis: `redis://[user:pass@]host[:port][/db]`, the same as `rediss://` with
+//! `[?ca=…&cert=…&key=…]` for TLS, and `redis+unix:///path[?db=N&user=…&pass=…]`.
 //!
 //! The redis crate reads them too, but passes over what it does not know: parameters that are
 //! misspelt, all that follows a `#`, a `+` in a password. A server that takes another database, or
@@ -10,6 +10,7 @@ use std::os::unix::net::SocketAddr;
 
 use percent_encoding::percent_decode_str;
 
+use super::redis_tls::TlsFiles;
 use crate::store::{Login, RedisAddress};
 
 const PORT: u16 = 6379;
@@ -18,6 +19,7 @@ const PORT: u16 = 6379;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RedisUrl {
     pub(super) address: RedisAddress,
+    pub(super) tls: Option<TlsFiles>,
     pub(super) login: Option<Login>,
     pub(super) database: u32,
 }
@@ -32,26 +34,33 @@ pub(super) fn parse(url: &str) -> Result<RedisUrl, &'static str> {
     }
     match url.split_once(':') {
         Some(("redis", rest)) => match rest.strip_prefix("//") {
-            Some(rest) => parse_tcp(rest),
+            Some(rest) => parse_tcp(rest, false),
             None => Err("wanted redis://HOST[:PORT][/DB], with two slashes"),
+        },
+        Some(("rediss", rest)) => match rest.strip_prefix("//") {
+            Some(rest) => parse_tcp(rest, true),
+            None => Err("wanted rediss://HOST[:PORT][/DB][?ca=FILE], with two slashes"),
         },
         Some(("redis+unix", rest)) => match rest.strip_prefix("//") {
             Some(rest) if rest.starts_with('/') => parse_unix(rest),
             _ => Err("wanted redis+unix:///PATH, with three slashes: the path is absolute"),
         },
-        Some(("rediss", _)) => Err("TLS is not built yet; wanted redis:// or redis+unix://"),
         _ => Err("wanted redis://HOST[:PORT][/DB] or redis+unix:///PATH[?db=DB]"),
     }
 }
 
-fn parse_tcp(rest: &str) -> Result<RedisUrl, &'static str> {
+fn parse_tcp(rest: &str, has_tls: bool) -> Result<RedisUrl, &'static str> {
     let (authority, tail) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     if tail.contains('@') {
         return Err("in a user or password / is written %2F, ? is %3F and @ is %40");
     }
-    if tail.contains('?') {
-        return Err("redis:// has no parameters; wanted redis://USER:PASS@HOST:PORT/DB");
-    }
+    let (tail, tls) = match tail.split_once('?') {
+        Some(_) if !has_tls => {
+            return Err("redis:// has no parameters; wanted redis://USER:PASS@HOST:PORT/DB");
+        }
+        Some((tail, query)) => (tail, Some(TlsFiles::parse(query)?)),
+        None => (tail, has_tls.then(TlsFiles::default)),
+    };
     let (login, place) = match authority.rsplit_once('@') {
         Some((login, place)) => (Some(parse_login(login)?), place),
         None => (None, authority),
@@ -60,6 +69,7 @@ fn parse_tcp(rest: &str) -> Result<RedisUrl, &'static str> {
     let database = tail.strip_prefix('/').filter(|path| !path.is_empty());
     Ok(RedisUrl {
         address: RedisAddress::Tcp(host, port),
+        tls,
         login,
         database: database.map_or(Ok(0), parse_database)?,
     })
@@ -97,6 +107,7 @@ fn parse_unix(rest: &str) -> Result<RedisUrl, &'static str> {
     };
     Ok(RedisUrl {
         address: RedisAddress::Unix(path.into()),
+        tls: None,
         login,
         database: database.map_or(Ok(0), parse_database)?,
     })
@@ -179,7 +190,7 @@ fn number(text: &str) -> Option<u32> {
     text.parse().ok().filter(|_| digits)
 }
 
-fn decode(text: &str) -> Result<String, &'static str> {
+pub(super) fn decode(text: &str) -> Result<String, &'static str> {
     let hex = |rest: &str| {
         let digits = rest.as_bytes().get(..2);
         digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))

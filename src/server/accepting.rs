@@ -22,6 +22,7 @@ const MAX_ACCEPTS: usize = 256;
 pub(super) struct Newcomer {
     socket: TcpStream,
     address: IpAddr,
+    has_tls: bool,
 }
 
 impl Server {
@@ -56,11 +57,16 @@ impl Server {
         }
         let (mut place, mut was_short) = (0, false);
         for _ in 0..most {
-            match self.listeners.get(place)?.accept() {
+            let listener = self.listeners.get(place)?;
+            match listener.socket.accept() {
                 Ok((socket, address)) => {
                     was_short = false;
-                    let address = address.ip();
-                    if !self.let_in(Newcomer { socket, address }, may_close, now) {
+                    let newcomer = Newcomer {
+                        socket,
+                        address: address.ip(),
+                        has_tls: listener.has_tls,
+                    };
+                    if !self.let_in(newcomer, may_close, now) {
                         return later;
                     }
                 }
@@ -103,11 +109,14 @@ impl Server {
             self.at_the_door = Some(newcomer);
             return false;
         }
-        self.welcome(newcomer.socket, network, now);
+        self.welcome(newcomer, network, now);
         true
     }
 
-    fn welcome(&mut self, mut socket: TcpStream, network: Network, now: Time) {
+    fn welcome(&mut self, newcomer: Newcomer, network: Network, now: Time) {
+        let mut socket = newcomer.socket;
+        let tls = self.tls.as_ref().filter(|_| newcomer.has_tls);
+        let channel = tls.map(|tls| tls.settings.accept());
         let entry = self.connections.vacant_entry();
         let slot = entry.key();
         let interest = Interest::READABLE | Interest::WRITABLE;
@@ -117,7 +126,8 @@ impl Server {
             .register(&mut socket, Token(slot), interest)
         {
             Ok(()) => {
-                let connection = entry.insert(Connection::new(socket, &self.settings, now));
+                let connection =
+                    entry.insert(Connection::new(socket, channel, &self.settings, now));
                 watch(&mut self.deadlines, slot, connection);
                 self.addresses.enter(slot, network);
             }

@@ -1,4 +1,4 @@
-//! A socket with its session: as few system calls as will do.
+//! A socket with its session, and TLS between them where there is any: as few system calls as will do.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -10,9 +10,12 @@ use rustix::net::{SendFlags, send};
 
 use crate::session::{Context, Ending, Session, Settings};
 use crate::time::Time;
+use crate::tls::{Channel, Failure, Received};
 
 pub(super) struct Connection {
     socket: TcpStream,
+    /// What the session says goes through here, if there is TLS.
+    channel: Option<Channel>,
     pub(super) session: Session,
     /// Something may be there to be read. Events come only when this changes, so it is remembered.
     readable: bool,
@@ -21,6 +24,8 @@ pub(super) struct Connection {
     /// The session knows that.
     told_of_end: bool,
     writable: bool,
+    /// Our side is to be shut down when all has been sent.
+    shutdown_is_due: bool,
     /// The connection is of no more use.
     broken: bool,
     /// It is to be read from again in the next tick, and stands in the list for that.
@@ -30,14 +35,21 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(socket: TcpStream, settings: &Settings, now: Time) -> Connection {
+    pub(super) fn new(
+        socket: TcpStream,
+        channel: Option<Channel>,
+        settings: &Settings,
+        now: Time,
+    ) -> Connection {
         Connection {
             socket,
+            channel,
             session: Session::new(settings, now),
             readable: false,
             end_is_near: false,
             told_of_end: false,
             writable: true,
+            shutdown_is_due: false,
             broken: false,
             listed: false,
             listed_to_write: false,
@@ -57,7 +69,7 @@ impl Connection {
     }
 
     pub(super) fn has_output(&self) -> bool {
-        !self.session.output().is_empty()
+        !self.unsent().is_empty() || !self.session.output().is_empty()
     }
 
     /// Lets the session go on: with what it has, and with what one read brings.
@@ -71,17 +83,17 @@ impl Connection {
     }
 
     fn fill(&mut self, buffer: &mut [u8], context: &mut Context<'_>) {
-        while self.readable && !self.broken && self.session.wants_input(context.settings) {
+        while self.readable && !self.broken && self.wants_input(context.settings) {
             match self.socket.read(buffer) {
                 Ok(0) => {
                     self.readable = false;
-                    self.session.receive_end(context);
+                    self.receive_end(context);
                 }
                 Ok(count) => {
                     // A short read has emptied the socket; a further one would only be told so.
                     let emptied = count < buffer.len();
                     self.readable = !emptied || self.end_is_near;
-                    self.session.receive(&buffer[..count], context);
+                    self.receive(&mut buffer[..count], context);
                     if !emptied {
                         return;
                     }
@@ -101,33 +113,105 @@ impl Connection {
         }
     }
 
+    /// An end that is said with TLS is seen by reading alone, so that is done a little longer.
+    fn wants_input(&self, settings: &Settings) -> bool {
+        self.session.wants_input(settings) || self.channel.is_some() && self.session.may_hold_more()
+    }
+
+    fn receive(&mut self, bytes: &mut [u8], context: &mut Context<'_>) {
+        let session = &mut self.session;
+        let Some(channel) = &mut self.channel else {
+            return session.receive(bytes, context);
+        };
+        match channel.receive(bytes, &mut |bytes| session.receive(bytes, context)) {
+            Ok(Received::More) => {}
+            Ok(Received::End) => session.receive_end(context),
+            Err(failure) => self.give_up(&failure, context),
+        }
+    }
+
+    /// The socket has come to its end.
+    fn receive_end(&mut self, context: &mut Context<'_>) {
+        match &self.channel {
+            Some(channel) if !channel.has_ended() => self.session.receive_cut(context),
+            _ => self.session.receive_end(context),
+        }
+    }
+
     /// Sends what the session has to say, as far as the socket takes it.
     pub(super) fn write(&mut self, context: &mut Context<'_>) {
         self.listed_to_write = false;
-        while self.writable && !self.broken && self.has_output() {
-            match self.send_output() {
-                Ok(count) => self.session.handle_sent(count, context),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => self.fail(&error),
+        self.encrypt(context);
+        while self.writable && !self.broken && !self.unsent().is_empty() {
+            if let Some(count) = self.send()
+                && !self.session.output().is_empty()
+            {
+                self.session.handle_sent(count, context);
+                self.encrypt(context);
             }
         }
+        if self.shutdown_is_due {
+            self.shut_down();
+        }
+    }
+
+    /// Passes on to the channel what the session has to say. Behind the last answer comes the notice
+    /// that it is the last.
+    fn encrypt(&mut self, context: &mut Context<'_>) {
+        let Some(channel) = &mut self.channel else {
+            return;
+        };
+        let output = self.session.output();
+        let result = channel.send(output);
+        if self.session.output_is_last() && channel.unsent_plaintext() == output.len() {
+            channel.close();
+        }
+        if let Err(failure) = result {
+            self.give_up(&failure, context);
+        }
+    }
+
+    /// What the socket is to take.
+    fn unsent(&self) -> &[u8] {
+        match &self.channel {
+            None => self.session.output(),
+            Some(channel) => channel.output(),
+        }
+    }
+
+    /// Sends once. Answers how much of what the session has said has left, if the socket takes any.
+    fn send(&mut self) -> Option<usize> {
+        match self.send_unsent() {
+            Ok(count) => {
+                let channel = self.channel.as_mut();
+                return Some(channel.map_or(count, |channel| channel.handle_sent(count)));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => self.fail(&error),
+        }
+        None
     }
 
     /// The last answer waits for the end that `is_over` announces right behind it, so that both leave in
     /// one segment: half as many for the network and for both sides to deal with.
     #[cfg(target_os = "linux")]
-    fn send_output(&mut self) -> io::Result<usize> {
-        if self.session.output_is_last() {
+    fn send_unsent(&mut self) -> io::Result<usize> {
+        let all_is_said = self.channel.as_ref().is_none_or(Channel::is_over);
+        if all_is_said && self.session.output_is_last() {
             let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
-            return Ok(send(&self.socket, self.session.output(), flags)?);
+            return Ok(send(&self.socket, self.unsent(), flags)?);
         }
-        self.socket.write(self.session.output())
+        self.write_unsent()
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn send_output(&mut self) -> io::Result<usize> {
-        self.socket.write(self.session.output())
+    fn send_unsent(&mut self) -> io::Result<usize> {
+        self.write_unsent()
+    }
+
+    fn write_unsent(&mut self) -> io::Result<usize> {
+        (&self.socket).write(self.unsent())
     }
 
     /// Whether the connection is to be closed. Shuts down the sending side when it is time to.
@@ -137,19 +221,44 @@ impl Connection {
         }
         match self.session.poll_ending(settings, now) {
             Ending::NotYet => false,
-            Ending::Close => true,
+            Ending::Close => {
+                self.say_that_it_ends();
+                true
+            }
             Ending::CloseSending => {
-                if let Err(error) = self.socket.shutdown(Shutdown::Write) {
-                    self.fail(&error);
-                }
+                self.say_that_it_ends();
+                self.shut_down();
                 self.broken
             }
         }
     }
 
+    /// Where the session has nothing more to say, TLS has to say that. What has not left by now stays
+    /// here: it counts as not sent.
+    pub(super) fn say_that_it_ends(&mut self) {
+        if let Some(channel) = &mut self.channel
+            && self.session.output().is_empty()
+        {
+            channel.close();
+            while self.writable && !self.broken && !self.unsent().is_empty() {
+                self.send();
+            }
+        }
+    }
+
+    /// Shuts down the sending side, or leaves it to `write` if not all has been sent.
+    fn shut_down(&mut self) {
+        self.shutdown_is_due = !self.unsent().is_empty();
+        if !self.shutdown_is_due
+            && let Err(error) = self.socket.shutdown(Shutdown::Write)
+        {
+            self.fail(&error);
+        }
+    }
+
     /// Since when it has been idle. `None` if it is not, or may have something to be read.
     pub(super) fn idle_since(&self, settings: &Settings, now: Time) -> Option<Time> {
-        let may_say_something = self.readable && self.session.wants_input(settings);
+        let may_say_something = self.readable && self.wants_input(settings);
         if may_say_something {
             return None;
         }
@@ -158,7 +267,7 @@ impl Connection {
 
     /// Whether there is more to read although no event will say so. True once for each `read`.
     pub(super) fn take_wish_to_read(&mut self, settings: &Settings) -> bool {
-        let more = self.readable && self.session.wants_input(settings);
+        let more = self.readable && self.wants_input(settings);
         let wish = !self.listed && (more || self.session.wants_resume(settings));
         self.listed |= wish;
         wish
@@ -168,6 +277,14 @@ impl Connection {
     /// that it leaves the list.
     pub(super) fn enlist_to_write(&mut self) -> bool {
         !std::mem::replace(&mut self.listed_to_write, true)
+    }
+
+    /// The channel is of no more use. What it has to say about that is sent all the same.
+    fn give_up(&mut self, failure: &Failure, context: &mut Context<'_>) {
+        let peer = self.socket.peer_addr();
+        let peer = peer.map_or_else(|error| error.to_string(), |peer| peer.to_string());
+        log::debug!("a connection with TLS broke, {peer}: {failure}");
+        self.session.break_off(context);
     }
 
     fn fail(&mut self, error: &io::Error) {

@@ -9,6 +9,8 @@ use listenfd::ListenFd;
 use mio::net::TcpListener;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
+use super::Options;
+
 /// How many may wait to be accepted.
 pub(super) const BACKLOG: i32 = 4096;
 
@@ -22,19 +24,39 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 #[cfg(target_os = "linux")]
 const USER_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// A listening socket.
+pub(super) struct Listener {
+    pub(super) socket: TcpListener,
+    /// Its clients speak TLS.
+    pub(super) has_tls: bool,
+}
+
 /// The sockets that whoever started this process listens on already (systemd's socket activation), or
-/// else new ones at these addresses. An inherited socket goes on listening when this process ends: who
-/// connects meanwhile waits for the next one.
-pub(super) fn open(addresses: &[SocketAddr], reuse_port: bool) -> io::Result<Vec<TcpListener>> {
-    let inherited = inherited()?;
-    if !inherited.is_empty() {
-        return Ok(inherited);
+/// else new ones at the addresses that are to be listened on. An inherited socket goes on listening when
+/// this process ends: who connects meanwhile waits for the next one.
+///
+/// One with the port of a `--tls-listen` has TLS, and what there is to be with TLS and is not inherited is
+/// listened on all the same.
+pub(super) fn open(options: &Options) -> io::Result<Vec<Listener>> {
+    let with_tls = options.tls.as_ref().map_or(&[][..], |tls| &tls.listen);
+    let (mut listeners, mut inherited_ports) = (Vec::new(), Vec::new());
+    for socket in inherited()? {
+        let port = socket.local_addr()?.port();
+        let has_tls = with_tls.iter().any(|address| address.port() == port);
+        listeners.push(Listener { socket, has_tls });
+        inherited_ports.push(port);
     }
-    let bound = addresses.iter().map(|&address| {
-        bind(address, reuse_port)
-            .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
-    });
-    bound.collect()
+    let without_tls = options.listen.iter().filter(|_| inherited_ports.is_empty());
+    let with_tls = with_tls
+        .iter()
+        .filter(|address| !inherited_ports.contains(&address.port()));
+    let addresses = without_tls.map(|address| (address, false));
+    for (address, has_tls) in addresses.chain(with_tls.map(|address| (address, true))) {
+        let socket = bind(*address, options.reuse_port)
+            .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
+        listeners.push(Listener { socket, has_tls });
+    }
+    Ok(listeners)
 }
 
 fn inherited() -> io::Result<Vec<TcpListener>> {

@@ -12,6 +12,8 @@ mod connection;
 mod descriptors;
 mod desk;
 mod listener;
+mod options;
+mod signals;
 mod yielding;
 
 use std::io;
@@ -19,14 +21,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
 use crate::command::{Granted, Refusal, Reply, Seed, Ticket};
-use crate::logging;
+use crate::config::Tls;
 use crate::session::{Buffers, Context, Settings};
 use crate::store::Store;
 use crate::time::{Deadlines, Seldom, Time};
@@ -35,6 +36,8 @@ use addresses::Addresses;
 pub use clock::Clock;
 use connection::Connection;
 use desk::StoreDesk;
+use listener::Listener;
+pub use options::Options;
 use yielding::Yielding;
 
 const SIGNALS: Token = Token(usize::MAX);
@@ -49,30 +52,13 @@ const READ_BYTES: usize = 64 << 10;
 /// How long to wait before accepting again when the system has no descriptor to give.
 const ACCEPT_PAUSE_MS: u64 = 100;
 
-/// What a server needs to be told.
-pub struct Options {
-    /// Where to listen, unless listening sockets were inherited.
-    pub listen: Vec<SocketAddr>,
-    /// Share the ports with other processes.
-    pub reuse_port: bool,
-    /// Limits and time-outs of a connection.
-    pub settings: Settings,
-    /// The most connections; `None` for what the system's descriptor limit allows.
-    pub max_connections: Option<usize>,
-    /// The most connections of one address; `None` for a part of all.
-    pub max_per_address: Option<usize>,
-    /// How long what is in hand may take to be answered when the server stops.
-    pub drain_ms: u64,
-    /// The folder of the log file, which is opened again on SIGHUP.
-    pub log_dir: Option<PathBuf>,
-}
-
 /// The event loop with all that it owns.
 pub struct Server {
     poll: Poll,
     clock: Clock,
     signals: Signals,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
+    tls: Option<Tls>,
     /// When to look next for connections that wait to be accepted; `None` until there is an event.
     accept_from: Option<Time>,
     connections: Slab<Connection>,
@@ -110,11 +96,11 @@ impl Server {
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
         poll.registry()
             .register(&mut signals, SIGNALS, Interest::READABLE)?;
-        let mut listeners = listener::open(&options.listen, options.reuse_port)?;
+        let mut listeners = listener::open(&options)?;
         for (place, listener) in listeners.iter_mut().enumerate() {
             let token = Token(LISTENERS - place);
             poll.registry()
-                .register(listener, token, Interest::READABLE)?;
+                .register(&mut listener.socket, token, Interest::READABLE)?;
         }
         store.attach(poll.registry(), STORE, clock.now())?;
         let descriptors = descriptors::raise_limit();
@@ -127,6 +113,7 @@ impl Server {
             clock,
             signals,
             listeners,
+            tls: options.tls,
             accept_from: None,
             connections: Slab::new(),
             max_connections,
@@ -152,9 +139,11 @@ impl Server {
         })
     }
 
-    /// The addresses that are listened on, with the ports that the system has picked.
-    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        self.listeners.iter().map(TcpListener::local_addr).collect()
+    /// The addresses that are listened on, with the ports that the system has picked, and whether
+    /// that is with TLS.
+    pub fn addresses(&self) -> io::Result<Vec<(SocketAddr, bool)>> {
+        let address = |listener: &Listener| Ok((listener.socket.local_addr()?, listener.has_tls));
+        self.listeners.iter().map(address).collect()
     }
 
     /// Carries out what was ordered for the start, before anybody is served.
@@ -256,43 +245,6 @@ impl Server {
                     }
                 }
             }
-        }
-    }
-
-    fn handle_signals(&mut self, now: Time) {
-        let signals: Vec<i32> = self.signals.pending().collect();
-        for signal in signals {
-            match (signal, &self.log_dir) {
-                (SIGHUP, None) => {}
-                (SIGHUP, Some(folder)) => {
-                    if let Err(error) = logging::redirect(folder) {
-                        log::error!("the log file could not be opened again: {error}");
-                    }
-                }
-                _ if self.stop_at.is_some() => self.stop_at = Some(now),
-                _ => self.stop(now),
-            }
-        }
-    }
-
-    /// Takes in what has been sent up to now, then lets every session come to its end.
-    fn stop(&mut self, now: Time) {
-        log::info!("stopping: {} connections", self.connections.len());
-        self.stop_at = Some(now.after_ms(self.drain_ms));
-        self.accept_from = Some(now);
-        self.take_in(listener::BACKLOG as usize, true, now);
-        self.listeners.clear();
-        for (slot, connection) in &mut self.connections {
-            connection.look_for_input();
-            self.to_read.push(slot);
-        }
-        self.read(now);
-        let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();
-        for slot in slots {
-            self.at(slot, now, |connection, _, context| {
-                connection.session.stop(context)
-            });
-            self.to_read.push(slot);
         }
     }
 

@@ -93,6 +93,7 @@ impl Server {
         }
         self.at(slot, now, |connection, _, context| {
             connection.session.abandon(context);
+            connection.say_that_it_ends();
         });
         self.close(slot, now);
     }

@@ -4,6 +4,7 @@
 //! in. It bounds itself: a client that sends without reading is not read from (`wants_input`), so
 //! it can make nothing grow. It knows neither the socket nor the store.
 
+mod breaking;
 mod buffers;
 mod exchange;
 mod reading;
@@ -53,6 +54,8 @@ pub struct Session {
     phase: Phase,
     /// The client has closed its side.
     ended: bool,
+    /// That may not have been its own doing: what is unfinished is not carried out.
+    is_cut_off: bool,
     /// The client has closed its side, or is about to as far as the system can tell: it does not
     /// wait in line any more.
     hung_up: bool,
@@ -126,6 +129,7 @@ impl Session {
         Session {
             phase: Phase::Open,
             ended: false,
+            is_cut_off: false,
             hung_up: false,
             stopping: false,
             last_one: false,
@@ -230,7 +234,7 @@ impl Session {
             self.consume_input(context);
         }
         if self.phase == Phase::Open && !self.stalled && self.has_room(context.settings) {
-            if self.ended {
+            if self.ended && !self.is_cut_off {
                 self.take_cut_off_head(context);
             }
             if self.ended || self.stopping {

@@ -12,7 +12,7 @@ pub use embedded::EmbeddedStore;
 pub use journal::{Disk, Journal, OpenError, Sync};
 #[cfg(fuzzing)]
 pub use redis::fuzzing as redis_fuzzing;
-pub use redis::{Login, RedisAddress, RedisOptions, RedisStore};
+pub use redis::{Login, RedisAddress, RedisOptions, RedisStore, RedisTls};
 
 use std::io;
 

@@ -16,6 +16,7 @@
 mod expected;
 mod request;
 mod runner;
+mod secured;
 mod table;
 mod wire;
 

@@ -14,6 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::expected::matches;
+use super::secured::Dialer;
 use super::table::{Row, Step};
 use super::wire::Connection;
 use crate::support::{Server, StoreKind, wait_until_told};
@@ -41,11 +42,11 @@ pub enum Cut {
 /// Talks all rows through on each store, and panics with all that went wrong.
 #[track_caller]
 pub fn run(rows: Vec<Row>) {
-    run_on(&StoreKind::ALL, rows, Cut::AsWritten);
+    run_on(&StoreKind::ALL, rows, Cut::AsWritten, &Dialer::Plain);
 }
 
 #[track_caller]
-pub fn run_on(stores: &[StoreKind], rows: Vec<Row>, cut: Cut) {
+pub fn run_on(stores: &[StoreKind], rows: Vec<Row>, cut: Cut, dialer: &Dialer) {
     let mut names = HashSet::new();
     for row in &rows {
         assert!(names.insert(&row.name), "two rows are named {:?}", row.name);
@@ -60,7 +61,7 @@ pub fn run_on(stores: &[StoreKind], rows: Vec<Row>, cut: Cut) {
     let failures = Mutex::new(Vec::new());
     let work = || {
         while let Some(&(store, row)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let outcome = catch_unwind(AssertUnwindSafe(|| converse(store, row, cut)));
+            let outcome = catch_unwind(AssertUnwindSafe(|| converse(store, row, cut, dialer)));
             if let Err(problem) = outcome.unwrap_or_else(|panic| Err(panic_message(&*panic))) {
                 let report = format!(
                     "{} ({store:?})\n  promise: {}\n  {problem}\n",
@@ -91,12 +92,13 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or("panicked").to_string()
 }
 
-fn converse(store: StoreKind, row: &Row, cut: Cut) -> Result<(), String> {
-    let server = Server::start_with(store, &row.arguments);
+fn converse(store: StoreKind, row: &Row, cut: Cut, dialer: &Dialer) -> Result<(), String> {
+    let server = dialer.start(store, &row.arguments);
     let aside = Connection::open(&server);
-    let connections = vec![Connection::open(&server)];
+    let connections = vec![dialer.open(&server)];
     let mut talk = Talk {
         store,
+        dialer,
         server,
         aside,
         connections,
@@ -113,8 +115,10 @@ fn converse(store: StoreKind, row: &Row, cut: Cut) -> Result<(), String> {
     result.map_err(|problem| format!("after the last step:\n  {problem}"))
 }
 
-struct Talk {
+struct Talk<'a> {
     store: StoreKind,
+    /// How the row's connections are opened.
+    dialer: &'a Dialer,
     server: Server,
     aside: Connection,
     connections: Vec<Connection>,
@@ -126,7 +130,7 @@ struct Talk {
     cut: Cut,
 }
 
-impl Talk {
+impl Talk<'_> {
     fn take(&mut self, step: &Step) -> Result<(), String> {
         match step {
             Step::Aside(request, answer) => self.aside.ask(request, answer),
@@ -166,10 +170,12 @@ impl Talk {
             Step::Connect => self.go_on_with(self.connections.len()),
             Step::On(number) => self.go_on_with(*number),
             Step::HangUp => {
-                let client = self.connections.remove(self.current).address();
+                let connection = self.connections.remove(self.current);
+                let (server, client) = (connection.server(), connection.address());
+                drop(connection);
                 // What comes next must not overtake the end of this one.
-                wait_until_told(self.server.address, client);
-                let next = Connection::open(&self.server);
+                wait_until_told(server, client);
+                let next = self.dialer.open(&self.server);
                 self.connections.insert(self.current, next);
                 if self.frozen {
                     return Ok(());
@@ -180,7 +186,7 @@ impl Talk {
                 self.server.kill();
                 self.server.restart();
                 self.aside = Connection::open(&self.server);
-                self.connections = vec![Connection::open(&self.server)];
+                self.connections = vec![self.dialer.open(&self.server)];
                 self.current = 0;
                 Ok(())
             }
@@ -208,7 +214,7 @@ impl Talk {
 
     fn go_on_with(&mut self, number: usize) -> Result<(), String> {
         while self.connections.len() <= number {
-            self.connections.push(Connection::open(&self.server));
+            self.connections.push(self.dialer.open(&self.server));
         }
         self.current = number;
         Ok(())

@@ -1,12 +1,34 @@
-//! The whole table once more, with every request sent byte by byte: however a conversation is cut,
-//! the bytes that come out are the same.
+//! The whole table once more, with every request sent byte by byte, and once more with TLS: however a
+//! conversation is cut or wrapped, the bytes that come out are the same.
 
 use super::runner::{Cut, run_on};
+use super::secured::Dialer;
+use super::table::Row;
 use super::*;
 use crate::support::StoreKind;
 
 #[test]
 fn rows_hold_byte_by_byte() {
+    let mut rows = all_rows();
+    rows.retain(|row| !row.kept_whole);
+    run_on(&[StoreKind::Memory], rows, Cut::Bytes, &Dialer::Plain);
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn rows_hold_with_tls() {
+    let mut rows = all_rows();
+    // Who comes while the server stands still finds nobody to shake hands with.
+    rows.retain(|row| {
+        !row.steps
+            .iter()
+            .any(|step| matches!(step, table::Step::Signal("STOP")))
+    });
+    let dialer = Dialer::with_tls();
+    run_on(&[StoreKind::Memory], rows, Cut::AsWritten, &dialer);
+}
+
+fn all_rows() -> Vec<Row> {
     let topics = [
         ("chunked", chunked::rows()),
         ("connection", connection::rows()),
@@ -44,6 +66,5 @@ fn rows_hold_byte_by_byte() {
             rows.push(row);
         }
     }
-    rows.retain(|row| !row.kept_whole);
-    run_on(&[StoreKind::Memory], rows, Cut::Bytes);
+    rows
 }

@@ -1,6 +1,6 @@
 //! One connection of a row: sending, and comparing what comes in with what is expected.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -13,9 +13,40 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 /// While an answer comes in, this much of its start is compared, so as to fail without waiting.
 const PREVIEW: usize = 1000;
 
+/// What a connection talks through.
+pub trait Stream: Read + Write {
+    fn socket(&self) -> &TcpStream;
+
+    /// Tells the server that nothing more comes; answers can still be read.
+    fn end_sending(&mut self) -> io::Result<()>;
+}
+
+impl Stream for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+
+    fn end_sending(&mut self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+/// With TLS the end is said with TLS, and TCP knows nothing of it. Where the server does not say its own
+/// end, a read fails.
+#[cfg(feature = "tls")]
+impl Stream for crate::support::tls::TlsStream {
+    fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    fn end_sending(&mut self) -> io::Result<()> {
+        self.close_notify()
+    }
+}
+
 /// One of the row's connections, and what has come in on it and not yet been looked at.
 pub struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     received: Vec<u8>,
     half_closed: bool,
     ended: bool,
@@ -25,16 +56,28 @@ impl Connection {
     /// The client's end.
     pub fn address(&self) -> SocketAddr {
         self.stream
+            .socket()
             .local_addr()
             .expect("an open socket has an address")
     }
 
+    /// The server's end.
+    pub fn server(&self) -> SocketAddr {
+        self.stream
+            .socket()
+            .peer_addr()
+            .expect("a connected socket has an address")
+    }
+
     pub fn open(server: &Server) -> Connection {
-        let stream = server.connect().stream;
-        let patience = stream.set_read_timeout(Some(ANSWER_PATIENCE));
+        Connection::on(server.connect().stream)
+    }
+
+    pub fn on(stream: impl Stream + 'static) -> Connection {
+        let patience = stream.socket().set_read_timeout(Some(ANSWER_PATIENCE));
         patience.expect("a read time-out");
         Connection {
-            stream,
+            stream: Box::new(stream),
             received: Vec::new(),
             half_closed: false,
             ended: false,
@@ -48,7 +91,7 @@ impl Connection {
 
     pub fn half_close(&mut self) -> Result<(), String> {
         self.half_closed = true;
-        let result = self.stream.shutdown(Shutdown::Write);
+        let result = self.stream.end_sending();
         result.map_err(|error| format!("the sending side does not close: {error}"))
     }
 
@@ -197,14 +240,20 @@ impl Connection {
     }
 
     pub fn hear_nothing(&mut self) -> Result<(), String> {
-        self.stream.set_nonblocking(true).expect("non-blocking");
+        self.stream
+            .socket()
+            .set_nonblocking(true)
+            .expect("non-blocking");
         let result = match self.stream.read(&mut [0; 1024]) {
             Ok(0) => Err("the server closed where it should wait".into()),
             Ok(_) => Err("the server spoke before the request was whole".into()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
             Err(error) => Err(format!("the connection broke: {error}")),
         };
-        self.stream.set_nonblocking(false).expect("blocking");
+        self.stream
+            .socket()
+            .set_nonblocking(false)
+            .expect("blocking");
         match self.received.is_empty() {
             true => result,
             false => Err(self.cut_short("more came than was expected")),

@@ -99,6 +99,7 @@ impl BesideRedis {
         let address = redis.address();
         let options = RedisOptions {
             address: RedisAddress::Tcp(address.ip().to_string(), address.port()),
+            tls: None,
             login: None,
             database: 0,
             prefix: "pool:".into(),

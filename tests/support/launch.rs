@@ -60,12 +60,24 @@ pub fn latchd_in(folder: &TempDir, arguments: &[&str]) -> Command {
 /// The addresses in the line that a server logs at its start.
 #[track_caller]
 pub fn addresses_in(line: &str) -> Vec<SocketAddr> {
+    let addresses = listening_on(line).into_iter();
+    addresses.map(|(address, _)| address).collect()
+}
+
+/// The same, and whether it listens there with TLS.
+#[track_caller]
+pub fn listening_on(line: &str) -> Vec<(SocketAddr, bool)> {
     let (_, rest) = line.split_once("listening on ").expect("the line says it");
     let (list, _) = rest
         .split_once(", storing in ")
         .expect("and where it stores");
-    let addresses: Result<_, _> = list.split(" and ").map(str::parse).collect();
-    addresses.unwrap_or_else(|_| panic!("no addresses in {line:?}"))
+    let address = |text: &str| {
+        let with_tls = text.strip_suffix(" (TLS)");
+        let address = with_tls.unwrap_or(text).parse();
+        let address = address.unwrap_or_else(|_| panic!("no addresses in {line:?}"));
+        (address, with_tls.is_some())
+    };
+    list.split(" and ").map(address).collect()
 }
 
 /// A port that was free just now, for servers that are told theirs.

@@ -10,6 +10,8 @@ pub mod conversation;
 pub mod launch;
 pub mod programs;
 pub mod redis;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -75,6 +77,8 @@ impl Place {
 /// A running latchd and the folder that it lives in.
 pub struct Server {
     pub address: SocketAddr,
+    /// Where it listens with TLS, if it was told to.
+    pub tls_address: Option<SocketAddr>,
     pub folder: TempDir,
     arguments: Vec<String>,
     process: Process,
@@ -101,9 +105,10 @@ impl Server {
 
     fn start_in_place(folder: TempDir, place: Place, arguments: &[&str]) -> Server {
         let arguments: Vec<String> = arguments.iter().map(|a| a.to_string()).collect();
-        let (process, address) = launch(&folder, &place, &arguments);
+        let (process, address, tls_address) = launch(&folder, &place, &arguments);
         Server {
             address,
+            tls_address,
             folder,
             arguments,
             process,
@@ -138,9 +143,8 @@ impl Server {
     /// Starts again on the same folder after `kill` or `terminate`; the port may be another one.
     pub fn restart(&mut self) {
         self.process.kill();
-        let (process, address) = launch(&self.folder, &self.place, &self.arguments);
-        self.process = process;
-        self.address = address;
+        let launched = launch(&self.folder, &self.place, &self.arguments);
+        (self.process, self.address, self.tls_address) = launched;
     }
 
     pub fn connect(&self) -> Client {
@@ -157,7 +161,12 @@ impl Server {
     }
 }
 
-fn launch(folder: &TempDir, place: &Place, arguments: &[String]) -> (Process, SocketAddr) {
+/// The process, where it listens without TLS, and where with it.
+fn launch(
+    folder: &TempDir,
+    place: &Place,
+    arguments: &[String],
+) -> (Process, SocketAddr, Option<SocketAddr>) {
     let mut command = latchd();
     command.current_dir(folder.path());
     command
@@ -166,15 +175,11 @@ fn launch(folder: &TempDir, place: &Place, arguments: &[String]) -> (Process, So
         .args(arguments);
     let mut process = Process::spawn(command);
     let line = process.wait_for_line("listening on ");
-    let address = line
-        .split("listening on ")
-        .nth(1)
-        .and_then(|rest| rest.split([' ', ',']).next());
-    let address = address.and_then(|a| a.parse().ok());
-    (
-        process,
-        address.unwrap_or_else(|| panic!("no address in {line:?}")),
-    )
+    let addresses = launch::listening_on(&line);
+    let address = |is_tls| addresses.iter().find(|(_, tls)| *tls == is_tls);
+    let (plain, _) = address(false).expect("it listens without TLS");
+    let tls = address(true).map(|(address, _)| *address);
+    (process, *plain, tls)
 }
 
 /// The binary under test, with an environment that says nothing about latchd.

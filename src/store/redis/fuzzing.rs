@@ -86,6 +86,7 @@ impl Talk {
     pub fn new(rules: Rules) -> Talk {
         let options = RedisOptions {
             address: RedisAddress::Tcp("h".into(), 1),
+            tls: None,
             login: None,
             database: 0,
             prefix: "pool:".into(),

@@ -4,7 +4,7 @@
 //! nor when to try again.
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::mem;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -12,18 +12,20 @@ use std::sync::Arc;
 
 use mio::event::Event;
 use mio::net::{TcpStream, UnixStream};
-use mio::{Interest, Registry, Token, Waker};
+use mio::{Registry, Token, Waker};
 use redis::{Parser, Value};
-use socket2::SockRef;
 
 use super::options::RedisAddress;
 use super::resolver::{self, Lookup};
+use super::stream::{ReadWrite, Stream};
+use crate::tls::ClientSettings;
 
 const READ_BYTES: usize = 64 << 10;
 
 /// The connection to Redis.
 pub(super) struct Link {
     address: RedisAddress,
+    tls: Option<ClientSettings>,
     registry: Registry,
     token: Token,
     waker: Arc<Waker>,
@@ -43,11 +45,6 @@ enum State {
     Up(Stream),
 }
 
-enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
 /// What has become of an attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Progress {
@@ -61,11 +58,13 @@ impl Link {
     /// A link that is down. Its sockets are registered under `token`.
     pub(super) fn new(
         address: RedisAddress,
+        tls: Option<ClientSettings>,
         registry: &Registry,
         token: Token,
     ) -> io::Result<Link> {
         Ok(Link {
             address,
+            tls,
             registry: registry.try_clone()?,
             token,
             waker: Arc::new(Waker::new(registry, token)?),
@@ -101,9 +100,10 @@ impl Link {
         let mut problem = io::Error::other("it has no address");
         while let Some(address) = addresses.pop_front() {
             match TcpStream::connect(address) {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    return self.watch(Stream::Tcp(stream), addresses);
+                Ok(socket) => {
+                    socket.set_nodelay(true)?;
+                    let channel = self.tls.as_ref().map(ClientSettings::connect);
+                    return self.watch(Stream::tcp(socket, channel), addresses);
                 }
                 Err(error) => problem = error,
             }
@@ -112,11 +112,7 @@ impl Link {
     }
 
     fn watch(&mut self, mut stream: Stream, others: VecDeque<SocketAddr>) -> io::Result<()> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        match &mut stream {
-            Stream::Tcp(stream) => self.registry.register(stream, self.token, interest)?,
-            Stream::Unix(stream) => self.registry.register(stream, self.token, interest)?,
-        }
+        stream.register(&self.registry, self.token)?;
         self.state = State::Connecting(stream, others);
         Ok(())
     }
@@ -128,18 +124,26 @@ impl Link {
                 Some(addresses) => self.try_next(addresses?.into())?,
                 None => self.state = State::Resolving(lookup),
             },
-            State::Connecting(stream, others) => match stream.has_connected() {
-                Ok(true) => {
+            State::Connecting(mut stream, others) => match stream.has_connected() {
+                Ok(true) if stream.shake_hands()? => {
                     self.state = State::Up(stream);
                     return Ok(Progress::Connected);
                 }
-                Ok(false) => self.state = State::Connecting(stream, others),
+                Ok(_) => self.state = State::Connecting(stream, others),
                 Err(error) if others.is_empty() => return Err(error),
                 Err(_) => self.try_next(others)?,
             },
             state => self.state = state,
         }
         Ok(Progress::None)
+    }
+
+    /// Whether there is a connection, but no TLS on it yet.
+    pub(super) fn waits_for_tls(&self) -> bool {
+        match &self.state {
+            State::Connecting(stream, _) => matches!(stream.has_connected(), Ok(true)),
+            State::Down | State::Resolving(_) | State::Up(_) => false,
+        }
     }
 
     /// Closes what there is.
@@ -187,8 +191,9 @@ impl Link {
         let State::Up(stream) = &mut self.state else {
             return Ok(());
         };
+        let stream = stream.as_io();
         while self.sent < self.unsent.len() {
-            match stream.as_io().write(&self.unsent[self.sent..]) {
+            match stream.write(&self.unsent[self.sent..]) {
                 Ok(count) => self.sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -197,40 +202,9 @@ impl Link {
         }
         self.unsent.clear();
         self.sent = 0;
-        Ok(())
+        stream.flush()
     }
 }
-
-impl Stream {
-    fn as_io(&mut self) -> &mut dyn ReadWrite {
-        match self {
-            Stream::Tcp(stream) => stream,
-            Stream::Unix(stream) => stream,
-        }
-    }
-
-    /// Whether the connection has come about; an error if it cannot any more.
-    fn has_connected(&self) -> io::Result<bool> {
-        let socket = match self {
-            Stream::Tcp(stream) => SockRef::from(stream),
-            Stream::Unix(stream) => SockRef::from(stream),
-        };
-        if let Some(error) = socket.take_error()? {
-            return Err(error);
-        }
-        match socket.peer_addr() {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-/// Both kinds of sockets.
-trait ReadWrite: Read + Write {}
-
-impl ReadWrite for TcpStream {}
-impl ReadWrite for UnixStream {}
 
 /// What has been read off the socket and not been parsed. For the parser it is a reader that would
 /// block when it is empty: the parser keeps its state over that.
@@ -270,7 +244,8 @@ impl Input {
                 Ok(0) => return Err(io::Error::other("it has closed the connection")),
                 Ok(count) => {
                     self.unread = 0..count;
-                    self.emptied = count < self.buffer.len() && !self.end_is_near;
+                    let is_short = count < self.buffer.len() && stream.short_read_is_last();
+                    self.emptied = is_short && !self.end_is_near;
                     return Ok(());
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

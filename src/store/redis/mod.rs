@@ -17,6 +17,7 @@ mod pipeline;
 mod reply;
 mod resolver;
 mod script;
+mod stream;
 mod waiters;
 
 use std::io;
@@ -29,7 +30,7 @@ use crate::command::{Command, Refusal, Reply, Seed, Ticket};
 use crate::pool::Rules;
 use crate::time::Time;
 use link::{Link, Progress};
-pub use options::{Login, RedisAddress, RedisOptions};
+pub use options::{Login, RedisAddress, RedisOptions, RedisTls};
 use pipeline::Pipeline;
 use script::Scripts;
 
@@ -149,7 +150,9 @@ fn pause_ms(failures: u32) -> u64 {
 
 impl Store for RedisStore {
     fn attach(&mut self, registry: &Registry, token: Token, now: Time) -> io::Result<()> {
-        self.link = Some(Link::new(self.options.address.clone(), registry, token)?);
+        let RedisOptions { address, tls, .. } = &self.options;
+        let tls = tls.as_ref().map(|tls| tls.settings.clone());
+        self.link = Some(Link::new(address.clone(), tls, registry, token)?);
         self.try_to_connect(now);
         Ok(())
     }
@@ -195,7 +198,12 @@ impl Store for RedisStore {
         let result = self.pipeline.handle_timeout(now);
         self.check(result, true, now);
         if self.give_up_at.is_some_and(|at| at <= now) {
-            self.lose("no connection in time", true, now);
+            let waits_for_tls = self.link.as_ref().is_some_and(Link::waits_for_tls);
+            let reason = match waits_for_tls {
+                true => "no TLS handshake in time; does it speak TLS at all?",
+                false => "no connection in time",
+            };
+            self.lose(reason, true, now);
         }
         if self.try_at.is_some_and(|at| at <= now) {
             self.try_to_connect(now);

@@ -3,13 +3,17 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+
+use crate::tls::ClientSettings;
 
 /// Which Redis, and how to talk to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisOptions {
     /// Where it listens.
     pub address: RedisAddress,
+    /// It is spoken to with TLS.
+    pub tls: Option<RedisTls>,
     /// Who logs in there.
     pub login: Option<Login>,
     /// The number of the database.
@@ -18,6 +22,15 @@ pub struct RedisOptions {
     pub prefix: String,
     /// How long an answer may take before the connection counts as lost, in milliseconds.
     pub timeout_ms: u64,
+}
+
+/// How a Redis is spoken to with TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisTls {
+    /// Whom to trust, and as whom to come.
+    pub settings: ClientSettings,
+    /// The files that say so, as the parameters of the URL.
+    pub files: Vec<(&'static str, PathBuf)>,
 }
 
 /// Where a Redis listens.
@@ -56,19 +69,27 @@ impl fmt::Display for RedisOptions {
         let database = self.database;
         match &self.address {
             RedisAddress::Tcp(host, port) => {
-                f.write_str("redis://")?;
+                f.write_str(match self.tls {
+                    Some(_) => "rediss://",
+                    None => "redis://",
+                })?;
                 if let Some(user) = user {
                     write!(f, "{user}:***@")?;
                 }
                 match host.contains(':') {
-                    true => write!(f, "[{host}]:{port}/{database}"),
-                    false => write!(f, "{host}:{port}/{database}"),
+                    true => write!(f, "[{host}]:{port}/{database}")?,
+                    false => write!(f, "{host}:{port}/{database}")?,
                 }
+                let files = self.tls.iter().flat_map(|tls| &tls.files);
+                for (place, (parameter, path)) in files.enumerate() {
+                    let mark = if place == 0 { '?' } else { '&' };
+                    write!(f, "{mark}{parameter}={}", in_url(&path.to_string_lossy()))?;
+                }
+                Ok(())
             }
             RedisAddress::Unix(path) => {
                 let path = path.to_string_lossy();
-                let path = utf8_percent_encode(&path, NOT_IN_PATHS);
-                write!(f, "redis+unix://{path}?db={database}")?;
+                write!(f, "redis+unix://{}?db={database}", in_url(&path))?;
                 match user.as_deref() {
                     None => Ok(()),
                     Some("") => f.write_str("&pass=***"),
@@ -77,6 +98,11 @@ impl fmt::Display for RedisOptions {
             }
         }
     }
+}
+
+/// A path as a URL has it.
+fn in_url(path: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(path, NOT_IN_PATHS)
 }
 
 const NOT_IN_USERS: &AsciiSet = &NON_ALPHANUMERIC

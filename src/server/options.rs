@@ -1,0 +1,27 @@
+//! What a server needs to be told.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::config::Tls;
+use crate::session::Settings;
+
+/// What a server needs to be told.
+pub struct Options {
+    /// Where to listen, unless listening sockets were inherited.
+    pub listen: Vec<SocketAddr>,
+    /// Where to listen with TLS, and as whom.
+    pub tls: Option<Tls>,
+    /// Share the ports with other processes.
+    pub reuse_port: bool,
+    /// Limits and time-outs of a connection.
+    pub settings: Settings,
+    /// The most connections; `None` for what the system's descriptor limit allows.
+    pub max_connections: Option<usize>,
+    /// The most connections of one address; `None` for a part of all.
+    pub max_per_address: Option<usize>,
+    /// How long what is in hand may take to be answered when the server stops.
+    pub drain_ms: u64,
+    /// The folder of the log file, which is opened again on SIGHUP.
+    pub log_dir: Option<PathBuf>,
+}

@@ -1,0 +1,57 @@
+//! What a signal makes the server do: end, or look at its files again.
+
+use signal_hook::consts::SIGHUP;
+
+use super::{Server, listener};
+use crate::logging;
+use crate::time::Time;
+
+impl Server {
+    pub(super) fn handle_signals(&mut self, now: Time) {
+        let signals: Vec<i32> = self.signals.pending().collect();
+        for signal in signals {
+            match signal {
+                SIGHUP => self.look_at_files_again(),
+                _ if self.stop_at.is_some() => self.stop_at = Some(now),
+                _ => self.stop(now),
+            }
+        }
+    }
+
+    /// Takes in what has been sent up to now, then lets every session come to its end.
+    fn stop(&mut self, now: Time) {
+        log::info!("stopping: {} connections", self.connections.len());
+        self.stop_at = Some(now.after_ms(self.drain_ms));
+        self.accept_from = Some(now);
+        self.take_in(listener::BACKLOG as usize, true, now);
+        self.listeners.clear();
+        for (slot, connection) in &mut self.connections {
+            connection.look_for_input();
+            self.to_read.push(slot);
+        }
+        self.read(now);
+        let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.at(slot, now, |connection, _, context| {
+                connection.session.stop(context)
+            });
+            self.to_read.push(slot);
+        }
+    }
+
+    /// The log file may have been moved away, and the certificate renewed.
+    fn look_at_files_again(&mut self) {
+        if let Some(folder) = &self.log_dir
+            && let Err(error) = logging::redirect(folder)
+        {
+            log::error!("the log file could not be opened again: {error}");
+        }
+        let Some(tls) = &mut self.tls else { return };
+        match tls.read_again() {
+            Ok(()) => log::info!("the certificate was read again: new connections get it"),
+            Err(problem) => {
+                log::error!("the certificate was not read again, the old one stays: {problem}");
+            }
+        }
+    }
+}

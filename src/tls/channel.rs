@@ -1,0 +1,351 @@
+//! One end of one connection with TLS: ciphertext in, plaintext out, and back.
+//!
+//! It bounds itself: of what it has received it keeps less than a record, and of what is to be sent
+//! one batch at a time. While it is idle it holds no buffers.
+
+use std::fmt;
+use std::mem;
+
+use rustls::client::UnbufferedClientConnection;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
+use rustls::{AlertDescription, CertificateError, Error};
+
+use super::output::Output;
+use super::{Failure, MAX_RECORD_BYTES, Received};
+
+/// The longest record on the wire: RFC 8446, 5.2, and the 2048 bytes that RFC 5246, 6.2.3, leaves to
+/// a cipher. Also what the messages of a handshake may take that come in several records.
+const MAX_PARTIAL_BYTES: usize = 5 + MAX_RECORD_BYTES as usize + 2048;
+
+/// How much plaintext is encrypted at a time: what a client that does not read makes us hold.
+const BATCH_BYTES: usize = 64 << 10;
+
+/// One end of one connection with TLS.
+pub struct Channel(Box<State>);
+
+struct State {
+    side: Side,
+    /// What has been received of a record, or of a message in several records.
+    partial: Vec<u8>,
+    output: Output,
+    record_bytes: usize,
+    phase: Phase,
+    /// Plaintext can be sent.
+    is_ready: bool,
+}
+
+enum Side {
+    Server(UnbufferedServerConnection),
+    Client(UnbufferedClientConnection),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// The other side has said that nothing more comes. We may still speak.
+    PeerEnded,
+    /// We have said our last: nothing more is understood, and nothing more said.
+    Over,
+}
+
+/// What is to be done with a connection as it stands.
+enum Work<'a> {
+    /// Understand what has been received.
+    Receive(&'a mut dyn FnMut(&[u8])),
+    /// Encrypt this.
+    Send(&'a [u8]),
+    /// Say that nothing more comes.
+    Close,
+    /// Say what there is to say about a failure.
+    Complain,
+}
+
+enum Step {
+    /// There is more to do.
+    Again,
+    /// The other side has said that nothing more comes.
+    PeerEnded,
+    /// Nothing more can be done for now.
+    Blocked,
+    /// The same, but plaintext could be sent, and has been if there was any.
+    Ready,
+}
+
+impl Channel {
+    pub(super) fn server(connection: UnbufferedServerConnection, record_bytes: u16) -> Channel {
+        Channel::new(Side::Server(connection), record_bytes)
+    }
+
+    pub(super) fn client(connection: UnbufferedClientConnection) -> Channel {
+        let mut channel = Channel::new(Side::Client(connection), MAX_RECORD_BYTES);
+        // A client speaks first. Without input this cannot fail.
+        let _ = channel.receive(&mut [], &mut |_| {});
+        channel
+    }
+
+    fn new(side: Side, record_bytes: u16) -> Channel {
+        Channel(Box::new(State {
+            side,
+            partial: Vec::new(),
+            output: Output::default(),
+            record_bytes: usize::from(record_bytes),
+            phase: Phase::Open,
+            is_ready: false,
+        }))
+    }
+
+    /// Takes what the other side has sent; `bytes` are scratched. `take` gets the plaintext, in order
+    /// and in pieces. What has to be answered is in `output`, also behind a failure. After the end and
+    /// after a failure all is passed over.
+    pub fn receive(
+        &mut self,
+        bytes: &mut [u8],
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<Received, Failure> {
+        let state = &mut *self.0;
+        if state.phase != Phase::Open {
+            return Ok(Received::More);
+        }
+        let result = if state.partial.is_empty() {
+            let (used, result) = state.process(bytes, &mut Work::Receive(take));
+            state.partial.extend_from_slice(&bytes[used..]);
+            result
+        } else {
+            let mut partial = mem::take(&mut state.partial);
+            partial.extend_from_slice(bytes);
+            let (used, result) = state.process(&mut partial, &mut Work::Receive(take));
+            partial.drain(..used);
+            partial.shrink_to(MAX_PARTIAL_BYTES);
+            state.partial = partial;
+            result
+        };
+        result.map_err(|error| state.fail(&error))?;
+        if state.phase == Phase::PeerEnded {
+            state.partial = Vec::new();
+            return Ok(Received::End);
+        }
+        if state.partial.is_empty() {
+            state.partial = Vec::new();
+        } else if state.partial.len() > MAX_PARTIAL_BYTES {
+            state.phase = Phase::Over;
+            return Err(Failure("its handshake has too long a message".into()));
+        }
+        Ok(Received::More)
+    }
+
+    /// Encrypts the start of `plaintext`, unless what was encrypted before has not left yet, or the
+    /// handshake is not over. How much of it has left is what `handle_sent` answers.
+    pub fn send(&mut self, plaintext: &[u8]) -> Result<(), Failure> {
+        let state = &mut *self.0;
+        if state.phase == Phase::Over || !state.is_ready || state.output.plaintext_bytes() > 0 {
+            return Ok(());
+        }
+        let batch = &plaintext[..plaintext.len().min(BATCH_BYTES)];
+        state.work(Work::Send(batch))
+    }
+
+    /// Whether the handshake is over, so that plaintext can be sent.
+    pub fn is_ready(&self) -> bool {
+        self.0.is_ready
+    }
+
+    /// Whether the other side has said that nothing more comes.
+    pub fn has_ended(&self) -> bool {
+        self.0.phase == Phase::PeerEnded
+    }
+
+    /// How much plaintext is in the output: in records that have not been sent whole.
+    pub fn unsent_plaintext(&self) -> usize {
+        self.0.output.plaintext_bytes()
+    }
+
+    /// Whether nothing more is said or understood.
+    pub fn is_over(&self) -> bool {
+        self.0.phase == Phase::Over
+    }
+
+    /// Says that nothing more comes. What is received from here on is passed over.
+    pub fn close(&mut self) {
+        let state = &mut *self.0;
+        if state.phase != Phase::Over {
+            // It is over in any case.
+            let _ = state.work(Work::Close);
+            state.phase = Phase::Over;
+        }
+    }
+
+    /// The bytes that are to be sent.
+    pub fn output(&self) -> &[u8] {
+        self.0.output.unsent()
+    }
+
+    /// `count` bytes of the output have been sent. Answers how many bytes of plaintext have left with
+    /// them: those of whole records.
+    pub fn handle_sent(&mut self, count: usize) -> usize {
+        self.0.output.handle_sent(count)
+    }
+}
+
+impl State {
+    /// Does something else than to receive.
+    fn work(&mut self, mut work: Work<'_>) -> Result<(), Failure> {
+        let mut partial = mem::take(&mut self.partial);
+        let (used, result) = self.process(&mut partial, &mut work);
+        partial.drain(..used);
+        self.partial = partial;
+        result.map_err(|error| self.fail(&error))
+    }
+
+    /// Works until nothing more can be done. Answers how many bytes of the input are used up.
+    fn process(&mut self, input: &mut [u8], work: &mut Work<'_>) -> (usize, Result<(), Error>) {
+        let mut used = 0;
+        loop {
+            let (discard, step) = self.step(&mut input[used..], work);
+            used += discard;
+            match step {
+                Ok(Step::Again) => {}
+                Ok(Step::PeerEnded) => self.phase = Phase::PeerEnded,
+                Ok(Step::Blocked) => return (used, Ok(())),
+                Ok(Step::Ready) => {
+                    self.is_ready = true;
+                    return (used, Ok(()));
+                }
+                Err(error) => {
+                    // Only as long as there is something to say: what else has come is not to be
+                    // looked at any more.
+                    while self.side.wants_write() {
+                        used += self.step(&mut input[used..], &mut Work::Complain).0;
+                    }
+                    return (used, Err(error));
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, input: &mut [u8], work: &mut Work<'_>) -> (usize, Result<Step, Error>) {
+        let State {
+            side,
+            output,
+            record_bytes,
+            ..
+        } = self;
+        match side {
+            Side::Server(connection) => {
+                let status = connection.process_tls_records(input);
+                advance(status, work, output, *record_bytes)
+            }
+            Side::Client(connection) => {
+                let status = connection.process_tls_records(input);
+                advance(status, work, output, *record_bytes)
+            }
+        }
+    }
+
+    /// What it has to say about it is said, unless that is behind plaintext which has not left: that one
+    /// must not be sent after it was said that it has not been.
+    fn fail(&mut self, error: &Error) -> Failure {
+        self.phase = Phase::Over;
+        self.partial = Vec::new();
+        if self.output.plaintext_bytes() > 0 {
+            self.output = Output::default();
+        }
+        Failure(in_words(error))
+    }
+}
+
+impl Side {
+    fn wants_write(&self) -> bool {
+        match self {
+            Side::Server(connection) => connection.wants_write(),
+            Side::Client(connection) => connection.wants_write(),
+        }
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").finish_non_exhaustive()
+    }
+}
+
+/// Does what the state of a connection asks for, and answers how much input it has used up.
+fn advance<Data>(
+    status: UnbufferedStatus<'_, '_, Data>,
+    work: &mut Work<'_>,
+    output: &mut Output,
+    record_bytes: usize,
+) -> (usize, Result<Step, Error>) {
+    let mut discard = status.discard;
+    let step = status.state.and_then(|state| match state {
+        ConnectionState::ReadTraffic(mut traffic) => {
+            while let Some(record) = traffic.next_record() {
+                let record = record?;
+                discard += record.discard;
+                if let Work::Receive(take) = work {
+                    take(record.payload);
+                }
+            }
+            Ok(Step::Again)
+        }
+        ConnectionState::EncodeTlsData(message) => {
+            output.encode(message);
+            Ok(Step::Again)
+        }
+        ConnectionState::TransmitTlsData(message) => {
+            // It is in the output, which keeps the order.
+            message.done();
+            Ok(Step::Again)
+        }
+        ConnectionState::PeerClosed => Ok(Step::PeerEnded),
+        ConnectionState::WriteTraffic(mut traffic) => {
+            match work {
+                Work::Send(plaintext) if !output.encrypt(plaintext, record_bytes, &mut traffic) => {
+                    return Err(Error::EncryptError);
+                }
+                Work::Close => output.close(&mut traffic),
+                Work::Send(_) | Work::Receive(_) | Work::Complain => {}
+            }
+            Ok(Step::Ready)
+        }
+        // Nobody is offered to send early data.
+        _ => Ok(Step::Blocked),
+    });
+    (discard, step)
+}
+
+/// What an operator can make something of.
+fn in_words(error: &Error) -> String {
+    let certificate = |problem: &str| format!("its certificate {problem}");
+    match error {
+        Error::InvalidMessage(_) => "what it sends is not TLS, or broken".into(),
+        Error::AlertReceived(alert) => format!("it refuses: {}", alert_in_words(*alert)),
+        Error::InvalidCertificate(error) => match error {
+            // Two authorities can have the same name.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                certificate("is signed by nobody that is trusted here")
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                certificate("has expired")
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                certificate("is not valid yet")
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                certificate(&format!("has another name: {error}"))
+            }
+            _ => certificate(&format!("is not accepted: {error}")),
+        },
+        error => error.to_string(),
+    }
+}
+
+fn alert_in_words(alert: AlertDescription) -> String {
+    match alert {
+        AlertDescription::UnknownCA => "it does not trust who has signed our certificate".into(),
+        AlertDescription::BadCertificate => "it does not like our certificate".into(),
+        AlertDescription::CertificateExpired => "our certificate has expired".into(),
+        AlertDescription::CertificateRequired => "it wants a certificate of us".into(),
+        alert => format!("{alert:?}"),
+    }
+}

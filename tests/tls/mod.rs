@@ -1,0 +1,11 @@
+//! TLS: that what holds without it holds with it, that it is the TLS of everybody else, and that whoever
+//! breaks it gets nowhere.
+
+mod channel;
+mod clients;
+mod endings;
+mod hostile;
+mod records;
+mod reload;
+mod settings;
+mod store;

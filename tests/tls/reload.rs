@@ -1,0 +1,112 @@
+//! Certificates are renewed while the server runs: SIGHUP has them read again.
+
+use std::fs;
+
+use crate::support::signal;
+use crate::support::tls::{Identity, NAMES, Secured, TlsClient};
+
+/// Puts a certificate and its key in the place of others.
+fn put(new: &Identity, old: &Identity) {
+    fs::copy(&new.cert, &old.cert).expect("a copy");
+    fs::copy(&new.key, &old.key).expect("a copy");
+}
+
+/// What the server logs when it is told to read its files again.
+fn told_to_read_again(server: &mut Secured) -> String {
+    signal(server.process.child.id(), "HUP");
+    server.process.wait_for_line("the certificate was ")
+}
+
+/// The certificate that a server has shown.
+fn shown(client: &TlsClient) -> Vec<u8> {
+    let certificates = client.stream.connection.peer_certificates();
+    certificates.expect("one was shown")[0].to_vec()
+}
+
+#[test]
+fn new_connections_get_the_new_certificate_and_old_ones_go_on() {
+    let mut server = Secured::start();
+    let mut before = server.connect();
+    assert_eq!(before.ask("GET /ping"), "200 pong");
+    let new = server.authority.sign("renewed", NAMES);
+    put(&new, &server.identity);
+    let unchanged = server.connect();
+    assert_eq!(shown(&unchanged), shown(&before), "nobody has said so yet");
+    let line = told_to_read_again(&mut server);
+    assert!(
+        line.contains("INFO") && line.contains("was read again"),
+        "{line}"
+    );
+    let mut after = server.connect();
+    assert_ne!(shown(&after), shown(&before));
+    assert_eq!(after.ask("GET /ping"), "200 pong");
+    assert_eq!(before.ask("GET /ping"), "200 pong");
+}
+
+#[test]
+fn a_bad_file_keeps_the_old_certificate_and_says_what_is_wrong() {
+    let mut server = Secured::start();
+    let before = shown(&server.connect());
+    let other = server.authority.sign("other", NAMES);
+    let (cert, key) = (server.identity.cert.clone(), server.identity.key.clone());
+    let good = (
+        fs::read(&cert).expect("a file"),
+        fs::read(&key).expect("a file"),
+    );
+    type Spoil = fn(&Identity, &Identity);
+    let cases: [(Spoil, &str); 4] = [
+        (
+            |server, _| fs::write(&server.cert, "").expect("a file"),
+            "there is no certificate in it",
+        ),
+        (
+            |server, _| fs::remove_file(&server.key).expect("a file"),
+            "No such file",
+        ),
+        (
+            |server, other| put_key(other, server),
+            "it is not the key of --tls-cert",
+        ),
+        (
+            |server, _| fs::write(&server.key, "-----BEGIN PRIVATE KEY-----\n").expect("a file"),
+            "it is not PEM",
+        ),
+    ];
+    for (spoil, words) in cases {
+        spoil(&server.identity, &other);
+        let line = told_to_read_again(&mut server);
+        assert!(
+            line.contains("ERROR") && line.contains("the old one stays"),
+            "{line}"
+        );
+        assert!(
+            line.contains(words) && line.contains("--tls-"),
+            "no {words:?} in {line}"
+        );
+        let mut client = server.connect();
+        assert_eq!(client.ask("GET /ping"), "200 pong");
+        assert_eq!(shown(&client), before);
+        fs::write(&cert, &good.0).expect("a file");
+        fs::write(&key, &good.1).expect("a file");
+    }
+    assert!(told_to_read_again(&mut server).contains("was read again"));
+}
+
+fn put_key(new: &Identity, old: &Identity) {
+    fs::copy(&new.key, &old.key).expect("a copy");
+}
+
+/// Otherwise all devices would do a full handshake at once.
+#[test]
+fn sessions_outlive_a_new_certificate() {
+    let mut server = Secured::start();
+    let config = server.trust(&[&rustls::version::TLS13]);
+    let mut first = TlsClient::connect(server.tls, &config);
+    assert_eq!(first.ask("GET /ping"), "200 pong");
+    let new = server.authority.sign("renewed", NAMES);
+    put(&new, &server.identity);
+    told_to_read_again(&mut server);
+    let again = TlsClient::connect(server.tls, &config);
+    let kind = again.stream.connection.handshake_kind();
+    assert_eq!(kind, Some(rustls::HandshakeKind::Resumed));
+}
