@@ -2,7 +2,7 @@
 //!
 //! This page is the map. All that thinks is pure: bytes and the time go in as arguments, commands
 //! and bytes come out. Only `server`, the journal and the link to Redis under `store`, `client`,
-//! `config` and `logging` touch the system. So every conversation and every fault can be replayed in
+//! `config`, `logging` and `latch` touch the system. So every conversation and every fault can be replayed in
 //! a test, byte for byte.
 //!
 //! ```text
@@ -29,6 +29,7 @@
 //! | [`config`] | flags, environment and files to one checked configuration |
 //! | [`logging`] | where the log goes |
 //! | [`server`] | the event loop: sockets, signals, the clock |
+//! | [`latch`] | the client command: takes, holds and shows locks of a latchd over HTTP |
 //!
 //! # One tick of the server
 //!
@@ -72,6 +73,7 @@ pub mod client;
 pub mod command;
 pub mod config;
 pub mod http;
+pub mod latch;
 pub mod logging;
 pub mod ping;
 pub mod pool;

@@ -4,6 +4,7 @@
 //! known here.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt;
 
 use ecow::EcoString;
@@ -35,6 +36,8 @@ impl fmt::Display for NameError {
         })
     }
 }
+
+impl Error for NameError {}
 
 /// Names are of the same form and must not be mixed: each gets a type of its own.
 macro_rules! name_type {

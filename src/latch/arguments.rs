@@ -1,0 +1,405 @@
+//! The command line of `latch`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::command::{NameError, OwnerName, PoolName, ResourceId, Ttl};
+
+/// Takes, holds and shows locks of a latchd.
+#[derive(Debug, Parser)]
+#[command(
+    name = "latch",
+    version,
+    after_help = AFTER_HELP,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub(super) struct Arguments {
+    /// Where the server is; also LATCH_URL [default: http://127.0.0.1:8081]
+    // A string yet, so that what is wrong with it is said without it: it may have a password in it.
+    #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
+    pub(super) url: Option<String>,
+
+    /// Print results as JSON, and errors too
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    pub(super) json: bool,
+
+    #[command(subcommand)]
+    pub(super) order: Order,
+}
+
+const AFTER_HELP: &str = "\
+Environment:
+  LATCH_URL  where the server is, http://HOST:PORT[/PATH]
+  LATCH_KEY  the key that the server wants; it travels unencrypted
+
+Examples:
+  latch run A -- make test
+      run a command while holding a resource of pool A; wait for it if need be
+  latch seed A 1 2 3 4
+      make a pool of four resources
+  latch ls A
+      who holds what
+
+Exit codes:
+  0  done
+  1  refused, or failed
+  2  wrong usage
+  3  busy: not to be had in time
+  4  there is no such pool or resource, or it is not held
+  5  it is another's: it has another owner or fence
+  6  the server cannot be reached, or cannot serve now
+  7  not allowed: the server wants a key, or another one
+latch run has the exit code of its command; see latch run --help.";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Order {
+    Run(Run),
+    Lock(Lock),
+    Free(Free),
+    Renew(Renew),
+    Ls(Ls),
+    Seed(Seed),
+    Purge(Purge),
+    Remove(Remove),
+    WaitFree(WaitFree),
+    Watch(Watch),
+    Completions(Completions),
+}
+
+/// What is wanted of a pool.
+#[derive(Args, Debug)]
+pub(super) struct Wanted {
+    /// The pool
+    #[arg(value_parser = pool_name)]
+    pub(super) pool: PoolName<'static>,
+
+    /// How many resources, all or none
+    #[arg(short = 'n', long, value_name = "K", default_value_t = 1, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..=999_999_999))]
+    pub(super) count: u32,
+
+    /// This resource, and no other
+    #[arg(long, value_name = "ID", conflicts_with = "count", value_parser = resource_id)]
+    pub(super) id: Option<ResourceId<'static>>,
+}
+
+/// Run a command while holding a lock
+///
+/// Takes a lock, runs COMMAND, keeps the lock alive meanwhile, and releases it when COMMAND has ended.
+/// Signals go on to COMMAND, which stays in the foreground of the terminal.
+#[derive(Args, Debug)]
+#[command(after_help = AFTER_RUN)]
+pub(super) struct Run {
+    #[command(flatten)]
+    pub(super) wanted: Wanted,
+
+    /// Seconds that the lock outlives latch, should it be killed; renewed at a third of it
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = ttl())]
+    pub(super) ttl: u32,
+
+    /// Seconds to wait for it at most
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub(super) wait: u32,
+
+    /// Who takes it: whoever is called the same shares the lock [default: a name of its own]
+    #[arg(long, value_name = "NAME", value_parser = owner_name)]
+    pub(super) owner: Option<OwnerName<'static>>,
+
+    /// Seconds between SIGTERM and SIGKILL when the lock is lost
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub(super) grace: u32,
+
+    /// Say only what went wrong
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+
+    /// What to run, and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(super) command: Vec<OsString>,
+}
+
+const AFTER_RUN: &str = "\
+COMMAND finds in its environment:
+  LATCH_ID     the resource; of several the first
+  LATCH_IDS    all of them, a line each: an id may have spaces, but no line feeds
+  LATCH_FENCE  the number of the grant
+  LATCH_POOL, LATCH_OWNER, LATCH_URL
+
+The lock is lost if somebody else releases it, or if no renewal succeeds in time. Then COMMAND and
+all that it has started get SIGTERM, and SIGKILL after --grace; if it is the server that is away,
+early enough that all is over before the lease may be. Nothing is renewed while Ctrl-Z has stopped
+it. If latch itself is killed, COMMAND gets SIGTERM, and the lock ends with its lease.
+
+A server that restarts is waited for as long as --wait and the lease allow, and one that has not
+been seen yet for ten seconds at most.
+
+Exit codes:
+  that of COMMAND, or 128+N if signal N has ended it; 126 and 127 if it cannot be run or found
+  2    wrong usage
+  111  refused, or failed
+  113  busy: not to be had in time
+  114  there is no such pool or resource
+  115  the lock was lost, and COMMAND was stopped
+  116  the server cannot be reached, or cannot serve now
+  117  not allowed: the server wants a key, or another one
+
+Examples:
+  latch run A -- make test
+  latch run phones --wait 3600 -- sh -c 'flash \"$LATCH_ID\" && test \"$LATCH_ID\"'
+  latch run licences -n 2 --ttl 600 -- render scene.blend";
+
+/// Take a lock, and print its id
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  id=$(latch lock A --ttl 600) && trap 'latch free A \"$id\"' EXIT
+  latch lock A --owner greenhouse-7 --ttl 90    # again and again: takes, renews and recovers
+  read -r fence ttl id <<< \"$(latch lock A --lease)\"
+
+With --owner asking again is safe: it gives the same lock. Without --ttl the lock ends when it is
+released, unless the server has a --default-ttl.")]
+pub(super) struct Lock {
+    #[command(flatten)]
+    pub(super) wanted: Wanted,
+
+    /// Seconds that it lasts [default: until it is released]
+    #[arg(long, value_name = "SECONDS", value_parser = ttl())]
+    pub(super) ttl: Option<u32>,
+
+    /// Seconds to wait for it at most
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub(super) wait: u32,
+
+    /// Who takes it
+    #[arg(long, value_name = "NAME", value_parser = owner_name)]
+    pub(super) owner: Option<OwnerName<'static>>,
+
+    /// Print FENCE TTL ID
+    #[arg(long)]
+    pub(super) lease: bool,
+}
+
+/// Release locks
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  latch free A 4
+  latch free A --owner job-1    # all that it holds there")]
+pub(super) struct Free {
+    /// The pool
+    #[arg(value_parser = pool_name)]
+    pub(super) pool: PoolName<'static>,
+
+    /// What to release; without any, all of --owner
+    #[arg(value_name = "ID", value_parser = resource_id, required_unless_present = "owner")]
+    pub(super) ids: Vec<ResourceId<'static>>,
+
+    /// Who holds it
+    #[arg(long, value_name = "NAME", value_parser = owner_name)]
+    pub(super) owner: Option<OwnerName<'static>>,
+
+    /// Only if the lock has this fence
+    #[arg(long, value_name = "FENCE", requires = "ids")]
+    pub(super) fence: Option<u64>,
+
+    /// Whoever holds it
+    #[arg(long, requires = "ids")]
+    pub(super) force: bool,
+}
+
+/// Start the leases of locks anew
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  latch renew A 4 --ttl 60
+  latch renew A --owner job-1    # all that it holds there")]
+pub(super) struct Renew {
+    /// The pool
+    #[arg(value_parser = pool_name)]
+    pub(super) pool: PoolName<'static>,
+
+    /// What to renew; without any, all of --owner
+    #[arg(value_name = "ID", value_parser = resource_id, required_unless_present = "owner")]
+    pub(super) ids: Vec<ResourceId<'static>>,
+
+    /// Who holds it
+    #[arg(long, value_name = "NAME", value_parser = owner_name)]
+    pub(super) owner: Option<OwnerName<'static>>,
+
+    /// Only if the lock has this fence
+    #[arg(long, value_name = "FENCE")]
+    pub(super) fence: Option<u64>,
+
+    /// Seconds that it lasts from now on [default: as long as before]
+    #[arg(long, value_name = "SECONDS", value_parser = ttl())]
+    pub(super) ttl: Option<u32>,
+
+    /// Print FENCE TTL ID
+    #[arg(long)]
+    pub(super) lease: bool,
+}
+
+/// List pools, or the locks of a pool
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  latch ls
+  latch ls A
+  latch ls A --members    # an id a line
+  latch ls A --json | jq -r '.[] | select(.age > 3600) | .id'")]
+pub(super) struct Ls {
+    /// The pool
+    #[arg(value_parser = pool_name)]
+    pub(super) pool: Option<PoolName<'static>>,
+
+    /// List all its resources, held or free
+    #[arg(long, requires = "pool")]
+    pub(super) members: bool,
+}
+
+/// Add resources to a pool, and make it if need be
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  latch seed A 1 2 3 4
+  seq 1 100 | latch seed licences
+  latch seed licences --set --file ids.txt
+  echo '{\"A\":[\"1\",\"2\"],\"B\":[\"x\"]}' | latch seed")]
+pub(super) struct Seed {
+    /// The pool; without one, the input is a JSON object of pools
+    #[arg(value_parser = pool_name)]
+    pub(super) pool: Option<PoolName<'static>>,
+
+    /// The resources; without any, they are read from --file or the standard input
+    #[arg(value_name = "ID", value_parser = resource_id)]
+    pub(super) ids: Vec<ResourceId<'static>>,
+
+    /// Read ids from here, one a line or a JSON array; - is the standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "ids")]
+    pub(super) file: Option<PathBuf>,
+
+    /// Let the pool have these resources and no others
+    #[arg(long)]
+    pub(super) set: bool,
+}
+
+/// Release every lock of a pool
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  latch purge A
+  latch purge A --older 3600    # what was granted more than an hour ago")]
+pub(super) struct Purge {
+    /// The pool
+    #[arg(value_parser = pool_name)]
+    pub(super) pool: PoolName<'static>,
+
+    /// Only what was granted so many seconds ago
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) older: Option<u32>,
+
+    /// Only what this one holds
+    #[arg(long, value_name = "NAME", value_parser = owner_name)]
+    pub(super) owner: Option<OwnerName<'static>>,
+}
+
+/// Remove a pool with its locks
+#[derive(Args, Debug)]
+pub(super) struct Remove {
+    /// The pool
+    #[arg(value_parser = pool_name)]
+    pub(super) pool: PoolName<'static>,
+}
+
+/// Wait until a pool has free resources, or until nothing is held
+///
+/// It looks at the pool once a second, prints how many are free, and takes nothing: what was free may
+/// be taken by the time that it says so. To use a resource, take it with run or lock.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  latch wait-free A --idle --wait 3600 && reboot    # let all who work finish
+  latch wait-free A -n 2 && start-two-jobs")]
+pub(super) struct WaitFree {
+    /// The pool
+    #[arg(value_parser = pool_name)]
+    pub(super) pool: PoolName<'static>,
+
+    /// How many must be free
+    #[arg(short = 'n', long, value_name = "K", default_value_t = 1, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..=999_999_999))]
+    pub(super) count: u32,
+
+    /// Wait until nothing is held
+    #[arg(long, conflicts_with = "count")]
+    pub(super) idle: bool,
+
+    /// Seconds to wait at most [default: as long as it takes]
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) wait: Option<u32>,
+}
+
+/// Show pools, or the locks of a pool, again and again
+#[derive(Args, Debug)]
+#[command(after_help = "\
+On a terminal the table is drawn anew in place; elsewhere each one follows the last behind an empty
+line, or with --json as a line.
+
+Examples:
+  latch watch
+  latch watch A --interval 5
+  latch watch --json | jq --unbuffered .A.held")]
+pub(super) struct Watch {
+    /// The pool
+    #[arg(value_parser = pool_name)]
+    pub(super) pool: Option<PoolName<'static>>,
+
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(super) interval: u32,
+
+    /// End after so many looks [default: go on]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) count: Option<u32>,
+}
+
+/// Print a script that completes latch's arguments in a shell
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  latch completions bash > /etc/bash_completion.d/latch
+  latch completions zsh > \"${fpath[1]}/_latch\"
+  latch completions fish > ~/.config/fish/completions/latch.fish")]
+pub(super) struct Completions {
+    /// The shell
+    pub(super) shell: Shell,
+}
+
+fn ttl() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=i64::from(Ttl::MAX_S))
+}
+
+fn pool_name(text: &str) -> Result<PoolName<'static>, NameError> {
+    PoolName::parse(text.to_owned())
+}
+
+fn resource_id(text: &str) -> Result<ResourceId<'static>, NameError> {
+    ResourceId::parse(text.to_owned())
+}
+
+fn owner_name(text: &str) -> Result<OwnerName<'static>, NameError> {
+    OwnerName::parse(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Arguments;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_in_order() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,18 @@
+//! What happens while a lock is waited for or held: one channel, one place that acts.
+
+use super::failure::Failure;
+use super::line::Held;
+use super::run::Attempt;
+
+/// Something has happened.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// This signal has come.
+    Signal(i32),
+    /// Standing in line is over.
+    Line(Result<Held, Failure>),
+    /// The server cannot be asked for now; it goes on.
+    Trouble(Failure),
+    /// A renewal has been tried.
+    Attempt(Attempt),
+}

@@ -1,0 +1,171 @@
+//! What can go wrong, in words for people and in codes for scripts.
+
+use crate::client::{Answer, ClientError};
+
+use super::text::clean;
+
+/// Why something was not done; each is an exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// Nobody reads what is printed, so there is nothing more to do.
+    Unread = 0,
+    /// It was refused, or failed.
+    Failed = 1,
+    /// The command line or the environment is wrong.
+    Usage = 2,
+    /// It could not be had in time.
+    Busy = 3,
+    /// There is no such pool or resource, or it is not held.
+    NotFound = 4,
+    /// It has another owner, or another fence.
+    NotYours = 5,
+    /// The server cannot be reached, or cannot serve now.
+    Unreachable = 6,
+    /// The server wants a key, or another one.
+    NotAllowed = 7,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) cause: Cause,
+    /// A few words that stay the same, such as the server's.
+    pub(super) code: String,
+    /// A sentence, fit for a terminal.
+    pub(super) message: String,
+    /// Whether the server may have done what it was asked nevertheless.
+    pub(super) may_be_done: bool,
+}
+
+impl Failure {
+    pub(super) fn new(cause: Cause, code: &str, message: impl Into<String>) -> Failure {
+        Failure {
+            cause,
+            code: code.to_owned(),
+            message: message.into(),
+            may_be_done: false,
+        }
+    }
+
+    /// It could not be asked, or there was no answer.
+    pub(super) fn of_client(error: &ClientError, url: &impl ToString) -> Failure {
+        let message = format!("{}: {error}", url.to_string());
+        Failure {
+            may_be_done: matches!(error, ClientError::Unanswered(_)),
+            ..Failure::new(Cause::Unreachable, "unreachable", message)
+        }
+    }
+
+    /// An answer that is not 200.
+    pub(super) fn of_answer(answer: &Answer) -> Failure {
+        let told: Told = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let code = match &*told.code {
+            "" => clean(&answer.reason),
+            code => clean(code),
+        };
+        let cause = cause_of(answer.status, &code);
+        let message = match (cause, &*told.message) {
+            (Cause::Failed, "") => format!("the server answered {} {code}", answer.status),
+            (_, "") => code.clone(),
+            (_, message) => format!("{code}: {}", clean(message)),
+        };
+        let message = match cause {
+            Cause::NotAllowed => format!("{message} (latch sends the key in LATCH_KEY)"),
+            _ => message,
+        };
+        Failure::new(cause, &code, message)
+    }
+
+    /// An answer that says 200 and cannot be understood.
+    pub(super) fn strange(what: &str) -> Failure {
+        let message = format!("the server's answer is not understood: {what}");
+        Failure::new(Cause::Failed, "strange answer", message)
+    }
+
+    /// Whether the same request may well succeed later.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self.cause, Cause::Unreachable | Cause::Busy)
+    }
+
+    /// The same of somebody who was ready to wait for so long.
+    pub(super) fn in_line(self, wait_s: u32) -> Failure {
+        let message = match (&*self.code, wait_s) {
+            ("busy", 0) => "busy: not to be had now".to_owned(),
+            ("busy", _) => format!("busy: not to be had within {wait_s} s"),
+            _ => return self,
+        };
+        Failure { message, ..self }
+    }
+
+    /// The same about this.
+    pub(super) fn about(mut self, what: &str) -> Failure {
+        self.message = format!("{}: {}", clean(what), self.message);
+        self
+    }
+}
+
+/// The body of a failure.
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Told {
+    code: String,
+    message: String,
+}
+
+fn cause_of(status: u16, code: &str) -> Cause {
+    match (status, code) {
+        (401 | 403, _) => Cause::NotAllowed,
+        // Other words are those of whatever stands between: it may know the server again later.
+        (404, "no pool" | "no resource" | "not held") => Cause::NotFound,
+        (409, "busy") | (503, "queue full") | (429, _) => Cause::Busy,
+        (409, _) => Cause::NotYours,
+        (502..=504, _) => Cause::Unreachable,
+        _ => Cause::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(status: u16, reason: &str, body: &str) -> Failure {
+        Failure::of_answer(&Answer {
+            status,
+            reason: reason.into(),
+            body: body.into(),
+        })
+    }
+
+    #[test]
+    fn answers_have_causes() {
+        for (status, code, cause) in [
+            (401, "no key", Cause::NotAllowed),
+            (403, "not allowed", Cause::NotAllowed),
+            (404, "no pool", Cause::NotFound),
+            (404, "not held", Cause::NotFound),
+            (404, "no route", Cause::Failed),
+            (409, "busy", Cause::Busy),
+            (409, "not yours", Cause::NotYours),
+            (409, "stale", Cause::NotYours),
+            (409, "owner holds 2", Cause::NotYours),
+            (422, "only 3 resources", Cause::Failed),
+            (502, "Bad Gateway", Cause::Unreachable),
+            (503, "store down", Cause::Unreachable),
+            (503, "queue full", Cause::Busy),
+        ] {
+            let body = format!(r#"{{"code":"{code}","message":"m"}}"#);
+            let told = of(status, code, &body);
+            assert_eq!((told.cause, &*told.code), (cause, code), "{status} {code}");
+            assert_eq!(of(status, code, "<html>").cause, cause, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_is_fit_for_a_terminal() {
+        let failure = of(400, "x", r#"{"code":"\u001b[31m","message":"a\nb\u0007"}"#);
+        assert!(!failure.message.contains(char::is_control), "{failure:?}");
+        assert!(!failure.code.contains(char::is_control), "{failure:?}");
+        let failure = of(400, "bad\u{9b}", "");
+        assert!(!failure.message.contains(char::is_control), "{failure:?}");
+    }
+}

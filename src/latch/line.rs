@@ -1,0 +1,266 @@
+//! Taking a lock: asking, standing in line, asking again when the server or its answer is lost, and
+//! leaving the line.
+//!
+//! With an owner all of this is safe to repeat: the server knows who asks, keeps the place in line for
+//! `--queue-grace`, and gives the same lock again. Without one, a request whose answer was lost is not
+//! repeated: it might take a second resource.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::clock;
+use super::event::Event;
+use super::failure::{Cause, Failure};
+use super::server::{ANSWER_LIMIT, Lease, Server, Told, Wish, lock, locks};
+use super::signals::ends_waiting;
+use crate::command::{OwnerName, ResourceId};
+use crate::time::Time;
+
+/// A request waits no longer than this, less than the 300 s that a server allows; then the place in
+/// line is taken up by another one. So it is kept for longer than `--max-wait`.
+const LONGEST_REQUEST: Duration = Duration::from_secs(240);
+/// For so long a server is looked for that has not been heard of yet.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Whoever leaves the line waits for the server no longer than this.
+const LEAVING: Duration = Duration::from_secs(3);
+/// Whoever waits for longer is told so.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// A lock that was granted.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) leases: Vec<Lease>,
+    /// The same as the server has said it.
+    pub(super) json: String,
+    /// When it was asked for: the lease has not begun earlier.
+    pub(super) asked_at: Time,
+}
+
+/// How waiting has ended without a lock.
+#[derive(Debug)]
+pub(super) enum Unserved {
+    Failure(Failure),
+    /// A signal has ended it.
+    Signal(i32),
+}
+
+/// Waits until the wish is granted, refused, or a signal comes. `say` is called with what a person
+/// may want to know meanwhile.
+pub(super) fn wait(
+    server: &Server,
+    wish: &Wish,
+    wait_s: u32,
+    (sender, events): (&Sender<Event>, &Receiver<Event>),
+    say: impl Fn(&str),
+) -> Result<Held, Unserved> {
+    let gone = Arc::new(AtomicBool::new(false));
+    let asker = Asker {
+        server: server.clone(),
+        wish: wish.clone(),
+        gone: gone.clone(),
+        events: sender.clone(),
+    };
+    let sender = sender.clone();
+    thread::spawn(move || {
+        let wait = Duration::from_secs(wait_s.into());
+        let _ = sender.send(Event::Line(asker.acquire(wait)));
+    });
+    let mut is_quiet = true;
+    loop {
+        // The channel cannot end, as `sender` is one of its ends.
+        let event = match is_quiet {
+            true => events.recv_timeout(SILENCE).ok(),
+            false => events.recv().ok(),
+        };
+        match event {
+            Some(Event::Line(Ok(held))) => return Ok(held),
+            Some(Event::Line(Err(failure))) => {
+                if failure.may_be_done && wish.is_own {
+                    give_up(server, wish);
+                }
+                return Err(Unserved::Failure(failure));
+            }
+            Some(Event::Signal(signal)) if ends_waiting(signal) => {
+                gone.store(true, Ordering::SeqCst);
+                leave(server, wish);
+                return Err(Unserved::Signal(signal));
+            }
+            Some(Event::Trouble(failure)) => {
+                is_quiet = false;
+                say(&format!("{}; trying again", failure.message));
+            }
+            Some(Event::Signal(_) | Event::Attempt(_)) => {}
+            None => {
+                is_quiet = false;
+                say("waiting in line");
+            }
+        }
+    }
+}
+
+struct Asker {
+    server: Server,
+    wish: Wish,
+    /// Nothing is to be asked any more.
+    gone: Arc<AtomicBool>,
+    events: Sender<Event>,
+}
+
+impl Asker {
+    fn acquire(&self, wait: Duration) -> Result<Held, Failure> {
+        let started = Instant::now();
+        let mut pause = Pause::default();
+        let (mut was_heard, mut has_trouble) = (false, false);
+        let mut stale_answers = 0;
+        loop {
+            let left = wait.saturating_sub(started.elapsed());
+            let (asked, asked_at) = (Instant::now(), clock::now());
+            let failure = match self.ask(left) {
+                Ok(told) if self.is_fresh(asked_at) => {
+                    return Ok(Held {
+                        leases: told.value,
+                        json: told.json,
+                        asked_at,
+                    });
+                }
+                // It asks once more, which starts the lease anew.
+                Ok(_) if stale_answers < 3 => {
+                    stale_answers += 1;
+                    continue;
+                }
+                Ok(_) => return Err(too_slow()),
+                Err(failure) => failure,
+            };
+            was_heard |= failure.cause != Cause::Unreachable || failure.may_be_done;
+            let patience = if was_heard { wait } else { wait.min(PATIENCE) };
+            if !self.may_ask_again(&failure) || started.elapsed() >= patience {
+                return Err(failure);
+            }
+            // It stood in line for a while, and all was well.
+            let was_asked = failure.cause == Cause::Busy || failure.may_be_done;
+            if was_asked && asked.elapsed() > Duration::from_millis(500) {
+                (pause, has_trouble) = (Pause::default(), false);
+            }
+            if failure.cause == Cause::Unreachable && !has_trouble {
+                has_trouble = true;
+                let _ = self.events.send(Event::Trouble(failure));
+            }
+            thread::sleep(pause.next().min(patience.saturating_sub(started.elapsed())));
+            if self.gone.load(Ordering::SeqCst) {
+                return Err(Failure::new(
+                    Cause::Failed,
+                    "gone",
+                    "it is not asked any more",
+                ));
+            }
+        }
+    }
+
+    fn ask(&self, left: Duration) -> Result<Told<Vec<Lease>>, Failure> {
+        let wait = left.min(LONGEST_REQUEST);
+        let wait_s = wait.as_millis().div_ceil(1000) as u64;
+        let limit = Duration::from_secs(wait_s) + ANSWER_LIMIT;
+        self.server
+            .ask_for_leases(&self.wish.request(wait_s), limit)
+    }
+
+    /// Whether most of the lease is still to come, wherever in line it began.
+    fn is_fresh(&self, asked_at: Time) -> bool {
+        match (&self.wish.owner, self.wish.ttl_s) {
+            (Some(_), Some(ttl_s)) => clock::now().ms_since(asked_at) < u64::from(ttl_s) * 1000 / 3,
+            _ => true,
+        }
+    }
+
+    fn may_ask_again(&self, failure: &Failure) -> bool {
+        failure.may_pass() && (self.wish.owner.is_some() || !failure.may_be_done)
+    }
+}
+
+fn too_slow() -> Failure {
+    let message = "the server takes longer to answer than a third of --ttl";
+    Failure {
+        may_be_done: true,
+        ..Failure::new(Cause::Unreachable, "too slow", message)
+    }
+}
+
+/// Leaves the line. A place in line outlives its connection, and a request that does not wait does not
+/// take it over; one that waits does, and what has waited in vain has no place any more. It costs a
+/// second, and nothing where there is no owner: that place is gone with its connection.
+fn leave(server: &Server, wish: &Wish) {
+    if wish.owner.is_none() {
+        return;
+    }
+    let wish = Wish {
+        ttl_s: Some(1),
+        ..wish.clone()
+    };
+    // A request that was just under way may come in between, and take the place over in turn.
+    for _ in 0..3 {
+        let asked = Instant::now();
+        match server.ask_for_leases(&wish.request(1), LEAVING) {
+            Ok(told) => {
+                return release(server, &wish, &told.value, Duration::from_secs(2)).unwrap_or(());
+            }
+            Err(failure) if failure.cause != Cause::Busy => return,
+            Err(_) if asked.elapsed() > Duration::from_millis(900) => return,
+            Err(_) => {}
+        }
+    }
+}
+
+/// Releases what may have been granted without our knowing, by a name that nobody else has.
+fn give_up(server: &Server, wish: &Wish) {
+    if let Some(owner) = &wish.owner {
+        let request = locks("DELETE", &wish.pool).with("owner", Some(owner.as_str()));
+        let _ = server.ask(&request, Duration::from_secs(2));
+    }
+}
+
+/// Releases a lock, and only this one: whoever has the same name may have got another since. Tries until
+/// the limit is over; what is then left ends with its lease.
+pub(super) fn release(
+    server: &Server,
+    wish: &Wish,
+    leases: &[Lease],
+    limit: Duration,
+) -> Result<(), Failure> {
+    let started = Instant::now();
+    let mut pause = Pause::default();
+    for lease in leases {
+        let id =
+            ResourceId::parse(&*lease.id).map_err(|error| Failure::strange(&error.to_string()))?;
+        let owner = wish.owner.as_ref().map(OwnerName::as_str);
+        let request = lock("DELETE", &wish.pool, &id)
+            .with_some("owner", owner)
+            .with("fence", Some(&lease.fence.to_string()));
+        loop {
+            match server.ask(&request, Duration::from_secs(2)) {
+                Ok(_) => break,
+                Err(failure) if failure.may_pass() && started.elapsed() < limit => {
+                    thread::sleep(pause.next());
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Pauses that grow: 50 ms to 2 s, each shortened at random, so that not all come back at once.
+#[derive(Debug, Default)]
+pub(super) struct Pause {
+    tries: u32,
+}
+
+impl Pause {
+    pub(super) fn next(&mut self) -> Duration {
+        let longest_ms = (50 << self.tries.min(6)).min(2000);
+        self.tries += 1;
+        Duration::from_millis(fastrand::u64(longest_ms / 2..=longest_ms))
+    }
+}

@@ -1,0 +1,68 @@
+//! Pools, locks and members as tables.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::server::{Lease, PoolStatus};
+use super::table::{Column, Table};
+use super::text::duration;
+
+pub(super) fn pools(pools: &BTreeMap<String, PoolStatus>) -> Table {
+    let mut table = Table::new(&[
+        Column::Text("POOL"),
+        Column::Number("RESOURCES"),
+        Column::Number("HELD"),
+        Column::Number("WAITING"),
+    ]);
+    for (name, pool) in pools {
+        let numbers = [pool.resources, pool.held, pool.waiting].map(|number| number.to_string());
+        table.push([name, &numbers[0], &numbers[1], &numbers[2]]);
+    }
+    table
+}
+
+pub(super) fn locks(leases: &[Lease]) -> Table {
+    let mut table = Table::new(&[
+        Column::Text("ID"),
+        Column::Number("FENCE"),
+        Column::Number("AGE"),
+        Column::Number("TTL"),
+        Column::Text("OWNER"),
+    ]);
+    for lease in leases {
+        let ttl = lease.ttl.map_or("-".to_owned(), duration);
+        let owner = lease.owner.as_deref().unwrap_or("-");
+        table.push([
+            &lease.id,
+            &lease.fence.to_string(),
+            &duration(lease.age),
+            &ttl,
+            owner,
+        ]);
+    }
+    table
+}
+
+pub(super) fn members(pools: &BTreeMap<String, Vec<String>>) -> Table {
+    let mut table = Table::new(&[Column::Text("POOL"), Column::Number("RESOURCES")]);
+    for (name, members) in pools {
+        table.push([name, &members.len().to_string()]);
+    }
+    table
+}
+
+/// The leases of several answers, as one answer would have them.
+pub(super) fn leases_json(leases: &[Lease]) -> String {
+    let object = |lease: &Lease| {
+        let Lease {
+            id,
+            fence,
+            ttl,
+            owner,
+            age,
+        } = lease;
+        json!({"id": id, "fence": fence, "ttl": ttl, "owner": owner, "age": age})
+    };
+    Value::from_iter(leases.iter().map(object)).to_string()
+}

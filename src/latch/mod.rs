@@ -1,0 +1,112 @@
+//! The client command, `latch`: takes, holds and shows locks of a latchd.
+//!
+//! What the server says is hostile until it has been looked at: no name and no word of it reaches a
+//! terminal with a control character. It knows the server by its HTTP API alone.
+
+mod arguments;
+mod clock;
+mod event;
+mod failure;
+mod line;
+mod listing;
+mod looking;
+mod orders;
+mod output;
+mod run;
+mod server;
+mod signals;
+mod table;
+mod text;
+
+use std::env;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::client::{Client, Key, Url};
+use arguments::{Arguments, Completions, Order};
+use failure::{Cause, Failure};
+use output::Output;
+use server::Server;
+
+const DEFAULT_URL: &str = "http://127.0.0.1:8081";
+
+/// Does what the command line says, and tells the exit code.
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = env::args_os().collect();
+    if let Some(command) = run::command_to_become(&arguments) {
+        return run::become_command(command);
+    }
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
+    let output = Output {
+        json: arguments.json,
+    };
+    match follow(arguments, output) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            if failure.cause != Cause::Unread {
+                output.complain(&failure);
+            }
+            ExitCode::from(failure.cause as u8)
+        }
+    }
+}
+
+fn follow(arguments: Arguments, output: Output) -> Result<u8, Failure> {
+    let server = || find_server(arguments.url);
+    match arguments.order {
+        Order::Run(order) => Ok(run::run(&server()?, order, output)),
+        Order::Lock(order) => orders::lock(&server()?, order, output),
+        Order::Free(order) => orders::free(&server()?, order, output),
+        Order::Renew(order) => orders::renew(&server()?, order, output),
+        Order::Ls(order) => orders::ls(&server()?, order, output),
+        Order::Seed(order) => orders::seed(&server()?, order, output),
+        Order::Purge(order) => orders::purge(&server()?, order, output),
+        Order::Remove(order) => orders::remove(&server()?, order, output),
+        Order::WaitFree(order) => looking::wait_free(&server()?, order, output),
+        Order::Watch(order) => looking::watch(&server()?, order, output),
+        Order::Completions(order) => print_completions(order, output),
+    }
+}
+
+fn print_completions(order: Completions, output: Output) -> Result<u8, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(order.shell, &mut Arguments::command(), "latch", &mut script);
+    output.write(&String::from_utf8_lossy(&script))?;
+    Ok(0)
+}
+
+/// What is empty in the environment counts as missing.
+fn find_server(url: Option<String>) -> Result<Server, Failure> {
+    let usage = |message: String| Failure::new(Cause::Usage, "usage", message);
+    let (name, url) = match (url, variable("LATCH_URL")) {
+        (Some(url), _) => ("--url", url),
+        (None, Some(url)) => ("LATCH_URL", url),
+        (None, None) => ("", DEFAULT_URL.to_owned()),
+    };
+    let url = Url::parse(&url).map_err(|why| usage(format!("{name}: {why}")))?;
+    if url.path().contains('?') {
+        return Err(usage(format!(
+            "{name}: there is a query; wanted http://HOST:PORT[/PATH]"
+        )));
+    }
+    let key = variable("LATCH_KEY").map(|key| {
+        Key::parse(&key).ok_or(usage(
+            "LATCH_KEY: wanted printable ASCII without spaces".into(),
+        ))
+    });
+    let client = Client {
+        url,
+        key: key.transpose()?,
+    };
+    Ok(Server { client })
+}
+
+fn variable(name: &str) -> Option<String> {
+    let value = env::var_os(name)?.to_string_lossy().into_owned();
+    Some(value).filter(|value| !value.is_empty())
+}

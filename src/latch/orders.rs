@@ -1,0 +1,237 @@
+//! The orders that ask once and print what came of it.
+
+use std::io::{self, IsTerminal, Read};
+use std::sync::mpsc::channel;
+use std::{fs, path::Path};
+
+use serde_json::json;
+
+use super::arguments::{Free, Lock, Ls, Purge, Remove, Renew, Seed};
+use super::failure::{Cause, Failure};
+use super::line::{self, Unserved};
+use super::output::Output;
+use super::server::{ANSWER_LIMIT, Lease, Server, Told, Wish, lock as lock_at, locks};
+use super::{listing, signals};
+use crate::client::Request;
+use crate::command::{OwnerName, PoolName, ResourceId};
+
+/// What an order comes to: an exit code, where it is not 0 without anything being wrong.
+pub(super) type Done = Result<u8, Failure>;
+
+pub(super) fn lock(server: &Server, order: Lock, output: Output) -> Done {
+    let wish = Wish {
+        pool: order.wanted.pool,
+        id: order.wanted.id,
+        count: order.wanted.count,
+        owner: order.owner,
+        is_own: false,
+        ttl_s: order.ttl,
+    };
+    let (sender, events) = channel();
+    if order.wait > 0 {
+        let listening = signals::listen(sender.clone());
+        listening.map_err(|error| Failure::new(Cause::Failed, "failed", error.to_string()))?;
+    }
+    let say = |message: &str| {
+        output.note(&format!(
+            "{}: {message}",
+            super::text::clean(wish.pool.as_str())
+        ))
+    };
+    let held = match line::wait(server, &wish, order.wait, (&sender, &events), say) {
+        Ok(held) => held,
+        Err(Unserved::Signal(signal)) => return Ok(128 + signal as u8),
+        Err(Unserved::Failure(failure)) => {
+            return Err(failure.in_line(order.wait).about(wish.pool.as_str()));
+        }
+    };
+    match (output.json, order.lease) {
+        (true, _) => output.print(&held.json)?,
+        (false, true) => output.print_lines(&lease_lines(&held.leases))?,
+        (false, false) => output.print_lines(&ids(&held.leases))?,
+    }
+    Ok(0)
+}
+
+fn ids(leases: &[Lease]) -> Vec<String> {
+    leases.iter().map(|lease| lease.id.clone()).collect()
+}
+
+/// `FENCE TTL ID`, as the server's own plain answers have it.
+fn lease_lines(leases: &[Lease]) -> Vec<String> {
+    let line = |lease: &Lease| {
+        let ttl = lease.ttl.map_or("-".to_owned(), |ttl_s| ttl_s.to_string());
+        format!("{} {ttl} {}", lease.fence, lease.id)
+    };
+    leases.iter().map(line).collect()
+}
+
+pub(super) fn free(server: &Server, order: Free, output: Output) -> Done {
+    let owner = order.owner.as_ref().map(OwnerName::as_str);
+    if order.ids.is_empty() {
+        let request = locks("DELETE", &order.pool).with_some("owner", owner);
+        return print_count(server, &request, &order.pool, output);
+    }
+    for id in &order.ids {
+        let request = lock_at("DELETE", &order.pool, id)
+            .with_some("owner", owner)
+            .with_some("fence", order.fence);
+        let request = if order.force {
+            request.with("force", None)
+        } else {
+            request
+        };
+        let freed = server.ask(&request, ANSWER_LIMIT);
+        freed.map_err(|failure| failure.about(id.as_str()).about(order.pool.as_str()))?;
+    }
+    if output.json {
+        output.print(&json!({"released": order.ids.len()}).to_string())?;
+    }
+    Ok(0)
+}
+
+pub(super) fn purge(server: &Server, order: Purge, output: Output) -> Done {
+    let owner = order.owner.as_ref().map(OwnerName::as_str);
+    let request = locks("DELETE", &order.pool)
+        .with_some("older", order.older)
+        .with_some("owner", owner);
+    print_count(server, &request, &order.pool, output)
+}
+
+fn print_count(server: &Server, request: &Request, pool: &PoolName<'_>, output: Output) -> Done {
+    let told: Result<Told<u64>, Failure> = server.ask_for(request);
+    let released = told.map_err(|failure| failure.about(pool.as_str()))?.value;
+    match output.json {
+        true => output.print(&json!({"released": released}).to_string())?,
+        false => output.print(&released.to_string())?,
+    }
+    Ok(0)
+}
+
+pub(super) fn renew(server: &Server, order: Renew, output: Output) -> Done {
+    let owner = order.owner.as_ref().map(OwnerName::as_str);
+    let with_rest = |request: Request| {
+        request
+            .with_some("owner", owner)
+            .with_some("fence", order.fence)
+            .with_some("ttl", order.ttl)
+            .with("lease", None)
+    };
+    let mut renewed = Vec::new();
+    let mut ask = |request, about: &str| {
+        let told = server.ask_for_leases(&with_rest(request), ANSWER_LIMIT);
+        let told = told.map_err(|failure| failure.about(about))?;
+        renewed.extend(told.value);
+        Ok(())
+    };
+    if order.ids.is_empty() {
+        ask(locks("PUT", &order.pool), order.pool.as_str())?;
+    }
+    for id in &order.ids {
+        let about = format!("{}: {}", order.pool.as_str(), id.as_str());
+        ask(lock_at("PUT", &order.pool, id), &about)?;
+    }
+    match (output.json, order.lease) {
+        (true, _) => output.print(&listing::leases_json(&renewed))?,
+        (false, true) => output.print_lines(&lease_lines(&renewed))?,
+        (false, false) => {}
+    }
+    Ok(0)
+}
+
+pub(super) fn ls(server: &Server, order: Ls, output: Output) -> Done {
+    let Some(pool) = &order.pool else {
+        let pools = server.list_pools()?;
+        match output.json {
+            true => output.print(&pools.json)?,
+            false => output.print_lines(&listing::pools(&pools.value).lines(None))?,
+        }
+        return Ok(0);
+    };
+    let about = |failure: Failure| failure.about(pool.as_str());
+    if order.members {
+        let members = server.list_members(pool).map_err(about)?;
+        match output.json {
+            true => output.print(&members.json)?,
+            false => {
+                let ids: Vec<_> = members
+                    .value
+                    .iter()
+                    .map(|id| super::text::clean(id))
+                    .collect();
+                output.print_lines(&ids)?;
+            }
+        }
+        return Ok(0);
+    }
+    let locks = server.list_locks(pool).map_err(about)?;
+    match output.json {
+        true => output.print(&locks.json)?,
+        false => output.print_lines(&listing::locks(&locks.value).lines(None))?,
+    }
+    Ok(0)
+}
+
+pub(super) fn seed(server: &Server, order: Seed, output: Output) -> Done {
+    let body = match (&*order.ids, &order.file) {
+        ([], file) => read_input(file.as_deref())?,
+        (ids, _) => {
+            let ids: Vec<&str> = ids.iter().map(ResourceId::as_str).collect();
+            json!(ids).to_string().into_bytes()
+        }
+    };
+    let method = if order.set { "PUT" } else { "POST" };
+    let counts = match &order.pool {
+        None => {
+            let told = server.ask_for(&Request::new(method, &["pool"]).with_body(body))?;
+            if output.json {
+                output.print(&told.json)?;
+                return Ok(0);
+            }
+            told.value
+        }
+        Some(pool) => {
+            let request = Request::new(method, &["pool", pool.as_str()]).with_body(body);
+            let told: Told<Vec<String>> = server
+                .ask_for(&request)
+                .map_err(|failure| failure.about(pool.as_str()))?;
+            if output.json {
+                output.print(&told.json)?;
+                return Ok(0);
+            }
+            [(pool.as_str().to_owned(), told.value)].into()
+        }
+    };
+    output.print_lines(&listing::members(&counts).lines(None))?;
+    Ok(0)
+}
+
+fn read_input(file: Option<&Path>) -> Result<Vec<u8>, Failure> {
+    let mut input = Vec::new();
+    let (name, read) = match file {
+        Some(path) if path != "-" => (path.display().to_string(), fs::read(path)),
+        named => {
+            if named.is_none() && io::stdin().is_terminal() {
+                let message =
+                    "no ids; give them behind the pool, in --file, or on the standard input";
+                return Err(Failure::new(Cause::Usage, "usage", message));
+            }
+            let read = io::stdin().read_to_end(&mut input).map(|_| input);
+            ("the standard input".to_owned(), read)
+        }
+    };
+    read.map_err(|error| {
+        let message = format!("{} cannot be read: {error}", super::text::clean(&name));
+        Failure::new(Cause::Failed, "no input", message)
+    })
+}
+
+pub(super) fn remove(server: &Server, order: Remove, output: Output) -> Done {
+    let pool = order.pool.as_str();
+    let removed = server.ask(&Request::new("DELETE", &["pool", pool]), ANSWER_LIMIT);
+    removed.map_err(|failure| failure.about(pool))?;
+    if output.json {
+        output.print(&json!({"removed": pool}).to_string())?;
+    }
+    Ok(0)
+}

@@ -1,0 +1,57 @@
+//! Where results and problems are written to.
+
+use std::io::{self, ErrorKind, Write};
+
+use serde_json::json;
+
+use super::failure::{Cause, Failure};
+
+/// How to say things.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Output {
+    pub(super) json: bool,
+}
+
+impl Output {
+    /// Writes a result and a line feed. Whoever prints names has made sure that they are fit for it.
+    pub(super) fn print(self, text: &str) -> Result<(), Failure> {
+        self.write(&format!("{text}\n"))
+    }
+
+    /// Writes lines.
+    pub(super) fn print_lines(self, lines: &[String]) -> Result<(), Failure> {
+        let mut text = lines.join("\n");
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        self.write(&text)
+    }
+
+    /// Writes just this.
+    pub(super) fn write(self, text: &str) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        let written = stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush());
+        written.map_err(|error| match error.kind() {
+            ErrorKind::BrokenPipe => Failure::new(Cause::Unread, "", ""),
+            _ => Failure::new(Cause::Failed, "no output", format!("cannot write: {error}")),
+        })
+    }
+
+    /// Says to a person what goes on.
+    pub(super) fn note(self, message: &str) {
+        self.complain(&Failure::new(Cause::Failed, "note", message));
+    }
+
+    /// Says what is wrong. Whoever does not read it still gets the exit code, where `eprintln!` would
+    /// panic.
+    pub(super) fn complain(self, failure: &Failure) {
+        let Failure { code, message, .. } = failure;
+        let line = match self.json {
+            true => json!({"code": code, "message": message}).to_string(),
+            false => format!("latch: {message}"),
+        };
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+}

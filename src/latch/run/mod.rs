@@ -1,0 +1,201 @@
+//! `latch run`: a command that runs while a lock is held.
+//!
+//! One thread acts, on what comes through one channel: signals, and what has come of the requests that
+//! two other threads make. When to do what is decided by `keeper`.
+
+#[cfg(target_os = "linux")]
+mod descent;
+mod keeper;
+mod processes;
+mod supervision;
+mod terminal;
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::getpid;
+use rustix::system::uname;
+
+use super::arguments::Run;
+use super::event::Event;
+use super::failure::{Cause, Failure};
+use super::line::{self, Held, Unserved};
+use super::output::Output;
+use super::server::{Lease, Server, Wish, locks};
+use super::{clock, signals};
+use crate::client::Request;
+use crate::command::OwnerName;
+use crate::time::Time;
+use keeper::Keeper;
+use processes::{Process, exit_code_of};
+pub(super) use processes::{become_command, command_to_become};
+use supervision::{End, Supervision};
+
+/// What latch's own exit codes have more than elsewhere, to be told from those of the command.
+const OWN_CODES: u8 = 110;
+/// For so long a lock is tried to be released.
+const RELEASING: Duration = Duration::from_secs(5);
+
+/// What has come of an attempt to renew.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    asked_at: Time,
+    result: Result<(), Failure>,
+}
+
+/// Runs the command, and tells the exit code.
+pub(super) fn run(server: &Server, order: Run, output: Output) -> u8 {
+    match hold_and_run(server, order, output) {
+        Ok(code) => code,
+        Err(failure) => {
+            output.complain(&failure);
+            OWN_CODES + failure.cause as u8
+        }
+    }
+}
+
+fn hold_and_run(server: &Server, order: Run, output: Output) -> Result<u8, Failure> {
+    let (sender, events) = channel();
+    let failed = |error: std::io::Error| Failure::new(Cause::Failed, "failed", error.to_string());
+    signals::listen(sender.clone()).map_err(failed)?;
+    let wish = wish(&order);
+    let pool = wish.pool.as_str().to_owned();
+    let say = |message: &str| {
+        if !order.quiet {
+            output.note(&format!("{}: {message}", super::text::clean(&pool)));
+        }
+    };
+    let held = match line::wait(server, &wish, order.wait, (&sender, &events), say) {
+        Ok(held) => held,
+        Err(Unserved::Signal(signal)) => return Ok(128 + signal as u8),
+        Err(Unserved::Failure(failure)) => return Err(failure.in_line(order.wait).about(&pool)),
+    };
+    let end = match start(server, &wish, &held, &order, sender) {
+        Ok(mut supervision) => supervision.run(&events, say, |failure| {
+            output.complain(&failure.about(&pool))
+        }),
+        Err(error) => {
+            let message = format!("the command cannot be run: {error}");
+            output.complain(&Failure::new(Cause::Failed, "not run", message));
+            End::Code(exit_code_of(&error))
+        }
+    };
+    // What is lost is tried to be released once: a part of it, or the server, may still be there.
+    let limit = match end {
+        End::Code(_) => RELEASING,
+        End::Lost => Duration::ZERO,
+    };
+    let released = line::release(server, &wish, &held.leases, limit);
+    match (end, released) {
+        (End::Lost, _) => Ok(OWN_CODES + Cause::NotYours as u8),
+        (End::Code(code), released) => {
+            if let Err(failure) = released {
+                output.complain(&failure.about("the lock could not be released").about(&pool));
+            }
+            Ok(code)
+        }
+    }
+}
+
+fn start(
+    server: &Server,
+    wish: &Wish,
+    held: &Held,
+    order: &Run,
+    events: Sender<Event>,
+) -> std::io::Result<Supervision> {
+    let process = Process::start(&order.command, &environment(server, wish, held))?;
+    let (ttl_ms, grace_ms) = (u64::from(order.ttl) * 1000, u64::from(order.grace) * 1000);
+    let keeper = Keeper::new(ttl_ms, grace_ms, held.asked_at);
+    let renewals = renew_on_demand(server, wish, held, events);
+    Ok(Supervision::new(process, keeper, renewals))
+}
+
+fn wish(order: &Run) -> Wish {
+    Wish {
+        pool: order.wanted.pool.clone(),
+        id: order.wanted.id.clone(),
+        count: order.wanted.count,
+        owner: Some(order.owner.clone().unwrap_or_else(own_name)),
+        is_own: order.owner.is_none(),
+        ttl_s: Some(order.ttl),
+    }
+}
+
+/// A name that nobody else has, and that tells people where it comes from: host, process, and chance.
+fn own_name() -> OwnerName<'static> {
+    let system = uname();
+    let host = system.nodename().to_string_lossy();
+    let host: String = host
+        .chars()
+        .filter(char::is_ascii_graphic)
+        .take(32)
+        .collect();
+    let (process, chance) = (getpid().as_raw_nonzero(), RandomState::new().hash_one(0));
+    OwnerName::parse(format!("{host}-{process}-{chance:016x}"))
+        .expect("it is short, and has no control characters")
+}
+
+/// What the command finds in its environment.
+fn environment(server: &Server, wish: &Wish, held: &Held) -> Vec<(&'static str, String)> {
+    let ids: Vec<&str> = held.leases.iter().map(|lease| &*lease.id).collect();
+    let owner = wish
+        .owner
+        .as_ref()
+        .map(OwnerName::as_str)
+        .unwrap_or_default();
+    vec![
+        ("LATCH_ID", ids[0].to_owned()),
+        // Names have no control characters.
+        ("LATCH_IDS", ids.join("\n")),
+        ("LATCH_FENCE", held.leases[0].fence.to_string()),
+        ("LATCH_POOL", wish.pool.as_str().to_owned()),
+        ("LATCH_OWNER", owner.to_owned()),
+        ("LATCH_URL", server.client.url.to_string()),
+    ]
+}
+
+/// A thread that tries to renew each time that it is told how long that may take.
+fn renew_on_demand(
+    server: &Server,
+    wish: &Wish,
+    held: &Held,
+    events: Sender<Event>,
+) -> Sender<Duration> {
+    let (demand, demands) = channel();
+    let (server, ids) = (server.clone(), ids_of(&held.leases));
+    let request = renewal(wish, held);
+    thread::spawn(move || {
+        for limit in demands {
+            let asked_at = clock::now();
+            let told = server.ask_for_leases(&request, limit);
+            let result = told.and_then(|told| match ids_of(&told.value) == ids {
+                true => Ok(()),
+                false => Err(Failure::new(
+                    Cause::NotYours,
+                    "released",
+                    "a part of it was released by somebody",
+                )),
+            });
+            let _ = events.send(Event::Attempt(Attempt { asked_at, result }));
+        }
+    });
+    demand
+}
+
+fn renewal(wish: &Wish, held: &Held) -> Request {
+    let owner = wish.owner.as_ref().map(OwnerName::as_str);
+    locks("PUT", &wish.pool)
+        .with_some("owner", owner)
+        .with_some("fence", Some(held.leases[0].fence))
+        .with_some("ttl", wish.ttl_s)
+        .with("lease", None)
+}
+
+fn ids_of(leases: &[Lease]) -> Vec<String> {
+    let mut ids: Vec<String> = leases.iter().map(|lease| lease.id.clone()).collect();
+    ids.sort_unstable();
+    ids
+}

@@ -1,0 +1,188 @@
+//! What a latchd is asked, and what its answers mean.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::failure::Failure;
+use crate::client::{Client, Request};
+use crate::command::{OwnerName, PoolName, ResourceId};
+
+/// What does not wait in line is answered by then.
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// A latchd.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    pub(super) client: Client,
+}
+
+/// A held resource, as the server tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Lease {
+    pub(super) id: String,
+    pub(super) fence: u64,
+    pub(super) ttl: Option<u64>,
+    pub(super) owner: Option<String>,
+    pub(super) age: u64,
+}
+
+/// The state of a pool.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct PoolStatus {
+    pub(super) resources: u64,
+    pub(super) held: u64,
+    pub(super) waiting: u64,
+}
+
+/// An answer: what it says, and the JSON that said it.
+#[derive(Debug)]
+pub(super) struct Told<T> {
+    pub(super) value: T,
+    pub(super) json: String,
+}
+
+/// What is wanted of a pool, by whom and for how long.
+#[derive(Clone, Debug)]
+pub(super) struct Wish {
+    pub(super) pool: PoolName<'static>,
+    pub(super) id: Option<ResourceId<'static>>,
+    pub(super) count: u32,
+    pub(super) owner: Option<OwnerName<'static>>,
+    /// Nobody else has the owner's name.
+    pub(super) is_own: bool,
+    pub(super) ttl_s: Option<u32>,
+}
+
+impl Wish {
+    /// Asks for it, and waits in line for up to so many seconds.
+    pub(super) fn request(&self, wait_s: u64) -> Request {
+        let request = match &self.id {
+            Some(id) => lock("POST", &self.pool, id),
+            None => locks("POST", &self.pool),
+        };
+        let count = Some(self.count).filter(|count| *count != 1);
+        let wait_s = Some(wait_s).filter(|wait_s| *wait_s > 0);
+        let request = request.with_some("n", count).with_some("wait", wait_s);
+        let owner = self.owner.as_ref().map(OwnerName::as_str);
+        let request = request
+            .with_some("owner", owner)
+            .with_some("ttl", self.ttl_s);
+        request.with("lease", None)
+    }
+}
+
+/// `/pool/A/lock`
+pub(super) fn locks(method: &'static str, pool: &PoolName<'_>) -> Request {
+    Request::new(method, &["pool", pool.as_str(), "lock"])
+}
+
+/// `/pool/A/lock/4`
+pub(super) fn lock(method: &'static str, pool: &PoolName<'_>, id: &ResourceId<'_>) -> Request {
+    Request::new(method, &["pool", pool.as_str(), "lock", id.as_str()])
+}
+
+impl Server {
+    /// The body of an answer that is 200.
+    pub(super) fn ask(&self, request: &Request, limit: Duration) -> Result<Vec<u8>, Failure> {
+        let answer = self.client.ask(request, limit);
+        let answer = answer.map_err(|error| Failure::of_client(&error, &self.client.url))?;
+        match answer.status {
+            200 => Ok(answer.body),
+            _ => Err(Failure::of_answer(&answer)),
+        }
+    }
+
+    /// The same, understood.
+    pub(super) fn ask_for<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+    ) -> Result<Told<T>, Failure> {
+        let body = self.ask(request, ANSWER_LIMIT)?;
+        let value =
+            serde_json::from_slice(&body).map_err(|error| Failure::strange(&error.to_string()))?;
+        Ok(Told {
+            value,
+            json: printable(body)?,
+        })
+    }
+
+    /// The leases in an answer, of which there is at least one.
+    pub(super) fn ask_for_leases(
+        &self,
+        request: &Request,
+        limit: Duration,
+    ) -> Result<Told<Vec<Lease>>, Failure> {
+        let body = self.ask(request, limit)?;
+        let read = match body.first() {
+            Some(b'[') => serde_json::from_slice(&body),
+            _ => serde_json::from_slice(&body).map(|lease| vec![lease]),
+        };
+        let value: Vec<Lease> = read.map_err(|error| Failure::strange(&error.to_string()))?;
+        let first = value
+            .first()
+            .ok_or(Failure::strange("there is no lease in it"))?;
+        if value
+            .iter()
+            .any(|lease| lease.fence != first.fence || ResourceId::parse(&*lease.id).is_err())
+        {
+            return Err(Failure::strange("its leases are not those of one grant"));
+        }
+        Ok(Told {
+            value,
+            json: printable(body)?,
+        })
+    }
+
+    /// The locks of a pool.
+    pub(super) fn list_locks(&self, pool: &PoolName<'_>) -> Result<Told<Vec<Lease>>, Failure> {
+        self.ask_for(&locks("GET", pool))
+    }
+
+    /// The members of a pool.
+    pub(super) fn list_members(&self, pool: &PoolName<'_>) -> Result<Told<Vec<String>>, Failure> {
+        self.ask_for(&Request::new("GET", &["pool", pool.as_str()]))
+    }
+
+    /// All pools, by name.
+    pub(super) fn list_pools(&self) -> Result<Told<BTreeMap<String, PoolStatus>>, Failure> {
+        self.ask_for(&Request::new("GET", &["pool"]))
+    }
+}
+
+/// JSON as text without any control character: what there may be in it are those from U+007F to
+/// U+009F, which JSON allows within strings.
+fn printable(json: Vec<u8>) -> Result<String, Failure> {
+    let json = String::from_utf8(json).map_err(|_| Failure::strange("it is not UTF-8"))?;
+    if !json.contains(char::is_control) {
+        return Ok(json);
+    }
+    let mut printable = String::with_capacity(json.len());
+    for c in json.trim().chars() {
+        match c {
+            '\n' | '\r' | '\t' => printable.push(' '),
+            c if c.is_control() => printable.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => printable.push(c),
+        }
+    }
+    Ok(printable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_as_json_moves_no_cursor() {
+        let read = |json: &str| printable(json.into()).expect("it is UTF-8");
+        assert_eq!(read("[\"a\"]"), "[\"a\"]");
+        assert_eq!(
+            read("[\"\u{7f}\u{9b}2J\",\n1]"),
+            "[\"\\u007f\\u009b2J\", 1]"
+        );
+        let value: Vec<String> = serde_json::from_str(&read("[\"\u{9b}\"]")).expect("JSON");
+        assert_eq!(value, ["\u{9b}"]);
+    }
+}

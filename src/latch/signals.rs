@@ -1,0 +1,45 @@
+//! Signals as events.
+//!
+//! A signal that was ignored when latch was started, as `nohup` does, stays so, also for the command.
+
+use std::sync::mpsc::Sender;
+use std::{fs, io, thread};
+
+use signal_hook::consts::{
+    SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
+};
+use signal_hook::iterator::Signals;
+
+use super::event::Event;
+
+const HEARD: [i32; 10] = [
+    SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
+];
+
+/// Sends an event for each signal from now on.
+pub(super) fn listen(events: Sender<Event>) -> io::Result<()> {
+    let ignored = ignored_mask();
+    let is_heard = |signal: &&i32| **signal == SIGCHLD || ignored & (1 << (**signal - 1)) == 0;
+    let mut signals = Signals::new(HEARD.iter().filter(is_heard))?;
+    thread::Builder::new().spawn(move || {
+        for signal in signals.forever() {
+            if events.send(Event::Signal(signal)).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// Whether a signal asks whoever waits to go.
+pub(super) fn ends_waiting(signal: i32) -> bool {
+    [SIGHUP, SIGINT, SIGQUIT, SIGTERM].contains(&signal)
+}
+
+/// The signals that are ignored, a bit each; where the system does not tell, none.
+fn ignored_mask() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
+}

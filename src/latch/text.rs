@@ -1,0 +1,108 @@
+//! Text that is fit for a terminal: nothing that a server says may move the cursor.
+
+use std::fmt::Write;
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// More of a server's words than anybody reads.
+const MAX_WORDS_BYTES: usize = 512;
+
+/// The text with what is not for reading written as an escape: control characters, and characters that
+/// are invisible or turn the direction.
+pub(super) fn clean(text: &str) -> String {
+    let mut cleaned = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_legible(c) {
+            cleaned.push(c);
+        } else {
+            let _ = write!(cleaned, "{}", c.escape_unicode());
+        }
+        if cleaned.len() > MAX_WORDS_BYTES {
+            cleaned.push('\u{2026}');
+            break;
+        }
+    }
+    cleaned
+}
+
+fn is_legible(c: char) -> bool {
+    let is_format = matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}');
+    !c.is_control() && !is_format
+}
+
+/// How many columns of a terminal the text takes.
+pub(super) fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// The text, cut to so many columns, with an ellipsis where something is missing.
+pub(super) fn fit(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let mut fitting = String::new();
+    let mut taken = 1;
+    for c in text.chars() {
+        taken += c.width().unwrap_or(0);
+        if taken > columns {
+            break;
+        }
+        fitting.push(c);
+    }
+    if columns > 0 {
+        fitting.push('\u{2026}');
+    }
+    fitting
+}
+
+/// A length of time in the two largest of its units: `45s`, `3m20s`, `2h05m`, `3d04h`.
+pub(super) fn duration(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{minutes}m{:02}s", seconds % 60),
+        3600..86_400 => format!("{hours}h{:02}m", minutes % 60),
+        _ => format!("{days}d{:02}h", hours % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_for_reading_is_escaped() {
+        assert_eq!(clean("a b\u{e9}\u{4e2d}"), "a b\u{e9}\u{4e2d}");
+        assert_eq!(clean("\u{1b}[2J"), "\\u{1b}[2J");
+        assert_eq!(clean("\u{9b}2J\u{7f}"), "\\u{9b}2J\\u{7f}");
+        assert_eq!(clean("a\u{202e}b\u{200b}"), "a\\u{202e}b\\u{200b}");
+        assert!(clean(&"x".repeat(10_000)).len() < 600);
+    }
+
+    #[test]
+    fn text_is_cut_to_its_columns() {
+        assert_eq!(fit("abc", 3), "abc");
+        assert_eq!(fit("abcd", 3), "ab\u{2026}");
+        assert_eq!(fit("\u{4e2d}\u{6587}\u{5b57}", 4), "\u{4e2d}\u{2026}");
+        assert_eq!(fit("abc", 0), "");
+        for columns in 0..8 {
+            assert!(width(&fit("\u{4e2d}\u{6587}ab\u{5b57}", columns)) <= columns);
+        }
+    }
+
+    #[test]
+    fn a_duration_has_two_units() {
+        for (seconds, shown) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m00s"),
+            (3599, "59m59s"),
+            (3600, "1h00m"),
+            (86_399, "23h59m"),
+            (90_000, "1d01h"),
+        ] {
+            assert_eq!(duration(seconds), shown);
+        }
+    }
+}
