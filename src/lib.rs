@@ -6,7 +6,7 @@
 //! a test, byte for byte.
 //!
 //! ```text
-//! socket -> session (bytes) -> http (Head) -> api (Command) -> store (Reply)
+//! socket -> session (bytes) -> http (Head) -> keys (Caller) -> api (Command) -> store (Reply)
 //!        <- session (bytes) <- http (Answer) <- api (Outcome) <-
 //! ```
 //!
@@ -22,6 +22,7 @@
 //! | [`tls`] | bytes to plaintext and back, where a connection has TLS |
 //! | [`store`] | where pools live: the engine in this process with its journal (redb), or a Redis |
 //! | [`http`] | bytes to requests, answers to bytes |
+//! | [`keys`] | who may do what: the keys of a file, their roles and pools |
 //! | [`api`] | routes, parameters, words: requests to commands, replies to answers |
 //! | [`session`] | one client's conversation: order, pipelining, limits, time-outs |
 //! | [`client`] | asks a latchd over HTTP: one request, one answer, one deadline |
@@ -56,6 +57,8 @@
 //!   undone, unless it has an owner.
 //! - Nobody stands in line who could be served, and nobody is served out of turn.
 //! - No client can make memory grow: requests, bodies, pipelines and unsent answers are bounded.
+//! - Where there are keys, `api` lets no command pass that its caller's key does not allow, whatever
+//!   endpoint it came from. No secret leaves `keys`, and only hashes stay in it.
 //!
 //! # Where this differs from what one might expect
 //!
@@ -73,6 +76,7 @@ pub mod client;
 pub mod command;
 pub mod config;
 pub mod http;
+pub mod keys;
 pub mod latch;
 pub mod logging;
 pub mod ping;

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use latchd::command::{Command, PoolName, ResourceId, Seed, Ticket};
+use latchd::keys::Keys;
 use latchd::pool::{Engine, Rules};
 use latchd::server::{Clock, Options, Server};
 use latchd::session::Settings;
@@ -54,6 +55,51 @@ fn a_lock_and_its_release_allocate_nothing() {
         });
         assert_eq!(cost, 0, "{end:?}");
     }
+}
+
+#[test]
+#[cfg_attr(debug_assertions, ignore = "it counts what a release build does")]
+fn to_show_a_key_allocates_nothing() {
+    let file = "ci 0123456789abcdef-ci use A*\nci 0123456789abcdef-ci read B\n";
+    let keys = Keys::parse(file.as_bytes()).expect("it is good");
+    // ci:0123456789abcdef-ci
+    let basic = "Authorization: Basic Y2k6MDEyMzQ1Njc4OWFiY2RlZi1jaQ==";
+    let bearer = "Authorization: Bearer 0123456789abcdef-ci";
+    let wrong = "Authorization: Bearer 0123456789abcdef-cj";
+    let http = |field: &str| format!(" HTTP/1.1\r\n{field}\r\n\r\n");
+    for (start, end, status) in [
+        ("", http(bearer), "200"),
+        ("", http(basic), "200"),
+        ("key=0123456789abcdef-ci ", LINE.to_owned(), "200"),
+        ("", http(wrong), "401"),
+        ("key=0123456789abcdef-cj ", LINE.to_owned(), "401"),
+        ("", BARE.to_owned(), "401"),
+    ] {
+        let mut ticks = Ticks::with_keys(1, RESOURCES, Some(keys.clone()));
+        let lock = format!("{start}POST /pool/A/lock{end}");
+        let releases: Vec<String> = (0..RESOURCES)
+            .map(|place| format!("{start}DELETE /pool/A/lock/{}{end}", lent(place)))
+            .collect();
+        let cost = allocations_of(|round| {
+            for request in [&lock, &releases[round % RESOURCES]] {
+                let answer = ticks.ask(0, request.as_bytes());
+                let answer = answer.strip_prefix(b"HTTP/1.1 ").unwrap_or(answer);
+                assert!(answer.starts_with(status.as_bytes()), "{request:?}");
+            }
+        });
+        assert_eq!(cost, 0, "{start}{end:?}");
+    }
+    // Not to be allowed is told without an allocation, too: ci may only look at B.
+    let mut ticks = Ticks::with_keys(1, 1, Some(keys));
+    let refused = format!("POST /pool/B/lock{}", http(bearer));
+    let cost = allocations_of(|_| {
+        assert!(
+            ticks
+                .ask(0, refused.as_bytes())
+                .starts_with(b"HTTP/1.1 403 not allowed")
+        );
+    });
+    assert_eq!(cost, 0);
 }
 
 #[test]
@@ -279,6 +325,7 @@ fn allocations_of_a_server(rounds: usize) -> u64 {
         tls: None,
         reuse_port: false,
         settings: Settings::default(),
+        keys_file: None,
         max_connections: None,
         max_per_address: None,
         drain_ms: 10_000,

@@ -2,11 +2,12 @@
 //! each of them complete; `--check`, `--help` and `--version` tell about it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use tempfile::TempDir;
 
-use crate::support::launch::{latchd_in, start};
-use crate::support::{Client, Ended, run, run_command};
+use crate::support::launch::{addresses_in, latchd_in, start};
+use crate::support::{Client, Ended, Process, run, run_command};
 
 /// One setting, as it is given in each of its four sources, and how `--check` shows each value.
 struct Setting {
@@ -19,7 +20,7 @@ struct Setting {
 }
 
 /// The last of `shown` is the default.
-const SETTINGS: [Setting; 25] = [
+const SETTINGS: [Setting; 26] = [
     Setting {
         flag: "listen",
         key: "server.listen",
@@ -113,6 +114,18 @@ const SETTINGS: [Setting; 25] = [
             r#""https://file:1""#,
         ],
         shown: ["http://flag", "none", "http://node", "https://file:1", "*"],
+    },
+    Setting {
+        flag: "keys",
+        key: "server.keys",
+        values: ["keys1", "keys2", r#""keys3""#, r#""keys1""#],
+        shown: [
+            "1 in keys1",
+            "2 in keys2",
+            "3 in keys3",
+            "1 in keys1",
+            "none",
+        ],
     },
     Setting {
         flag: "reuse-port",
@@ -292,7 +305,10 @@ fn node_config_with_a_port_serves_on_it() {
     let text = r#"{"server":{"port":0},"logging":{"level":"info"}}"#;
     let mut command = latchd_in(&folder, &["--store", "memory:"]);
     command.env("NODE_CONFIG", text);
-    let (_process, addresses) = start(command);
+    let mut process = Process::spawn(command);
+    let warning = process.wait_for_line("without --keys");
+    assert!(warning.contains("WARN"), "others can reach it: {warning}");
+    let addresses = addresses_in(&process.wait_for_line("listening on"));
     assert_eq!(
         addresses[0].ip().to_string(),
         "0.0.0.0",
@@ -396,12 +412,20 @@ pub fn check_text(text: &str) -> Ended {
     run(&folder, &["--check", "--config", "config.json5"])
 }
 
-/// A folder with seeds of one, two and three pools.
+/// A folder with seeds of one, two and three pools, and files of as many keys.
 pub fn folder() -> TempDir {
     let folder = TempDir::new().expect("a folder");
     write(&folder, "1.json", r#"{"A":[1]}"#);
     write(&folder, "2.json", r#"{"A":[1],"B":[2]}"#);
     write(&folder, "3.json", r#"{"A":[1],"B":[2],"C":[3]}"#);
+    let mut keys = String::new();
+    for number in 1..=3 {
+        keys += &format!("key{number} 0123456789abcdef-{number} read *\n");
+        let name = format!("keys{number}");
+        write(&folder, &name, &keys);
+        let only_mine = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(folder.path().join(name), only_mine).expect("it is ours");
+    }
     folder
 }
 

@@ -19,6 +19,7 @@ mod faults;
 mod full_disk;
 mod handover;
 mod history;
+mod keys;
 mod latch;
 mod ledger;
 mod limits;

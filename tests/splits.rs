@@ -1,6 +1,8 @@
 //! Split invariance: in whatever pieces a conversation arrives, the same bytes come out.
 
-use crate::support::conversation::answer_to;
+use latchd::keys::Keys;
+
+use crate::support::conversation::{KEYS, answer_to, answer_with_keys};
 
 /// Everything that a session has a state for, one conversation each.
 fn conversations() -> Vec<Vec<u8>> {
@@ -36,6 +38,88 @@ fn conversations() -> Vec<Vec<u8>> {
         );
     }
     all
+}
+
+/// The same where keys are needed. `root` is the secret whose hash the file has.
+fn conversations_with_keys() -> Vec<Vec<u8>> {
+    let long = "x".repeat(120);
+    let texts = [
+        // Each request has a key of its own, or none, and one has two.
+        "key=root POST /pool {\"A\":[1,2],\"B\":[3]}\r\nHost: h\r\n\r\nkey=read-secret GET /pool\r\n\
+         GET /pool\nkey=use-secret POST /pool/A/lock\nkey=use-secret DELETE /pool/A/lock\n\
+         key=root key=root GET /pool\nGET /ping\n"
+            .to_owned(),
+        "POST /pool HTTP/1.1\r\nAuthorization: Bearer root\r\nContent-Length: 19\r\n\r\n\
+         {\"A\":[1],\"B\":[2,3]}GET /pool HTTP/1.1\r\nAuthorization: Basic dTp1c2Utc2VjcmV0\r\n\r\n\
+         GET /pool HTTP/1.1\r\nauthorization: bearer root\r\nAuthorization: bearer root\r\n\r\n\
+         POST /pool/B/lock HTTP/1.1\r\nAuthorization: Basic OnVzZS1zZWNyZXQ=\r\n\r\nGET / HTTP/1.0\n\n"
+            .to_owned(),
+        // Bodies of those who may not, in chunks and not; nothing of them is looked at.
+        "PUT /pool/A HTTP/1.1\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n\
+         5\r\n[1,2]\r\n0\r\n\r\nPUT /pool HTTP/1.1\r\nAuthorization: Bearer admin-secret\r\n\
+         Content-Length: 15\r\n\r\n{\"A\":[],\"B\":[]}PUT /pool/A HTTP/1.1\r\nContent-Length: 3\r\n\r\n[1]\
+         key=admin-secret PUT /pool/A [7]\nkey=read-secret GET /pool/A HTTP\nkey=root"
+            .to_owned(),
+        format!("key=root PUT /pool/A {long}\nkey={long} GET /pool/A\nkey={long}{long}{long} GET /ping\n"),
+        format!("key={long} GET /{long}{long}{long}\n"),
+        format!("key=root GET /pool/A {long}{long}{long}\n"),
+    ];
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+#[test]
+fn no_cut_makes_a_difference_where_there_are_keys() {
+    let keys = Keys::parse(KEYS.as_bytes()).expect("they are good");
+    let mut random = fastrand::Rng::with_seed(7);
+    for conversation in conversations_with_keys() {
+        let whole = answer_with_keys(Some(&keys), &conversation, &[]);
+        let every_byte = (0..conversation.len()).collect();
+        let mut all_cuts: Vec<Vec<usize>> = (0..conversation.len()).map(|cut| vec![cut]).collect();
+        all_cuts.push(every_byte);
+        all_cuts.extend((0..200).map(|_| {
+            let count = random.usize(2..6);
+            (0..count)
+                .map(|_| random.usize(..conversation.len()))
+                .collect()
+        }));
+        for cuts in all_cuts {
+            let pieces = answer_with_keys(Some(&keys), &conversation, &cuts);
+            assert_eq!(
+                pieces.escape_ascii().to_string(),
+                whole.escape_ascii().to_string(),
+                "cut at {cuts:?}: {}",
+                conversation.escape_ascii()
+            );
+        }
+    }
+}
+
+/// So that the test above tells something.
+#[test]
+fn conversations_with_keys_are_answered_in_each_way() {
+    let keys = Keys::parse(KEYS.as_bytes()).expect("they are good");
+    let answers: Vec<String> = conversations_with_keys()
+        .iter()
+        .map(|conversation| {
+            let answer = answer_with_keys(Some(&keys), conversation, &[]);
+            String::from_utf8(answer).expect("it is text")
+        })
+        .collect();
+    assert_eq!(
+        answers[0],
+        "200 {\"A\":[\"1\",\"2\"],\"B\":[\"3\"]}\n200 2 0 0 A\n401 no key\n200 2\n403 not allowed\n\
+         400 bad request\n"
+    );
+    let all = answers.concat();
+    for status in [
+        "HTTP/1.1 200",
+        "HTTP/1.1 401",
+        "HTTP/1.1 403",
+        "414 path too long",
+        "413 body",
+    ] {
+        assert!(all.contains(status), "{status} in {answers:#?}");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use arbitrary::Arbitrary;
 use latchd::api::{self, Action, BodyError, BodyReader, Outcome, Problem};
 use latchd::command::{Command, Ids, MAX_NAME_BYTES, PoolName, ResourceId, Seed};
 use latchd::http::Method;
+use latchd::keys::Caller;
 use libfuzzer_sys::fuzz_target;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
@@ -62,11 +63,11 @@ impl<'a> Input<'a> {
 
 /// What a `POST` of these pieces comes to.
 fn action<'a>(target: &'a str, pieces: &[&[u8]]) -> Action<'a> {
-    let mut reader: BodyReader = api::body_reader(Method::Post, target);
+    let mut reader: BodyReader = api::body_reader(Method::Post, target, Caller::Anyone);
     for piece in pieces {
         reader.take(piece);
     }
-    api::route_read(Method::Post, target, reader)
+    api::route_read(Method::Post, target, reader, Caller::Anyone)
 }
 
 fn taken(target: &str, pieces: &[&[u8]]) -> Result<Pools, BodyError> {

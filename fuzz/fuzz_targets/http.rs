@@ -5,7 +5,8 @@
 
 use arbitrary::Arbitrary;
 use latchd::api;
-use latchd::http::{self, Chunked, HttpError, Limits, Progress, Request, Scan};
+use latchd::http::{self, Chunked, Credentials, Head, HttpError, Limits, Progress, Request, Scan};
+use latchd::keys::Caller;
 use libfuzzer_sys::fuzz_target;
 
 const LIMITS: Limits = Limits { head_bytes: 512, body_bytes: 512 };
@@ -28,7 +29,7 @@ fuzz_target!(|input: Input<'_>| {
         let rest = &bytes[head.length..];
         for body in [head.inline_body, rest] {
             // Whatever it leads to has been checked, so that it can be said in an answer.
-            api::route(&Request { method: head.method, target: head.target, body });
+            api::route(&Request { method: head.method, target: head.target, body }, Caller::Anyone);
         }
     }
     let whole = body_in(&[bytes]);
@@ -45,7 +46,7 @@ type Read = Result<Option<(String, usize)>, HttpError>;
 
 fn head_in_one(bytes: &[u8]) -> Read {
     match http::read_head(bytes, Scan::default(), &LIMITS) {
-        Ok(Progress::Whole(head)) => Ok(Some((format!("{head:?}"), head.length))),
+        Ok(Progress::Whole(head)) => Ok(Some((in_words(&head), head.length))),
         Ok(Progress::Partial(_)) => Ok(None),
         Err(rejected) => Err(rejected.error),
     }
@@ -56,12 +57,21 @@ fn head_in_pieces(input: &Input<'_>) -> Read {
     for piece in (Pieces { rest: input.bytes, sizes: input.pieces, next: 0 }) {
         length += piece.len();
         match http::read_head(&input.bytes[..length], scan, &LIMITS) {
-            Ok(Progress::Whole(head)) => return Ok(Some((format!("{head:?}"), head.length))),
+            Ok(Progress::Whole(head)) => return Ok(Some((in_words(&head), head.length))),
             Ok(Progress::Partial(further)) => scan = further,
             Err(rejected) => return Err(rejected.error),
         }
     }
     Ok(None)
+}
+
+/// With what it shows, which it does not say of itself.
+fn in_words(head: &Head<'_>) -> String {
+    let shown = match head.credentials {
+        Credentials::Field(shown) | Credentials::Word(shown) => shown.escape_ascii().to_string(),
+        Credentials::None | Credentials::Several => String::new(),
+    };
+    format!("{head:?} {shown}")
 }
 
 /// The body, how many bytes of the input belong to it, and whether it is whole.

@@ -4,6 +4,7 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
+use latchd::keys::Keys;
 use libfuzzer_sys::fuzz_target;
 
 #[allow(dead_code)]
@@ -18,7 +19,20 @@ struct Input<'a> {
 
 fuzz_target!(|input: Input<'_>| {
     let cuts: Vec<usize> = input.cuts.iter().map(|&cut| usize::from(cut)).collect();
-    let whole = conversation::answer_to(input.bytes, &[]);
-    let pieces = conversation::answer_to(input.bytes, &cuts);
-    assert_eq!(whole.escape_ascii().to_string(), pieces.escape_ascii().to_string());
+    check(None, input.bytes, &cuts);
+    // Who shows a key is also heard where it is needed.
+    if [&b"key="[..], b"uthorization"].iter().any(|word| has(input.bytes, word)) {
+        let keys = Keys::parse(conversation::KEYS.as_bytes()).expect("they are good");
+        check(Some(&keys), input.bytes, &cuts);
+    }
 });
+
+fn check(keys: Option<&Keys>, bytes: &[u8], cuts: &[usize]) {
+    let whole = conversation::answer_with_keys(keys, bytes, &[]);
+    let pieces = conversation::answer_with_keys(keys, bytes, cuts);
+    assert_eq!(whole.escape_ascii().to_string(), pieces.escape_ascii().to_string());
+}
+
+fn has(bytes: &[u8], word: &[u8]) -> bool {
+    bytes.windows(word.len()).any(|part| part == word)
+}

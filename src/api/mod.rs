@@ -3,6 +3,7 @@
 //! It knows every path, parameter and word that a client sees. It does not know how they travel,
 //! nor where pools live.
 
+mod access;
 mod body;
 mod parameters;
 mod problem;
@@ -11,6 +12,7 @@ mod render;
 use std::borrow::Cow;
 use std::num::NonZeroU32;
 
+pub use access::cut_down;
 use body::Form;
 pub use body::{BodyError, BodyReader, read_seed};
 pub use problem::Problem;
@@ -18,6 +20,7 @@ pub use render::{render_status, render_text};
 
 use crate::command::{Command, PoolName, Reply, ResourceId, Seed, Wanted};
 use crate::http::{Method, Parameters, Request, decode_segments, split_target};
+use crate::keys::Caller;
 
 /// What a request comes to.
 #[derive(Debug)]
@@ -50,6 +53,8 @@ pub struct Shape {
     pub list: bool,
     /// What of a lock.
     pub show: Show,
+    /// Only what the caller's key is for: the reply is to be [`cut_down`].
+    pub in_part: bool,
 }
 
 /// How much of a lock is shown.
@@ -64,20 +69,26 @@ pub enum Show {
     Nothing,
 }
 
-/// Finds out what a request wants.
-pub fn route<'a>(request: &Request<'a>) -> Action<'a> {
+/// Finds out what a request wants, and whether its caller may have it.
+pub fn route<'a>(request: &Request<'a>, caller: Caller<'_>) -> Action<'a> {
     let body = Body::Whole(request.body);
-    read_request(request.method, request.target, body).unwrap_or_else(Action::of_problem)
+    read_request(request.method, request.target, body, caller).unwrap_or_else(Action::of_problem)
 }
 
-/// Finds out what a request wants whose body was read while it came, by what `body_reader` has made
-/// for it.
-pub fn route_read<'a>(method: Method, target: &'a str, body: BodyReader) -> Action<'a> {
-    read_request(method, target, Body::Read(body)).unwrap_or_else(Action::of_problem)
+/// The same of a request whose body was read while it came, by what `body_reader` has made for it and
+/// its caller.
+pub fn route_read<'a>(
+    method: Method,
+    target: &'a str,
+    body: BodyReader,
+    caller: Caller<'_>,
+) -> Action<'a> {
+    read_request(method, target, Body::Read(body), caller).unwrap_or_else(Action::of_problem)
 }
 
-/// What reads the body of a request while it comes.
-pub fn body_reader(method: Method, target: &str) -> BodyReader {
+/// What reads the body of a request while it comes. Nothing is kept of a stranger's, who must be one
+/// still when it is routed.
+pub fn body_reader(method: Method, target: &str, caller: Caller<'_>) -> BodyReader {
     let find = || {
         let (path, query) = split_target(target);
         let mut parameters = Parameters::parse(query)?;
@@ -86,6 +97,7 @@ pub fn body_reader(method: Method, target: &str) -> BodyReader {
     };
     let found = find();
     BodyReader::new(match &found {
+        _ if matches!(caller, Caller::Stranger) => Form::Nothing,
         Ok((Endpoint::Pools, Method::Post | Method::Put)) => Form::Pools,
         Ok((Endpoint::Pool(pool), Method::Post | Method::Put)) => Form::Ids(pool),
         // Of a request that cannot be understood the body is not, either.
@@ -114,6 +126,10 @@ impl Action<'_> {
         Action::Answer(Outcome::Problem(problem))
     }
 }
+
+const OPEN_METHODS: &str = "GET, HEAD, OPTIONS";
+const POOLS_METHODS: &str = "GET, HEAD, POST, PUT, OPTIONS";
+const POOL_METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 
 /// The paths of the contract.
 enum Endpoint<'a> {
@@ -145,13 +161,20 @@ impl<'a> Endpoint<'a> {
         })
     }
 
+    /// Whether it is there for whoever asks: health checks have no key.
+    fn is_open(&self) -> bool {
+        match self {
+            Endpoint::Root | Endpoint::Ping => true,
+            Endpoint::Pools | Endpoint::Pool(_) | Endpoint::Locks(_) | Endpoint::Lock(..) => false,
+        }
+    }
+
     /// Its methods, for `Allow`.
     fn methods(&self) -> &'static str {
         match self {
-            Endpoint::Root | Endpoint::Ping => "GET, HEAD, OPTIONS",
-            Endpoint::Pools => "GET, HEAD, POST, PUT, OPTIONS",
-            Endpoint::Pool(_) => "GET, HEAD, POST, PUT, DELETE, OPTIONS",
-            Endpoint::Locks(_) | Endpoint::Lock(..) => "GET, HEAD, POST, PUT, DELETE, OPTIONS",
+            Endpoint::Root | Endpoint::Ping => OPEN_METHODS,
+            Endpoint::Pools => POOLS_METHODS,
+            Endpoint::Pool(_) | Endpoint::Locks(_) | Endpoint::Lock(..) => POOL_METHODS,
         }
     }
 }
@@ -160,50 +183,60 @@ fn read_request<'a>(
     method: Method,
     target: &'a str,
     body: Body<'_>,
+    caller: Caller<'_>,
 ) -> Result<Action<'a>, Problem> {
     let (path, query) = split_target(target);
     let endpoint = Endpoint::find(path)?;
     if method == Method::Options {
-        // A browser asks with the query of what it will ask for.
+        // A browser asks with the query of what it will ask for, and without the key.
         return Ok(Action::Answer(Outcome::Options(endpoint.methods())));
+    }
+    // Nobody's body is read for nothing.
+    if matches!(caller, Caller::Stranger) && !endpoint.is_open() {
+        return Err(Problem::NoKey);
     }
     let mut parameters = Parameters::parse(query)?;
     let method = parameters::effective_method(method, &mut parameters)?;
-    let methods = endpoint.methods();
     let action = match (endpoint, method) {
         (Endpoint::Root, Method::Get | Method::Head) => Action::Answer(Outcome::Version),
         (Endpoint::Ping, Method::Get | Method::Head) => Action::Answer(Outcome::Pong),
-        (Endpoint::Pools, method) => pools(method, body, methods)?,
-        (Endpoint::Pool(pool), method) => pool_itself(pool, method, body, methods)?,
+        (Endpoint::Pools, method) => pools(method, body, caller)?,
+        (Endpoint::Pool(pool), method) => pool_itself(pool, method, body, caller)?,
         (Endpoint::Locks(pool), method) => {
-            return locks(pool, method, body, &mut parameters, methods);
+            return locks(pool, method, body, &mut parameters, caller);
         }
         (Endpoint::Lock(pool, id), method) => {
-            return lock(pool, id, method, body, &mut parameters, methods);
+            return lock(pool, id, method, body, &mut parameters, caller);
         }
-        _ => return Err(Problem::BadMethod(methods)),
+        _ => return Err(Problem::BadMethod(OPEN_METHODS)),
     };
     parameters::refuse_others(&parameters, "none")?;
     Ok(action)
 }
 
-fn ask(command: Command<'_>) -> Action<'_> {
-    Action::Ask(command, Shape::default())
+/// Has the store asked, if the caller may. There is no other way to ask it.
+#[inline(always)]
+fn ask<'a>(command: Command<'a>, shape: Shape, caller: Caller<'_>) -> Result<Action<'a>, Problem> {
+    if !matches!(caller, Caller::Anyone) {
+        access::check(caller, &command)?;
+    }
+    Ok(Action::Ask(command, shape))
 }
 
 /// `/pool`
-fn pools<'a>(method: Method, body: Body<'_>, methods: &'static str) -> Result<Action<'a>, Problem> {
+fn pools<'a>(method: Method, body: Body<'_>, caller: Caller<'_>) -> Result<Action<'a>, Problem> {
     let shape = Shape {
         list: true,
+        in_part: caller.sees_a_part(),
         ..Shape::default()
     };
     let command = match method {
         Method::Get | Method::Head => Command::ListPools,
         Method::Post => Command::AddMembers(body.take(Form::Pools)?),
         Method::Put => Command::SetMembers(body.take(Form::Pools)?),
-        _ => return Err(Problem::BadMethod(methods)),
+        _ => return Err(Problem::BadMethod(POOLS_METHODS)),
     };
-    Ok(Action::Ask(command, shape))
+    ask(command, shape, caller)
 }
 
 /// `/pool/A`
@@ -211,15 +244,16 @@ fn pool_itself<'a>(
     pool: PoolName<'a>,
     method: Method,
     body: Body<'_>,
-    methods: &'static str,
+    caller: Caller<'_>,
 ) -> Result<Action<'a>, Problem> {
-    Ok(ask(match method {
+    let command = match method {
         Method::Get | Method::Head => Command::ListMembers(pool),
         Method::Post => Command::AddMembers(body.take(Form::Ids(&pool))?),
         Method::Put => Command::SetMembers(body.take(Form::Ids(&pool))?),
         Method::Delete => Command::RemovePool(pool),
-        _ => return Err(Problem::BadMethod(methods)),
-    }))
+        _ => return Err(Problem::BadMethod(POOL_METHODS)),
+    };
+    ask(command, Shape::default(), caller)
 }
 
 /// `/pool/A/lock`
@@ -228,7 +262,7 @@ fn locks<'a>(
     method: Method,
     body: Body<'_>,
     parameters: &mut Parameters<'a>,
-    methods: &'static str,
+    caller: Caller<'_>,
 ) -> Result<Action<'a>, Problem> {
     body.take(Form::Nothing)?;
     let (command, show, list) = match method {
@@ -255,9 +289,14 @@ fn locks<'a>(
             let filter = parameters::filter(parameters)?;
             (Command::ReleaseAll(pool, filter), Show::Ids, false)
         }
-        _ => return Err(Problem::BadMethod(methods)),
+        _ => return Err(Problem::BadMethod(POOL_METHODS)),
     };
-    Ok(Action::Ask(command, Shape { list, show }))
+    let shape = Shape {
+        list,
+        show,
+        in_part: false,
+    };
+    ask(command, shape, caller)
 }
 
 /// `/pool/A/lock/4`
@@ -267,7 +306,7 @@ fn lock<'a>(
     method: Method,
     body: Body<'_>,
     parameters: &mut Parameters<'a>,
-    methods: &'static str,
+    caller: Caller<'_>,
 ) -> Result<Action<'a>, Problem> {
     body.take(Form::Nothing)?;
     let (command, show) = match method {
@@ -287,7 +326,11 @@ fn lock<'a>(
             let proof = parameters::proof(parameters)?;
             (Command::Release(pool, id, proof), Show::Nothing)
         }
-        _ => return Err(Problem::BadMethod(methods)),
+        _ => return Err(Problem::BadMethod(POOL_METHODS)),
     };
-    Ok(Action::Ask(command, Shape { list: false, show }))
+    let shape = Shape {
+        show,
+        ..Shape::default()
+    };
+    ask(command, shape, caller)
 }

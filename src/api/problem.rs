@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::BodyError;
 use crate::command::{NameError, Refusal};
 use crate::http::{HttpError, TargetError};
+use crate::keys::Role;
 
 /// Why a request is not answered with 200.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,10 @@ pub enum Problem {
     },
     /// A parameter of this name wants such a value.
     BadValue(&'static str, Cow<'static, str>),
+    /// There are keys, and the request shows none of them.
+    NoKey,
+    /// The key is not for this: it would have to have this role in the pool.
+    NotAllowed(Role),
     /// The store refuses.
     Refused(Refusal),
     /// The server is about to end.
@@ -63,6 +68,8 @@ impl Problem {
             Problem::Http(_) => 400,
             Problem::Target(_) | Problem::Name(_) | Problem::Body(_) => 400,
             Problem::UnknownParameter { .. } | Problem::BadValue(..) => 400,
+            Problem::NoKey => 401,
+            Problem::NotAllowed(_) => 403,
             Problem::Stopping => 503,
             Problem::NoRoute => 404,
             Problem::BadMethod(_) => 405,
@@ -94,6 +101,8 @@ impl Problem {
             Problem::Target(TargetError::EmptySegment) => "bad path",
             Problem::Name(_) => "bad name",
             Problem::Body(error) => error.words(),
+            Problem::NoKey => "no key",
+            Problem::NotAllowed(_) => "not allowed",
             Problem::Stopping => "stopping",
             Problem::NoRoute => "no route",
             Problem::BadMethod(_) => "bad method",
@@ -146,6 +155,12 @@ impl Problem {
             }
             Problem::Name(error) => return error.to_string().into(),
             Problem::Body(error) => return error.to_string().into(),
+            Problem::NoKey => {
+                "a key is needed: Authorization: Bearer SECRET, or Basic with the secret as password"
+            }
+            Problem::NotAllowed(role) => {
+                return format!("the key must have the role {} in this pool", role.name()).into();
+            }
             Problem::Stopping => "the server stops; try again later",
             Problem::NoRoute => "there is nothing at this path; see /pool",
             Problem::BadMethod(methods) => return format!("this path takes {methods}").into(),

@@ -18,6 +18,7 @@ pub fn render_status(outcome: &Outcome) -> (u16, Cow<'static, str>, Fields) {
         Outcome::Problem(problem) => {
             let fields = match problem {
                 Problem::BadMethod(methods) => Fields::Allow(methods),
+                Problem::NoKey => Fields::Challenge,
                 _ => Fields::None,
             };
             (problem.status(), problem.words(), fields)

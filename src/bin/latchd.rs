@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use latchd::config::{Config, ConfigError, Order, StoreUrl};
+use latchd::config::{Config, ConfigError, Order, StoreUrl, access_warnings};
 use latchd::logging;
 use latchd::ping::Target;
 use latchd::server::{Clock, Options, Server};
@@ -78,11 +78,13 @@ fn serve(config: Config) -> Result<bool, String> {
         }
         StoreUrl::Redis(options) => Box::new(RedisStore::new(options.clone(), config.rules)),
     };
+    let keys = config.settings.keys.clone();
     let options = Options {
         listen: config.listen,
         tls: config.tls,
         reuse_port: config.reuse_port,
         settings: config.settings,
+        keys_file: config.keys_file,
         max_connections: config.max_connections,
         max_per_address: config.max_per_address,
         drain_ms: config.drain_ms,
@@ -96,6 +98,10 @@ fn serve(config: Config) -> Result<bool, String> {
             format!("the store refuses what is ordered for the start: {refusal:?}")
         })?;
     let addresses = server.addresses().map_err(|error| error.to_string())?;
+    let reached: Vec<SocketAddr> = addresses.iter().map(|(address, _)| *address).collect();
+    for warning in access_warnings(keys.as_ref(), &reached) {
+        log::warn!("{warning}");
+    }
     let in_words = |(address, has_tls): &(SocketAddr, bool)| match has_tls {
         true => format!("{address} (TLS)"),
         false => address.to_string(),

@@ -37,6 +37,7 @@ struct Server {
     idle_timeout: Option<u32>,
     drain: Option<u32>,
     cors: Option<String>,
+    keys: Option<PathBuf>,
     reuse_port: Option<bool>,
 }
 
@@ -136,6 +137,7 @@ pub(super) fn parse(source: &str, text: &str) -> Result<Layer, ConfigError> {
         idle_timeout: server.idle_timeout,
         drain: server.drain,
         cors: cors.map_err(|why| wrong("server.cors", &why))?,
+        keys: server.keys,
         reuse_port: server.reuse_port,
         limits,
         tls,

@@ -53,10 +53,10 @@ LATCHD_MAX_BODY. NODE_CONFIG may hold the text of a configuration file.
 Examples:
   latchd
       serve on 127.0.0.1:8081, and keep pools in latchd.redb
-  latchd --listen 0.0.0.0:8081 --store file:/var/lib/latchd/pools.redb
-      serve the network
-  latchd --tls-listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem
-      serve the network with TLS alone
+  latchd --listen 0.0.0.0:8081 --keys /etc/latchd.keys --store file:/var/lib/latchd/pools.redb
+      serve those in the network who have a key
+  latchd --tls-listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem --keys /etc/latchd.keys
+      the same with TLS alone
   latchd --listen 0.0.0.0:8081 --reuse-port --store redis://10.0.0.5/0
       one of several servers that share a port, and a Redis
   latchd --store memory: --seed pools.json
@@ -115,6 +115,17 @@ pub(super) struct Layer {
     /// Which web pages may use the server: an origin, * or none [default: *]
     #[arg(long, value_name = "ORIGIN", env = "LATCHD_CORS", hide_env = true, value_parser = parse_cors, help_heading = "Serving")]
     pub(super) cors: Option<String>,
+
+    /// Serve only those who show a key: a file with NAME SECRET ROLE POOLS on each line, where ROLE is
+    /// read, use or admin; read again on SIGHUP [default: none, everybody may do everything]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LATCHD_KEYS",
+        hide_env = true,
+        help_heading = "Serving"
+    )]
+    pub(super) keys: Option<PathBuf>,
 
     /// Share the port with other servers that say so, too: for several that share a Redis
     #[arg(long, env = "LATCHD_REUSE_PORT", hide_env = true, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Serving")]
@@ -227,6 +238,7 @@ impl Layer {
             idle_timeout: self.idle_timeout.or(lower.idle_timeout),
             drain: self.drain.or(lower.drain),
             cors: self.cors.or(lower.cors),
+            keys: self.keys.or(lower.keys),
             reuse_port: self.reuse_port.or(lower.reuse_port),
             limits: self.limits.over(lower.limits),
             tls: self.tls.over(lower.tls),

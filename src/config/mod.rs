@@ -6,6 +6,7 @@ mod file;
 mod flags;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod keys;
 mod limits;
 mod mask;
 mod redis_tls;
@@ -26,6 +27,7 @@ use crate::pool::Rules;
 use crate::session::Settings;
 use crate::store::{RedisAddress, RedisOptions, Sync};
 use flags::{Flags, Layer};
+pub use keys::{access_warnings, read_keys, weak_keys};
 use mask::masked;
 use redis_url::RedisUrl;
 pub use tls::Tls;
@@ -68,6 +70,8 @@ pub struct Config {
     pub rules: Rules,
     /// Limits and time-outs of a connection.
     pub settings: Settings,
+    /// The file that the keys of `settings` are from, if there are any.
+    pub keys_file: Option<PathBuf>,
     /// The most connections; `None` for what the system's descriptor limit allows.
     pub max_connections: Option<usize>,
     /// The most connections of one address; `None` for a part of all.
@@ -141,6 +145,15 @@ impl ConfigError {
     }
 }
 
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigError::Usage(usage) => usage.fmt(f),
+            ConfigError::Invalid(problem) => f.write_str(problem),
+        }
+    }
+}
+
 impl Config {
     fn from_flags(flags: Flags) -> Result<Config, ConfigError> {
         let Flags {
@@ -166,6 +179,7 @@ impl Config {
         let defaults = Settings::default();
         let mut settings = Settings {
             cors: layer.cors.map_or(defaults.cors, cors),
+            keys: layer.keys.as_deref().map(read_keys).transpose()?,
             ..defaults
         };
         if let Some(bytes) = layer.max_body {
@@ -210,6 +224,7 @@ impl Config {
             sync: layer.sync.unwrap_or_default(),
             rules,
             settings,
+            keys_file: layer.keys,
             max_connections: layer.max_connections.map(|count| count as usize),
             max_per_address: max_per_address.map(|count| count.get() as usize),
             drain_ms: u64::from(layer.drain.unwrap_or(10)) * 1000,
@@ -278,6 +293,12 @@ impl fmt::Display for Config {
             "cors             {}",
             self.settings.cors.as_deref().unwrap_or("none")
         )?;
+        match (&self.keys_file, &self.settings.keys) {
+            (Some(path), Some(keys)) => {
+                writeln!(f, "keys             {} in {}", keys.len(), path.display())?;
+            }
+            _ => writeln!(f, "keys             none")?,
+        }
         match &self.seed {
             Some(seed) => writeln!(f, "seed             {} pools", seed.pool_count())?,
             None => writeln!(f, "seed             none")?,
@@ -293,6 +314,11 @@ impl fmt::Display for Config {
             None => write!(f, "log              {} on standard error", self.log_level),
         }?;
         for warning in &self.warnings {
+            write!(f, "\nwarning          {warning}")?;
+        }
+        let with_tls = self.tls.iter().flat_map(|tls| &tls.listen);
+        let addresses: Vec<SocketAddr> = self.listen.iter().chain(with_tls).copied().collect();
+        for warning in access_warnings(self.settings.keys.as_ref(), &addresses) {
             write!(f, "\nwarning          {warning}")?;
         }
         Ok(())

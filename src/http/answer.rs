@@ -27,6 +27,8 @@ pub enum Fields {
     Allow(&'static str),
     /// What OPTIONS is asked for: the methods, for `Allow` and for a browser's preflight.
     Options(&'static str),
+    /// `WWW-Authenticate`, with the ways in which a key can be shown.
+    Challenge,
 }
 
 /// Appends an answer to `out`. `cors` is what `Access-Control-Allow-Origin` says, if it is to be
@@ -80,8 +82,8 @@ fn write_http(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, cors: Option
         (Wire::Http10, false) => write_field(out, "Connection", "keep-alive"),
         _ => {}
     }
-    if let Fields::Allow(methods) | Fields::Options(methods) = answer.fields {
-        write_field(out, "Allow", methods);
+    if answer.fields != Fields::None {
+        write_fields(out, answer.fields);
     }
     if let Some(origin) = cors {
         write_cors(out, style, answer, origin);
@@ -89,6 +91,18 @@ fn write_http(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, cors: Option
     out.extend_from_slice(b"\r\n");
     if !style.omits_body {
         out.extend_from_slice(answer.body);
+    }
+}
+
+fn write_fields(out: &mut Vec<u8>, fields: Fields) {
+    match fields {
+        Fields::None => {}
+        Fields::Allow(methods) | Fields::Options(methods) => write_field(out, "Allow", methods),
+        Fields::Challenge => {
+            // A line each, as some clients look at the first word of a line only.
+            write_field(out, "WWW-Authenticate", "Bearer");
+            write_field(out, "WWW-Authenticate", "Basic realm=\"latchd\"");
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The header fields of a request that mean something to latchd, and what they come to.
 
-use super::{BodyLength, HttpError, Limits, Method, Style, Wire, accept};
+use super::{BodyLength, Credentials, HttpError, Limits, Method, Style, Wire, accept};
 
 /// The header fields that mean something to latchd.
 pub(super) struct FieldsRead<'a> {
@@ -15,6 +15,7 @@ pub(super) struct FieldsRead<'a> {
     pub(super) expects_continue: bool,
     cross_origin: bool,
     accept: Option<accept::Preference>,
+    pub(super) credentials: Credentials<'a>,
 }
 
 impl<'a> FieldsRead<'a> {
@@ -31,6 +32,7 @@ impl<'a> FieldsRead<'a> {
             expects_continue: false,
             cross_origin: false,
             accept: None,
+            credentials: Credentials::None,
         }
     }
 
@@ -56,6 +58,12 @@ impl<'a> FieldsRead<'a> {
             }
             6 if is("Accept") => self.accept.get_or_insert_default().read(value),
             6 if is("Origin") => self.cross_origin = true,
+            13 if is("Authorization") => {
+                self.credentials = match self.credentials {
+                    Credentials::None => Credentials::Field(value),
+                    _ => Credentials::Several,
+                };
+            }
             _ => {}
         }
     }

@@ -6,7 +6,7 @@ use std::str;
 use memchr::{memchr, memrchr};
 
 use super::fields::FieldsRead;
-use super::{HttpError, Limits, MAX_HEADER_FIELDS, Method, Rejected, Style, Wire};
+use super::{Credentials, HttpError, Limits, MAX_HEADER_FIELDS, Method, Rejected, Style, Wire};
 
 /// How far a head has come.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub struct Head<'a> {
     pub method: Method,
     /// Path and query as they came, of an absolute form only these.
     pub target: &'a str,
+    /// What it shows to say who asks.
+    pub credentials: Credentials<'a>,
     /// How to answer.
     pub style: Style,
     /// How long it is, in bytes, with its line ends.
@@ -120,7 +122,14 @@ pub fn read_head<'a>(
             false => reject(HttpError::BadRequest, Wire::Http11),
         });
     }
-    let head = read_line(line.trim_ascii_end(), end + 1, limits);
+    let line = line.trim_ascii_end();
+    if line.starts_with(KEY) {
+        let head = read_line_with_key(line, end + 1, limits);
+        return head
+            .map(Progress::Whole)
+            .map_err(|error| reject(error, Wire::Line));
+    }
+    let head = read_line(line, end + 1, limits);
     head.map(Progress::Whole)
         .map_err(|error| reject(error, Wire::Line))
 }
@@ -192,17 +201,48 @@ fn check_length(input: &[u8], length: usize, limits: &Limits) -> Result<(), Reje
         return Ok(());
     }
     let start = &input[..limits.head_bytes];
-    if start.iter().filter(|&&byte| byte == b' ').count() < 2 {
+    // So many stand before the body.
+    let spaces = if start.starts_with(KEY) { 3 } else { 2 };
+    if start.iter().filter(|&&byte| byte == b' ').count() < spaces {
         return Err(reject(HttpError::PathTooLong, Wire::Http11));
     }
-    // Two spaces stand before the body.
-    if length > limits.head_bytes + limits.body_bytes + 2 {
+    if length > limits.head_bytes + limits.body_bytes + spaces {
         return Err(reject(HttpError::BodyTooLarge, Wire::Line));
     }
     Ok(())
 }
 
+/// What a one-line request begins with if it shows a secret.
+const KEY: &[u8] = b"key=";
+
+/// Reads a one-line request that shows a secret: `key=SECRET METHOD PATH[ BODY]`.
+#[cold]
+fn read_line_with_key<'a>(
+    line: &'a [u8],
+    length: usize,
+    limits: &Limits,
+) -> Result<Head<'a>, HttpError> {
+    let rest = &line[KEY.len()..];
+    let end = memchr(b' ', rest).unwrap_or(rest.len());
+    let (secret, line) = (&rest[..end], rest.get(end + 1..).unwrap_or_default());
+    if secret.iter().any(u8::is_ascii_control) {
+        return Err(HttpError::BadRequest);
+    }
+    // It counts as a part of the path does.
+    let head_bytes = limits.head_bytes.checked_sub(KEY.len() + secret.len());
+    let limits = Limits {
+        head_bytes: head_bytes.ok_or(HttpError::PathTooLong)?,
+        ..*limits
+    };
+    let head = read_line(line, length, &limits)?;
+    Ok(Head {
+        credentials: Credentials::Word(secret),
+        ..head
+    })
+}
+
 /// Reads a one-line request: `METHOD PATH[ BODY]`.
+#[inline(always)]
 fn read_line<'a>(line: &'a [u8], length: usize, limits: &Limits) -> Result<Head<'a>, HttpError> {
     let mut words = line.splitn(3, |&b| b == b' ');
     let method = words.next().unwrap_or_default();
@@ -228,6 +268,7 @@ fn read_line<'a>(line: &'a [u8], length: usize, limits: &Limits) -> Result<Head<
     Ok(Head {
         method,
         target: origin_form(target).ok_or(HttpError::BadRequest)?,
+        credentials: Credentials::None,
         style,
         length,
         inline_body,
@@ -274,6 +315,7 @@ fn read_http<'a>(input: &'a [u8], limits: &Limits) -> Result<Progress<'a>, Rejec
     let head = |body| Head {
         method,
         target,
+        credentials: fields_read.credentials,
         style: fields_read.style(),
         length,
         inline_body: &[],

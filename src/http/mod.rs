@@ -1,19 +1,22 @@
 //! Bytes to requests, answers to bytes. Pure: it knows no pool, no store and no socket.
 //!
 //! Two forms are read from the same connection: HTTP/1.0 and 1.1 messages (RFC 9110, RFC 9112), and
-//! one-line requests, `METHOD PATH[ BODY]` and a line feed, for clients to which HTTP is too much.
+//! one-line requests, `[key=SECRET ]METHOD PATH[ BODY]` and a line feed, for clients to which HTTP is
+//! too much.
 //! The reading is lenient where devices are sloppy and strict where a guess could be used to
 //! smuggle a request.
 
 mod accept;
 mod answer;
 mod chunked;
+mod credentials;
 mod fields;
 mod head;
 mod target;
 
 pub use answer::{Answer, CONTINUE, Fields, write_answer};
 pub use chunked::{Chunked, Decoded};
+pub use credentials::Credentials;
 pub use head::{BodyLength, Head, Progress, Scan, read_head, read_head_at_end, skip_between};
 pub use target::{Parameters, TargetError, decode_segments, split_target};
 

@@ -85,6 +85,7 @@ pub struct Server {
     read_buffer: Box<[u8]>,
     log_dir: Option<PathBuf>,
     drain_ms: u64,
+    keys_file: Option<PathBuf>,
     /// The server stops, at this time at the latest.
     stop_at: Option<Time>,
 }
@@ -135,6 +136,7 @@ impl Server {
             read_buffer: vec![0; READ_BYTES].into_boxed_slice(),
             log_dir: options.log_dir,
             drain_ms: options.drain_ms,
+            keys_file: options.keys_file,
             stop_at: None,
         })
     }

@@ -16,6 +16,8 @@ pub struct Options {
     pub reuse_port: bool,
     /// Limits and time-outs of a connection.
     pub settings: Settings,
+    /// The file that the keys in `settings` are from, which is read again on SIGHUP.
+    pub keys_file: Option<PathBuf>,
     /// The most connections; `None` for what the system's descriptor limit allows.
     pub max_connections: Option<usize>,
     /// The most connections of one address; `None` for a part of all.

@@ -3,6 +3,7 @@
 use signal_hook::consts::SIGHUP;
 
 use super::{Server, listener};
+use crate::config;
 use crate::logging;
 use crate::time::Time;
 
@@ -39,19 +40,35 @@ impl Server {
         }
     }
 
-    /// The log file may have been moved away, and the certificate renewed.
+    /// The log file may have been moved away, the keys changed, and the certificate renewed.
     fn look_at_files_again(&mut self) {
         if let Some(folder) = &self.log_dir
             && let Err(error) = logging::redirect(folder)
         {
             log::error!("the log file could not be opened again: {error}");
         }
+        self.read_keys_again();
         let Some(tls) = &mut self.tls else { return };
         match tls.read_again() {
             Ok(()) => log::info!("the certificate was read again: new connections get it"),
             Err(problem) => {
                 log::error!("the certificate was not read again, the old one stays: {problem}");
             }
+        }
+    }
+
+    /// Whoever is in line stays there: a request is judged when it is carried out, not again.
+    fn read_keys_again(&mut self) {
+        let Some(path) = &self.keys_file else { return };
+        match config::read_keys(path) {
+            Ok(keys) => {
+                for warning in config::weak_keys(&keys) {
+                    log::warn!("{warning}");
+                }
+                log::info!("read {} keys again from {}", keys.len(), path.display());
+                self.settings.keys = Some(keys);
+            }
+            Err(problem) => log::error!("{problem}; the keys stay as they were"),
         }
     }
 }

@@ -15,6 +15,7 @@ mod yielding;
 
 use std::collections::VecDeque;
 use std::mem;
+use std::rc::Rc;
 
 pub use buffers::Buffers;
 use exchange::{Exchange, State};
@@ -22,9 +23,10 @@ pub use settings::Settings;
 use undelivered::Undelivered;
 use unfinished::Unfinished;
 
-use crate::api::{Outcome, Problem, Shape};
+use crate::api::{self, Outcome, Problem, Shape};
 use crate::command::{Command, Reply, Ticket};
 use crate::http::{CONTINUE, Scan};
+use crate::keys::Key;
 use crate::time::Time;
 
 /// What a session needs of its surroundings while it works.
@@ -79,6 +81,9 @@ pub struct Session {
     unfinished: Option<Box<Unfinished>>,
     /// Requests in hand, the oldest first.
     exchanges: VecDeque<Exchange>,
+    /// Whose part of the reply the newest of them is to see, if not all of it. It blocks, so no other
+    /// one can have been asked for since.
+    part_of: Option<Rc<Key>>,
     output: Vec<u8>,
     /// How much of `output` has been sent.
     sent: usize,
@@ -142,6 +147,7 @@ impl Session {
             scan: Scan::default(),
             unfinished: None,
             exchanges: VecDeque::new(),
+            part_of: None,
             output: Vec::new(),
             sent: 0,
             undelivered: Undelivered::default(),
@@ -215,6 +221,11 @@ impl Session {
             return Err(reply);
         };
         exchange.state = State::Ready(Outcome::Reply(reply));
+        if exchange.shape.in_part
+            && let State::Ready(outcome) = &mut exchange.state
+        {
+            api::cut_down(outcome, self.part_of.take().as_deref());
+        }
         self.settle(context);
         // The client could not be at fault while the store had its request.
         self.restart_timeout(context);

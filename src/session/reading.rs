@@ -8,6 +8,7 @@ use super::unfinished::Unfinished;
 use super::{Context, Phase, Session};
 use crate::api::{self, Action, Outcome, Problem};
 use crate::http::{self, BodyLength, Head, Progress, Rejected, Request, Scan, Wire};
+use crate::keys::Caller;
 
 /// How much of what it has received a session understands in one tick. More than that there is only
 /// of one-line requests, which are received as a whole.
@@ -70,8 +71,9 @@ impl Session {
         };
         self.scan = Scan::default();
         if head.inline_body.len() > TURN_BYTES {
+            let caller = context.settings.caller(head.credentials);
             let (unfinished, start) =
-                Unfinished::of_line(&head, &input[..head.length], context.now);
+                Unfinished::of_line(&head, &input[..head.length], caller, context.now);
             self.unfinished = Some(Box::new(unfinished));
             return Ok(start);
         }
@@ -87,7 +89,8 @@ impl Session {
                 Ok(head.length + length)
             }
             BodyLength::Fixed(_) | BodyLength::Chunked => {
-                let unfinished = Unfinished::new(&head, &input[..head.length], context.now);
+                let caller = context.settings.caller(head.credentials);
+                let unfinished = Unfinished::new(&head, &input[..head.length], caller, context.now);
                 self.unfinished = Some(Box::new(unfinished));
                 Ok(head.length)
             }
@@ -105,13 +108,19 @@ impl Session {
         let piece = &input[..input.len().min(TURN_BYTES)];
         let decoded = unfinished.receive(piece, limits)?;
         if decoded.whole {
+            let is_strangers = unfinished.is_strangers();
             let (head, body) = unfinished.into_parts();
             // Reading it once more is cheaper than to keep it taken apart.
             let Ok(Progress::Whole(head)) = http::read_head(&head, Scan::default(), limits) else {
                 unreachable!("a head that was whole stays whole");
             };
-            let action = api::route_read(head.method, head.target, body);
-            self.handle(&head, action, context);
+            // It is judged by the keys of now. But of a stranger's body nothing was kept.
+            let caller = match is_strangers {
+                true => Caller::Stranger,
+                false => context.settings.caller(head.credentials),
+            };
+            let action = api::route_read(head.method, head.target, body, caller);
+            self.handle(&head, action, caller, context);
         } else {
             self.unfinished = Some(unfinished);
         }
@@ -137,23 +146,35 @@ impl Session {
             target: head.target,
             body,
         };
-        self.handle(head, api::route(&request), context);
+        let caller = context.settings.caller(head.credentials);
+        self.handle(head, api::route(&request, caller), caller, context);
     }
 
     /// Does what a request comes to.
-    fn handle(&mut self, head: &Head<'_>, action: Action<'_>, context: &mut Context<'_>) {
+    fn handle(
+        &mut self,
+        head: &Head<'_>,
+        action: Action<'_>,
+        caller: Caller<'_>,
+        context: &mut Context<'_>,
+    ) {
         self.after_line = head.style.wire == Wire::Line;
         self.fresh = false;
         let mut style = head.style;
         style.closes |= self.last_one;
         let exchange = match action {
-            Action::Ask(command, shape) => Exchange {
-                style,
-                shape,
-                blocks: command.blocks(),
-                waits: command.may_wait(),
-                state: State::Asked(context.desk.submit(command)),
-            },
+            Action::Ask(command, shape) => {
+                if shape.in_part {
+                    self.note_part(caller);
+                }
+                Exchange {
+                    style,
+                    shape,
+                    blocks: command.blocks(),
+                    waits: command.may_wait(),
+                    state: State::Asked(context.desk.submit(command)),
+                }
+            }
             Action::Answer(outcome) => Exchange::ready(style, outcome),
         };
         self.push(exchange, context);
@@ -166,6 +187,12 @@ impl Session {
         if self.last_one {
             self.withdraw_for_good(context);
         }
+    }
+
+    /// The request that is taken in hand now is to see only the part of this caller.
+    #[cold]
+    fn note_part(&mut self, caller: Caller<'_>) {
+        self.part_of = caller.key();
     }
 
     fn reject(&mut self, rejected: Rejected, context: &mut Context<'_>) {

@@ -2,7 +2,8 @@
 
 use std::num::NonZeroU32;
 
-use crate::http::Limits;
+use crate::http::{Credentials, Limits};
+use crate::keys::{Caller, Keys};
 
 /// A tenth of what the slowest modems carry, in bytes a second.
 const MIN_BODY_RATE: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
@@ -29,6 +30,18 @@ pub struct Settings {
     pub linger_ms: u64,
     /// The value of `Access-Control-Allow-Origin`; `None` leaves all CORS fields out.
     pub cors: Option<String>,
+    /// Who may do what; `None` lets everybody do everything.
+    pub keys: Option<Keys>,
+}
+
+impl Settings {
+    /// Who shows these credentials.
+    pub(super) fn caller(&self, credentials: Credentials<'_>) -> Caller<'_> {
+        match &self.keys {
+            None => Caller::Anyone,
+            Some(keys) => keys.caller(credentials),
+        }
+    }
 }
 
 impl Default for Settings {
@@ -49,6 +62,7 @@ impl Default for Settings {
             idle_timeout_ms: 120_000,
             linger_ms: 2_000,
             cors: Some("*".into()),
+            keys: None,
         }
     }
 }

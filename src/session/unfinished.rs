@@ -6,13 +6,16 @@ use memchr::memchr_iter;
 
 use super::Settings;
 use crate::api::{self, BodyReader};
-use crate::http::{BodyLength, Chunked, Decoded, Head, Limits, Rejected, Style};
+use crate::http::{BodyLength, Chunked, Credentials, Decoded, Head, Limits, Rejected, Style};
+use crate::keys::Caller;
 use crate::time::Time;
 
 #[derive(Debug)]
 pub(super) struct Unfinished {
     head: Vec<u8>,
     style: Style,
+    /// Whoever sent it has shown no key, so nothing is kept of its body.
+    strangers: bool,
     body: BodyReader,
     rest: Rest,
     expects_continue: bool,
@@ -33,30 +36,46 @@ enum Rest {
 
 impl Unfinished {
     /// `head` is what `bytes` were read as; its body is still to come.
-    pub(super) fn new(head: &Head<'_>, bytes: &[u8], now: Time) -> Unfinished {
+    pub(super) fn new(head: &Head<'_>, bytes: &[u8], caller: Caller<'_>, now: Time) -> Unfinished {
         let rest = match head.body {
             BodyLength::Fixed(length) => Rest::Fixed(length),
             BodyLength::Chunked => Rest::Chunked(Chunked::default()),
         };
-        Unfinished::with_rest(head, bytes.to_vec(), rest, now)
+        Unfinished::with_rest(head, bytes.to_vec(), rest, caller, now)
     }
 
     /// `head` is what the whole line `bytes` was read as; its body is read in pieces. Answers also
     /// how many bytes come before the body.
-    pub(super) fn of_line(head: &Head<'_>, bytes: &[u8], now: Time) -> (Unfinished, usize) {
-        let second_space = memchr_iter(b' ', bytes).nth(1);
-        let start = second_space.expect("a body comes behind method and path") + 1;
+    pub(super) fn of_line(
+        head: &Head<'_>,
+        bytes: &[u8],
+        caller: Caller<'_>,
+        now: Time,
+    ) -> (Unfinished, usize) {
+        let spaces_before = match head.credentials {
+            Credentials::Word(_) => 2,
+            _ => 1,
+        };
+        let last_space = memchr_iter(b' ', bytes).nth(spaces_before);
+        let start = last_space.expect("a body comes behind method and path") + 1;
         let line = [&bytes[..start], b"\n"].concat();
         let length = head.inline_body.len();
         let rest = Rest::Line(length, bytes.len() - start - length);
-        (Unfinished::with_rest(head, line, rest, now), start)
+        (Unfinished::with_rest(head, line, rest, caller, now), start)
     }
 
-    fn with_rest(head: &Head<'_>, bytes: Vec<u8>, rest: Rest, now: Time) -> Unfinished {
+    fn with_rest(
+        head: &Head<'_>,
+        bytes: Vec<u8>,
+        rest: Rest,
+        caller: Caller<'_>,
+        now: Time,
+    ) -> Unfinished {
         Unfinished {
             head: bytes,
             style: head.style,
-            body: api::body_reader(head.method, head.target),
+            strangers: matches!(caller, Caller::Stranger),
+            body: api::body_reader(head.method, head.target, caller),
             rest,
             expects_continue: head.expects_continue,
             begun_at: now,
@@ -118,6 +137,11 @@ impl Unfinished {
                 })
             }
         }
+    }
+
+    /// Whether whoever sent it has shown no key, where one is needed.
+    pub(super) fn is_strangers(&self) -> bool {
+        self.strangers
     }
 
     /// The whole request: its head, and what has read its body.

@@ -3,6 +3,7 @@
 
 use latchd::command::{Command, Ticket};
 use latchd::http::{CONTINUE, Limits};
+use latchd::keys::Keys;
 use latchd::pool::Rules;
 use latchd::session::{Buffers, Context, Desk, Ending, Session, Settings};
 use latchd::store::{EmbeddedStore, Store};
@@ -21,8 +22,12 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// Small limits, so that short inputs reach them.
     pub fn new() -> Conversation {
+        Conversation::with_keys(None)
+    }
+
+    /// Small limits, so that short inputs reach them.
+    pub fn with_keys(keys: Option<Keys>) -> Conversation {
         let settings = Settings {
             limits: Limits {
                 head_bytes: 256,
@@ -30,6 +35,7 @@ impl Conversation {
             },
             max_pipeline: 4,
             max_backlog_bytes: 100,
+            keys,
             ..Settings::default()
         };
         Conversation {
@@ -145,15 +151,24 @@ impl Desk for StoreDesk<'_> {
     }
 }
 
+/// A file of keys: one of each role, for pools whose names begin with A, and one for all of them.
+pub const KEYS: &str = "r read-secret read A*\nu use-secret use A*\na admin-secret admin A*\n\
+     root sha256:4813494d137e1631bba301d5acab6e7bb7aa74ce1185d456565ef51d737677b2 admin *\n";
+
 /// The answer to `conversation`, cut into pieces at these places. Places beyond its end count for
 /// nothing.
 pub fn answer_to(conversation: &[u8], cuts: &[usize]) -> Vec<u8> {
+    answer_with_keys(None, conversation, cuts)
+}
+
+/// The same where there may be keys.
+pub fn answer_with_keys(keys: Option<&Keys>, conversation: &[u8], cuts: &[usize]) -> Vec<u8> {
     let mut cuts: Vec<usize> = cuts
         .iter()
         .map(|&cut| cut.min(conversation.len()))
         .collect();
     cuts.sort_unstable();
-    let mut client = Conversation::new();
+    let mut client = Conversation::with_keys(keys.cloned());
     let mut start = 0;
     for cut in cuts.into_iter().chain([conversation.len()]) {
         if cut > start {

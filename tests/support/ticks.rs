@@ -4,6 +4,7 @@
 //! It is what `tests/allocations.rs` and `bench/instructions` drive.
 
 use latchd::command::{Command, PoolName, ResourceId, Seed, Ticket};
+use latchd::keys::Keys;
 use latchd::pool::Rules;
 use latchd::session::{Buffers, Context, Desk, Ending, Session, Settings};
 use latchd::store::{EmbeddedStore, Store};
@@ -28,7 +29,15 @@ struct Client {
 impl Ticks {
     /// Clients who have connected, and a pool `A` of the resources `1` and on.
     pub fn new(clients: usize, resources: usize) -> Ticks {
-        let settings = Settings::default();
+        Ticks::with_keys(clients, resources, None)
+    }
+
+    /// The same where there may be keys.
+    pub fn with_keys(clients: usize, resources: usize, keys: Option<Keys>) -> Ticks {
+        let settings = Settings {
+            keys,
+            ..Settings::default()
+        };
         let now = Time::from_ms(1);
         let connect = || Client {
             session: Session::new(&settings, now),

@@ -1,11 +1,18 @@
 //! The whole way of a lock and its release, through session and store, a tick for each.
 
+use latchd::keys::Keys;
+
 use crate::ticks::Ticks;
 use crate::{Measured, Step};
 
 pub const MEASURED: &[Measured] = &[
     ("lock and release: bare HTTP", || {
         lock_and_release("", " HTTP/1.1\r\n\r\n", 1)
+    }),
+    // The hash of the secret is counted without the instructions that processors have for it.
+    ("lock and release: key as Bearer", || {
+        let field = " HTTP/1.1\r\nAuthorization: Bearer 0123456789abcdef0123456789abcdef\r\n\r\n";
+        lock_and_release("", field, 1)
     }),
     ("lock and release: curl, JSON", || {
         lock_and_release("", CURL, 1)
@@ -39,7 +46,8 @@ fn lock_and_release(query: &str, end: &str, at_once: usize) -> Step {
                 .collect()
         })
         .collect();
-    let mut ticks = Ticks::new(1, RESOURCES);
+    let keys = end.contains("Authorization").then(keys);
+    let mut ticks = Ticks::with_keys(1, RESOURCES, keys);
     Box::new(move |step| {
         for request in [&lock, &releases[step % releases.len()]] {
             let answer = ticks.ask(0, request.as_bytes());
@@ -47,4 +55,12 @@ fn lock_and_release(query: &str, end: &str, at_once: usize) -> Step {
             assert!(status.starts_with(b"200"));
         }
     })
+}
+
+/// A hundred of them, one of which is shown.
+fn keys() -> Keys {
+    let others = (0..99).map(|number| format!("key{number} secret-of-key-{number} use *\n"));
+    let others: String = others.collect();
+    let file = others + "known 0123456789abcdef0123456789abcdef use A*\n";
+    Keys::parse(file.as_bytes()).expect("these are good")
 }

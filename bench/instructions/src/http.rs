@@ -7,6 +7,7 @@ use latchd::command::{Fence, Granted, Lease, Reply, StoredName};
 use latchd::http::{
     Answer, Limits, Method, Progress, Request, Scan, Style, Wire, read_head, write_answer,
 };
+use latchd::keys::Caller;
 use latchd::session::Settings;
 
 use crate::{Measured, Step};
@@ -57,7 +58,7 @@ fn routed(method: Method, target: &'static str) -> Step {
             target,
             body: &[],
         };
-        black_box(route(black_box(&request)));
+        black_box(route(black_box(&request), Caller::Anyone));
     })
 }
 
@@ -80,7 +81,10 @@ fn encode(wire: Wire, json: bool, show: Show) -> Step {
         names_type: json,
         ..Style::plain(wire)
     };
-    let shape = Shape { list: false, show };
+    let shape = Shape {
+        show,
+        ..Shape::default()
+    };
     let (mut body, mut out) = (Vec::new(), Vec::new());
     Box::new(move |_| {
         body.clear();

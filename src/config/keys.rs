@@ -1,0 +1,73 @@
+//! The file of keys: read at the start, and again on SIGHUP.
+
+use std::borrow::Cow;
+use std::fs::{self, File};
+use std::io::Read;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::ConfigError;
+use crate::keys::Keys;
+
+/// More than thousands of keys take.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+/// What the group and others may not: to read it is to have the keys, to write it is to make some.
+const OTHERS_BITS: u32 = 0o066;
+
+/// Reads a file of keys, which nobody but its owner may read or write.
+pub fn read_keys(path: &Path) -> Result<Keys, ConfigError> {
+    let wrong = |why: &dyn std::fmt::Display| ConfigError::invalid("--keys", path.display(), why);
+    let bytes = read_private(path).map_err(|why| wrong(&why))?;
+    Keys::parse(&bytes).map_err(|problem| wrong(&problem))
+}
+
+/// What makes keys, or to have none at these addresses, less safe than it should be.
+pub fn access_warnings(keys: Option<&Keys>, addresses: &[SocketAddr]) -> Vec<Cow<'static, str>> {
+    let is_open = addresses
+        .iter()
+        .any(|address| !address.ip().to_canonical().is_loopback());
+    match keys {
+        Some(keys) => weak_keys(keys).map(Cow::Owned).collect(),
+        None if is_open => vec![Cow::Borrowed(OPEN)],
+        None => Vec::new(),
+    }
+}
+
+const OPEN: &str = "it listens on an address that others can reach, without --keys: whoever reaches it \
+     can take, release and remove everything";
+
+/// What is to be said of keys whose secrets can be guessed.
+pub fn weak_keys(keys: &Keys) -> impl Iterator<Item = String> {
+    let names = keys.weak_names().into_iter();
+    names.map(|name| {
+        format!(
+            "the secret of key {name} is short, so it can be guessed; 32 random characters cannot"
+        )
+    })
+}
+
+fn read_private(path: &Path) -> Result<Vec<u8>, String> {
+    let in_words = |error: std::io::Error| error.to_string();
+    // To open something else could take forever.
+    if !fs::metadata(path).map_err(in_words)?.is_file() {
+        return Err("it is not a file".into());
+    }
+    let file = File::open(path).map_err(in_words)?;
+    let mode = file.metadata().map_err(in_words)?.permissions().mode();
+    if mode & OTHERS_BITS != 0 {
+        let mode = mode & 0o777;
+        let shown = path.display();
+        return Err(format!(
+            "others can read or write it (its mode is {mode:04o}); chmod 600 {shown}"
+        ));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(in_words)?;
+    match bytes.len() as u64 {
+        0..=MAX_FILE_BYTES => Ok(bytes),
+        _ => Err("it is larger than 1 MiB".into()),
+    }
+}

@@ -1,0 +1,294 @@
+//! Who may do what: keys with roles, each for the pools that a pattern names.
+//!
+//! Bytes in, a decision out. Only hashes of secrets are kept here, and nothing here can be written
+//! down: neither a secret nor its hash shows in an error or in `Debug`. It knows no file, no route
+//! and no store.
+//!
+//! A secret is looked for by its SHA-256, so that how long it takes tells nothing about how near a
+//! guess was. That hash is quick to compute, so secrets must be long and random; they are not
+//! passwords that somebody has thought up.
+
+mod credentials;
+mod digest;
+mod parse;
+mod pattern;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+
+use digest::Digest;
+pub use parse::{FileProblem, LineProblem};
+use pattern::Pattern;
+
+use crate::http::Credentials;
+
+/// The most characters of a secret. What is longer is not looked at.
+pub const MAX_SECRET_BYTES: usize = 256;
+/// The most characters of a key's name.
+pub const MAX_NAME_BYTES: usize = 64;
+
+/// What a key is for. Each role may do what those before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// To look.
+    Read,
+    /// To acquire, renew and release.
+    Use,
+    /// To seed, purge, force and remove.
+    Admin,
+}
+
+impl Role {
+    /// Its name, as a file of keys has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Read => "read",
+            Role::Use => "use",
+            Role::Admin => "admin",
+        }
+    }
+}
+
+/// One key: what it may do, without its secret.
+#[derive(Debug)]
+pub struct Key {
+    name: Box<str>,
+    rules: Vec<Rule>,
+    /// Its secret is known to be short, so that it can be guessed.
+    weak: bool,
+}
+
+#[derive(Debug)]
+struct Rule {
+    role: Role,
+    pools: Pattern,
+}
+
+impl Key {
+    /// Whether it may do what this role is for in the pool of this name.
+    pub fn may(&self, role: Role, pool: &str) -> bool {
+        let mut rules = self.rules.iter();
+        rules.any(|rule| rule.role >= role && rule.pools.matches(pool))
+    }
+
+    /// Whether there can be a pool for which it may.
+    pub fn may_somewhere(&self, role: Role) -> bool {
+        self.rules.iter().any(|rule| rule.role >= role)
+    }
+}
+
+/// Who asks, as far as it matters.
+#[derive(Clone, Copy, Debug)]
+pub enum Caller<'a> {
+    /// There are no keys: everybody may do everything.
+    Anyone,
+    /// There are keys, and this caller has shown none of them.
+    Stranger,
+    /// The holder of a key.
+    Holder(&'a Rc<Key>),
+}
+
+impl Caller<'_> {
+    /// The key that was shown.
+    pub fn key(&self) -> Option<Rc<Key>> {
+        match self {
+            Caller::Holder(key) => Some(Rc::clone(key)),
+            Caller::Anyone | Caller::Stranger => None,
+        }
+    }
+
+    /// Whether there can be pools that it may not see.
+    pub fn sees_a_part(&self) -> bool {
+        match self {
+            Caller::Holder(key) => !key.rules.iter().any(|rule| rule.pools.matches_all()),
+            Caller::Anyone => false,
+            Caller::Stranger => true,
+        }
+    }
+}
+
+/// All keys that a server knows.
+#[derive(Clone)]
+pub struct Keys(HashMap<Digest, Rc<Key>>);
+
+impl Keys {
+    /// Reads a file of keys: on each line `NAME SECRET ROLE POOLS`, or `NAME sha256:HEX ROLE POOLS`.
+    /// A key may have several lines, with the same secret. It is taken whole or not at all.
+    pub fn parse(text: &[u8]) -> Result<Keys, FileProblem> {
+        parse::parse(text).map(Keys)
+    }
+
+    /// How many keys there are, at least one.
+    #[expect(clippy::len_without_is_empty, reason = "they are never empty")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The names of the keys whose secrets can be guessed, sorted.
+    pub fn weak_names(&self) -> Vec<&str> {
+        let weak = self.0.values().filter(|key| key.weak);
+        let mut names: Vec<&str> = weak.map(|key| &*key.name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Who shows these credentials.
+    pub fn caller(&self, credentials: Credentials<'_>) -> Caller<'_> {
+        let key = credentials::with_secret(credentials, |user, secret| {
+            let key = self.0.get(&Digest::of(secret))?;
+            (user.is_empty() || user == key.name.as_bytes()).then_some(key)
+        });
+        key.map_or(Caller::Stranger, Caller::Holder)
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} keys", self.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64ct::{Base64, Encoding};
+
+    use super::*;
+
+    const FILE: &str = "ci  0123456789abcdef-ci  use  build-*\n\
+                        ci  0123456789abcdef-ci  read *\n\
+                        ops sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 admin *\n\
+                        lab 0123456789abcdef:lab admin lab\n";
+
+    fn keys() -> Keys {
+        Keys::parse(FILE.as_bytes()).expect("this is read")
+    }
+
+    fn name_of(caller: Caller<'_>) -> Option<&str> {
+        match caller {
+            Caller::Holder(key) => Some(&key.name),
+            Caller::Anyone | Caller::Stranger => None,
+        }
+    }
+
+    #[test]
+    fn a_key_is_known_by_its_secret() {
+        let keys = keys();
+        assert_eq!(keys.len(), 3);
+        let by_word = |secret: &str| name_of(keys.caller(Credentials::Word(secret.as_bytes())));
+        assert_eq!(by_word("0123456789abcdef-ci"), Some("ci"));
+        assert_eq!(by_word("test"), Some("ops"));
+        for unknown in [
+            "",
+            "tes",
+            "testx",
+            "TEST",
+            "sha256:9f86d081884c7d65",
+            "ci",
+            "ops",
+        ] {
+            assert_eq!(by_word(unknown), None, "{unknown}");
+        }
+        let hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+        assert_eq!(by_word(hash), None, "the hash is no secret");
+        assert_eq!(by_word(&format!("sha256:{hash}")), None);
+    }
+
+    #[test]
+    fn a_field_is_read_as_the_standard_has_it() {
+        let keys = keys();
+        let by_field = |value: &str| name_of(keys.caller(Credentials::Field(value.as_bytes())));
+        for (value, name) in [
+            ("Bearer test", Some("ops")),
+            ("bearer test", Some("ops")),
+            ("BEARER  test ", Some("ops")),
+            ("Bearer test x", None),
+            ("Bearertest", None),
+            ("Bearer", None),
+            ("Bearer ", None),
+            ("test", None),
+            ("Digest test", None),
+            ("key=test", None),
+            // ops:test, :test, lab:0123456789abcdef:lab, ops:tes, ci:test, test
+            ("Basic b3BzOnRlc3Q=", Some("ops")),
+            ("basic OnRlc3Q=", Some("ops")),
+            ("Basic bGFiOjAxMjM0NTY3ODlhYmNkZWY6bGFi", Some("lab")),
+            ("Basic b3BzOnRlcw==", None),
+            ("Basic Y2k6dGVzdA==", None),
+            ("Basic dGVzdA==", None),
+            ("Basic b3BzOnRlc3Q", None),
+            ("Basic !", None),
+            ("Basic ", None),
+        ] {
+            assert_eq!(by_field(value), name, "{value}");
+        }
+        assert_eq!(name_of(keys.caller(Credentials::None)), None);
+        assert_eq!(name_of(keys.caller(Credentials::Several)), None);
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_secret_is_none() {
+        let longest = "x".repeat(MAX_SECRET_BYTES);
+        let file = format!("{} {longest} use *", "n".repeat(MAX_NAME_BYTES));
+        let keys = Keys::parse(file.as_bytes()).expect("this is read");
+        let is_known = |value: &str| {
+            let caller = keys.caller(Credentials::Field(value.as_bytes()));
+            name_of(caller).is_some()
+        };
+        assert!(is_known(&format!("Bearer {longest}")));
+        assert!(!is_known(&format!("Bearer {longest}x")));
+        let basic = |user: &str, secret: &str| {
+            let mut encoded = [0; 16 << 10];
+            let pair = format!("{user}:{secret}");
+            let encoded = Base64::encode(pair.as_bytes(), &mut encoded);
+            format!("Basic {}", encoded.expect("there is room"))
+        };
+        assert!(is_known(&basic(&"n".repeat(MAX_NAME_BYTES), &longest)));
+        assert!(is_known(&basic("", &longest)));
+        assert!(!is_known(&basic("", &format!("{longest}x"))));
+        assert!(!is_known(&basic(&"n".repeat(8000), &longest)));
+    }
+
+    #[test]
+    fn a_role_holds_for_the_pools_of_its_line() {
+        let keys = keys();
+        let Caller::Holder(ci) = keys.caller(Credentials::Word(b"0123456789abcdef-ci")) else {
+            panic!("it is known");
+        };
+        assert!(ci.may(Role::Use, "build-1") && ci.may(Role::Read, "build-1"));
+        assert!(ci.may(Role::Read, "other") && !ci.may(Role::Use, "other"));
+        assert!(!ci.may(Role::Admin, "build-1"));
+        assert!(ci.may_somewhere(Role::Use) && !ci.may_somewhere(Role::Admin));
+        assert!(!Caller::Holder(ci).sees_a_part(), "it sees all");
+        let Caller::Holder(lab) = keys.caller(Credentials::Word(b"0123456789abcdef:lab")) else {
+            panic!("it is known");
+        };
+        assert!(lab.may(Role::Admin, "lab") && !lab.may(Role::Read, "lab2"));
+        assert!(Caller::Holder(lab).sees_a_part());
+        assert!(!Caller::Anyone.sees_a_part());
+    }
+
+    #[test]
+    fn nothing_secret_can_be_written_down() {
+        let keys = keys();
+        let Caller::Holder(ci) = keys.caller(Credentials::Word(b"0123456789abcdef-ci")) else {
+            panic!("it is known");
+        };
+        let credentials = [
+            Credentials::Word(b"0123456789abcdef-ci"),
+            Credentials::Field(b"Bearer 0123456789abcdef-ci"),
+        ];
+        let words = format!("{keys:?} {ci:?} {credentials:?}");
+        assert!(words.contains("ci") && words.contains("3 keys"), "{words}");
+        for secret in ["0123456789", "9f86d0", "48, 49"] {
+            assert!(!words.contains(secret), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_short_secret_is_told() {
+        let file = "b 0123456789abcde read *\na 1 read *\nc 0123456789abcdef read *\n";
+        let keys = Keys::parse(file.as_bytes()).expect("this is read");
+        assert_eq!(keys.weak_names(), ["a", "b"]);
+    }
+}

@@ -1,0 +1,274 @@
+//! How a key is shown, and what holds beside its role.
+
+use super::{NO_KEY, NOT_ALLOWED, basic, bearer, serve};
+use crate::support::launch::latchd_in;
+use crate::support::{Server, StoreKind, run_command};
+
+const ROOT: &str = "secret-of-root-0123";
+const READER: &str = "secret-of-reader-01";
+const KEYS: &str = "root secret-of-root-0123 admin *\nreader secret-of-reader-01 read A\n";
+const SEED: &str = r#"{"A":["1","2"],"B":["3"]}"#;
+
+fn seeded() -> Server {
+    let server = serve(KEYS, &[]);
+    let answer = server
+        .connect()
+        .ask(&format!("key={ROOT} POST /pool {SEED}"));
+    assert_eq!(answer, format!("200 {SEED}"));
+    server
+}
+
+#[test]
+fn each_request_of_a_connection_is_judged_by_its_own_key() {
+    let server = seeded();
+    let mut client = server.connect();
+    let get = |field: &str| format!("GET /pool/A HTTP/1.1\r\n{field}\r\n\r\n");
+    let ok = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n1\n2";
+    client.send(
+        [
+            &*get(&bearer(ROOT)),
+            &get("Host: h"),
+            &format!("POST /pool/A/lock HTTP/1.1\r\n{}\r\n\r\n", bearer(READER)),
+            &get(&basic("reader", READER)),
+            "GET /pool/A\n",
+            &format!("key={READER} GET /pool/A\n"),
+            &format!("key={READER} POST /pool/A/lock\n"),
+            &format!("key={ROOT} POST /pool/A/lock\n"),
+            &get(&basic("reader", ROOT)),
+            "GET /ping\n",
+        ]
+        .concat(),
+    );
+    client.expect(ok);
+    client.expect(NO_KEY);
+    client.expect(NOT_ALLOWED);
+    client.expect(ok);
+    client.expect("401 no key\n200 1\t2\n403 not allowed\n200 2\n");
+    client.expect(NO_KEY);
+    client.expect("200 pong\n");
+}
+
+#[test]
+fn lists_in_one_piece_are_cut_down_each_for_its_own_key() {
+    let server = seeded();
+    let mut client = server.connect();
+    let lines = [READER, ROOT, "unknown", READER].map(|key| format!("key={key} GET /pool\n"));
+    client.send(lines.concat() + "GET /ping\n");
+    client.expect("200 2 0 0 A\n200 2 0 0 A\t1 0 0 B\n401 no key\n200 2 0 0 A\n200 pong\n");
+}
+
+#[test]
+fn a_key_in_the_address_is_not_taken() {
+    let server = seeded();
+    let mut client = server.connect();
+    for target in [
+        format!("/pool/A?key={ROOT}"),
+        format!("/pool/A?access_token={ROOT}"),
+        format!("http://root:{ROOT}@h/pool/A"),
+    ] {
+        client.send(format!("GET {target} HTTP/1.1\r\n\r\n"));
+        client.expect(NO_KEY);
+    }
+}
+
+#[test]
+fn two_keys_at_once_are_none() {
+    let server = seeded();
+    let mut client = server.connect();
+    let field = bearer(ROOT);
+    client.send(format!(
+        "GET /pool/A HTTP/1.1\r\n{field}\r\n{field}\r\n\r\n"
+    ));
+    client.expect(NO_KEY);
+    // A comma makes no list of them, either.
+    client.send(format!(
+        "GET /pool/A HTTP/1.1\r\n{field}, Bearer {ROOT}\r\n\r\n"
+    ));
+    client.expect(NO_KEY);
+    client.send(format!("key={ROOT} key={ROOT} GET /pool/A\n"));
+    client.expect("400 bad request\n");
+    client.expect_end();
+}
+
+#[test]
+fn the_key_of_a_line_comes_first_and_is_a_word_of_its_own() {
+    let server = seeded();
+    for wrong in [
+        format!("key={ROOT}\n"),
+        format!("key={ROOT} \n"),
+        format!("key={ROOT}  GET /pool/A\n"),
+        format!("key=\t{ROOT} GET /pool/A\n"),
+        format!("KEY={ROOT} GET /pool/A\n"),
+        format!("GET key={ROOT} /pool/A\n"),
+    ] {
+        let mut client = server.connect();
+        client.send(&wrong);
+        let answer = client.read_to_end();
+        assert!(answer.starts_with(b"400 bad request\n"), "{wrong}");
+        assert!(
+            !String::from_utf8_lossy(&answer).contains("secret"),
+            "{wrong}"
+        );
+    }
+    let mut client = server.connect();
+    client.send(format!(
+        "key= GET /pool/A\nkey=x GET /ping\nkey={ROOT} GET /nowhere\nkey={ROOT} HEAD /pool/A\r\n"
+    ));
+    client.expect("401 no key\n200 pong\n404 no route\n200\n");
+    // Between two lines a header line is skipped, but not one with a key.
+    client.send(format!("X: y\nkey={READER} GET /pool/A\n"));
+    client.expect("200 1\t2\n");
+}
+
+#[test]
+fn a_body_may_follow_a_key_in_a_line() {
+    let server = seeded();
+    let mut client = server.connect();
+    client.send(format!(
+        "key={ROOT} PUT /pool/A [\"a b\", \"key=c d\"]\nkey={READER} GET /pool/A\n"
+    ));
+    client.expect("200 [\"a b\",\"key=c d\"]\n200 a b\tkey=c d\n");
+    // One so long that it is read in pieces.
+    let ids: Vec<String> = (0..20_000).map(|id| format!("\"{id}\"")).collect();
+    let body = format!("[{}]", ids.join(","));
+    client.send(format!(
+        "key={ROOT} PUT /pool/A {body}\nkey={READER} PUT /pool/A {body}\n"
+    ));
+    client.expect(format!("200 {body}\n403 not allowed\n"));
+}
+
+#[test]
+fn what_is_wrong_with_a_request_is_told_to_those_with_a_key() {
+    let server = seeded();
+    let mut client = server.connect();
+    for (line, stranger, reader) in [
+        ("GET /nowhere", "404 no route", "404 no route"),
+        ("GET /pool/%zz", "400 bad escape", "400 bad escape"),
+        ("DELETE /ping", "405 bad method", "405 bad method"),
+        ("PATCH /pool/A", "401 no key", "405 bad method"),
+        (
+            "POST /pool/A/lock?tll=9",
+            "401 no key",
+            "400 bad parameter tll",
+        ),
+        ("POST /pool {", "401 no key", "400 bad JSON"),
+        // Whether there is such a pool is nobody's business.
+        ("GET /pool/C", "401 no key", "403 not allowed"),
+        ("GET /pool/A/lock/9", "401 no key", "404 no resource"),
+    ] {
+        assert_eq!(client.ask(line), stranger, "{line}");
+        assert_eq!(
+            client.ask(&format!("key={READER} {line}")),
+            reader,
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn the_message_says_what_would_be_right() {
+    let server = seeded();
+    let mut client = server.connect();
+    let json = "Accept: application/json";
+    let ask = |field: &str, line: &str| format!("{line} HTTP/1.1\r\n{json}\r\n{field}\r\n\r\n");
+    client.send(ask(&bearer(READER), "DELETE /pool/A/lock"));
+    let body =
+        r#"{"code":"not allowed","message":"the key must have the role admin in this pool"}"#;
+    let length = body.len();
+    client.expect(format!(
+        "HTTP/1.1 403 not allowed\r\nContent-Length: {length}\r\nContent-Type: application/json\r\n\r\n{body}"
+    ));
+    client.send(ask("X: y", "DELETE /pool/A/lock"));
+    client.expect("HTTP/1.1 401 no key\r\nContent-Length: ");
+}
+
+#[test]
+fn a_page_in_a_browser_learns_that_it_needs_a_key() {
+    let server = seeded();
+    let mut client = server.connect();
+    let origin = "Origin: https://page.example";
+    client.send(format!("OPTIONS /pool/A HTTP/1.1\r\n{origin}\r\n\r\n"));
+    client.expect(
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nAllow: GET, HEAD, POST, PUT, DELETE, OPTIONS\r\n\
+         Access-Control-Allow-Origin: *\r\n\
+         Access-Control-Allow-Methods: GET, HEAD, POST, PUT, DELETE, OPTIONS\r\n\
+         Access-Control-Allow-Headers: Accept, Authorization, Content-Type\r\n\
+         Access-Control-Max-Age: 86400\r\n\r\n",
+    );
+    client.send(format!("GET /pool/A HTTP/1.1\r\n{origin}\r\n\r\n"));
+    let fields = "WWW-Authenticate: Bearer\r\nWWW-Authenticate: Basic realm=\"latchd\"\r\n\
+                  Access-Control-Allow-Origin: *\r\n";
+    client.expect(format!(
+        "HTTP/1.1 401 no key\r\nContent-Length: 6\r\n{fields}\r\nno key"
+    ));
+}
+
+#[test]
+fn without_keys_a_key_is_not_looked_at() {
+    let server = Server::start(StoreKind::Memory);
+    let mut client = server.connect();
+    client.send(format!(
+        "key={ROOT} POST /pool {SEED}\nGET /pool/A HTTP/1.1\r\n{}\r\n\r\n",
+        bearer("unknown")
+    ));
+    client.expect(format!(
+        "200 {SEED}\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n1\n2"
+    ));
+}
+
+#[test]
+fn a_waiter_is_served_by_its_key() {
+    let server = serve(
+        "user 0123456789abcdef-u use *\nroot secret-of-root-0123 admin *\n",
+        &[],
+    );
+    let mut holder = server.connect();
+    assert_eq!(
+        holder.ask(&format!("key={ROOT} POST /pool/A 1")),
+        r#"200 ["1"]"#
+    );
+    assert_eq!(
+        holder.ask("key=0123456789abcdef-u POST /pool/A/lock"),
+        "200 1"
+    );
+    let mut waiter = server.connect();
+    waiter.send("key=0123456789abcdef-u POST /pool/A/lock?wait=20\nGET /ping\n");
+    assert_eq!(
+        holder.ask("key=0123456789abcdef-u DELETE /pool/A/lock/1"),
+        "200"
+    );
+    waiter.expect("200 1\n200 pong\n");
+}
+
+#[test]
+fn an_address_that_others_reach_is_warned_of_where_there_are_no_keys() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    super::write_keys(folder.path(), KEYS);
+    let check = |arguments: &[&str]| {
+        let mut command = latchd_in(&folder, &["--check"]);
+        command.args(arguments);
+        run_command(command).stdout
+    };
+    let warning = "warning          it listens on an address that others can reach, without --keys";
+    for open in [
+        "0.0.0.0:1",
+        "[::]:1",
+        "192.0.2.7:1",
+        "127.0.0.1:1,10.0.0.1:1",
+    ] {
+        assert!(check(&["--listen", open]).contains(warning), "{open}");
+        assert!(
+            !check(&["--listen", open, "--keys", "keys"]).contains("warning"),
+            "{open}"
+        );
+    }
+    for own in [
+        "127.0.0.1:1",
+        "127.9.9.9:1",
+        "[::1]:1",
+        "[::ffff:127.0.0.1]:1",
+        "localhost:1",
+    ] {
+        assert!(!check(&["--listen", own]).contains("warning"), "{own}");
+    }
+}

@@ -1,0 +1,220 @@
+//! The file of keys: what is taken, what is refused and how that is told. (What each line may hold is
+//! tested in `src/keys/parse.rs`.)
+
+use std::fs;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::{serve, set_mode, write_keys};
+use crate::support::{Ended, run};
+
+const GOOD: &str = "root 0123456789abcdef-root admin *\n";
+
+fn check(folder: &TempDir) -> Ended {
+    run(folder, &["--check", "--keys", "keys"])
+}
+
+/// Neither checking nor serving is possible, for this reason.
+#[track_caller]
+fn assert_refused(folder: &TempDir, why: &str) {
+    for arguments in [
+        &["--check", "--keys", "keys"][..],
+        &["--keys", "keys", "--store", "memory:"],
+    ] {
+        let ended = run(folder, arguments);
+        assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{arguments:?}");
+        assert_eq!(ended.stderr, format!("error: --keys keys: {why}\n"));
+    }
+}
+
+#[test]
+fn comments_hashes_and_several_lines_for_a_key_are_taken() {
+    let shell = "printf %s 0123456789abcdef-ci | sha256sum | cut -d' ' -f1";
+    let made = Command::new("sh")
+        .args(["-c", shell])
+        .output()
+        .expect("a shell runs");
+    let hash = String::from_utf8(made.stdout).expect("sha256sum writes digits");
+    let hash = hash.trim();
+    let server = serve(
+        &format!(
+            "# Keys of the laboratory\n\n\
+             \troot\t0123456789abcdef-root\tadmin\t*\r\n\
+             ci   sha256:{hash}          use    build-*\n\
+             ci   sha256:{hash}          read   *\n\
+             door 0123456789abcdef-door  admin  front door\n"
+        ),
+        &[],
+    );
+    let mut client = server.connect();
+    let seed = r#"{"build-1":["a"],"front door":["b"]}"#;
+    let root = "key=0123456789abcdef-root";
+    assert_eq!(
+        client.ask(&format!("{root} POST /pool {seed}")),
+        format!("200 {seed}")
+    );
+    let ci = "key=0123456789abcdef-ci";
+    assert_eq!(
+        client.ask(&format!("{ci} POST /pool/build-1/lock")),
+        "200 a"
+    );
+    assert_eq!(
+        client.ask(&format!("{ci} POST /pool/front%20door/lock")),
+        "403 not allowed"
+    );
+    assert_eq!(client.ask(&format!("{ci} GET /pool/front%20door")), "200 b");
+    assert_eq!(
+        client.ask(&format!("{ci} GET /pool")),
+        "200 1 1 0 build-1\t1 0 0 front door"
+    );
+    let door = "key=0123456789abcdef-door";
+    assert_eq!(
+        client.ask(&format!("{door} DELETE /pool/front%20door")),
+        "200"
+    );
+    assert_eq!(client.ask(&format!("{door} GET /pool")), "200");
+    assert_eq!(client.ask(&format!("key={hash} GET /pool")), "401 no key");
+    assert_eq!(
+        client.ask(&format!("key=sha256:{hash} GET /pool")),
+        "401 no key"
+    );
+}
+
+#[test]
+fn the_example_of_the_readme_is_taken() {
+    let readme = include_str!("../../README.md");
+    let (_, rest) = readme
+        .split_once("```\n# NAME")
+        .expect("there is an example");
+    let (lines, _) = rest.split_once("```").expect("it ends");
+    let folder = TempDir::new().expect("a folder");
+    write_keys(folder.path(), format!("# NAME{lines}"));
+    let ended = check(&folder);
+    assert!(
+        ended.stdout.contains("\nkeys             3 in keys\n"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!ended.stdout.contains("warning"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_file_that_others_can_read_is_refused() {
+    let folder = TempDir::new().expect("a folder");
+    write_keys(folder.path(), GOOD);
+    let file = folder.path().join("keys");
+    for mode in [
+        0o644, 0o640, 0o604, 0o660, 0o620, 0o602, 0o666, 0o777, 0o444,
+    ] {
+        set_mode(&file, mode);
+        let why = format!("others can read or write it (its mode is {mode:04o}); chmod 600 keys");
+        assert_refused(&folder, &why);
+    }
+    for mode in [0o600, 0o400, 0o700] {
+        set_mode(&file, mode);
+        assert_eq!(check(&folder).code, Some(0), "{mode:o}");
+    }
+}
+
+#[test]
+fn what_is_no_file_is_refused_at_once() {
+    let folder = TempDir::new().expect("a folder");
+    assert_refused(&folder, "No such file or directory (os error 2)");
+    let place = folder.path().join("keys");
+    fs::create_dir(&place).expect("a folder in it");
+    assert_refused(&folder, "it is not a file");
+    fs::remove_dir(&place).expect("it is empty");
+    // To open a pipe that nobody writes to would take for ever.
+    let made = Command::new("mkfifo")
+        .args(["-m", "600"])
+        .arg(&place)
+        .status();
+    assert!(made.expect("mkfifo, of coreutils, is installed").success());
+    assert_refused(&folder, "it is not a file");
+}
+
+#[test]
+fn a_bad_file_is_refused_with_line_and_reason() {
+    let folder = TempDir::new().expect("a folder");
+    for (line, why) in [
+        ("ci", "something is missing; wanted NAME SECRET ROLE POOLS"),
+        (
+            "ci hidden-secret use",
+            "something is missing; wanted NAME SECRET ROLE POOLS",
+        ),
+        (
+            "c:i hidden-secret use *",
+            "the name must be 1 to 64 letters, digits, '.', '_' or '-'",
+        ),
+        (
+            "ci hidden\u{e9}secret use *",
+            "the secret must be 1 to 256 printable ASCII characters",
+        ),
+        (
+            "ci sha256:hidden use *",
+            "the hash must be sha256: and 64 hexadecimal digits",
+        ),
+        (
+            "ci use hidden-secret *",
+            "the role must be read, use or admin",
+        ),
+        (
+            "ci hidden-secret use a\u{7}",
+            "the pools must be a name of 1 to 128 bytes, in which * stands for anything",
+        ),
+        (
+            "ci hidden-secret use * # all",
+            "a comment must have a line of its own",
+        ),
+        (
+            "root hidden-secret use *",
+            "the key must have the same secret as in line 1",
+        ),
+        (
+            "ci 0123456789abcdef-root use *",
+            "the key must have another secret than that of line 1",
+        ),
+    ] {
+        write_keys(folder.path(), format!("{GOOD}\n# more\n{line}\nx y z\n"));
+        assert_refused(&folder, &format!("line 4: {why}"));
+    }
+    write_keys(folder.path(), b"root 0123456789abcdef-r\xffot admin *\n");
+    assert_refused(&folder, "line 1: it is not UTF-8");
+    for empty in ["", "# nobody\n"] {
+        write_keys(folder.path(), empty);
+        assert_refused(
+            &folder,
+            "there is no key in it; wanted NAME SECRET ROLE POOLS",
+        );
+    }
+    write_keys(folder.path(), format!("{GOOD}{}", "#\n".repeat(1 << 19)));
+    assert_refused(&folder, "it is larger than 1 MiB");
+}
+
+#[test]
+fn check_counts_the_keys_and_warns_of_short_secrets() {
+    let folder = TempDir::new().expect("a folder");
+    write_keys(
+        folder.path(),
+        "a short-one read *\na short-one use x\nb 0123456789abcdef read *\n",
+    );
+    let ended = check(&folder);
+    assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
+    assert!(
+        ended.stdout.contains("\nkeys             2 in keys\n"),
+        "{}",
+        ended.stdout
+    );
+    let warnings: Vec<&str> = ended
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("warning"))
+        .collect();
+    assert_eq!(
+        warnings,
+        [
+            "warning          the secret of key a is short, so it can be guessed; 32 random characters cannot"
+        ]
+    );
+}

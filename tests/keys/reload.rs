@@ -1,0 +1,162 @@
+//! SIGHUP: the file of keys is read again, and a bad one changes nothing.
+
+use super::{NO_KEY, bearer, serve, set_mode, write_keys};
+use crate::support::Server;
+
+const OLD: &str = "root 0123456789abcdef-old admin *\n";
+const NEW: &str = "root 0123456789abcdef-new admin *\nci 0123456789abcdef-ci use *\n";
+
+#[track_caller]
+fn assert_known(server: &Server, secret: &str, known: bool) {
+    let answer = server.connect().ask(&format!("key={secret} GET /pool"));
+    assert_eq!(answer.starts_with("200"), known, "{secret}: {answer}");
+}
+
+#[test]
+fn the_keys_are_read_again_on_sighup() {
+    let mut server = serve(OLD, &[]);
+    assert_known(&server, "0123456789abcdef-old", true);
+    // A connection that stays open is judged by the new ones, too.
+    let mut client = server.connect();
+    assert_eq!(
+        client.ask("key=0123456789abcdef-old POST /pool/A 1"),
+        r#"200 ["1"]"#
+    );
+    write_keys(server.folder.path(), NEW);
+    assert_known(&server, "0123456789abcdef-old", true);
+    server.signal("HUP");
+    let line = server.wait_for_log("keys again");
+    assert!(
+        line.contains("INFO") && line.ends_with("read 2 keys again from keys"),
+        "{line}"
+    );
+    for (secret, known) in [
+        ("0123456789abcdef-old", false),
+        ("0123456789abcdef-new", true),
+        ("0123456789abcdef-ci", true),
+    ] {
+        assert_known(&server, secret, known);
+    }
+    assert_eq!(
+        client.ask("key=0123456789abcdef-old GET /pool/A"),
+        "401 no key"
+    );
+    assert_eq!(client.ask("key=0123456789abcdef-new GET /pool/A"), "200 1");
+}
+
+#[test]
+fn a_bad_file_keeps_the_keys_as_they_were() {
+    let mut server = serve(OLD, &[]);
+    let file = server.folder.path().join("keys");
+    let too_open = "others can read or write it (its mode is 0644); chmod 600 keys";
+    let refuse = |server: &mut Server, why: &str| {
+        server.signal("HUP");
+        let line = server.wait_for_log("the keys stay as they were");
+        assert!(line.contains("ERROR"), "{line}");
+        let told = format!("--keys keys: {why}; the keys stay as they were");
+        assert!(line.ends_with(&told), "{line}");
+        assert_known(server, "0123456789abcdef-old", true);
+        assert_known(server, "0123456789abcdef-new", false);
+    };
+    write_keys(
+        server.folder.path(),
+        format!("{NEW}x hidden-secret nothing *\n"),
+    );
+    refuse(&mut server, "line 3: the role must be read, use or admin");
+    write_keys(server.folder.path(), "");
+    refuse(
+        &mut server,
+        "there is no key in it; wanted NAME SECRET ROLE POOLS",
+    );
+    write_keys(server.folder.path(), NEW);
+    set_mode(&file, 0o644);
+    refuse(&mut server, too_open);
+    std::fs::remove_file(&file).expect("it is ours");
+    refuse(&mut server, "No such file or directory (os error 2)");
+    // What was wrong is made right.
+    write_keys(server.folder.path(), NEW);
+    server.signal("HUP");
+    server.wait_for_log("read 2 keys again");
+    assert_known(&server, "0123456789abcdef-old", false);
+    assert_known(&server, "0123456789abcdef-new", true);
+}
+
+#[test]
+fn a_short_secret_is_warned_of_again() {
+    let mut server = serve(OLD, &[]);
+    write_keys(server.folder.path(), "root short admin *\n");
+    server.signal("HUP");
+    let line = server.wait_for_log("the secret of key root is short");
+    assert!(line.contains("WARN"), "{line}");
+    server.wait_for_log("read 1 keys again");
+    assert_known(&server, "short", true);
+}
+
+#[test]
+fn the_log_is_opened_again_and_the_keys_are_read_again_by_one_signal() {
+    let mut server = serve(OLD, &[]);
+    // Also where there is no log folder, twice in a row.
+    for _ in 0..2 {
+        server.signal("HUP");
+        server.wait_for_log("read 1 keys again from keys");
+    }
+    assert_known(&server, "0123456789abcdef-old", true);
+}
+
+/// A body that is on its way while the keys change: of a stranger's nothing was kept, so it stays
+/// refused; a key that is gone by then is gone.
+#[test]
+fn a_body_on_its_way_is_judged_when_it_is_whole() {
+    let head = |key: &str| {
+        let key = bearer(key);
+        format!(
+            "PUT /pool/A HTTP/1.1\r\n{key}\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+        )
+    };
+    let mut server = serve(OLD, &[]);
+    let mut stranger = server.connect();
+    stranger.send(head("0123456789abcdef-new"));
+    let mut old = server.connect();
+    old.send(head("0123456789abcdef-old"));
+    for client in [&mut stranger, &mut old] {
+        client.expect("HTTP/1.1 100 Continue\r\n\r\n");
+        client.send("[\"1\",");
+    }
+    write_keys(server.folder.path(), NEW);
+    server.signal("HUP");
+    server.wait_for_log("read 2 keys again");
+    let mut new = server.connect();
+    new.send(head("0123456789abcdef-new"));
+    new.expect("HTTP/1.1 100 Continue\r\n\r\n");
+    for client in [&mut stranger, &mut old] {
+        client.send("\"2\"]");
+        client.expect(NO_KEY);
+    }
+    assert_eq!(new.ask("[\"3\",\"4\"]").trim_end(), "HTTP/1.1 200 OK");
+    assert_eq!(
+        server.connect().ask("key=0123456789abcdef-new GET /pool/A"),
+        "200 3\t4"
+    );
+}
+
+/// Whoever stands in line was let in; the place is kept.
+#[test]
+fn a_waiter_stays_in_line_when_its_key_goes() {
+    let mut server = serve(&format!("{OLD}user 0123456789abcdef-user use *\n"), &[]);
+    let mut root = server.connect();
+    for line in ["POST /pool/A 1", "POST /pool/A/lock"] {
+        root.ask(&format!("key=0123456789abcdef-old {line}"));
+    }
+    let mut waiter = server.connect();
+    waiter.send("key=0123456789abcdef-user POST /pool/A/lock?wait=60\n");
+    while root.ask("key=0123456789abcdef-old GET /pool") != "200 1 1 1 A" {}
+    write_keys(server.folder.path(), OLD);
+    server.signal("HUP");
+    server.wait_for_log("read 1 keys again");
+    assert_known(&server, "0123456789abcdef-user", false);
+    assert_eq!(
+        root.ask("key=0123456789abcdef-old DELETE /pool/A/lock/1"),
+        "200"
+    );
+    assert_eq!(waiter.read_line(), "200 1");
+}
