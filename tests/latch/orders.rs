@@ -275,7 +275,7 @@ fn wrong_usage_is_named_and_asks_nothing() {
         (&["lock", "A", "--owner", &"x".repeat(129)], "too long"),
         (
             &["ls", "--url", "https://h:1"],
-            "--url: this build has no TLS",
+            "--url: https:// is not spoken here",
         ),
         (&["ls", "--url", "http://user:secret@h:1"], "no passwords"),
         (&["ls", "--url", "http://h:1/?x=secret"], "there is a query"),
