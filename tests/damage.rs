@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
 use fastrand::Rng;
+use redb::{Database, TableDefinition, WriteTransaction};
 use tempfile::TempDir;
 
 use crate::support::launch::{Start, addresses_in, latchd_in, refused, try_start};
@@ -215,6 +216,36 @@ fn what_is_no_store_is_refused() {
             "{name}: a file of somebody else's is left as it is"
         );
     }
+}
+
+#[test]
+fn a_file_of_another_format_is_refused() {
+    const OLD: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
+    const NEW: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("numbers");
+    refused_for_its_format("another", |transaction| {
+        let mut numbers = transaction.open_table(OLD).expect("a table");
+        numbers.insert("format", 3).expect("a number");
+    });
+    refused_for_its_format("1000", |transaction| {
+        let mut numbers = transaction.open_table(NEW).expect("a table");
+        let format = &1000_u64.to_be_bytes()[..];
+        numbers.insert(&b"format"[..], format).expect("a number");
+    });
+}
+
+#[track_caller]
+fn refused_for_its_format(format: &str, write: impl FnOnce(&WriteTransaction)) {
+    let folder = folder_in_memory();
+    let database = Database::create(folder.path().join("pools.redb")).expect("a file");
+    let transaction = database.begin_write().expect("a transaction");
+    write(&transaction);
+    transaction.commit().expect("a commit");
+    drop(database);
+    let store = ["--listen", "127.0.0.1:0", "--store", "file:pools.redb"];
+    let ended = refused(latchd_in(&folder, &store));
+    assert_eq!(ended.code, Some(1));
+    let words = format!("pools.redb has format {format}, and this latchd knows format ");
+    assert!(ended.stderr.contains(&words), "{}", ended.stderr);
 }
 
 #[test]

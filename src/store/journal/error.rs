@@ -18,7 +18,8 @@ pub struct OpenError {
 pub(super) enum Problem {
     InUse,
     Damaged(String),
-    Format(u64),
+    /// None if its tables are of other types.
+    Format(Option<u64>),
     Io(io::Error),
     Other(redb::Error),
 }
@@ -38,6 +39,7 @@ impl From<redb::Error> for Problem {
                 Problem::Damaged(error.to_string())
             }
             redb::Error::Io(error) => Problem::Io(error),
+            redb::Error::TableTypeMismatch { .. } => Problem::Format(None),
             error => Problem::Other(error),
         }
     }
@@ -58,6 +60,7 @@ impl fmt::Display for OpenError {
                 )
             }
             Problem::Format(found) => {
+                let found = found.map_or("another".into(), |found| found.to_string());
                 write!(
                     f,
                     "{disk} has format {found}, and this latchd knows format {FORMAT}; use the latchd that wrote it"

@@ -24,19 +24,23 @@ use crate::command::{Fence, StoredName};
 use crate::pool::{Change, PoolNumber, Restoring};
 
 /// What the tables below mean. A file with another number is refused.
-const FORMAT: u64 = 3;
+const FORMAT: u64 = 4;
 
-/// Single numbers: `format`, `retired fence`, and [`BEHIND`].
-const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
+/// All tables are of one type: redb's code for a type takes 50 KB of the binary.
+type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+/// Single numbers: [`FORMAT_KEY`], [`RETIRED_FENCE`], and [`BEHIND`].
+const NUMBERS: Rows = TableDefinition::new("numbers");
 /// Pool name to pool number.
-const POOLS: TableDefinition<'_, &str, u64> = TableDefinition::new("pools");
-/// Pool number to the fence of its latest grant.
-const FENCES: TableDefinition<'_, u64, u64> = TableDefinition::new("fences");
-/// Pool number and resource id to what `row` says of a resource.
-const RESOURCES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("resources");
+const POOLS: Rows = TableDefinition::new("pools");
+/// Pool number and resource id to what `row` says of a resource; and pool number alone to the fence
+/// of the pool's latest grant, which so is on a page that a grant changes anyway.
+const RESOURCES: Rows = TableDefinition::new("resources");
 
+const FORMAT_KEY: &[u8] = b"format";
+const RETIRED_FENCE: &[u8] = b"retired fence";
 /// Stands in `NUMBERS` while the file may be behind what was answered.
-const BEHIND: &str = "behind";
+const BEHIND: &[u8] = b"behind";
 /// More grants than are made in one pool in the half minute that a system may take to write back.
 const MAX_FENCES_BEHIND: u64 = 1 << 24;
 
@@ -89,9 +93,9 @@ impl Journal {
             disk: disk.clone(),
             sync,
         };
-        let format = journal.prepare().map_err(|e| error(Problem::Other(e)))?;
+        let format = journal.prepare().map_err(|e| error(Problem::from(e)))?;
         if format != FORMAT {
-            return Err(error(Problem::Format(format)));
+            return Err(error(Problem::Format(Some(format))));
         }
         Ok(journal)
     }
@@ -111,21 +115,20 @@ impl Journal {
         let transaction = self.database.begin_write()?;
         let format = {
             let mut numbers = transaction.open_table(NUMBERS)?;
-            let format = numbers.get("format")?.map_or(FORMAT, |guard| guard.value());
+            let format = number_at(&numbers, FORMAT_KEY)?.unwrap_or(FORMAT);
             if format != FORMAT {
                 return Ok(format);
             }
-            numbers.insert("format", FORMAT)?;
+            numbers.insert(FORMAT_KEY, &row::write_number(FORMAT)[..])?;
             if numbers.remove(BEHIND)?.is_some() {
                 skip_fences(&transaction, &mut numbers)?;
             }
             if self.sync != Sync::Always {
-                numbers.insert(BEHIND, 1)?;
+                numbers.insert(BEHIND, &[][..])?;
             }
             format
         };
         transaction.open_table(POOLS)?;
-        transaction.open_table(FENCES)?;
         transaction.open_table(RESOURCES)?;
         transaction.commit()?;
         Ok(format)
@@ -142,24 +145,27 @@ impl Journal {
     fn read_rows(&self, restoring: &mut Restoring) -> Result<(), redb::Error> {
         let transaction = self.database.begin_read()?;
         let numbers = transaction.open_table(NUMBERS)?;
-        let fences = transaction.open_table(FENCES)?;
         let resources = transaction.open_table(RESOURCES)?;
-        let retired_fence = numbers
-            .get("retired fence")?
-            .map_or(0, |guard| guard.value());
+        let retired_fence = number_at(&numbers, RETIRED_FENCE)?.unwrap_or(0);
         restoring.retired_fence(Fence::from_number(retired_fence));
         for entry in transaction.open_table(POOLS)?.iter()? {
             let (name, number) = entry?;
-            let number = PoolNumber(number.value());
-            let fence = fences.get(number.0)?.map_or(0, |guard| guard.value());
-            let name = StoredName::from(name.value());
-            restoring.pool(number, name, Fence::from_number(fence));
-            for entry in resources.range(bounds(&all_of(number)))? {
+            let name = str::from_utf8(name.value()).map_err(|_| corrupted("a pool's name"))?;
+            let number = PoolNumber(read_number(number.value())?);
+            let keys = all_of(number);
+            let fence = number_at(&resources, &keys.start)?.unwrap_or(0);
+            restoring.pool(number, StoredName::from(name), Fence::from_number(fence));
+            for entry in resources.range(bounds(&keys))? {
                 let (key, row) = entry?;
-                let id = row::id_in_key(number, key.value());
-                match (id, row::read_row(row.value())) {
-                    (Some(id), Some(row)) => restoring.resource(StoredName::from(id), row),
-                    _ => return Err(redb::Error::Corrupted("a resource's row".into())),
+                match row::id_in_key(number, key.value()) {
+                    // The fence, which was read before.
+                    Some("") => {}
+                    Some(id) => {
+                        let row = row::read_row(row.value());
+                        let row = row.ok_or_else(|| corrupted("a resource's row"))?;
+                        restoring.resource(StoredName::from(id), row);
+                    }
+                    None => return Err(corrupted("a resource's key")),
                 }
             }
         }
@@ -196,19 +202,20 @@ impl Journal {
 /// Grants that were answered may be missing in the file: leaves out the fences that they may have.
 fn skip_fences(
     transaction: &WriteTransaction,
-    numbers: &mut Table<'_, &str, u64>,
+    numbers: &mut Table<'_, &[u8], &[u8]>,
 ) -> Result<(), redb::Error> {
-    let retired = numbers
-        .get("retired fence")?
-        .map_or(0, |guard| guard.value());
-    numbers.insert("retired fence", retired + MAX_FENCES_BEHIND)?;
-    let mut fences = transaction.open_table(FENCES)?;
-    let rows: Vec<(u64, u64)> = fences
-        .iter()?
-        .map(|row| row.map(|(pool, fence)| (pool.value(), fence.value())))
-        .collect::<Result<_, _>>()?;
-    for (pool, fence) in rows {
-        fences.insert(pool, fence + MAX_FENCES_BEHIND)?;
+    let retired = number_at(numbers, RETIRED_FENCE)?.unwrap_or(0);
+    numbers.insert(
+        RETIRED_FENCE,
+        &row::write_number(retired + MAX_FENCES_BEHIND)[..],
+    )?;
+    let mut resources = transaction.open_table(RESOURCES)?;
+    let mut key = Vec::new();
+    for entry in transaction.open_table(POOLS)?.iter()? {
+        let (_, number) = entry?;
+        row::write_key(PoolNumber(read_number(number.value())?), "", &mut key);
+        let fence = number_at(&resources, &key)?.unwrap_or(0);
+        resources.insert(&key[..], &row::write_number(fence + MAX_FENCES_BEHIND)[..])?;
     }
     Ok(())
 }
@@ -240,35 +247,49 @@ fn apply(
                 name,
                 fence,
             } => {
-                transaction.open_table(POOLS)?.insert(&*name, number.0)?;
-                let mut fences = transaction.open_table(FENCES)?;
-                fences.insert(number.0, fence.number())?;
+                let mut pools = transaction.open_table(POOLS)?;
+                pools.insert(name.as_bytes(), &row::write_number(number.0)[..])?;
+                row::write_key(number, "", &mut key);
+                resources.insert(&key[..], &row::write_number(fence.number())[..])?;
             }
             Change::PoolRemoved {
                 number,
                 name,
                 retired_fence,
             } => {
-                transaction
-                    .open_table(NUMBERS)?
-                    .insert("retired fence", retired_fence.number())?;
-                transaction.open_table(POOLS)?.remove(&*name)?;
-                transaction.open_table(FENCES)?.remove(number.0)?;
+                let mut numbers = transaction.open_table(NUMBERS)?;
+                let fence = row::write_number(retired_fence.number());
+                numbers.insert(RETIRED_FENCE, &fence[..])?;
+                transaction.open_table(POOLS)?.remove(name.as_bytes())?;
                 latest_fences.remove(&number);
                 resources.retain_in(bounds(&all_of(number)), |_, _| false)?;
             }
         }
     }
-    if !latest_fences.is_empty() {
-        let mut fences = transaction.open_table(FENCES)?;
-        for (pool, fence) in latest_fences {
-            fences.insert(pool.0, fence.number())?;
-        }
+    for (pool, fence) in latest_fences {
+        row::write_key(pool, "", &mut key);
+        resources.insert(&key[..], &row::write_number(fence.number())[..])?;
     }
     Ok(())
 }
 
-/// The keys of all resources of a pool.
+fn number_at(
+    table: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    key: &[u8],
+) -> Result<Option<u64>, redb::Error> {
+    let guard = table.get(key)?;
+    guard.map(|guard| read_number(guard.value())).transpose()
+}
+
+fn read_number(bytes: &[u8]) -> Result<u64, redb::Error> {
+    row::read_number(bytes).ok_or_else(|| corrupted("a number"))
+}
+
+fn corrupted(what: &str) -> redb::Error {
+    redb::Error::Corrupted(what.into())
+}
+
+/// The keys of a pool and all its resources.
 fn all_of(pool: PoolNumber) -> Range<Vec<u8>> {
     let start = |number| {
         let mut key = Vec::new();

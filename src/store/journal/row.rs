@@ -30,8 +30,9 @@ struct GrantColumns<'a> {
 /// A pool's number up to this is one byte; of a larger one, the first byte is this and its length.
 const LENGTH_MARK: u8 = 0xf7;
 
-/// Writes the key of a resource: its pool's number, then its id. Keys are in the order of the
-/// numbers, and no number's bytes are the beginning of another's.
+/// Writes the key of a resource: its pool's number, then its id; with no id, the key of the pool
+/// itself. Keys are in the order of the numbers, and no number's bytes are the beginning of
+/// another's.
 pub(super) fn write_key(pool: PoolNumber, id: &str, key: &mut Vec<u8>) {
     key.clear();
     let bytes = pool.0.to_be_bytes();
@@ -51,6 +52,16 @@ pub(super) fn id_in_key(pool: PoolNumber, key: &[u8]) -> Option<&str> {
     let mut start = Vec::new();
     write_key(pool, "", &mut start);
     std::str::from_utf8(key.strip_prefix(&start[..])?).ok()
+}
+
+/// Writes a number that is a row of its own.
+pub(super) fn write_number(number: u64) -> [u8; 8] {
+    number.to_be_bytes()
+}
+
+/// Reads what `write_number` has written.
+pub(super) fn read_number(bytes: &[u8]) -> Option<u64> {
+    bytes.try_into().ok().map(u64::from_be_bytes)
 }
 
 /// Writes what a row says.
