@@ -1,12 +1,19 @@
 //! Where the log goes: standard error, or a file in a folder that is named.
 
 use std::fs::{self, OpenOptions};
-use std::io;
-use std::panic::{self, AssertUnwindSafe};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use log::{LevelFilter, Log, Metadata, Record};
+use rustix::stdio::{dup2_stderr, stderr};
 use simple_logger::SimpleLogger;
+
+/// So much fits in any pipe.
+const LINE_BYTES: usize = 4096;
+/// A longer message loses its end. The rest is for the time, the level and the module.
+const MESSAGE_BYTES: usize = LINE_BYTES - 256;
 
 /// Starts logging. With a folder, standard error becomes `latchd.log` in it, which is appended to;
 /// so a panic's last words are in it too.
@@ -16,26 +23,11 @@ pub fn start(level: LevelFilter, folder: Option<&Path>) -> io::Result<()> {
     }
     let logger = SimpleLogger::new().with_level(level).with_utc_timestamps();
     log::set_max_level(logger.max_level());
-    log::set_boxed_logger(Box::new(Unbreakable(logger))).map_err(io::Error::other)
-}
-
-/// A logger that panics when it cannot write, as to a closed terminal or a full disk. Losing a line
-/// must not end the service.
-struct Unbreakable(SimpleLogger);
-
-impl Log for Unbreakable {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.0.enabled(metadata)
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        let log = AssertUnwindSafe(|| self.0.log(record));
-        let _ = panic::catch_unwind(log);
-    }
-
-    fn flush(&self) {
-        self.0.flush();
-    }
+    let logger = Unbreakable {
+        logger,
+        detour: Mutex::new(Detour::open()?),
+    };
+    log::set_boxed_logger(Box::new(logger)).map_err(io::Error::other)
 }
 
 /// Opens the log file, anew if it has been moved away, as log rotation does before it sends SIGHUP.
@@ -45,6 +37,82 @@ pub fn redirect(folder: &Path) -> io::Result<()> {
         .append(true)
         .create(true)
         .open(folder.join("latchd.log"))?;
-    rustix::stdio::dup2_stderr(&file)?;
+    dup2_stderr(&file)?;
     Ok(())
+}
+
+/// A logger that panics when it cannot write, as to a closed terminal or a full disk, and here does
+/// not get to know. Losing a line must not end the service.
+struct Unbreakable {
+    logger: SimpleLogger,
+    detour: Mutex<Detour>,
+}
+
+impl Log for Unbreakable {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.logger.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.logger.enabled(record.metadata()) {
+            return;
+        }
+        // Before the detour: whatever goes wrong in making it is told on the true standard error.
+        let message = shortened(record.args().to_string());
+        let mut detour = self.detour.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = detour.catch(|| {
+            let metadata = record.metadata().clone();
+            let mut record = Record::builder();
+            record.metadata(metadata);
+            self.logger
+                .log(&record.args(format_args!("{message}")).build());
+        });
+        let _ = line.and_then(|line| io::stderr().write_all(&line));
+    }
+
+    fn flush(&self) {}
+}
+
+fn shortened(mut message: String) -> String {
+    let mut end = message.len().min(MESSAGE_BYTES);
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    message.truncate(end);
+    message
+}
+
+/// A pipe that stands in for standard error while a line is written that must arrive.
+struct Detour {
+    reader: PipeReader,
+    writer: PipeWriter,
+    /// The true standard error during the detour.
+    stderr: OwnedFd,
+}
+
+impl Detour {
+    fn open() -> io::Result<Detour> {
+        let (reader, writer) = io::pipe()?;
+        // Should nothing be written after all, there is nothing to wait for.
+        rustix::io::ioctl_fionbio(&reader, true)?;
+        let stderr = stderr().try_clone_to_owned()?;
+        Ok(Detour {
+            reader,
+            writer,
+            stderr,
+        })
+    }
+
+    /// Answers what `write` writes to standard error.
+    fn catch(&mut self, write: impl FnOnce()) -> io::Result<Vec<u8>> {
+        // Each time: it may be another file now.
+        rustix::io::dup2(stderr(), &mut self.stderr)?;
+        dup2_stderr(&self.writer)?;
+        write();
+        dup2_stderr(&self.stderr)?;
+        let mut line = vec![0; LINE_BYTES];
+        let length = self.reader.read(&mut line)?;
+        line.truncate(length);
+        Ok(line)
+    }
 }

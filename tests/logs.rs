@@ -2,14 +2,15 @@
 //! log file that is opened again on SIGHUP, as log rotation needs it.
 
 use std::fs;
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::time::Instant;
+use std::process::Stdio;
 
 use tempfile::TempDir;
 
 use crate::support::launch::{addresses_in, eventually, free_port, latchd_in, refused, start};
-use crate::support::{Client, PATIENCE, Process, Server, StoreKind, signal};
+use crate::support::{Client, Process, Server, StoreKind, signal};
 
 /// Requests of all kinds, good, refused and broken, and clients that vanish.
 fn make_requests(address: SocketAddr) {
@@ -197,29 +198,37 @@ fn line_with(text: &str, file: &Path) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// As when a terminal is closed, or the disk of the log is full.
+/// As when the disk of the log is full, or whoever read the log has gone.
 #[test]
 fn a_log_that_cannot_be_written_does_not_end_the_service() {
-    let folder = TempDir::new().expect("a folder");
-    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-    let listen = address.to_string();
-    let mut command = latchd_in(&folder, &["--store", "memory:", "--listen", &listen]);
-    let full = fs::OpenOptions::new()
-        .write(true)
-        .open("/dev/full")
-        .expect("/dev/full is there");
-    let mut child = command.stderr(full).spawn().expect("latchd starts");
-    let end = Instant::now() + PATIENCE;
-    let stream = loop {
-        match TcpStream::connect(address) {
-            Ok(stream) => break stream,
-            Err(error) => assert!(Instant::now() < end, "it does not serve: {error}"),
-        }
+    let full = || {
+        let file = fs::OpenOptions::new().write(true).open("/dev/full");
+        Stdio::from(file.expect("/dev/full is there"))
     };
-    stream
-        .set_read_timeout(Some(PATIENCE))
-        .expect("a read time-out");
-    assert_eq!(Client { stream }.ask("GET /ping"), "200 pong");
-    signal(child.id(), "TERM");
-    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    let unread = || Stdio::from(io::pipe().expect("a pipe").1);
+    for nowhere in [full(), unread()] {
+        let folder = TempDir::new().expect("a folder");
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let listen = address.to_string();
+        let mut command = latchd_in(&folder, &["--store", "memory:", "--listen", &listen]);
+        let mut child = command.stderr(nowhere).spawn().expect("latchd starts");
+        eventually("it serves", || TcpStream::connect(address).ok());
+        assert_eq!(Client::connect(address).ask("GET /ping"), "200 pong");
+        signal(child.id(), "TERM");
+        assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    }
+}
+
+/// It goes through a pipe, which must never be full.
+#[test]
+fn a_line_of_the_log_is_cut_at_4_kb() {
+    let folder = TempDir::new().expect("a folder");
+    let store = format!("file:{}", "é".repeat(50_000));
+    let ended = refused(latchd_in(&folder, &["--store", &store]));
+    assert_eq!(ended.code, Some(1));
+    let line = ended.stderr;
+    assert_eq!(line.lines().count(), 1, "{line}");
+    assert!(line.contains(" ERROR [latchd] éé"), "{line}");
+    assert!(line.ends_with('é'), "{line}");
+    assert!((3000..4096).contains(&line.len()), "{}", line.len());
 }

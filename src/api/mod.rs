@@ -113,6 +113,7 @@ enum Body<'a> {
 
 impl Body<'_> {
     /// What it comes to, which is an empty seed if none is needed.
+    #[inline]
     fn take(self, form: Form<'_>) -> Result<Seed, BodyError> {
         match self {
             Body::Whole(bytes) => body::read(form, bytes),

@@ -96,6 +96,7 @@ pub(super) fn effective_method(
 }
 
 /// Refuses a parameter that nobody has taken; `known` tells which ones there are.
+#[inline]
 pub(super) fn refuse_others(
     parameters: &Parameters<'_>,
     known: &'static str,

@@ -362,6 +362,7 @@ impl Pool {
     }
 
     /// Notes the state of all that is in a grant.
+    #[inline]
     fn note_grant(&self, grant: GrantKey, books: &mut Books) {
         if books.changes.is_some() {
             let mut next = books.grants.get(grant).resources.first();

@@ -163,7 +163,7 @@ impl Engine {
         let Engine { pools, books, .. } = self;
         let mut ending: Vec<GrantKey> =
             std::iter::from_fn(|| books.grants.pop_expired(due)).collect();
-        ending.sort_unstable_by_key(|&grant| books.grants.get(grant).fence);
+        ending.sort_by_cached_key(|&grant| books.grants.get(grant).fence);
         for grant in ending {
             let pool = books.grants.get(grant).pool;
             pools[pool].release_grant(grant, now, books);
@@ -175,7 +175,7 @@ impl Engine {
         let Engine { pools, books, .. } = self;
         let mut leaving: Vec<WaiterKey> =
             std::iter::from_fn(|| books.waiters.pop_timed_out(due)).collect();
-        leaving.sort_unstable_by_key(|&waiter| books.waiters.get(waiter).place);
+        leaving.sort_by_cached_key(|&waiter| books.waiters.get(waiter).place);
         for waiter in leaving {
             if books.waiters.contains(waiter) {
                 let pool = books.waiters.get(waiter).pool;

@@ -172,7 +172,7 @@ impl Pool {
             .filter(|&key| resources.get(key).holder() == Holder::Reserved)
             .collect();
         // All stores do it in the same order.
-        reserved.sort_unstable_by_key(|&key| resources.get(key).seat());
+        reserved.sort_by_cached_key(|&key| resources.get(key).seat());
         for key in reserved {
             books.resources.unreserve(&mut self.stock, key);
             self.note(key, books);

@@ -394,6 +394,7 @@ impl Session {
                 .is_some_and(|exchange| exchange.blocks)
     }
 
+    #[inline]
     fn push(&mut self, exchange: Exchange, context: &mut Context<'_>) {
         if self.exchanges.capacity() == 0 {
             self.exchanges = context.buffers.lend_queue();

@@ -92,6 +92,7 @@ impl EmbeddedStore {
     }
 
     /// Takes over what the engine has to say to those who stood in line.
+    #[inline]
     fn take_answers(&mut self) {
         if let State::Up { engine, .. } = &mut self.state {
             while let Some(answer) = engine.poll_answer() {

@@ -29,18 +29,18 @@ impl Script {
 /// Tells the milliseconds by Redis' own clock.
 const CLOCK: &str = include_str!("scripts/clock.lua");
 
-/// The fragments of a script, the first of which is the clock.
+/// The fragments of a script. One that is part of several scripts stands in the binary once.
 macro_rules! fragments {
     ($($name:literal),*) => {
-        concat!($(include_str!(concat!("scripts/", $name, ".lua"))),*)
+        &[$(include_str!(concat!("scripts/", $name, ".lua"))),*]
     };
 }
 
-const POOL: &str = fragments!(
+const POOL: &[&str] = fragments!(
     "begin", "head", "quick", "state", "grants", "lending", "listing", "alone", "line", "serving",
     "due", "waiting", "pool"
 );
-const SEED: &str = fragments!(
+const SEED: &[&str] = fragments!(
     "begin",
     "seed_head",
     "state",
@@ -51,7 +51,7 @@ const SEED: &str = fragments!(
     "due",
     "seed"
 );
-const INDEX: &str = fragments!("index");
+const INDEX: &[&str] = fragments!("index");
 
 impl Scripts {
     pub(super) fn new() -> Scripts {
@@ -61,9 +61,9 @@ impl Scripts {
     /// The same scripts on another clock: a fragment that defines `clock()`.
     pub(super) fn with_clock(clock: &str) -> Scripts {
         let texts = Script::ALL.map(|script| match script {
-            Script::Pool => format!("{clock}{POOL}"),
-            Script::Seed => format!("{clock}{SEED}"),
-            Script::Index => INDEX.to_owned(),
+            Script::Pool => clock.to_owned() + &POOL.concat(),
+            Script::Seed => clock.to_owned() + &SEED.concat(),
+            Script::Index => INDEX.concat(),
         });
         Scripts {
             texts,

@@ -79,7 +79,7 @@ impl Waiters {
     /// The serials of all who have waited long enough, from the front of their lines.
     pub(super) fn take_due(&mut self, now: Time) -> Vec<u64> {
         let mut due: Vec<usize> = std::iter::from_fn(|| self.until.pop_due(now)).collect();
-        due.sort_unstable_by_key(|&slot| self.slots[slot].place);
+        due.sort_by_cached_key(|&slot| self.slots[slot].place);
         let serial = |slot: usize| self.slots[slot].ticket.serial();
         due.into_iter().map(serial).collect()
     }
