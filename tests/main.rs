@@ -35,6 +35,7 @@ mod restart;
 mod reuse_port;
 mod simulation;
 mod splits;
+mod static_binary;
 #[cfg(feature = "tls")]
 mod tls;
 mod writes;
