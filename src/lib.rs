@@ -18,10 +18,11 @@
 //! | --- | --- |
 //! | [`time`] | moments, sets of deadlines, and what is told seldom |
 //! | [`command`] | the vocabulary that all else speaks: names, commands, replies, refusals |
+//! | [`http`] | bytes to requests, answers to bytes |
+//! | [`metrics`] | what is counted, and the page that tells it |
 //! | [`pool`] | the lock engine: order of lending, leases, owners, fences, the waiting line |
 //! | [`tls`] | bytes to plaintext and back, where a connection has TLS |
 //! | [`store`] | where pools live: the engine in this process with its journal (redb), or a Redis |
-//! | [`http`] | bytes to requests, answers to bytes |
 //! | [`keys`] | who may do what: the keys of a file, their roles and pools |
 //! | [`api`] | routes, parameters, words: requests to commands, replies to answers |
 //! | [`session`] | one client's conversation: order, pipelining, limits, time-outs |
@@ -34,7 +35,7 @@
 //!
 //! # One tick of the server
 //!
-//! 1. Wait for events; read the clock once. What Redis has answered is taken in.
+//! 1. Wait for events; read the clock. What Redis has answered is taken in.
 //! 2. Accept who has come. Who has hung up leaves the line.
 //! 3. Sessions read, and hand over each whole request that they have room for; the store decides.
 //!    Before a commit that has to be synced, see whether more has come meanwhile: it shares the commit.
@@ -44,6 +45,7 @@
 //! 6. Replies are handed out, and each connection writes once.
 //! 7. What has ended is closed, and what its client can no longer be told of is undone. Whoever has
 //!    found no room gets the place of who has been idle for longest.
+//! 8. Read the clock once more: as long as the tick took, its requests did.
 //!
 //! A session asks for all its pipelined requests without waiting for replies, so a burst of them
 //! costs one commit, too. It puts the answers back in order by their tickets.
@@ -79,6 +81,7 @@ pub mod http;
 pub mod keys;
 pub mod latch;
 pub mod logging;
+pub mod metrics;
 pub mod ping;
 pub mod pool;
 pub mod server;

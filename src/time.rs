@@ -81,6 +81,28 @@ impl Seldom {
     }
 }
 
+/// A moment to measure with, in microseconds since the process's clock was started. What is decided
+/// is decided by [`Time`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Micros(u64);
+
+impl Micros {
+    /// The moment `us` microseconds after the start.
+    pub const fn from_us(us: u64) -> Micros {
+        Micros(us)
+    }
+
+    /// Microseconds since the start.
+    pub const fn as_us(self) -> u64 {
+        self.0
+    }
+
+    /// Microseconds from `earlier` until this moment; 0 if it is not earlier.
+    pub const fn since(self, earlier: Micros) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
 /// At most one deadline for each key, where keys are small numbers such as slab slots.
 ///
 /// A binary heap that knows where each key stands, so that setting, moving and removing one costs

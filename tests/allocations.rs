@@ -323,6 +323,7 @@ fn allocations_of_a_server(rounds: usize) -> u64 {
     let options = Options {
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
         tls: None,
+        admin_listen: Vec::new(),
         reuse_port: false,
         settings: Settings::default(),
         keys_file: None,

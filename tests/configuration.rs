@@ -20,7 +20,7 @@ struct Setting {
 }
 
 /// The last of `shown` is the default.
-const SETTINGS: [Setting; 26] = [
+const SETTINGS: [Setting; 28] = [
     Setting {
         flag: "listen",
         key: "server.listen",
@@ -37,6 +37,29 @@ const SETTINGS: [Setting; 26] = [
             "127.0.0.1:5, [::]:6",
             "127.0.0.1:8081",
         ],
+    },
+    Setting {
+        flag: "admin-listen",
+        key: "server.adminListen",
+        values: [
+            "127.0.0.1:1",
+            "127.0.0.1:2,[::1]:3",
+            r#"["127.0.0.1:4"]"#,
+            r#"["127.0.0.1:5","[::]:6"]"#,
+        ],
+        shown: [
+            "127.0.0.1:1",
+            "127.0.0.1:2, [::1]:3",
+            "127.0.0.1:4",
+            "127.0.0.1:5, [::]:6",
+            "none",
+        ],
+    },
+    Setting {
+        flag: "metrics-pools",
+        key: "server.metricsPools",
+        values: ["1", "0", "3", "4"],
+        shown: ["1", "0", "3", "4", "100"],
     },
     Setting {
         flag: "max-connections",

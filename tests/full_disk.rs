@@ -67,7 +67,7 @@ fn a_store_whose_file_is_gone_does_not_start_anew_empty() {
     assert_eq!(client.ask("POST /pool/held/lock/x"), "409 busy");
 }
 
-fn start_on_a_small_disk(folder: &TempDir) -> (Process, Client) {
+pub fn start_on_a_small_disk(folder: &TempDir) -> (Process, Client) {
     let binary = latchd();
     let script = format!("ulimit -f {MAX_BLOCKS}; trap '' XFSZ; exec \"$0\" \"$@\"");
     let mut command = Command::new("sh");
@@ -83,7 +83,7 @@ fn start_on_a_small_disk(folder: &TempDir) -> (Process, Client) {
 
 /// Makes pools of a thousand resources until one is refused. Answers the names of those that were not,
 /// in the order of their names.
-fn fill_until_refused(client: &mut Client) -> Vec<String> {
+pub fn fill_until_refused(client: &mut Client) -> Vec<String> {
     let mut acknowledged = vec!["held".to_owned()];
     for number in 0..100 {
         let name = format!("pool-{number:03}");

@@ -25,6 +25,7 @@ mod ledger;
 mod limits;
 mod logs;
 mod memory;
+mod metrics;
 mod mistakes;
 mod ping;
 mod process;

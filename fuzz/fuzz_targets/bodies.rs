@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use arbitrary::Arbitrary;
-use latchd::api::{self, Action, BodyError, BodyReader, Outcome, Problem};
+use latchd::api::{self, Action, BodyError, BodyReader, Door, Outcome, Problem};
 use latchd::command::{Command, Ids, MAX_NAME_BYTES, PoolName, ResourceId, Seed};
 use latchd::http::Method;
 use latchd::keys::Caller;
@@ -67,13 +67,13 @@ fn action<'a>(target: &'a str, pieces: &[&[u8]]) -> Action<'a> {
     for piece in pieces {
         reader.take(piece);
     }
-    api::route_read(Method::Post, target, reader, Caller::Anyone)
+    api::route_read(Method::Post, target, reader, Door::Whole, Caller::Anyone)
 }
 
 fn taken(target: &str, pieces: &[&[u8]]) -> Result<Pools, BodyError> {
     match action(target, pieces) {
-        Action::Ask(Command::AddMembers(seed), _) => Ok(told(&seed)),
-        Action::Answer(Outcome::Problem(Problem::Body(error))) => Err(error),
+        Action::Ask(Command::AddMembers(seed), ..) => Ok(told(&seed)),
+        Action::Answer(Outcome::Problem(Problem::Body(error)), _) => Err(error),
         other => panic!("{other:?}"),
     }
 }

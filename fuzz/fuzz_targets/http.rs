@@ -4,7 +4,7 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use latchd::api;
+use latchd::api::{self, Door};
 use latchd::http::{self, Chunked, Credentials, Head, HttpError, Limits, Progress, Request, Scan};
 use latchd::keys::Caller;
 use libfuzzer_sys::fuzz_target;
@@ -29,7 +29,8 @@ fuzz_target!(|input: Input<'_>| {
         let rest = &bytes[head.length..];
         for body in [head.inline_body, rest] {
             // Whatever it leads to has been checked, so that it can be said in an answer.
-            api::route(&Request { method: head.method, target: head.target, body }, Caller::Anyone);
+            let request = Request { method: head.method, target: head.target, body };
+            api::route(&request, Door::Whole, Caller::Anyone);
         }
     }
     let whole = body_in(&[bytes]);

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use arbitrary::{Result, Unstructured};
-use latchd::api::{self, Action};
+use latchd::api::{self, Action, Door};
 use latchd::command::Ticket;
 use latchd::http::{Method, Request};
 use latchd::keys::Caller;
@@ -44,7 +44,7 @@ const REQUESTS: [(Method, &str, &str); 19] = [
 /// What the scripts say, and what they do not quite say.
 const TEXTS: [&str; 24] = [
     "D", "D 9", "G17 60 0\n\n4", "G18446744073709551615 - 0\no\n1", "L", "L1 - 0\n\n1", "M", "M1\n2", "W1", "W2",
-    "C 3", "S 4 1 0", "-", "lapsed", "late", "E busy", "E no pool", "E only 3", "E owner holds 2", "E not held",
+    "C 3", "S 4 1 0 3", "-", "lapsed", "late", "E busy", "E no pool", "E only 3", "E owner holds 2", "E not held",
     "", "0", "1764000000", "18446744073709551615",
 ];
 
@@ -96,7 +96,7 @@ impl World<'_> {
     fn submit(&mut self) -> Result<()> {
         let &(method, target, body) = self.source.choose(&REQUESTS)?;
         let request = Request { method, target, body: body.as_bytes() };
-        let Action::Ask(command, _) = api::route(&request, Caller::Anyone) else {
+        let Action::Ask(command, ..) = api::route(&request, Door::Whole, Caller::Anyone) else {
             panic!("{target} is a good request");
         };
         let ticket = Ticket::new(self.next_serial, 0);

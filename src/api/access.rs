@@ -13,6 +13,15 @@ pub(super) fn check(caller: Caller<'_>, command: &Command<'_>) -> Result<(), Pro
     }
 }
 
+/// Whether a caller may see the metrics, which tell of all pools.
+pub(super) fn check_metrics(caller: Caller<'_>) -> Result<(), Problem> {
+    match caller {
+        Caller::Anyone => Ok(()),
+        Caller::Stranger => Err(Problem::NoKey),
+        Caller::Holder(_) => refuse_unless(!caller.sees_a_part(), Role::Read),
+    }
+}
+
 /// Leaves of a list of pools what a key is for; nothing, without one.
 #[cold]
 pub fn cut_down(outcome: &mut Outcome, key: Option<&Key>) {
@@ -36,8 +45,10 @@ fn check_key(key: &Key, command: &Command<'_>) -> Result<(), Problem> {
         Command::ReleaseAll(pool, _) => (Role::Use, pool),
         Command::AddMembers(seed) | Command::SetMembers(seed) => return check_seed(key, seed),
         Command::RemovePool(pool) => (Role::Admin, pool),
-        // No request asks for these.
-        Command::Undo(..) | Command::Purge => return Err(Problem::NotAllowed(Role::Admin)),
+        // No request asks for these, or not in this way.
+        Command::Undo(..) | Command::Purge | Command::Survey(_) | Command::Probe => {
+            return Err(Problem::NotAllowed(Role::Admin));
+        }
     };
     refuse_unless(key.may(role, pool.as_str()), role)
 }

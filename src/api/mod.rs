@@ -21,14 +21,42 @@ pub use render::{render_status, render_text};
 use crate::command::{Command, PoolName, Reply, ResourceId, Seed, Wanted};
 use crate::http::{Method, Parameters, Request, decode_segments, split_target};
 use crate::keys::Caller;
+use crate::metrics::{Kind, Route};
 
-/// What a request comes to.
+/// What a client finds at the address that it has connected to: `--admin-listen`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Door {
+    /// Everything.
+    #[default]
+    Whole,
+    /// Everything but the metrics, which have an address of their own.
+    Service,
+    /// The metrics, and whether the server is well; no pools.
+    Admin,
+}
+
+impl Door {
+    /// Whether there is such a path behind it. Who may go there is another question.
+    fn leads_to(self, route: Route) -> bool {
+        match route {
+            Route::Pools | Route::Pool | Route::Locks | Route::Lock => self != Door::Admin,
+            Route::Metrics => self != Door::Service,
+            Route::Root | Route::Ping | Route::Health | Route::Ready | Route::None => true,
+        }
+    }
+}
+
+/// What a request comes to, and what it is counted as.
 #[derive(Debug)]
 pub enum Action<'a> {
     /// A store must be asked; its reply is to be shown in this shape.
-    Ask(Command<'a>, Shape),
+    Ask(Command<'a>, Shape, Kind),
+    /// A store must be asked whether it answers.
+    Probe(Kind),
+    /// All figures are to be written down.
+    Scrape(Kind),
     /// It can be answered at once.
-    Answer(Outcome),
+    Answer(Outcome, Kind),
 }
 
 /// What a request has led to, before it is written down.
@@ -40,6 +68,8 @@ pub enum Outcome {
     Version,
     /// The server is alive.
     Pong,
+    /// The server serves, whatever its store does.
+    Healthy,
     /// The methods that a path has.
     Options(&'static str),
     /// Something is wrong with the request, or with the server.
@@ -69,10 +99,10 @@ pub enum Show {
     Nothing,
 }
 
-/// Finds out what a request wants, and whether its caller may have it.
-pub fn route<'a>(request: &Request<'a>, caller: Caller<'_>) -> Action<'a> {
+/// Finds out what a request wants that has come through this door, and whether its caller may have it.
+pub fn route<'a>(request: &Request<'a>, door: Door, caller: Caller<'_>) -> Action<'a> {
     let body = Body::Whole(request.body);
-    read_request(request.method, request.target, body, caller).unwrap_or_else(Action::of_problem)
+    find_action(request.method, request.target, body, door, caller)
 }
 
 /// The same of a request whose body was read while it came, by what `body_reader` has made for it and
@@ -81,9 +111,29 @@ pub fn route_read<'a>(
     method: Method,
     target: &'a str,
     body: BodyReader,
+    door: Door,
     caller: Caller<'_>,
 ) -> Action<'a> {
-    read_request(method, target, Body::Read(body), caller).unwrap_or_else(Action::of_problem)
+    find_action(method, target, Body::Read(body), door, caller)
+}
+
+fn find_action<'a>(
+    method: Method,
+    target: &'a str,
+    body: Body<'_>,
+    door: Door,
+    caller: Caller<'_>,
+) -> Action<'a> {
+    let wrong = |route, problem| Action::Answer(Outcome::Problem(problem), Kind { route, method });
+    let (path, query) = split_target(target);
+    let endpoint = match Endpoint::find(path) {
+        Ok(endpoint) if door == Door::Whole || door.leads_to(endpoint.route()) => endpoint,
+        Ok(_) => return wrong(Route::None, Problem::NoRoute),
+        Err(problem) => return wrong(Route::None, problem),
+    };
+    let route = endpoint.route();
+    read_request(endpoint, method, query, body, caller)
+        .unwrap_or_else(|problem| wrong(route, problem))
 }
 
 /// What reads the body of a request while it comes. Nothing is kept of a stranger's, who must be one
@@ -122,12 +172,6 @@ impl Body<'_> {
     }
 }
 
-impl Action<'_> {
-    fn of_problem(problem: Problem) -> Self {
-        Action::Answer(Outcome::Problem(problem))
-    }
-}
-
 const OPEN_METHODS: &str = "GET, HEAD, OPTIONS";
 const POOLS_METHODS: &str = "GET, HEAD, POST, PUT, OPTIONS";
 const POOL_METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
@@ -136,6 +180,9 @@ const POOL_METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 enum Endpoint<'a> {
     Root,
     Ping,
+    Health,
+    Ready,
+    Metrics,
     Pools,
     Pool(PoolName<'a>),
     Locks(PoolName<'a>),
@@ -148,8 +195,14 @@ impl<'a> Endpoint<'a> {
         let name_at = |place: &mut Cow<'a, str>| std::mem::take(place);
         Ok(match &mut segments[..] {
             [] => Endpoint::Root,
-            [ping] if ping == "ping" => Endpoint::Ping,
-            [pool] if pool == "pool" => Endpoint::Pools,
+            [word] => match &**word {
+                "ping" => Endpoint::Ping,
+                "pool" => Endpoint::Pools,
+                "health" => Endpoint::Health,
+                "ready" => Endpoint::Ready,
+                "metrics" => Endpoint::Metrics,
+                _ => return Err(Problem::NoRoute),
+            },
             [pool, name] if pool == "pool" => Endpoint::Pool(PoolName::parse(name_at(name))?),
             [pool, name, lock] if pool == "pool" && lock == "lock" => {
                 Endpoint::Locks(PoolName::parse(name_at(name))?)
@@ -162,18 +215,34 @@ impl<'a> Endpoint<'a> {
         })
     }
 
+    fn route(&self) -> Route {
+        match self {
+            Endpoint::Root => Route::Root,
+            Endpoint::Ping => Route::Ping,
+            Endpoint::Health => Route::Health,
+            Endpoint::Ready => Route::Ready,
+            Endpoint::Metrics => Route::Metrics,
+            Endpoint::Pools => Route::Pools,
+            Endpoint::Pool(_) => Route::Pool,
+            Endpoint::Locks(_) => Route::Locks,
+            Endpoint::Lock(..) => Route::Lock,
+        }
+    }
+
     /// Whether it is there for whoever asks: health checks have no key.
     fn is_open(&self) -> bool {
         match self {
-            Endpoint::Root | Endpoint::Ping => true,
+            Endpoint::Root | Endpoint::Ping | Endpoint::Health | Endpoint::Ready => true,
             Endpoint::Pools | Endpoint::Pool(_) | Endpoint::Locks(_) | Endpoint::Lock(..) => false,
+            Endpoint::Metrics => false,
         }
     }
 
     /// Its methods, for `Allow`.
     fn methods(&self) -> &'static str {
         match self {
-            Endpoint::Root | Endpoint::Ping => OPEN_METHODS,
+            Endpoint::Root | Endpoint::Ping | Endpoint::Health => OPEN_METHODS,
+            Endpoint::Ready | Endpoint::Metrics => OPEN_METHODS,
             Endpoint::Pools => POOLS_METHODS,
             Endpoint::Pool(_) | Endpoint::Locks(_) | Endpoint::Lock(..) => POOL_METHODS,
         }
@@ -181,16 +250,17 @@ impl<'a> Endpoint<'a> {
 }
 
 fn read_request<'a>(
+    endpoint: Endpoint<'a>,
     method: Method,
-    target: &'a str,
+    query: &'a str,
     body: Body<'_>,
     caller: Caller<'_>,
 ) -> Result<Action<'a>, Problem> {
-    let (path, query) = split_target(target);
-    let endpoint = Endpoint::find(path)?;
     if method == Method::Options {
         // A browser asks with the query of what it will ask for, and without the key.
-        return Ok(Action::Answer(Outcome::Options(endpoint.methods())));
+        let route = endpoint.route();
+        let options = Outcome::Options(endpoint.methods());
+        return Ok(Action::Answer(options, Kind { route, method }));
     }
     // Nobody's body is read for nothing.
     if matches!(caller, Caller::Stranger) && !endpoint.is_open() {
@@ -198,9 +268,22 @@ fn read_request<'a>(
     }
     let mut parameters = Parameters::parse(query)?;
     let method = parameters::effective_method(method, &mut parameters)?;
+    let of = |route| Kind { route, method };
     let action = match (endpoint, method) {
-        (Endpoint::Root, Method::Get | Method::Head) => Action::Answer(Outcome::Version),
-        (Endpoint::Ping, Method::Get | Method::Head) => Action::Answer(Outcome::Pong),
+        (Endpoint::Root, Method::Get | Method::Head) => {
+            Action::Answer(Outcome::Version, of(Route::Root))
+        }
+        (Endpoint::Ping, Method::Get | Method::Head) => {
+            Action::Answer(Outcome::Pong, of(Route::Ping))
+        }
+        (Endpoint::Health, Method::Get | Method::Head) => {
+            Action::Answer(Outcome::Healthy, of(Route::Health))
+        }
+        (Endpoint::Ready, Method::Get | Method::Head) => Action::Probe(of(Route::Ready)),
+        (Endpoint::Metrics, Method::Get | Method::Head) => {
+            access::check_metrics(caller)?;
+            Action::Scrape(of(Route::Metrics))
+        }
         (Endpoint::Pools, method) => pools(method, body, caller)?,
         (Endpoint::Pool(pool), method) => pool_itself(pool, method, body, caller)?,
         (Endpoint::Locks(pool), method) => {
@@ -215,13 +298,18 @@ fn read_request<'a>(
     Ok(action)
 }
 
-/// Has the store asked, if the caller may. There is no other way to ask it.
+/// Has the store asked, if the caller may. There is no other way to ask it about pools.
 #[inline(always)]
-fn ask<'a>(command: Command<'a>, shape: Shape, caller: Caller<'_>) -> Result<Action<'a>, Problem> {
+fn ask<'a>(
+    command: Command<'a>,
+    shape: Shape,
+    kind: Kind,
+    caller: Caller<'_>,
+) -> Result<Action<'a>, Problem> {
     if !matches!(caller, Caller::Anyone) {
         access::check(caller, &command)?;
     }
-    Ok(Action::Ask(command, shape))
+    Ok(Action::Ask(command, shape, kind))
 }
 
 /// `/pool`
@@ -237,7 +325,8 @@ fn pools<'a>(method: Method, body: Body<'_>, caller: Caller<'_>) -> Result<Actio
         Method::Put => Command::SetMembers(body.take(Form::Pools)?),
         _ => return Err(Problem::BadMethod(POOLS_METHODS)),
     };
-    ask(command, shape, caller)
+    let route = Route::Pools;
+    ask(command, shape, Kind { route, method }, caller)
 }
 
 /// `/pool/A`
@@ -254,7 +343,8 @@ fn pool_itself<'a>(
         Method::Delete => Command::RemovePool(pool),
         _ => return Err(Problem::BadMethod(POOL_METHODS)),
     };
-    ask(command, Shape::default(), caller)
+    let (shape, route) = (Shape::default(), Route::Pool);
+    ask(command, shape, Kind { route, method }, caller)
 }
 
 /// `/pool/A/lock`
@@ -297,7 +387,8 @@ fn locks<'a>(
         show,
         in_part: false,
     };
-    ask(command, shape, caller)
+    let route = Route::Locks;
+    ask(command, shape, Kind { route, method }, caller)
 }
 
 /// `/pool/A/lock/4`
@@ -333,5 +424,9 @@ fn lock<'a>(
         show,
         ..Shape::default()
     };
-    ask(command, shape, caller)
+    let route = Route::Lock;
+    ask(command, shape, Kind { route, method }, caller)
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,9 @@ pub fn render_status(outcome: &Outcome) -> (u16, Cow<'static, str>, Fields) {
             (problem.status(), problem.words(), fields)
         }
         Outcome::Options(methods) => (200, "OK".into(), Fields::Options(methods)),
-        Outcome::Reply(_) | Outcome::Version | Outcome::Pong => (200, "OK".into(), Fields::None),
+        Outcome::Reply(_) | Outcome::Version | Outcome::Pong | Outcome::Healthy => {
+            (200, "OK".into(), Fields::None)
+        }
     }
 }
 
@@ -43,13 +45,19 @@ pub fn render_text(outcome: &Outcome, shape: Shape, json: bool, body: &mut Vec<u
             });
         }
         Outcome::Version => body.extend_from_slice(VERSION.as_bytes()),
-        Outcome::Pong if json => {
-            object(body, |body| {
-                field(body, "result", |body| string(body, "pong"))
-            });
-        }
-        Outcome::Pong => body.extend_from_slice(b"pong"),
+        Outcome::Pong => render_word("pong", json, body),
+        Outcome::Healthy => render_word("ok", json, body),
         Outcome::Options(_) => {}
+    }
+}
+
+/// What says in one word that all is well.
+fn render_word(word: &str, json: bool, body: &mut Vec<u8>) {
+    match json {
+        true => object(body, |body| {
+            field(body, "result", |body| string(body, word))
+        }),
+        false => body.extend_from_slice(word.as_bytes()),
     }
 }
 
@@ -89,7 +97,9 @@ fn render_plain(reply: &Reply, shape: Shape, body: &mut Vec<u8>) {
         }),
         // What was seeded is told in the form in which it was told to us.
         Reply::Seeded(_) => render_json(reply, shape, body),
-        Reply::Done | Reply::Refused(_) => {}
+        Reply::Ready => render_word("ready", false, body),
+        // The page that a survey is for is not of this room.
+        Reply::Done | Reply::Refused(_) | Reply::Survey(_) => {}
     }
 }
 
@@ -121,6 +131,8 @@ fn render_json(reply: &Reply, shape: Shape, body: &mut Vec<u8>) {
                 field(body, pool.as_str(), |body| id_array(body, ids));
             }
         }),
+        Reply::Ready => render_word("ready", true, body),
+        Reply::Survey(_) => {}
         Reply::Done | Reply::Refused(_) => string(body, ""),
     }
 }

@@ -82,6 +82,7 @@ fn serve(config: Config) -> Result<bool, String> {
     let options = Options {
         listen: config.listen,
         tls: config.tls,
+        admin_listen: config.admin_listen,
         reuse_port: config.reuse_port,
         settings: config.settings,
         keys_file: config.keys_file,
@@ -97,6 +98,13 @@ fn serve(config: Config) -> Result<bool, String> {
         .map_err(|refusal| {
             format!("the store refuses what is ordered for the start: {refusal:?}")
         })?;
+    let admin = server
+        .admin_addresses()
+        .map_err(|error| error.to_string())?;
+    let admin: Vec<String> = admin.iter().map(SocketAddr::to_string).collect();
+    if !admin.is_empty() {
+        log::info!("metrics on {}", admin.join(" and "));
+    }
     let addresses = server.addresses().map_err(|error| error.to_string())?;
     let reached: Vec<SocketAddr> = addresses.iter().map(|(address, _)| *address).collect();
     for warning in access_warnings(keys.as_ref(), &reached) {

@@ -17,6 +17,11 @@ use smallvec::SmallVec;
 pub enum Command<'a> {
     /// Lists all pools with their state.
     ListPools,
+    /// Sums up all pools, and shows so many of them: those that have been there longest. It is never
+    /// refused.
+    Survey(usize),
+    /// Asks whether the store answers.
+    Probe,
     /// Adds resources, creating pools that are missing.
     AddMembers(Seed),
     /// Makes the members of each named pool exactly these.
@@ -52,6 +57,7 @@ impl Command<'_> {
     pub fn blocks(&self) -> bool {
         match self {
             Command::ListPools | Command::ListMembers(_) | Command::ListLocks(_) => true,
+            Command::Survey(_) => true,
             Command::AddMembers(_) | Command::SetMembers(_) => true,
             Command::Acquire(_, acquire) => {
                 let several = matches!(acquire.wanted, Wanted::Any(count) if count.get() > 1);
@@ -60,6 +66,7 @@ impl Command<'_> {
             Command::Renew(..) | Command::RenewOwned(..) => false,
             Command::Release(..) | Command::ReleaseAll(..) | Command::Undo(..) => false,
             Command::ShowLock(..) | Command::RemovePool(_) | Command::Purge => false,
+            Command::Probe => false,
         }
     }
 
@@ -192,6 +199,10 @@ pub enum Reply {
     Seeded(Seed),
     /// The state of every pool, sorted by name.
     Pools(Vec<PoolStatus>),
+    /// The pools, summed up; `None` if the store cannot tell.
+    Survey(Option<Survey>),
+    /// The store answers.
+    Ready,
     /// It was refused, and nothing has changed.
     Refused(Refusal),
 }
@@ -253,8 +264,22 @@ pub struct PoolStatus {
     pub resources: usize,
     /// How many resources are held, those included that are members no longer.
     pub held: usize,
+    /// How many resources can be lent now: they are neither held nor kept for anybody.
+    pub free: usize,
     /// How many acquires stand in its line.
     pub waiting: usize,
+}
+
+/// All pools, summed up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// How many there are.
+    pub pool_count: usize,
+    /// Those that have been there longest, as many as were asked for.
+    pub shown: Vec<PoolStatus>,
+    /// All others together, without a name. `None` if there are none, or if it would cost too much
+    /// to ask for them.
+    pub others: Option<PoolStatus>,
 }
 
 /// Why a store refuses a command.

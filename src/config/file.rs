@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use log::LevelFilter;
 use serde::Deserialize;
 
-use super::flags::{Layer, parse_cors, parse_prefix, timeout_ms};
+use super::flags::{Layer, MAX_METRICS_POOLS, parse_cors, parse_prefix, timeout_ms};
 use super::limits::Limits;
 use super::mask::masked;
 use super::tls::{TlsLayer, is_record_size};
@@ -31,6 +31,8 @@ struct Server {
     port: Option<u16>,
     host: Option<String>,
     listen: Option<Vec<String>>,
+    admin_listen: Option<Vec<String>>,
+    metrics_pools: Option<u32>,
     max_connections: Option<u32>,
     max_body: Option<u32>,
     header_timeout: Option<u32>,
@@ -123,6 +125,12 @@ pub(super) fn parse(source: &str, text: &str) -> Result<Layer, ConfigError> {
     {
         return Err(wrong("tls.recordSize", "must be 512 to 16384"));
     }
+    if let Some(count) = server.metrics_pools
+        && count > MAX_METRICS_POOLS
+    {
+        let why = format!("must be 0 to {MAX_METRICS_POOLS}");
+        return Err(wrong("server.metricsPools", &why));
+    }
     let cors = server.cors.map(|value| parse_cors(&value)).transpose();
     let sync = store.sync.map(|name| parse_sync(&name)).transpose();
     let prefix = redis.prefix.map(|prefix| parse_prefix(&prefix)).transpose();
@@ -131,6 +139,8 @@ pub(super) fn parse(source: &str, text: &str) -> Result<Layer, ConfigError> {
     Ok(Layer {
         listen: listen(server.listen, server.host, server.port)
             .map_err(|why| wrong("server", why))?,
+        admin_listen: server.admin_listen,
+        metrics_pools: server.metrics_pools,
         max_connections: server.max_connections,
         max_body: server.max_body,
         header_timeout: server.header_timeout,

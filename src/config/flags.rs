@@ -72,6 +72,9 @@ A first lock:
 Exit codes: 0 stopped by a signal, 1 could not serve, 2 wrong configuration; of --ping: 0 it
 lives, 1 it does not answer well.";
 
+/// More would make a page of megabytes, which holds everybody up while it is written.
+pub(super) const MAX_METRICS_POOLS: u32 = 10_000;
+
 /// Settings from one source. What is `None` is left to the next one.
 #[derive(Args, Debug, Default)]
 pub(super) struct Layer {
@@ -212,6 +215,21 @@ pub(super) struct Layer {
     #[arg(long, env = "LATCHD_PURGE_ON_START", hide_env = true, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Storing")]
     pub(super) purge_on_start: Option<bool>,
 
+    /// Answer /metrics here and nowhere else; may be repeated [default: where all else is]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "LATCHD_ADMIN_LISTEN",
+        hide_env = true,
+        value_delimiter = ',',
+        help_heading = "Monitoring"
+    )]
+    pub(super) admin_listen: Option<Vec<String>>,
+
+    /// How many pools /metrics shows one by one; the others are summed up [default: 100]
+    #[arg(long, value_name = "COUNT", env = "LATCHD_METRICS_POOLS", hide_env = true, value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_METRICS_POOLS)), help_heading = "Monitoring")]
+    pub(super) metrics_pools: Option<u32>,
+
     /// What to log: off, error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL", env = "LATCHD_LOG_LEVEL", hide_env = true, value_parser = log_level(), hide_possible_values = true, help_heading = "Logging")]
     pub(super) log_level: Option<LevelFilter>,
@@ -232,6 +250,8 @@ impl Layer {
     pub(super) fn over(self, lower: Layer) -> Layer {
         Layer {
             listen: self.listen.or(lower.listen),
+            admin_listen: self.admin_listen.or(lower.admin_listen),
+            metrics_pools: self.metrics_pools.or(lower.metrics_pools),
             max_connections: self.max_connections.or(lower.max_connections),
             max_body: self.max_body.or(lower.max_body),
             header_timeout: self.header_timeout.or(lower.header_timeout),

@@ -60,6 +60,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Where to listen with TLS, and as whom.
     pub tls: Option<Tls>,
+    /// Where to listen for who wants the metrics; if nowhere, they are where all else is.
+    pub admin_listen: Vec<SocketAddr>,
     /// Share the ports with other processes.
     pub reuse_port: bool,
     /// Where pools live.
@@ -193,6 +195,9 @@ impl Config {
         }
         layer.limits.apply(&mut settings);
         let max_per_address = layer.limits.max_per_address;
+        if let Some(count) = layer.metrics_pools {
+            settings.metrics_pools = count as usize;
+        }
         let mut rules = Rules {
             default_ttl: layer.default_ttl.and_then(Ttl::from_s),
             ..Rules::default()
@@ -219,6 +224,7 @@ impl Config {
         Ok(Config {
             listen: resolve("--listen", &listen)?,
             tls,
+            admin_listen: resolve("--admin-listen", &layer.admin_listen.unwrap_or_default())?,
             reuse_port: layer.reuse_port.unwrap_or(false),
             store: parse_store(store, &redis)?,
             sync: layer.sync.unwrap_or_default(),
@@ -242,15 +248,19 @@ impl Config {
 impl fmt::Display for Config {
     /// What `--check` prints: the configuration that would be used.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let listen: Vec<String> = self.listen.iter().map(SocketAddr::to_string).collect();
-        match self.listen.is_empty() {
-            true => writeln!(f, "listen           none")?,
-            false => writeln!(f, "listen           {}", listen.join(", "))?,
+        match &self.listen[..] {
+            [] => writeln!(f, "listen           none")?,
+            listen => writeln!(f, "listen           {}", in_words(listen))?,
         }
         match &self.tls {
             Some(tls) => tls.fmt(f)?,
             None => writeln!(f, "tls-listen       none")?,
         }
+        match &self.admin_listen[..] {
+            [] => writeln!(f, "admin-listen     none")?,
+            admin => writeln!(f, "admin-listen     {}", in_words(admin))?,
+        }
+        writeln!(f, "metrics-pools    {}", self.settings.metrics_pools)?;
         writeln!(f, "reuse-port       {}", yes_or_no(self.reuse_port))?;
         writeln!(f, "store            {}", self.store)?;
         match self.store {
@@ -323,6 +333,11 @@ impl fmt::Display for Config {
         }
         Ok(())
     }
+}
+
+fn in_words(addresses: &[SocketAddr]) -> String {
+    let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+    addresses.join(", ")
 }
 
 fn yes_or_no(value: bool) -> &'static str {

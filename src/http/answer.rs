@@ -29,6 +29,8 @@ pub enum Fields {
     Options(&'static str),
     /// `WWW-Authenticate`, with the ways in which a key can be shown.
     Challenge,
+    /// Where the type is named it is that of Prometheus' text format, whatever form was asked for.
+    Metrics,
 }
 
 /// Appends an answer to `out`. `cors` is what `Access-Control-Allow-Origin` says, if it is to be
@@ -70,10 +72,10 @@ fn write_http(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, cors: Option
     write_number(out, answer.body.len());
     out.extend_from_slice(b"\r\n");
     if style.names_type {
-        let kind = if style.json {
-            "application/json"
-        } else {
-            "text/plain; charset=utf-8"
+        let kind = match answer.fields {
+            Fields::Metrics => "text/plain; version=0.0.4; charset=utf-8",
+            _ if style.json => "application/json",
+            _ => "text/plain; charset=utf-8",
         };
         write_field(out, "Content-Type", kind);
     }
@@ -96,7 +98,7 @@ fn write_http(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, cors: Option
 
 fn write_fields(out: &mut Vec<u8>, fields: Fields) {
     match fields {
-        Fields::None => {}
+        Fields::None | Fields::Metrics => {}
         Fields::Allow(methods) | Fields::Options(methods) => write_field(out, "Allow", methods),
         Fields::Challenge => {
             // A line each, as some clients look at the first word of a line only.

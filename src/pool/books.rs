@@ -9,6 +9,7 @@ use super::line::Waiters;
 use super::resources::{Holder, ResourceKey, Resources};
 use super::{Change, GrantRow, ResourceRow, Rules};
 use crate::command::{Lease, Leases, Refusal, Reply, Ticket};
+use crate::metrics::Lending;
 use crate::time::Time;
 
 /// More changes than a tick makes that does not seed: what was for more is given back.
@@ -24,6 +25,8 @@ pub(super) struct Books {
     pub(super) answers: VecDeque<(Ticket, Reply)>,
     /// `None` if nobody keeps a journal.
     pub(super) changes: Option<Vec<Change>>,
+    /// What came of lending.
+    pub(super) counts: Lending,
 }
 
 impl Books {
@@ -43,8 +46,10 @@ impl Books {
     }
 
     pub(super) fn answer(&mut self, ticket: Option<Ticket>, refusal: Refusal) {
-        self.answers
-            .extend(ticket.map(|ticket| (ticket, Reply::Refused(refusal))));
+        if let Some(ticket) = ticket {
+            self.answers.push_back((ticket, Reply::Refused(refusal)));
+            self.counts.refuse(refusal);
+        }
     }
 
     /// The grant that holds a resource.

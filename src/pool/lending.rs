@@ -59,48 +59,40 @@ impl Pool {
         }
     }
 
-    /// Answers at once, or puts the asker in line.
+    /// Answers at once, or puts the asker in line: then there is no reply yet.
     pub(super) fn acquire(
         &mut self,
         ticket: Ticket,
         acquire: &Acquire<'_>,
         now: Time,
         books: &mut Books,
-    ) -> Option<Reply> {
-        let refused = |refusal| Some(Reply::Refused(refusal));
+    ) -> Result<Option<Reply>, Refusal> {
         let wanted = StoredWanted::of(&acquire.wanted);
         if let Some(owner) = &acquire.owner
             && let Some(grant) = books.grants.of_owner(self.key, owner.as_str())
         {
-            let recovered = self.recover(grant, &wanted, acquire.ttl, now, books);
-            return recovered.map_or_else(refused, |granted| Some(Reply::Granted(granted)));
+            let recovered = self.recover(grant, &wanted, acquire.ttl, now, books)?;
+            return Ok(Some(Reply::Granted(recovered)));
         }
-        if let Err(refusal) = self.could_ever_serve(&wanted, books) {
-            return refused(refusal);
-        }
+        self.could_ever_serve(&wanted, books)?;
         let owner = acquire.owner.as_ref().map(OwnerName::as_str);
         if let Some(waiter) = owner.and_then(|owner| self.line.waiter_of(owner)) {
             // Only a request that waits takes the place of one that waits.
             if acquire.wait_ms == 0 && books.waiters.get(waiter).ticket.is_some() {
-                return refused(Refusal::Busy);
+                return Err(Refusal::Busy);
             }
             return self.take_over(waiter, ticket, wanted, acquire, now, books);
         }
         let owner = owner.map(StoredName::from);
         if self.line.held_up_from().is_none() && self.can_serve(&wanted, books) {
-            return Some(Reply::Granted(self.grant(
-                &wanted,
-                owner,
-                acquire.ttl,
-                now,
-                books,
-            )));
+            let granted = self.grant(&wanted, owner, acquire.ttl, now, books);
+            return Ok(Some(Reply::Granted(granted)));
         }
         if acquire.wait_ms == 0 {
-            return refused(Refusal::Busy);
+            return Err(Refusal::Busy);
         }
         if books.waiters.len() >= books.rules.max_waiters {
-            return refused(Refusal::QueueFull);
+            return Err(Refusal::QueueFull);
         }
         let until = now.after_ms(acquire.wait_ms.min(books.rules.max_wait_ms));
         let (pool, place) = (self.key, books.waiters.last_place());
@@ -114,7 +106,7 @@ impl Pool {
         };
         let key = books.waiters.insert(waiter, until);
         self.line.insert(key, &mut books.waiters);
-        None
+        Ok(None)
     }
 
     /// An owner asks for what it has: the same lock, its lease started anew.
@@ -205,6 +197,7 @@ impl Pool {
             books.resources.lend(&mut self.stock, resource, key, chain);
         }
         self.held_count += grant.count;
+        books.counts.granted += u64::from(grant.count);
         books.grants.insert(&mut self.grants, grant, now);
         self.note_grant(key, books);
         Granted {
@@ -272,6 +265,7 @@ impl Pool {
             Some((key, grant)) => {
                 let grant = books.grants.get(grant);
                 grant.admits(proof.owner.as_ref(), proof.fence, proof.force)?;
+                books.counts.released += 1;
                 self.give_back(key, now, books);
                 Ok(())
             }
@@ -308,6 +302,7 @@ impl Pool {
                 self.release_grant(key, now, books);
             }
         }
+        books.counts.released += released as u64;
         released
     }
 
@@ -317,6 +312,7 @@ impl Pool {
             && books.grants.get(grant).fence == fence
             && books.grants.get(grant).owner().is_none()
         {
+            books.counts.released += u64::from(books.grants.get(grant).count);
             self.release_grant(grant, now, books);
         }
     }

@@ -1,12 +1,55 @@
 //! One pool as others see it: its locks, its state, and whether all of it agrees.
 
+use std::collections::BinaryHeap;
+
 use smallvec::smallvec;
 
-use super::Books;
 use super::grants::GrantKey;
 use super::lending::Pool;
-use crate::command::{IdList, Leases, PoolStatus, Refusal};
+use super::{Books, Engine, PoolKey, PoolNumber};
+use crate::command::{IdList, Leases, PoolStatus, Refusal, Survey};
 use crate::time::Time;
+
+impl Engine {
+    /// All pools by name.
+    pub(super) fn list(&self) -> Vec<PoolStatus> {
+        let mut list: Vec<PoolStatus> = self.pools.iter().map(|(_, pool)| pool.status()).collect();
+        list.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        list
+    }
+
+    /// Sums all pools up, and shows those that were made first: they stay the same ones, also over a
+    /// restart, until one of them is removed. It is one look at each pool.
+    pub(super) fn survey(&self, shown: usize) -> Survey {
+        let pool_count = self.pools.len();
+        let mut first: BinaryHeap<(PoolNumber, PoolKey)> = BinaryHeap::new();
+        let mut others = PoolStatus {
+            name: "".into(),
+            resources: 0,
+            held: 0,
+            free: 0,
+            waiting: 0,
+        };
+        for (key, pool) in self.pools.iter() {
+            let last = first.peek().map(|&(number, _)| number);
+            let mut other = pool;
+            if first.len() < shown {
+                first.push((pool.number, key));
+                continue;
+            } else if last.is_some_and(|last| pool.number < last) {
+                first.push((pool.number, key));
+                other = first.pop().map_or(pool, |(_, key)| &self.pools[key]);
+            }
+            other.add_to(&mut others);
+        }
+        let first = first.into_sorted_vec().into_iter();
+        Survey {
+            pool_count,
+            shown: first.map(|(_, key)| self.pools[key].status()).collect(),
+            others: (pool_count > shown).then_some(others),
+        }
+    }
+}
 
 impl Pool {
     pub(super) fn members(&self, books: &Books) -> IdList {
@@ -37,8 +80,16 @@ impl Pool {
             name: self.name.clone(),
             resources: self.stock.member_count(),
             held: self.held_count as usize,
+            free: self.stock.free_count(),
             waiting: self.line.len(),
         }
+    }
+
+    fn add_to(&self, sum: &mut PoolStatus) {
+        sum.resources += self.stock.member_count();
+        sum.held += self.held_count as usize;
+        sum.free += self.stock.free_count();
+        sum.waiting += self.line.len();
     }
 
     /// Its grants, in the order of their fences.

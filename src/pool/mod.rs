@@ -24,7 +24,7 @@ mod slots;
 
 use books::Books;
 pub use change::{Change, GrantRow, PoolNumber, PoolRow, ResourceRow, Snapshot};
-use grants::GrantKey;
+use grants::{Grant, GrantKey};
 use index::Index;
 use lending::Pool;
 use line::WaiterKey;
@@ -32,9 +32,9 @@ pub use restoring::Restoring;
 use slots::{Key, Slots};
 
 use crate::command::{
-    Command, Fence, Filter, Ids, PoolName, PoolStatus, Refusal, Reply, Seed, StoredName, Ticket,
-    Ttl,
+    Command, Fence, Filter, Ids, PoolName, Refusal, Reply, Seed, StoredName, Ticket, Ttl,
 };
+use crate::metrics::Lending;
 use crate::time::Time;
 
 /// What an operator decides about lending.
@@ -108,7 +108,10 @@ impl Engine {
         let reply = self.dispatch(ticket, command, now);
         #[cfg(debug_assertions)]
         self.check();
-        reply.unwrap_or_else(|refusal| Some(Reply::Refused(refusal)))
+        reply.unwrap_or_else(|refusal| {
+            self.books.counts.refuse(refusal);
+            Some(Reply::Refused(refusal))
+        })
     }
 
     /// Whoever asked with this ticket no longer wants to wait. If it stands in line it is told that
@@ -121,6 +124,21 @@ impl Engine {
         }
         #[cfg(debug_assertions)]
         self.check();
+    }
+
+    /// What came of lending so far.
+    pub fn counts(&self) -> &Lending {
+        &self.books.counts
+    }
+
+    /// Goes on with what another engine has counted.
+    pub fn set_counts(&mut self, counts: Lending) {
+        self.books.counts = counts;
+    }
+
+    /// How many stand in line, those of owners included who are away.
+    pub fn waiting_count(&self) -> usize {
+        self.books.waiters.len()
     }
 
     /// Everybody who stands in line and waits for a reply.
@@ -165,7 +183,8 @@ impl Engine {
             std::iter::from_fn(|| books.grants.pop_expired(due)).collect();
         ending.sort_by_cached_key(|&grant| books.grants.get(grant).fence);
         for grant in ending {
-            let pool = books.grants.get(grant).pool;
+            let Grant { pool, count, .. } = *books.grants.get(grant);
+            books.counts.expired += u64::from(count);
             pools[pool].release_grant(grant, now, books);
         }
     }
@@ -206,7 +225,7 @@ impl Engine {
         let reply = match command {
             Command::Acquire(pool, acquire) => {
                 let (pool, books) = self.pool_mut(&pool)?;
-                return Ok(pool.acquire(ticket, &acquire, now, books));
+                return pool.acquire(ticket, &acquire, now, books);
             }
             Command::Release(pool, id, proof) => {
                 let (pool, books) = self.pool_mut(&pool)?;
@@ -236,6 +255,8 @@ impl Engine {
             }
             Command::ListMembers(pool) => Reply::Members(self.pool(&pool)?.members(&self.books)),
             Command::ListPools => Reply::Pools(self.list()),
+            Command::Survey(shown) => Reply::Survey(Some(self.survey(shown))),
+            Command::Probe => Reply::Ready,
             Command::AddMembers(seed) => self.seed(&seed, now, Pool::add_members),
             Command::SetMembers(seed) => self.seed(&seed, now, Pool::set_members),
             Command::RemovePool(pool) => {
@@ -259,12 +280,6 @@ impl Engine {
     fn pool_mut(&mut self, name: &PoolName<'_>) -> Result<(&mut Pool, &mut Books), Refusal> {
         let key = self.find(name).ok_or(Refusal::NoPool)?;
         Ok((&mut self.pools[key], &mut self.books))
-    }
-
-    fn list(&self) -> Vec<PoolStatus> {
-        let mut list: Vec<PoolStatus> = self.pools.iter().map(|(_, pool)| pool.status()).collect();
-        list.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        list
     }
 
     /// Gives ids to each named pool in the way that `apply` does, and tells what its members are

@@ -133,7 +133,7 @@ impl Pool {
         acquire: &Acquire<'_>,
         now: Time,
         books: &mut Books,
-    ) -> Option<Reply> {
+    ) -> Result<Option<Reply>, Refusal> {
         let wait_ms = match acquire.wait_ms {
             0 => books.rules.queue_grace_ms,
             wait_ms => wait_ms.min(books.rules.max_wait_ms),
@@ -155,11 +155,11 @@ impl Pool {
             self.serve_from(place, now, books);
         }
         if acquire.wait_ms > 0 || books.waiters.find(ticket).is_none() {
-            return None;
+            return Ok(None);
         }
         // It asks without waiting, and it is not its turn: it goes away again, and keeps its place.
         books.waiters.set_ticket(key, None, now.after_ms(wait_ms));
-        Some(Reply::Refused(Refusal::Busy))
+        Err(Refusal::Busy)
     }
 
     /// A waiter is about to want something else, which may give it a right to what is kept for

@@ -13,7 +13,11 @@ use rustix::io::Errno;
 use super::addresses::Network;
 use super::connection::Connection;
 use super::{ACCEPT_PAUSE_MS, Server, listener, watch};
+use crate::api::Door;
+use crate::metrics::Refused;
+use crate::session::Session;
 use crate::time::Time;
+use crate::tls::Channel;
 
 /// How many are taken in before others are served.
 const MAX_ACCEPTS: usize = 256;
@@ -87,16 +91,21 @@ impl Server {
         Some(now)
     }
 
+    fn is_full(&self) -> bool {
+        self.connections.len() - self.admin.connections() >= self.max_connections
+    }
+
     /// Lets somebody in, or turns him away. False if he has to wait at the door.
     fn let_in(&mut self, newcomer: Newcomer, may_close: bool, now: Time) -> bool {
         let network = Network::of(newcomer.address);
         let is_crowded = self.addresses.count(network) >= self.max_per_address;
-        let is_full = self.connections.len() >= self.max_connections;
+        let is_full = self.is_full();
         if (is_crowded || is_full) && !may_close {
             self.at_the_door = Some(newcomer);
             return false;
         }
         if is_crowded && !self.make_room_at(network, now) {
+            self.metrics.connections.refuse(Refused::Crowded);
             if let Some(times) = self.turned_away.happens(now) {
                 let (most, address) = (self.max_per_address, newcomer.address);
                 log::warn!(
@@ -105,7 +114,7 @@ impl Server {
             }
             return true;
         }
-        if self.connections.len() >= self.max_connections && !self.make_room(now) {
+        if self.is_full() && !self.make_room(now) {
             self.at_the_door = Some(newcomer);
             return false;
         }
@@ -114,9 +123,22 @@ impl Server {
     }
 
     fn welcome(&mut self, newcomer: Newcomer, network: Network, now: Time) {
-        let mut socket = newcomer.socket;
         let tls = self.tls.as_ref().filter(|_| newcomer.has_tls);
         let channel = tls.map(|tls| tls.settings.accept());
+        let door = self.admin.door_of_others();
+        if let Some(slot) = self.watch_connection(newcomer.socket, channel, door, now) {
+            self.addresses.enter(slot, network);
+        }
+    }
+
+    /// Answers its slot, if it can be watched.
+    pub(super) fn watch_connection(
+        &mut self,
+        mut socket: TcpStream,
+        channel: Option<Channel>,
+        door: Door,
+        now: Time,
+    ) -> Option<usize> {
         let entry = self.connections.vacant_entry();
         let slot = entry.key();
         let interest = Interest::READABLE | Interest::WRITABLE;
@@ -126,16 +148,21 @@ impl Server {
             .register(&mut socket, Token(slot), interest)
         {
             Ok(()) => {
-                let connection =
-                    entry.insert(Connection::new(socket, channel, &self.settings, now));
+                let session = Session::new(&self.settings, door, now);
+                let connection = entry.insert(Connection::new(socket, channel, session));
                 watch(&mut self.deadlines, slot, connection);
-                self.addresses.enter(slot, network);
+                self.metrics.connections.accepted += 1;
+                Some(slot)
             }
-            Err(error) => self.complain(&error, now),
+            Err(error) => {
+                self.complain(&error, now);
+                None
+            }
         }
     }
 
-    fn complain(&mut self, error: &io::Error, now: Time) {
+    pub(super) fn complain(&mut self, error: &io::Error, now: Time) {
+        self.metrics.connections.refuse(Refused::NoDescriptor);
         if let Some(times) = self.not_accepted.happens(now) {
             log::error!("a connection could not be accepted: {error}{times}");
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::time::Time;
+use crate::time::{Micros, Time};
 
 /// The clock of the process.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,12 @@ impl Clock {
 
     /// The time.
     pub fn now(&self) -> Time {
-        self.started_at
-            .after_ms(self.started.elapsed().as_millis() as u64)
+        self.read().0
+    }
+
+    /// The time, and the same moment to measure with.
+    pub fn read(&self) -> (Time, Micros) {
+        let us = self.started.elapsed().as_micros() as u64;
+        (self.started_at.after_ms(us / 1000), Micros::from_us(us))
     }
 }

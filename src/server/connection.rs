@@ -8,6 +8,7 @@ use mio::net::TcpStream;
 #[cfg(target_os = "linux")]
 use rustix::net::{SendFlags, send};
 
+use crate::metrics::Closed;
 use crate::session::{Context, Ending, Session, Settings};
 use crate::time::Time;
 use crate::tls::{Channel, Failure, Received};
@@ -34,17 +35,20 @@ pub(super) struct Connection {
     listed_to_write: bool,
 }
 
+/// What one call has sent.
+struct Sent {
+    /// As the socket counts.
+    bytes: usize,
+    /// How much of what the session has said.
+    said_bytes: usize,
+}
+
 impl Connection {
-    pub(super) fn new(
-        socket: TcpStream,
-        channel: Option<Channel>,
-        settings: &Settings,
-        now: Time,
-    ) -> Connection {
+    pub(super) fn new(socket: TcpStream, channel: Option<Channel>, session: Session) -> Connection {
         Connection {
             socket,
             channel,
-            session: Session::new(settings, now),
+            session,
             readable: false,
             end_is_near: false,
             told_of_end: false,
@@ -90,6 +94,7 @@ impl Connection {
                     self.receive_end(context);
                 }
                 Ok(count) => {
+                    context.metrics.connections.received_bytes += count as u64;
                     // A short read has emptied the socket; a further one would only be told so.
                     let emptied = count < buffer.len();
                     self.readable = !emptied || self.end_is_near;
@@ -143,10 +148,10 @@ impl Connection {
         self.listed_to_write = false;
         self.encrypt(context);
         while self.writable && !self.broken && !self.unsent().is_empty() {
-            if let Some(count) = self.send()
-                && !self.session.output().is_empty()
-            {
-                self.session.handle_sent(count, context);
+            let Some(sent) = self.send() else { continue };
+            context.metrics.connections.sent_bytes += sent.bytes as u64;
+            if !self.session.output().is_empty() {
+                self.session.handle_sent(sent.said_bytes, context);
                 self.encrypt(context);
             }
         }
@@ -179,12 +184,13 @@ impl Connection {
         }
     }
 
-    /// Sends once. Answers how much of what the session has said has left, if the socket takes any.
-    fn send(&mut self) -> Option<usize> {
+    /// Sends once. Answers what has left, if the socket takes any.
+    fn send(&mut self) -> Option<Sent> {
         match self.send_unsent() {
-            Ok(count) => {
+            Ok(bytes) => {
                 let channel = self.channel.as_mut();
-                return Some(channel.map_or(count, |channel| channel.handle_sent(count)));
+                let said_bytes = channel.map_or(bytes, |channel| channel.handle_sent(bytes));
+                return Some(Sent { bytes, said_bytes });
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -193,7 +199,7 @@ impl Connection {
         None
     }
 
-    /// The last answer waits for the end that `is_over` announces right behind it, so that both leave in
+    /// The last answer waits for the end that `poll_ending` announces right behind it, so that both leave in
     /// one segment: half as many for the network and for both sides to deal with.
     #[cfg(target_os = "linux")]
     fn send_unsent(&mut self) -> io::Result<usize> {
@@ -214,21 +220,21 @@ impl Connection {
         (&self.socket).write(self.unsent())
     }
 
-    /// Whether the connection is to be closed. Shuts down the sending side when it is time to.
-    pub(super) fn is_over(&mut self, settings: &Settings, now: Time) -> bool {
+    /// Why the connection is to be closed, if it is. Shuts down the sending side when it is time to.
+    pub(super) fn poll_ending(&mut self, settings: &Settings, now: Time) -> Option<Closed> {
         if self.broken {
-            return true;
+            return Some(Closed::Error);
         }
         match self.session.poll_ending(settings, now) {
-            Ending::NotYet => false,
-            Ending::Close => {
+            Ending::NotYet => None,
+            Ending::Close(why) => {
                 self.say_that_it_ends();
-                true
+                Some(why)
             }
             Ending::CloseSending => {
                 self.say_that_it_ends();
                 self.shut_down();
-                self.broken
+                self.broken.then_some(Closed::Error)
             }
         }
     }

@@ -1,6 +1,8 @@
 //! Where a connection's session asks the store.
 
-use crate::command::{Command, Ticket};
+use super::process;
+use crate::command::{Command, Survey, Ticket};
+use crate::metrics::{Metrics, Scrape};
 use crate::session::Desk;
 use crate::store::Store;
 use crate::time::Time;
@@ -26,5 +28,16 @@ impl Desk for StoreDesk<'_> {
     fn withdraw(&mut self, ticket: Ticket) {
         *self.uncommitted = true;
         self.store.withdraw(ticket, self.now);
+    }
+
+    fn write_page(&mut self, survey: Option<&Survey>, metrics: &Metrics, page: &mut Vec<u8>) {
+        let scrape = Scrape {
+            metrics,
+            store: &self.store.figures(),
+            survey,
+            process: process::look(),
+            now: self.now,
+        };
+        scrape.write(page);
     }
 }

@@ -52,11 +52,16 @@ pub(super) fn open(options: &Options) -> io::Result<Vec<Listener>> {
         .filter(|address| !inherited_ports.contains(&address.port()));
     let addresses = without_tls.map(|address| (address, false));
     for (address, has_tls) in addresses.chain(with_tls.map(|address| (address, true))) {
-        let socket = bind(*address, options.reuse_port)
-            .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
+        let socket = bind(*address, options.reuse_port)?;
         listeners.push(Listener { socket, has_tls });
     }
     Ok(listeners)
+}
+
+/// Sockets that nobody else is to share.
+pub(super) fn bind_all(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+    let bound = addresses.iter().map(|&address| bind(address, false));
+    bound.collect()
 }
 
 fn inherited() -> io::Result<Vec<TcpListener>> {
@@ -76,8 +81,13 @@ fn inherited() -> io::Result<Vec<TcpListener>> {
 }
 
 /// `reuse_port` lets other processes of the same user listen on the port too, if they say so as well.
-/// Each new connection goes to one of them.
+/// Each new connection goes to one of them. An error names the address.
 fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
+    try_to_bind(address, reuse_port)
+        .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
+}
+
+fn try_to_bind(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,

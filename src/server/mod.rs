@@ -1,19 +1,22 @@
 //! The event loop: the only room that touches sockets, signals and the clock.
 //!
-//! One tick: wait for events; read the clock once; accept; let sessions read and the store decide;
+//! One tick: wait for events; read the clock; accept; let sessions read and the store decide;
 //! gather what has come meanwhile, if a commit is costly; see what is due; commit once; hand out the
 //! replies; write once for each connection that has something to say; close what has ended, last, so
-//! that no stale event meets a slot that is used again.
+//! that no stale event meets a slot that is used again; read the clock once more, to measure.
 
 mod accepting;
 mod addresses;
+mod admin;
 mod clock;
 mod connection;
 mod descriptors;
 mod desk;
 mod listener;
 mod options;
+mod process;
 mod signals;
+mod waiting;
 mod yielding;
 
 use std::io;
@@ -26,18 +29,22 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
+use crate::api::Door;
 use crate::command::{Granted, Refusal, Reply, Seed, Ticket};
 use crate::config::Tls;
+use crate::metrics::{Closed, Metrics};
 use crate::session::{Buffers, Context, Settings};
 use crate::store::Store;
 use crate::time::{Deadlines, Seldom, Time};
 use accepting::Newcomer;
 use addresses::Addresses;
+use admin::Admin;
 pub use clock::Clock;
 use connection::Connection;
 use desk::StoreDesk;
 use listener::Listener;
 pub use options::Options;
+use waiting::watch_listeners;
 use yielding::Yielding;
 
 const SIGNALS: Token = Token(usize::MAX);
@@ -61,6 +68,7 @@ pub struct Server {
     tls: Option<Tls>,
     /// When to look next for connections that wait to be accepted; `None` until there is an event.
     accept_from: Option<Time>,
+    admin: Admin,
     connections: Slab<Connection>,
     max_connections: usize,
     addresses: Addresses,
@@ -81,6 +89,7 @@ pub struct Server {
     /// The store was asked since it last committed.
     uncommitted: bool,
     settings: Settings,
+    metrics: Metrics,
     buffers: Buffers,
     read_buffer: Box<[u8]>,
     log_dir: Option<PathBuf>,
@@ -98,17 +107,17 @@ impl Server {
         poll.registry()
             .register(&mut signals, SIGNALS, Interest::READABLE)?;
         let mut listeners = listener::open(&options)?;
-        for (place, listener) in listeners.iter_mut().enumerate() {
-            let token = Token(LISTENERS - place);
-            poll.registry()
-                .register(&mut listener.socket, token, Interest::READABLE)?;
-        }
+        let sockets = listeners.iter_mut().map(|listener| &mut listener.socket);
+        watch_listeners(sockets, 0, poll.registry())?;
+        let admin = Admin::bind(&options.admin_listen, listeners.len(), poll.registry())?;
         store.attach(poll.registry(), STORE, clock.now())?;
         let descriptors = descriptors::raise_limit();
         let max_connections = options
             .max_connections
             .unwrap_or(usize::MAX)
             .min(descriptors);
+        let mut metrics = Metrics::default();
+        metrics.connections.max = max_connections as u64;
         Ok(Server {
             poll,
             clock,
@@ -116,6 +125,7 @@ impl Server {
             listeners,
             tls: options.tls,
             accept_from: None,
+            admin,
             connections: Slab::new(),
             max_connections,
             addresses: Addresses::default(),
@@ -132,6 +142,7 @@ impl Server {
             next_serial: 0,
             uncommitted: false,
             settings: options.settings,
+            metrics,
             buffers: Buffers::default(),
             read_buffer: vec![0; READ_BYTES].into_boxed_slice(),
             log_dir: options.log_dir,
@@ -156,17 +167,23 @@ impl Server {
     /// Serves until a signal says stop. False if something could not be made durable at the end.
     pub fn run(mut self) -> io::Result<bool> {
         let mut events = Events::with_capacity(EVENTS_PER_TICK);
+        let (mut ended, _) = self.clock.read();
         loop {
-            self.wait(&mut events)?;
-            let now = self.clock.now();
+            self.wait(&mut events, ended)?;
+            let (now, began_at) = self.clock.read();
+            self.metrics.requests.begin_tick(began_at);
             self.note_events(&events, now);
             self.accept(now);
+            self.accept_admin(now);
             self.read(now);
             self.gather(&mut events, now)?;
             self.expire(now);
             self.commit(now);
             self.write(now);
             self.accept_more(now);
+            let ended_at;
+            (ended, ended_at) = self.clock.read();
+            self.metrics.requests.end_tick(ended_at);
             if self.stop_at.is_some_and(|at| {
                 at <= now || self.connections.is_empty() && self.store.is_settled()
             }) {
@@ -191,63 +208,6 @@ impl Server {
             self.read(now);
         }
         Ok(())
-    }
-
-    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let at_once = self.uncommitted || !self.to_read.is_empty();
-        let timeout = if at_once {
-            Some(Duration::ZERO)
-        } else {
-            self.next_timeout()
-        };
-        self.look(events, timeout)
-    }
-
-    fn look(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
-        match self.poll.poll(events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-            result => result,
-        }
-    }
-
-    fn next_timeout(&self) -> Option<Duration> {
-        let accept_at = self.accept_from.filter(|_| !self.listeners.is_empty());
-        let times = [
-            self.deadlines.next(),
-            self.store.next_timeout(),
-            accept_at,
-            self.stop_at,
-        ];
-        let next = times.into_iter().flatten().min()?;
-        Some(Duration::from_millis(next.ms_since(self.clock.now())))
-    }
-
-    fn note_events(&mut self, events: &Events, now: Time) {
-        for event in events {
-            match event.token() {
-                SIGNALS => self.handle_signals(now),
-                STORE => self.store.handle_event(event, now),
-                Token(token) if token > LISTENERS - self.listeners.len() => {
-                    self.accept_from.get_or_insert(now);
-                }
-                Token(slot) => {
-                    let Some(connection) = self.connections.get_mut(slot) else {
-                        continue;
-                    };
-                    connection.note_event(event);
-                    if event.is_read_closed() {
-                        self.hung_up.push(slot);
-                    }
-                    self.to_read.push(slot);
-                    if event.is_writable()
-                        && connection.has_output()
-                        && connection.enlist_to_write()
-                    {
-                        self.to_write.push(slot);
-                    }
-                }
-            }
-        }
     }
 
     fn expire(&mut self, now: Time) {
@@ -308,6 +268,7 @@ impl Server {
             settings: &self.settings,
             buffers: &mut self.buffers,
             now,
+            metrics: &mut self.metrics,
             desk: &mut desk,
         };
         Some(act(connection, &mut self.read_buffer, &mut context))
@@ -356,17 +317,17 @@ impl Server {
     }
 
     fn write_one(&mut self, slot: usize, now: Time) {
-        let is_over = self.at(slot, now, |connection, _, context| {
+        let ending = self.at(slot, now, |connection, _, context| {
             connection.write(context);
-            let is_over = connection.is_over(context.settings, now);
-            if is_over {
+            let ending = connection.poll_ending(context.settings, now);
+            if ending.is_some() {
                 connection.session.abandon(context);
             }
-            is_over
+            ending
         });
-        let Some(is_over) = is_over else { return };
-        if is_over {
-            self.close(slot, now);
+        let Some(ending) = ending else { return };
+        if let Some(why) = ending {
+            self.close(slot, why, now);
             return;
         }
         let connection = &mut self.connections[slot];
@@ -377,10 +338,14 @@ impl Server {
     }
 
     /// Closes a connection. Who waits for its place may have it at once.
-    fn close(&mut self, slot: usize, now: Time) {
+    fn close(&mut self, slot: usize, why: Closed, now: Time) {
         self.deadlines.remove(slot);
-        self.addresses.leave(slot);
-        self.connections.remove(slot);
+        let connection = self.connections.remove(slot);
+        match connection.session.door() {
+            Door::Admin => self.admin.leave(),
+            Door::Whole | Door::Service => self.addresses.leave(slot),
+        }
+        self.metrics.connections.close(why);
         self.accept_from = self.accept_from.map(|from| from.min(now));
     }
 

@@ -12,6 +12,8 @@ pub struct Options {
     pub listen: Vec<SocketAddr>,
     /// Where to listen with TLS, and as whom.
     pub tls: Option<Tls>,
+    /// Where to listen for who wants the metrics; if nowhere, they are where all else is.
+    pub admin_listen: Vec<SocketAddr>,
     /// Share the ports with other processes.
     pub reuse_port: bool,
     /// Limits and time-outs of a connection.

@@ -23,9 +23,11 @@ impl Server {
     fn stop(&mut self, now: Time) {
         log::info!("stopping: {} connections", self.connections.len());
         self.stop_at = Some(now.after_ms(self.drain_ms));
+        self.settings.stopping = true;
         self.accept_from = Some(now);
         self.take_in(listener::BACKLOG as usize, true, now);
         self.listeners.clear();
+        self.admin.stop();
         for (slot, connection) in &mut self.connections {
             connection.look_for_input();
             self.to_read.push(slot);

@@ -3,6 +3,8 @@
 
 use super::addresses::Network;
 use super::{ACCEPT_PAUSE_MS, Server};
+use crate::api::Door;
+use crate::metrics::Closed;
 use crate::time::{Seldom, Time};
 
 /// How many of an address' connections are looked at, those first that came first, for the one that
@@ -83,8 +85,13 @@ impl Server {
         !self.yielding.queue.is_empty()
     }
 
+    /// Who has come in by an address of his own takes nobody's place.
     fn idle_since(&self, slot: usize, now: Time) -> Option<Time> {
-        self.connections.get(slot)?.idle_since(&self.settings, now)
+        let connection = self.connections.get(slot)?;
+        let is_client = connection.session.door() != Door::Admin;
+        connection
+            .idle_since(&self.settings, now)
+            .filter(|_| is_client)
     }
 
     fn close_for_another(&mut self, slot: usize, now: Time) {
@@ -95,6 +102,6 @@ impl Server {
             connection.session.abandon(context);
             connection.say_that_it_ends();
         });
-        self.close(slot, now);
+        self.close(slot, Closed::Yielded, now);
     }
 }

@@ -2,13 +2,15 @@
 
 use super::{Context, Outcome, Shape};
 use crate::api;
-use crate::command::Ticket;
-use crate::http::{self, Answer, Style};
+use crate::command::{Reply, Ticket};
+use crate::http::{self, Answer, Fields, Style};
+use crate::metrics::{Asked, Route};
 
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) style: Style,
     pub(super) shape: Shape,
+    pub(super) asked: Asked,
     /// No further request is taken in hand before this one is answered.
     pub(super) blocks: bool,
     /// It may stand in line, and nobody has taken it out yet.
@@ -26,13 +28,26 @@ pub(super) enum State {
 
 impl Exchange {
     /// A request that needs no store.
-    pub(super) fn ready(style: Style, outcome: Outcome) -> Exchange {
+    pub(super) fn ready(style: Style, asked: Asked, outcome: Outcome) -> Exchange {
         Exchange {
             style,
             shape: Shape::default(),
+            asked,
             blocks: false,
             waits: false,
             state: State::Ready(outcome),
+        }
+    }
+
+    /// A question about the server: no further request comes before its answer, which may be long.
+    pub(super) fn of_server(style: Style, asked: Asked, ticket: Ticket) -> Exchange {
+        Exchange {
+            style,
+            shape: Shape::default(),
+            asked,
+            blocks: true,
+            waits: false,
+            state: State::Asked(ticket),
         }
     }
 
@@ -41,11 +56,20 @@ impl Exchange {
         matches!(self.state, State::Ready(_))
     }
 
-    /// Appends the answer to `output`.
+    /// Appends the answer to `output`, and counts it.
     pub(super) fn write(&self, outcome: &Outcome, output: &mut Vec<u8>, context: &mut Context<'_>) {
         let body = context.buffers.body();
-        api::render_text(outcome, self.shape, self.style.json, body);
-        let (status, words, fields) = api::render_status(outcome);
+        let (status, words, mut fields) = api::render_status(outcome);
+        if self.asked.kind.route == Route::Metrics
+            && let Outcome::Reply(Reply::Survey(survey)) = outcome
+        {
+            fields = Fields::Metrics;
+            let (desk, metrics) = (&mut context.desk, &*context.metrics);
+            desk.write_page(survey.as_ref(), metrics, body);
+        } else {
+            api::render_text(outcome, self.shape, self.style.json, body);
+        }
+        context.metrics.requests.note_answer(self.asked, status);
         let answer = Answer {
             status,
             words: &words,

@@ -6,6 +6,7 @@
 
 mod breaking;
 mod buffers;
+mod ending;
 mod exchange;
 mod reading;
 mod settings;
@@ -18,15 +19,17 @@ use std::mem;
 use std::rc::Rc;
 
 pub use buffers::Buffers;
+pub use ending::Ending;
 use exchange::{Exchange, State};
 pub use settings::Settings;
 use undelivered::Undelivered;
 use unfinished::Unfinished;
 
-use crate::api::{self, Outcome, Problem, Shape};
-use crate::command::{Command, Reply, Ticket};
+use crate::api::{self, Door, Outcome, Shape};
+use crate::command::{Command, Reply, Survey, Ticket};
 use crate::http::{CONTINUE, Scan};
 use crate::keys::Key;
+use crate::metrics::{Closed, Metrics};
 use crate::time::Time;
 
 /// What a session needs of its surroundings while it works.
@@ -37,6 +40,8 @@ pub struct Context<'a> {
     pub buffers: &'a mut Buffers,
     /// The time.
     pub now: Time,
+    /// Where requests are counted.
+    pub metrics: &'a mut Metrics,
     /// Where the store is asked.
     pub desk: &'a mut dyn Desk,
 }
@@ -48,12 +53,19 @@ pub trait Desk {
 
     /// Whoever asked with this ticket no longer wants to wait.
     fn withdraw(&mut self, ticket: Ticket);
+
+    /// Appends all figures to a page. A desk without a server around it has none.
+    fn write_page(&mut self, _survey: Option<&Survey>, _metrics: &Metrics, _page: &mut Vec<u8>) {}
 }
 
 /// One client's conversation. An idle one holds no memory but itself.
 #[derive(Debug)]
 pub struct Session {
     phase: Phase,
+    /// Why there is nothing left to do, once that is so.
+    why_over: Closed,
+    /// Where the client has come in.
+    door: Door,
     /// The client has closed its side.
     ended: bool,
     /// That may not have been its own doing: what is unfinished is not carried out.
@@ -114,25 +126,14 @@ enum Awaits {
     /// To close its side.
     End,
 }
-/// How long a request that is on its way when the server stops may take to arrive.
-const LAST_REQUEST_MS: u64 = 1_000;
-
-/// What is to be done with the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// Nothing: it goes on.
-    NotYet,
-    /// Shut down the sending side, once.
-    CloseSending,
-    /// Close it.
-    Close,
-}
 
 impl Session {
     /// A session with a client that has just connected.
-    pub fn new(settings: &Settings, now: Time) -> Session {
+    pub fn new(settings: &Settings, door: Door, now: Time) -> Session {
         Session {
             phase: Phase::Open,
+            why_over: Closed::Server,
+            door,
             ended: false,
             is_cut_off: false,
             hung_up: false,
@@ -152,6 +153,11 @@ impl Session {
             sent: 0,
             undelivered: Undelivered::default(),
         }
+    }
+
+    /// Where the client has come in.
+    pub fn door(&self) -> Door {
+        self.door
     }
 
     /// Takes what the client has sent.
@@ -192,6 +198,7 @@ impl Session {
     pub fn abandon(&mut self, context: &mut Context<'_>) {
         self.withdraw(context);
         self.undelivered.undo(context.desk);
+        context.metrics.requests.abandoned += self.exchanges.len() as u64;
         for exchange in &self.exchanges {
             if let State::Ready(Outcome::Reply(Reply::Granted(granted))) = &exchange.state {
                 granted.undo().map(|command| context.desk.submit(command));
@@ -288,25 +295,6 @@ impl Session {
         }
     }
 
-    /// What is to be done with the connection, now that what could be sent has been sent.
-    pub fn poll_ending(&mut self, settings: &Settings, now: Time) -> Ending {
-        match self.phase {
-            Phase::Over => Ending::Close,
-            Phase::Closing if self.exchanges.is_empty() && self.output.is_empty() => {
-                if self.ended {
-                    self.phase = Phase::Over;
-                    return Ending::Close;
-                }
-                self.phase = Phase::Lingering;
-                self.awaits = Awaits::End;
-                self.deadline = now.after_ms(settings.linger_ms);
-                Ending::CloseSending
-            }
-            Phase::Lingering if self.ended => Ending::Close,
-            Phase::Open | Phase::Closing | Phase::Lingering => Ending::NotYet,
-        }
-    }
-
     /// Whether more should be read from the client.
     pub fn wants_input(&self, settings: &Settings) -> bool {
         match self.phase {
@@ -321,44 +309,6 @@ impl Session {
     pub fn deadline(&self) -> Option<Time> {
         let waits_for_store = self.output.is_empty() && !self.exchanges.is_empty();
         (!waits_for_store).then_some(self.deadline)
-    }
-
-    /// Gives up if the deadline has passed. A silent client is left without a word.
-    pub fn handle_timeout(&mut self, now: Time) {
-        if self.deadline().is_some_and(|deadline| deadline <= now) {
-            self.phase = Phase::Over;
-        }
-    }
-
-    /// The server stops. What was received is brought to its end by `resume`; a request that is on its
-    /// way, also the first one of a client that has just connected, has a moment to arrive. Nothing
-    /// else is read.
-    pub fn stop(&mut self, context: &mut Context<'_>) {
-        self.withdraw_for_good(context);
-        let in_hand = self.stalled || !self.exchanges.is_empty() || !self.output.is_empty();
-        let on_its_way = self.fresh || !self.input.is_empty() || self.unfinished.is_some();
-        match (self.phase, in_hand) {
-            (Phase::Open, false) if on_its_way && !self.ended => {
-                self.last_one = true;
-                let until = context.now.after_ms(LAST_REQUEST_MS);
-                self.deadline = self.deadline.min(until);
-            }
-            (Phase::Open, false) => self.phase = Phase::Over,
-            _ => self.stopping = true,
-        }
-    }
-
-    /// Whoever stands in line is told that the server stops, whatever the store may still reply.
-    fn withdraw_for_good(&mut self, context: &mut Context<'_>) {
-        for exchange in &mut self.exchanges {
-            if let State::Asked(ticket) = exchange.state
-                && exchange.waits
-            {
-                context.desk.withdraw(ticket);
-                exchange.state = State::Ready(Outcome::Problem(Problem::Stopping));
-            }
-        }
-        self.settle(context);
     }
 
     fn is_idle(&self) -> bool {
@@ -402,12 +352,11 @@ impl Session {
         self.exchanges.push_back(exchange);
     }
 
-    /// Writes down the answers that are ready and next in order.
-    fn settle(&mut self, context: &mut Context<'_>) {
-        self.stalled |= !self.has_room(context.settings);
-        self.drop_sent_output();
-        while self.exchanges.front().is_some_and(Exchange::is_ready)
-            && let Some(exchange) = self.exchanges.pop_front()
+    /// Writes down the answer that is next in order, if it is ready. Most often there is none when it
+    /// is looked for, so this is kept out of the way.
+    #[inline(never)]
+    fn answer_next(&mut self, context: &mut Context<'_>) {
+        if let Some(exchange) = self.exchanges.front()
             && let State::Ready(outcome) = &exchange.state
         {
             if self.output.capacity() == 0 {
@@ -416,8 +365,18 @@ impl Session {
             let length_before = self.output.len();
             exchange.write(outcome, &mut self.output, context);
             let length = self.output.len() - length_before;
-            self.undelivered
-                .note(length, exchange.state, context.buffers);
+            if let Some(Exchange { state, .. }) = self.exchanges.pop_front() {
+                self.undelivered.note(length, state, context.buffers);
+            }
+        }
+    }
+
+    /// Writes down the answers that are ready and next in order.
+    fn settle(&mut self, context: &mut Context<'_>) {
+        self.stalled |= !self.has_room(context.settings);
+        self.drop_sent_output();
+        while self.exchanges.front().is_some_and(Exchange::is_ready) {
+            self.answer_next(context);
         }
         if self.exchanges.is_empty() && self.exchanges.capacity() > 0 {
             context

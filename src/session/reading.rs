@@ -7,8 +7,10 @@ use super::exchange::{Exchange, State};
 use super::unfinished::Unfinished;
 use super::{Context, Phase, Session};
 use crate::api::{self, Action, Outcome, Problem};
-use crate::http::{self, BodyLength, Head, Progress, Rejected, Request, Scan, Wire};
+use crate::command::Command;
+use crate::http::{self, BodyLength, Head, Method, Progress, Rejected, Request, Scan, Wire};
 use crate::keys::Caller;
+use crate::metrics::{Asked, Kind, Route};
 
 /// How much of what it has received a session understands in one tick. More than that there is only
 /// of one-line requests, which are received as a whole.
@@ -119,7 +121,7 @@ impl Session {
                 true => Caller::Stranger,
                 false => context.settings.caller(head.credentials),
             };
-            let action = api::route_read(head.method, head.target, body, caller);
+            let action = api::route_read(head.method, head.target, body, self.door, caller);
             self.handle(&head, action, caller, context);
         } else {
             self.unfinished = Some(unfinished);
@@ -147,7 +149,8 @@ impl Session {
             body,
         };
         let caller = context.settings.caller(head.credentials);
-        self.handle(head, api::route(&request, caller), caller, context);
+        let action = api::route(&request, self.door, caller);
+        self.handle(head, action, caller, context);
     }
 
     /// Does what a request comes to.
@@ -162,20 +165,37 @@ impl Session {
         self.fresh = false;
         let mut style = head.style;
         style.closes |= self.last_one;
+        let at = context.metrics.requests.tick_at();
+        let asked = |kind, waits| Asked { kind, waits, at };
         let exchange = match action {
-            Action::Ask(command, shape) => {
+            Action::Ask(command, shape, kind) => {
                 if shape.in_part {
                     self.note_part(caller);
                 }
+                let waits = command.may_wait();
                 Exchange {
                     style,
                     shape,
+                    asked: asked(kind, waits),
                     blocks: command.blocks(),
-                    waits: command.may_wait(),
+                    waits,
                     state: State::Asked(context.desk.submit(command)),
                 }
             }
-            Action::Answer(outcome) => Exchange::ready(style, outcome),
+            Action::Probe(kind) if context.settings.stopping => {
+                let outcome = Outcome::Problem(Problem::Stopping);
+                Exchange::ready(style, asked(kind, false), outcome)
+            }
+            Action::Probe(kind) => {
+                let ticket = context.desk.submit(Command::Probe);
+                Exchange::of_server(style, asked(kind, false), ticket)
+            }
+            Action::Scrape(kind) => {
+                let most = context.settings.metrics_pools;
+                let ticket = context.desk.submit(Command::Survey(most));
+                Exchange::of_server(style, asked(kind, false), ticket)
+            }
+            Action::Answer(outcome, kind) => Exchange::ready(style, asked(kind, false), outcome),
         };
         self.push(exchange, context);
         if self.hung_up {
@@ -196,8 +216,16 @@ impl Session {
     }
 
     fn reject(&mut self, rejected: Rejected, context: &mut Context<'_>) {
+        let asked = Asked {
+            kind: Kind {
+                route: Route::None,
+                method: Method::Other,
+            },
+            waits: false,
+            at: context.metrics.requests.tick_at(),
+        };
         let outcome = Outcome::Problem(Problem::Http(rejected.error));
-        self.push(Exchange::ready(rejected.style, outcome), context);
+        self.push(Exchange::ready(rejected.style, asked, outcome), context);
         self.phase = Phase::Closing;
     }
 }

@@ -30,6 +30,10 @@ pub struct Settings {
     pub linger_ms: u64,
     /// The value of `Access-Control-Allow-Origin`; `None` leaves all CORS fields out.
     pub cors: Option<String>,
+    /// How many pools are shown one by one in the metrics.
+    pub metrics_pools: usize,
+    /// The server is about to end: whoever asks whether it is ready is told so.
+    pub stopping: bool,
     /// Who may do what; `None` lets everybody do everything.
     pub keys: Option<Keys>,
 }
@@ -62,6 +66,8 @@ impl Default for Settings {
             idle_timeout_ms: 120_000,
             linger_ms: 2_000,
             cors: Some("*".into()),
+            metrics_pools: 100,
+            stopping: false,
             keys: None,
         }
     }

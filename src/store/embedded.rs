@@ -11,6 +11,7 @@ use std::rc::Rc;
 use super::Store;
 use super::journal::{Disk, Journal, OpenError, Sync};
 use crate::command::{Command, Granted, Refusal, Reply, Seed, Ticket};
+use crate::metrics::{Backing, Histogram, Lending, StoreFigures};
 use crate::pool::{Engine, Restoring, Rules};
 use crate::time::{Seldom, Time};
 
@@ -35,6 +36,13 @@ pub struct EmbeddedStore {
     released: usize,
     /// What is logged of a journal that fails again and again.
     logged: Logged,
+    /// What came of lending, as far as the journal knows of it. Without a journal it is what the engine
+    /// has counted.
+    counts: Lending,
+    /// How long commits took.
+    commits: Histogram,
+    /// How often the journal failed.
+    failures: u64,
 }
 
 #[derive(Default)]
@@ -88,6 +96,9 @@ impl EmbeddedStore {
             replies: VecDeque::new(),
             released: 0,
             logged: Logged::default(),
+            counts: Lending::default(),
+            commits: Histogram::default(),
+            failures: 0,
         }
     }
 
@@ -108,9 +119,13 @@ impl EmbeddedStore {
                 "the store could not be written: {error}; trying again in {RETRY_MS} ms{times}"
             );
         }
-        let down = || Reply::Refused(Refusal::StoreDown);
+        self.failures += 1;
         for (_, reply) in self.replies.iter_mut().skip(self.released) {
-            if let Reply::Granted(granted) = std::mem::replace(reply, down()) {
+            let refused = match reply {
+                Reply::Survey(_) => Reply::Survey(None),
+                _ => refuse(&mut self.counts),
+            };
+            if let Reply::Granted(granted) = std::mem::replace(reply, refused) {
                 self.unsure.push(granted);
             }
         }
@@ -120,8 +135,9 @@ impl EmbeddedStore {
             ..
         } = &self.state
         {
+            let counts = &mut self.counts;
             self.replies
-                .extend(engine.waiting().map(|ticket| (ticket, down())));
+                .extend(engine.waiting().map(|ticket| (ticket, refuse(counts))));
             let (disk, sync) = (journal.disk().clone(), journal.sync());
             self.state = State::Down {
                 disk,
@@ -150,12 +166,15 @@ impl EmbeddedStore {
                 for command in self.unsure.iter().filter_map(Granted::undo) {
                     engine.execute(NOBODY, command, now);
                 }
+                // It goes on where the other one was when it was last written down.
+                engine.set_counts(self.counts);
                 self.state = State::up(engine, Some(journal));
             }
             Err(error) => {
                 if let Some(times) = self.logged.still_down.happens(now) {
                     log::error!("the store is still down: {error}{times}");
                 }
+                self.failures += 1;
                 *retry_at = now.after_ms(RETRY_MS);
             }
         }
@@ -167,6 +186,12 @@ fn restore(journal: &Journal, rules: Rules, now: Time) -> Result<Engine, OpenErr
     let mut restoring = Restoring::new(rules, now);
     journal.read(&mut restoring)?;
     Ok(restoring.done())
+}
+
+/// What is asked of a store that is down, or was decided and could not be kept.
+fn refuse(counts: &mut Lending) -> Reply {
+    counts.refuse(Refusal::StoreDown);
+    Reply::Refused(Refusal::StoreDown)
 }
 
 impl State {
@@ -197,7 +222,10 @@ impl Store for EmbeddedStore {
     fn submit(&mut self, ticket: Ticket, command: Command<'_>, now: Time) {
         let reply = match &mut self.state {
             State::Up { engine, .. } => engine.execute(ticket, command, now),
-            State::Down { .. } => Some(Reply::Refused(Refusal::StoreDown)),
+            State::Down { .. } => Some(match command {
+                Command::Survey(_) => Reply::Survey(None),
+                _ => refuse(&mut self.counts),
+            }),
         };
         self.take_answers();
         if let Some(reply) = reply {
@@ -218,16 +246,22 @@ impl Store for EmbeddedStore {
             journal: Some(journal),
             sync_at,
         } = &mut self.state
-            && engine.has_changes()
         {
-            match journal.append(engine.drain_changes()) {
-                Ok(()) => {
-                    self.unsure.clear();
-                    if journal.sync() == Sync::Interval {
-                        sync_at.get_or_insert(now.after_ms(SYNC_INTERVAL_MS));
+            let counts = *engine.counts();
+            if !engine.has_changes() {
+                self.counts = counts;
+            } else {
+                match journal.append(engine.drain_changes()) {
+                    Ok(took_us) => {
+                        self.counts = counts;
+                        self.commits.note(took_us, 1);
+                        self.unsure.clear();
+                        if journal.sync() == Sync::Interval {
+                            sync_at.get_or_insert(now.after_ms(SYNC_INTERVAL_MS));
+                        }
                     }
+                    Err(error) => self.fail(&error, now),
                 }
-                Err(error) => self.fail(&error, now),
             }
         }
         self.released = self.replies.len();
@@ -265,15 +299,41 @@ impl Store for EmbeddedStore {
                 engine.handle_timeout(now);
                 if let Some(journal) = journal
                     && sync_at.take_if(|due| *due <= now).is_some()
-                    && let Err(error) = journal.make_durable()
                 {
-                    self.fail(&error, now);
+                    match journal.make_durable() {
+                        Ok(took_us) => self.commits.note(took_us, 1),
+                        Err(error) => self.fail(&error, now),
+                    }
                 }
             }
             State::Down { retry_at, .. } if *retry_at <= now => self.recover(now),
             State::Down { .. } => {}
         }
         self.take_answers();
+    }
+
+    fn figures(&self) -> StoreFigures {
+        let (engine, has_journal) = match &self.state {
+            State::Up {
+                engine, journal, ..
+            } => (Some(engine), journal.is_some()),
+            State::Down { .. } => (None, true),
+        };
+        StoreFigures {
+            is_up: engine.is_some(),
+            lending: match engine {
+                Some(engine) if !has_journal => *engine.counts(),
+                _ => self.counts,
+            },
+            waiting: engine.map_or(0, Engine::waiting_count) as u64,
+            backing: match has_journal {
+                false => Backing::Memory,
+                true => Backing::Journal {
+                    commits: self.commits.clone(),
+                    failures: self.failures,
+                },
+            },
+        }
     }
 
     fn close(&mut self) -> bool {

@@ -20,6 +20,7 @@ use mio::event::Event;
 use mio::{Registry, Token};
 
 use crate::command::{Command, Refusal, Reply, Seed, Ticket};
+use crate::metrics::StoreFigures;
 use crate::time::Time;
 
 /// A place where pools live.
@@ -64,6 +65,9 @@ pub trait Store {
 
     /// Does what is due. A call too many does no harm.
     fn handle_timeout(&mut self, now: Time);
+
+    /// How it stands, and what it has done since the start. No count in it ever falls.
+    fn figures(&self) -> StoreFigures;
 
     /// Whether nothing is under way that must not be cut off by the end of the process.
     fn is_settled(&self) -> bool {

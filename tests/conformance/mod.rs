@@ -33,6 +33,7 @@ mod fences;
 mod fin;
 mod form;
 mod framing;
+mod health;
 mod leases;
 mod leases_timed;
 mod limits;

@@ -42,6 +42,7 @@ fn all_rows() -> Vec<Row> {
         ("fin", fin::rows()),
         ("form", form::rows()),
         ("framing", framing::rows()),
+        ("health", health::rows()),
         ("leases", leases::rows()),
         ("limits", limits::rows()),
         ("locks", locks::rows()),

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use latchd::command::{Command, Reply, Ticket};
+use latchd::metrics::Lending;
 use latchd::pool::Rules;
 use latchd::store::{RedisAddress, RedisOptions, RedisStore, Store};
 use latchd::time::Time;
@@ -59,6 +60,8 @@ pub fn run(redis: &RedisServer, seed: u64, steps: usize) -> Result<(), String> {
 fn in_small_steps(operation: Operation, model: &Model, now: u64) -> Vec<Operation> {
     match operation {
         Operation::Restart => Vec::new(),
+        // Redis does not sum up what it does not show.
+        Operation::Execute(Command::Survey(_)) => vec![Operation::Execute(Command::ListPools)],
         Operation::Pass(ms) => match model.next_timeout().map(|due| due.saturating_sub(now)) {
             Some(until_due) if until_due <= ms => {
                 vec![Operation::Pass(until_due), Operation::HandleTimeout]
@@ -80,6 +83,8 @@ struct BesideRedis {
     operation: Operation,
     /// What the engine has answered since the answers were compared.
     expected: Vec<(Ticket, Reply)>,
+    /// What the engine has counted.
+    counts: Lending,
     /// What was asked since then, of which nobody hears what came of it.
     unheard: Vec<Ticket>,
     /// How many further operations leave for Redis together.
@@ -131,6 +136,7 @@ impl BesideRedis {
             serial: 0,
             operation,
             expected: Vec::new(),
+            counts: Lending::default(),
             unheard: Vec::new(),
             together: 0,
             source: fastrand::Rng::with_seed(seed),
@@ -239,6 +245,15 @@ impl Between for BesideRedis {
         if !self.goes_with_others() {
             // What was asked before is not asked later.
             self.compare();
+            let Lending {
+                granted, released, ..
+            } = self.store.figures().lending;
+            let counts = (self.counts.granted, self.counts.released);
+            assert_eq!(
+                (granted, released),
+                counts,
+                "what Redis and the engine count"
+            );
             self.together = 0;
         }
         operation.clone()
@@ -247,6 +262,10 @@ impl Between for BesideRedis {
     fn now(&mut self, now: u64, _: &Model) -> u64 {
         self.now = now;
         now
+    }
+
+    fn counts(&mut self, counts: &Lending) {
+        self.counts = *counts;
     }
 
     fn answers(&mut self, engine: &mut Vec<(Ticket, Reply)>, _: &Model) {

@@ -1,6 +1,7 @@
 //! The engine and the model side by side: each is told the same, and both must say the same.
 
-use latchd::command::{Reply, Ticket};
+use latchd::command::{Command, Reply, Ticket};
+use latchd::metrics::Lending;
 use latchd::pool::{Engine, Rules, Snapshot};
 use latchd::time::Time;
 
@@ -27,6 +28,9 @@ pub trait Between {
         now
     }
 
+    /// What the engine has counted, when it has done what it was told.
+    fn counts(&mut self, _counts: &Lending) {}
+
     /// What the engine answers.
     fn answers(&mut self, _answers: &mut Vec<(Ticket, Reply)>, _model: &Model) {}
 }
@@ -49,6 +53,9 @@ pub struct Duel<B> {
     /// What the engine was told.
     rules: Rules,
     between: B,
+    /// How many were held when the engine began to count, less those that were removed with their
+    /// pool.
+    uncounted: i64,
 }
 
 impl<B: Between> Duel<B> {
@@ -64,6 +71,7 @@ impl<B: Between> Duel<B> {
             serial: 0,
             rules: told,
             between,
+            uncounted: 0,
         }
     }
 
@@ -81,6 +89,22 @@ impl<B: Between> Duel<B> {
         let (engine, model) = (self.engine.next_timeout(), self.model.next_timeout());
         if engine != model.map(Time::from_ms) {
             return Err(format!("next timeout: engine {engine:?}, model {model:?}"));
+        }
+        self.between.counts(self.engine.counts());
+        self.check_counts(operation)
+    }
+
+    /// What was lent and has neither been given back nor expired is held.
+    fn check_counts(&mut self, operation: &Operation) -> Result<(), String> {
+        let counts = self.engine.counts();
+        let lent = counts.granted as i64 - counts.released as i64 - counts.expired as i64;
+        let held: usize = self.model.locks().map(|lock| lock.ids.len()).sum();
+        let uncounted = held as i64 - lent;
+        if let Operation::Restart | Operation::Execute(Command::RemovePool(_)) = operation {
+            self.uncounted = uncounted;
+        }
+        if self.uncounted != uncounted {
+            return Err(format!("{held} are held, counted: {counts:?}"));
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 //! whoever compares can try all of them.
 
 use latchd::command::{
-    Command, IdList, Leases, PoolStatus, Refusal, Reply, Seed, StoredName, Ticket, Ttl,
+    Command, IdList, Leases, PoolStatus, Refusal, Reply, Seed, StoredName, Survey, Ticket, Ttl,
 };
 use latchd::pool::Rules;
 use latchd::time::Time;
@@ -272,6 +272,8 @@ impl Model {
                 list.sort_by(|a, b| a.name.cmp(&b.name));
                 Reply::Pools(list)
             }
+            Command::Survey(most) => Reply::Survey(Some(survey(pools, *most))),
+            Command::Probe => Reply::Ready,
             Command::AddMembers(seed) | Command::SetMembers(seed) => {
                 let sets = matches!(command, Command::SetMembers(_));
                 let mut now_in = Seed::default();
@@ -340,6 +342,27 @@ impl Model {
 fn find<'a>(pools: &'a mut [Pool], name: &str) -> Result<&'a mut Pool, Refusal> {
     let found = pools.iter_mut().find(|pool| &*pool.name == name);
     found.ok_or(Refusal::NoPool)
+}
+
+/// The pools that were made first one by one, and the others together.
+fn survey(pools: &[Pool], most: usize) -> Survey {
+    let mut all = pools.iter().map(Pool::status);
+    let shown: Vec<PoolStatus> = all.by_ref().take(most).collect();
+    let others = all.reduce(|sum, pool| PoolStatus {
+        name: "".into(),
+        resources: sum.resources + pool.resources,
+        held: sum.held + pool.held,
+        free: sum.free + pool.free,
+        waiting: sum.waiting + pool.waiting,
+    });
+    Survey {
+        pool_count: pools.len(),
+        shown,
+        others: others.map(|others| PoolStatus {
+            name: "".into(),
+            ..others
+        }),
+    }
 }
 
 fn id_list(ids: &[StoredName]) -> IdList {

@@ -296,6 +296,7 @@ impl Pool {
             name: self.name.clone(),
             resources: self.members.len(),
             held: self.locks.iter().map(|lock| lock.ids.len()).sum(),
+            free: self.order.len() - self.kept().len(),
             waiting: self.line.len(),
         }
     }

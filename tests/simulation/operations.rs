@@ -71,6 +71,7 @@ impl<S: Source> Operations<'_, S> {
             43..57 => self.release(),
             57..60 => Command::ReleaseAll(self.pool(), self.filter()),
             60..62 => self.undo(),
+            62 if self.now.is_multiple_of(2) => Command::Survey((self.now / 2 % 4) as usize),
             62 => Command::ListPools,
             63 => Command::ListMembers(self.pool()),
             64 => Command::ListLocks(self.pool()),

@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 
+use latchd::api::Door;
 use latchd::command::{Command, Granted, PoolName, Reply, Ticket};
 use latchd::http::Limits;
+use latchd::metrics::Metrics;
 use latchd::pool::Rules;
 use latchd::session::{Buffers, Context, Desk, Ending, Session, Settings};
 use latchd::store::{EmbeddedStore, Store};
@@ -63,6 +65,7 @@ pub struct Server {
     pub now: u64,
     settings: Settings,
     buffers: Buffers,
+    metrics: Metrics,
     clerk: Clerk,
     next_connection: u64,
     broken: Option<Break>,
@@ -90,6 +93,7 @@ impl Server {
             now: 1_000_000,
             settings,
             buffers: Buffers::default(),
+            metrics: Metrics::default(),
             clerk: Clerk::default(),
             next_connection: 0,
             broken,
@@ -106,7 +110,7 @@ impl Server {
         self.next_connection += 1;
         self.connections[slot] = Some(Connection {
             id: self.next_connection,
-            session: Session::new(&self.settings, Time::from_ms(self.now)),
+            session: Session::new(&self.settings, Door::Whole, Time::from_ms(self.now)),
             arriving: VecDeque::new(),
             inbox: Vec::new(),
             end_is_near: false,
@@ -203,6 +207,7 @@ impl Server {
             settings: &self.settings,
             buffers: &mut self.buffers,
             now,
+            metrics: &mut self.metrics,
             desk: &mut desk,
         };
         Some(act(connection, &mut context))
@@ -279,7 +284,7 @@ impl Server {
             connection.write(context);
             let ending = connection.session.poll_ending(&settings, now);
             connection.closed |= ending != Ending::NotYet;
-            let is_over = connection.broken || ending == Ending::Close;
+            let is_over = connection.broken || matches!(ending, Ending::Close(_));
             if is_over && keeps_unsent {
                 connection.session.handle_hangup(context);
             } else if is_over {

@@ -1,9 +1,11 @@
 //! A client's whole conversation without a socket: a session on top of an embedded store in memory.
 //! It is what the property tests and the fuzz targets drive.
 
+use latchd::api::Door;
 use latchd::command::{Command, Ticket};
 use latchd::http::{CONTINUE, Limits};
 use latchd::keys::Keys;
+use latchd::metrics::Metrics;
 use latchd::pool::Rules;
 use latchd::session::{Buffers, Context, Desk, Ending, Session, Settings};
 use latchd::store::{EmbeddedStore, Store};
@@ -14,6 +16,7 @@ pub struct Conversation {
     store: EmbeddedStore,
     settings: Settings,
     buffers: Buffers,
+    metrics: Metrics,
     next_serial: u64,
     received: Vec<u8>,
     pub closed: bool,
@@ -39,10 +42,11 @@ impl Conversation {
             ..Settings::default()
         };
         Conversation {
-            session: Session::new(&settings, Time::default()),
+            session: Session::new(&settings, Door::Whole, Time::default()),
             store: EmbeddedStore::in_memory(Rules::default()),
             settings,
             buffers: Buffers::default(),
+            metrics: Metrics::default(),
             next_serial: 0,
             received: Vec::new(),
             closed: false,
@@ -95,6 +99,7 @@ impl Conversation {
                 settings: &self.settings,
                 buffers: &mut self.buffers,
                 now,
+                metrics: &mut self.metrics,
                 desk: &mut desk,
             };
             match input.take() {
@@ -119,6 +124,7 @@ impl Conversation {
             settings: &self.settings,
             buffers: &mut self.buffers,
             now,
+            metrics: &mut self.metrics,
             desk: &mut desk,
         };
         for (ticket, reply) in replies {

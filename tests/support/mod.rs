@@ -7,6 +7,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod conversation;
+pub mod exposition;
 pub mod launch;
 pub mod programs;
 pub mod redis;

@@ -3,12 +3,14 @@
 //!
 //! It is what `tests/allocations.rs` and `bench/instructions` drive.
 
+use latchd::api::Door;
 use latchd::command::{Command, PoolName, ResourceId, Seed, Ticket};
 use latchd::keys::Keys;
+use latchd::metrics::Metrics;
 use latchd::pool::Rules;
 use latchd::session::{Buffers, Context, Desk, Ending, Session, Settings};
 use latchd::store::{EmbeddedStore, Store};
-use latchd::time::Time;
+use latchd::time::{Micros, Time};
 
 pub struct Ticks {
     clients: Vec<Client>,
@@ -18,6 +20,9 @@ pub struct Ticks {
     buffers: Buffers,
     next_serial: u64,
     now: Time,
+    metrics: Metrics,
+    /// The clock that is measured with.
+    clock_us: u64,
 }
 
 struct Client {
@@ -40,7 +45,7 @@ impl Ticks {
         };
         let now = Time::from_ms(1);
         let connect = || Client {
-            session: Session::new(&settings, now),
+            session: Session::new(&settings, Door::Whole, now),
             answer: Vec::with_capacity(64 << 10),
         };
         let clients = std::iter::repeat_with(connect).take(clients).collect();
@@ -58,6 +63,8 @@ impl Ticks {
             buffers: Buffers::default(),
             next_serial: 0,
             now,
+            metrics: Metrics::default(),
+            clock_us: 0,
         }
     }
 
@@ -71,6 +78,7 @@ impl Ticks {
     /// In this tick a client says something.
     pub fn say(&mut self, client: usize, bytes: &[u8]) {
         self.at(client, |client, context| {
+            context.metrics.connections.received_bytes += bytes.len() as u64;
             client.session.receive(bytes, context);
         });
     }
@@ -88,7 +96,16 @@ impl Ticks {
             for client in 0..self.clients.len() {
                 goes_on |= self.at(client, Client::take_and_go_on);
             }
+            self.look_at_the_clock();
         }
+    }
+
+    /// What takes 100 us is over, and it is 1 ms until the next tick.
+    fn look_at_the_clock(&mut self) {
+        let requests = &mut self.metrics.requests;
+        requests.end_tick(Micros::from_us(self.clock_us + 100));
+        self.clock_us += 1000;
+        requests.begin_tick(Micros::from_us(self.clock_us));
     }
 
     fn commit(&mut self) {
@@ -123,6 +140,7 @@ impl Ticks {
             settings: &self.settings,
             buffers: &mut self.buffers,
             now: self.now,
+            metrics: &mut self.metrics,
             desk: &mut desk,
         };
         act(&mut self.clients[slot], &mut context)
@@ -137,6 +155,7 @@ impl Client {
         let length = output.len();
         if length > 0 {
             self.answer.extend_from_slice(output);
+            context.metrics.connections.sent_bytes += length as u64;
             self.session.handle_sent(length, context);
         }
         let ending = self.session.poll_ending(context.settings, context.now);

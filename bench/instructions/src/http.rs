@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use latchd::api::{Outcome, Shape, Show, render_status, render_text, route};
+use latchd::api::{Door, Outcome, Shape, Show, render_status, render_text, route};
 use latchd::command::{Fence, Granted, Lease, Reply, StoredName};
 use latchd::http::{
     Answer, Limits, Method, Progress, Request, Scan, Style, Wire, read_head, write_answer,
@@ -58,7 +58,7 @@ fn routed(method: Method, target: &'static str) -> Step {
             target,
             body: &[],
         };
-        black_box(route(black_box(&request), Caller::Anyone));
+        black_box(route(black_box(&request), Door::Whole, Caller::Anyone));
     })
 }
 

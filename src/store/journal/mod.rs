@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Instant;
 
 pub use disk::Disk;
 pub use error::OpenError;
@@ -173,21 +174,24 @@ impl Journal {
     }
 
     /// Writes changes in one transaction, which is as durable as `sync` says when this returns.
-    pub fn append(&mut self, changes: impl Iterator<Item = Change>) -> Result<(), redb::Error> {
+    /// Answers how many microseconds that took.
+    pub fn append(&mut self, changes: impl Iterator<Item = Change>) -> Result<u64, redb::Error> {
+        let started = Instant::now();
         let mut transaction = self.database.begin_write()?;
         if self.sync == Sync::Interval {
             transaction.set_durability(Durability::None)?;
         }
         apply(&transaction, changes)?;
         transaction.commit()?;
-        Ok(())
+        Ok(started.elapsed().as_micros() as u64)
     }
 
-    /// Makes durable what was appended so far.
-    pub fn make_durable(&mut self) -> Result<(), redb::Error> {
+    /// Makes durable what was appended so far. Answers how many microseconds that took.
+    pub fn make_durable(&mut self) -> Result<u64, redb::Error> {
+        let started = Instant::now();
         // An empty transaction: its commit carries all the earlier ones with it.
         self.database.begin_write()?.commit()?;
-        Ok(())
+        Ok(started.elapsed().as_micros() as u64)
     }
 
     /// Makes durable what was appended, and that it is all there is.

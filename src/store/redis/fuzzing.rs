@@ -33,7 +33,9 @@ pub fn read_batch(value: Value) -> bool {
 fn write_answer(answer: &Answer) -> String {
     match answer {
         Answer::Done => "D".into(),
+        Answer::Needless => "F".into(),
         Answer::Granted(leases) => format!("G{}", write_leases(leases)),
+        Answer::Recovered(leases) => format!("H{}", write_leases(leases)),
         Answer::Leases(leases) => format!("L{}", write_leases(leases)),
         Answer::Members(ids) => {
             let ids: Vec<String> = ids.iter().map(|id| id.as_str().to_owned()).collect();
@@ -41,7 +43,9 @@ fn write_answer(answer: &Answer) -> String {
         }
         Answer::Waits(place) => format!("W{place}"),
         Answer::Released(count) => format!("C {count}"),
-        Answer::Status([resources, held, waiting]) => format!("S {resources} {held} {waiting}"),
+        Answer::Status([resources, held, waiting, free]) => {
+            format!("S {resources} {held} {waiting} {free}")
+        }
         Answer::Removed(fence) => format!("D {}", fence.number()),
         Answer::Nothing => "-".into(),
         Answer::Lapsed => "lapsed".into(),

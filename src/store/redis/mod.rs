@@ -20,13 +20,16 @@ mod script;
 mod stream;
 mod waiters;
 
+use std::collections::VecDeque;
 use std::io;
+use std::time::Instant;
 
 use mio::event::Event;
 use mio::{Registry, Token};
 
 use super::Store;
 use crate::command::{Command, Refusal, Reply, Seed, Ticket};
+use crate::metrics::{Backing, Histogram, StoreFigures};
 use crate::pool::Rules;
 use crate::time::Time;
 use link::{Link, Progress};
@@ -51,6 +54,11 @@ pub struct RedisStore {
     give_up_at: Option<Time>,
     /// How many attempts have failed in a row.
     failures: u32,
+    /// How often the connection was lost, or could not be had.
+    losses: u64,
+    /// What was sent and is not answered whole: when, and how many answers there are then in all.
+    under_way: VecDeque<(Instant, u64)>,
+    round_trips: Histogram,
 }
 
 impl RedisStore {
@@ -75,6 +83,9 @@ impl RedisStore {
             try_at: None,
             give_up_at: None,
             failures: 0,
+            losses: 0,
+            under_way: VecDeque::new(),
+            round_trips: Histogram::default(),
         }
     }
 
@@ -100,6 +111,7 @@ impl RedisStore {
         while let Some(value) = link.read().map_err(in_words)? {
             self.pipeline.handle_value(value, now)?;
         }
+        self.note_answers();
         if self.give_up_at.is_some() && self.pipeline.has_greeted() {
             self.give_up_at = None;
             log::info!("connected to {}", self.options);
@@ -115,14 +127,34 @@ impl RedisStore {
         let Some(link) = &mut self.link else {
             return Ok(());
         };
+        if !self.pipeline.output().is_empty() {
+            let (answered, awaited) = self.pipeline.answered_and_awaited();
+            self.under_way
+                .push_back((Instant::now(), answered + awaited as u64));
+        }
         link.send(self.pipeline.output())
             .map_err(|error| error.to_string())
+    }
+
+    /// A round trip is over when all that was sent together is answered. Beside the network the two
+    /// looks at the clock cost nothing.
+    fn note_answers(&mut self) {
+        let (answered, _) = self.pipeline.answered_and_awaited();
+        while let Some((sent_at, last)) = self.under_way.front()
+            && *last <= answered
+        {
+            let took_us = sent_at.elapsed().as_micros() as u64;
+            self.round_trips.note(took_us, 1);
+            self.under_way.pop_front();
+        }
     }
 
     /// The connection is lost, or there is none to be had.
     fn lose(&mut self, reason: &str, may_be_alive: bool, now: Time) {
         let Some(link) = &mut self.link else { return };
         link.close();
+        self.losses += 1;
+        self.under_way.clear();
         let pause_ms = pause_ms(self.failures);
         self.failures = self.failures.saturating_add(1);
         log::error!(
@@ -212,6 +244,19 @@ impl Store for RedisStore {
 
     fn is_settled(&self) -> bool {
         self.pipeline.is_settled()
+    }
+
+    fn figures(&self) -> StoreFigures {
+        StoreFigures {
+            is_up: self.pipeline.is_ready(),
+            lending: *self.pipeline.counts(),
+            waiting: self.pipeline.waiting_count() as u64,
+            backing: Backing::Redis {
+                round_trips: self.round_trips.clone(),
+                commands: self.pipeline.answered_and_awaited().0,
+                losses: self.losses,
+            },
+        }
     }
 
     fn close(&mut self) -> bool {

@@ -186,6 +186,8 @@ impl Action {
             Command::ListMembers(pool) => (pool, Action::ListMembers),
             Command::RemovePool(pool) => (pool, Action::Remove),
             Command::ListPools
+            | Command::Survey(_)
+            | Command::Probe
             | Command::AddMembers(_)
             | Command::SetMembers(_)
             | Command::Purge => return None,

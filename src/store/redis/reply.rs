@@ -40,14 +40,18 @@ pub(super) struct Done {
 #[derive(Debug, PartialEq)]
 pub(super) enum Answer {
     Done,
+    /// What an owner has given back already: as good as done.
+    Needless,
     Granted(Leases),
+    /// What an owner has already: granted once more, and nothing was lent.
+    Recovered(Leases),
     /// It stands in line, at this place; the lower the further ahead.
     Waits(u64),
     Leases(Leases),
     Released(usize),
     Members(IdList),
-    /// How many resources, how many of them held, how many in line.
-    Status([usize; 3]),
+    /// How many resources, how many held, how many in line, how many free.
+    Status([usize; 4]),
     /// The pool is gone; this was its latest fence.
     Removed(Fence),
     /// What a batch had granted that nobody heard of: serials, if they waited, and leases.
@@ -100,11 +104,8 @@ pub(super) fn read_text(text: &str) -> Result<Answer, Garbled> {
     let kind = text.chars().next().ok_or(Garbled)?;
     let rest = &text[kind.len_utf8()..];
     Ok(match kind {
-        'G' => Answer::Granted(
-            leases(rest)
-                .filter(|leases| !leases.is_empty())
-                .ok_or(Garbled)?,
-        ),
+        'G' => Answer::Granted(some_leases(rest)?),
+        'H' => Answer::Recovered(some_leases(rest)?),
         'L' => Answer::Leases(leases(rest).ok_or(Garbled)?),
         'M' if rest.is_empty() => Answer::Members(IdList::default()),
         'M' => Answer::Members(ids(rest)),
@@ -113,11 +114,12 @@ pub(super) fn read_text(text: &str) -> Result<Answer, Garbled> {
         'S' => {
             let mut numbers = rest.split_whitespace().map(number);
             let mut next = || numbers.next().unwrap_or(Err(Garbled));
-            Answer::Status([next()?, next()?, next()?])
+            Answer::Status([next()?, next()?, next()?, next()?])
         }
         'D' if rest.is_empty() => Answer::Done,
         'D' => Answer::Removed(Fence::from_number(number(rest)?)),
         'W' => Answer::Waits(number(rest)?),
+        'F' if rest.is_empty() => Answer::Needless,
         '-' => Answer::Nothing,
         _ if text == "lapsed" => Answer::Lapsed,
         _ if text == "late" => Answer::Late,
@@ -144,6 +146,13 @@ fn served(value: Value) -> Result<Vec<(Option<u64>, Leases)>, Garbled> {
         }
     }
     Ok(served)
+}
+
+/// At least one lease.
+fn some_leases(text: &str) -> Result<Leases, Garbled> {
+    leases(text)
+        .filter(|leases| !leases.is_empty())
+        .ok_or(Garbled)
 }
 
 /// Leases of three lines each.
@@ -241,6 +250,7 @@ mod tests {
         let owned = lease(3, None, 9, Some("a b"), "x y");
         for (text, answer) in [
             ("G17 60 0\n\n4", Answer::Granted(smallvec![plain.clone()])),
+            ("H17 60 0\n\n4", Answer::Recovered(smallvec![plain.clone()])),
             (
                 "L17 60 0\n\n4\n3 - 9\na b\nx y",
                 Answer::Leases(smallvec![plain, owned]),
@@ -248,9 +258,10 @@ mod tests {
             ("L", Answer::Leases(smallvec![])),
             ("M1\n2", Answer::Members(ids("1\n2"))),
             ("M", Answer::Members(IdList::default())),
-            ("S 4 1 0", Answer::Status([4, 1, 0])),
+            ("S 4 1 0 3", Answer::Status([4, 1, 0, 3])),
             ("C 3", Answer::Released(3)),
             ("D", Answer::Done),
+            ("F", Answer::Needless),
             ("D 9", Answer::Removed(Fence::from_number(9))),
             ("E owner holds 2", Answer::Refused(Refusal::OwnerHolds(2))),
             ("E only 3", Answer::Refused(Refusal::OnlyResources(3))),
@@ -270,7 +281,7 @@ mod tests {
             "Gx - 0\n\n4",
             "E",
             "E tired",
-            "S 1 2",
+            "S 1 2 3",
             "C",
             "\u{e9}",
         ] {

@@ -4,7 +4,7 @@ use redis::{ServerError, Value};
 
 use super::queue::Flight;
 use super::{LAPSE_MS, Loss, MAX_BATCH, MAX_IDLE_POOLS, Phase, Pipeline, PoolKey, Question, key};
-use crate::command::{Granted, Leases, PoolStatus, Refusal, Reply, StoredName, Ticket, Ttl};
+use crate::command::{Granted, Leases, Refusal, Reply, Ticket, Ttl};
 use crate::store::redis::operation::{self, Action, Asker, Leaving, Operation};
 use crate::store::redis::reply::{self, Answer, BatchReply, Done};
 use crate::store::redis::script::Script;
@@ -163,6 +163,7 @@ impl Pipeline {
         self.has_succeeded = true;
         // Who has been served does not hear that there was nobody to take out of the line.
         for (serial, leases) in done.served {
+            self.counts.granted += leases.len() as u64;
             self.deliver(pool, serial, leases);
         }
         for (operation, answer) in operations.into_iter().zip(done.answers) {
@@ -225,6 +226,12 @@ impl Pipeline {
         answer: Answer,
         now: Time,
     ) {
+        self.count(&action, &answer);
+        let answer = match answer {
+            Answer::Recovered(leases) => Answer::Granted(leases),
+            Answer::Needless => Answer::Done,
+            answer => answer,
+        };
         if let Answer::Granted(leases) = &answer {
             self.note_fence(pool, leases);
         }
@@ -266,6 +273,8 @@ impl Pipeline {
             // No script says this to a client.
             Answer::Status(_)
             | Answer::Waits(_)
+            | Answer::Recovered(_)
+            | Answer::Needless
             | Answer::Removed(_)
             | Answer::Settled(_)
             | Answer::Nothing
@@ -324,21 +333,6 @@ impl Pipeline {
             self.looks.remove(pool);
             let queue = self.pools.remove(pool);
             self.names.remove(&queue.name);
-        }
-    }
-
-    /// The state of a pool, as the list of pools shows it.
-    pub(super) fn status(
-        &self,
-        pool: PoolKey,
-        [resources, held, waiting]: [usize; 3],
-    ) -> PoolStatus {
-        let name: StoredName = self.pools[pool].name.clone();
-        PoolStatus {
-            name,
-            resources,
-            held,
-            waiting,
         }
     }
 }

@@ -29,6 +29,9 @@ impl Pipeline {
 
     pub(super) fn ask_for_list(&mut self, job: JobKey, now: Time) {
         self.index_command().arg("list");
+        if let Task::Survey { most, .. } = self.jobs[job].task {
+            self.command.arg(most);
+        }
         self.send(Question::List(job), now);
     }
 
@@ -87,9 +90,12 @@ impl Pipeline {
     }
 }
 
-/// Names and stamps in turn.
-pub(super) fn read_list(value: Value) -> Result<Vec<(String, String)>, Garbled> {
+/// How many pools there are; then names and stamps in turn.
+pub(super) fn read_list(value: Value) -> Result<(usize, Vec<(String, String)>), Garbled> {
     let mut values = reply::array(value)?.into_iter();
+    let count = reply::integer(values.next())?
+        .try_into()
+        .map_err(|_| Garbled)?;
     let mut list = Vec::new();
     while let Some(name) = values.next() {
         list.push((
@@ -97,7 +103,7 @@ pub(super) fn read_list(value: Value) -> Result<Vec<(String, String)>, Garbled> 
             reply::text(values.next().ok_or(Garbled)?)?,
         ));
     }
-    Ok(list)
+    Ok((count, list))
 }
 
 /// The highest fence of any pool that was removed.

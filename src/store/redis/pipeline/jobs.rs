@@ -5,7 +5,7 @@ use redis::Value;
 use super::index::read_list;
 use super::seeding::Seeding;
 use super::{Loss, Phase, Pipeline, PoolKey, Question};
-use crate::command::{PoolStatus, Refusal, Reply, StoredName, Ticket};
+use crate::command::{PoolStatus, Refusal, Reply, StoredName, Survey, Ticket};
 use crate::store::redis::operation::{Action, Asker, Operation};
 use crate::store::redis::reply::Answer;
 use crate::time::Time;
@@ -33,6 +33,12 @@ pub(super) struct Job {
 #[derive(Debug)]
 pub(super) enum Task {
     List(Vec<PoolStatus>),
+    /// So many pools at most, of so many that there are.
+    Survey {
+        most: usize,
+        pool_count: usize,
+        shown: Vec<PoolStatus>,
+    },
     Purge(usize),
     Seed(Seeding),
 }
@@ -40,6 +46,20 @@ pub(super) enum Task {
 impl Pipeline {
     pub(super) fn start_list(&mut self, ticket: Ticket, now: Time) {
         let job = self.insert_job(Some(ticket), Task::List(Vec::new()));
+        self.begin(job, now);
+    }
+
+    /// Pools that are not shown are only counted: to ask for each would take a script call of its own.
+    pub(super) fn start_survey(&mut self, ticket: Ticket, most: usize, now: Time) {
+        if self.phase != Phase::Ready {
+            return self.replies.push_back((ticket, Reply::Survey(None)));
+        }
+        let task = Task::Survey {
+            most,
+            pool_count: 0,
+            shown: Vec::new(),
+        };
+        let job = self.insert_job(Some(ticket), task);
         self.begin(job, now);
     }
 
@@ -63,7 +83,10 @@ impl Pipeline {
         if let Value::ServerError(error) = value {
             return self.fail_job(job, &error, now, Pipeline::begin);
         }
-        let pools = read_list(value).map_err(|_| "a list of pools of an unknown form")?;
+        let (count, pools) = read_list(value).map_err(|_| "a list of pools of an unknown form")?;
+        if let Task::Survey { pool_count, .. } = &mut self.jobs[job].task {
+            *pool_count = count;
+        }
         self.jobs[job].rest = pools;
         self.ask_next(job);
         if self.jobs[job].ticket.is_none() {
@@ -119,7 +142,7 @@ impl Pipeline {
                 self.write_listing(job);
                 self.send(Question::Listing(job), now);
             }
-            Task::List(_) | Task::Purge(_) => self.ask_for_list(job, now),
+            Task::List(_) | Task::Survey { .. } | Task::Purge(_) => self.ask_for_list(job, now),
         }
     }
 
@@ -138,13 +161,14 @@ impl Pipeline {
         now: Time,
     ) {
         match (&mut self.jobs[job].task, answer, action) {
-            (Task::List(_), Answer::Status(numbers), _) => {
-                let status = self.status(pool, numbers);
-                if let Task::List(rows) = &mut self.jobs[job].task {
-                    rows.push(status);
-                }
+            (Task::List(rows) | Task::Survey { shown: rows, .. }, Answer::Status(numbers), _) => {
+                rows.push(status(&self.pools[pool].name, numbers));
             }
-            (Task::List(_), Answer::Removed(fence), Action::Status { stamp }) => {
+            (
+                Task::List(_) | Task::Survey { .. },
+                Answer::Removed(fence),
+                Action::Status { stamp },
+            ) => {
                 let stamp = stamp.to_string();
                 self.unlist(pool, &stamp, fence, now);
             }
@@ -186,7 +210,15 @@ impl Pipeline {
         } = self.jobs.remove(job);
         let is_purge = matches!(task, Task::Purge(_));
         let reply = match task {
+            Task::Survey { .. } if failed => Reply::Survey(None),
             _ if failed => Reply::Refused(Refusal::StoreDown),
+            Task::Survey {
+                pool_count, shown, ..
+            } => Reply::Survey(Some(Survey {
+                pool_count,
+                shown,
+                others: None,
+            })),
             Task::List(mut rows) => {
                 rows.sort_unstable_by(|a, b| a.name.cmp(&b.name));
                 Reply::Pools(rows)
@@ -241,5 +273,16 @@ impl Pipeline {
         self.lift_barriers(job);
         self.finish(job);
         Ok(())
+    }
+}
+
+/// The state of a pool, as it is shown.
+fn status(name: &StoredName, [resources, held, waiting, free]: [usize; 4]) -> PoolStatus {
+    PoolStatus {
+        name: name.clone(),
+        resources,
+        held,
+        free,
+        waiting,
     }
 }

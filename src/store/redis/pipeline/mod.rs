@@ -8,6 +8,7 @@
 //! It knows neither the socket nor the clock, and keeps nothing of a pool that Redis decides about.
 
 mod batches;
+mod figures;
 mod greeting;
 mod index;
 mod jobs;
@@ -27,6 +28,7 @@ use super::options::RedisOptions;
 use super::script::{Script, Scripts};
 use super::waiters::{PoolKey, Waiters};
 use crate::command::{Command, Refusal, Reply, Seed, StoredName, Ticket};
+use crate::metrics::Lending;
 use crate::pool::Rules;
 use crate::time::{Deadlines, Time};
 use greeting::Step;
@@ -81,6 +83,10 @@ pub(super) struct Pipeline {
     complained_at: Option<Time>,
     /// Redis has carried something out.
     has_succeeded: bool,
+    /// What came of lending for the clients of this server.
+    counts: Lending,
+    /// How many commands were answered so far.
+    answered: u64,
 }
 
 /// How far the connection has come.
@@ -124,6 +130,8 @@ enum Question {
     /// The list of all pools.
     List(JobKey),
     Seed(JobKey),
+    /// Somebody wants to know whether Redis answers.
+    Probe(Ticket),
     /// The script was missing.
     Load,
     /// A removed pool is off the list, and its fence is kept there.
@@ -161,6 +169,8 @@ impl Pipeline {
             replies: VecDeque::new(),
             complained_at: None,
             has_succeeded: false,
+            counts: Lending::default(),
+            answered: 0,
         }
     }
 
@@ -179,8 +189,11 @@ impl Pipeline {
             let pool = self.pool_key(pool.as_str());
             return self.undo(pool, undo);
         }
-        if self.phase == Phase::Down {
-            return self.refuse(ticket, Refusal::StoreDown);
+        match command {
+            Command::Survey(most) => return self.start_survey(ticket, *most, now),
+            Command::Probe => return self.probe(ticket, now),
+            _ if self.phase == Phase::Down => return self.refuse(ticket, Refusal::StoreDown),
+            _ => {}
         }
         let has_room = self.waiters.len() < self.rules.max_waiters;
         match Action::of(command, has_room) {
@@ -213,7 +226,11 @@ impl Pipeline {
 
     /// Answers a client.
     pub(super) fn poll_reply(&mut self) -> Option<(Ticket, Reply)> {
-        self.replies.pop_front()
+        let reply = self.replies.pop_front();
+        if let Some((_, Reply::Refused(refusal))) = reply {
+            self.counts.refuse(refusal);
+        }
+        reply
     }
 
     /// What is to be sent to Redis. Whoever takes it, sends it.
@@ -263,9 +280,13 @@ impl Pipeline {
         self.output.clear();
         let sent: Vec<Awaited> = self.awaited.drain(..).collect();
         for awaited in sent {
-            if let Question::Batch(pool) = awaited.what {
-                let arrives_until = awaited.sent_at.after_ms(self.options.timeout_ms + 1);
-                self.lose_batch(pool, if may_be_alive { arrives_until } else { now });
+            match awaited.what {
+                Question::Batch(pool) => {
+                    let arrives_until = awaited.sent_at.after_ms(self.options.timeout_ms + 1);
+                    self.lose_batch(pool, if may_be_alive { arrives_until } else { now });
+                }
+                Question::Probe(ticket) => self.refuse(ticket, Refusal::StoreDown),
+                _ => {}
             }
         }
         let pools: Vec<PoolKey> = self.pools.iter().map(|(pool, _)| pool).collect();

@@ -32,6 +32,7 @@ impl Pipeline {
             .awaited
             .pop_front()
             .ok_or("an answer that was not asked for")?;
+        self.answered += 1;
         match question.what {
             Question::Greeting(step) => self.handle_greeting(step, value, now),
             Question::Batch(pool) => self.handle_batch(pool, value, now),
@@ -44,6 +45,10 @@ impl Pipeline {
             Question::Seed(job) => self.handle_seed(job, value, now),
             Question::Forgotten(pool) => {
                 self.handle_forgotten(pool, value, now);
+                Ok(())
+            }
+            Question::Probe(ticket) => {
+                self.handle_probe(ticket, value, now);
                 Ok(())
             }
             Question::Load | Question::Unheeded => {

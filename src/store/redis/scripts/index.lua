@@ -28,11 +28,15 @@ local function create()
   return {text(score_of(RETIRED))}
 end
 
-local function list()
-  local rows = call('ZRANGE', index, 0, -1, 'WITHSCORES')
-  local pools = {}
+-- How many pools there are, and all of them, or so many: those that were seeded longest ago.
+local function list(limit)
+  limit = tonumber(limit)
+  local others = (call('ZSCORE', index, RETIRED) and 1 or 0)
+    + (call('ZSCORE', index, STAMPS) and 1 or 0)
+  local rows = call('ZRANGE', index, 0, limit and limit + others - 1 or -1, 'WITHSCORES')
+  local pools = {call('ZCARD', index) - others}
   for at = 1, #rows, 2 do
-    if rows[at] ~= RETIRED and rows[at] ~= STAMPS then
+    if rows[at] ~= RETIRED and rows[at] ~= STAMPS and (not limit or #pools < 1 + 2 * limit) then
       pools[#pools + 1] = rows[at]
       pools[#pools + 1] = text(tonumber(rows[at + 1]))
     end

@@ -65,7 +65,7 @@ local function recover(grant, n, id, ttl)
     return 'E owner holds ' .. num(count)
   end
   renew_lease(grant, ttl)
-  return 'G' .. leases(grant, grant.ids)
+  return 'H' .. leases(grant, grant.ids)
 end
 
 -- The reply to an acquire for which it does not matter what is free; nil if it does.
@@ -94,7 +94,7 @@ local function release(id, owner, fence, force)
   local grant = grant_holding(id)
   if not grant then
     -- What an owner wants who repeats himself holds already.
-    return owner ~= '' and 'D' or 'E not held'
+    return owner ~= '' and 'F' or 'E not held'
   end
   local refusal = objection(grant, owner, fence, force)
   if refusal then
@@ -143,6 +143,7 @@ local function undo(id, fence)
   local grant = grant_holding(id)
   if grant and grant.fence == fence and grant.owner == '' then
     release_grant(grant)
+    return 'C ' .. num(#grant.ids)
   end
-  return 'D'
+  return 'C 0'
 end

@@ -1,0 +1,81 @@
+//! What came of lending. Whoever decides about it counts: the engine, or the conversation with Redis.
+
+use crate::command::Refusal;
+
+/// What was lent, given back and refused. Resources are counted, not grants: so they add up with
+/// what `GET /pool` says is held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lending {
+    /// Resources that were lent anew. An owner who asks for what it has is lent nothing.
+    pub granted: u64,
+    /// Resources that were given back, those included whose grant could not be delivered.
+    pub released: u64,
+    /// Resources whose lease was over.
+    pub expired: u64,
+    /// By reason, in the order of `REASONS`.
+    refused: [u64; REASONS.len()],
+}
+
+/// What the reasons are called.
+const REASONS: [&str; 10] = [
+    "busy",
+    "no pool",
+    "no resource",
+    "not held",
+    "not yours",
+    "owner holds",
+    "only resources",
+    "queue full",
+    "stale",
+    "store down",
+];
+
+impl Lending {
+    /// Something was refused.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        let place = match refusal {
+            Refusal::Busy => 0,
+            Refusal::NoPool => 1,
+            Refusal::NoResource => 2,
+            Refusal::NotHeld => 3,
+            Refusal::NotYours => 4,
+            Refusal::OwnerHolds(_) => 5,
+            Refusal::OnlyResources(_) => 6,
+            Refusal::QueueFull => 7,
+            Refusal::Stale => 8,
+            Refusal::StoreDown => 9,
+        };
+        self.refused[place] += 1;
+    }
+
+    /// Each reason, and how often it was given.
+    pub(super) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        REASONS.into_iter().zip(self.refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_is_counted_under_its_own_words() {
+        for (refusal, reason) in [
+            (Refusal::NoPool, "no pool"),
+            (Refusal::NoResource, "no resource"),
+            (Refusal::NotHeld, "not held"),
+            (Refusal::Busy, "busy"),
+            (Refusal::NotYours, "not yours"),
+            (Refusal::Stale, "stale"),
+            (Refusal::OwnerHolds(2), "owner holds"),
+            (Refusal::OnlyResources(2), "only resources"),
+            (Refusal::QueueFull, "queue full"),
+            (Refusal::StoreDown, "store down"),
+        ] {
+            let mut lending = Lending::default();
+            lending.refuse(refusal);
+            let counted: Vec<(&str, u64)> = lending.refused().filter(|row| row.1 > 0).collect();
+            assert_eq!(counted, [(reason, 1)]);
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! All figures on one page: their names, what they mean, and their values.
+
+use super::text::{Kind, Value, Writer};
+use super::{Backing, Metrics, Process, StoreFigures};
+use crate::command::{PoolStatus, Survey};
+use crate::time::Time;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Everything that a page is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Scrape<'a> {
+    /// What was counted.
+    pub metrics: &'a Metrics,
+    /// How the store stands.
+    pub store: &'a StoreFigures,
+    /// The pools; `None` while the store does not tell.
+    pub survey: Option<&'a Survey>,
+    /// What the system says.
+    pub process: Process,
+    /// The time, as this tick has it.
+    pub now: Time,
+}
+
+impl Scrape<'_> {
+    /// Appends the page.
+    pub fn write(&self, page: &mut Vec<u8>) {
+        let mut page = Writer(page);
+        self.server(&mut page);
+        self.requests(&mut page);
+        self.connections(&mut page);
+        self.lending(&mut page);
+        self.pools(&mut page);
+        self.store(&mut page);
+        self.process(&mut page);
+    }
+
+    fn server(&self, page: &mut Writer<'_>) {
+        let (ticks, busy_us) = self.metrics.requests.ticks();
+        page.family("latchd_build_info", Kind::Gauge, "Which latchd it is.");
+        page.sample(
+            "latchd_build_info",
+            &[("version", VERSION)],
+            Value::Count(1),
+        );
+        page.single(
+            "latchd_uptime_seconds",
+            Kind::Gauge,
+            "How long it has been running.",
+            Value::Micros(self.metrics.requests.tick_at().as_us()),
+        );
+        page.single(
+            "latchd_loop_busy_seconds_total",
+            Kind::Counter,
+            "How long the event loop was at work. It is one thread: at 1 a second it can do no more.",
+            Value::Micros(busy_us),
+        );
+        page.single(
+            "latchd_loop_ticks_total",
+            Kind::Counter,
+            "How often the event loop has waited for something to do, and done it.",
+            Value::Count(ticks),
+        );
+    }
+
+    fn requests(&self, page: &mut Writer<'_>) {
+        let requests = &self.metrics.requests;
+        let name = "latchd_requests_total";
+        page.family(name, Kind::Counter, "Requests that were answered.");
+        for ([route, method, status], count) in requests.answered() {
+            let labels = [("route", route), ("method", method), ("status", status)];
+            page.sample(name, &labels, Value::Count(count));
+        }
+        page.single(
+            "latchd_requests_abandoned_total",
+            Kind::Counter,
+            "Requests whose connection was gone before they could be answered.",
+            Value::Count(requests.abandoned),
+        );
+        let name = "latchd_request_duration_seconds";
+        page.family(
+            name,
+            Kind::Histogram,
+            "From the tick in which a request was whole to the end of that of its answer; without those that ask to wait.",
+        );
+        page.histogram(name, &[], requests.durations());
+        let name = "latchd_wait_duration_seconds";
+        page.family(
+            name,
+            Kind::Histogram,
+            "The same of acquires that ask to wait, by what came of it.",
+        );
+        for (outcome, waits) in requests.waits() {
+            page.histogram(name, &[("outcome", outcome)], waits);
+        }
+    }
+
+    fn connections(&self, page: &mut Writer<'_>) {
+        let connections = &self.metrics.connections;
+        let mut counter = |name, help, count| {
+            page.single(name, Kind::Counter, help, Value::Count(count));
+        };
+        counter(
+            "latchd_connections_accepted_total",
+            "Connections that were taken in.",
+            connections.accepted,
+        );
+        counter(
+            "latchd_received_bytes_total",
+            "Bytes that clients have sent.",
+            connections.received_bytes,
+        );
+        counter(
+            "latchd_sent_bytes_total",
+            "Bytes that clients were sent.",
+            connections.sent_bytes,
+        );
+        let name = "latchd_connections_closed_total";
+        page.family(
+            name,
+            Kind::Counter,
+            "Connections that were closed, and why.",
+        );
+        for (reason, count) in connections.closed() {
+            page.sample(name, &[("reason", reason)], Value::Count(count));
+        }
+        let name = "latchd_connections_refused_total";
+        page.family(
+            name,
+            Kind::Counter,
+            "How often a connection was not taken in, and why.",
+        );
+        for (reason, count) in connections.refused() {
+            page.sample(name, &[("reason", reason)], Value::Count(count));
+        }
+        let mut gauge = |name, help, count| {
+            page.single(name, Kind::Gauge, help, Value::Count(count));
+        };
+        gauge("latchd_connections", "Connections now.", connections.open());
+        gauge(
+            "latchd_connections_max",
+            "The most connections at a time. Further ones wait to be taken in.",
+            connections.max,
+        );
+    }
+
+    fn lending(&self, page: &mut Writer<'_>) {
+        let lending = &self.store.lending;
+        let mut counter = |name, help, count| {
+            page.single(name, Kind::Counter, help, Value::Count(count));
+        };
+        counter(
+            "latchd_resources_granted_total",
+            "Resources that were lent. An owner who asks again for what it has is lent nothing.",
+            lending.granted,
+        );
+        counter(
+            "latchd_resources_released_total",
+            "Resources that were given back, or taken back because the grant could not be delivered.",
+            lending.released,
+        );
+        // In Redis leases end by whichever server comes along.
+        if !matches!(self.store.backing, Backing::Redis { .. }) {
+            counter(
+                "latchd_resources_expired_total",
+                "Resources whose lease was over.",
+                lending.expired,
+            );
+        }
+        let name = "latchd_refused_total";
+        page.family(name, Kind::Counter, "What the store has refused, and why.");
+        for (reason, count) in lending.refused() {
+            page.sample(name, &[("reason", reason)], Value::Count(count));
+        }
+        page.single(
+            "latchd_waiters",
+            Kind::Gauge,
+            "Acquires that stand in line through this server, those of owners included who are away.",
+            Value::Count(self.store.waiting),
+        );
+    }
+
+    /// A pool without a name stands for all those together that are not shown: no pool has an empty
+    /// name.
+    fn pools(&self, page: &mut Writer<'_>) {
+        let Some(survey) = self.survey else { return };
+        let pools = Value::Count(survey.pool_count as u64);
+        page.single("latchd_pools", Kind::Gauge, "Pools.", pools);
+        type Figure = fn(&PoolStatus) -> usize;
+        let figures: [(&str, &str, Figure); 4] = [
+            ("latchd_pool_resources", "Members of a pool.", |pool| {
+                pool.resources
+            }),
+            (
+                "latchd_pool_held",
+                "Resources that are held, those included that are members no longer.",
+                |pool| pool.held,
+            ),
+            (
+                "latchd_pool_free",
+                "Resources that can be lent now.",
+                |pool| pool.free,
+            ),
+            (
+                "latchd_pool_waiting",
+                "Acquires that stand in a pool's line, those of all servers that share the store.",
+                |pool| pool.waiting,
+            ),
+        ];
+        for (name, help, figure) in figures {
+            page.family(name, Kind::Gauge, help);
+            for pool in &survey.shown {
+                let labels = [("pool", &*pool.name)];
+                page.sample(name, &labels, Value::Count(figure(pool) as u64));
+            }
+            if let Some(others) = &survey.others {
+                page.sample(name, &[], Value::Count(figure(others) as u64));
+            }
+        }
+    }
+
+    fn store(&self, page: &mut Writer<'_>) {
+        page.single(
+            "latchd_store_up",
+            Kind::Gauge,
+            "1 if the store can be asked, as far as it is known.",
+            Value::Count(self.store.is_up.into()),
+        );
+        match &self.store.backing {
+            Backing::Memory => {}
+            Backing::Journal { commits, failures } => {
+                let name = "latchd_journal_commit_duration_seconds";
+                page.family(name, Kind::Histogram, "Commits to the file of the store.");
+                page.histogram(name, &[], commits);
+                page.single(
+                    "latchd_journal_failures_total",
+                    Kind::Counter,
+                    "How often the file of the store could not be written, or not be opened again.",
+                    Value::Count(*failures),
+                );
+            }
+            Backing::Redis {
+                round_trips,
+                commands,
+                losses,
+            } => {
+                let name = "latchd_redis_round_trip_duration_seconds";
+                page.family(
+                    name,
+                    Kind::Histogram,
+                    "From what one tick has sent to Redis to the last answer to it.",
+                );
+                page.histogram(name, &[], round_trips);
+                page.single(
+                    "latchd_redis_commands_total",
+                    Kind::Counter,
+                    "Commands that Redis has answered.",
+                    Value::Count(*commands),
+                );
+                page.single(
+                    "latchd_redis_losses_total",
+                    Kind::Counter,
+                    "How often the connection to Redis was lost, or could not be had.",
+                    Value::Count(*losses),
+                );
+            }
+        }
+    }
+
+    /// By the names that other programs have for these.
+    fn process(&self, page: &mut Writer<'_>) {
+        let process = &self.process;
+        let up_ms = self.metrics.requests.tick_at().as_us() / 1000;
+        let started_ms = self.now.as_ms().saturating_sub(up_ms);
+        let memory = process.memory;
+        let rows = [
+            (
+                "process_cpu_seconds_total",
+                Kind::Counter,
+                "Time of the processor that was taken.",
+                process.cpu_us.map(Value::Micros),
+            ),
+            (
+                "process_start_time_seconds",
+                Kind::Gauge,
+                "When it was started, since the epoch.",
+                Some(Value::Micros(started_ms * 1000)),
+            ),
+            (
+                "process_resident_memory_bytes",
+                Kind::Gauge,
+                "Memory.",
+                memory.map(|memory| Value::Count(memory.resident_bytes)),
+            ),
+            (
+                "process_virtual_memory_bytes",
+                Kind::Gauge,
+                "Addresses that are in use.",
+                memory.map(|memory| Value::Count(memory.virtual_bytes)),
+            ),
+            (
+                "process_open_fds",
+                Kind::Gauge,
+                "Descriptors that are open.",
+                process.open_descriptors.map(Value::Count),
+            ),
+            (
+                "process_max_fds",
+                Kind::Gauge,
+                "Descriptors that may be open.",
+                process.max_descriptors.map(Value::Count),
+            ),
+        ];
+        for (name, kind, help, value) in rows {
+            if let Some(value) = value {
+                page.single(name, kind, help, value);
+            }
+        }
+    }
+}

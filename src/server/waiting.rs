@@ -1,0 +1,89 @@
+//! How the server waits for something to do, and what it is told of then.
+
+use std::io;
+use std::time::Duration;
+
+use mio::net::TcpListener;
+use mio::{Events, Interest, Registry, Token};
+
+use super::{LISTENERS, SIGNALS, STORE, Server};
+use crate::time::Time;
+
+impl Server {
+    /// Waits for something to do; `now` is the end of the last tick.
+    pub(super) fn wait(&mut self, events: &mut Events, now: Time) -> io::Result<()> {
+        let at_once = self.uncommitted || !self.to_read.is_empty();
+        let timeout = if at_once {
+            Some(Duration::ZERO)
+        } else {
+            self.next_timeout(now)
+        };
+        self.look(events, timeout)
+    }
+
+    pub(super) fn look(
+        &mut self,
+        events: &mut Events,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
+        match self.poll.poll(events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            result => result,
+        }
+    }
+
+    fn next_timeout(&self, now: Time) -> Option<Duration> {
+        let accept_at = self.accept_from.filter(|_| !self.listeners.is_empty());
+        let times = [
+            self.deadlines.next(),
+            self.store.next_timeout(),
+            accept_at,
+            self.admin.accept_at(),
+            self.stop_at,
+        ];
+        let next = times.into_iter().flatten().min()?;
+        Some(Duration::from_millis(next.ms_since(now)))
+    }
+
+    pub(super) fn note_events(&mut self, events: &Events, now: Time) {
+        for event in events {
+            match event.token() {
+                SIGNALS => self.handle_signals(now),
+                STORE => self.store.handle_event(event, now),
+                Token(token) if token > LISTENERS - self.listeners.len() => {
+                    self.accept_from.get_or_insert(now);
+                }
+                Token(token) if self.admin.has(token) => self.admin.note_event(now),
+                Token(slot) => {
+                    let Some(connection) = self.connections.get_mut(slot) else {
+                        continue;
+                    };
+                    connection.note_event(event);
+                    if event.is_read_closed() {
+                        self.hung_up.push(slot);
+                    }
+                    self.to_read.push(slot);
+                    if event.is_writable()
+                        && connection.has_output()
+                        && connection.enlist_to_write()
+                    {
+                        self.to_write.push(slot);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Lets the poll tell of listeners; `first_place` is where the first stands among all there are.
+pub(super) fn watch_listeners<'a>(
+    listeners: impl Iterator<Item = &'a mut TcpListener>,
+    first_place: usize,
+    registry: &Registry,
+) -> io::Result<()> {
+    for (place, listener) in listeners.enumerate() {
+        let token = Token(LISTENERS - first_place - place);
+        registry.register(listener, token, Interest::READABLE)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! How a conversation comes to its end, and why.
+
+use super::exchange::State;
+use super::{Awaits, Context, Phase, Session, Settings};
+use crate::api::{Outcome, Problem};
+use crate::metrics::Closed;
+use crate::time::Time;
+
+/// How long a request that is on its way when the server stops may take to arrive.
+const LAST_REQUEST_MS: u64 = 1_000;
+
+/// What is to be done with the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Nothing: it goes on.
+    NotYet,
+    /// Shut down the sending side, once.
+    CloseSending,
+    /// Close it, for this reason.
+    Close(Closed),
+}
+
+impl Session {
+    /// What is to be done with the connection, now that what could be sent has been sent.
+    pub fn poll_ending(&mut self, settings: &Settings, now: Time) -> Ending {
+        match self.phase {
+            Phase::Over => Ending::Close(self.why_over),
+            Phase::Closing if self.exchanges.is_empty() && self.output.is_empty() => {
+                if self.ended {
+                    self.end(Closed::Client);
+                    return Ending::Close(self.why_over);
+                }
+                self.phase = Phase::Lingering;
+                self.awaits = Awaits::End;
+                self.deadline = now.after_ms(settings.linger_ms);
+                Ending::CloseSending
+            }
+            Phase::Lingering if self.ended => Ending::Close(self.unless_stopping(Closed::Server)),
+            Phase::Open | Phase::Closing | Phase::Lingering => Ending::NotYet,
+        }
+    }
+
+    /// There is nothing left to do, for this reason if it is not the end of the server.
+    fn end(&mut self, why: Closed) {
+        self.phase = Phase::Over;
+        self.why_over = self.unless_stopping(why);
+    }
+
+    fn unless_stopping(&self, why: Closed) -> Closed {
+        match self.stopping || self.last_one {
+            true => Closed::Stopping,
+            false => why,
+        }
+    }
+
+    /// Gives up if the deadline has passed. A silent client is left without a word.
+    pub fn handle_timeout(&mut self, now: Time) {
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.end(match self.phase {
+                Phase::Lingering => Closed::Server,
+                _ => Closed::Timeout,
+            });
+        }
+    }
+
+    /// The server stops. What was received is brought to its end by `resume`; a request that is on its
+    /// way, also the first one of a client that has just connected, has a moment to arrive. Nothing
+    /// else is read.
+    pub fn stop(&mut self, context: &mut Context<'_>) {
+        self.withdraw_for_good(context);
+        let in_hand = self.stalled || !self.exchanges.is_empty() || !self.output.is_empty();
+        let on_its_way = self.fresh || !self.input.is_empty() || self.unfinished.is_some();
+        match (self.phase, in_hand) {
+            (Phase::Open, false) if on_its_way && !self.ended => {
+                self.last_one = true;
+                let until = context.now.after_ms(LAST_REQUEST_MS);
+                self.deadline = self.deadline.min(until);
+            }
+            (Phase::Open, false) => {
+                self.stopping = true;
+                self.end(Closed::Stopping);
+            }
+            _ => self.stopping = true,
+        }
+    }
+
+    /// Whoever stands in line is told that the server stops, whatever the store may still reply.
+    pub(super) fn withdraw_for_good(&mut self, context: &mut Context<'_>) {
+        for exchange in &mut self.exchanges {
+            if let State::Asked(ticket) = exchange.state
+                && exchange.waits
+            {
+                context.desk.withdraw(ticket);
+                exchange.state = State::Ready(Outcome::Problem(Problem::Stopping));
+            }
+        }
+        self.settle(context);
+    }
+}
