@@ -329,6 +329,8 @@ fn allocations_of_a_server(rounds: usize) -> u64 {
         keys_file: None,
         max_connections: None,
         max_per_address: None,
+        max_address_waiters: None,
+        max_requests: 100_000,
         drain_ms: 10_000,
         log_dir: None,
     };

@@ -20,7 +20,7 @@ struct Setting {
 }
 
 /// The last of `shown` is the default.
-const SETTINGS: [Setting; 28] = [
+const SETTINGS: [Setting; 35] = [
     Setting {
         flag: "listen",
         key: "server.listen",
@@ -89,7 +89,7 @@ const SETTINGS: [Setting; 28] = [
         flag: "max-per-address",
         key: "limits.maxPerAddress",
         values: ["1", "2", "3", "4"],
-        shown: ["1", "2", "3", "4", "by max-connections"],
+        shown: ["1", "2", "3", "4", "half of all"],
     },
     Setting {
         flag: "max-pipeline",
@@ -126,6 +126,48 @@ const SETTINGS: [Setting; 28] = [
         key: "server.drain",
         values: ["1", "0", "3", "4"],
         shown: ["1 s", "0 s", "3 s", "4 s", "10 s"],
+    },
+    Setting {
+        flag: "max-requests",
+        key: "limits.maxRequests",
+        values: ["1", "2", "3", "4"],
+        shown: [" 1", " 2", " 3", " 4", " 100000"],
+    },
+    Setting {
+        flag: "max-buffers",
+        key: "limits.maxBuffers",
+        values: ["1", "2", "3", "4"],
+        shown: ["1 bytes", "2 bytes", "3 bytes", "4 bytes", "67108864 bytes"],
+    },
+    Setting {
+        flag: "max-pool-waiters",
+        key: "limits.maxPoolWaiters",
+        values: ["1", "2", "3", "4"],
+        shown: [" 1", " 2", " 3", " 4", " 10000"],
+    },
+    Setting {
+        flag: "max-address-waiters",
+        key: "limits.maxAddressWaiters",
+        values: ["1", "2", "3", "4"],
+        shown: [" 1", " 2", " 3", " 4", "half of all"],
+    },
+    Setting {
+        flag: "max-pools",
+        key: "limits.maxPools",
+        values: ["1", "2", "3", "4"],
+        shown: [" 1", " 2", " 3", " 4", " 100000"],
+    },
+    Setting {
+        flag: "max-resources",
+        key: "limits.maxResources",
+        values: ["1", "2", "3", "4"],
+        shown: [" 1", " 2", " 3", " 4", " 1000000"],
+    },
+    Setting {
+        flag: "max-pool-resources",
+        key: "limits.maxPoolResources",
+        values: ["1", "2", "3", "4"],
+        shown: [" 1", " 2", " 3", " 4", " 1000000"],
     },
     Setting {
         flag: "cors",

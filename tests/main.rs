@@ -9,6 +9,7 @@ mod support;
 
 mod abuse;
 mod architecture;
+mod buffers;
 mod clients;
 mod configuration;
 mod conformance;

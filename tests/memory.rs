@@ -60,7 +60,7 @@ pub fn connect_narrowly(server: &Server) -> TcpStream {
 }
 
 /// A server with a pool whose listing has some 250 KiB, and the answer with that listing.
-fn server_with_a_long_listing(arguments: &[&str]) -> (Server, Vec<u8>) {
+pub fn server_with_a_long_listing(arguments: &[&str]) -> (Server, Vec<u8>) {
     let server = Server::start_with(StoreKind::Memory, arguments);
     let ids: Vec<String> = (0..10_000)
         .map(|n| format!("resource number {n:08}"))
@@ -136,7 +136,7 @@ fn a_client_that_does_not_read_does_not_make_memory_grow() {
 }
 
 /// Sends requests until the server takes no more, and answers how many bytes it took.
-fn send_until_blocked(stream: &mut TcpStream, request: &[u8], aside: &mut Client) -> usize {
+pub fn send_until_blocked(stream: &mut TcpStream, request: &[u8], aside: &mut Client) -> usize {
     stream.set_nonblocking(true).expect("non-blocking");
     let (mut sent, mut blocked) = (0, 0);
     while blocked < 5 {

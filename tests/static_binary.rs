@@ -48,6 +48,7 @@ impl Image {
         let mut command = Command::new("chroot");
         command
             .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("LATCHD_STORE", "file:/data/pools.redb")
             .arg(format!("--userspec={NOBODY}:{NOBODY}"))
             .arg(self.0.path())

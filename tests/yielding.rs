@@ -11,6 +11,7 @@ use socket2::{Domain, Socket, Type};
 use std::thread;
 use std::time::Duration;
 
+use crate::support::launch::eventually;
 use crate::support::{Client, PATIENCE, Server, StoreKind};
 
 /// Whatever was sent before has been read when this returns: the server is one loop.
@@ -76,6 +77,15 @@ fn get_in_line(client: &mut Client) {
     client.send("POST /pool/A/lock?wait=60\n");
 }
 
+/// So many stand in line.
+#[track_caller]
+fn await_line(client: &mut Client, count: usize) {
+    let wanted = format!("200 1 1 {count} A");
+    eventually(&wanted, || {
+        (client.ask("GET /pool") == wanted).then_some(())
+    });
+}
+
 #[test]
 fn the_connection_that_was_idle_for_longest_yields_to_a_new_one() {
     let mut server = server_with(&["--max-connections", "3"]);
@@ -97,28 +107,51 @@ fn the_connection_that_was_idle_for_longest_yields_to_a_new_one() {
     assert!(log.ends_with("one that was idle is closed"), "{log}");
 }
 
+/// Whoever wants to give something back has to get in.
+#[test]
+fn a_quarter_of_the_connections_is_kept_from_those_who_stand_in_line() {
+    let server = server_with(&["--max-connections", "8"]);
+    let mut one_more = visitor(&server);
+    let mut in_line: Vec<Client> = Vec::new();
+    for count in 1..=6 {
+        let mut client = server.connect();
+        get_in_line(&mut client);
+        in_line.push(client);
+        await_line(&mut one_more, count);
+    }
+    for _ in 0..2 {
+        assert_eq!(one_more.ask("POST /pool/A/lock?wait=60"), "503 queue full");
+    }
+    for _ in 0..6 {
+        let mut client = visitor(&server);
+        assert_eq!(client.ask("DELETE /pool/A/lock/1"), "200");
+        let mut served = in_line.remove(0);
+        served.expect("200 1\n");
+        get_in_line(&mut served);
+        in_line.push(served);
+    }
+}
+
 #[test]
 fn who_stands_in_line_never_yields() {
-    let server = server_with(&["--max-connections", "2"]);
-    let (mut first, mut second) = (visitor(&server), visitor(&server));
-    get_in_line(&mut first);
-    get_in_line(&mut second);
-    let mut others: Vec<Client> = (0..3).map(|_| server.connect()).collect();
-    for client in &mut others {
-        client.send("DELETE /pool/A/lock/1?force\n");
+    let server = server_with(&["--max-connections", "4"]);
+    let mut last = visitor(&server);
+    let mut in_line: Vec<Client> = Vec::new();
+    for count in 1..=3 {
+        let mut client = server.connect();
+        get_in_line(&mut client);
+        in_line.push(client);
+        await_line(&mut last, count);
     }
-    // They are not even accepted, as far as anybody can tell.
-    others.iter_mut().for_each(hears_nothing);
-    hears_nothing(&mut first);
-    hears_nothing(&mut second);
-
-    // One hangs up, and its place is free for the first of the others: its release serves who waits.
-    drop(second);
-    first.expect("200 1\n");
-    // Who has what it wants is idle, so that in the end all are served.
-    others[0].expect("200\n");
-    others[1].expect("200\n");
-    others[2].expect("404 not held\n");
+    for _ in 0..10 {
+        let new = visitor(&server);
+        last.expect_end();
+        last = new;
+    }
+    in_line.iter_mut().for_each(hears_nothing);
+    assert_eq!(last.ask("GET /pool"), "200 1 1 3 A");
+    assert_eq!(last.ask("DELETE /pool/A/lock/1"), "200");
+    in_line[0].expect("200 1\n");
 }
 
 #[test]

@@ -30,6 +30,10 @@ impl World {
     pub fn new(noted: bool) -> Self {
         let rules = Rules {
             max_waiters: usize::MAX,
+            max_pool_waiters: usize::MAX,
+            max_pools: usize::MAX,
+            max_resources: usize::MAX,
+            max_pool_resources: usize::MAX,
             max_wait_ms: FOREVER_MS,
             ..Rules::default()
         };
@@ -99,6 +103,7 @@ impl World {
             owner,
             ttl,
             wait_ms,
+            may_queue: true,
         };
         self.ask(Command::Acquire(pool_name(pool), acquire))
     }

@@ -29,6 +29,7 @@ pub(super) fn acquire<'a>(
         owner: take_owner(parameters)?,
         ttl: take_ttl(parameters)?,
         wait_ms: u64::from(wait_s) * 1000,
+        may_queue: true,
     };
     let show = if take_flag(parameters, "lease")? {
         Show::Leases

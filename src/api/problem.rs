@@ -39,6 +39,8 @@ pub enum Problem {
     Refused(Refusal),
     /// The server is about to end.
     Stopping,
+    /// Others have sent, or have not taken, as much as may be held at a time.
+    NoMemory,
 }
 
 impl Problem {
@@ -70,7 +72,7 @@ impl Problem {
             Problem::UnknownParameter { .. } | Problem::BadValue(..) => 400,
             Problem::NoKey => 401,
             Problem::NotAllowed(_) => 403,
-            Problem::Stopping => 503,
+            Problem::Stopping | Problem::NoMemory => 503,
             Problem::NoRoute => 404,
             Problem::BadMethod(_) => 405,
             Problem::Refused(refusal) => match refusal {
@@ -78,6 +80,7 @@ impl Problem {
                 Refusal::Busy | Refusal::NotYours | Refusal::Stale | Refusal::OwnerHolds(_) => 409,
                 Refusal::OnlyResources(_) => 422,
                 Refusal::StoreDown | Refusal::QueueFull => 503,
+                Refusal::TooManyPools | Refusal::TooManyResources => 503,
             },
         }
     }
@@ -104,6 +107,7 @@ impl Problem {
             Problem::NoKey => "no key",
             Problem::NotAllowed(_) => "not allowed",
             Problem::Stopping => "stopping",
+            Problem::NoMemory => "no memory",
             Problem::NoRoute => "no route",
             Problem::BadMethod(_) => "bad method",
             Problem::UnknownParameter { name, .. } if name.is_empty() => "bad parameter",
@@ -120,6 +124,8 @@ impl Problem {
                 Refusal::Stale => "stale",
                 Refusal::OwnerHolds(count) => return format!("owner holds {count}").into(),
                 Refusal::QueueFull => "queue full",
+                Refusal::TooManyPools => "too many pools",
+                Refusal::TooManyResources => "too many resources",
                 Refusal::OnlyResources(count) => return format!("only {count} resources").into(),
                 Refusal::StoreDown => "store down",
             },
@@ -162,6 +168,7 @@ impl Problem {
                 return format!("the key must have the role {} in this pool", role.name()).into();
             }
             Problem::Stopping => "the server stops; try again later",
+            Problem::NoMemory => "too much is on its way already (--max-buffers); try again later",
             Problem::NoRoute => "there is nothing at this path; see /pool",
             Problem::BadMethod(methods) => return format!("this path takes {methods}").into(),
             Problem::UnknownParameter { name, known } => {
@@ -181,7 +188,13 @@ impl Problem {
                     return format!("this owner holds {count} here, and not what is asked for now")
                         .into();
                 }
-                Refusal::QueueFull => "no more may stand in line (--max-waiters); try again later",
+                Refusal::QueueFull => {
+                    "no more may stand in line, here or from this address; try again later"
+                }
+                Refusal::TooManyPools => "there may be no more pools (--max-pools)",
+                Refusal::TooManyResources => {
+                    "there may be no more resources (--max-resources, --max-pool-resources)"
+                }
                 Refusal::OnlyResources(count) => {
                     return format!("the pool has {count} resources, and can never lend more")
                         .into();

@@ -88,6 +88,8 @@ fn serve(config: Config) -> Result<bool, String> {
         keys_file: config.keys_file,
         max_connections: config.max_connections,
         max_per_address: config.max_per_address,
+        max_address_waiters: config.max_address_waiters,
+        max_requests: config.max_requests,
         drain_ms: config.drain_ms,
         log_dir: config.log_dir,
     };

@@ -87,6 +87,8 @@ pub struct Acquire<'a> {
     pub ttl: Option<Ttl>,
     /// How long to stand in line at most, in milliseconds; 0 not at all.
     pub wait_ms: u64,
+    /// Whether its client may get in line. One that stands there already may stay.
+    pub may_queue: bool,
 }
 
 /// How a lease is to be started anew.
@@ -303,6 +305,10 @@ pub enum Refusal {
     OnlyResources(usize),
     /// No more acquires may stand in line.
     QueueFull,
+    /// No more pools may be made.
+    TooManyPools,
+    /// No more resources may be added, to this pool or to any.
+    TooManyResources,
     /// The store cannot be written or reached. Nothing has changed, as far as the store can tell.
     StoreDown,
 }

@@ -7,6 +7,8 @@ use std::num::NonZeroU32;
 use clap::Args;
 use serde::Deserialize;
 
+use super::Config;
+use crate::pool::Rules;
 use crate::session::Settings;
 
 /// The limits from one source. What is `None` is left to the next one.
@@ -63,6 +65,77 @@ pub(super) struct Limits {
         help_heading = "Limits"
     )]
     pub(super) min_body_rate: Option<NonZeroU32>,
+
+    /// The most requests in hand in all, not counting those in line; others wait [default: 100000]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "LATCHD_MAX_REQUESTS",
+        hide_env = true,
+        help_heading = "Limits"
+    )]
+    pub(super) max_requests: Option<NonZeroU32>,
+
+    /// How much of bodies that are not whole and of answers that are not taken is held in all, a little
+    /// of each not counted, before no more large ones are begun [default: 67108864]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "LATCHD_MAX_BUFFERS",
+        hide_env = true,
+        help_heading = "Limits"
+    )]
+    pub(super) max_buffers: Option<NonZeroU32>,
+
+    /// The most who stand in line for one pool [default: 10000]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "LATCHD_MAX_POOL_WAITERS",
+        hide_env = true,
+        help_heading = "Limits"
+    )]
+    pub(super) max_pool_waiters: Option<NonZeroU32>,
+
+    /// The most who stand in line from one address [default: half of all, but at least 64]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "LATCHD_MAX_ADDRESS_WAITERS",
+        hide_env = true,
+        help_heading = "Limits"
+    )]
+    pub(super) max_address_waiters: Option<NonZeroU32>,
+
+    /// The most pools [default: 100000]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "LATCHD_MAX_POOLS",
+        hide_env = true,
+        help_heading = "Limits"
+    )]
+    pub(super) max_pools: Option<NonZeroU32>,
+
+    /// The most resources, in all pools together; not on a Redis [default: 1000000]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "LATCHD_MAX_RESOURCES",
+        hide_env = true,
+        help_heading = "Limits"
+    )]
+    pub(super) max_resources: Option<NonZeroU32>,
+
+    /// The most resources of one pool [default: 1000000]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "LATCHD_MAX_POOL_RESOURCES",
+        hide_env = true,
+        help_heading = "Limits"
+    )]
+    pub(super) max_pool_resources: Option<NonZeroU32>,
 }
 
 impl Limits {
@@ -74,16 +147,28 @@ impl Limits {
             max_backlog: self.max_backlog.or(lower.max_backlog),
             body_grace: self.body_grace.or(lower.body_grace),
             min_body_rate: self.min_body_rate.or(lower.min_body_rate),
+            max_requests: self.max_requests.or(lower.max_requests),
+            max_buffers: self.max_buffers.or(lower.max_buffers),
+            max_pool_waiters: self.max_pool_waiters.or(lower.max_pool_waiters),
+            max_address_waiters: self.max_address_waiters.or(lower.max_address_waiters),
+            max_pools: self.max_pools.or(lower.max_pools),
+            max_resources: self.max_resources.or(lower.max_resources),
+            max_pool_resources: self.max_pool_resources.or(lower.max_pool_resources),
         }
     }
 
-    /// Puts what is said into the settings of sessions.
-    pub(super) fn apply(&self, settings: &mut Settings) {
+    /// Puts what is said into the settings of sessions and the rules of lending.
+    pub(super) fn apply(&self, settings: &mut Settings, rules: &mut Rules) {
         let set = |limit: Option<NonZeroU32>, value: &mut usize| {
             *value = limit.map_or(*value, |limit| limit.get() as usize);
         };
         set(self.max_pipeline, &mut settings.max_pipeline);
         set(self.max_backlog, &mut settings.max_backlog_bytes);
+        set(self.max_buffers, &mut settings.max_buffers);
+        set(self.max_pool_waiters, &mut rules.max_pool_waiters);
+        set(self.max_pools, &mut rules.max_pools);
+        set(self.max_resources, &mut rules.max_resources);
+        set(self.max_pool_resources, &mut rules.max_pool_resources);
         if let Some(seconds) = self.body_grace {
             settings.body_grace_ms = u64::from(seconds.get()) * 1000;
         }
@@ -91,19 +176,35 @@ impl Limits {
     }
 }
 
-/// What `--check` prints of them.
-pub(super) fn write(
-    settings: &Settings,
-    max_per_address: Option<usize>,
-    f: &mut fmt::Formatter<'_>,
-) -> fmt::Result {
-    match max_per_address {
-        Some(count) => writeln!(f, "max-per-address  {count}")?,
-        None => writeln!(f, "max-per-address  by max-connections")?,
+impl Config {
+    /// What `--check` prints of them.
+    pub(super) fn write_limits(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Config {
+            settings, rules, ..
+        } = self;
+        let or_part = |limit: Option<usize>| {
+            limit.map_or("half of all".to_owned(), |count| count.to_string())
+        };
+        let bytes = |count: usize| format!("{count} bytes");
+        let lines = [
+            ("max-per-address", or_part(self.max_per_address)),
+            ("max-requests", self.max_requests.to_string()),
+            ("max-pipeline", settings.max_pipeline.to_string()),
+            ("max-backlog", bytes(settings.max_backlog_bytes)),
+            ("max-buffers", bytes(settings.max_buffers)),
+            ("body-grace", format!("{} s", settings.body_grace_ms / 1000)),
+            (
+                "min-body-rate",
+                format!("{} bytes/s", settings.min_body_rate),
+            ),
+            ("max-pool-waiters", rules.max_pool_waiters.to_string()),
+            ("max-address-waiters", or_part(self.max_address_waiters)),
+            ("max-pools", rules.max_pools.to_string()),
+            ("max-resources", rules.max_resources.to_string()),
+            ("max-pool-resources", rules.max_pool_resources.to_string()),
+        ];
+        lines
+            .iter()
+            .try_for_each(|(name, value)| writeln!(f, "{name:<16} {value}"))
     }
-    writeln!(f, "max-pipeline     {}", settings.max_pipeline)?;
-    writeln!(f, "max-backlog      {} bytes", settings.max_backlog_bytes)?;
-    writeln!(f, "body-grace       {} s", settings.body_grace_ms / 1000)?;
-    let rate = settings.min_body_rate;
-    writeln!(f, "min-body-rate    {rate} bytes/s")
 }

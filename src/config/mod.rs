@@ -15,6 +15,7 @@ mod tls;
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -78,6 +79,10 @@ pub struct Config {
     pub max_connections: Option<usize>,
     /// The most connections of one address; `None` for a part of all.
     pub max_per_address: Option<usize>,
+    /// The most who stand in line from one address; `None` for a part of all.
+    pub max_address_waiters: Option<usize>,
+    /// The most requests that are in hand in all, but for those that stand in line.
+    pub max_requests: usize,
     /// How long what is in hand may take to be answered when the server stops.
     pub drain_ms: u64,
     /// Pools to add at the start.
@@ -193,11 +198,11 @@ impl Config {
         if let Some(seconds) = layer.idle_timeout {
             settings.idle_timeout_ms = u64::from(seconds) * 1000;
         }
-        layer.limits.apply(&mut settings);
-        let max_per_address = layer.limits.max_per_address;
         if let Some(count) = layer.metrics_pools {
             settings.metrics_pools = count as usize;
         }
+        let limits = layer.limits;
+        let count = |limit: Option<NonZeroU32>| limit.map(|count| count.get() as usize);
         let mut rules = Rules {
             default_ttl: layer.default_ttl.and_then(Ttl::from_s),
             ..Rules::default()
@@ -211,6 +216,7 @@ impl Config {
         if let Some(seconds) = layer.queue_grace {
             rules.queue_grace_ms = u64::from(seconds) * 1000;
         }
+        limits.apply(&mut settings, &mut rules);
         let tls = Tls::from_layer(layer.tls)?;
         let listen = layer.listen.unwrap_or_else(|| match tls {
             Some(_) => Vec::new(),
@@ -232,7 +238,9 @@ impl Config {
             settings,
             keys_file: layer.keys,
             max_connections: layer.max_connections.map(|count| count as usize),
-            max_per_address: max_per_address.map(|count| count.get() as usize),
+            max_per_address: count(limits.max_per_address),
+            max_address_waiters: count(limits.max_address_waiters),
+            max_requests: count(limits.max_requests).unwrap_or(100_000),
             drain_ms: u64::from(layer.drain.unwrap_or(10)) * 1000,
             seed: layer.seed.map(|path| read_seed_file(&path)).transpose()?,
             purge_on_start: layer.purge_on_start.unwrap_or(false),
@@ -281,7 +289,7 @@ impl fmt::Display for Config {
             Some(count) => writeln!(f, "max-connections  {count}")?,
             None => writeln!(f, "max-connections  by the descriptor limit")?,
         }
-        limits::write(&self.settings, self.max_per_address, f)?;
+        self.write_limits(f)?;
         writeln!(
             f,
             "max-body         {} bytes",

@@ -17,7 +17,7 @@ pub struct Lending {
 }
 
 /// What the reasons are called.
-const REASONS: [&str; 10] = [
+const REASONS: [&str; 12] = [
     "busy",
     "no pool",
     "no resource",
@@ -28,6 +28,8 @@ const REASONS: [&str; 10] = [
     "queue full",
     "stale",
     "store down",
+    "too many pools",
+    "too many resources",
 ];
 
 impl Lending {
@@ -44,6 +46,8 @@ impl Lending {
             Refusal::QueueFull => 7,
             Refusal::Stale => 8,
             Refusal::StoreDown => 9,
+            Refusal::TooManyPools => 10,
+            Refusal::TooManyResources => 11,
         };
         self.refused[place] += 1;
     }
@@ -71,6 +75,8 @@ mod tests {
             (Refusal::OnlyResources(2), "only resources"),
             (Refusal::QueueFull, "queue full"),
             (Refusal::StoreDown, "store down"),
+            (Refusal::TooManyPools, "too many pools"),
+            (Refusal::TooManyResources, "too many resources"),
         ] {
             let mut lending = Lending::default();
             lending.refuse(refusal);

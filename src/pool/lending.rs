@@ -91,7 +91,9 @@ impl Pool {
         if acquire.wait_ms == 0 {
             return Err(Refusal::Busy);
         }
-        if books.waiters.len() >= books.rules.max_waiters {
+        let is_full = books.waiters.len() >= books.rules.max_waiters
+            || self.line.len() >= books.rules.max_pool_waiters;
+        if is_full || !acquire.may_queue {
             return Err(Refusal::QueueFull);
         }
         let until = now.after_ms(acquire.wait_ms.min(books.rules.max_wait_ms));

@@ -14,6 +14,7 @@ mod change;
 mod grants;
 mod index;
 mod lending;
+mod limits;
 mod line;
 mod listing;
 mod membership;
@@ -46,6 +47,14 @@ pub struct Rules {
     pub max_wait_ms: u64,
     /// The most who stand in line, in all pools together.
     pub max_waiters: usize,
+    /// The most who stand in one pool's line.
+    pub max_pool_waiters: usize,
+    /// The most pools.
+    pub max_pools: usize,
+    /// The most resources, in all pools together: members, and what is held and a member no longer.
+    pub max_resources: usize,
+    /// The most members of a pool.
+    pub max_pool_resources: usize,
     /// How long an owner's place in line is kept while it is away.
     pub queue_grace_ms: u64,
 }
@@ -56,6 +65,10 @@ impl Default for Rules {
             default_ttl: None,
             max_wait_ms: 300_000,
             max_waiters: 100_000,
+            max_pool_waiters: 10_000,
+            max_pools: 100_000,
+            max_resources: 1_000_000,
+            max_pool_resources: 1_000_000,
             queue_grace_ms: 10_000,
         }
     }
@@ -257,8 +270,14 @@ impl Engine {
             Command::ListPools => Reply::Pools(self.list()),
             Command::Survey(shown) => Reply::Survey(Some(self.survey(shown))),
             Command::Probe => Reply::Ready,
-            Command::AddMembers(seed) => self.seed(&seed, now, Pool::add_members),
-            Command::SetMembers(seed) => self.seed(&seed, now, Pool::set_members),
+            Command::AddMembers(seed) => {
+                self.check_room(&seed, false)?;
+                self.seed(&seed, now, Pool::add_members)
+            }
+            Command::SetMembers(seed) => {
+                self.check_room(&seed, true)?;
+                self.seed(&seed, now, Pool::set_members)
+            }
             Command::RemovePool(pool) => {
                 self.remove(&pool)?;
                 Reply::Done

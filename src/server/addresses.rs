@@ -1,4 +1,5 @@
-//! Which addresses the clients come from: what connections each has, in the order in which they came.
+//! Which addresses the clients come from: what connections each has, in the order in which they came,
+//! and how many of them stand in line.
 //!
 //! It knows connections by their slots, and nothing of what is said on them.
 
@@ -30,6 +31,7 @@ pub(super) struct Addresses {
     by_network: HashMap<Network, u32>,
     /// Where each slot stands; of no meaning for one without a connection.
     places: Vec<Place>,
+    waiting: usize,
 }
 
 /// All connections of one address: at least one.
@@ -37,6 +39,7 @@ pub(super) struct Addresses {
 struct Household {
     network: Network,
     count: u32,
+    waiting: u32,
     first: u32,
     last: u32,
 }
@@ -77,6 +80,30 @@ impl Addresses {
         })
     }
 
+    /// How many connections stand in line.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// How many connections of the address of this one stand in line.
+    pub(super) fn waiting_beside(&self, slot: usize) -> usize {
+        let household = self.places[slot].household;
+        self.households[household as usize].waiting as usize
+    }
+
+    /// The connection in this slot stands in line now, or does so no longer.
+    pub(super) fn note_waiting(&mut self, slot: usize, waits: bool) {
+        let household = self.places[slot].household;
+        let waiting = &mut self.households[household as usize].waiting;
+        if waits {
+            *waiting += 1;
+            self.waiting += 1;
+        } else {
+            *waiting -= 1;
+            self.waiting -= 1;
+        }
+    }
+
     /// There is a connection in this slot now.
     pub(super) fn enter(&mut self, slot: usize, network: Network) {
         if self.places.len() <= slot {
@@ -87,6 +114,7 @@ impl Addresses {
             let household = Household {
                 network,
                 count: 0,
+                waiting: 0,
                 first: NOBODY,
                 last: NOBODY,
             };
@@ -106,7 +134,7 @@ impl Addresses {
         all.count += 1;
     }
 
-    /// The connection in this slot is closed.
+    /// The connection in this slot is closed, and stands in no line.
     pub(super) fn leave(&mut self, slot: usize) {
         let Place {
             household,

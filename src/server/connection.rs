@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 use rustix::net::{SendFlags, send};
 
 use crate::metrics::Closed;
-use crate::session::{Context, Ending, Session, Settings};
+use crate::session::{Context, Ending, InHand, Session, Settings};
 use crate::time::Time;
 use crate::tls::{Channel, Failure, Received};
 
@@ -33,6 +33,10 @@ pub(super) struct Connection {
     listed: bool,
     /// It is to be written to in this tick, and stands in the list for that.
     listed_to_write: bool,
+    /// It is to be read from when fewer requests are in hand in all.
+    pub(super) is_held_back: bool,
+    /// What it has in hand, as far as it was counted.
+    pub(super) in_hand: InHand,
 }
 
 /// What one call has sent.
@@ -57,6 +61,8 @@ impl Connection {
             broken: false,
             listed: false,
             listed_to_write: false,
+            is_held_back: false,
+            in_hand: InHand::default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Where a connection's session asks the store.
 
+use super::addresses::Addresses;
 use super::process;
 use crate::command::{Command, Survey, Ticket};
 use crate::metrics::{Metrics, Scrape};
@@ -12,12 +13,28 @@ pub(super) struct StoreDesk<'a> {
     pub(super) store: &'a mut dyn Store,
     pub(super) next_serial: &'a mut u64,
     pub(super) uncommitted: &'a mut bool,
+    pub(super) addresses: &'a Addresses,
+    pub(super) lines: Lines,
     pub(super) slot: usize,
     pub(super) now: Time,
 }
 
+/// How many may stand in line through this server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lines {
+    /// Some connections are kept for others, so that whoever wants to give something back gets in.
+    pub(super) most: usize,
+    pub(super) most_of_an_address: usize,
+}
+
 impl Desk for StoreDesk<'_> {
-    fn submit(&mut self, command: Command<'_>) -> Ticket {
+    fn submit(&mut self, mut command: Command<'_>) -> Ticket {
+        if let Command::Acquire(_, acquire) = &mut command
+            && acquire.wait_ms > 0
+        {
+            acquire.may_queue = self.addresses.waiting() < self.lines.most
+                && self.addresses.waiting_beside(self.slot) < self.lines.most_of_an_address;
+        }
         let ticket = Ticket::new(*self.next_serial, self.slot as u32);
         *self.next_serial += 1;
         *self.uncommitted = true;

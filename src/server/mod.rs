@@ -13,6 +13,7 @@ mod connection;
 mod descriptors;
 mod desk;
 mod listener;
+mod load;
 mod options;
 mod process;
 mod signals;
@@ -41,8 +42,9 @@ use addresses::Addresses;
 use admin::Admin;
 pub use clock::Clock;
 use connection::Connection;
-use desk::StoreDesk;
+use desk::{Lines, StoreDesk};
 use listener::Listener;
+use load::Load;
 pub use options::Options;
 use waiting::watch_listeners;
 use yielding::Yielding;
@@ -73,6 +75,8 @@ pub struct Server {
     max_connections: usize,
     addresses: Addresses,
     max_per_address: usize,
+    lines: Lines,
+    load: Load,
     at_the_door: Option<Newcomer>,
     yielding: Yielding,
     not_accepted: Seldom,
@@ -118,6 +122,8 @@ impl Server {
             .min(descriptors);
         let mut metrics = Metrics::default();
         metrics.connections.max = max_connections as u64;
+        // Some are kept for others; but where there is only one, it may stand in line.
+        let most_in_line = (max_connections - max_connections.div_ceil(4)).max(1);
         Ok(Server {
             poll,
             clock,
@@ -130,6 +136,11 @@ impl Server {
             max_connections,
             addresses: Addresses::default(),
             max_per_address: options.max_per_address.unwrap_or(part_of(max_connections)),
+            lines: Lines {
+                most: most_in_line,
+                most_of_an_address: options.max_address_waiters.unwrap_or(part_of(most_in_line)),
+            },
+            load: Load::new(options.max_requests),
             at_the_door: None,
             yielding: Yielding::default(),
             not_accepted: Seldom::default(),
@@ -234,10 +245,14 @@ impl Server {
         self.hung_up = hung_up;
         let mut slots = std::mem::take(&mut self.to_read);
         for slot in slots.drain(..) {
+            if self.load.is_full() && self.hold_back(slot) {
+                continue;
+            }
             let enlisted = self.at(slot, now, |connection, read_buffer, context| {
                 connection.read(read_buffer, context);
                 connection.enlist_to_write()
             });
+            self.recount(slot);
             if enlisted == Some(true) {
                 self.to_write.push(slot);
             }
@@ -261,6 +276,8 @@ impl Server {
             store: &mut *self.store,
             next_serial: &mut self.next_serial,
             uncommitted: &mut self.uncommitted,
+            addresses: &self.addresses,
+            lines: self.lines,
             slot,
             now,
         };
@@ -314,6 +331,7 @@ impl Server {
             self.write_one(slot, now);
         }
         self.to_write = slots;
+        self.let_go();
     }
 
     fn write_one(&mut self, slot: usize, now: Time) {
@@ -326,6 +344,7 @@ impl Server {
             ending
         });
         let Some(ending) = ending else { return };
+        self.recount(slot);
         if let Some(why) = ending {
             self.close(slot, why, now);
             return;
@@ -340,6 +359,7 @@ impl Server {
     /// Closes a connection. Who waits for its place may have it at once.
     fn close(&mut self, slot: usize, why: Closed, now: Time) {
         self.deadlines.remove(slot);
+        self.discount(slot);
         let connection = self.connections.remove(slot);
         match connection.session.door() {
             Door::Admin => self.admin.leave(),
@@ -356,11 +376,12 @@ impl Server {
     }
 }
 
-/// What one address may have of so many connections: half, so that no single one keeps all others out,
-/// and one that stands for many, as a proxy's does, still goes far. Of few it may have all.
-fn part_of(connections: usize) -> usize {
+/// What one address may have of so many connections or places in line: half, so that no single one keeps
+/// all others out, and one that stands for many, as a proxy's does, still goes far. Of few it may have
+/// all.
+fn part_of(all: usize) -> usize {
     const FEW: usize = 64;
-    (connections / 2).max(FEW)
+    (all / 2).max(FEW)
 }
 
 /// A slot in which there is never a connection.

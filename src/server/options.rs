@@ -24,6 +24,10 @@ pub struct Options {
     pub max_connections: Option<usize>,
     /// The most connections of one address; `None` for a part of all.
     pub max_per_address: Option<usize>,
+    /// The most who stand in line from one address; `None` for a part of all.
+    pub max_address_waiters: Option<usize>,
+    /// The most requests that are in hand in all, but for those that stand in line.
+    pub max_requests: usize,
     /// How long what is in hand may take to be answered when the server stops.
     pub drain_ms: u64,
     /// The folder of the log file, which is opened again on SIGHUP.

@@ -13,6 +13,8 @@ pub struct Buffers {
     spare_queues: Vec<VecDeque<Exchange>>,
     spare_grants: Vec<VecDeque<(u64, Granted)>>,
     body: Vec<u8>,
+    /// What all sessions hold together, but for the little that each may hold for nothing.
+    pub(super) held_bytes: usize,
 }
 
 /// What is larger is given back to the system.

@@ -56,8 +56,18 @@ impl Exchange {
         matches!(self.state, State::Ready(_))
     }
 
-    /// Appends the answer to `output`, and counts it.
-    pub(super) fn write(&self, outcome: &Outcome, output: &mut Vec<u8>, context: &mut Context<'_>) {
+    /// Whether it stands in line, as far as is known, or would if it had to wait.
+    pub(super) fn stands_in_line(&self) -> bool {
+        self.waits && matches!(self.state, State::Asked(_))
+    }
+
+    /// Appends the answer to `output`, and answers its status, which is still to be counted.
+    pub(super) fn write(
+        &self,
+        outcome: &Outcome,
+        output: &mut Vec<u8>,
+        context: &mut Context<'_>,
+    ) -> u16 {
         let body = context.buffers.body();
         let (status, words, mut fields) = api::render_status(outcome);
         if self.asked.kind.route == Route::Metrics
@@ -69,7 +79,6 @@ impl Exchange {
         } else {
             api::render_text(outcome, self.shape, self.style.json, body);
         }
-        context.metrics.requests.note_answer(self.asked, status);
         let answer = Answer {
             status,
             words: &words,
@@ -82,5 +91,6 @@ impl Exchange {
             &answer,
             context.settings.cors.as_deref(),
         );
+        status
     }
 }

@@ -8,8 +8,11 @@ mod breaking;
 mod buffers;
 mod ending;
 mod exchange;
+mod memory;
+mod pace;
 mod reading;
 mod settings;
+mod timing;
 mod undelivered;
 mod unfinished;
 mod yielding;
@@ -22,6 +25,7 @@ pub use buffers::Buffers;
 pub use ending::Ending;
 use exchange::{Exchange, State};
 pub use settings::Settings;
+use timing::Awaits;
 use undelivered::Undelivered;
 use unfinished::Unfinished;
 
@@ -101,6 +105,8 @@ pub struct Session {
     sent: usize,
     /// Grants in `output` that must be undone if they cannot be sent.
     undelivered: Undelivered,
+    /// How much of what it holds counts in `Buffers::held_bytes`.
+    charged: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,15 +122,13 @@ enum Phase {
     Over,
 }
 
-/// What the client has until the deadline for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Awaits {
-    /// To send the whole of a request: its first one, or one that has begun.
-    Request,
-    /// To say anything more, or to take its answers.
-    More,
-    /// To close its side.
-    End,
+/// What a client has in hand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InHand {
+    /// How many requests.
+    pub requests: usize,
+    /// The last of them waits for others, so that it may take long.
+    pub waits: bool,
 }
 
 impl Session {
@@ -152,6 +156,7 @@ impl Session {
             output: Vec::new(),
             sent: 0,
             undelivered: Undelivered::default(),
+            charged: 0,
         }
     }
 
@@ -174,6 +179,7 @@ impl Session {
             self.input.extend_from_slice(bytes);
             self.consume_input(context)
         };
+        self.refuse_if_full(context);
         self.settle(context);
         // A head has one time-out, from its first byte on; each piece of a body starts it anew.
         if was_idle || used > 0 {
@@ -196,6 +202,7 @@ impl Session {
 
     /// The connection is gone: what the client cannot be told of any more is taken back.
     pub fn abandon(&mut self, context: &mut Context<'_>) {
+        self.note_nothing_held(context);
         self.withdraw(context);
         self.undelivered.undo(context.desk);
         context.metrics.requests.abandoned += self.exchanges.len() as u64;
@@ -237,6 +244,15 @@ impl Session {
         // The client could not be at fault while the store had its request.
         self.restart_timeout(context);
         Ok(())
+    }
+
+    /// How many of its requests are in hand, and whether the last of them stands in line, or would.
+    pub fn in_hand(&self) -> InHand {
+        let last = self.exchanges.back();
+        InHand {
+            requests: self.exchanges.len(),
+            waits: last.is_some_and(Exchange::stands_in_line),
+        }
     }
 
     /// Whether `resume` would do something.
@@ -284,6 +300,7 @@ impl Session {
             self.sent = 0;
             context.buffers.take_back(mem::take(&mut self.output));
         }
+        self.note_held(context);
         self.restart_timeout(context);
     }
 
@@ -301,36 +318,6 @@ impl Session {
             Phase::Open => self.has_room(settings) && !self.stalled && !self.stopping,
             Phase::Closing | Phase::Lingering => true,
             Phase::Over => false,
-        }
-    }
-
-    /// When `handle_timeout` is to be called. A session that waits for a store has no deadline of
-    /// its own.
-    pub fn deadline(&self) -> Option<Time> {
-        let waits_for_store = self.output.is_empty() && !self.exchanges.is_empty();
-        (!waits_for_store).then_some(self.deadline)
-    }
-
-    fn is_idle(&self) -> bool {
-        self.input.is_empty()
-            && self.unfinished.is_none()
-            && self.exchanges.is_empty()
-            && self.output.is_empty()
-    }
-
-    fn restart_timeout(&mut self, context: &Context<'_>) {
-        let receives = !self.input.is_empty() || self.unfinished.is_some();
-        self.awaits = match self.phase {
-            Phase::Lingering => return,
-            Phase::Open if self.last_one => return,
-            // Requests that wait unread behind answers that are not taken are no head on its way.
-            _ if receives && self.output.is_empty() => Awaits::Request,
-            _ => Awaits::More,
-        };
-        let timeout_ms = self.awaits.timeout_ms(context.settings);
-        self.deadline = context.now.after_ms(timeout_ms);
-        if let (Awaits::Request, Some(unfinished)) = (self.awaits, &self.unfinished) {
-            self.deadline = self.deadline.min(unfinished.deadline(context.settings));
         }
     }
 
@@ -363,7 +350,7 @@ impl Session {
                 self.output = context.buffers.lend();
             }
             let length_before = self.output.len();
-            exchange.write(outcome, &mut self.output, context);
+            memory::write_answer(exchange, outcome, &mut self.output, context);
             let length = self.output.len() - length_before;
             if let Some(Exchange { state, .. }) = self.exchanges.pop_front() {
                 self.undelivered.note(length, state, context.buffers);
@@ -390,5 +377,6 @@ impl Session {
             self.output.extend_from_slice(CONTINUE);
             self.undelivered.note_other(CONTINUE.len());
         }
+        self.note_held(context);
     }
 }

@@ -4,11 +4,12 @@
 use std::mem;
 
 use super::exchange::{Exchange, State};
+use super::pace::Pace;
 use super::unfinished::Unfinished;
 use super::{Context, Phase, Session};
 use crate::api::{self, Action, Outcome, Problem};
 use crate::command::Command;
-use crate::http::{self, BodyLength, Head, Method, Progress, Rejected, Request, Scan, Wire};
+use crate::http::{self, BodyLength, Head, Method, Progress, Rejected, Request, Scan, Style, Wire};
 use crate::keys::Caller;
 use crate::metrics::{Asked, Kind, Route};
 
@@ -74,8 +75,9 @@ impl Session {
         self.scan = Scan::default();
         if head.inline_body.len() > TURN_BYTES {
             let caller = context.settings.caller(head.credentials);
+            let pace = Pace::begin(context.settings, context.now);
             let (unfinished, start) =
-                Unfinished::of_line(&head, &input[..head.length], caller, context.now);
+                Unfinished::of_line(&head, &input[..head.length], caller, pace);
             self.unfinished = Some(Box::new(unfinished));
             return Ok(start);
         }
@@ -92,7 +94,8 @@ impl Session {
             }
             BodyLength::Fixed(_) | BodyLength::Chunked => {
                 let caller = context.settings.caller(head.credentials);
-                let unfinished = Unfinished::new(&head, &input[..head.length], caller, context.now);
+                let pace = Pace::begin(context.settings, context.now);
+                let unfinished = Unfinished::new(&head, &input[..head.length], caller, pace);
                 self.unfinished = Some(Box::new(unfinished));
                 Ok(head.length)
             }
@@ -108,7 +111,7 @@ impl Session {
     ) -> Result<usize, Rejected> {
         let limits = &context.settings.limits;
         let piece = &input[..input.len().min(TURN_BYTES)];
-        let decoded = unfinished.receive(piece, limits)?;
+        let decoded = unfinished.receive(piece, context.settings, context.now)?;
         if decoded.whole {
             let is_strangers = unfinished.is_strangers();
             let (head, body) = unfinished.into_parts();
@@ -216,6 +219,11 @@ impl Session {
     }
 
     fn reject(&mut self, rejected: Rejected, context: &mut Context<'_>) {
+        self.turn_away(rejected.style, Problem::Http(rejected.error), context);
+    }
+
+    /// Answers what cannot be read to its end, and is therefore of no known route; nothing else is read.
+    pub(super) fn turn_away(&mut self, style: Style, problem: Problem, context: &mut Context<'_>) {
         let asked = Asked {
             kind: Kind {
                 route: Route::None,
@@ -224,8 +232,10 @@ impl Session {
             waits: false,
             at: context.metrics.requests.tick_at(),
         };
-        let outcome = Outcome::Problem(Problem::Http(rejected.error));
-        self.push(Exchange::ready(rejected.style, asked, outcome), context);
+        self.push(
+            Exchange::ready(style, asked, Outcome::Problem(problem)),
+            context,
+        );
         self.phase = Phase::Closing;
     }
 }

@@ -20,9 +20,12 @@ pub struct Settings {
     pub max_backlog_bytes: usize,
     /// How long the head of a request, or the next piece of its body, may take to arrive.
     pub header_timeout_ms: u64,
-    /// How long a body may take to arrive, however slowly it comes.
+    /// How much may be held of requests that are not whole and of answers that are not taken, by all
+    /// sessions together, before no more large ones are begun. Some 16 KiB of each are not counted.
+    pub max_buffers: usize,
+    /// How long a body may be behind its pace.
     pub body_grace_ms: u64,
-    /// How many bytes of a body must have come for each second that it takes longer than that.
+    /// The pace of a body, in bytes a second.
     pub min_body_rate: NonZeroU32,
     /// How long a client may say nothing, or not take its answers.
     pub idle_timeout_ms: u64,
@@ -59,6 +62,7 @@ impl Default for Settings {
             max_backlog_bytes: 64 << 10,
             // Some modules take 30 s to hand over a header block.
             header_timeout_ms: 60_000,
+            max_buffers: 64 << 20,
             // As long as its head: what devices send is mostly here by then, even byte by byte.
             body_grace_ms: 60_000,
             min_body_rate: MIN_BODY_RATE,

@@ -5,8 +5,9 @@ use std::mem;
 use memchr::memchr_iter;
 
 use super::Settings;
+use super::pace::Pace;
 use crate::api::{self, BodyReader};
-use crate::http::{BodyLength, Chunked, Credentials, Decoded, Head, Limits, Rejected, Style};
+use crate::http::{BodyLength, Chunked, Credentials, Decoded, Head, Limits, Rejected, Style, Wire};
 use crate::keys::Caller;
 use crate::time::Time;
 
@@ -19,9 +20,9 @@ pub(super) struct Unfinished {
     body: BodyReader,
     rest: Rest,
     expects_continue: bool,
-    begun_at: Time,
-    /// How many bytes have come since, those included that are only around chunks.
-    received: u64,
+    pub(super) pace: Pace,
+    /// How many bytes have come of it, those included that are only around chunks.
+    received: usize,
 }
 
 #[derive(Debug)]
@@ -36,12 +37,12 @@ enum Rest {
 
 impl Unfinished {
     /// `head` is what `bytes` were read as; its body is still to come.
-    pub(super) fn new(head: &Head<'_>, bytes: &[u8], caller: Caller<'_>, now: Time) -> Unfinished {
+    pub(super) fn new(head: &Head<'_>, bytes: &[u8], caller: Caller<'_>, pace: Pace) -> Unfinished {
         let rest = match head.body {
             BodyLength::Fixed(length) => Rest::Fixed(length),
             BodyLength::Chunked => Rest::Chunked(Chunked::default()),
         };
-        Unfinished::with_rest(head, bytes.to_vec(), rest, caller, now)
+        Unfinished::with_rest(head, bytes.to_vec(), rest, caller, pace)
     }
 
     /// `head` is what the whole line `bytes` was read as; its body is read in pieces. Answers also
@@ -50,7 +51,7 @@ impl Unfinished {
         head: &Head<'_>,
         bytes: &[u8],
         caller: Caller<'_>,
-        now: Time,
+        pace: Pace,
     ) -> (Unfinished, usize) {
         let spaces_before = match head.credentials {
             Credentials::Word(_) => 2,
@@ -61,7 +62,7 @@ impl Unfinished {
         let line = [&bytes[..start], b"\n"].concat();
         let length = head.inline_body.len();
         let rest = Rest::Line(length, bytes.len() - start - length);
-        (Unfinished::with_rest(head, line, rest, caller, now), start)
+        (Unfinished::with_rest(head, line, rest, caller, pace), start)
     }
 
     fn with_rest(
@@ -69,7 +70,7 @@ impl Unfinished {
         bytes: Vec<u8>,
         rest: Rest,
         caller: Caller<'_>,
-        now: Time,
+        pace: Pace,
     ) -> Unfinished {
         Unfinished {
             head: bytes,
@@ -78,26 +79,31 @@ impl Unfinished {
             body: api::body_reader(head.method, head.target, caller),
             rest,
             expects_continue: head.expects_continue,
-            begun_at: now,
+            pace,
             received: 0,
         }
     }
 
-    /// When its head was whole.
-    pub(super) fn begun_at(&self) -> Time {
-        self.begun_at
+    /// How much has come of it that is kept, about.
+    pub(super) fn kept_bytes(&self) -> usize {
+        if self.strangers { 0 } else { self.received }
     }
 
-    /// Until when more of it must have come: bodies may come slowly, but not for ever.
-    pub(super) fn deadline(&self, settings: &Settings) -> Time {
-        let pace_ms = self.received * 1000 / u64::from(settings.min_body_rate.get());
-        self.begun_at.after_ms(settings.body_grace_ms + pace_ms)
+    /// The form that its answer will have.
+    pub(super) fn wire(&self) -> Wire {
+        self.style.wire
     }
 
     /// Takes what there is of the body.
-    pub(super) fn receive(&mut self, input: &[u8], limits: &Limits) -> Result<Decoded, Rejected> {
-        let decoded = self.decode(input, limits)?;
-        self.received += decoded.used as u64;
+    pub(super) fn receive(
+        &mut self,
+        input: &[u8],
+        settings: &Settings,
+        now: Time,
+    ) -> Result<Decoded, Rejected> {
+        let decoded = self.decode(input, &settings.limits)?;
+        self.received += decoded.used;
+        self.pace.receive(decoded.used, settings, now);
         Ok(decoded)
     }
 

@@ -8,16 +8,6 @@ use crate::time::Time;
 /// send a request, its first one too, or to take an answer. Slow devices take seconds for a header.
 const GRACE_MS: u64 = 10_000;
 
-impl Awaits {
-    pub(super) fn timeout_ms(self, settings: &Settings) -> u64 {
-        match self {
-            Awaits::Request => settings.header_timeout_ms,
-            Awaits::More => settings.idle_timeout_ms,
-            Awaits::End => settings.linger_ms,
-        }
-    }
-}
-
 impl Session {
     /// Since when the client has made no use of its connection: whoever has the earliest time is
     /// closed when there is no room for another one. `None` if it must not be: a request of it is in
@@ -32,7 +22,10 @@ impl Session {
         let since = self.deadline.before_ms(self.awaits.timeout_ms(settings));
         match self.awaits {
             Awaits::Request => {
-                let begun = self.unfinished.as_ref().map(|request| request.begun_at());
+                let begun = self
+                    .unfinished
+                    .as_ref()
+                    .map(|request| request.pace.begun_at());
                 let since = begun.unwrap_or(since);
                 // Who has just come has not been able to say anything yet.
                 (since < now).then(|| since.after_ms(GRACE_MS))

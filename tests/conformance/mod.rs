@@ -37,6 +37,7 @@ mod health;
 mod leases;
 mod leases_timed;
 mod limits;
+mod limits_counts;
 mod locks;
 mod members;
 mod methods;

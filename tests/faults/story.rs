@@ -228,6 +228,7 @@ impl Story {
             owner: self.owner(),
             ttl: Ttl::from_s(self.random.choice([0, 3_600]).unwrap_or_default()),
             wait_ms: self.random.choice([0, 0, 2_000]).unwrap_or_default(),
+            may_queue: true,
         }
     }
 
@@ -352,6 +353,7 @@ impl Story {
                     owner: None,
                     ttl: None,
                     wait_ms: 0,
+                    may_queue: true,
                 };
                 match self.answer_to(Command::Acquire(pool(), acquire))? {
                     Reply::Granted(granted) => {

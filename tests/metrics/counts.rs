@@ -90,6 +90,8 @@ fn every_count_is_right_after_a_known_conversation() {
                 r#"{reason="queue full"} 0"#,
                 r#"{reason="stale"} 1"#,
                 r#"{reason="store down"} 0"#,
+                r#"{reason="too many pools"} 0"#,
+                r#"{reason="too many resources"} 0"#,
             ],
         );
         expect_lines(&page, "latchd_resources_granted_total", &[" 5"]);

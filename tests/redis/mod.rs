@@ -9,6 +9,7 @@ mod cut;
 mod faults;
 mod gate;
 mod greeting;
+mod overload;
 mod refusals;
 mod servers;
 mod servers_lost;

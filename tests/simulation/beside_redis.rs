@@ -31,6 +31,8 @@ pub fn run(redis: &RedisServer, seed: u64, steps: usize) -> Result<(), String> {
     let rules = Rules {
         // Redis does not know how many stand in line elsewhere: each server counts its own.
         max_waiters: 100_000,
+        // Nor how many resources there are in all.
+        max_resources: usize::MAX,
         ..operations::rules(&mut source)
     };
     let store = BesideRedis::connect(redis, rules, seed);

@@ -276,6 +276,7 @@ impl Model {
             Command::Probe => Reply::Ready,
             Command::AddMembers(seed) | Command::SetMembers(seed) => {
                 let sets = matches!(command, Command::SetMembers(_));
+                self.check_room(seed, sets)?;
                 let mut now_in = Seed::default();
                 for (pool_name, ids) in seed.pools() {
                     let ids: Vec<String> = ids.map(|id| id.as_str().to_owned()).collect();
@@ -322,16 +323,48 @@ impl Model {
         Ok(Some(reply))
     }
 
+    /// Whether there may be as many pools and resources as there would be then, or they grow no more
+    /// than before.
+    fn check_room(&self, seed: &Seed, sets: bool) -> Result<(), Refusal> {
+        let mut after = self.pools.clone();
+        for (name, ids) in seed.pools() {
+            let ids: Vec<StoredName> = ids.map(|id| StoredName::from(id.as_str())).collect();
+            let at = after.iter().position(|pool| &*pool.name == name.as_str());
+            let at = at.unwrap_or_else(|| {
+                after.push(Pool::named(name.as_str()));
+                after.len() - 1
+            });
+            let members = &mut after[at].members;
+            if sets {
+                members.clear();
+            }
+            members.extend(ids);
+            members.sort();
+            members.dedup();
+        }
+        let rules = &self.rules;
+        if after.len() > self.pools.len() && after.len() > rules.max_pools {
+            return Err(Refusal::TooManyPools);
+        }
+        let size = |pools: &[Pool]| pools.iter().map(Pool::resource_count).sum::<usize>();
+        let too_much = |before: usize, after: usize, most: usize| after > before && after > most;
+        let is_any_too_large = after.iter().any(|pool| {
+            let before = self.pools.iter().find(|before| before.name == pool.name);
+            let before = before.map_or(0, |before| before.members.len());
+            too_much(before, pool.members.len(), rules.max_pool_resources)
+        });
+        if is_any_too_large || too_much(size(&self.pools), size(&after), rules.max_resources) {
+            return Err(Refusal::TooManyResources);
+        }
+        Ok(())
+    }
+
     fn find_or_create(&mut self, name: &str) -> &mut Pool {
         let at = self.pools.iter().position(|pool| &*pool.name == name);
         let at = at.unwrap_or_else(|| {
             self.pools.push(Pool {
-                name: StoredName::from(name),
                 fence: self.retired_fence,
-                members: Vec::new(),
-                order: Vec::new(),
-                locks: Vec::new(),
-                line: Vec::new(),
+                ..Pool::named(name)
             });
             self.pools.len() - 1
         });

@@ -17,6 +17,27 @@ pub struct Asker<'a> {
     pub waiting: usize,
 }
 
+impl Pool {
+    /// A pool without anything.
+    pub fn named(name: &str) -> Pool {
+        Pool {
+            name: StoredName::from(name),
+            fence: 0,
+            members: Vec::new(),
+            order: Vec::new(),
+            locks: Vec::new(),
+            line: Vec::new(),
+        }
+    }
+
+    /// Its members, and what is held and no member.
+    pub fn resource_count(&self) -> usize {
+        let held = self.locks.iter().flat_map(|lock| &lock.ids);
+        let others = held.filter(|id| !self.members.contains(id));
+        self.members.len() + others.count()
+    }
+}
+
 impl Asker<'_> {
     /// The reply; `None` if there is none yet, or if it is among the answers.
     pub fn acquire(
@@ -64,7 +85,10 @@ impl Asker<'_> {
         if !pool.waits(self.ticket) {
             return Ok(None);
         }
-        if acquire.wait_ms == 0 || self.waiting >= rules.max_waiters {
+        let is_full = self.waiting >= rules.max_waiters
+            || pool.line.len() > rules.max_pool_waiters
+            || !acquire.may_queue;
+        if acquire.wait_ms == 0 || is_full {
             pool.line.pop();
             return Err(match acquire.wait_ms {
                 0 => Refusal::Busy,

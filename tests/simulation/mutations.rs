@@ -212,6 +212,8 @@ impl Between for Notes<'_> {
                 Reply::Refused(Refusal::OwnerHolds(_)) => "owner holds",
                 Reply::Refused(Refusal::OnlyResources(_)) => "only so many",
                 Reply::Refused(Refusal::QueueFull) => "queue full",
+                Reply::Refused(Refusal::TooManyPools) => "too many pools",
+                Reply::Refused(Refusal::TooManyResources) => "too many resources",
                 _ => "success",
             });
         }
@@ -225,7 +227,7 @@ fn the_simulation_comes_to_where_it_is_interesting() {
         run_engine(seed, Notes(&seen)).unwrap_or_else(|failure| panic!("{failure}\nseed {seed}"));
     }
     let seen = seen.into_inner().expect("nobody has panicked");
-    assert_eq!(seen.len(), 18, "{seen:?}");
+    assert_eq!(seen.len(), 20, "{seen:?}");
 }
 
 #[test]
@@ -242,6 +244,16 @@ fn the_simulation_catches_what_is_broken() {
     });
     is_caught("a wait too long", || Bends(|rules| rules.max_wait_ms += 1));
     is_caught("a line too long", || Bends(|rules| rules.max_waiters += 1));
+    is_caught("a pool's line too long", || {
+        Bends(|rules| rules.max_pool_waiters += 1)
+    });
+    is_caught("a pool too many", || Bends(|rules| rules.max_pools += 1));
+    is_caught("a resource too many", || {
+        Bends(|rules| rules.max_resources += 1)
+    });
+    is_caught("a member too many", || {
+        Bends(|rules| rules.max_pool_resources += 1)
+    });
     is_caught("a lease without end", || {
         Bends(|rules| rules.default_ttl = None)
     });

@@ -58,6 +58,10 @@ pub fn rules(source: &mut impl Source) -> Rules {
         default_ttl: source.one_of(&[None, Ttl::from_s(3)]),
         max_wait_ms: source.one_of(&[300_000, 4_000]),
         max_waiters: source.one_of(&[100_000, 100_000, 4]),
+        max_pool_waiters: source.one_of(&[10_000, 10_000, 2]),
+        max_pools: source.one_of(&[100_000, 100_000, 2]),
+        max_resources: source.one_of(&[1_000_000, 1_000_000, 8]),
+        max_pool_resources: source.one_of(&[1_000_000, 1_000_000, 4]),
         queue_grace_ms: source.one_of(&[10_000, 1_500]),
     }
 }
@@ -118,6 +122,7 @@ impl<S: Source> Operations<'_, S> {
             wait_ms: self
                 .source
                 .one_of(&[0, 0, 1_000, 2_000, 5_000, 5_000, 400_000]),
+            may_queue: !self.source.one_in(12),
         }
     }
 

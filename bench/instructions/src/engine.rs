@@ -88,6 +88,7 @@ impl World {
             owner: owner.map(name),
             ttl,
             wait_ms,
+            may_queue: true,
         };
         match self.execute(Command::Acquire(pool(), acquire))? {
             Reply::Granted(granted) => Some(granted.leases[0].id.clone()),

@@ -58,6 +58,8 @@ fn write_answer(answer: &Answer) -> String {
             Refusal::NotYours => "E not yours".into(),
             Refusal::Stale => "E stale".into(),
             Refusal::QueueFull => "E queue full".into(),
+            Refusal::TooManyPools => "E too many pools".into(),
+            Refusal::TooManyResources => "E too many resources".into(),
             Refusal::OwnerHolds(count) => format!("E owner holds {count}"),
             Refusal::OnlyResources(count) => format!("E only {count}"),
             Refusal::StoreDown => unreachable!("no script says so"),

@@ -99,12 +99,12 @@ pub(super) struct Wish {
     pub(super) owner: Option<StoredName>,
     pub(super) ttl: Option<Ttl>,
     pub(super) waits: bool,
-    /// Another one may stand in line.
-    pub(super) has_room: bool,
+    /// It may get in line behind fewer than so many.
+    pub(super) room: usize,
 }
 
 impl Wish {
-    fn of(acquire: &Acquire<'_>, has_room: bool) -> Wish {
+    fn of(acquire: &Acquire<'_>, room: usize) -> Wish {
         let (count, id) = match &acquire.wanted {
             Wanted::Any(count) => (Some(count.get()), None),
             Wanted::Named(id) => (None, Some(stored(id.as_str()))),
@@ -115,7 +115,7 @@ impl Wish {
             owner: acquire.owner.as_ref().map(|owner| stored(owner.as_str())),
             ttl: acquire.ttl,
             waits: acquire.wait_ms > 0,
-            has_room,
+            room: if acquire.may_queue { room } else { 0 },
         }
     }
 
@@ -130,11 +130,11 @@ fn stored(name: &str) -> StoredName {
 
 impl Action {
     /// The action that a command on one pool stands for, and the pool. `None` for what takes more.
-    /// `has_room` says whether another one may stand in line.
-    pub(super) fn of<'a>(command: &'a Command<'_>, has_room: bool) -> Option<(&'a str, Action)> {
+    /// Whoever would stand in line may do so behind fewer than `room`.
+    pub(super) fn of<'a>(command: &'a Command<'_>, room: usize) -> Option<(&'a str, Action)> {
         let (pool, action) = match command {
             Command::Acquire(pool, acquire) => {
-                let wish = Wish::of(acquire, has_room);
+                let wish = Wish::of(acquire, room);
                 let plain = wish.says_nothing();
                 (
                     pool,
@@ -254,7 +254,8 @@ fn write_one(operation: &Operation, command: &mut Cmd) {
             optional(command, wish.ttl.map(Ttl::as_s));
             command
                 .arg(u8::from(wish.waits) + u8::from(has_place))
-                .arg(u8::from(wish.has_room || has_place))
+                // Who had a place may have one again.
+                .arg(if has_place { usize::MAX } else { wish.room })
         }
         Action::Release(id) => command.arg("r").arg(1).arg(&**id),
         Action::ReleaseWith {

@@ -192,6 +192,8 @@ fn refusal(words: &str) -> Option<Refusal> {
         "not yours" => Refusal::NotYours,
         "stale" => Refusal::Stale,
         "queue full" => Refusal::QueueFull,
+        "too many pools" => Refusal::TooManyPools,
+        "too many resources" => Refusal::TooManyResources,
         _ => match words.rsplit_once(' ')? {
             ("owner holds", count) => Refusal::OwnerHolds(count.parse().ok()?),
             ("only", count) => Refusal::OnlyResources(count.parse().ok()?),

@@ -5,7 +5,7 @@ use redis::Value;
 
 use super::seeding::Members;
 use super::{Loss, Phase, Pipeline, Question, key};
-use crate::command::Reply;
+use crate::command::{Refusal, Reply};
 use crate::store::redis::reply;
 use crate::store::redis::script::Script;
 use crate::time::Time;
@@ -99,7 +99,13 @@ impl Pipeline {
     /// What came of a seed at the start.
     pub(super) fn handle_first_seed(&mut self, reply: &Reply) {
         match reply {
-            Reply::Refused(_) => log::error!("the pools of --seed could not be added yet"),
+            Reply::Refused(Refusal::StoreDown) => {
+                log::error!("the pools of --seed could not be added yet");
+            }
+            Reply::Refused(refusal) => {
+                log::error!("the pools of --seed are not added: {refusal:?}");
+                self.start.seed = None;
+            }
             _ => self.start.seed = None,
         }
     }

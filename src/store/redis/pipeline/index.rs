@@ -35,8 +35,11 @@ impl Pipeline {
         self.send(Question::List(job), now);
     }
 
-    pub(super) fn write_listing(&mut self, job: JobKey) {
-        self.index_command().arg("create");
+    /// Lists the pools of a seed, if there are no more of them then than there may be; without such a
+    /// number they are there already.
+    pub(super) fn write_listing(&mut self, job: JobKey, most: Option<usize>) {
+        let most = most.unwrap_or(usize::MAX);
+        self.index_command().arg("create").arg(most);
         if let Task::Seed(seeding) = &self.jobs[job].task {
             for (pool, _) in seeding.pools.pools() {
                 self.command.arg(pool.as_str());
@@ -106,11 +109,27 @@ pub(super) fn read_list(value: Value) -> Result<(usize, Vec<(String, String)>), 
     Ok((count, list))
 }
 
-/// The highest fence of any pool that was removed.
-pub(super) fn read_retired(value: Value) -> Result<u64, Garbled> {
-    match reply::array(value)?.into_iter().next() {
-        Some(Value::Int(fence)) => u64::try_from(fence).map_err(|_| Garbled),
-        Some(text) => reply::number(&reply::text(text)?),
-        None => Err(Garbled),
+/// What comes of listing the pools of a seed.
+#[derive(Debug)]
+pub(super) enum Listed {
+    Done {
+        /// The highest fence of any pool that was removed.
+        retired: u64,
+        /// The stamp of the last of the pools. Those before it have those before it.
+        last_stamp: u64,
+    },
+    /// There would be too many.
+    Refused,
+}
+
+pub(super) fn read_listed(value: Value) -> Result<Listed, Garbled> {
+    let mut texts = reply::array(value)?.into_iter().map(reply::text);
+    let first = texts.next().ok_or(Garbled)??;
+    if first.starts_with('E') {
+        return Ok(Listed::Refused);
     }
+    Ok(Listed::Done {
+        retired: reply::number(&first)?,
+        last_stamp: reply::number(&texts.next().ok_or(Garbled)??)?,
+    })
 }

@@ -26,6 +26,8 @@ pub(super) struct Job {
     /// How many parts are not done yet.
     pub(super) open: usize,
     pub(super) failed: bool,
+    /// Why nothing was done, if that is so.
+    pub(super) refused: Option<Refusal>,
     /// Pools that are to be asked for their part, with their stamps.
     rest: Vec<(String, String)>,
 }
@@ -74,6 +76,7 @@ impl Pipeline {
             task,
             open: 0,
             failed: false,
+            refused: None,
             rest: Vec::new(),
         })
     }
@@ -139,7 +142,7 @@ impl Pipeline {
         }
         match self.jobs[job].task {
             Task::Seed(_) => {
-                self.write_listing(job);
+                self.write_listing(job, Some(self.rules.max_pools));
                 self.send(Question::Listing(job), now);
             }
             Task::List(_) | Task::Survey { .. } | Task::Purge(_) => self.ask_for_list(job, now),
@@ -206,25 +209,33 @@ impl Pipeline {
             ticket,
             task,
             failed,
+            refused,
             ..
         } = self.jobs.remove(job);
         let is_purge = matches!(task, Task::Purge(_));
-        let reply = match task {
-            Task::Survey { .. } if failed => Reply::Survey(None),
-            _ if failed => Reply::Refused(Refusal::StoreDown),
-            Task::Survey {
-                pool_count, shown, ..
-            } => Reply::Survey(Some(Survey {
+        let refused = match failed {
+            true => Some(Refusal::StoreDown),
+            false => refused,
+        };
+        let reply = match (refused, task) {
+            (Some(_), Task::Survey { .. }) => Reply::Survey(None),
+            (Some(refusal), _) => Reply::Refused(refusal),
+            (
+                None,
+                Task::Survey {
+                    pool_count, shown, ..
+                },
+            ) => Reply::Survey(Some(Survey {
                 pool_count,
                 shown,
                 others: None,
             })),
-            Task::List(mut rows) => {
+            (None, Task::List(mut rows)) => {
                 rows.sort_unstable_by(|a, b| a.name.cmp(&b.name));
                 Reply::Pools(rows)
             }
-            Task::Purge(released) => Reply::Released(released),
-            Task::Seed(seeding) => Reply::Seeded(seeding.pools),
+            (None, Task::Purge(released)) => Reply::Released(released),
+            (None, Task::Seed(seeding)) => Reply::Seeded(seeding.pools),
         };
         match (ticket, &reply) {
             (Some(ticket), _) => self.replies.push_back((ticket, reply)),

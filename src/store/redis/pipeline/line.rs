@@ -134,7 +134,7 @@ impl Pipeline {
     /// Takes a grant back that nobody was told of. An owner will come for it.
     fn take_back(&mut self, pool: PoolKey, granted: &Granted) {
         let undo = granted.undo().and_then(|command| {
-            let (_, action) = Action::of(&command, true)?;
+            let (_, action) = Action::of(&command, 0)?;
             Some(action)
         });
         self.undo(pool, undo);

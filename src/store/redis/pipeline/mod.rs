@@ -185,7 +185,7 @@ impl Pipeline {
         if let Command::Undo(pool, ..) = command {
             // It is done as soon as it can be; nobody has to hear of it.
             self.replies.push_back((ticket, Reply::Done));
-            let undo = Action::of(command, true).map(|(_, action)| action);
+            let undo = Action::of(command, 0).map(|(_, action)| action);
             let pool = self.pool_key(pool.as_str());
             return self.undo(pool, undo);
         }
@@ -195,8 +195,11 @@ impl Pipeline {
             _ if self.phase == Phase::Down => return self.refuse(ticket, Refusal::StoreDown),
             _ => {}
         }
-        let has_room = self.waiters.len() < self.rules.max_waiters;
-        match Action::of(command, has_room) {
+        let room = match self.waiters.len() < self.rules.max_waiters {
+            true => self.rules.max_pool_waiters,
+            false => 0,
+        };
+        match Action::of(command, room) {
             Some((pool, Action::Acquire(wish))) if wish.waits => {
                 let pool = self.pool_key(pool);
                 self.wait(ticket, pool, wish, command, now);

@@ -5,10 +5,10 @@
 
 use redis::Value;
 
-use super::index::read_retired;
+use super::index::{Listed, read_listed};
 use super::jobs::{JobKey, Task};
 use super::{LAPSE_MS, Loss, Pipeline, PoolKey, Question, key};
-use crate::command::{Seed, StoredName, Ticket};
+use crate::command::{Refusal, Seed, StoredName, Ticket};
 use crate::store::redis::operation::{Action, Asker, Operation};
 use crate::store::redis::reply::{self, Answer};
 use crate::store::redis::script::Script;
@@ -23,6 +23,8 @@ pub(super) struct Seeding {
     keys: Vec<PoolKey>,
     /// What new pools start above: the highest fence of any pool that was removed.
     retired: u64,
+    /// The stamp that the last pool has on the list.
+    last_stamp: u64,
 }
 
 /// What is done with the members that a pool has.
@@ -48,6 +50,7 @@ impl Pipeline {
             pools,
             keys: Vec::new(),
             retired: 0,
+            last_stamp: 0,
         };
         let job = self.insert_job(ticket, Task::Seed(seeding));
         match &self.jobs[job].task {
@@ -66,11 +69,25 @@ impl Pipeline {
         if let Value::ServerError(error) = value {
             return self.fail_job(job, &error, now, Pipeline::begin);
         }
-        let retired = read_retired(value).map_err(|_| "a fence of an unknown form")?;
+        let listed = read_listed(value).map_err(|_| "a list of an unknown form")?;
         let Some(seeding) = self.seeding(job) else {
             return Ok(());
         };
-        seeding.retired = retired;
+        match listed {
+            Listed::Done {
+                retired,
+                last_stamp,
+            } => (seeding.retired, seeding.last_stamp) = (retired, last_stamp),
+            Listed::Refused => {
+                let is_first = self.jobs[job].ticket.is_none();
+                self.jobs[job].refused = Some(Refusal::TooManyPools);
+                self.finish(job);
+                if is_first {
+                    self.note_prepared(now);
+                }
+                return Ok(());
+            }
+        }
         let names: Vec<StoredName> = (seeding.pools.pools())
             .map(|(name, _)| StoredName::from(name.as_str()))
             .collect();
@@ -129,7 +146,8 @@ impl Pipeline {
             .arg(self.rules.queue_grace_ms);
         command
             .arg(LAPSE_MS)
-            .arg(key::channels(&self.options.prefix));
+            .arg(key::channels(&self.options.prefix))
+            .arg(self.rules.max_pool_resources);
         for (&pool, (_, ids)) in seeding.keys.iter().zip(seeding.pools.pools()) {
             command.arg(self.pools[pool].floor.number()).arg(ids.len());
             for id in ids {
@@ -149,12 +167,17 @@ impl Pipeline {
         let redis_ms = reply::integer(values.next()).map_err(unknown)?;
         self.set_redis_ms(redis_ms.unsigned_abs(), now);
         let mut members = Vec::new();
-        for value in values {
+        while let Some(value) = values.next() {
             match reply::read_answer(value) {
                 Ok(Answer::Members(ids)) => members.push(ids),
                 // Nothing was done.
                 Ok(Answer::Late) => {
                     self.send_seed(job, now);
+                    return Ok(());
+                }
+                Ok(Answer::Refused(refusal)) => {
+                    let known: Result<Vec<String>, _> = values.map(reply::text).collect();
+                    self.refuse_seed(job, refusal, &known.map_err(unknown)?, now);
                     return Ok(());
                 }
                 _ => return Err("new members of an unknown form".into()),
@@ -167,11 +190,35 @@ impl Pipeline {
             }
             seeding.pools = members_now;
         }
-        self.write_listing(job);
+        self.write_listing(job, None);
         self.send(Question::Unheeded, now);
         self.lift_barriers(job);
         self.finish(job);
         Ok(())
+    }
+
+    /// Nothing was done. `known` says which of the pools are there; the others are off the list again.
+    fn refuse_seed(&mut self, job: JobKey, refusal: Refusal, known: &[String], now: Time) {
+        let Some(seeding) = self.seeding(job) else {
+            return;
+        };
+        let first_stamp = (seeding.last_stamp + 1).saturating_sub(known.len() as u64);
+        let names = seeding.pools.pools().zip(known).zip(first_stamp..);
+        let unknown: Vec<(String, u64)> = names
+            .filter(|((_, known), _)| *known == "0")
+            .map(|(((name, _), _), stamp)| (name.as_str().to_owned(), stamp))
+            .collect();
+        for (name, stamp) in unknown {
+            self.index_command()
+                .arg("forget")
+                .arg(name)
+                .arg(stamp)
+                .arg(0);
+            self.send(Question::Unheeded, now);
+        }
+        self.jobs[job].refused = Some(refusal);
+        self.lift_barriers(job);
+        self.finish(job);
     }
 
     /// One of its pools cannot be asked for anything: the others are not held up any longer.

@@ -19,13 +19,32 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
--- Stamps each name: from now on the pool may be there.
-local function create()
-  call('ZCARD', index)
-  for at = 2, #ARGV do
+-- Whether these names would make more pools than there may be.
+local function are_too_many(limit)
+  local count = call('ZCARD', index)
+  if count + #ARGV - 2 <= limit then
+    return false
+  end
+  local new = 0
+  for at = 3, #ARGV do
+    new = new + (call('ZSCORE', index, ARGV[at]) and 0 or 1)
+  end
+  for _, own in ipairs({RETIRED, STAMPS}) do
+    count = count - (call('ZSCORE', index, own) and 1 or 0)
+  end
+  return new > 0 and count + new > limit
+end
+
+-- Stamps each name: from now on the pool may be there. Answers the last stamp, too; those before it
+-- were given in the order of the names.
+local function create(limit)
+  if are_too_many(tonumber(limit)) then
+    return {'E too many pools'}
+  end
+  for at = 3, #ARGV do
     call('ZADD', index, call('ZINCRBY', index, 1, STAMPS), ARGV[at])
   end
-  return {text(score_of(RETIRED))}
+  return {text(score_of(RETIRED)), text(score_of(STAMPS))}
 end
 
 -- How many pools there are, and all of them, or so many: those that were seeded longest ago.

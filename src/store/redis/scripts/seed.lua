@@ -3,7 +3,8 @@
 --   clock, begin, seed_head, state, grants, lending, line, serving, due, seed
 --
 -- Promises that a pool comes into being above every fence that any pool of its name has had, and
--- that nothing changes if a key of any of the pools is of a wrong type. It does not know the index.
+-- that nothing changes if a key of any of the pools is of a wrong type, or one of them would have too
+-- many members. It does not know the index.
 
 -- A pool that is not there begins, without resources.
 local function create_if_missing(seen_fence)
@@ -72,12 +73,39 @@ local function apply(ids)
   serve_from('-inf')
 end
 
+-- Whether the open pool would grow beyond what it may have, with the ids from this argument on.
+local function is_too_much(at, count)
+  local before = call('ZCARD', key.members)
+  if count + (mode == 'add' and before or 0) <= most then
+    return false
+  end
+  local after, is_named = mode == 'add' and before or 0, {}
+  for one = at, at + count - 1 do
+    local id = ARGV[one]
+    if not is_named[id] and not (mode == 'add' and call('ZSCORE', key.members, id)) then
+      after = after + 1
+    end
+    is_named[id] = true
+  end
+  return after > before and after > most
+end
+
 -- All are opened before any is changed, to see that their keys are what they should be.
+local at, is_refused = FIRST_POOL, false
+-- Which of them are there.
+local known = {now, 'E too many resources'}
 for _, name in ipairs(KEYS) do
+  local count = tonumber(ARGV[at + 1])
   open(name, 0, true)
+  known[#known + 1] = pool.exists and '1' or '0'
+  is_refused = is_refused or is_too_much(at + 2, count)
+  at = at + 2 + count
+end
+if is_refused then
+  return known
 end
 local replies = {now}
-local at = FIRST_POOL
+at = FIRST_POOL
 for _, name in ipairs(KEYS) do
   local seen_fence, count = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
   local ids = {}

@@ -5,7 +5,9 @@
 
 local mode, retired = ARGV[2], tonumber(ARGV[3])
 local grace, lapse, channel = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
-local FIRST_POOL = 7
+-- The most members of a pool.
+local most = tonumber(ARGV[7])
+local FIRST_POOL = 8
 
 -- The pool that is open, set by `open`.
 local base

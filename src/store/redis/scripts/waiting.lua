@@ -73,7 +73,7 @@ local function acquire(serial, n, id, owner, ttl, wait, room)
   if not waits then
     return 'E busy'
   end
-  if room == '0' then
+  if pool.waiting >= tonumber(room) then
     return 'E queue full'
   end
   w = {server = server, serial = serial, n = n, id = id, owner = owner, ttl = ttl, woken = 0}

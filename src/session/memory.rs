@@ -1,0 +1,86 @@
+//! What a session holds for its client, and what all of them hold together: requests that are not
+//! whole, and answers that are not taken. So memory has a bound however many clients there are.
+//!
+//! Each may hold a little for nothing, so that small requests and answers go on whatever others do.
+
+use super::exchange::Exchange;
+use super::{Context, Outcome, Phase, Session};
+use crate::api::Problem;
+use crate::command::Reply;
+use crate::http::{Style, Wire};
+
+/// What each may hold for nothing: more than any header, and than any body or answer of a device.
+const FREE_BYTES: usize = 16 << 10;
+
+impl Session {
+    /// Notes what is held now.
+    pub(super) fn note_held(&mut self, context: &mut Context<'_>) {
+        let held = self.unread_bytes() + self.output.len();
+        let charged = held.saturating_sub(FREE_BYTES);
+        if charged != self.charged {
+            context.buffers.held_bytes -= self.charged;
+            context.buffers.held_bytes += charged;
+            self.charged = charged;
+        }
+    }
+
+    /// Nothing is held any more.
+    pub(super) fn note_nothing_held(&mut self, context: &mut Context<'_>) {
+        context.buffers.held_bytes -= self.charged;
+        self.charged = 0;
+    }
+
+    /// What has come of requests that are not in hand yet.
+    fn unread_bytes(&self) -> usize {
+        let unfinished = self.unfinished.as_ref();
+        self.input.len() + unfinished.map_or(0, |request| request.kept_bytes())
+    }
+
+    /// Drops what has come of a large request if others hold all that may be held, and says so.
+    pub(super) fn refuse_if_full(&mut self, context: &mut Context<'_>) {
+        let held_by_others = context.buffers.held_bytes - self.charged;
+        let is_large = self.unread_bytes() > FREE_BYTES;
+        if !is_large || held_by_others < context.settings.max_buffers || self.phase != Phase::Open {
+            return;
+        }
+        let wire = match (&self.unfinished, self.stalled && !self.after_line) {
+            (Some(request), _) => request.wire(),
+            (None, true) => Wire::Http11,
+            // Nothing else grows so long before it is understood.
+            (None, false) => Wire::Line,
+        };
+        let style = Style {
+            closes: true,
+            ..Style::plain(wire)
+        };
+        self.unfinished = None;
+        self.input = Vec::new();
+        self.turn_away(style, Problem::NoMemory, context);
+    }
+}
+
+/// Appends an answer to `output`, but not a long list if all is held that may be.
+pub(super) fn write_answer(
+    exchange: &Exchange,
+    outcome: &Outcome,
+    output: &mut Vec<u8>,
+    context: &mut Context<'_>,
+) {
+    let start = output.len();
+    let mut status = exchange.write(outcome, output, context);
+    let is_long = output.len() - start > FREE_BYTES;
+    if is_long && is_list(outcome) && context.buffers.held_bytes >= context.settings.max_buffers {
+        output.truncate(start);
+        let problem = Outcome::Problem(Problem::NoMemory);
+        status = exchange.write(&problem, output, context);
+    }
+    context.metrics.requests.note_answer(exchange.asked, status);
+}
+
+/// Whether it only tells what there is: nothing has come of it that must be heard of.
+fn is_list(outcome: &Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Reply(Reply::Pools(_) | Reply::Members(_) | Reply::Leases(_))
+    )
+}

@@ -1,0 +1,71 @@
+//! A Redis that is slow, and clients that ask more than may be in hand in all: the rest waits in the
+//! sockets, and is answered in its turn.
+
+use super::*;
+
+/// What is not answered because it is not read cannot be waited for.
+const WHILE_NOTHING_HAPPENS: Duration = Duration::from_millis(200);
+
+#[test]
+fn what_is_too_much_in_all_waits_in_its_sockets() {
+    let redis = RedisServer::start();
+    let arguments = ["--redis-timeout", "20", "--max-requests", "40"];
+    let server = Server::start_at(&redis.url(), &arguments);
+    let mut beside = with_pool(&server, &["1"]);
+    redis.freeze();
+    let mut clients: Vec<Client> = (0..4).map(|_| server.connect()).collect();
+    for client in &mut clients[..2] {
+        client.send("GET /pool/A/lock/1\n".repeat(19));
+    }
+    assert_eq!(
+        beside.ask("GET /ping"),
+        "200 pong",
+        "there is room for more"
+    );
+    assert_eq!(beside.ask("GET /ping"), "200 pong");
+    for client in &mut clients[2..] {
+        client.send("GET /pool/A/lock/1\n".repeat(50));
+    }
+    // Who has none in hand has to wait as well; also who would only ask the server itself.
+    std::thread::sleep(WHILE_NOTHING_HAPPENS);
+    beside.send("GET /ping\n");
+    std::thread::sleep(WHILE_NOTHING_HAPPENS);
+    hears_nothing(&mut beside);
+
+    redis.thaw();
+    beside.expect("200 pong\n");
+    for (client, count) in clients.iter_mut().zip([19, 19, 50, 50]) {
+        client.expect("404 not held\n".repeat(count));
+        assert_eq!(client.ask("GET /ping"), "200 pong");
+    }
+}
+
+/// Those who wait for a release must not be what keeps it from being heard.
+#[test]
+fn who_stands_in_line_is_not_too_much() {
+    let redis = RedisServer::start();
+    let server = serve_with(&redis, &["--max-requests", "2"]);
+    let mut client = with_pool(&server, &["1"]);
+    assert_eq!(client.ask("POST /pool/A/lock"), "200 1");
+    let mut in_line: Vec<Client> = (0..8).map(|_| server.connect()).collect();
+    for (place, waiter) in in_line.iter_mut().enumerate() {
+        waiter.send("POST /pool/A/lock?wait=60\n");
+        await_answer(
+            &mut client,
+            "GET /pool",
+            &format!("200 1 1 {} A", place + 1),
+        );
+    }
+    for mut waiter in in_line {
+        assert_eq!(client.ask("DELETE /pool/A/lock/1"), "200");
+        waiter.expect("200 1\n");
+    }
+}
+
+fn hears_nothing(client: &mut Client) {
+    client.stream.set_nonblocking(true).expect("non-blocking");
+    let heard = client.stream.read(&mut [0; 64]);
+    client.stream.set_nonblocking(false).expect("blocking");
+    let heard = heard.map_err(|error| error.kind());
+    assert_eq!(heard, Err(ErrorKind::WouldBlock), "nothing was to be heard");
+}
