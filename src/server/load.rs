@@ -9,8 +9,8 @@ use crate::session::InHand;
 /// The requests that are in hand.
 #[derive(Debug)]
 pub(super) struct Load {
-    count: usize,
-    most: usize,
+    count: u64,
+    most: u64,
     /// Slots that wait to be read from.
     held_back: Vec<usize>,
 }
@@ -19,7 +19,7 @@ impl Load {
     pub(super) fn new(most: usize) -> Load {
         Load {
             count: 0,
-            most,
+            most: most as u64,
             held_back: Vec::new(),
         }
     }
@@ -49,8 +49,8 @@ impl Server {
         if before == now {
             return;
         }
-        self.load.count -= before.requests - usize::from(before.waits);
-        self.load.count += now.requests - usize::from(now.waits);
+        self.load.count -= u64::from(before.requests - u32::from(before.waits));
+        self.load.count += u64::from(now.requests - u32::from(now.waits));
         if before.waits != now.waits {
             self.addresses.note_waiting(slot, now.waits);
         }

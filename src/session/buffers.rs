@@ -4,14 +4,15 @@
 use std::collections::VecDeque;
 
 use super::exchange::Exchange;
-use crate::command::Granted;
+use super::undelivered::Undelivered;
 
 /// Memory that is lent to sessions.
 #[derive(Debug, Default)]
 pub struct Buffers {
     spare: Vec<Vec<u8>>,
     spare_queues: Vec<VecDeque<Exchange>>,
-    spare_grants: Vec<VecDeque<(u64, Granted)>>,
+    #[expect(clippy::vec_box, reason = "it is lent as it is, in its box")]
+    spare_undelivered: Vec<Box<Undelivered>>,
     body: Vec<u8>,
     /// What all sessions hold together, but for the little that each may hold for nothing.
     pub(super) held_bytes: usize,
@@ -48,14 +49,14 @@ impl Buffers {
         }
     }
 
-    pub(super) fn lend_grants(&mut self) -> VecDeque<(u64, Granted)> {
-        self.spare_grants.pop().unwrap_or_default()
+    pub(super) fn lend_undelivered(&mut self) -> Box<Undelivered> {
+        self.spare_undelivered.pop().unwrap_or_default()
     }
 
-    /// Takes back a queue that is empty.
-    pub(super) fn take_back_grants(&mut self, queue: VecDeque<(u64, Granted)>) {
-        if self.spare_grants.len() < MAX_KEPT {
-            self.spare_grants.push(queue);
+    pub(super) fn take_back_undelivered(&mut self, mut undelivered: Box<Undelivered>) {
+        if self.spare_undelivered.len() < MAX_KEPT {
+            undelivered.clear();
+            self.spare_undelivered.push(undelivered);
         }
     }
 

@@ -16,17 +16,17 @@ impl Session {
     /// Notes what is held now.
     pub(super) fn note_held(&mut self, context: &mut Context<'_>) {
         let held = self.unread_bytes() + self.output.len();
-        let charged = held.saturating_sub(FREE_BYTES);
+        let charged = u32::try_from(held.saturating_sub(FREE_BYTES)).unwrap_or(u32::MAX);
         if charged != self.charged {
-            context.buffers.held_bytes -= self.charged;
-            context.buffers.held_bytes += charged;
+            context.buffers.held_bytes -= self.charged as usize;
+            context.buffers.held_bytes += charged as usize;
             self.charged = charged;
         }
     }
 
     /// Nothing is held any more.
     pub(super) fn note_nothing_held(&mut self, context: &mut Context<'_>) {
-        context.buffers.held_bytes -= self.charged;
+        context.buffers.held_bytes -= self.charged as usize;
         self.charged = 0;
     }
 
@@ -38,7 +38,7 @@ impl Session {
 
     /// Drops what has come of a large request if others hold all that may be held, and says so.
     pub(super) fn refuse_if_full(&mut self, context: &mut Context<'_>) {
-        let held_by_others = context.buffers.held_bytes - self.charged;
+        let held_by_others = context.buffers.held_bytes - self.charged as usize;
         let is_large = self.unread_bytes() > FREE_BYTES;
         if !is_large || held_by_others < context.settings.max_buffers || self.phase != Phase::Open {
             return;

@@ -104,9 +104,9 @@ pub struct Session {
     /// How much of `output` has been sent.
     sent: usize,
     /// Grants in `output` that must be undone if they cannot be sent.
-    undelivered: Undelivered,
+    undelivered: Option<Box<Undelivered>>,
     /// How much of what it holds counts in `Buffers::held_bytes`.
-    charged: usize,
+    charged: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +126,7 @@ enum Phase {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InHand {
     /// How many requests.
-    pub requests: usize,
+    pub requests: u32,
     /// The last of them waits for others, so that it may take long.
     pub waits: bool,
 }
@@ -155,7 +155,7 @@ impl Session {
             part_of: None,
             output: Vec::new(),
             sent: 0,
-            undelivered: Undelivered::default(),
+            undelivered: None,
             charged: 0,
         }
     }
@@ -204,7 +204,10 @@ impl Session {
     pub fn abandon(&mut self, context: &mut Context<'_>) {
         self.note_nothing_held(context);
         self.withdraw(context);
-        self.undelivered.undo(context.desk);
+        if let Some(mut undelivered) = self.undelivered.take() {
+            undelivered.undo(context.desk);
+            context.buffers.take_back_undelivered(undelivered);
+        }
         context.metrics.requests.abandoned += self.exchanges.len() as u64;
         for exchange in &self.exchanges {
             if let State::Ready(Outcome::Reply(Reply::Granted(granted))) = &exchange.state {
@@ -250,7 +253,7 @@ impl Session {
     pub fn in_hand(&self) -> InHand {
         let last = self.exchanges.back();
         InHand {
-            requests: self.exchanges.len(),
+            requests: self.exchanges.len() as u32,
             waits: last.is_some_and(Exchange::stands_in_line),
         }
     }
@@ -295,7 +298,12 @@ impl Session {
             self.sent <= self.output.len(),
             "no more is sent than there is"
         );
-        self.undelivered.handle_sent(count, context.buffers);
+        if let Some(undelivered) = self
+            .undelivered
+            .take_if(|undelivered| undelivered.handle_sent(count))
+        {
+            context.buffers.take_back_undelivered(undelivered);
+        }
         if self.sent == self.output.len() {
             self.sent = 0;
             context.buffers.take_back(mem::take(&mut self.output));
@@ -349,11 +357,10 @@ impl Session {
             if self.output.capacity() == 0 {
                 self.output = context.buffers.lend();
             }
-            let length_before = self.output.len();
             memory::write_answer(exchange, outcome, &mut self.output, context);
-            let length = self.output.len() - length_before;
+            let unsent = self.output.len() - self.sent;
             if let Some(Exchange { state, .. }) = self.exchanges.pop_front() {
-                self.undelivered.note(length, state, context.buffers);
+                undelivered::note(&mut self.undelivered, unsent, state, context.buffers);
             }
         }
     }
@@ -375,7 +382,6 @@ impl Session {
             && unfinished.take_expectation()
         {
             self.output.extend_from_slice(CONTINUE);
-            self.undelivered.note_other(CONTINUE.len());
         }
         self.note_held(context);
     }

@@ -9,48 +9,42 @@ use super::exchange::State;
 use super::{Buffers, Desk, Outcome};
 use crate::command::{Granted, Reply};
 
-/// Grants whose answers have not left yet, in the order of their answers.
+/// Grants whose answers have not left yet, in the order of their answers: at least one.
 #[derive(Debug, Default)]
 pub(super) struct Undelivered {
+    /// Each with how many bytes will have left when its answer has, counted as `sent` is.
     grants: VecDeque<(u64, Granted)>,
-    /// How many bytes of answers there were so far.
-    written: u64,
-    /// How many of these have left.
+    /// How many bytes have left since there are such grants.
     sent: u64,
 }
 
+/// Notes what is to be undone if the last `unsent` bytes, which an answer ends that was just written
+/// down, do not leave.
+pub(super) fn note(
+    undelivered: &mut Option<Box<Undelivered>>,
+    unsent: usize,
+    state: State,
+    buffers: &mut Buffers,
+) {
+    if let State::Ready(Outcome::Reply(Reply::Granted(granted))) = state
+        && granted.can_be_undone()
+    {
+        let undelivered = undelivered.get_or_insert_with(|| buffers.lend_undelivered());
+        let end = undelivered.sent + unsent as u64;
+        undelivered.grants.push_back((end, granted));
+    }
+}
+
 impl Undelivered {
-    /// An answer of this length has been written down, to what is in this state.
-    pub(super) fn note(&mut self, length: usize, state: State, buffers: &mut Buffers) {
-        self.note_other(length);
-        if let State::Ready(Outcome::Reply(Reply::Granted(granted))) = state
-            && granted.can_be_undone()
-        {
-            if self.grants.capacity() == 0 {
-                self.grants = buffers.lend_grants();
-            }
-            self.grants.push_back((self.written, granted));
-        }
-    }
-
-    /// Something else of this length has been written down.
-    pub(super) fn note_other(&mut self, length: usize) {
-        self.written += length as u64;
-    }
-
-    /// So many further bytes have left.
-    pub(super) fn handle_sent(&mut self, count: usize, buffers: &mut Buffers) {
+    /// So many further bytes have left. Whether that was all.
+    pub(super) fn handle_sent(&mut self, count: usize) -> bool {
         self.sent += count as u64;
-        while self
-            .grants
-            .front()
-            .is_some_and(|(end, _)| *end <= self.sent)
+        while let Some((end, _)) = self.grants.front()
+            && *end <= self.sent
         {
             self.grants.pop_front();
         }
-        if self.grants.is_empty() && self.grants.capacity() > 0 {
-            buffers.take_back_grants(std::mem::take(&mut self.grants));
-        }
+        self.grants.is_empty()
     }
 
     /// Undoes all that have not left.
@@ -58,5 +52,11 @@ impl Undelivered {
         for (_, granted) in self.grants.drain(..) {
             granted.undo().map(|command| desk.submit(command));
         }
+    }
+
+    /// As one that was never used, but with its memory.
+    pub(super) fn clear(&mut self) {
+        self.grants.clear();
+        self.sent = 0;
     }
 }
