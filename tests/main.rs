@@ -31,6 +31,7 @@ mod mistakes;
 mod ping;
 mod process;
 mod queue;
+mod readme;
 mod redis;
 mod redis_settings;
 mod restart;
