@@ -28,6 +28,7 @@ mod logs;
 mod memory;
 mod metrics;
 mod mistakes;
+mod page;
 mod ping;
 mod process;
 mod queue;

@@ -5,6 +5,7 @@
 
 mod access;
 mod body;
+mod documents;
 mod parameters;
 mod problem;
 mod render;
@@ -44,6 +45,11 @@ impl Door {
             Route::Root | Route::Ping | Route::Health | Route::Ready | Route::None => true,
         }
     }
+
+    /// Whether a browser finds the page there, which is about pools.
+    pub fn has_page(self) -> bool {
+        self.leads_to(Route::Pools)
+    }
 }
 
 /// What a request comes to, and what it is counted as.
@@ -66,6 +72,8 @@ pub enum Outcome {
     Reply(Reply),
     /// The name and version of the server.
     Version,
+    /// The page for browsers, which asks for all else itself.
+    Page,
     /// The server is alive.
     Pong,
     /// The server serves, whatever its store does.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Outcome, Problem, Shape, Show};
+use super::{Outcome, Problem, Shape, Show, documents};
 use crate::command::{Granted, Ids, Lease, PoolStatus, Reply};
 use crate::http::Fields;
 
@@ -24,6 +24,7 @@ pub fn render_status(outcome: &Outcome) -> (u16, Cow<'static, str>, Fields) {
             (problem.status(), problem.words(), fields)
         }
         Outcome::Options(methods) => (200, "OK".into(), Fields::Options(methods)),
+        Outcome::Page => (200, "OK".into(), Fields::Document(&documents::OF_PAGE)),
         Outcome::Reply(_) | Outcome::Version | Outcome::Pong | Outcome::Healthy => {
             (200, "OK".into(), Fields::None)
         }
@@ -45,6 +46,7 @@ pub fn render_text(outcome: &Outcome, shape: Shape, json: bool, body: &mut Vec<u
             });
         }
         Outcome::Version => body.extend_from_slice(VERSION.as_bytes()),
+        Outcome::Page => body.extend_from_slice(documents::PAGE.as_bytes()),
         Outcome::Pong => render_word("pong", json, body),
         Outcome::Healthy => render_word("ok", json, body),
         Outcome::Options(_) => {}

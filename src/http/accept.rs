@@ -1,4 +1,4 @@
-//! What the Accept field prefers: JSON or plain text (RFC 9110 section 12.5.1).
+//! What the Accept field prefers: JSON, plain text, or a page to look at (RFC 9110 section 12.5.1).
 
 /// What all Accept fields of a request say together.
 #[derive(Debug, Default)]
@@ -7,6 +7,8 @@ pub(super) struct Preference {
     json: Option<u16>,
     /// Thousandths, as given for `text/plain`, `text/*` and `*/*`, the nearest first.
     plain: [Option<u16>; 3],
+    /// Thousandths, as given for `text/html`.
+    html: Option<u16>,
 }
 
 impl Preference {
@@ -24,6 +26,8 @@ impl Preference {
                 &mut self.plain[1]
             } else if name == b"*/*" {
                 &mut self.plain[2]
+            } else if name.eq_ignore_ascii_case(b"text/html") {
+                &mut self.html
             } else {
                 continue;
             };
@@ -33,8 +37,18 @@ impl Preference {
 
     /// JSON must be asked for by its name, and not be ranked below plain text.
     pub(super) fn is_json(&self) -> bool {
-        let plain = self.plain.iter().find_map(|&quality| quality).unwrap_or(0);
+        let plain = self.plain();
         self.json.is_some_and(|json| json > 0 && json >= plain)
+    }
+
+    /// A browser asks for HTML by its name, does not rank it below plain text, and asks for no JSON.
+    pub(super) fn is_html(&self) -> bool {
+        let is_wanted = |html| html > 0 && html >= self.plain();
+        self.html.is_some_and(is_wanted) && !self.is_json()
+    }
+
+    fn plain(&self) -> u16 {
+        self.plain.iter().find_map(|&quality| quality).unwrap_or(0)
     }
 }
 
@@ -93,6 +107,38 @@ mod tests {
             "",
         ] {
             assert!(!is_json(not_wanted), "{not_wanted}");
+        }
+    }
+
+    #[test]
+    fn html_only_where_it_is_wanted_most() {
+        let is_html = |value: &str| {
+            let mut preference = Preference::default();
+            preference.read(value.as_bytes());
+            preference.is_html()
+        };
+        for wanted in [
+            "text/html",
+            "TEXT/HTML;charset=utf-8",
+            "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+            "text/html, text/plain, text/sgml, */*;q=0.01",
+            "text/html, text/*;q=0.5, image/*",
+            "text/html;q=0.1, application/json;q=0",
+        ] {
+            assert!(is_html(wanted), "{wanted}");
+        }
+        for not_wanted in [
+            "*/*",
+            "text/*",
+            "text/html;q=0",
+            "text/html;q=0.5, */*",
+            "text/html;q=0.5, text/plain",
+            "application/xhtml+xml",
+            "text/htm",
+            "text/html, application/json;q=0.1",
+            "",
+        ] {
+            assert!(!is_html(not_wanted), "{not_wanted}");
         }
     }
 }

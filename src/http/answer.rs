@@ -31,6 +31,17 @@ pub enum Fields {
     Challenge,
     /// Where the type is named it is that of Prometheus' text format, whatever form was asked for.
     Metrics,
+    /// Those of a document.
+    Document(&'static Document),
+}
+
+/// What is said of a text that is always the same.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Document {
+    /// Its type, whatever form was asked for.
+    pub kind: &'static str,
+    /// Further header fields, by name and value.
+    pub fields: &'static [(&'static str, &'static str)],
 }
 
 /// Appends an answer to `out`. `cors` is what `Access-Control-Allow-Origin` says, if it is to be
@@ -74,6 +85,7 @@ fn write_http(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, cors: Option
     if style.names_type {
         let kind = match answer.fields {
             Fields::Metrics => "text/plain; version=0.0.4; charset=utf-8",
+            Fields::Document(document) => document.kind,
             _ if style.json => "application/json",
             _ => "text/plain; charset=utf-8",
         };
@@ -99,6 +111,11 @@ fn write_http(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, cors: Option
 fn write_fields(out: &mut Vec<u8>, fields: Fields) {
     match fields {
         Fields::None | Fields::Metrics => {}
+        Fields::Document(document) => {
+            for (name, value) in document.fields {
+                write_field(out, name, value);
+            }
+        }
         Fields::Allow(methods) | Fields::Options(methods) => write_field(out, "Allow", methods),
         Fields::Challenge => {
             // A line each, as some clients look at the first word of a line only.

@@ -79,6 +79,10 @@ impl<'a> FieldsRead<'a> {
                 .accept
                 .as_ref()
                 .is_some_and(accept::Preference::is_json),
+            html: self
+                .accept
+                .as_ref()
+                .is_some_and(accept::Preference::is_html),
             names_type: self.accept.is_some(),
             cross_origin: self.cross_origin,
             omits_body: self.method == Method::Head,

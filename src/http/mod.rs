@@ -14,7 +14,7 @@ mod fields;
 mod head;
 mod target;
 
-pub use answer::{Answer, CONTINUE, Fields, write_answer};
+pub use answer::{Answer, CONTINUE, Document, Fields, write_answer};
 pub use chunked::{Chunked, Decoded};
 pub use credentials::Credentials;
 pub use head::{BodyLength, Head, Progress, Scan, read_head, read_head_at_end, skip_between};
@@ -76,6 +76,8 @@ pub struct Style {
     pub wire: Wire,
     /// JSON instead of plain text.
     pub json: bool,
+    /// HTML instead of both, where there is any.
+    pub html: bool,
     /// The request carried Accept: the answer names its type.
     pub names_type: bool,
     /// The request carried Origin: the answer carries CORS fields.
@@ -92,6 +94,7 @@ impl Style {
         Style {
             wire,
             json: false,
+            html: false,
             names_type: false,
             cross_origin: false,
             omits_body: false,

@@ -81,6 +81,6 @@ pub(super) fn write_answer(
 fn is_list(outcome: &Outcome) -> bool {
     matches!(
         outcome,
-        Outcome::Reply(Reply::Pools(_) | Reply::Members(_) | Reply::Leases(_))
+        Outcome::Reply(Reply::Pools(_) | Reply::Members(_) | Reply::Leases(_)) | Outcome::Page
     )
 }

@@ -198,6 +198,9 @@ impl Session {
                 let ticket = context.desk.submit(Command::Survey(most));
                 Exchange::of_server(style, asked(kind, false), ticket)
             }
+            Action::Answer(Outcome::Version, kind) if style.html && self.door.has_page() => {
+                Exchange::ready(style, asked(kind, false), Outcome::Page)
+            }
             Action::Answer(outcome, kind) => Exchange::ready(style, asked(kind, false), outcome),
         };
         self.push(exchange, context);

@@ -10,7 +10,7 @@ use crate::support::Process;
 use crate::support::launch::{addresses_in, eventually, latchd_in, refused};
 
 /// A latchd with an address for the metrics: the process, its main address and that one.
-fn start(folder: &TempDir, arguments: &[&str]) -> (Process, SocketAddr, SocketAddr) {
+pub fn start(folder: &TempDir, arguments: &[&str]) -> (Process, SocketAddr, SocketAddr) {
     let mut command = latchd_in(folder, arguments);
     command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
     command.args(["--store", "memory:"]);

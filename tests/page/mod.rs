@@ -1,0 +1,204 @@
+//! The page for browsers: how it is answered, and what people do with it in a Chromium.
+//!
+//! The stories are in `stories.mjs`. `tests/run` installs what they need; without it each says NOT RUN,
+//! past what cargo captures.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::keys::serve;
+use crate::support::{Client, Server, StoreKind, run_command};
+
+/// As a browser asks for what is to be shown.
+const BROWSER: &str =
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8\r\n";
+
+/// The head and the body of an answer.
+fn get(client: &mut Client, request: &str, fields: &str) -> (Vec<String>, String) {
+    client.send(format!(
+        "{request} HTTP/1.1\r\n{fields}Connection: close\r\n\r\n"
+    ));
+    let answer = String::from_utf8(client.read_to_end()).expect("it is UTF-8");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("the head ends");
+    (head.split("\r\n").map(str::to_owned).collect(), body.into())
+}
+
+#[test]
+fn a_browser_is_answered_with_the_page() {
+    let server = Server::start(StoreKind::Memory);
+    let (head, page) = get(&mut server.connect(), "GET /", BROWSER);
+    assert!(page.starts_with("<!doctype html>\n<html lang=\"en\">"));
+    assert!(page.ends_with("</html>\n"));
+    let length = format!("Content-Length: {}", page.len());
+    assert_eq!(head[..2], ["HTTP/1.1 200 OK", &length]);
+    let policy = head
+        .iter()
+        .find_map(|line| line.strip_prefix("Content-Security-Policy: "));
+    let policy: Vec<&str> = policy.expect("it has one").split("; ").collect();
+    for rule in [
+        "default-src 'none'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ] {
+        assert!(policy.contains(&rule), "{rule} in {policy:?}");
+    }
+    assert!(policy.iter().all(|rule| !rule.contains("unsafe")));
+    let mut rest: Vec<&String> = head[2..]
+        .iter()
+        .filter(|l| !l.contains("-Policy"))
+        .collect();
+    rest.sort();
+    let expected = [
+        "Cache-Control: no-cache",
+        "Connection: close",
+        "Content-Type: text/html; charset=utf-8",
+        "Vary: Accept",
+        "X-Content-Type-Options: nosniff",
+    ];
+    assert_eq!(rest, expected);
+    assert!(head.contains(&"Referrer-Policy: no-referrer".to_owned()));
+    // HEAD says the same, without it.
+    let (head_alone, nothing) = get(&mut server.connect(), "HEAD /", BROWSER);
+    assert_eq!((head_alone, &*nothing), (head, ""));
+}
+
+#[test]
+fn nobody_else_is() {
+    let server = Server::start(StoreKind::Memory);
+    let version = concat!("latchd ", env!("CARGO_PKG_VERSION"));
+    let in_json = format!(r#"{{"message":"{version}"}}"#);
+    for (fields, expected) in [
+        ("", version),
+        ("Accept: */*\r\n", version),
+        ("Accept: text/*\r\n", version),
+        ("Accept: text/plain, text/html;q=0.9\r\n", version),
+        ("Accept: text/html;q=0\r\n", version),
+        ("Accept: application/json\r\n", &in_json),
+        ("Accept: text/html, application/json;q=0.9\r\n", &in_json),
+    ] {
+        let (head, body) = get(&mut server.connect(), "GET /", fields);
+        assert_eq!(body, expected, "{fields}");
+        let kind = head.iter().any(|line| line.starts_with("Content-Type: "));
+        assert_eq!(
+            (head.len(), kind),
+            (3 + usize::from(kind), !fields.is_empty())
+        );
+    }
+    assert_eq!(server.connect().ask("GET /"), format!("200 {version}"));
+    // Nor is there a page elsewhere, or of what is wrong.
+    let browse = |request| get(&mut server.connect(), request, BROWSER).1;
+    assert_eq!(browse("GET /ping"), "pong");
+    assert_eq!(browse("GET /pool/A"), "no pool");
+    assert_eq!(browse("GET /?x=1"), "bad parameter x");
+    assert_eq!(browse("POST /"), "bad method");
+}
+
+#[test]
+fn it_is_there_without_a_key_and_where_pools_are() {
+    let server = serve("root secret-for-everything admin *\n", &[]);
+    let (head, _) = get(&mut server.connect(), "GET /", BROWSER);
+    assert_eq!(head[0], "HTTP/1.1 200 OK");
+    let (head, _) = get(&mut server.connect(), "GET /pool", BROWSER);
+    assert_eq!(head[0], "HTTP/1.1 401 no key");
+
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let (_process, main, admin) = crate::metrics::doors::start(&folder, &[]);
+    let (_, page) = get(&mut Client::connect(main), "GET /", BROWSER);
+    assert!(page.starts_with("<!doctype html>"));
+    let (_, version) = get(&mut Client::connect(admin), "GET /", BROWSER);
+    assert!(version.starts_with("latchd "));
+}
+
+/// What a story needs: the browser, and the folder with the packages of Node. None, and a loud line,
+/// where something is missing.
+fn browser(story: &str) -> Option<(PathBuf, PathBuf)> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = |name: &str| {
+        let mut places = std::env::split_paths(&path).map(|folder| folder.join(name));
+        places.find(|program| program.is_file())
+    };
+    let browsers = ["chromium-headless-shell", "chromium", "google-chrome"];
+    let browser = browsers.into_iter().find_map(found);
+    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/browser");
+    let missing = match (&browser, found("node")) {
+        (None, _) => "no Chromium is installed",
+        (_, None) => "Node is not installed",
+        _ if !packages.join("node_modules/playwright-core").is_dir() => "no playwright-core",
+        _ => return Some((browser?, packages)),
+    };
+    // What is printed by a test that passes is not shown otherwise.
+    let line = format!("\nNOT RUN: the page in a browser, {story}: {missing}; see tests/run\n");
+    io::stderr().write_all(line.as_bytes()).expect("it is open");
+    None
+}
+
+/// Lets a story happen with a server of its own.
+#[track_caller]
+fn tell(story: &str, server: Server) {
+    let Some((browser, packages)) = browser(story) else {
+        return;
+    };
+    let mut command = Command::new("timeout");
+    command
+        .args(["100", "node"])
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/page/stories.mjs"))
+        .args([story, &server.url()])
+        .env("LATCHD_BROWSER", browser)
+        .env("LATCHD_BROWSER_PACKAGES", packages);
+    let ended = run_command(command);
+    assert_eq!(ended.code, Some(0), "{story}:\n{}", ended.stderr);
+}
+
+#[test]
+fn it_shows_what_other_clients_do() {
+    tell("follows", Server::start(StoreKind::Memory));
+}
+
+#[test]
+fn a_click_and_another_release() {
+    tell("releases", Server::start(StoreKind::Memory));
+}
+
+#[test]
+fn it_needs_no_mouse() {
+    tell("keyboard", Server::start(StoreKind::Memory));
+}
+
+#[test]
+fn names_are_text_whatever_is_in_them() {
+    tell("hostile", Server::start(StoreKind::Memory));
+}
+
+#[test]
+fn it_fits_and_can_be_read_in_each_size_and_theme() {
+    tell("looks", Server::start(StoreKind::Memory));
+}
+
+#[test]
+fn of_many_pools_some_are_shown_and_any_can_be_found() {
+    tell("finds", Server::start(StoreKind::Memory));
+}
+
+#[test]
+fn it_asks_for_nothing_while_it_is_hidden() {
+    tell("rests", Server::start(StoreKind::Memory));
+}
+
+#[test]
+fn it_says_that_the_server_is_away_and_comes_back() {
+    tell("away", Server::start(StoreKind::Memory));
+}
+
+#[test]
+fn no_markup_and_no_other_script_can_get_in() {
+    tell("policy", Server::start(StoreKind::Memory));
+}
+
+#[test]
+fn it_asks_for_a_key_where_there_are_keys() {
+    let keys = "root secret-for-everything admin *\nci secret-for-using-A use A\n";
+    tell("keys", serve(keys, &[]));
+}

@@ -1,0 +1,375 @@
+// What people do with the page, each story in a Chromium of its own: node stories.mjs STORY URL
+//
+// `ask` is another client. Whatever the page has to do is waited for, and every story ends with a look
+// at what the browser has complained of. LATCHD_BROWSER is the program, LATCHD_BROWSER_PACKAGES the folder
+// with playwright-core and axe-core.
+
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { readFileSync } from 'node:fs';
+
+const packages = createRequire(`${process.env.LATCHD_BROWSER_PACKAGES}/`);
+const { chromium } = packages('playwright-core');
+const [story, url] = process.argv.slice(2);
+
+const HOSTILE = [
+  '<img src=x onerror="document.title=1">',
+  '"><script>document.title=1</script>',
+  "' onmouseover='document.title=1",
+  'a/b?c=d#e&f%2Fg+h',
+  'evil\u202Egnp.exe\u200B',
+  '${document.title=1}{{7*7}}',
+  '__proto__',
+  'W'.repeat(128),
+];
+
+async function ask(line, { body, key } = {}) {
+  const [method, path] = line.split(' ');
+  const headers = { Accept: 'application/json' };
+  if (key) headers.Authorization = `Bearer ${key}`;
+  const response = await fetch(url + path, { method, headers, body });
+  const answer = await response.json();
+  assert.ok(response.ok, `${line}: ${JSON.stringify(answer)}`);
+  return answer;
+}
+
+const seed = pools => ask('POST /pool', { body: JSON.stringify(pools) });
+const lock = (pool, query = '') => ask(`POST /pool/${encodeURIComponent(pool)}/lock${query}`);
+
+const stories = {
+  async follows(page) {
+    await seed({ A: ['1', '2', '3'], B: ['x'] });
+    await open(page);
+    await sees(page, 'A', '0 held · 3 free');
+    await lock('A', '?owner=ci-42&ttl=60');
+    await sees(page, 'A', '1 held · 2 free');
+    const row = page.locator('tbody tr');
+    await row.getByText('ci-42').waitFor();
+    const cells = (await row.innerText()).split(/\s*\t\s*/);
+    assert.match(cells[2], /^[0-9]s\nsince .*:/);
+    assert.match(cells[3], /^(1m 0s|5[0-9]s)$/);
+    // Who waits, and what a lock without owner and end looks like.
+    await lock('B');
+    const waiting = lock('B', '?wait=60');
+    await sees(page, 'B', '1 held · 0 free · 1 waiting');
+    await page.getByText('1 in line').waitFor();
+    await page.getByText('until released').waitFor();
+    assert.equal(await page.locator('#sum-waiting').innerText(), '1');
+    await ask('DELETE /pool/B/lock');
+    await waiting;
+    await sees(page, 'B', '1 held · 0 free');
+    await ask('DELETE /pool/B/lock');
+    await ask('DELETE /pool/A/lock');
+    await sees(page, 'A', '0 held · 3 free');
+    await sees(page, 'B', '0 held · 1 free');
+    await ask('DELETE /pool/B');
+    await pool(page, 'B').waitFor({ state: 'detached' });
+  },
+
+  async releases(page) {
+    await seed({ A: ['1', '2', '3'], B: ['x'] });
+    await lock('A');
+    await lock('A', '?owner=ci-42');
+    await lock('A');
+    await lock('B');
+    await open(page);
+    // Not meant.
+    await page.getByRole('button', { name: 'Release 3' }).click();
+    await page.getByRole('dialog', { name: 'Release 3 of A?' }).waitFor();
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByRole('button', { name: 'Release 3' }).click();
+    await page.keyboard.press('Escape');
+    assert.equal((await ask('GET /pool')).A.held, 3);
+    // Meant.
+    await page.getByRole('button', { name: 'Release 3' }).click();
+    await page.getByRole('button', { name: 'Release', exact: true }).click();
+    await page.getByText('Released 3.').waitFor();
+    assert.deepEqual((await ask('GET /pool/A/lock')).map(lock => lock.id), ['2', '1']);
+    await sees(page, 'A', '2 held · 1 free');
+    // Of an owner only by force, which the dialog says.
+    await page.getByRole('button', { name: 'Release 2' }).click();
+    await page.getByText('ci-42 has held it').waitFor();
+    await page.getByRole('button', { name: 'Release by force' }).click();
+    await page.getByText('Released 2.').waitFor();
+    assert.deepEqual((await ask('GET /pool/A/lock')).map(lock => lock.id), ['1']);
+    // What was lent anew since is left alone, and the dialog says why.
+    await page.getByRole('button', { name: 'Release 1' }).click();
+    await ask('DELETE /pool/A/lock/1');
+    await ask('POST /pool/A/lock/1');
+    await page.getByRole('button', { name: 'Release', exact: true }).click();
+    await page.getByRole('alert').getByText('stale: ').waitFor();
+    await page.keyboard.press('Escape');
+    assert.equal((await ask('GET /pool')).A.held, 1);
+    complaints.splice(0, 1);
+    // All of one pool.
+    await ask('POST /pool/A/lock/2?owner=ci-42');
+    await page.getByRole('button', { name: 'Release all of A' }).click();
+    await page.getByRole('button', { name: 'Release all', exact: true }).click();
+    await page.getByText('Released 2 of A.').waitFor();
+    const { A, B } = await ask('GET /pool');
+    assert.deepEqual([A.held, B.held], [0, 1]);
+  },
+
+  async keyboard(page) {
+    await seed({ A: ['1', '2'] });
+    await lock('A');
+    await lock('A');
+    await open(page);
+    await page.getByRole('button', { name: 'Release 2' }).waitFor();
+    const focused = () => page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText);
+    const walk = async name => {
+      for (let steps = 0; await focused() !== name; steps += 1) {
+        assert.ok(steps < 20, `${name} cannot be reached`);
+        await page.keyboard.press('Tab');
+      }
+    };
+    await walk('Release 2');
+    const ring = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+    assert.equal(ring, 'solid');
+    // The focus stays where it is while things change.
+    await ask('PUT /pool/A', { body: '["1","2","3","4"]' });
+    await lock('A');
+    await page.getByRole('button', { name: 'Release 4' }).waitFor();
+    assert.equal(await focused(), 'Release 2');
+    await page.keyboard.press('Enter');
+    // A slip of the finger releases nothing.
+    assert.equal(await focused(), 'Cancel');
+    await walk('Release');
+    await page.keyboard.press('Enter');
+    await page.getByText('Released 2.').waitFor();
+    assert.deepEqual((await ask('GET /pool/A/lock')).map(lock => lock.id), ['1', '4']);
+    await page.getByRole('button', { name: 'Release 2' }).waitFor({ state: 'detached' });
+    assert.equal(await focused(), 'Release 1');
+    // A pool is closed and opened.
+    await page.keyboard.press('Shift+Tab');
+    assert.equal(await focused(), 'A');
+    await page.keyboard.press('Space');
+    await page.getByRole('button', { name: 'A', expanded: false }).waitFor();
+    await page.getByRole('table').waitFor({ state: 'hidden' });
+    await page.keyboard.press('Enter');
+    await page.getByRole('table').waitFor();
+  },
+
+  async hostile(page) {
+    await seed({ [HOSTILE[0]]: HOSTILE, [HOSTILE[3]]: ['1'], '..': ['1'], '.': ['1'], lock: ['..'] });
+    for (const owner of HOSTILE) await lock(HOSTILE[0], `?owner=${encodeURIComponent(owner)}`);
+    await lock('lock');
+    // There is no other way to lock those that a browser cannot ask for.
+    const held = HOSTILE.length;
+    await open(page);
+    await sees(page, HOSTILE[0], `${held} held · 0 free`);
+    await page.locator('tbody tr').nth(held).waitFor();
+    const texts = selector => page.locator(selector).evaluateAll(nodes => nodes.map(node => node.textContent));
+    const shown = HOSTILE.map(name => name.replace('\u202E', '\\u202e').replace('\u200B', '\\u200b'));
+    for (const column of [1, 2]) {
+      const cells = await texts(`tbody tr td:nth-child(${column}) bdi`);
+      for (const name of shown) assert.ok(cells.includes(name), `${name} in ${cells}`);
+    }
+    assert.equal(await page.locator('img, iframe, main script, [onerror], [onmouseover]').count(), 0);
+    assert.equal(await page.title(), 'latchd');
+    // Each is asked for by its own name and no other.
+    for (const name of shown) {
+      const button = page.getByRole('button', { name: `Release ${name}`, exact: true });
+      await button.click();
+      await page.getByRole('button', { name: 'Release by force' }).click();
+      await button.waitFor({ state: 'detached' });
+    }
+    await sees(page, HOSTILE[0], `0 held · ${held} free`);
+    // `pool/./lock` would be the pool `lock`, and to purge the one would remove the other.
+    await page.getByText('A browser cannot ask for a pool of this name.').nth(1).waitFor();
+    assert.ok(await page.getByRole('button', { name: 'Release ..', exact: true }).isDisabled());
+    assert.equal((await ask('GET /pool')).lock.held, 1);
+  },
+
+  async looks(page, context) {
+    const names = { 'a pool with a name': HOSTILE, [HOSTILE[7]]: ['1', '2'], none: [] };
+    await seed(names);
+    for (const owner of HOSTILE) await lock('a pool with a name', `?ttl=7200&owner=${encodeURIComponent(owner)}`);
+    const waiting = lock('a pool with a name', '?wait=60');
+    const backs = new Set();
+    const axe = readFileSync(packages.resolve('axe-core'), 'utf8');
+    for (const width of [360, 768, 1280]) {
+      for (const colorScheme of ['light', 'dark']) {
+        await page.setViewportSize({ width, height: 740 });
+        await page.emulateMedia({ colorScheme });
+        await open(page);
+        await page.getByText('1 in line').waitFor();
+        const wide = () => page.evaluate(() => document.documentElement.scrollWidth);
+        assert.equal(await wide(), width, `${width} ${colorScheme}`);
+        backs.add(await page.evaluate(() => getComputedStyle(document.body).backgroundColor));
+        // Contrast, names, roles, order: WCAG 2.2, as far as a program can tell.
+        await page.evaluate(axe);
+        const violations = async () => (await page.evaluate(() => window.axe.run())).violations
+          .map(({ id, nodes }) => `${id}: ${nodes[0].html} ${nodes[0].failureSummary}`);
+        assert.deepEqual(await violations(), []);
+        await page.getByRole('button', { name: `Release ${HOSTILE[7]}`, exact: true }).click();
+        const box = await page.getByRole('dialog').boundingBox();
+        assert.ok(box.x >= 0 && box.x + box.width <= width, JSON.stringify(box));
+        assert.equal(await wide(), width, `${width} ${colorScheme}`);
+        assert.deepEqual(await violations(), []);
+      }
+    }
+    assert.equal(backs.size, 2);
+    await ask('DELETE /pool/a%20pool%20with%20a%20name');
+    await waiting.catch(() => {});
+  },
+
+  async finds(page) {
+    const pools = Array.from({ length: 250 }, (_, place) => [`pool ${place}`, ['1']]);
+    await seed(Object.fromEntries(pools));
+    await lock('pool 249', '?owner=o');
+    await open(page);
+    await page.getByText('And 150 more').waitFor();
+    assert.equal(await page.locator('section').count(), 100);
+    // Where there are many they are closed.
+    assert.equal(await page.getByRole('table').count(), 0);
+    await page.getByLabel('Find a pool').fill('POOL 249');
+    assert.equal(await page.locator('section').count(), 1);
+    await page.getByRole('button', { name: 'pool 249' }).click();
+    await page.getByRole('button', { name: 'Release 1' }).waitFor();
+    await page.getByLabel('Find a pool').fill('none such');
+    await page.getByText('No pool has such a name.').waitFor();
+    // What is too long to read is not asked for.
+    await ask('PUT /pool/pool%20249', { body: JSON.stringify(Array.from({ length: 501 }, (_, place) => place)) });
+    await lock('pool 249', '?n=500');
+    await page.getByLabel('Find a pool').fill('pool 249');
+    await page.getByText('501 are held, too many to show here.').waitFor();
+  },
+
+  async rests(page) {
+    await page.clock.install();
+    let asked = 0;
+    page.on('request', () => { asked += 1; });
+    const hide = hidden => page.evaluate(value => {
+      Object.defineProperty(document, 'hidden', { configurable: true, value });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, hidden);
+    await open(page);
+    await hide(true);
+    // What was on its way when it was hidden is over then.
+    await page.clock.runFor(20_000);
+    const before = asked;
+    await page.clock.runFor(60_000);
+    assert.equal(asked, before, 'nobody looks, and it asks');
+    const answer = page.waitForResponse(`${url}/pool`);
+    await hide(false);
+    await answer;
+  },
+
+  async away(page, context) {
+    await seed({ A: ['1'] });
+    await open(page);
+    await sees(page, 'A', '0 held · 1 free');
+    await context.setOffline(true);
+    await page.getByText('The server does not answer.').waitFor();
+    await page.getByText(/Next try in [0-9]+ s\./).waitFor();
+    await lock('A');
+    await context.setOffline(false);
+    await page.getByRole('button', { name: 'Try now' }).click();
+    await sees(page, 'A', '1 held · 0 free');
+    await page.getByText('The server is back.').waitFor();
+    assert.ok(complaints.every(text => text.includes('ERR_INTERNET_DISCONNECTED')), complaints.join('\n'));
+    complaints.length = 0;
+  },
+
+  async keys(page, context) {
+    const admin = { key: 'secret-for-everything' };
+    await ask('POST /pool', { ...admin, body: '{"A":["1","2"],"hidden":["x"]}' });
+    await ask('POST /pool/A/lock', admin);
+    await ask('POST /pool/A/lock?owner=o', admin);
+    await page.goto(url);
+    const show = async secret => {
+      await page.getByLabel('The secret of a key').fill(secret);
+      await page.keyboard.press('Enter');
+    };
+    await page.getByRole('dialog', { name: 'Key' }).waitFor();
+    assert.equal(await page.locator('section').count(), 0);
+    await show('not a word');
+    await page.getByText('without spaces').waitFor();
+    await show('secret-of-nobody-at-all');
+    await page.getByText('The server does not know this key.').waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByText('This server wants a key.').waitFor();
+    await page.getByRole('button', { name: 'Enter a key' }).click();
+    // One that may release what nobody has put a name to, in this pool alone.
+    await show('secret-for-using-A');
+    await sees(page, 'A', '2 held · 0 free');
+    assert.equal(await page.locator('section').count(), 1);
+    await page.getByRole('button', { name: 'Release 2' }).click();
+    await page.getByRole('button', { name: 'Release', exact: true }).click();
+    await page.getByText('Released 2.').waitFor();
+    await page.getByRole('button', { name: 'Release 1' }).click();
+    await page.getByRole('button', { name: 'Release by force' }).click();
+    await page.getByRole('alert').getByText('not allowed: ').waitFor();
+    await page.keyboard.press('Escape');
+    assert.equal((await ask('GET /pool', admin)).A.held, 1);
+    // It stays with this tab, over a reload, and goes nowhere else.
+    await page.reload();
+    await sees(page, 'A', '1 held · 1 free');
+    assert.deepEqual(await page.evaluate(() => [localStorage.length, document.cookie, location.href]), [0, '', `${url}/`]);
+    const other = await context.newPage();
+    await other.goto(url);
+    await other.getByRole('dialog', { name: 'Key' }).waitFor();
+    await page.getByRole('button', { name: 'Key…' }).click();
+    await page.getByRole('button', { name: 'Forget it' }).click();
+    await page.getByText('This server wants a key.').waitFor();
+    assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+    await show('secret-for-everything');
+    await pool(page, 'hidden').waitFor();
+    assert.ok(complaints.every(text => /status of 40[13]/.test(text)), complaints.join('\n'));
+    complaints.length = 0;
+  },
+
+  async policy(page) {
+    await open(page);
+    const tried = await page.evaluate(async () => {
+      const fails = async attempt => { try { await attempt(); return false; } catch { return true; } };
+      const add = (name, fill) => { const node = document.createElement(name); fill(node); document.body.append(node); return node; };
+      const refused = {
+        markup: await fails(() => { document.body.innerHTML = '<b>'; }),
+        script: await fails(() => { add('script', node => { node.textContent = 'window.ran = 1'; }); }),
+        code: await new Promise(told => setTimeout(() => told(fails(() => new Function('1'))))),
+        elsewhere: await fails(() => fetch('http://127.0.0.1:1/', { mode: 'no-cors' })),
+      };
+      add('p', node => { node.setAttribute('style', 'color: red'); node.id = 'styled'; });
+      refused.style = getComputedStyle(document.getElementById('styled')).color !== 'rgb(255, 0, 0)';
+      return { ...refused, ran: window.ran };
+    });
+    assert.deepEqual(tried, { markup: true, script: true, code: true, elsewhere: true, style: true, ran: undefined });
+    assert.ok(complaints.length >= 3);
+    complaints.length = 0;
+  },
+};
+
+const pool = (page, name) => page.locator('section', { has: page.getByRole('heading', { name, exact: true }) });
+
+/// Waits until a pool is there with these counts.
+const sees = (page, name, counts) => page.waitForFunction(([name, counts]) =>
+  [...document.querySelectorAll('section')].some(section =>
+    section.querySelector('h2').textContent.trim() === name && section.querySelector('.counts').innerText === counts), [name, counts]);
+
+async function open(page) {
+  await page.goto(url);
+  await page.locator('#state.live').waitFor();
+}
+
+/// What the browser has complained of: errors of the script, and whatever the policy forbids.
+const complaints = [];
+
+const browser = await chromium.launch({ executablePath: process.env.LATCHD_BROWSER, args: ['--no-sandbox'] });
+try {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
+  page.on('console', message => {
+    if (['error', 'warning'].includes(message.type())) complaints.push(message.text());
+  });
+  page.on('pageerror', error => complaints.push(String(error)));
+  page.on('request', request => {
+    if (!request.url().startsWith(`${url}/`) && story !== 'policy' && !request.url().startsWith('data:')) complaints.push(`asks ${request.url()}`);
+  });
+  await stories[story](page, context);
+  assert.deepEqual(complaints, []);
+} finally {
+  await browser.close();
+}
