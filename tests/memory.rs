@@ -21,16 +21,21 @@ const REQUEST: &[u8] = b"GET /pool/A HTTP/1.1\r\n\r\n";
 
 /// How much of a server's memory is in use now.
 pub fn resident_bytes(server: &Server) -> usize {
-    status_bytes(server, "VmRSS:")
+    status_bytes(server.pid(), "VmRSS:")
 }
 
 /// How much of it was ever in use at a time.
 pub fn peak_bytes(server: &Server) -> usize {
-    status_bytes(server, "VmHWM:")
+    peak_bytes_of(server.pid())
 }
 
-fn status_bytes(server: &Server, field: &str) -> usize {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("procfs");
+/// The same of a process.
+pub fn peak_bytes_of(pid: u32) -> usize {
+    status_bytes(pid, "VmHWM:")
+}
+
+fn status_bytes(pid: u32, field: &str) -> usize {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("procfs");
     let line = status.lines().find_map(|line| line.strip_prefix(field));
     let kibibytes = line.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse::<usize>().ok());
     kibibytes.unwrap_or_else(|| panic!("no {field} in\n{status}")) * 1024

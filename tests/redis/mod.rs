@@ -9,6 +9,8 @@ mod cut;
 mod faults;
 mod gate;
 mod greeting;
+mod liar;
+mod lies;
 mod overload;
 mod refusals;
 mod servers;

@@ -444,6 +444,10 @@ impl Logged {
         }
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
     /// Ends it, and returns all that it has logged.
     pub fn end(mut self) -> Vec<String> {
         signal(self.process.child.id(), "TERM");

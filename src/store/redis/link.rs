@@ -10,10 +10,11 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
+use memchr::memchr_iter;
 use mio::event::Event;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Registry, Token, Waker};
-use redis::{Parser, Value};
+use redis::{Parser, RedisError, Value};
 
 use super::options::RedisAddress;
 use super::resolver::{self, Lookup};
@@ -21,6 +22,17 @@ use super::stream::{ReadWrite, Stream};
 use crate::tls::ClientSettings;
 
 const READ_BYTES: usize = 64 << 10;
+/// How often is read in one turn: a Redis that never stops talking must not stop all else.
+const READS_PER_TURN: usize = 2;
+/// The most bytes of a value: more than a listing of a million resources has.
+const MAX_VALUE_BYTES: usize = 256 << 20;
+/// The most line ends in one, which is more than the values that it consists of: these take more memory
+/// than they have bytes.
+const MAX_VALUE_LINES: usize = 4_000_000;
+/// The most bytes of a value that is no answer: notices are short.
+const MAX_NOTICE_BYTES: usize = 1 << 20;
+/// The most characters of what the parser says, in the log.
+const MAX_DETAIL: usize = 200;
 
 /// The connection to Redis.
 pub(super) struct Link {
@@ -35,6 +47,10 @@ pub(super) struct Link {
     /// What has not been sent yet.
     unsent: Vec<u8>,
     sent: usize,
+    /// How often may be read in this turn.
+    reads_left: usize,
+    /// The turn has ended before all was read.
+    has_more: bool,
 }
 
 enum State {
@@ -73,6 +89,8 @@ impl Link {
             parser: Parser::new(),
             unsent: Vec::new(),
             sent: 0,
+            reads_left: 0,
+            has_more: false,
         })
     }
 
@@ -152,8 +170,9 @@ impl Link {
         self.state = State::Down;
         self.input = Input::default();
         self.parser = Parser::new();
-        self.unsent.clear();
+        self.unsent = Vec::new();
         self.sent = 0;
+        self.has_more = false;
     }
 
     /// An end that comes behind the last bytes is told of only once.
@@ -161,18 +180,40 @@ impl Link {
         self.input.end_is_near |= event.is_read_closed();
     }
 
-    /// The next value. `None` if no whole one has come; an error if the connection is lost.
-    pub(super) fn read(&mut self) -> io::Result<Option<Value>> {
+    /// A turn begins, in which so much is read at most.
+    pub(super) fn begin_turn(&mut self) {
+        self.reads_left = READS_PER_TURN;
+        self.has_more = false;
+    }
+
+    /// Whether the last turn has ended before all was read. No event will say so.
+    pub(super) fn has_more(&self) -> bool {
+        self.has_more
+    }
+
+    /// The next value. `None` if no whole one has come, or enough has been read in this turn; an error
+    /// if the connection is lost, or of no use (`InvalidData`). `is_awaited`: it may be an answer, and so
+    /// be long.
+    pub(super) fn read(&mut self, is_awaited: bool) -> io::Result<Option<Value>> {
         let State::Up(stream) = &mut self.state else {
             return Ok(None);
         };
         loop {
             self.input.starved = false;
             match self.parser.parse_value(&mut self.input) {
-                Ok(value) => return Ok(Some(value)),
+                Ok(value) => {
+                    self.input.begin_value();
+                    return Ok(Some(value));
+                }
                 Err(_) if self.input.starved => {}
-                Err(error) => return Err(io::Error::other(error.to_string())),
+                Err(error) => return Err(not_redis(&error)),
             }
+            self.input.check_size(is_awaited)?;
+            if self.reads_left == 0 && !self.input.emptied {
+                self.has_more = true;
+                return Ok(None);
+            }
+            self.reads_left = self.reads_left.saturating_sub(1);
             match self.input.fill(stream.as_io()) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
@@ -218,6 +259,9 @@ struct Input {
     emptied: bool,
     /// The other side has closed the connection: a read finds that after all that was sent before.
     end_is_near: bool,
+    /// How much has come of the value that is being read, and how many line ends in it.
+    value_bytes: usize,
+    value_lines: usize,
 }
 
 impl Default for Input {
@@ -229,11 +273,38 @@ impl Default for Input {
             starved: false,
             emptied: false,
             end_is_near: false,
+            value_bytes: 0,
+            value_lines: 0,
         }
     }
 }
 
 impl Input {
+    /// What is unread belongs to the next value.
+    fn begin_value(&mut self) {
+        self.value_bytes = self.unread.len();
+        self.value_lines = 0;
+    }
+
+    /// A value is kept until it is whole, so it must not grow without end.
+    fn check_size(&self, is_awaited: bool) -> io::Result<()> {
+        let most_bytes = if is_awaited {
+            MAX_VALUE_BYTES
+        } else {
+            MAX_NOTICE_BYTES
+        };
+        if self.value_bytes > most_bytes {
+            let problem = format!("a reply of more than {} MiB", most_bytes >> 20);
+            return Err(invalid(problem));
+        }
+        if self.value_lines > MAX_VALUE_LINES {
+            return Err(invalid(format!(
+                "a reply of more than {MAX_VALUE_LINES} parts"
+            )));
+        }
+        Ok(())
+    }
+
     /// Reads once.
     fn fill(&mut self, stream: &mut dyn ReadWrite) -> io::Result<()> {
         if mem::take(&mut self.emptied) {
@@ -244,6 +315,8 @@ impl Input {
                 Ok(0) => return Err(io::Error::other("it has closed the connection")),
                 Ok(count) => {
                     self.unread = 0..count;
+                    self.value_bytes += count;
+                    self.value_lines += memchr_iter(b'\r', &self.buffer[..count]).count();
                     let is_short = count < self.buffer.len() && stream.short_read_is_last();
                     self.emptied = is_short && !self.end_is_near;
                     return Ok(());
@@ -267,6 +340,19 @@ impl Read for Input {
         self.unread.start += count;
         Ok(count)
     }
+}
+
+/// What has come is nothing that can be read.
+fn not_redis(error: &RedisError) -> io::Error {
+    let detail = error.to_string();
+    let detail: Vec<&str> = detail.lines().map(str::trim).collect();
+    let detail: String = detail.join(", ").chars().take(MAX_DETAIL).collect();
+    invalid(format!("it does not speak Redis' protocol ({detail})"))
+}
+
+/// What has come is nothing that Redis would say.
+fn invalid(problem: impl ToString) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, problem.to_string())
 }
 
 /// The values in bytes that arrive in these pieces, and whether the connection is still of use: for

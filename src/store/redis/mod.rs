@@ -95,21 +95,23 @@ impl RedisStore {
         self.give_up_at = Some(now.after_ms(self.options.timeout_ms));
         self.pipeline.handle_attempt();
         if let Err(error) = link.connect() {
-            self.lose(&error.to_string(), false, now);
+            self.lose(&error.into(), now);
         }
     }
 
-    /// Takes what the link has to tell.
-    fn listen(&mut self, now: Time) -> Result<(), String> {
-        let in_words = |error: io::Error| error.to_string();
+    /// Takes what the link has to tell, as much as one turn may.
+    fn listen(&mut self, now: Time) -> Result<(), Loss> {
         let Some(link) = &mut self.link else {
             return Ok(());
         };
-        while link.progress().map_err(in_words)? == Progress::Connected {
+        while link.progress()? == Progress::Connected {
             self.pipeline.handle_connected(now);
         }
-        while let Some(value) = link.read().map_err(in_words)? {
-            self.pipeline.handle_value(value, now)?;
+        link.begin_turn();
+        while let Some(value) = link.read(self.pipeline.awaits())? {
+            self.pipeline
+                .handle_value(value, now)
+                .map_err(Loss::of_use)?;
         }
         self.note_answers();
         if self.give_up_at.is_some() && self.pipeline.has_greeted() {
@@ -122,7 +124,7 @@ impl RedisStore {
         Ok(())
     }
 
-    fn speak(&mut self, now: Time) -> Result<(), String> {
+    fn speak(&mut self, now: Time) -> Result<(), Loss> {
         self.pipeline.flush(now);
         let Some(link) = &mut self.link else {
             return Ok(());
@@ -132,8 +134,7 @@ impl RedisStore {
             self.under_way
                 .push_back((Instant::now(), answered + awaited as u64));
         }
-        link.send(self.pipeline.output())
-            .map_err(|error| error.to_string())
+        Ok(link.send(self.pipeline.output())?)
     }
 
     /// A round trip is over when all that was sent together is answered. Beside the network the two
@@ -150,7 +151,11 @@ impl RedisStore {
     }
 
     /// The connection is lost, or there is none to be had.
-    fn lose(&mut self, reason: &str, may_be_alive: bool, now: Time) {
+    fn lose(&mut self, loss: &Loss, now: Time) {
+        let Loss {
+            reason,
+            may_be_alive,
+        } = loss;
         let Some(link) = &mut self.link else { return };
         link.close();
         self.losses += 1;
@@ -163,12 +168,39 @@ impl RedisStore {
         );
         self.give_up_at = None;
         self.try_at = Some(now.after_ms(pause_ms));
-        self.pipeline.handle_loss(may_be_alive, now);
+        self.pipeline.handle_loss(*may_be_alive, now);
     }
 
-    fn check(&mut self, result: Result<(), String>, may_be_alive: bool, now: Time) {
-        if let Err(reason) = result {
-            self.lose(&reason, may_be_alive, now);
+    fn check(&mut self, result: Result<(), Loss>, now: Time) {
+        if let Err(loss) = result {
+            self.lose(&loss, now);
+        }
+    }
+}
+
+/// Why a connection is given up.
+struct Loss {
+    /// In words for the log.
+    reason: String,
+    /// The other side has not ended it: what was sent may still arrive there.
+    may_be_alive: bool,
+}
+
+impl Loss {
+    /// There is one, but it is of no use.
+    fn of_use(reason: String) -> Loss {
+        Loss {
+            reason,
+            may_be_alive: true,
+        }
+    }
+}
+
+impl From<io::Error> for Loss {
+    fn from(error: io::Error) -> Loss {
+        Loss {
+            reason: error.to_string(),
+            may_be_alive: error.kind() == io::ErrorKind::InvalidData,
         }
     }
 }
@@ -199,7 +231,7 @@ impl Store for RedisStore {
             link.note_event(event);
         }
         let result = self.listen(now);
-        self.check(result, false, now);
+        self.check(result, now);
     }
 
     fn submit(&mut self, ticket: Ticket, command: Command<'_>, now: Time) {
@@ -212,7 +244,7 @@ impl Store for RedisStore {
 
     fn commit(&mut self, now: Time) {
         let result = self.speak(now);
-        self.check(result, false, now);
+        self.check(result, now);
     }
 
     fn poll_reply(&mut self) -> Option<(Ticket, Reply)> {
@@ -220,22 +252,29 @@ impl Store for RedisStore {
     }
 
     fn next_timeout(&self) -> Option<Time> {
-        [self.pipeline.next_timeout(), self.try_at, self.give_up_at]
+        let has_more = self.link.as_ref().is_some_and(Link::has_more);
+        let at_once = has_more.then_some(Time::from_ms(0));
+        let timeout = self.pipeline.next_timeout();
+        [at_once, timeout, self.try_at, self.give_up_at]
             .into_iter()
             .flatten()
             .min()
     }
 
     fn handle_timeout(&mut self, now: Time) {
+        if self.link.as_ref().is_some_and(Link::has_more) {
+            let result = self.listen(now);
+            self.check(result, now);
+        }
         let result = self.pipeline.handle_timeout(now);
-        self.check(result, true, now);
+        self.check(result.map_err(Loss::of_use), now);
         if self.give_up_at.is_some_and(|at| at <= now) {
             let waits_for_tls = self.link.as_ref().is_some_and(Link::waits_for_tls);
             let reason = match waits_for_tls {
                 true => "no TLS handshake in time; does it speak TLS at all?",
                 false => "no connection in time",
             };
-            self.lose(reason, true, now);
+            self.lose(&Loss::of_use(reason.into()), now);
         }
         if self.try_at.is_some_and(|at| at <= now) {
             self.try_to_connect(now);

@@ -150,9 +150,9 @@ impl Pipeline {
                 Ok(())
             }
             _ => {
-                // What was done cannot be known: it is asked for on the next connection.
+                // What was done cannot be known, or is still to be done if this was no answer at all: it
+                // is asked for on the next connection.
                 self.pools[pool].flight = Some(flight);
-                self.lose_batch(pool, now);
                 Err("a reply of an unknown form".into())
             }
         }

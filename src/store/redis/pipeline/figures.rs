@@ -63,4 +63,9 @@ impl Pipeline {
     pub(in super::super) fn answered_and_awaited(&self) -> (u64, usize) {
         (self.answered, self.awaited.len())
     }
+
+    /// Whether a value that comes now may be an answer.
+    pub(in super::super) fn awaits(&self) -> bool {
+        !self.awaited.is_empty()
+    }
 }

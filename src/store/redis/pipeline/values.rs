@@ -35,7 +35,14 @@ impl Pipeline {
         self.answered += 1;
         match question.what {
             Question::Greeting(step) => self.handle_greeting(step, value, now),
-            Question::Batch(pool) => self.handle_batch(pool, value, now),
+            Question::Batch(pool) => {
+                let result = self.handle_batch(pool, value, now);
+                if result.is_err() {
+                    // With the loss that follows it is lost like the others.
+                    self.awaited.push_front(question);
+                }
+                result
+            }
             Question::Stamp(pool) => {
                 self.handle_stamp(pool, value);
                 Ok(())
