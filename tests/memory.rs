@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 
 use crate::support::conversation::Conversation;
+use crate::support::stopwatch::Stopwatch;
 use crate::support::{Client, PATIENCE, Server, StoreKind};
 
 const MEBIBYTE: usize = 1 << 20;
@@ -214,27 +215,32 @@ impl Read for Slow<'_> {
 /// where further requests of its wait to be looked at.
 #[test]
 fn a_client_that_does_not_read_is_closed_when_its_idle_time_is_up() {
-    let limits = ["--idle-timeout", "1", "--max-connections", "2"];
+    // More than the sockets hold between the two.
+    const TAKEN: usize = 6 * MEBIBYTE;
+    let limits = ["--idle-timeout", "2", "--max-connections", "2"];
     let (server, answer) = server_with_a_long_listing(&limits);
     let mut aside = server.connect();
     let mut stream = connect_narrowly(&server);
     let sent = send_until_blocked(&mut stream, REQUEST, &mut aside);
-    let start = Instant::now();
     // The other place is taken by somebody who stands in line, and so keeps it.
     let locked = aside.ask("POST /pool/A/lock/resource%20number%2000000000");
     assert_eq!(locked, "200 resource number 00000000");
     aside.send("POST /pool/A/lock/resource%20number%2000000000?wait=60\n");
+    // The server has to go on with its answers while some are taken, so that it has not been idle before.
+    let start = Instant::now();
+    let mut received = vec![0; TAKEN];
+    stream.read_exact(&mut received).expect("some answers");
+    let watch = Stopwatch::start(server.pid());
     let mut waiting = server.connect();
     assert_eq!(waiting.ask("GET /ping"), "200 pong");
-    let seconds = start.elapsed().as_secs_f32();
+    let (least, most) = (watch.elapsed(), start.elapsed());
     assert!(
-        (0.9..4.0).contains(&seconds),
-        "its place is free after {seconds} s"
+        most > SECOND * 19 / 10 && least < SECOND * 5,
+        "its place is free after {least:?} to {most:?}"
     );
     let released = waiting.ask("DELETE /pool/A/lock/resource%20number%2000000000");
     assert_eq!(released, "200");
     aside.expect("200 resource number 00000000\n");
-    let mut received = Vec::new();
     // With requests unread, the end may come as a reset.
     let _ = stream.read_to_end(&mut received);
     assert!(
@@ -255,6 +261,61 @@ fn a_client_that_rests_for_less_than_its_idle_time_gets_every_answer() {
     stream.shutdown(Shutdown::Write).expect("no more requests");
     thread::sleep(SECOND * 2);
     read_answers(&mut stream, &answer, COUNT);
+}
+
+/// Each has asked for much, has had all of it, and stays.
+#[test]
+fn clients_that_have_had_long_answers_cost_nothing_while_they_are_idle() {
+    const COUNT: usize = 12;
+    let limits = ["--max-body", "10000000", "--idle-timeout", "600"];
+    let server = Server::start_with(StoreKind::Memory, &limits);
+    let ids: Vec<String> = (0..150_000)
+        .map(|n| format!("resource number {n:08}"))
+        .collect();
+    let seed = format!("POST /pool/A {}", serde_json::json!(ids));
+    assert!(server.connect().ask(&seed).starts_with("200 "));
+    let listing = ids.join("\n").len();
+    let before = resident_bytes(&server);
+    let mut clients: Vec<Client> = (0..COUNT).map(|_| server.connect()).collect();
+    let mut received = Vec::new();
+    for client in &mut clients {
+        client.send(REQUEST);
+        client.expect(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {listing}\r\n\r\n"
+        ));
+        received.resize(listing, 0);
+        client.stream.read_exact(&mut received).expect("the list");
+    }
+    let grown = resident_bytes(&server).saturating_sub(before);
+    assert!(
+        grown < 3 * listing,
+        "{} KiB for {COUNT} idle connections that have had {} KiB each",
+        grown >> 10,
+        listing >> 10
+    );
+}
+
+/// A line of a megabyte, and the first byte of what comes next: that byte is all that is left to keep.
+#[test]
+fn clients_that_have_sent_long_lines_cost_nothing_while_they_are_idle() {
+    const COUNT: usize = 100;
+    let server = Server::start(StoreKind::Memory);
+    let line = format!("PUT /pool/A [\"1\"{}]\nG", " ".repeat(1_000_000));
+    let before = resident_bytes(&server);
+    let mut clients: Vec<Client> = (0..COUNT).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send(&line);
+        client.expect("200 [\"1\"]\n");
+    }
+    let grown = resident_bytes(&server).saturating_sub(before);
+    assert!(
+        grown < 16 * MEBIBYTE,
+        "{} KiB for {COUNT} idle connections that have sent a megabyte each",
+        grown >> 10
+    );
+    for client in &mut clients {
+        assert_eq!(client.ask("ET /ping"), "200 pong");
+    }
 }
 
 /// The same without sockets, whose buffers are too large on a loopback to keep a client behind for

@@ -2,6 +2,7 @@
 //! connections cost next to nothing, and busy ones allocate nothing once warm.
 
 use std::collections::VecDeque;
+use std::mem;
 
 use super::exchange::Exchange;
 use super::undelivered::Undelivered;
@@ -60,12 +61,66 @@ impl Buffers {
         }
     }
 
-    /// An empty buffer for the body of one answer.
-    pub(super) fn body(&mut self) -> &mut Vec<u8> {
-        if self.body.capacity() > MAX_KEPT_BYTES {
-            self.body = Vec::new();
+    /// An empty buffer for the body of one answer, which is to be given back.
+    pub(super) fn lend_body(&mut self) -> Vec<u8> {
+        mem::take(&mut self.body)
+    }
+
+    /// Takes it back when the answer is written.
+    pub(super) fn take_back_body(&mut self, mut body: Vec<u8>) {
+        if body.capacity() <= MAX_KEPT_BYTES {
+            body.clear();
+            self.body = body;
         }
-        self.body.clear();
-        &mut self.body
+    }
+}
+
+/// Drops the first `count` bytes, and gives memory back if what is left needs but a small part of it.
+pub(super) fn drop_first(buffer: &mut Vec<u8>, count: usize) {
+    buffer.drain(..count);
+    if buffer.capacity() > MAX_KEPT_BYTES && buffer.len() < buffer.capacity() / 4 {
+        buffer.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_large_is_not_kept() {
+        let mut buffers = Buffers::default();
+        for (length, is_kept) in [(100, true), (MAX_KEPT_BYTES, true), (9_000_000, false)] {
+            let mut body = buffers.lend_body();
+            assert!(body.is_empty());
+            body.reserve_exact(length);
+            body.resize(length, b'x');
+            buffers.take_back_body(body);
+            assert_eq!(buffers.body.capacity() >= length, is_kept, "{length}");
+            assert!(buffers.body.is_empty());
+
+            let mut output = buffers.lend();
+            output.resize(length, b'x');
+            buffers.take_back(output);
+            let largest = buffers.spare.iter().map(Vec::capacity).max();
+            assert!(largest.unwrap_or(0) <= MAX_KEPT_BYTES, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_buffer_of_which_little_is_left_becomes_small() {
+        for (length, left) in [(9_000_000, 1), (100_000, 1000), (100_000, 0)] {
+            let mut buffer = vec![b'x'; length];
+            buffer[length - left..].fill(b'y');
+            drop_first(&mut buffer, length - left);
+            assert_eq!(buffer, vec![b'y'; left]);
+            assert!(buffer.capacity() < length / 4, "{length} {left}");
+        }
+        // One that is small anyhow, or needed, is left as it is.
+        for (length, left) in [(10_000, 1), (100_000, 90_000)] {
+            let mut buffer = vec![b'x'; length];
+            drop_first(&mut buffer, length - left);
+            assert!(buffer.capacity() >= length, "{length} {left}");
+        }
     }
 }

@@ -68,21 +68,21 @@ impl Exchange {
         output: &mut Vec<u8>,
         context: &mut Context<'_>,
     ) -> u16 {
-        let body = context.buffers.body();
+        let mut body = context.buffers.lend_body();
         let (status, words, mut fields) = api::render_status(outcome);
         if self.asked.kind.route == Route::Metrics
             && let Outcome::Reply(Reply::Survey(survey)) = outcome
         {
             fields = Fields::Metrics;
             let (desk, metrics) = (&mut context.desk, &*context.metrics);
-            desk.write_page(survey.as_ref(), metrics, body);
+            desk.write_page(survey.as_ref(), metrics, &mut body);
         } else {
-            api::render_text(outcome, self.shape, self.style.json, body);
+            api::render_text(outcome, self.shape, self.style.json, &mut body);
         }
         let answer = Answer {
             status,
             words: &words,
-            body,
+            body: &body,
             fields,
         };
         http::write_answer(
@@ -91,6 +91,7 @@ impl Exchange {
             &answer,
             context.settings.cors.as_deref(),
         );
+        context.buffers.take_back_body(body);
         status
     }
 }

@@ -315,7 +315,7 @@ impl Session {
     /// A client that always leaves a little untaken must not keep all that it has taken in memory.
     fn drop_sent_output(&mut self) {
         if self.sent > self.output.len() / 2 {
-            self.output.drain(..self.sent);
+            buffers::drop_first(&mut self.output, self.sent);
             self.sent = 0;
         }
     }

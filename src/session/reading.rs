@@ -3,6 +3,7 @@
 
 use std::mem;
 
+use super::buffers::drop_first;
 use super::exchange::{Exchange, State};
 use super::pace::Pace;
 use super::unfinished::Unfinished;
@@ -22,7 +23,7 @@ impl Session {
         let mut input = mem::take(&mut self.input);
         let used = self.consume(&input, context);
         if used < input.len() {
-            input.drain(..used);
+            drop_first(&mut input, used);
             self.input = input;
         }
         used

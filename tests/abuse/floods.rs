@@ -88,6 +88,30 @@ fn what_does_not_end_is_refused_and_costs_no_memory() {
     siege.lift("heads and bodies without end", 8 * MEBIBYTE);
 }
 
+/// Blank lines, and fields between one-line requests, are passed over: however many there are, the
+/// request behind them is answered, and nobody else waits for that.
+#[test]
+fn what_is_passed_over_without_end_costs_no_memory() {
+    let siege = Siege::lay(&[]);
+    let cases = [
+        ("", "\r\n", ""),
+        ("", "\n", ""),
+        ("GET /ping\n", "X: y\r\n", "200 pong\n"),
+        ("GET /ping\n", "\r\n", "200 pong\n"),
+    ];
+    for (start, more, answered) in cases {
+        let mut client = siege.connect();
+        client.send(start);
+        client.expect(answered);
+        let piece = more.repeat((64 << 10) / more.len());
+        for _ in 0..100 {
+            client.send(&piece);
+        }
+        assert_eq!(client.ask("GET /ping"), "200 pong", "{more:?}");
+    }
+    siege.lift("what is passed over", 4 * MEBIBYTE);
+}
+
 /// Many at a time, each with all but the last byte of the largest body: what there is of bodies is
 /// what was sent, and it is gone when they are.
 #[test]
@@ -136,6 +160,38 @@ fn a_million_requests_in_one_pipeline_are_answered_in_order() {
     }
     sender.join().expect("all are sent");
     siege.lift("a million requests in one pipeline", 4 * MEBIBYTE);
+}
+
+/// The same in HTTP, whose answers are longer than their requests.
+#[test]
+fn a_hundred_thousand_requests_of_http_in_one_pipeline_are_answered_in_order() {
+    const COUNT: usize = 100_000;
+    let siege = Siege::lay(&[]);
+    let client = siege.connect();
+    let mut writer = client.stream.try_clone().expect("a second handle");
+    let sender = thread::spawn(move || {
+        let requests = "GET / HTTP/1.1\r\n\r\nGET /x HTTP/1.1\r\n\r\n".repeat(1000);
+        for _ in 0..COUNT / 2000 {
+            writer
+                .write_all(requests.as_bytes())
+                .expect("they are taken as they are answered");
+        }
+    });
+    let mut stream = client.stream;
+    let version = concat!("latchd ", env!("CARGO_PKG_VERSION"));
+    let answers = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{version}\
+         HTTP/1.1 404 no route\r\nContent-Length: 8\r\n\r\nno route",
+        version.len()
+    );
+    let answers = answers.repeat(1000).into_bytes();
+    let mut received = vec![0; answers.len()];
+    for _ in 0..COUNT / 2000 {
+        stream.read_exact(&mut received).expect("every answer");
+        assert!(received == answers, "another answer");
+    }
+    sender.join().expect("all are sent");
+    siege.lift("a pipeline of HTTP", 4 * MEBIBYTE);
 }
 
 /// Who sends and never reads is soon no longer read from.

@@ -22,11 +22,13 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::memory::{peak_bytes, resident_bytes};
+use crate::support::stopwatch::Stopwatch;
 use crate::support::{Client, Server, StoreKind};
 
 pub const MEBIBYTE: usize = 1 << 20;
 
-/// Nobody who behaves waits longer than this for an answer, on however busy a machine.
+/// Nobody who behaves waits longer than this for an answer. On a busy machine time in which the server
+/// could not run does not count.
 const LONGEST_TURN: Duration = Duration::from_secs(5);
 
 /// A server under abuse, and what has to stay as it was.
@@ -45,7 +47,7 @@ impl Siege {
     }
 
     /// The same with a neighbour of another kind.
-    fn lay_beside(arguments: &[&str], neighbour: fn(SocketAddr, &AtomicBool) -> Turns) -> Siege {
+    fn lay_beside(arguments: &[&str], neighbour: fn(Besieged, &AtomicBool) -> Turns) -> Siege {
         let server = Server::start_with(StoreKind::Memory, arguments);
         let mut client = server.connect();
         let seeded = client.ask(r#"POST /pool {"A":["1","2","3","4"],"N":["n"]}"#);
@@ -55,8 +57,12 @@ impl Siege {
         let before = state(&server);
         let enough = Arc::new(AtomicBool::new(false));
         let neighbour = {
-            let (address, enough) = (server.address, enough.clone());
-            thread::spawn(move || neighbour(address, &enough))
+            let besieged = Besieged {
+                address: server.address,
+                pid: server.pid(),
+            };
+            let enough = enough.clone();
+            thread::spawn(move || neighbour(besieged, &enough))
         };
         Siege {
             resident_before: resident_bytes(&server),
@@ -131,6 +137,13 @@ fn state(server: &Server) -> Vec<String> {
     questions.map(|question| client.ask(question)).to_vec()
 }
 
+/// The server, as far as a neighbour needs it.
+#[derive(Clone, Copy)]
+struct Besieged {
+    address: SocketAddr,
+    pid: u32,
+}
+
 /// How a client fared that behaves.
 #[derive(Default)]
 struct Turns {
@@ -140,7 +153,7 @@ struct Turns {
 }
 
 /// Locks and releases on a connection that stays, and now and then on a new one.
-fn live_beside(server: SocketAddr, enough: &AtomicBool) -> Turns {
+fn live_beside(server: Besieged, enough: &AtomicBool) -> Turns {
     live_on(server, enough, Client::connect, expect)
 }
 
@@ -148,7 +161,10 @@ fn live_beside(server: SocketAddr, enough: &AtomicBool) -> Turns {
 type Exchange = fn(&mut Client, SocketAddr, &str, &str);
 
 fn live_on(
-    server: SocketAddr,
+    Besieged {
+        address: server,
+        pid,
+    }: Besieged,
     enough: &AtomicBool,
     connect: fn(SocketAddr) -> Client,
     exchange: Exchange,
@@ -156,7 +172,7 @@ fn live_on(
     let mut turns = Turns::default();
     let mut client = connect(server);
     while !enough.load(Ordering::Relaxed) || turns.count == 0 {
-        let start = Instant::now();
+        let watch = Stopwatch::start(pid);
         if turns.count % 16 == 15 {
             client = connect(server);
         }
@@ -164,7 +180,7 @@ fn live_on(
         let locked = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nn";
         exchange(&mut client, server, lock, locked);
         exchange(&mut client, server, "DELETE /pool/N/lock/n\n", "200\n");
-        let took = start.elapsed();
+        let took = watch.elapsed();
         turns.count += 1;
         turns.longest = turns.longest.max(took);
         turns.sum += took;

@@ -11,6 +11,7 @@ pub mod exposition;
 pub mod launch;
 pub mod programs;
 pub mod redis;
+pub mod stopwatch;
 #[cfg(feature = "tls")]
 pub mod tls;
 
