@@ -108,8 +108,7 @@ fn serve(config: Config) -> Result<bool, String> {
         log::info!("metrics on {}", admin.join(" and "));
     }
     let addresses = server.addresses().map_err(|error| error.to_string())?;
-    let reached: Vec<SocketAddr> = addresses.iter().map(|(address, _)| *address).collect();
-    for warning in access_warnings(keys.as_ref(), &reached) {
+    for warning in access_warnings(keys.as_ref(), addresses.iter().copied()) {
         log::warn!("{warning}");
     }
     let in_words = |(address, has_tls): &(SocketAddr, bool)| match has_tls {

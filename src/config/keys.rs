@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::ConfigError;
 use crate::keys::Keys;
+use crate::tls;
 
 /// More than thousands of keys take.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -22,13 +23,24 @@ pub fn read_keys(path: &Path) -> Result<Keys, ConfigError> {
     Keys::parse(&bytes).map_err(|problem| wrong(&problem))
 }
 
-/// What makes keys, or to have none at these addresses, less safe than it should be.
-pub fn access_warnings(keys: Option<&Keys>, addresses: &[SocketAddr]) -> Vec<Cow<'static, str>> {
-    let is_open = addresses
-        .iter()
-        .any(|address| !address.ip().to_canonical().is_loopback());
+/// What makes keys, or to have none at these addresses, less safe than it should be. Each address comes
+/// with whether it has TLS.
+pub fn access_warnings(
+    keys: Option<&Keys>,
+    addresses: impl IntoIterator<Item = (SocketAddr, bool)>,
+) -> Vec<Cow<'static, str>> {
+    let (mut is_open, mut is_plain) = (false, false);
+    for (address, has_tls) in addresses {
+        let is_reached = !address.ip().to_canonical().is_loopback();
+        is_open |= is_reached;
+        is_plain |= is_reached && !has_tls;
+    }
     match keys {
-        Some(keys) => weak_keys(keys).map(Cow::Owned).collect(),
+        Some(keys) => {
+            let in_clear = (is_plain && tls::IS_BUILT).then_some(Cow::Borrowed(IN_CLEAR));
+            let weak = weak_keys(keys).map(Cow::Owned);
+            in_clear.into_iter().chain(weak).collect()
+        }
         None if is_open => vec![Cow::Borrowed(OPEN)],
         None => Vec::new(),
     }
@@ -36,6 +48,9 @@ pub fn access_warnings(keys: Option<&Keys>, addresses: &[SocketAddr]) -> Vec<Cow
 
 const OPEN: &str = "it listens on an address that others can reach, without --keys: whoever reaches it \
      can take, release and remove everything";
+
+const IN_CLEAR: &str = "it wants keys on an address that others can reach, without TLS: whoever sees the \
+     traffic sees them; --tls-listen keeps them secret";
 
 /// What is to be said of keys whose secrets can be guessed.
 pub fn weak_keys(keys: &Keys) -> impl Iterator<Item = String> {

@@ -335,8 +335,9 @@ impl fmt::Display for Config {
             write!(f, "\nwarning          {warning}")?;
         }
         let with_tls = self.tls.iter().flat_map(|tls| &tls.listen);
-        let addresses: Vec<SocketAddr> = self.listen.iter().chain(with_tls).copied().collect();
-        for warning in access_warnings(self.settings.keys.as_ref(), &addresses) {
+        let with_tls = with_tls.map(|address| (*address, true));
+        let plain = self.listen.iter().map(|address| (*address, false));
+        for warning in access_warnings(self.settings.keys.as_ref(), plain.chain(with_tls)) {
             write!(f, "\nwarning          {warning}")?;
         }
         Ok(())

@@ -218,3 +218,24 @@ fn check_counts_the_keys_and_warns_of_short_secrets() {
         ]
     );
 }
+
+/// A build without TLS has nothing better to offer; there it says so in the README alone.
+#[test]
+fn keys_that_can_be_overheard_are_warned_of_in_a_build_with_tls() {
+    let folder = TempDir::new().expect("a folder");
+    write_keys(folder.path(), GOOD);
+    let warned = |address: &str| {
+        let ended = run(&folder, &["--check", "--keys", "keys", "--listen", address]);
+        assert_eq!((ended.code, &*ended.stderr), (Some(0), ""), "{address}");
+        let mut lines = ended.stdout.lines();
+        let warning = lines.find(|line| line.starts_with("warning"));
+        warning.map(str::to_owned)
+    };
+    let told = "warning          it wants keys on an address that others can reach, without TLS: \
+                whoever sees the traffic sees them; --tls-listen keeps them secret";
+    let told = cfg!(feature = "tls").then(|| told.to_owned());
+    assert_eq!(warned("0.0.0.0:1"), told);
+    assert_eq!(warned("[::]:1"), told);
+    assert_eq!(warned("127.0.0.1:1"), None);
+    assert_eq!(warned("[::1]:1"), None);
+}

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 
 use tempfile::TempDir;
 
@@ -297,5 +298,56 @@ fn an_inherited_socket_has_tls_if_its_port_is_said_to() {
         let mut client = Client::connect(address);
         client.send("GET /ping\n");
         assert_eq!(client.read_to_end()[0], 21, "an alert");
+    }
+}
+
+/// With TLS keys are secret wherever it listens; beside it, only on loopback.
+#[test]
+fn keys_are_warned_of_only_where_they_are_shown_without_tls() {
+    let folder = folder();
+    fs::write(
+        folder.path().join("keys"),
+        "root 0123456789abcdef-root admin *\n",
+    )
+    .expect("a file");
+    let private = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(folder.path().join("keys"), private).expect("it is ours");
+    for (listen, is_warned) in [
+        (&[][..], false),
+        (&["--listen", "127.0.0.1:0"], false),
+        (&["--listen", "0.0.0.0:0"], true),
+    ] {
+        let given = [
+            "--tls-listen",
+            "0.0.0.0:0",
+            "--tls-cert",
+            "cert.pem",
+            "--tls-key",
+            "key.pem",
+            "--keys",
+            "keys",
+            "--store",
+            "memory:",
+        ];
+        let arguments = [&given[..], listen].concat();
+        let mut process = Process::spawn(latchd_in(&folder, &arguments));
+        let mut lines = Vec::new();
+        while !lines
+            .iter()
+            .any(|line: &String| line.contains("listening on"))
+        {
+            lines.push(process.wait_for_line(""));
+        }
+        let warned = lines
+            .iter()
+            .any(|line| line.contains("WARN") && line.contains("without TLS"));
+        assert_eq!(warned, is_warned, "{lines:#?}");
+        let ended = run(&folder, &[&arguments[..], &["--check"]].concat());
+        assert_eq!(
+            ended.stdout.contains("without TLS"),
+            is_warned,
+            "{}",
+            ended.stdout
+        );
     }
 }
