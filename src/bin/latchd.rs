@@ -39,7 +39,7 @@ fn ping(target: &Target) -> ExitCode {
 
 fn start(config: Config) -> ExitCode {
     if config.check {
-        let _ = writeln!(io::stdout(), "{config}");
+        let _ = write!(io::stdout(), "{config}");
         return ExitCode::SUCCESS;
     }
     if let Err(error) = logging::start(config.log_level, config.log_dir.as_deref()) {

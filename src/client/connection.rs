@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -83,13 +83,20 @@ fn look_up(url: &Url, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
         return Ok(vec![SocketAddr::new(address, url.port())]);
     }
     // A thread, because looking up a name has no time-out of its own. It ends with the process.
-    let (sender, found) = channel();
+    let found = Arc::new(Mutex::new(None));
+    let (place, waiter) = (Arc::clone(&found), thread::current());
     let (host, port) = (url.host().to_owned(), url.port());
     thread::spawn(move || {
         let addresses = (&*host, port).to_socket_addrs();
-        sender.send(addresses.map(|addresses| addresses.collect()))
+        let addresses = addresses.map(|addresses| addresses.collect());
+        *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(addresses);
+        waiter.unpark();
     });
-    found
-        .recv_timeout(left(deadline)?)
-        .unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+    loop {
+        let answer = found.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match answer {
+            Some(addresses) => return addresses,
+            None => thread::park_timeout(left(deadline)?),
+        }
+    }
 }

@@ -1,20 +1,24 @@
 //! What the fuzz targets reach of the configuration. It is built for them alone (`cfg(fuzzing)`).
 //! Nothing here opens a file or looks up a name.
 
-use super::{ConfigError, RedisSettings, StoreUrl, file, flags, parse_store};
+use super::draft::Draft;
+use super::flags::Flags;
+use super::{ConfigError, RedisSettings, StoreUrl, file, parse_store};
 
 /// Reads the text of a configuration file: all that it says, in words.
 pub fn read_file(text: &str) -> Result<String, String> {
-    let layer = file::parse("FILE", text).map_err(in_words)?;
-    Ok(format!("{layer:?}"))
+    let mut draft = Draft::default();
+    file::put("FILE", text, &mut draft).map_err(in_words)?;
+    Ok(format!("{draft:?}"))
 }
 
 /// Reads a command line, program name first: all that its settings say, in words.
 pub fn read_flags(arguments: &[&str]) -> Result<String, String> {
-    match flags::parse_these(arguments) {
-        Ok(flags) => Ok(format!("{:?}", flags.layer)),
-        Err(error) => Err(error.to_string()),
-    }
+    let mut draft = Draft::default();
+    let flags = Flags::parse(arguments.iter().map(Into::into)).map_err(in_words)?;
+    flags.ping().map_err(in_words)?;
+    flags.put(&mut draft).map_err(in_words)?;
+    Ok(format!("{draft:?}"))
 }
 
 /// Reads the URL of a store.

@@ -2,32 +2,35 @@
 //!
 //! Everything that can be wrong with a configuration is found here, before anything is opened.
 
+mod draft;
 mod file;
 mod flags;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod keys;
-mod limits;
 mod mask;
 mod redis_tls;
 mod redis_url;
+mod setting;
+mod shown;
+mod table;
 mod tls;
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use log::LevelFilter;
 
 use crate::api;
-use crate::command::{Seed, Ttl};
+use crate::command::Seed;
 use crate::ping::Target;
 use crate::pool::Rules;
 use crate::session::Settings;
 use crate::store::{RedisAddress, RedisOptions, Sync};
-use flags::{Flags, Layer};
+use draft::Draft;
+use flags::Flags;
 pub use keys::{access_warnings, read_keys, weak_keys};
 use mask::masked;
 use redis_url::RedisUrl;
@@ -46,10 +49,10 @@ impl Order {
     /// Reads the command line, the environment, and the files that they name. A health check reads
     /// no files: it may have none of the server's.
     pub fn read() -> Result<Order, ConfigError> {
-        let flags = flags::parse().map_err(ConfigError::Usage)?;
-        match flags.ping {
+        let flags = Flags::parse(env::args_os())?;
+        match flags.ping()? {
             Some(target) => Ok(Order::Ping(target)),
-            None => Ok(Order::Serve(Box::new(Config::from_flags(flags)?))),
+            None => Ok(Order::Serve(Box::new(Config::read(&flags)?))),
         }
     }
 }
@@ -148,7 +151,8 @@ pub enum ConfigError {
 impl ConfigError {
     fn invalid(name: &str, value: impl fmt::Display, right: impl fmt::Display) -> ConfigError {
         let value = masked(&value.to_string());
-        ConfigError::Invalid(format!("{name} {value}: {right}"))
+        let space = if value.is_empty() { "" } else { " " };
+        ConfigError::Invalid(format!("{name}{space}{value}: {right}"))
     }
 }
 
@@ -162,90 +166,54 @@ impl fmt::Display for ConfigError {
 }
 
 impl Config {
-    fn from_flags(flags: Flags) -> Result<Config, ConfigError> {
-        let Flags {
-            mut layer,
-            config,
-            check,
-            ping: _,
-        } = flags;
+    /// The sources come in the order of their weight: what the last one says counts.
+    fn read(flags: &Flags) -> Result<Config, ConfigError> {
+        let mut draft = Draft::default();
+        if let Some(path) = flags.config() {
+            let text = read_file("--config", &path)?;
+            file::put(&format!("--config {}", path.display()), &text, &mut draft)?;
+        }
         if let Some(text) = env::var_os("NODE_CONFIG").filter(|text| !text.is_empty()) {
             let text = text.into_string();
             let text = text.map_err(|_| ConfigError::Invalid("NODE_CONFIG: not UTF-8".into()))?;
-            layer = layer.over(file::parse("NODE_CONFIG", &text)?);
+            file::put("NODE_CONFIG", &text, &mut draft)?;
         }
-        if let Some(path) = config {
-            let text = read_file("--config", &path)?;
-            layer = layer.over(file::parse(&format!("--config {}", path.display()), &text)?);
-        }
-        Config::from_layer(layer, check)
+        flags.put(&mut draft)?;
+        Config::from_draft(draft, flags.check())
     }
 
-    fn from_layer(layer: Layer, check: bool) -> Result<Config, ConfigError> {
-        let warnings = warnings(&layer);
-        let defaults = Settings::default();
-        let mut settings = Settings {
-            cors: layer.cors.map_or(defaults.cors, cors),
-            keys: layer.keys.as_deref().map(read_keys).transpose()?,
-            ..defaults
-        };
-        if let Some(bytes) = layer.max_body {
-            settings.limits.body_bytes = bytes as usize;
-        }
-        if let Some(seconds) = layer.header_timeout {
-            settings.header_timeout_ms = u64::from(seconds) * 1000;
-        }
-        if let Some(seconds) = layer.idle_timeout {
-            settings.idle_timeout_ms = u64::from(seconds) * 1000;
-        }
-        if let Some(count) = layer.metrics_pools {
-            settings.metrics_pools = count as usize;
-        }
-        let limits = layer.limits;
-        let count = |limit: Option<NonZeroU32>| limit.map(|count| count.get() as usize);
-        let mut rules = Rules {
-            default_ttl: layer.default_ttl.and_then(Ttl::from_s),
-            ..Rules::default()
-        };
-        if let Some(seconds) = layer.max_wait {
-            rules.max_wait_ms = u64::from(seconds) * 1000;
-        }
-        if let Some(count) = layer.max_waiters {
-            rules.max_waiters = count as usize;
-        }
-        if let Some(seconds) = layer.queue_grace {
-            rules.queue_grace_ms = u64::from(seconds) * 1000;
-        }
-        limits.apply(&mut settings, &mut rules);
-        let tls = Tls::from_layer(layer.tls)?;
-        let listen = layer.listen.unwrap_or_else(|| match tls {
+    fn from_draft(draft: Draft, check: bool) -> Result<Config, ConfigError> {
+        let warnings = warnings(&draft);
+        let mut settings = draft.settings;
+        settings.keys = draft.keys.as_deref().map(read_keys).transpose()?;
+        let tls = Tls::from_draft(draft.tls)?;
+        let listen = draft.listen.unwrap_or_else(|| match tls {
             Some(_) => Vec::new(),
             None => vec!["127.0.0.1:8081".into()],
         });
         let redis = RedisSettings {
-            prefix: layer.redis_prefix.unwrap_or_else(|| "pool:".into()),
-            timeout_ms: layer.redis_timeout_ms.unwrap_or(2000),
+            prefix: draft.redis_prefix.unwrap_or_else(|| "pool:".into()),
+            timeout_ms: draft.redis_timeout_ms.unwrap_or(2000),
         };
-        let store = layer.store.as_deref().unwrap_or("file:latchd.redb");
         Ok(Config {
             listen: resolve("--listen", &listen)?,
             tls,
-            admin_listen: resolve("--admin-listen", &layer.admin_listen.unwrap_or_default())?,
-            reuse_port: layer.reuse_port.unwrap_or(false),
-            store: parse_store(store, &redis)?,
-            sync: layer.sync.unwrap_or_default(),
-            rules,
+            admin_listen: resolve("--admin-listen", &draft.admin_listen)?,
+            reuse_port: draft.reuse_port,
+            store: parse_store(&draft.store, &redis)?,
+            sync: draft.sync.unwrap_or_default(),
+            rules: draft.rules,
             settings,
-            keys_file: layer.keys,
-            max_connections: layer.max_connections.map(|count| count as usize),
-            max_per_address: count(limits.max_per_address),
-            max_address_waiters: count(limits.max_address_waiters),
-            max_requests: count(limits.max_requests).unwrap_or(100_000),
-            drain_ms: u64::from(layer.drain.unwrap_or(10)) * 1000,
-            seed: layer.seed.map(|path| read_seed_file(&path)).transpose()?,
-            purge_on_start: layer.purge_on_start.unwrap_or(false),
-            log_level: layer.log_level.unwrap_or(LevelFilter::Info),
-            log_dir: layer.log_dir,
+            keys_file: draft.keys,
+            max_connections: draft.max_connections,
+            max_per_address: draft.max_per_address,
+            max_address_waiters: draft.max_address_waiters,
+            max_requests: draft.max_requests,
+            drain_ms: draft.drain_ms,
+            seed: draft.seed.as_deref().map(read_seed_file).transpose()?,
+            purge_on_start: draft.purge_on_start,
+            log_level: draft.log_level,
+            log_dir: draft.log_dir,
             check,
             warnings,
             redis,
@@ -253,128 +221,25 @@ impl Config {
     }
 }
 
-impl fmt::Display for Config {
-    /// What `--check` prints: the configuration that would be used.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.listen[..] {
-            [] => writeln!(f, "listen           none")?,
-            listen => writeln!(f, "listen           {}", in_words(listen))?,
-        }
-        match &self.tls {
-            Some(tls) => tls.fmt(f)?,
-            None => writeln!(f, "tls-listen       none")?,
-        }
-        match &self.admin_listen[..] {
-            [] => writeln!(f, "admin-listen     none")?,
-            admin => writeln!(f, "admin-listen     {}", in_words(admin))?,
-        }
-        writeln!(f, "metrics-pools    {}", self.settings.metrics_pools)?;
-        writeln!(f, "reuse-port       {}", yes_or_no(self.reuse_port))?;
-        writeln!(f, "store            {}", self.store)?;
-        match self.store {
-            StoreUrl::Redis(_) => writeln!(f, "sync             by the settings of Redis")?,
-            _ => writeln!(f, "sync             {}", flags::sync_name(self.sync))?,
-        }
-        writeln!(f, "redis-prefix     {}", self.redis.prefix)?;
-        let seconds = self.redis.timeout_ms as f64 / 1000.0;
-        writeln!(f, "redis-timeout    {seconds} s")?;
-        match self.rules.default_ttl {
-            Some(ttl) => writeln!(f, "default-ttl      {} s", ttl.as_s())?,
-            None => writeln!(f, "default-ttl      none")?,
-        }
-        writeln!(f, "max-wait         {} s", self.rules.max_wait_ms / 1000)?;
-        writeln!(f, "max-waiters      {}", self.rules.max_waiters)?;
-        writeln!(f, "queue-grace      {} s", self.rules.queue_grace_ms / 1000)?;
-        match self.max_connections {
-            Some(count) => writeln!(f, "max-connections  {count}")?,
-            None => writeln!(f, "max-connections  by the descriptor limit")?,
-        }
-        self.write_limits(f)?;
-        writeln!(
-            f,
-            "max-body         {} bytes",
-            self.settings.limits.body_bytes
-        )?;
-        writeln!(
-            f,
-            "header-timeout   {} s",
-            self.settings.header_timeout_ms / 1000
-        )?;
-        writeln!(
-            f,
-            "idle-timeout     {} s",
-            self.settings.idle_timeout_ms / 1000
-        )?;
-        writeln!(f, "drain            {} s", self.drain_ms / 1000)?;
-        writeln!(
-            f,
-            "cors             {}",
-            self.settings.cors.as_deref().unwrap_or("none")
-        )?;
-        match (&self.keys_file, &self.settings.keys) {
-            (Some(path), Some(keys)) => {
-                writeln!(f, "keys             {} in {}", keys.len(), path.display())?;
-            }
-            _ => writeln!(f, "keys             none")?,
-        }
-        match &self.seed {
-            Some(seed) => writeln!(f, "seed             {} pools", seed.pool_count())?,
-            None => writeln!(f, "seed             none")?,
-        }
-        writeln!(f, "purge-on-start   {}", yes_or_no(self.purge_on_start))?;
-        match &self.log_dir {
-            Some(folder) => write!(
-                f,
-                "log              {} in {}",
-                self.log_level,
-                folder.display()
-            ),
-            None => write!(f, "log              {} on standard error", self.log_level),
-        }?;
-        for warning in &self.warnings {
-            write!(f, "\nwarning          {warning}")?;
-        }
-        let with_tls = self.tls.iter().flat_map(|tls| &tls.listen);
-        let with_tls = with_tls.map(|address| (*address, true));
-        let plain = self.listen.iter().map(|address| (*address, false));
-        for warning in access_warnings(self.settings.keys.as_ref(), plain.chain(with_tls)) {
-            write!(f, "\nwarning          {warning}")?;
-        }
-        Ok(())
-    }
-}
-
-fn in_words(addresses: &[SocketAddr]) -> String {
-    let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
-    addresses.join(", ")
-}
-
-fn yes_or_no(value: bool) -> &'static str {
-    if value { "yes" } else { "no" }
-}
-
 /// Settings that say nothing about the store that is used.
-fn warnings(layer: &Layer) -> Vec<&'static str> {
-    let is_redis = layer
-        .store
-        .as_ref()
-        .is_some_and(|url| url.starts_with("redis"));
+fn warnings(draft: &Draft) -> Vec<&'static str> {
+    let is_redis = draft.store.starts_with("redis");
     let given = [
         (
-            is_redis && layer.sync.is_some(),
+            is_redis && draft.sync.is_some(),
             "--sync says nothing about a Redis store: when a change is safe is set in Redis, by \
              appendonly and appendfsync",
         ),
         (
-            !is_redis && layer.redis_prefix.is_some(),
+            !is_redis && draft.redis_prefix.is_some(),
             "--redis-prefix says nothing about a store that is not a Redis; is --store missing?",
         ),
         (
-            !is_redis && layer.redis_timeout_ms.is_some(),
+            !is_redis && draft.redis_timeout_ms.is_some(),
             "--redis-timeout says nothing about a store that is not a Redis; is --store missing?",
         ),
         (
-            !is_redis && layer.reuse_port == Some(true),
+            !is_redis && draft.reuse_port,
             "--reuse-port without a Redis store: servers that share the port do not share their \
              pools",
         ),
@@ -440,8 +305,4 @@ fn parse_store(url: &str, redis: &RedisSettings) -> Result<StoreUrl, ConfigError
              redis+unix:///PATH[?db=DB]",
         )),
     }
-}
-
-fn cors(value: String) -> Option<String> {
-    (value != "none").then_some(value)
 }

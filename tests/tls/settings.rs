@@ -166,7 +166,7 @@ fn what_is_missing_or_wrong_is_said_before_anything_is_opened() {
     fs::write(folder.path().join("c.json5"), file).expect("a file");
     assert_wrong(
         &run(&folder, &["--config", "c.json5"]),
-        "tls.recordSize: must be 512 to 16384",
+        "tls.recordSize 100: wanted a whole number, 512 to 16384",
     );
 }
 

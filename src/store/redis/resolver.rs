@@ -3,21 +3,23 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use mio::Waker;
 
 /// A question to the resolver. If nobody waits for the answer any more, it is dropped.
 pub(super) struct Lookup {
-    answer: Receiver<io::Result<Vec<SocketAddr>>>,
+    answer: Arc<Mutex<Option<Answer>>>,
 }
+
+type Answer = io::Result<Vec<SocketAddr>>;
 
 impl Lookup {
     /// Asks for the addresses of a host. `waker` is called when they are there.
     pub(super) fn start(host: &str, port: u16, waker: Arc<Waker>) -> io::Result<Lookup> {
-        let (sender, answer) = channel();
+        let answer = Arc::new(Mutex::new(None));
+        let place = Arc::clone(&answer);
         let host = host.to_owned();
         thread::Builder::new()
             .name("resolver".into())
@@ -25,22 +27,17 @@ impl Lookup {
                 let addresses = (host.as_str(), port)
                     .to_socket_addrs()
                     .map(Iterator::collect);
-                // Nobody may wait for it any more, or the loop has ended: both are fine.
-                let _ = sender.send(addresses);
+                *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(addresses);
+                // The loop may have ended: that is fine.
                 let _ = waker.wake();
             })?;
         Ok(Lookup { answer })
     }
 
     /// The answer, once it is there.
-    pub(super) fn poll(&self) -> Option<io::Result<Vec<SocketAddr>>> {
-        match self.answer.try_recv() {
-            Ok(answer) => Some(answer),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => {
-                Some(Err(io::Error::other("the resolver has failed")))
-            }
-        }
+    pub(super) fn poll(&self) -> Option<Answer> {
+        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        answer.take()
     }
 }
 

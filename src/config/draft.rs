@@ -1,0 +1,131 @@
+//! What all sources together say, before it is looked at as a whole. The defaults are here.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use log::LevelFilter;
+
+use super::tls::TlsDraft;
+use crate::pool::Rules;
+use crate::session::Settings;
+use crate::store::Sync;
+
+/// Filled by one source after the other: the later one counts. What is `None` nobody has said.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) listen: Option<Vec<String>>,
+    pub(super) admin_listen: Vec<String>,
+    pub(super) tls: TlsDraft,
+    pub(super) reuse_port: bool,
+    pub(super) keys: Option<PathBuf>,
+    pub(super) store: String,
+    pub(super) sync: Option<Sync>,
+    pub(super) redis_prefix: Option<String>,
+    pub(super) redis_timeout_ms: Option<u64>,
+    pub(super) seed: Option<PathBuf>,
+    pub(super) purge_on_start: bool,
+    pub(super) settings: Settings,
+    pub(super) rules: Rules,
+    pub(super) max_connections: Option<usize>,
+    pub(super) max_per_address: Option<usize>,
+    pub(super) max_address_waiters: Option<usize>,
+    pub(super) max_requests: usize,
+    pub(super) drain_ms: u64,
+    pub(super) log_level: LevelFilter,
+    pub(super) log_dir: Option<PathBuf>,
+}
+
+impl Default for Draft {
+    fn default() -> Draft {
+        Draft {
+            listen: None,
+            admin_listen: Vec::new(),
+            tls: TlsDraft::default(),
+            reuse_port: false,
+            keys: None,
+            store: "file:latchd.redb".into(),
+            sync: None,
+            redis_prefix: None,
+            redis_timeout_ms: None,
+            seed: None,
+            purge_on_start: false,
+            settings: Settings::default(),
+            rules: Rules::default(),
+            max_connections: None,
+            max_per_address: None,
+            max_address_waiters: None,
+            max_requests: 100_000,
+            drain_ms: 10_000,
+            log_level: LevelFilter::Info,
+            log_dir: None,
+        }
+    }
+}
+
+impl Draft {
+    /// The value goes into a header field of every answer that wants it.
+    pub(super) fn put_cors(&mut self, origin: &str) -> Result<(), &'static str> {
+        let fit = |byte: u8| byte.is_ascii_graphic() && byte != b',';
+        let is_origin = origin == "*" || origin.contains("://");
+        self.settings.cors = match origin {
+            "none" => None,
+            _ if is_origin && origin.bytes().all(fit) => Some(origin.to_owned()),
+            _ => return Err("wanted an origin such as https://example.org, * or none"),
+        };
+        Ok(())
+    }
+
+    pub(super) fn put_min_body_rate(&mut self, bytes: usize) {
+        if let Some(rate) = NonZeroU32::new(bytes as u32) {
+            self.settings.min_body_rate = rate;
+        }
+    }
+
+    /// Whether it is a URL is seen when all is known, and whatever it names is looked at.
+    pub(super) fn put_store(&mut self, url: &str) -> Result<(), &'static str> {
+        self.store = url.to_owned();
+        Ok(())
+    }
+
+    pub(super) fn put_sync(&mut self, name: &str) -> Result<(), &'static str> {
+        let found = SYNCS.iter().find(|(_, known)| *known == name);
+        let (sync, _) = found.ok_or("wanted always, interval or never")?;
+        self.sync = Some(*sync);
+        Ok(())
+    }
+
+    pub(super) fn put_redis_prefix(&mut self, prefix: &str) -> Result<(), &'static str> {
+        let is_graphic = prefix.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_graphic || !(1..=64).contains(&prefix.len()) {
+            return Err("wanted 1 to 64 printable ASCII characters without spaces");
+        }
+        self.redis_prefix = Some(prefix.to_owned());
+        Ok(())
+    }
+
+    /// The bounds catch milliseconds, which other programs want here.
+    pub(super) fn put_redis_timeout(&mut self, seconds: f64) -> Result<(), &'static str> {
+        if !(0.01..=300.0).contains(&seconds) {
+            return Err("wanted seconds, 0.01 to 300");
+        }
+        self.redis_timeout_ms = Some((seconds * 1000.0).round() as u64);
+        Ok(())
+    }
+
+    pub(super) fn put_log_level(&mut self, name: &str) -> Result<(), &'static str> {
+        let level = name.parse();
+        self.log_level = level.map_err(|_| "wanted off, error, warn, info, debug or trace")?;
+        Ok(())
+    }
+}
+
+const SYNCS: [(Sync, &str); 3] = [
+    (Sync::Always, "always"),
+    (Sync::Interval, "interval"),
+    (Sync::Never, "never"),
+];
+
+pub(super) fn sync_name(sync: Sync) -> &'static str {
+    let found = SYNCS.iter().find(|(known, _)| *known == sync);
+    found.map_or("", |(_, name)| name)
+}
