@@ -33,6 +33,7 @@ mod ping;
 mod process;
 mod queue;
 mod readme;
+mod recipes;
 mod redis;
 mod redis_settings;
 mod restart;

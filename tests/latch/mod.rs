@@ -8,6 +8,6 @@ mod orders;
 mod restart;
 mod run;
 mod signals;
-mod support;
+pub mod support;
 mod terminal;
 mod waiting;
