@@ -29,7 +29,10 @@ struct Stage {
 
 impl Stage {
     fn new(redis: &RedisServer, prefix: &str) -> Stage {
-        let liar = Liar::before(redis);
+        Stage::behind(Liar::before(redis), prefix)
+    }
+
+    fn behind(liar: Liar, prefix: &str) -> Stage {
         let folder = TempDir::new().expect("a folder");
         let (url, prefix) = (liar.url(), format!("{prefix}:"));
         let arguments = ["--listen", "127.0.0.1:0", "--store", &url];
@@ -286,6 +289,62 @@ fn what_comes_unasked() {
             .wait_for(|line| line.contains("is lost") && line.contains(told));
         stage.expect_recovery(Some(told), 32 * MEBIBYTE);
     }
+}
+
+/// It is none from the first word on. The next attempt finds a Redis.
+#[test]
+fn a_greeting_that_is_none() {
+    let lies = [
+        (replaced("HTTP/1.1 400 Bad Request\r\n\r\n"), NOT_REDIS),
+        (
+            replaced("-ERR unknown command 'HELLO'\r\n"),
+            "older than Redis 6",
+        ),
+        (
+            replaced("+OK\r\n+OK\r\n+OK\r\n"),
+            "a greeting of an unknown form",
+        ),
+        (
+            replaced("+OK\r\n+OK\r\n*2\r\n$1\r\nx\r\n$1\r\ny\r\n"),
+            "a greeting of an unknown form",
+        ),
+        // What it says next may be taken for another answer.
+        (replaced("+OK\r\n"), ""),
+        (Harm::Doubled, ""),
+        (Harm::Swallowed(9), ""),
+        (Harm::CutOff(9), "reset"),
+        (
+            Harm::Endless(b"$99999999999\r\n".to_vec(), b"x".to_vec()),
+            "",
+        ),
+    ];
+    let redis = RedisServer::start();
+    for (number, (harm, told)) in lies.into_iter().enumerate() {
+        eprintln!("{number}: {told}");
+        let liar = Liar::before(&redis);
+        liar.order(harm);
+        let stage = Stage::behind(liar, &number.to_string());
+        stage.expect_recovery(Some(told), MOST_MEMORY);
+    }
+}
+
+/// There is no bound for what Redis may well say.
+#[test]
+fn a_right_answer_may_be_long() {
+    let redis = RedisServer::start();
+    let liar = Liar::before(&redis);
+    let arguments = ["--redis-timeout", "15", "--max-body", "20000000"];
+    let server = Server::start_at(&liar.url(), &arguments);
+    let ids: Vec<String> = (0..40_000).map(|id| format!("{id:0100}")).collect();
+    let mut client = server.connect();
+    let list = format!("[\"{}\"]", ids.join("\",\""));
+    client.send(format!("PUT /pool/A {list}\nGET /pool/A\n"));
+    client.expect(format!("200 {list}\n200 {}\n", ids.join("\t")));
+    // The last named is lent first.
+    let lent: Vec<&str> = ids.iter().rev().map(String::as_str).collect();
+    client.send("POST /pool/A/lock?n=40000\n");
+    client.expect(format!("200 {}\n", lent.join("\t")));
+    assert_eq!(client.ask("DELETE /pool/A/lock"), "200 40000");
 }
 
 /// They are no answers, so that only what is asked for meanwhile ends them: it is not answered.
