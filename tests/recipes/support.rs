@@ -4,8 +4,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::programs::client;
-
 /// A file of the folder `recipes`.
 pub fn recipe(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -34,5 +32,9 @@ pub fn installed(program: &str) -> Option<Command> {
     };
     let program = Path::new(&folder).join("bin").join(program);
     assert!(program.is_file(), "{} is missing", program.display());
-    Some(client(program.to_str().expect("UTF-8")))
+    let mut command = Command::new(program);
+    for proxy in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        command.env_remove(proxy);
+    }
+    Some(command)
 }
