@@ -40,8 +40,8 @@
 //! 3. Sessions read, and hand over each whole request that they have room for; the store decides.
 //!    Before a commit that has to be synced, see whether more has come meanwhile: it shares the commit.
 //! 4. See whose time is over: connections, leases, waiters. What came in time was read before.
-//! 5. The store commits once. All changes of the tick share one transaction and one sync, or leave
-//!    for Redis in one write.
+//! 5. The store does a slice of a large seed, if there is one, and commits once. All changes of the
+//!    tick share one transaction and one sync, or leave for Redis in one write.
 //! 6. Replies are handed out, and each connection writes once.
 //! 7. What has ended is closed, and what its client can no longer be told of is undone. Whoever has
 //!    found no room gets the place of who has been idle for longest.
@@ -58,6 +58,8 @@
 //! - A reply finds only who asked for it: a ticket is never used twice. A grant that finds nobody is
 //!   undone, unless it has an owner.
 //! - Nobody stands in line who could be served, and nobody is served out of turn.
+//! - No client can stop the others: a large seed or listing is carried out in slices, one a tick, and
+//!   nobody sees a part of it. A crash leaves all of a seed or nothing.
 //! - No client can make memory grow: requests, bodies, pipelines and unsent answers are bounded.
 //! - Where there are keys, `api` lets no command pass that its caller's key does not allow, whatever
 //!   endpoint it came from. No secret leaves `keys`, and only hashes stay in it.

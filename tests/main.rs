@@ -38,7 +38,9 @@ mod redis;
 mod redis_settings;
 mod restart;
 mod reuse_port;
+mod seeding;
 mod simulation;
+mod slices;
 mod splits;
 mod static_binary;
 #[cfg(feature = "tls")]

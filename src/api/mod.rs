@@ -7,6 +7,7 @@ mod access;
 mod body;
 mod documents;
 mod parameters;
+mod part;
 mod problem;
 mod render;
 
@@ -16,8 +17,9 @@ use std::num::NonZeroU32;
 pub use access::cut_down;
 use body::Form;
 pub use body::{BodyError, BodyReader, read_seed};
+pub use part::Rendering;
 pub use problem::Problem;
-pub use render::{render_status, render_text};
+pub use render::{element_count, render_some, render_status, render_text};
 
 use crate::command::{Command, PoolName, Reply, ResourceId, Seed, Wanted};
 use crate::http::{Method, Parameters, Request, decode_segments, split_target};

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
+use super::part::{ARRAY, LINES, OBJECT, Part, Rendering};
 use super::{Outcome, Problem, Shape, Show, documents};
-use crate::command::{Granted, Ids, Lease, PoolStatus, Reply};
+use crate::command::{Granted, Lease, Leases, PoolStatus, Reply};
 use crate::http::Fields;
 
 const VERSION: &str = concat!("latchd ", env!("CARGO_PKG_VERSION"));
@@ -38,8 +39,20 @@ pub fn render_text(outcome: &Outcome, shape: Shape, json: bool, body: &mut Vec<u
             render_problem(&Problem::Refused(*refusal), json, body);
         }
         Outcome::Problem(problem) => render_problem(problem, json, body),
-        Outcome::Reply(reply) if json => render_json(reply, shape, body),
-        Outcome::Reply(reply) => render_plain(reply, shape, body),
+        Outcome::Reply(reply) => match reply {
+            // What is asked for most.
+            Reply::Granted(Granted { leases, .. }) | Reply::Leases(leases)
+                if leases.len() == 1 && !(json && shape.list) =>
+            {
+                render_lease(&leases[0], shape.show, json, body);
+            }
+            Reply::Done if json => string(body, ""),
+            Reply::Done => {}
+            _ => {
+                let mut rendering = Rendering::default();
+                render_reply(reply, shape, json, &mut rendering.all(body));
+            }
+        },
         Outcome::Version if json => {
             object(body, |body| {
                 field(body, "message", |body| string(body, VERSION))
@@ -63,6 +76,44 @@ fn render_word(word: &str, json: bool, body: &mut Vec<u8>) {
     }
 }
 
+/// Appends so many further elements of a body that is a list, and all of another; `rendering` tells how
+/// much there was before. True once the body is whole.
+pub fn render_some(
+    outcome: &Outcome,
+    shape: Shape,
+    json: bool,
+    rendering: &mut Rendering,
+    elements: usize,
+    body: &mut Vec<u8>,
+) -> bool {
+    match outcome {
+        Outcome::Reply(Reply::Refused(_)) => {}
+        Outcome::Reply(reply) => {
+            let mut part = rendering.some(elements, body);
+            render_reply(reply, shape, json, &mut part);
+            return part.is_last();
+        }
+        _ => {}
+    }
+    render_text(outcome, shape, json, body);
+    true
+}
+
+/// How many elements an outcome has that is a list.
+pub fn element_count(outcome: &Outcome) -> usize {
+    let Outcome::Reply(reply) = outcome else {
+        return 0;
+    };
+    match reply {
+        Reply::Granted(Granted { leases, .. }) | Reply::Leases(leases) => leases.len(),
+        Reply::Members(ids) => ids.len(),
+        Reply::Seeded(seed) => seed.pool_count() + seed.id_count(),
+        Reply::Pools(pools) => pools.len(),
+        Reply::Done | Reply::Released(_) | Reply::Refused(_) => 0,
+        Reply::Ready | Reply::Survey(_) => 0,
+    }
+}
+
 fn render_problem(problem: &Problem, json: bool, body: &mut Vec<u8>) {
     if !json {
         return body.extend_from_slice(problem.words().as_bytes());
@@ -73,69 +124,60 @@ fn render_problem(problem: &Problem, json: bool, body: &mut Vec<u8>) {
     });
 }
 
-fn render_plain(reply: &Reply, shape: Shape, body: &mut Vec<u8>) {
+/// Appends a part of a reply that is a list, or all of one that is not.
+#[inline(never)]
+fn render_reply(reply: &Reply, shape: Shape, json: bool, part: &mut Part<'_>) {
     match reply {
-        Reply::Granted(Granted { leases, .. }) | Reply::Leases(leases) => match shape.show {
-            Show::Leases => lines(body, leases, lease_line),
-            Show::Ids => {
-                lines(body, leases, |body, lease| {
-                    body.extend_from_slice(lease.id.as_bytes())
-                });
-            }
-            Show::Nothing => {}
-        },
-        Reply::Released(count) => number(body, *count as u64),
-        Reply::Members(ids) => lines(body, ids.iter(), |body, id| {
-            body.extend_from_slice(id.as_str().as_bytes());
+        Reply::Granted(Granted { leases, .. }) | Reply::Leases(leases) => {
+            render_leases(leases, shape, json, part);
+        }
+        Reply::Released(count) => number(part.body, *count as u64),
+        Reply::Members(ids) if json => part.ids(ids.iter()),
+        Reply::Members(ids) => part.elements(LINES, ids.len(), |body, place| {
+            body.extend_from_slice(ids.iter().at(place).as_bytes());
         }),
-        Reply::Pools(pools) => lines(body, pools, |body, pool| {
-            number(body, pool.resources as u64);
-            body.push(b' ');
-            number(body, pool.held as u64);
-            body.push(b' ');
-            number(body, pool.waiting as u64);
-            body.push(b' ');
-            body.extend_from_slice(pool.name.as_bytes());
+        Reply::Pools(pools) if json => part.elements(OBJECT, pools.len(), |body, place| {
+            string(body, &pools[place].name);
+            body.push(b':');
+            pool_object(body, &pools[place]);
+        }),
+        Reply::Pools(pools) => part.elements(LINES, pools.len(), |body, place| {
+            pool_line(body, &pools[place]);
         }),
         // What was seeded is told in the form in which it was told to us.
-        Reply::Seeded(_) => render_json(reply, shape, body),
-        Reply::Ready => render_word("ready", false, body),
+        Reply::Seeded(seed) if seed.pool_count() == 1 && !shape.list => part.ids(seed.pool(0).1),
+        Reply::Seeded(seed) => part.pools(seed),
+        Reply::Ready => render_word("ready", json, part.body),
+        Reply::Done | Reply::Refused(_) if json => string(part.body, ""),
         // The page that a survey is for is not of this room.
         Reply::Done | Reply::Refused(_) | Reply::Survey(_) => {}
     }
 }
 
-fn render_json(reply: &Reply, shape: Shape, body: &mut Vec<u8>) {
-    match reply {
-        Reply::Granted(Granted { leases, .. }) | Reply::Leases(leases) => {
-            let element = match shape.show {
-                Show::Leases => lease_object,
-                Show::Ids => lease_id,
-                Show::Nothing => return string(body, ""),
-            };
-            match &leases[..] {
-                [lease] if !shape.list => element(body, lease),
-                _ => array(body, leases, element),
-            }
+fn render_lease(lease: &Lease, show: Show, json: bool, body: &mut Vec<u8>) {
+    match (show, json) {
+        (Show::Ids, false) => body.extend_from_slice(lease.id.as_bytes()),
+        (Show::Ids, true) => string(body, &lease.id),
+        (Show::Leases, true) => lease_object(body, lease),
+        (Show::Leases, false) => lease_line(body, lease),
+        (Show::Nothing, true) => string(body, ""),
+        (Show::Nothing, false) => {}
+    }
+}
+
+fn render_leases(leases: &Leases, shape: Shape, json: bool, part: &mut Part<'_>) {
+    if shape.show == Show::Nothing {
+        if json {
+            string(part.body, "");
         }
-        Reply::Released(count) => number(body, *count as u64),
-        Reply::Members(ids) => id_array(body, ids.iter()),
-        Reply::Pools(pools) => object(body, |body| {
-            for pool in pools {
-                field(body, &pool.name, |body| pool_object(body, pool));
-            }
+        return;
+    }
+    let marks = if json { ARRAY } else { LINES };
+    match &leases[..] {
+        [lease] if !json || !shape.list => render_lease(lease, shape.show, json, part.body),
+        _ => part.elements(marks, leases.len(), |body, place| {
+            render_lease(&leases[place], shape.show, json, body);
         }),
-        Reply::Seeded(seed) if seed.pool_count() == 1 && !shape.list => {
-            id_array(body, seed.pool(0).1);
-        }
-        Reply::Seeded(seed) => object(body, |body| {
-            for (pool, ids) in seed.pools() {
-                field(body, pool.as_str(), |body| id_array(body, ids));
-            }
-        }),
-        Reply::Ready => render_word("ready", true, body),
-        Reply::Survey(_) => {}
-        Reply::Done | Reply::Refused(_) => string(body, ""),
     }
 }
 
@@ -149,10 +191,6 @@ fn lease_line(body: &mut Vec<u8>, lease: &Lease) {
     }
     body.push(b' ');
     body.extend_from_slice(lease.id.as_bytes());
-}
-
-fn lease_id(body: &mut Vec<u8>, lease: &Lease) {
-    string(body, &lease.id);
 }
 
 fn lease_object(body: &mut Vec<u8>, lease: &Lease) {
@@ -181,40 +219,13 @@ fn pool_object(body: &mut Vec<u8>, pool: &PoolStatus) {
     });
 }
 
-fn id_array(body: &mut Vec<u8>, ids: Ids<'_>) {
-    array(body, ids, |body, id| string(body, id.as_str()));
-}
-
-fn lines<T>(
-    body: &mut Vec<u8>,
-    elements: impl IntoIterator<Item = T>,
-    write: impl Fn(&mut Vec<u8>, T),
-) {
-    separated(body, b'\n', elements, write);
-}
-
-fn array<T>(
-    body: &mut Vec<u8>,
-    elements: impl IntoIterator<Item = T>,
-    write: impl Fn(&mut Vec<u8>, T),
-) {
-    body.push(b'[');
-    separated(body, b',', elements, write);
-    body.push(b']');
-}
-
-fn separated<T>(
-    body: &mut Vec<u8>,
-    separator: u8,
-    elements: impl IntoIterator<Item = T>,
-    write: impl Fn(&mut Vec<u8>, T),
-) {
-    for (place, element) in elements.into_iter().enumerate() {
-        if place > 0 {
-            body.push(separator);
-        }
-        write(body, element);
+/// `RESOURCES HELD WAITING NAME`.
+fn pool_line(body: &mut Vec<u8>, pool: &PoolStatus) {
+    for count in [pool.resources, pool.held, pool.waiting] {
+        number(body, count as u64);
+        body.push(b' ');
     }
+    body.extend_from_slice(pool.name.as_bytes());
 }
 
 fn object(body: &mut Vec<u8>, write_fields: impl FnOnce(&mut Vec<u8>)) {
@@ -232,7 +243,7 @@ fn field(body: &mut Vec<u8>, name: &str, write_value: impl FnOnce(&mut Vec<u8>))
     write_value(body);
 }
 
-fn string(body: &mut Vec<u8>, text: &str) {
+pub(super) fn string(body: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(body, text).expect("a string can be written to memory");
 }
 

@@ -4,6 +4,7 @@
 //! here knows of HTTP, of sockets or of how a store keeps what it is told.
 
 mod names;
+mod owned;
 mod seed;
 
 use std::num::NonZeroU32;

@@ -39,6 +39,20 @@ impl Seed {
         *end += 1;
     }
 
+    /// Adds a member that was checked when it was stored. Panics if there is no pool.
+    pub fn add_stored_id(&mut self, id: &str) {
+        let end = self.ends.last_mut().expect("ids follow their pool");
+        self.ids.push_stored(id);
+        *end += 1;
+    }
+
+    /// Keeps only so many pools.
+    pub fn truncate(&mut self, pool_count: usize) {
+        self.ends.truncate(pool_count);
+        self.pools.truncate(pool_count);
+        self.ids.0.truncate(self.ends.last().copied().unwrap_or(0));
+    }
+
     /// Adds a pool with its members.
     pub fn add(&mut self, pool: &PoolName<'_>, ids: Ids<'_>) {
         self.add_pool(pool);
@@ -121,6 +135,12 @@ pub struct Ids<'a> {
 }
 
 impl<'a> Ids<'a> {
+    /// One, by its place. Panics if there are fewer.
+    pub fn at(&self, place: usize) -> &'a str {
+        assert!(place < self.len(), "there are as many ids");
+        self.list.0.at(self.places.start + place)
+    }
+
     /// Those in `places`, counted from the first of these. Panics if there are fewer.
     pub fn slice(&self, places: Range<usize>) -> Ids<'a> {
         assert!(places.end <= self.len(), "a slice ends where the ids end");
@@ -155,6 +175,11 @@ impl Packed {
     fn push(&mut self, text: &str) {
         self.text.push_str(text);
         self.ends.push(self.text.len());
+    }
+
+    fn truncate(&mut self, count: usize) {
+        self.ends.truncate(count);
+        self.text.truncate(self.ends.last().copied().unwrap_or(0));
     }
 
     fn at(&self, place: usize) -> &str {

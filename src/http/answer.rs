@@ -47,28 +47,52 @@ pub struct Document {
 /// Appends an answer to `out`. `cors` is what `Access-Control-Allow-Origin` says, if it is to be
 /// said.
 pub fn write_answer(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, cors: Option<&str>) {
+    write_head(out, style, answer, cors);
+    let start = out.len();
+    if !style.omits_body {
+        out.extend_from_slice(answer.body);
+    }
+    if style.wire == Wire::Line {
+        fit_body(style, &mut out[start..]);
+        out.push(b'\n');
+    }
+}
+
+/// Appends what stands before the body of an answer. The body, in the form that `fit_body` gives it,
+/// and what `end_of_answer` says are to follow; no body if the style omits it.
+#[inline(always)]
+pub fn write_head(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, cors: Option<&str>) {
     match style.wire {
-        Wire::Line => write_line(out, style, answer),
-        Wire::Http10 | Wire::Http11 => write_http(out, style, answer, cors),
+        Wire::Line => {
+            write_number(out, answer.status.into());
+            if !answer.body.is_empty() && !style.omits_body {
+                out.push(b' ');
+            }
+        }
+        Wire::Http10 | Wire::Http11 => write_http_head(out, style, answer, cors),
     }
 }
 
-/// `STATUS BODY` and a line feed. A list has tabs where it had line ends.
-fn write_line(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>) {
-    write_number(out, answer.status.into());
-    if !answer.body.is_empty() && !style.omits_body {
-        out.push(b' ');
-        out.extend(
-            answer
-                .body
-                .iter()
-                .map(|&byte| if byte == b'\n' { b'\t' } else { byte }),
-        );
+/// Gives a part of a body the form that it has in an answer: in one line, a list has tabs where it had
+/// line ends.
+pub fn fit_body(style: Style, part: &mut [u8]) {
+    if style.wire == Wire::Line {
+        for byte in part.iter_mut().filter(|byte| **byte == b'\n') {
+            *byte = b'\t';
+        }
     }
-    out.push(b'\n');
 }
 
-fn write_http(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, cors: Option<&str>) {
+/// What stands behind the body of an answer.
+pub fn end_of_answer(style: Style) -> &'static [u8] {
+    match style.wire {
+        Wire::Line => b"\n",
+        Wire::Http10 | Wire::Http11 => b"",
+    }
+}
+
+#[inline(always)]
+fn write_http_head(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, cors: Option<&str>) {
     match (answer.status, answer.words) {
         // What nearly all are told, in one piece.
         (200, "OK") => out.extend_from_slice(b"HTTP/1.1 200 OK\r\nContent-Length: "),
@@ -103,9 +127,6 @@ fn write_http(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, cors: Option
         write_cors(out, style, answer, origin);
     }
     out.extend_from_slice(b"\r\n");
-    if !style.omits_body {
-        out.extend_from_slice(answer.body);
-    }
 }
 
 fn write_fields(out: &mut Vec<u8>, fields: Fields) {

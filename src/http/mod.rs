@@ -14,7 +14,9 @@ mod fields;
 mod head;
 mod target;
 
-pub use answer::{Answer, CONTINUE, Document, Fields, write_answer};
+pub use answer::{
+    Answer, CONTINUE, Document, Fields, end_of_answer, fit_body, write_answer, write_head,
+};
 pub use chunked::{Chunked, Decoded};
 pub use credentials::Credentials;
 pub use head::{BodyLength, Head, Progress, Scan, read_head, read_head_at_end, skip_between};

@@ -7,7 +7,8 @@ use smallvec::smallvec;
 use super::grants::{GrantKey, Grants};
 use super::line::Waiters;
 use super::resources::{Holder, ResourceKey, Resources};
-use super::{Change, GrantRow, ResourceRow, Rules};
+use super::seeding::Closed;
+use super::{Change, GrantRow, PoolKey, ResourceRow, Rules};
 use crate::command::{Lease, Leases, Refusal, Reply, Ticket};
 use crate::metrics::Lending;
 use crate::time::Time;
@@ -21,6 +22,8 @@ pub(super) struct Books {
     pub(super) resources: Resources,
     pub(super) grants: Grants,
     pub(super) waiters: Waiters,
+    /// The pool that is being seeded: nobody in it is served.
+    pub(super) closed: Option<Closed>,
     /// Replies to those who stood in line.
     pub(super) answers: VecDeque<(Ticket, Reply)>,
     /// `None` if nobody keeps a journal.
@@ -30,6 +33,11 @@ pub(super) struct Books {
 }
 
 impl Books {
+    /// What is told of a pool that is being seeded, if it is this one.
+    pub(super) fn closed_as(&self, pool: PoolKey) -> Option<&Closed> {
+        self.closed.as_ref().filter(|closed| closed.pool == pool)
+    }
+
     pub(super) fn note(&mut self, change: impl FnOnce() -> Change) {
         if let Some(changes) = &mut self.changes {
             changes.push(change());

@@ -69,6 +69,11 @@ impl<T: Named> Index<T> {
         found.or_else(|| self.outgrown.find(hash, is_it)).copied()
     }
 
+    /// The hash of a name in no scope.
+    pub(super) fn hash_of(&self, name: &str) -> u64 {
+        self.hashes.of(0, name)
+    }
+
     /// Adds what stands in `slots` by now, and whose name is not in the index.
     pub(super) fn insert(&mut self, key: Key<T>, slots: &Slots<T>) {
         if self.table.len() == self.table.capacity() && self.table.len() > SMALL {
@@ -97,9 +102,10 @@ impl<T: Named> Index<T> {
         entry.expect("what is removed is in the index").remove();
     }
 
-    /// Sees to it that so many more can be added without a change of size.
+    /// Sees to it that so many more can be added without a change of size, unless one is under way.
     pub(super) fn make_room(&mut self, additional: usize, slots: &Slots<T>) {
-        if self.table.capacity() - self.table.len() < self.outgrown.len() + additional {
+        let vacant = self.table.capacity() - self.table.len();
+        if self.outgrown.is_empty() && vacant < additional {
             self.outgrow(additional, slots);
         }
     }

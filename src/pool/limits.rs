@@ -1,110 +1,184 @@
 //! How many pools and resources there may be: what a seed would make of them is found out before
 //! anything is done, since a seed is taken whole or not at all.
+//!
+//! Whoever finds it out in slices sees to it that no other seed comes meanwhile. What is lent and given
+//! back meanwhile changes nothing, but for what is held and no member any more: that may vanish.
 
-use std::collections::HashSet;
+use hashbrown::HashTable;
 
 use super::books::Books;
 use super::lending::Pool;
-use super::resources::Holder;
-use super::{Engine, Rules};
+use super::seeding::Work;
+use super::{Engine, Rules, SeedKind};
 use crate::command::{Ids, Refusal, Seed};
+
+/// A seed that is being measured, pool by pool.
+#[derive(Debug, Default)]
+pub struct Measuring {
+    kind: SeedKind,
+    /// The place in the seed of the pool at hand.
+    place: usize,
+    /// How many of its ids are behind.
+    ids: usize,
+    growth: Growth,
+    /// Pools that are not known yet.
+    new_pools: usize,
+    /// Resources that it adds, and those that vanish.
+    added: usize,
+    gone: usize,
+    /// A pool would grow beyond what it may have.
+    has_too_large_a_pool: bool,
+}
 
 /// What a seed would add to a pool that is there, or make of one that is not.
 #[derive(Debug, Default)]
 struct Growth {
-    members_before: usize,
-    members_after: usize,
-    /// Resources that are not known yet.
+    /// The places of different ids, by their hashes.
+    different: HashTable<u32>,
+    /// Of those, resources that are not known yet, and members.
     new: usize,
-    /// Free ones that are members no longer, and so vanish.
-    gone: usize,
+    kept: usize,
+}
+
+impl Measuring {
+    /// Nothing is measured yet.
+    pub fn new(kind: SeedKind) -> Measuring {
+        Measuring {
+            kind,
+            ..Measuring::default()
+        }
+    }
 }
 
 impl Engine {
-    /// Whether there is room for what a seed would make of the pools. `is_all`: what it names is all
-    /// that they are to have. Nobody is refused who makes nothing grow, whatever the limits.
-    pub(super) fn check_room(&self, seed: &Seed, is_all: bool) -> Result<(), Refusal> {
+    /// Whether there is room for what a seed would make of the pools. Nobody is refused who makes nothing
+    /// grow, whatever the limits.
+    pub fn check_room(&self, seed: &Seed, kind: SeedKind) -> Result<(), Refusal> {
+        let mut measuring = Measuring::new(kind);
+        let measured = self.measure_on(seed, &mut measuring, Work::ALL);
+        measured.expect("all is measured in one go")
+    }
+
+    /// Does some of the work of `check_room`. None if there is more to do.
+    pub fn measure_on(
+        &self,
+        seed: &Seed,
+        measuring: &mut Measuring,
+        mut work: Work,
+    ) -> Option<Result<(), Refusal>> {
+        if self.has_ample_room(seed) {
+            return Some(Ok(()));
+        }
+        while measuring.place < seed.pool_count() {
+            if work == Work(0) {
+                return None;
+            }
+            self.measure_pool(seed, measuring, &mut work);
+        }
+        Some(self.judge(measuring))
+    }
+
+    /// Whether there would still be room if all were new, and in one pool: so it is nearly always.
+    fn has_ample_room(&self, seed: &Seed) -> bool {
+        let rules = &self.books.rules;
+        let resources = self.books.resources.len() + seed.id_count();
+        self.pools.len() + seed.pool_count() <= rules.max_pools
+            && resources <= rules.max_resources.min(rules.max_pool_resources)
+    }
+
+    fn measure_pool(&self, seed: &Seed, measuring: &mut Measuring, work: &mut Work) {
+        let (name, ids) = seed.pool(measuring.place);
+        let pool = self.find(&name).map(|key| &self.pools[key]);
+        if measuring.ids == 0 {
+            work.spend(1, Work::POOL);
+            measuring.growth.different = HashTable::with_capacity(ids.len());
+        }
+        let from = measuring.ids;
+        let to = ids.len().min(from.saturating_add(work.count(Work::SEAT)));
+        work.spend(to - from, Work::SEAT);
+        for place in from..to {
+            self.measure_id(pool, &ids, place, &mut measuring.growth);
+        }
+        measuring.ids = to;
+        if to == ids.len() {
+            self.end_pool(pool, &ids, measuring);
+            measuring.place += 1;
+            measuring.ids = 0;
+        }
+    }
+
+    fn measure_id(&self, pool: Option<&Pool>, ids: &Ids<'_>, place: usize, growth: &mut Growth) {
+        let resources = &self.books.resources;
+        let id = ids.at(place);
+        let hash_of = |&place: &u32| resources.hash_of(ids.at(place as usize));
+        let hash = resources.hash_of(id);
+        let is_same = |&other: &u32| ids.at(other as usize) == id;
+        if growth.different.find(hash, is_same).is_some() {
+            return;
+        }
+        growth.different.insert_unique(hash, place as u32, hash_of);
+        match pool.and_then(|pool| resources.find(pool.key, id)) {
+            None => growth.new += 1,
+            Some(key) => growth.kept += usize::from(resources.get(key).is_member()),
+        }
+    }
+
+    fn end_pool(&self, pool: Option<&Pool>, ids: &Ids<'_>, measuring: &mut Measuring) {
+        let growth = std::mem::take(&mut measuring.growth);
+        let before = pool.map_or(0, |pool| pool.stock.member_count());
+        let different = growth.different.len();
+        let after = match measuring.kind {
+            SeedKind::Adds => before + different - growth.kept.min(different),
+            SeedKind::Sets => different,
+        };
+        let most = self.books.rules.max_pool_resources;
+        measuring.has_too_large_a_pool |= after > before && after > most;
+        measuring.new_pools += usize::from(pool.is_none());
+        measuring.added += growth.new;
+        if let (Some(pool), SeedKind::Sets) = (pool, measuring.kind) {
+            let dropped = before.saturating_sub(growth.kept);
+            let held = pool.held_members_not_in(&growth, ids, &self.books);
+            measuring.gone += dropped.saturating_sub(held);
+        }
+    }
+
+    fn judge(&self, measuring: &Measuring) -> Result<(), Refusal> {
         let Rules {
             max_pools,
             max_resources,
-            max_pool_resources,
             ..
         } = self.books.rules;
-        let (pools, resources) = (self.pools.len(), self.books.resources.len());
-        if pools + seed.pool_count() > max_pools {
-            let names = seed.pools().map(|(name, _)| name);
-            let new = names.filter(|name| self.find(name).is_none()).count();
-            if new > 0 && pools + new > max_pools {
-                return Err(Refusal::TooManyPools);
-            }
+        let Measuring {
+            new_pools,
+            added,
+            gone,
+            ..
+        } = *measuring;
+        if new_pools > 0 && self.pools.len() + new_pools > max_pools {
+            return Err(Refusal::TooManyPools);
         }
-        // If all were new, and in one pool, there would still be room: so it is nearly always.
-        if resources + seed.id_count() <= max_resources.min(max_pool_resources) {
-            return Ok(());
-        }
-        let mut after = resources;
-        for (name, ids) in seed.pools() {
-            let growth = match self.find(&name) {
-                Some(key) => self.pools[key].growth(ids, is_all, &self.books),
-                None => Growth::of_new(ids),
-            };
-            let grows = growth.members_after > growth.members_before;
-            if grows && growth.members_after > max_pool_resources {
-                return Err(Refusal::TooManyResources);
-            }
-            after = after + growth.new - growth.gone;
-        }
-        if after > resources && after > max_resources {
+        let before = self.books.resources.len();
+        let after = (before + added).saturating_sub(gone);
+        if measuring.has_too_large_a_pool || after > before && after > max_resources {
             return Err(Refusal::TooManyResources);
         }
         Ok(())
     }
 }
 
-impl Growth {
-    fn of_new(ids: Ids<'_>) -> Growth {
-        let ids: HashSet<_> = ids.collect();
-        Growth {
-            members_after: ids.len(),
-            new: ids.len(),
-            ..Growth::default()
-        }
-    }
-}
-
 impl Pool {
-    fn growth(&self, ids: Ids<'_>, is_all: bool, books: &Books) -> Growth {
-        let ids: HashSet<_> = ids.collect();
-        let members_before = self.stock.member_count();
-        let (mut new, mut kept, mut kept_free) = (0, 0, 0);
-        for id in &ids {
-            match books.resources.find(self.key, id.as_str()) {
-                None => new += 1,
-                Some(key) if books.resources.get(key).is_member() => {
-                    kept += 1;
-                    let is_held = matches!(books.resources.get(key).holder(), Holder::Grant(_));
-                    kept_free += usize::from(!is_held);
-                }
-                Some(_) => {}
-            }
-        }
-        if !is_all {
-            return Growth {
-                members_before,
-                members_after: members_before + ids.len() - kept,
-                new,
-                gone: 0,
-            };
-        }
+    /// How many members are held that a seed does not name: they do not vanish yet.
+    fn held_members_not_in(&self, growth: &Growth, ids: &Ids<'_>, books: &Books) -> usize {
+        let resources = &books.resources;
         let held = books.grants.of_pool(&self.grants);
-        let held = held.flat_map(|grant| books.resources.lent(&books.grants.get(grant).resources));
-        let held_members = held.filter(|&key| books.resources.get(key).is_member());
-        let free_members = members_before - held_members.count();
-        Growth {
-            members_before,
-            members_after: ids.len(),
-            new,
-            gone: free_members - kept_free,
-        }
+        let held = held.flat_map(|grant| resources.lent(&books.grants.get(grant).resources));
+        let held = held.map(|key| resources.get(key));
+        let is_named = |id: &str| {
+            let is_same = |&place: &u32| ids.at(place as usize) == id;
+            let hash = resources.hash_of(id);
+            growth.different.find(hash, is_same).is_some()
+        };
+        held.filter(|resource| resource.is_member() && !is_named(&resource.id))
+            .count()
     }
 }

@@ -128,6 +128,11 @@ impl Waiters {
         self.timeouts.next()
     }
 
+    /// Whether its time was over, and it has not left yet.
+    pub(super) fn is_timed_out(&self, key: WaiterKey) -> bool {
+        self.timeouts.of(key).is_none()
+    }
+
     pub(super) fn pop_timed_out(&mut self, now: Time) -> Option<WaiterKey> {
         self.timeouts.pop_due(now)
     }

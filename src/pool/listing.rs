@@ -13,7 +13,8 @@ use crate::time::Time;
 impl Engine {
     /// All pools by name.
     pub(super) fn list(&self) -> Vec<PoolStatus> {
-        let mut list: Vec<PoolStatus> = self.pools.iter().map(|(_, pool)| pool.status()).collect();
+        let pools = self.pools.iter().map(|(_, pool)| pool);
+        let mut list: Vec<PoolStatus> = pools.filter_map(|pool| pool.status(&self.books)).collect();
         list.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         list
     }
@@ -40,12 +41,14 @@ impl Engine {
                 first.push((pool.number, key));
                 other = first.pop().map_or(pool, |(_, key)| &self.pools[key]);
             }
-            other.add_to(&mut others);
+            other.add_to(&mut others, &self.books);
         }
         let first = first.into_sorted_vec().into_iter();
         Survey {
             pool_count,
-            shown: first.map(|(_, key)| self.pools[key].status()).collect(),
+            shown: first
+                .filter_map(|(_, key)| self.pools[key].status(&self.books))
+                .collect(),
             others: (pool_count > shown).then_some(others),
         }
     }
@@ -75,21 +78,31 @@ impl Pool {
         Ok(smallvec![books.lease(grant, key, now)])
     }
 
-    pub(super) fn status(&self) -> PoolStatus {
-        PoolStatus {
+    /// Of a pool that is being seeded, what was before is told; `None` if it was not there yet.
+    pub(super) fn status(&self, books: &Books) -> Option<PoolStatus> {
+        let resources = self.resources_told(books)?;
+        Some(PoolStatus {
             name: self.name.clone(),
-            resources: self.stock.member_count(),
+            resources,
             held: self.held_count as usize,
-            free: self.stock.free_count(),
+            free: self.stock.free_count().min(resources),
             waiting: self.line.len(),
-        }
+        })
     }
 
-    fn add_to(&self, sum: &mut PoolStatus) {
-        sum.resources += self.stock.member_count();
+    fn add_to(&self, sum: &mut PoolStatus, books: &Books) {
+        let resources = self.resources_told(books).unwrap_or(0);
+        sum.resources += resources;
         sum.held += self.held_count as usize;
-        sum.free += self.stock.free_count();
+        sum.free += self.stock.free_count().min(resources);
         sum.waiting += self.line.len();
+    }
+
+    fn resources_told(&self, books: &Books) -> Option<usize> {
+        match books.closed_as(self.key) {
+            Some(closed) => closed.member_count,
+            None => Some(self.stock.member_count()),
+        }
     }
 
     /// Its grants, in the order of their fences.
@@ -99,7 +112,10 @@ impl Pool {
 
     /// Panics if grants, resources and the line disagree. Answers how many resources it has.
     pub(super) fn check(&self, books: &Books) -> usize {
-        books.resources.check_stock(self.key, &self.stock);
+        let is_closed = books.closed_as(self.key).is_some();
+        books
+            .resources
+            .check_stock(self.key, &self.stock, is_closed);
         let mut held = Held::default();
         let mut latest = None;
         for key in books.grants.of_pool(&self.grants) {
@@ -121,7 +137,9 @@ impl Pool {
             }
         }
         assert_eq!(held.count, self.held_count as usize);
-        self.check_line(books);
+        if !is_closed {
+            self.check_line(books);
+        }
         self.stock.member_count() + held.leaving
     }
 }

@@ -1,62 +1,98 @@
 //! One pool's members: adding, setting, and taking the pool apart.
 
-use super::Books;
 use super::grants::GrantKey;
 use super::lending::Pool;
-use super::resources::{Holder, ResourceKey};
-use crate::command::{Ids, Refusal, ResourceId};
-use crate::time::Time;
+use super::resources::{Holder, ResourceKey, Seats};
+use super::touched::Touched;
+use super::{Books, Change};
+use crate::command::{Ids, Refusal, StoredName};
 
 impl Pool {
-    /// Makes each id a member that is not one yet.
-    pub(super) fn add_members(&mut self, ids: Ids<'_>, now: Time, books: &mut Books) {
-        for id in ids {
+    /// Makes members of `ids`, of which the first stands at `from` among all that the pool is seeded
+    /// with. Who is a member already has a new seat if the members are set, else it stays as it is.
+    pub(super) fn seat_all(
+        &mut self,
+        ids: Ids<'_>,
+        from: usize,
+        seating: &mut Seating,
+        books: &mut Books,
+    ) {
+        for (place, id) in (from..).zip(ids) {
+            let (seat, rank) = (seating.seats.seat(place), seating.seats.rank(place));
             match books.resources.find(self.key, id.as_str()) {
-                Some(key) if books.resources.get(key).is_member() => {}
-                known => self.seat(known, &id, books),
+                None => {
+                    let (resources, stock) = (&mut books.resources, &mut self.stock);
+                    let key = resources.add(stock, self.key, id.as_str(), rank);
+                    self.seat(key, seat, seating, books);
+                }
+                Some(key) => match books.resources.get(key).seat() {
+                    // So it was left by a seeding that a crash has cut off; what came before it now
+                    // stands before it again.
+                    Some(known) if known == seat => self.seat_again(key, seat, rank, books),
+                    // It is named twice.
+                    Some(known) if known >= seating.seats.first_seat => {}
+                    Some(_) if !seating.sets => {}
+                    _ => self.seat(key, seat, seating, books),
+                },
             }
         }
-        self.serve_from(0, now, books);
     }
 
-    /// Makes the members exactly these. What is held and not named goes when it is released.
-    pub(super) fn set_members(&mut self, ids: Ids<'_>, now: Time, books: &mut Books) {
-        let first_seat = books.resources.seats_from();
-        let is_seated_anew = |key: ResourceKey, books: &Books| {
-            let seat = books.resources.get(key).seat();
-            seat.is_some_and(|seat| seat >= first_seat)
-        };
-        for id in ids {
-            match books.resources.find(self.key, id.as_str()) {
-                Some(key) if is_seated_anew(key, books) => {}
-                known => self.seat(known, &id, books),
-            }
+    fn seat(&mut self, key: ResourceKey, seat: u64, seating: &mut Seating, books: &mut Books) {
+        books.resources.seat(&mut self.stock, key, seat);
+        seating.touch(key, books);
+    }
+
+    fn seat_again(&mut self, key: ResourceKey, seat: u64, rank: i64, books: &mut Books) {
+        books.resources.seat(&mut self.stock, key, seat);
+        let resource = books.resources.get(key);
+        if resource.rank == rank && resource.holder() == Holder::Free {
+            books.resources.lend_first(&mut self.stock, key);
         }
+    }
+
+    /// Drops up to `most` of the members that were not seated anew. Answers how many.
+    pub(super) fn drop_members(
+        &mut self,
+        most: usize,
+        seating: &mut Seating,
+        books: &mut Books,
+    ) -> usize {
+        let mut count = 0;
         // Who has not got a new seat stands before all who have.
-        while let Some(key) = self.stock.first_member()
-            && !is_seated_anew(key, books)
+        while count < most
+            && let Some(key) = self.stock.first_member()
+            && let Some(seat) = books.resources.get(key).seat()
+            && seat < seating.seats.first_seat
         {
-            self.drop_member(key, books);
+            self.drop_member(key, seating, books);
+            count += 1;
         }
-        self.dismiss_hopeless(books);
-        self.serve_from(0, now, books);
+        count
     }
 
     /// Makes a resource a member no longer. It is gone, unless it is held.
-    fn drop_member(&mut self, key: ResourceKey, books: &mut Books) {
+    fn drop_member(&mut self, key: ResourceKey, seating: &mut Seating, books: &mut Books) {
+        seating.touch(key, books);
         books.resources.unseat(&mut self.stock, key);
         match books.resources.get(key).holder() {
-            Holder::Free => self.forget(key, books),
-            Holder::Grant(_) => self.note(key, books),
-            Holder::Reserved => {
-                books.resources.unreserve(&mut self.stock, key);
-                self.forget(key, books);
-            }
+            Holder::Grant(_) => return,
+            Holder::Free => {}
+            Holder::Reserved => books.resources.unreserve(&mut self.stock, key),
+        }
+        books.resources.remove(&mut self.stock, key);
+    }
+
+    /// Notes how it stands with an id that was seated or dropped.
+    pub(super) fn note_touched(&self, id: StoredName, books: &mut Books) {
+        match books.resources.find(self.key, &id) {
+            Some(key) => self.note(key, books),
+            None => books.note(|| Change::ResourceRemoved(self.number, id)),
         }
     }
 
     /// Tells everybody in line who can never be served any more, and takes him out.
-    fn dismiss_hopeless(&mut self, books: &mut Books) {
+    pub(super) fn dismiss_hopeless(&mut self, books: &mut Books) {
         for key in self.line.all() {
             if let Err(refusal) = self.could_ever_serve(&books.waiters.get(key).wanted, books) {
                 self.take_out(key, refusal, books);
@@ -91,13 +127,31 @@ impl Pool {
         }
         books.grants.remove(&mut self.grants, grant);
     }
+}
 
-    /// Gives an id the last place in seeding order. If no resource of that id is known, there is one
-    /// now, and it is free.
-    fn seat(&mut self, known: Option<ResourceKey>, id: &ResourceId<'_>, books: &mut Books) {
-        let (resources, stock) = (&mut books.resources, &mut self.stock);
-        let key = known.unwrap_or_else(|| resources.add(stock, self.key, id.as_str()));
-        resources.seat_last(stock, key);
-        self.note(key, books);
+/// The seating of the ids that a pool is seeded with.
+#[derive(Debug)]
+pub(super) struct Seating {
+    pub(super) seats: Seats,
+    /// The members are set: they are these and no others.
+    pub(super) sets: bool,
+    /// Ids whose rows have changed; none, if nobody keeps a journal.
+    pub(super) touched: Touched,
+}
+
+impl Seating {
+    pub(super) fn new(seats: Seats, sets: bool) -> Seating {
+        let touched = Touched::default();
+        Seating {
+            seats,
+            sets,
+            touched,
+        }
+    }
+
+    fn touch(&mut self, key: ResourceKey, books: &Books) {
+        if books.changes.is_some() {
+            self.touched.push(books.resources.get(key).id.clone());
+        }
     }
 }

@@ -20,20 +20,25 @@ mod listing;
 mod membership;
 mod resources;
 mod restoring;
+mod seeding;
 mod serving;
 mod slots;
+mod touched;
 
 use books::Books;
 pub use change::{Change, GrantRow, PoolNumber, PoolRow, ResourceRow, Snapshot};
 use grants::{Grant, GrantKey};
 use index::Index;
 use lending::Pool;
+pub use limits::Measuring;
 use line::WaiterKey;
+pub use resources::Seats;
 pub use restoring::Restoring;
+pub use seeding::{Listing, SeedKind, Seeding, Work};
 use slots::{Key, Slots};
 
 use crate::command::{
-    Command, Fence, Filter, Ids, PoolName, Refusal, Reply, Seed, StoredName, Ticket, Ttl,
+    Command, Fence, Filter, PoolName, Refusal, Reply, Seed, StoredName, Ticket, Ttl,
 };
 use crate::metrics::Lending;
 use crate::time::Time;
@@ -121,10 +126,13 @@ impl Engine {
         let reply = self.dispatch(ticket, command, now);
         #[cfg(debug_assertions)]
         self.check();
-        reply.unwrap_or_else(|refusal| {
-            self.books.counts.refuse(refusal);
-            Some(Reply::Refused(refusal))
-        })
+        reply.unwrap_or_else(|refusal| Some(self.refuse(refusal)))
+    }
+
+    /// Counts what is refused, and says so.
+    pub fn refuse(&mut self, refusal: Refusal) -> Reply {
+        self.books.counts.refuse(refusal);
+        Reply::Refused(refusal)
     }
 
     /// Whoever asked with this ticket no longer wants to wait. If it stands in line it is told that
@@ -202,15 +210,18 @@ impl Engine {
         }
     }
 
-    /// Dismisses who waits until `due`. Who is served while others leave need not leave any more.
+    /// Dismisses who waits until `due`. Who is served while others leave need not leave any more. In a
+    /// closed pool this has to wait: there may be something for them once it is open.
     fn end_waiting(&mut self, due: Time, now: Time) {
         let Engine { pools, books, .. } = self;
         let mut leaving: Vec<WaiterKey> =
             std::iter::from_fn(|| books.waiters.pop_timed_out(due)).collect();
         leaving.sort_by_cached_key(|&waiter| books.waiters.get(waiter).place);
         for waiter in leaving {
-            if books.waiters.contains(waiter) {
-                let pool = books.waiters.get(waiter).pool;
+            if books.waiters.contains(waiter)
+                && let pool = books.waiters.get(waiter).pool
+                && books.closed_as(pool).is_none()
+            {
                 pools[pool].dismiss(waiter, Refusal::Busy, now, books);
             }
         }
@@ -271,12 +282,12 @@ impl Engine {
             Command::Survey(shown) => Reply::Survey(Some(self.survey(shown))),
             Command::Probe => Reply::Ready,
             Command::AddMembers(seed) => {
-                self.check_room(&seed, false)?;
-                self.seed(&seed, now, Pool::add_members)
+                self.check_room(&seed, SeedKind::Adds)?;
+                self.seed(SeedKind::Adds, seed, now)
             }
             Command::SetMembers(seed) => {
-                self.check_room(&seed, true)?;
-                self.seed(&seed, now, Pool::set_members)
+                self.check_room(&seed, SeedKind::Sets)?;
+                self.seed(SeedKind::Sets, seed, now)
             }
             Command::RemovePool(pool) => {
                 self.remove(&pool)?;
@@ -301,25 +312,11 @@ impl Engine {
         Ok((&mut self.pools[key], &mut self.books))
     }
 
-    /// Gives ids to each named pool in the way that `apply` does, and tells what its members are
-    /// then.
-    fn seed(
-        &mut self,
-        seed: &Seed,
-        now: Time,
-        apply: fn(&mut Pool, Ids<'_>, Time, &mut Books),
-    ) -> Reply {
-        self.make_room_for(seed);
-        let mut members_now = Seed::default();
-        for (name, ids) in seed.pools() {
-            self.create_if_missing(&name);
-            let (pool, books) = self
-                .pool_mut(&name)
-                .expect("a pool that was missing is created");
-            apply(pool, ids, now, books);
-            members_now.add(&name, pool.members(books).iter());
-        }
-        Reply::Seeded(members_now)
+    /// Applies a seed in one go, and tells what the members of each pool are then.
+    fn seed(&mut self, kind: SeedKind, seed: Seed, now: Time) -> Reply {
+        let mut seeding = Seeding::new(kind, seed).with_members_now(Seed::default());
+        self.seed_on(&mut seeding, Work::ALL, now);
+        Reply::Seeded(seeding.take_members_now())
     }
 
     /// A large seed gets the memory for all that it adds at once, so that no smaller pieces are left
@@ -333,10 +330,7 @@ impl Engine {
         }
     }
 
-    fn create_if_missing(&mut self, name: &PoolName<'_>) {
-        if self.find(name).is_some() {
-            return;
-        }
+    fn create(&mut self, name: &PoolName<'_>) -> PoolKey {
         let (number, name) = (self.next_number, StoredName::from(name.as_str()));
         self.next_number = number.next();
         let fence = self.retired_fence;
@@ -347,6 +341,7 @@ impl Engine {
         });
         let key = self.pools.next_key();
         self.insert(Pool::new(key, number, name, fence));
+        key
     }
 
     fn insert(&mut self, pool: Pool) {

@@ -114,6 +114,27 @@ impl Stock {
     }
 }
 
+/// Where the ids that a pool is seeded with stand: which seat and rank one has is known from its place
+/// among them, so that a seed that was applied in part can be applied once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seats {
+    /// The seat of the first id. All members of before have earlier ones.
+    pub first_seat: u64,
+    /// No free resource of before has a lower rank. The first id has the next lower one, if it is
+    /// new.
+    pub lowest_rank: i64,
+}
+
+impl Seats {
+    pub(super) fn seat(self, place: usize) -> u64 {
+        self.first_seat + place as u64
+    }
+
+    pub(super) fn rank(self, place: usize) -> i64 {
+        self.lowest_rank - 1 - place as i64
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Resources {
     slots: Slots<Resource>,
@@ -128,6 +149,11 @@ pub(super) struct Resources {
 impl Resources {
     pub(super) fn find(&self, pool: PoolKey, id: &str) -> Option<ResourceKey> {
         self.index.find(pool.number().get(), id, &self.slots)
+    }
+
+    /// A hash of an id that nobody can foresee.
+    pub(super) fn hash_of(&self, id: &str) -> u64 {
+        self.index.hash_of(id)
     }
 
     pub(super) fn get(&self, key: ResourceKey) -> &Resource {
@@ -158,14 +184,27 @@ impl Resources {
         self.slots[key].lending.next()
     }
 
-    /// Adds a new, free resource that is lent before all others. `seat_last` must follow.
-    pub(super) fn add(&mut self, stock: &mut Stock, pool: PoolKey, id: &str) -> ResourceKey {
-        self.lowest_rank -= 1;
-        let key = self.insert(pool, StoredName::from(id), self.lowest_rank);
+    /// Adds a new, free resource that is lent before all others of its pool, as its rank must say.
+    /// `seat` must follow.
+    pub(super) fn add(
+        &mut self,
+        stock: &mut Stock,
+        pool: PoolKey,
+        id: &str,
+        rank: i64,
+    ) -> ResourceKey {
+        let key = self.insert(pool, StoredName::from(id), rank);
         stock.free_count += 1;
         let free = &mut stock.free;
         free.push_first(key, &mut self.slots, Resource::lending);
         key
+    }
+
+    /// Moves a free resource to the front of the order of lending, as its rank must say.
+    pub(super) fn lend_first(&mut self, stock: &mut Stock, key: ResourceKey) {
+        let free = &mut stock.free;
+        free.remove(key, &mut self.slots, Resource::lending);
+        free.push_first(key, &mut self.slots, Resource::lending);
     }
 
     /// Puts a stored resource back that is no member yet, held by nobody and in no chain.
@@ -190,14 +229,20 @@ impl Resources {
         key
     }
 
-    /// Every seat given from now on is this one or a later one.
-    pub(super) fn seats_from(&self) -> u64 {
-        self.next_seat
+    /// Sets as many seats and ranks aside as a pool is seeded with ids.
+    pub(super) fn set_seats_aside(&mut self, count: usize) -> Seats {
+        let seats = Seats {
+            first_seat: self.next_seat,
+            lowest_rank: self.lowest_rank,
+        };
+        self.take_seats(seats, count);
+        seats
     }
 
-    /// Makes it a member, the last in seeding order.
-    pub(super) fn seat_last(&mut self, stock: &mut Stock, key: ResourceKey) {
-        self.seat(stock, key, self.next_seat);
+    /// The same for seats that were set aside before a restart.
+    pub(super) fn take_seats(&mut self, seats: Seats, count: usize) {
+        self.next_seat = self.next_seat.max(seats.seat(count));
+        self.lowest_rank = self.lowest_rank.min(seats.rank(count) + 1);
     }
 
     /// Makes it a member with this seat, which is behind those of all members of its pool.
@@ -342,14 +387,15 @@ impl Resources {
         }
     }
 
-    /// Panics if a pool's counters, its members and the order of lending disagree.
-    pub(super) fn check_stock(&self, pool: PoolKey, stock: &Stock) {
+    /// Panics if a pool's counters, its members and the order of lending disagree. While a pool is
+    /// closed the order is not complete.
+    pub(super) fn check_stock(&self, pool: PoolKey, stock: &Stock, is_closed: bool) {
         let (mut members, mut free_members, mut last) = (0, 0, None);
         for key in self.members_from(stock.first_member()) {
             let resource = self.get(key);
             assert_eq!(resource.pool, pool);
             assert!(
-                resource.seat().is_some() && last < resource.seat(),
+                resource.seat().is_some() && (is_closed || last < resource.seat()),
                 "members stand in the order of their seats"
             );
             last = resource.seat();
@@ -365,7 +411,7 @@ impl Resources {
             let resource = self.get(key);
             assert_eq!((resource.pool, resource.holder()), (pool, Holder::Free));
             assert!(
-                resource.is_member() && last < Some(resource.rank),
+                resource.is_member() && (is_closed || last < Some(resource.rank)),
                 "lending follows the ranks"
             );
             last = Some(resource.rank);

@@ -5,7 +5,8 @@
 //! free. An owner who is away keeps its place, and what it could take is kept for it.
 //!
 //! `serve_from` is that rule. `offer` and `dismiss` know where in the line something can have
-//! changed, so that a release costs O(log n) however long the line is.
+//! changed, so that a release costs O(log n) however long the line is. While a pool is being seeded
+//! nobody is served; once it is complete, everybody is who can be.
 
 use super::Books;
 use super::lending::Pool;
@@ -17,7 +18,7 @@ use crate::time::Time;
 impl Pool {
     /// A resource has become free: hands it to whom it is due.
     pub(super) fn offer(&mut self, key: ResourceKey, now: Time, books: &mut Books) {
-        if self.line.is_empty() {
+        if self.line.is_empty() || books.closed_as(self.key).is_some() {
             return;
         }
         let held_up_from = self.line.held_up_from();
@@ -36,6 +37,9 @@ impl Pool {
 
     /// Serves everybody at `place` or behind it who can be served.
     pub(super) fn serve_from(&mut self, mut place: Place, now: Time, books: &mut Books) {
+        if books.closed_as(self.key).is_some() {
+            return;
+        }
         while let Some((found, key)) = self.line.next(place) {
             place = found + 1;
             let waiter = books.waiters.get(key);
@@ -99,6 +103,17 @@ impl Pool {
             self.serve_from(waiter.place, now, books);
         }
         self.unreserve_for(&waiter.wanted, now, books);
+    }
+
+    /// The pool was closed and is open again: serves everybody who can be served, then dismisses those
+    /// whose time was over meanwhile.
+    pub(super) fn serve_all(&mut self, now: Time, books: &mut Books) {
+        self.serve_from(0, now, books);
+        for key in self.line.all() {
+            if books.waiters.contains(key) && books.waiters.is_timed_out(key) {
+                self.dismiss(key, Refusal::Busy, now, books);
+            }
+        }
     }
 
     /// What was kept for a waiter that has left is free for others.

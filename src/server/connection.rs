@@ -13,6 +13,9 @@ use crate::session::{Context, Ending, InHand, Session, Settings};
 use crate::time::Time;
 use crate::tls::{Channel, Failure, Received};
 
+/// The most that is sent to one client in one tick.
+const TURN_BYTES: usize = 1 << 20;
+
 pub(super) struct Connection {
     socket: TcpStream,
     /// What the session says goes through here, if there is TLS.
@@ -82,6 +85,11 @@ impl Connection {
         !self.unsent().is_empty() || !self.session.output().is_empty()
     }
 
+    /// Whether it has something to write, and its socket takes something as far as is known.
+    pub(super) fn can_write(&self) -> bool {
+        self.writable && !self.broken && !self.unsent().is_empty()
+    }
+
     /// Lets the session go on: with what it has, and with what one read brings.
     pub(super) fn read(&mut self, buffer: &mut [u8], context: &mut Context<'_>) {
         self.listed = false;
@@ -149,12 +157,17 @@ impl Connection {
         }
     }
 
-    /// Sends what the session has to say, as far as the socket takes it.
+    /// Sends what the session has to say, as far as the socket takes it. Of a very long answer only so
+    /// much that the others do not wait for it.
     pub(super) fn write(&mut self, context: &mut Context<'_>) {
         self.listed_to_write = false;
         self.encrypt(context);
-        while self.writable && !self.broken && !self.unsent().is_empty() {
-            let Some(sent) = self.send() else { continue };
+        let mut left = TURN_BYTES;
+        while left > 0 && self.can_write() {
+            let Some(sent) = self.send(left) else {
+                continue;
+            };
+            left -= sent.bytes;
             context.metrics.connections.sent_bytes += sent.bytes as u64;
             if !self.session.output().is_empty() {
                 self.session.handle_sent(sent.said_bytes, context);
@@ -190,9 +203,9 @@ impl Connection {
         }
     }
 
-    /// Sends once. Answers what has left, if the socket takes any.
-    fn send(&mut self) -> Option<Sent> {
-        match self.send_unsent() {
+    /// Sends so much at most, once. Answers what has left, if the socket takes any.
+    fn send(&mut self, most: usize) -> Option<Sent> {
+        match self.send_unsent(most) {
             Ok(bytes) => {
                 let channel = self.channel.as_mut();
                 let said_bytes = channel.map_or(bytes, |channel| channel.handle_sent(bytes));
@@ -208,22 +221,23 @@ impl Connection {
     /// The last answer waits for the end that `poll_ending` announces right behind it, so that both leave in
     /// one segment: half as many for the network and for both sides to deal with.
     #[cfg(target_os = "linux")]
-    fn send_unsent(&mut self) -> io::Result<usize> {
+    fn send_unsent(&mut self, most: usize) -> io::Result<usize> {
         let all_is_said = self.channel.as_ref().is_none_or(Channel::is_over);
-        if all_is_said && self.session.output_is_last() {
+        if all_is_said && self.unsent().len() <= most && self.session.output_is_last() {
             let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
             return Ok(send(&self.socket, self.unsent(), flags)?);
         }
-        self.write_unsent()
+        self.write_unsent(most)
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn send_unsent(&mut self) -> io::Result<usize> {
-        self.write_unsent()
+    fn send_unsent(&mut self, most: usize) -> io::Result<usize> {
+        self.write_unsent(most)
     }
 
-    fn write_unsent(&mut self) -> io::Result<usize> {
-        (&self.socket).write(self.unsent())
+    fn write_unsent(&mut self, most: usize) -> io::Result<usize> {
+        let unsent = self.unsent();
+        (&self.socket).write(&unsent[..unsent.len().min(most)])
     }
 
     /// Why the connection is to be closed, if it is. Shuts down the sending side when it is time to.
@@ -253,7 +267,7 @@ impl Connection {
         {
             channel.close();
             while self.writable && !self.broken && !self.unsent().is_empty() {
-                self.send();
+                self.send(usize::MAX);
             }
         }
     }

@@ -42,6 +42,10 @@ impl Desk for StoreDesk<'_> {
         ticket
     }
 
+    fn holds(&self, ticket: Ticket) -> bool {
+        self.store.holds(ticket)
+    }
+
     fn withdraw(&mut self, ticket: Ticket) {
         *self.uncommitted = true;
         self.store.withdraw(ticket, self.now);

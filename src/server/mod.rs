@@ -18,6 +18,7 @@ mod options;
 mod process;
 mod signals;
 mod waiting;
+mod watch;
 mod yielding;
 
 use std::io;
@@ -47,6 +48,7 @@ use listener::Listener;
 use load::Load;
 pub use options::Options;
 use waiting::watch_listeners;
+use watch::Watch;
 use yielding::Yielding;
 
 const SIGNALS: Token = Token(usize::MAX);
@@ -181,6 +183,7 @@ impl Server {
         let (mut ended, _) = self.clock.read();
         loop {
             self.wait(&mut events, ended)?;
+            let watch = log::log_enabled!(log::Level::Debug).then(Watch::start);
             let (now, began_at) = self.clock.read();
             self.metrics.requests.begin_tick(began_at);
             self.note_events(&events, now);
@@ -192,6 +195,7 @@ impl Server {
             self.commit(now);
             self.write(now);
             self.accept_more(now);
+            watch.inspect(Watch::note);
             let ended_at;
             (ended, ended_at) = self.clock.read();
             self.metrics.requests.end_tick(ended_at);
@@ -330,6 +334,8 @@ impl Server {
         for slot in slots.drain(..) {
             self.write_one(slot, now);
         }
+        // Those who have more to be sent than there was time for.
+        slots.append(&mut self.to_write);
         self.to_write = slots;
         self.let_go();
     }
@@ -353,6 +359,9 @@ impl Server {
         watch(&mut self.deadlines, slot, connection);
         if connection.take_wish_to_read(&self.settings) {
             self.to_read.push(slot);
+        }
+        if connection.can_write() && connection.enlist_to_write() {
+            self.to_write.push(slot);
         }
     }
 

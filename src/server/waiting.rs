@@ -12,7 +12,7 @@ use crate::time::Time;
 impl Server {
     /// Waits for something to do; `now` is the end of the last tick.
     pub(super) fn wait(&mut self, events: &mut Events, now: Time) -> io::Result<()> {
-        let at_once = self.uncommitted || !self.to_read.is_empty();
+        let at_once = self.uncommitted || !self.to_read.is_empty() || !self.to_write.is_empty();
         let timeout = if at_once {
             Some(Duration::ZERO)
         } else {

@@ -15,7 +15,8 @@ const FREE_BYTES: usize = 16 << 10;
 impl Session {
     /// Notes what is held now.
     pub(super) fn note_held(&mut self, context: &mut Context<'_>) {
-        let held = self.unread_bytes() + self.output.len();
+        let long = self.long.as_ref().map_or(0, |long| long.len());
+        let held = self.unread_bytes() + self.output.len() + long;
         let charged = u32::try_from(held.saturating_sub(FREE_BYTES)).unwrap_or(u32::MAX);
         if charged != self.charged {
             context.buffers.held_bytes -= self.charged as usize;
@@ -69,12 +70,17 @@ pub(super) fn write_answer(
     let start = output.len();
     let mut status = exchange.write(outcome, output, context);
     let is_long = output.len() - start > FREE_BYTES;
-    if is_long && is_list(outcome) && context.buffers.held_bytes >= context.settings.max_buffers {
+    if is_long && is_refused(outcome, context) {
         output.truncate(start);
         let problem = Outcome::Problem(Problem::NoMemory);
         status = exchange.write(&problem, output, context);
     }
     context.metrics.requests.note_answer(exchange.asked, status);
+}
+
+/// Whether an answer that is long is not written down, since all is held that may be.
+pub(super) fn is_refused(outcome: &Outcome, context: &Context<'_>) -> bool {
+    is_list(outcome) && context.buffers.held_bytes >= context.settings.max_buffers
 }
 
 /// Whether it only tells what there is: nothing has come of it that must be heard of.

@@ -8,6 +8,7 @@ mod breaking;
 mod buffers;
 mod ending;
 mod exchange;
+mod long;
 mod memory;
 mod pace;
 mod reading;
@@ -24,6 +25,7 @@ use std::rc::Rc;
 pub use buffers::Buffers;
 pub use ending::Ending;
 use exchange::{Exchange, State};
+use long::LongAnswer;
 pub use settings::Settings;
 use timing::Awaits;
 use undelivered::Undelivered;
@@ -54,6 +56,12 @@ pub struct Context<'a> {
 pub trait Desk {
     /// Hands a command to the store and answers the ticket that the reply will have.
     fn submit(&mut self, command: Command<'_>) -> Ticket;
+
+    /// Whether the command with this ticket, the last one that was handed over, is carried out later
+    /// than others that may follow it.
+    fn holds(&self, _ticket: Ticket) -> bool {
+        false
+    }
 
     /// Whoever asked with this ticket no longer wants to wait.
     fn withdraw(&mut self, ticket: Ticket);
@@ -100,6 +108,8 @@ pub struct Session {
     /// Whose part of the reply the newest of them is to see, if not all of it. It blocks, so no other
     /// one can have been asked for since.
     part_of: Option<Rc<Key>>,
+    /// The answer to the oldest of them, if it takes several ticks to write it down.
+    long: Option<Box<LongAnswer>>,
     output: Vec<u8>,
     /// How much of `output` has been sent.
     sent: usize,
@@ -153,6 +163,7 @@ impl Session {
             unfinished: None,
             exchanges: VecDeque::new(),
             part_of: None,
+            long: None,
             output: Vec::new(),
             sent: 0,
             undelivered: None,
@@ -261,12 +272,17 @@ impl Session {
     /// Whether `resume` would do something.
     pub fn wants_resume(&self, settings: &Settings) -> bool {
         let waits = self.stalled || self.stopping;
-        waits && self.phase == Phase::Open && self.has_room(settings)
+        waits && self.phase == Phase::Open && self.has_room(settings) || self.writes_long_answer()
     }
 
     /// Goes on with what has waited for room, which replies and sending may have made.
     pub fn resume(&mut self, context: &mut Context<'_>) {
         self.stalled = false;
+        if let Some(long) = &mut self.long
+            && let Some(exchange) = self.exchanges.front()
+        {
+            long.go_on(exchange);
+        }
         if self.phase == Phase::Open && !self.input.is_empty() {
             self.consume_input(context);
         }
@@ -347,31 +363,38 @@ impl Session {
         self.exchanges.push_back(exchange);
     }
 
-    /// Writes down the answer that is next in order, if it is ready. Most often there is none when it
-    /// is looked for, so this is kept out of the way.
+    /// Writes down the answer that is next in order, if it is ready; false if a long one is begun
+    /// instead, which goes on in `resume`. Most often there is none when it is looked for, so this is kept
+    /// out of the way.
     #[inline(never)]
-    fn answer_next(&mut self, context: &mut Context<'_>) {
+    fn answer_next(&mut self, context: &mut Context<'_>) -> bool {
+        if !self.can_answer_next(context) {
+            return false;
+        }
         if let Some(exchange) = self.exchanges.front()
             && let State::Ready(outcome) = &exchange.state
         {
-            if self.output.capacity() == 0 {
-                self.output = context.buffers.lend();
+            if let Some(long) = self.long.take() {
+                (self.output, self.sent) = long.finish(exchange, outcome, context);
+            } else {
+                if self.output.capacity() == 0 {
+                    self.output = context.buffers.lend();
+                }
+                memory::write_answer(exchange, outcome, &mut self.output, context);
             }
-            memory::write_answer(exchange, outcome, &mut self.output, context);
             let unsent = self.output.len() - self.sent;
             if let Some(Exchange { state, .. }) = self.exchanges.pop_front() {
                 undelivered::note(&mut self.undelivered, unsent, state, context.buffers);
             }
         }
+        true
     }
 
     /// Writes down the answers that are ready and next in order.
     fn settle(&mut self, context: &mut Context<'_>) {
         self.stalled |= !self.has_room(context.settings);
         self.drop_sent_output();
-        while self.exchanges.front().is_some_and(Exchange::is_ready) {
-            self.answer_next(context);
-        }
+        while self.exchanges.front().is_some_and(Exchange::is_ready) && self.answer_next(context) {}
         if self.exchanges.is_empty() && self.exchanges.capacity() > 0 {
             context
                 .buffers

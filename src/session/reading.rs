@@ -176,14 +176,16 @@ impl Session {
                 if shape.in_part {
                     self.note_part(caller);
                 }
-                let waits = command.may_wait();
+                let (blocks, waits) = (command.blocks(), command.may_wait());
+                let ticket = context.desk.submit(command);
                 Exchange {
                     style,
                     shape,
                     asked: asked(kind, waits),
-                    blocks: command.blocks(),
+                    // The order of a client's requests is kept also where the store would change it.
+                    blocks: blocks || context.desk.holds(ticket),
                     waits,
-                    state: State::Asked(context.desk.submit(command)),
+                    state: State::Asked(ticket),
                 }
             }
             Action::Probe(kind) if context.settings.stopping => {

@@ -38,10 +38,16 @@ pub trait Store {
     /// Something has happened to what was registered. A call too many does no harm.
     fn handle_event(&mut self, _event: &Event, _now: Time) {}
 
-    /// Hands a command over. Commands take effect in the order in which they are handed over; the
-    /// answer comes from `poll_reply`, once `commit` has been called, and never from inside
+    /// Hands a command over. Commands about one pool take effect in the order in which they are handed
+    /// over; the answer comes from `poll_reply`, once `commit` has been called, and never from inside
     /// this call.
     fn submit(&mut self, ticket: Ticket, command: Command<'_>, now: Time);
+
+    /// Whether a command that was just submitted waits for work of another that takes long. Then its
+    /// client's further ones are to wait behind it, if their order matters.
+    fn holds(&self, _ticket: Ticket) -> bool {
+        false
+    }
 
     /// Whoever asked with this ticket no longer wants to wait. If the command waits for others it
     /// is answered `busy` soon; an owner's place in line is kept for a while. If it does not

@@ -8,7 +8,7 @@ use latchd::command::{
     Acquire, Command, Filter, OwnerName, PoolName, Proof, Refusal, Renewal, Reply, ResourceId,
     Seed, Ticket, Ttl, Wanted,
 };
-use latchd::pool::Rules;
+use latchd::pool::{Rules, Work};
 use latchd::store::{EmbeddedStore, Journal, Store, Sync};
 use latchd::time::Time;
 
@@ -26,6 +26,8 @@ pub struct Story {
     random: Rng,
     disk: FaultyDisk,
     sync: Sync,
+    /// How much of a seed is done in one tick.
+    slice: Work,
     store: EmbeddedStore,
     now: Time,
     serial: u64,
@@ -64,12 +66,17 @@ impl Story {
             0 => Sync::Never,
             _ => Sync::Always,
         };
+        let slice = match random.bool() {
+            true => Work(random.usize(1..60)),
+            false => Work::ALL,
+        };
         let now = Time::from_ms(1_000_000);
         Story {
             random,
-            store: open(&disk, sync, now).expect("a new disk"),
+            store: open(&disk, sync, slice, now).expect("a new disk"),
             disk,
             sync,
+            slice,
             now,
             serial: 0,
             pools: POOLS.map(|name| (name, Pool::default())).into(),
@@ -122,9 +129,43 @@ impl Story {
     /// Time passes, and the store does what is due.
     fn pass(&mut self, ms: u64) -> Result<(), String> {
         self.now = self.now.after_ms(ms);
+        self.go_on()?;
+        // What takes several ticks comes to its end, or others are asked something meanwhile.
+        let most = self.random.choice([0, 1, 4, 100]).unwrap_or_default();
+        for _ in 0..most {
+            if self.store.next_timeout() == Some(Time::default()) {
+                self.go_on()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn go_on(&mut self) -> Result<(), String> {
         self.store.handle_timeout(self.now);
         self.store.commit(self.now);
         self.hear().map(|_| ())
+    }
+
+    /// Whether a seed of this pool is not answered yet.
+    fn is_seeded(&self, pool: &str) -> bool {
+        let is_seed = |asked: &Asked| matches!(asked.what, What::Add(_) | What::Set(_));
+        let mut asked = self.asked.values();
+        asked.any(|asked| asked.pool == pool && is_seed(asked))
+    }
+
+    /// All seeds are answered. False if one cannot be yet.
+    fn settle(&mut self, must_be_up: bool) -> Result<bool, String> {
+        let is_seeded = |story: &Story| POOLS.iter().any(|pool| story.is_seeded(pool));
+        for _ in 0..1_000 {
+            if self.store.next_timeout() == Some(Time::default()) {
+                self.go_on()?;
+            } else if is_seeded(self) && must_be_up {
+                self.pass(RETRY_MS)?;
+            } else {
+                return Ok(!is_seeded(self));
+            }
+        }
+        Err("seeds do not come to their end".into())
     }
 
     /// Some requests, each about another pool, and the answers to them.
@@ -133,6 +174,9 @@ impl Story {
         self.random.shuffle(&mut pools);
         let count = self.random.usize(1..=pools.len());
         for &pool in &pools[..count] {
+            if self.is_seeded(pool) {
+                continue;
+            }
             let (command, what) = self.draw(pool);
             self.ask(command, Some(Asked { pool, what }));
         }
@@ -279,6 +323,9 @@ impl Story {
     /// Compares all that there is with what must be. If the store is down it cannot be told, unless
     /// it must not be.
     fn survey(&mut self, must_be_up: bool) -> Result<(), String> {
+        if !self.settle(must_be_up)? {
+            return Ok(());
+        }
         let mut found = BTreeMap::new();
         for name in POOLS {
             let pool = || PoolName::parse(name).expect("a pool's name is well formed");
@@ -306,9 +353,15 @@ impl Story {
 
     fn answer_to(&mut self, command: Command<'_>) -> Result<Reply, String> {
         self.ask(command, None);
-        self.store.commit(self.now);
-        let mut replies = self.hear()?;
-        replies.pop().ok_or_else(|| "it is not answered".into())
+        loop {
+            self.store.commit(self.now);
+            let reply = self.hear()?.pop();
+            match reply {
+                Some(reply) => return Ok(reply),
+                None if self.store.next_timeout() == Some(Time::default()) => {}
+                None => return Err("it is not answered".into()),
+            }
+        }
     }
 
     /// The process ends in some way, and another one opens what is on the disk.
@@ -328,7 +381,7 @@ impl Story {
         let placeholder = EmbeddedStore::in_memory(Rules::default());
         drop(std::mem::replace(&mut self.store, placeholder));
         self.disk.heal();
-        self.store = open(&self.disk, self.sync, self.now)?;
+        self.store = open(&self.disk, self.sync, self.slice, self.now)?;
         self.survey(true)
     }
 
@@ -390,10 +443,13 @@ fn doubt(pool: &mut Pool, what: &What) {
     }
 }
 
-fn open(disk: &FaultyDisk, sync: Sync, now: Time) -> Result<EmbeddedStore, String> {
+fn open(disk: &FaultyDisk, sync: Sync, slice: Work, now: Time) -> Result<EmbeddedStore, String> {
     let journal = Journal::open_on(disk.into(), sync);
     let store = journal.and_then(|journal| EmbeddedStore::with_journal(journal, rules(), now));
-    store.map_err(|error| error.to_string())
+    let mut store = store.map_err(|error| error.to_string())?.with_slice(slice);
+    let prepared = store.prepare(false, None, now);
+    prepared.map_err(|refusal| format!("a start without orders: {refusal:?}"))?;
+    Ok(store)
 }
 
 fn rules() -> Rules {

@@ -64,6 +64,10 @@ fn in_small_steps(operation: Operation, model: &Model, now: u64) -> Vec<Operatio
         Operation::Restart => Vec::new(),
         // Redis does not sum up what it does not show.
         Operation::Execute(Command::Survey(_)) => vec![Operation::Execute(Command::ListPools)],
+        Operation::Seed(sliced) => {
+            let all = sliced.seed.pool_count();
+            vec![Operation::Execute(sliced.command(all))]
+        }
         Operation::Pass(ms) => match model.next_timeout().map(|due| due.saturating_sub(now)) {
             Some(until_due) if until_due <= ms => {
                 vec![Operation::Pass(until_due), Operation::HandleTimeout]
@@ -161,7 +165,7 @@ impl BesideRedis {
             }
             Operation::Withdraw(ticket) => self.store.withdraw(*ticket, now),
             Operation::HandleTimeout => self.store.handle_timeout(now),
-            Operation::Pass(_) | Operation::Restart => self.live_until_now(),
+            Operation::Pass(_) | Operation::Restart | Operation::Seed(_) => self.live_until_now(),
         }
     }
 

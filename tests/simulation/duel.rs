@@ -1,14 +1,14 @@
 //! The engine and the model side by side: each is told the same, and both must say the same.
 
-use latchd::command::{Command, Reply, Ticket};
+use latchd::command::{Command, Reply, Seed, Ticket};
 use latchd::metrics::Lending;
-use latchd::pool::{Engine, Rules, Snapshot};
+use latchd::pool::{Engine, Rules, Seeding, Snapshot};
 use latchd::time::Time;
 
 use super::choices::Choices;
 use super::journal::Journal;
 use super::model::Model;
-use super::operations::Operation;
+use super::operations::{Operation, SlicedSeed};
 use super::watch::Watch;
 
 /// Stands between the engine and the model, and may lie to both.
@@ -49,6 +49,8 @@ pub struct Duel<B> {
     journal: Journal,
     watch: Watch,
     pub now: u64,
+    /// How many pools of the seed at hand were served before the crash in it.
+    served: Option<usize>,
     serial: u64,
     /// What the engine was told.
     rules: Rules,
@@ -68,6 +70,7 @@ impl<B: Between> Duel<B> {
             journal: Journal::default(),
             watch: Watch::default(),
             now,
+            served: None,
             serial: 0,
             rules: told,
             between,
@@ -83,7 +86,7 @@ impl<B: Between> Duel<B> {
             self.now += ms;
         }
         let told = self.between.operation(operation, &self.model);
-        let answers = self.ask_engine(ticket, &told);
+        let answers = self.ask_engine(ticket, &told)?;
         self.watch(ticket, &answers, operation)?;
         self.ask_model(ticket, &answers, operation)?;
         let (engine, model) = (self.engine.next_timeout(), self.model.next_timeout());
@@ -110,7 +113,11 @@ impl<B: Between> Duel<B> {
     }
 
     /// All answers, sorted by their tickets.
-    fn ask_engine(&mut self, ticket: Ticket, operation: &Operation) -> Vec<(Ticket, Reply)> {
+    fn ask_engine(
+        &mut self,
+        ticket: Ticket,
+        operation: &Operation,
+    ) -> Result<Vec<(Ticket, Reply)>, String> {
         let now = Time::from_ms(self.between.now(self.now, &self.model));
         let mut answers = Vec::new();
         match operation {
@@ -118,6 +125,7 @@ impl<B: Between> Duel<B> {
                 let reply = self.engine.execute(ticket, command.clone(), now);
                 answers.extend(reply.map(|reply| (ticket, reply)));
             }
+            Operation::Seed(sliced) => self.seed_engine(ticket, sliced, now, &mut answers)?,
             Operation::Withdraw(ticket) => self.engine.withdraw(*ticket, now),
             Operation::HandleTimeout => self.engine.handle_timeout(now),
             Operation::Pass(_) => {}
@@ -128,7 +136,50 @@ impl<B: Between> Duel<B> {
         answers.extend(std::iter::from_fn(|| self.engine.poll_answer()));
         self.between.answers(&mut answers, &self.model);
         answers.sort_by_key(|(ticket, _)| format!("{ticket:?}"));
-        answers
+        Ok(answers)
+    }
+
+    /// Applies a seed in slices. What the journal has not heard of is lost in a crash.
+    fn seed_engine(
+        &mut self,
+        ticket: Ticket,
+        sliced: &SlicedSeed,
+        now: Time,
+        answers: &mut Vec<(Ticket, Reply)>,
+    ) -> Result<(), String> {
+        self.served = None;
+        self.engine.handle_timeout(now);
+        if self.engine.check_room(&sliced.seed, sliced.kind).is_err() {
+            let command = sliced.command(sliced.seed.pool_count());
+            let reply = self.engine.execute(ticket, command, now);
+            answers.extend(reply.map(|reply| (ticket, reply)));
+            return Ok(());
+        }
+        let operation = Operation::Seed(sliced.clone());
+        let told = Seed::default();
+        let mut seeding = Seeding::new(sliced.kind, sliced.seed.clone()).with_members_now(told);
+        let mut turn = 0;
+        while !seeding.is_done() {
+            if sliced.crash_after == Some(turn) {
+                let is_open = matches!(seeding.pool_at_hand(), Some((_, false)));
+                self.served = Some(seeding.place() + usize::from(is_open));
+                let mut told = seeding.take_members_now();
+                told.truncate(seeding.place());
+                let (place, seats) = (seeding.place(), seeding.seats());
+                seeding = Seeding::resume(sliced.kind, sliced.seed.clone(), place, seats)
+                    .with_members_now(told);
+                let counts = *self.engine.counts();
+                self.engine = Engine::restore(self.journal.snapshot(), self.rules, now);
+                self.engine.set_counts(counts);
+                self.watch.restarted();
+            }
+            self.engine.seed_on(&mut seeding, sliced.slice, now);
+            answers.extend(std::iter::from_fn(|| self.engine.poll_answer()));
+            self.note_changes(&operation)?;
+            turn += 1;
+        }
+        answers.push((ticket, Reply::Seeded(seeding.take_members_now())));
+        Ok(())
     }
 
     fn watch(
@@ -137,6 +188,15 @@ impl<B: Between> Duel<B> {
         answers: &[(Ticket, Reply)],
         operation: &Operation,
     ) -> Result<(), String> {
+        self.note_changes(operation)?;
+        self.watch.asked(ticket, operation);
+        if matches!(operation, Operation::Restart) {
+            self.watch.restarted();
+        }
+        self.watch_answers(ticket, answers, operation)
+    }
+
+    fn note_changes(&mut self, operation: &Operation) -> Result<(), String> {
         for change in self.engine.drain_changes() {
             use latchd::pool::Change;
             let number = match &change {
@@ -152,10 +212,15 @@ impl<B: Between> Duel<B> {
                 self.watch.changed(&pool, before, &change, operation, now)?;
             }
         }
-        self.watch.asked(ticket, operation);
-        if matches!(operation, Operation::Restart) {
-            self.watch.restarted();
-        }
+        Ok(())
+    }
+
+    fn watch_answers(
+        &mut self,
+        ticket: Ticket,
+        answers: &[(Ticket, Reply)],
+        operation: &Operation,
+    ) -> Result<(), String> {
         // Whoever was served first has the lower fence; those who gave up may have done so before,
         // and what was granted may have been renewed since.
         let mut by_fence: Vec<&(Ticket, Reply)> = answers.iter().collect();
@@ -184,13 +249,14 @@ impl<B: Between> Duel<B> {
             model,
             journal,
             now,
+            served,
             ..
         } = self;
         let before = model.clone();
         let mut choices = Choices::new(journal);
         let mut first_difference = None;
         for _ in 0..MOST_TRIES {
-            tell_model(model, ticket, operation, *now, &mut choices);
+            tell_model(model, ticket, operation, *served, *now, &mut choices);
             match difference(model, journal, answers) {
                 Ok(()) => return Ok(()),
                 Err(difference) => first_difference.get_or_insert(difference),
@@ -208,10 +274,23 @@ fn tell_model(
     model: &mut Model,
     ticket: Ticket,
     operation: &Operation,
+    served: Option<usize>,
     now: u64,
     choices: &mut Choices<'_>,
 ) {
     match operation {
+        Operation::Seed(sliced) => {
+            let mut execute = |model: &mut Model, pools| {
+                let command = sliced.command(pools);
+                model.execute(ticket, &command, Time::from_ms(now), choices);
+            };
+            if let Some(served) = served {
+                execute(model, served);
+                model.answers.retain(|(other, _)| *other != ticket);
+                model.restart(now);
+            }
+            execute(model, sliced.seed.pool_count());
+        }
         Operation::Execute(command) => {
             model.execute(ticket, command, Time::from_ms(now), choices);
         }

@@ -7,7 +7,7 @@ use latchd::command::{
     Acquire, Command, Fence, Filter, OwnerName, PoolName, Proof, Renewal, ResourceId, Seed, Ticket,
     Ttl, Wanted,
 };
-use latchd::pool::Rules;
+use latchd::pool::{Rules, SeedKind, Work};
 
 use super::model::Model;
 
@@ -19,6 +19,7 @@ const OWNERS: [&str; 5] = ["anna", "bert", "carl", "dora", "emil"];
 #[derive(Clone, Debug)]
 pub enum Operation {
     Execute(Command<'static>),
+    Seed(SlicedSeed),
     Withdraw(Ticket),
     /// Time goes on, and the engine is not told yet.
     Pass(u64),
@@ -26,6 +27,28 @@ pub enum Operation {
     HandleTimeout,
     /// The engine is built anew from its journal.
     Restart,
+}
+
+/// A seed that is applied in slices of so much work.
+#[derive(Clone, Debug)]
+pub struct SlicedSeed {
+    pub kind: SeedKind,
+    pub seed: Seed,
+    pub slice: Work,
+    /// After so many of them the engine is built anew from its journal, and goes on.
+    pub crash_after: Option<u32>,
+}
+
+impl SlicedSeed {
+    /// The same in one go, of the first pools alone.
+    pub fn command(&self, pool_count: usize) -> Command<'static> {
+        let mut seed = self.seed.clone();
+        seed.truncate(pool_count);
+        match self.kind {
+            SeedKind::Adds => Command::AddMembers(seed),
+            SeedKind::Sets => Command::SetMembers(seed),
+        }
+    }
 }
 
 /// Where numbers come from.
@@ -80,8 +103,9 @@ impl<S: Source> Operations<'_, S> {
             63 => Command::ListMembers(self.pool()),
             64 => Command::ListLocks(self.pool()),
             65 => Command::ShowLock(self.pool(), self.id()),
-            66..70 => Command::AddMembers(self.seed()),
-            70..74 => Command::SetMembers(self.seed()),
+            66..68 => Command::AddMembers(self.seed()),
+            68..70 => Command::SetMembers(self.seed()),
+            70..74 => return Operation::Seed(self.sliced_seed()),
             74 if self.source.one_in(2) => Command::RemovePool(self.pool()),
             74 if self.source.one_in(3) => Command::Purge,
             74..81 => return Operation::Withdraw(self.waiting_ticket()),
@@ -235,6 +259,15 @@ impl<S: Source> Operations<'_, S> {
             (0..count).for_each(|_| seed.add_id(&self.id()));
         }
         seed
+    }
+
+    fn sliced_seed(&mut self) -> SlicedSeed {
+        SlicedSeed {
+            kind: self.source.one_of(&[SeedKind::Adds, SeedKind::Sets]),
+            seed: self.seed(),
+            slice: Work(1 + self.source.below(40) as usize),
+            crash_after: self.source.one_in(4).then(|| 1 + self.source.below(20)),
+        }
     }
 
     fn waiting_ticket(&mut self) -> Ticket {

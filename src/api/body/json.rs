@@ -5,7 +5,6 @@
 //! said in its words, with the place in the whole body.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::fmt;
 
@@ -14,7 +13,8 @@ use serde_json::Deserializer;
 use serde_json::de::StrRead;
 
 use super::BodyError;
-use crate::command::{MAX_NAME_BYTES, NameError, PoolName, ResourceId, Seed, StoredName};
+use super::names::Names;
+use crate::command::{MAX_NAME_BYTES, NameError, PoolName, ResourceId, Seed};
 
 const POOLS_FORM: &str = r#"{"POOL":["ID",…],…} with strings or integers as ids"#;
 const IDS_FORM: &str = r#"["ID",…] with strings or integers as ids, or an id a line"#;
@@ -39,7 +39,7 @@ pub(super) struct JsonReader {
     seed: Seed,
     /// The pools that were named. One that is named twice is refused: which of the two would be
     /// meant?
-    names: HashSet<StoredName>,
+    names: Names,
     /// What is wrong with the name of the pool whose ids are being read.
     bad_name: Option<String>,
 }
@@ -51,7 +51,7 @@ impl JsonReader {
             next: Next::Object,
             place: Place::default(),
             seed: Seed::default(),
-            names: HashSet::new(),
+            names: Names::default(),
             bad_name: None,
         }
     }
@@ -127,7 +127,7 @@ impl JsonReader {
     /// What is wrong with a name is told behind its ids, as by whoever reads both before he looks.
     fn take_name(&mut self, name: Cow<'_, str>, length: usize) -> usize {
         match PoolName::parse(name) {
-            Ok(name) if self.names.insert(name.as_str().into()) => self.seed.add_pool(&name),
+            Ok(name) if self.names.add(&name, &self.seed) => self.seed.add_pool(&name),
             Ok(_) => self.bad_name = Some("a pool is named twice".into()),
             Err(error) => self.bad_name = Some(error.to_string()),
         }

@@ -7,6 +7,7 @@
 
 mod json;
 mod lines;
+mod names;
 
 use std::fmt;
 use std::mem;

@@ -7,6 +7,7 @@
 mod disk;
 mod error;
 mod row;
+mod seeds;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -20,6 +21,9 @@ use error::Problem;
 use redb::{
     Database, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction,
 };
+use seeds::FORMAT_WITH_SEED;
+
+pub(super) use seeds::{PendingSeed, SeedNote, SeedParts, SeedPlace};
 
 use crate::command::{Fence, StoredName};
 use crate::pool::{Change, PoolNumber, Restoring};
@@ -95,7 +99,7 @@ impl Journal {
             sync,
         };
         let format = journal.prepare().map_err(|e| error(Problem::from(e)))?;
-        if format != FORMAT {
+        if format != FORMAT && format != FORMAT_WITH_SEED {
             return Err(error(Problem::Format(Some(format))));
         }
         Ok(journal)
@@ -117,10 +121,11 @@ impl Journal {
         let format = {
             let mut numbers = transaction.open_table(NUMBERS)?;
             let format = number_at(&numbers, FORMAT_KEY)?.unwrap_or(FORMAT);
-            if format != FORMAT {
+            if format != FORMAT && format != FORMAT_WITH_SEED {
                 return Ok(format);
             }
-            numbers.insert(FORMAT_KEY, &row::write_number(FORMAT)[..])?;
+            numbers.insert(FORMAT_KEY, &row::write_number(format)[..])?;
+            seeds::drop_undecided(&transaction, &numbers)?;
             if numbers.remove(BEHIND)?.is_some() {
                 skip_fences(&transaction, &mut numbers)?;
             }
@@ -173,15 +178,33 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes changes in one transaction, which is as durable as `sync` says when this returns.
+    /// A large seed that has to be applied.
+    pub(super) fn pending_seed(&self) -> Result<Option<PendingSeed>, OpenError> {
+        let read = || seeds::read(&self.database.begin_read()?);
+        read().map_err(|error: redb::Error| OpenError {
+            disk: self.disk.to_string(),
+            problem: Problem::from(error),
+        })
+    }
+
+    /// Writes changes in one transaction, and how a large seed stands. It is as durable as `sync` says
+    /// when this returns, unless nobody `waits` for that: then it is together with what is appended next.
     /// Answers how many microseconds that took.
-    pub fn append(&mut self, changes: impl Iterator<Item = Change>) -> Result<u64, redb::Error> {
+    pub(super) fn append(
+        &mut self,
+        changes: impl Iterator<Item = Change>,
+        seed: Option<SeedNote>,
+        waits: bool,
+    ) -> Result<u64, redb::Error> {
         let started = Instant::now();
         let mut transaction = self.database.begin_write()?;
-        if self.sync == Sync::Interval {
+        if self.sync == Sync::Interval || !waits {
             transaction.set_durability(Durability::None)?;
         }
         apply(&transaction, changes)?;
+        if let Some(note) = seed {
+            seeds::note(&transaction, note)?;
+        }
         transaction.commit()?;
         Ok(started.elapsed().as_micros() as u64)
     }

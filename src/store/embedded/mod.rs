@@ -5,14 +5,21 @@
 //! told `store down`, the engine is built anew from the journal, and until that has worked nothing
 //! is decided.
 
+mod held;
+mod job;
+mod jobs;
+
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use held::{Held, Item};
+use job::Job;
+
 use super::Store;
-use super::journal::{Disk, Journal, OpenError, Sync};
+use super::journal::{Disk, Journal, OpenError, SeedNote, Sync};
 use crate::command::{Command, Granted, Refusal, Reply, Seed, Ticket};
 use crate::metrics::{Backing, Histogram, Lending, StoreFigures};
-use crate::pool::{Engine, Restoring, Rules};
+use crate::pool::{Engine, Restoring, Rules, Work};
 use crate::time::{Seldom, Time};
 
 /// How long to wait before a journal that failed is tried again.
@@ -20,6 +27,9 @@ const RETRY_MS: u64 = 1000;
 
 /// How often `--sync interval` makes durable what was written.
 const SYNC_INTERVAL_MS: u64 = 1000;
+
+/// How much of large work is done in one tick: some thousand ids.
+const SLICE: Work = Work(20_000);
 
 /// Asks on behalf of no client.
 const NOBODY: Ticket = Ticket::new(u64::MAX, u32::MAX);
@@ -43,6 +53,14 @@ pub struct EmbeddedStore {
     commits: Histogram,
     /// How often the journal failed.
     failures: u64,
+    /// Work that takes several ticks.
+    job: Option<Job>,
+    /// How much of it is done in one.
+    slice: Work,
+    /// Commands that wait for it.
+    held: Held,
+    /// Some of them may go on.
+    held_may_go_on: bool,
 }
 
 #[derive(Default)]
@@ -81,11 +99,17 @@ impl EmbeddedStore {
         rules: Rules,
         now: Time,
     ) -> Result<EmbeddedStore, OpenError> {
-        let engine = restore(&journal, rules, now)?;
-        Ok(EmbeddedStore::with_state(
-            State::up(engine, Some(journal)),
-            rules,
-        ))
+        let mut engine = restore(&journal, rules, now)?;
+        let mut store = EmbeddedStore::in_memory(rules);
+        store.resume_job(journal.pending_seed()?, &mut engine, now);
+        store.state = State::up(engine, Some(journal));
+        Ok(store)
+    }
+
+    /// Does no more than this of large work in one tick, instead of some thousand ids.
+    pub fn with_slice(mut self, slice: Work) -> EmbeddedStore {
+        self.slice = slice;
+        self
     }
 
     fn with_state(state: State, rules: Rules) -> EmbeddedStore {
@@ -99,7 +123,16 @@ impl EmbeddedStore {
             counts: Lending::default(),
             commits: Histogram::default(),
             failures: 0,
+            job: None,
+            slice: SLICE,
+            held: Held::default(),
+            held_may_go_on: false,
         }
+    }
+
+    /// Whether there is something to be journaled.
+    fn has_changes(&self) -> bool {
+        matches!(&self.state, State::Up { engine, journal: Some(_), .. } if engine.has_changes())
     }
 
     /// Takes over what the engine has to say to those who stood in line.
@@ -145,6 +178,7 @@ impl EmbeddedStore {
                 retry_at: now.after_ms(RETRY_MS),
             };
         }
+        self.fail_job();
     }
 
     fn recover(&mut self, now: Time) {
@@ -158,8 +192,12 @@ impl EmbeddedStore {
         };
         let opened = Journal::reopen(disk.clone(), *sync);
         let rules = self.rules;
-        match opened.and_then(|journal| Ok((restore(&journal, rules, now)?, journal))) {
-            Ok((mut engine, journal)) => {
+        let read = |journal: Journal| {
+            let engine = restore(&journal, rules, now)?;
+            Ok((engine, journal.pending_seed()?, journal))
+        };
+        match opened.and_then(read) {
+            Ok((mut engine, pending, journal)) => {
                 if let Some(times) = self.logged.up_again.happens(now) {
                     log::warn!("the store can be written again{times}");
                 }
@@ -168,6 +206,7 @@ impl EmbeddedStore {
                 }
                 // It goes on where the other one was when it was last written down.
                 engine.set_counts(self.counts);
+                self.resume_job(pending, &mut engine, now);
                 self.state = State::up(engine, Some(journal));
             }
             Err(error) => {
@@ -206,11 +245,17 @@ impl State {
 
 impl Store for EmbeddedStore {
     fn prepare(&mut self, purge: bool, seed: Option<Seed>, now: Time) -> Result<(), Refusal> {
+        while self.job.is_some() && matches!(self.state, State::Up { .. }) {
+            self.commit(now);
+        }
+        // All in one piece: nobody is kept waiting yet.
+        let slice = std::mem::replace(&mut self.slice, Work::ALL);
         let purge = purge.then_some(Command::Purge);
         for command in purge.into_iter().chain(seed.map(Command::AddMembers)) {
             self.submit(NOBODY, command, now);
         }
         self.commit(now);
+        self.slice = slice;
         while let Some((_, reply)) = self.poll_reply() {
             if let Reply::Refused(refusal) = reply {
                 return Err(refusal);
@@ -220,20 +265,21 @@ impl Store for EmbeddedStore {
     }
 
     fn submit(&mut self, ticket: Ticket, command: Command<'_>, now: Time) {
-        let reply = match &mut self.state {
-            State::Up { engine, .. } => engine.execute(ticket, command, now),
-            State::Down { .. } => Some(match command {
-                Command::Survey(_) => Reply::Survey(None),
-                _ => refuse(&mut self.counts),
-            }),
-        };
-        self.take_answers();
-        if let Some(reply) = reply {
-            self.replies.push_back((ticket, reply));
+        if self.must_wait(&command) {
+            self.held.push(ticket, Item::Command(command.into_owned()));
+        } else {
+            self.carry_out(ticket, command, now);
         }
     }
 
+    fn holds(&self, ticket: Ticket) -> bool {
+        self.held.has(ticket)
+    }
+
     fn withdraw(&mut self, ticket: Ticket, now: Time) {
+        if self.held.has(ticket) {
+            return self.held.push(ticket, Item::Withdrawal);
+        }
         if let State::Up { engine, .. } = &mut self.state {
             engine.withdraw(ticket, now);
         }
@@ -241,6 +287,14 @@ impl Store for EmbeddedStore {
     }
 
     fn commit(&mut self, now: Time) {
+        let has_others_changes = self.has_changes();
+        let note = self.go_on(now);
+        // Slices of a seed that nobody is told of need not be durable one by one.
+        let waits = has_others_changes
+            || !self.replies.is_empty()
+            || self.job.is_none()
+            || note.as_ref().is_some_and(SeedNote::is_final);
+        let mut result = Ok(());
         if let State::Up {
             engine,
             journal: Some(journal),
@@ -248,10 +302,10 @@ impl Store for EmbeddedStore {
         } = &mut self.state
         {
             let counts = *engine.counts();
-            if !engine.has_changes() {
+            if !engine.has_changes() && note.is_none() {
                 self.counts = counts;
             } else {
-                match journal.append(engine.drain_changes()) {
+                match journal.append(engine.drain_changes(), note, waits) {
                     Ok(took_us) => {
                         self.counts = counts;
                         self.commits.note(took_us, 1);
@@ -260,16 +314,20 @@ impl Store for EmbeddedStore {
                             sync_at.get_or_insert(now.after_ms(SYNC_INTERVAL_MS));
                         }
                     }
-                    Err(error) => self.fail(&error, now),
+                    Err(error) => result = Err(error),
                 }
             }
+        }
+        match result {
+            Ok(()) => self.settle_job(),
+            Err(error) => self.fail(&error, now),
         }
         self.released = self.replies.len();
     }
 
     /// A sync takes as long as some fifty requests.
     fn commit_is_costly(&self) -> bool {
-        matches!(&self.state, State::Up { engine, journal: Some(_), .. } if engine.has_changes())
+        self.has_changes()
     }
 
     fn poll_reply(&mut self) -> Option<(Ticket, Reply)> {
@@ -281,7 +339,7 @@ impl Store for EmbeddedStore {
         match &self.state {
             State::Up {
                 engine, sync_at, ..
-            } => [engine.next_timeout(), *sync_at]
+            } => [engine.next_timeout(), *sync_at, self.next_turn()]
                 .into_iter()
                 .flatten()
                 .min(),

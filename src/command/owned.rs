@@ -1,0 +1,96 @@
+//! Commands that are kept for longer than the requests that they were read from.
+
+use super::{Acquire, Command, Filter, OwnerName, PoolName, Proof, Renewal, Wanted};
+
+impl Command<'_> {
+    /// The same command, kept for longer than what it was read from.
+    pub fn into_owned(self) -> Command<'static> {
+        match self {
+            Command::ListPools => Command::ListPools,
+            Command::AddMembers(seed) => Command::AddMembers(seed),
+            Command::SetMembers(seed) => Command::SetMembers(seed),
+            Command::ListMembers(pool) => Command::ListMembers(pool.into_owned()),
+            Command::RemovePool(pool) => Command::RemovePool(pool.into_owned()),
+            Command::Acquire(pool, acquire) => {
+                Command::Acquire(pool.into_owned(), acquire.into_owned())
+            }
+            Command::Renew(pool, id, renewal) => {
+                Command::Renew(pool.into_owned(), id.into_owned(), renewal.into_owned())
+            }
+            Command::RenewOwned(pool, renewal) => {
+                Command::RenewOwned(pool.into_owned(), renewal.into_owned())
+            }
+            Command::Release(pool, id, proof) => {
+                Command::Release(pool.into_owned(), id.into_owned(), proof.into_owned())
+            }
+            Command::ReleaseAll(pool, filter) => {
+                Command::ReleaseAll(pool.into_owned(), filter.into_owned())
+            }
+            Command::Undo(pool, id, fence) => {
+                Command::Undo(pool.into_owned(), id.into_owned(), fence)
+            }
+            Command::ListLocks(pool) => Command::ListLocks(pool.into_owned()),
+            Command::ShowLock(pool, id) => Command::ShowLock(pool.into_owned(), id.into_owned()),
+            Command::Purge => Command::Purge,
+            Command::Survey(shown) => Command::Survey(shown),
+            Command::Probe => Command::Probe,
+        }
+    }
+
+    /// The pool that it is about; `None` if it is about several, or all.
+    pub fn pool(&self) -> Option<&PoolName<'_>> {
+        match self {
+            Command::ListPools | Command::Survey(_) | Command::Probe | Command::Purge => None,
+            Command::AddMembers(_) | Command::SetMembers(_) => None,
+            Command::ListMembers(pool) | Command::RemovePool(pool) => Some(pool),
+            Command::Acquire(pool, _) | Command::Renew(pool, ..) => Some(pool),
+            Command::RenewOwned(pool, _) | Command::Release(pool, ..) => Some(pool),
+            Command::ReleaseAll(pool, _) | Command::Undo(pool, ..) => Some(pool),
+            Command::ListLocks(pool) | Command::ShowLock(pool, _) => Some(pool),
+        }
+    }
+}
+
+impl Acquire<'_> {
+    fn into_owned(self) -> Acquire<'static> {
+        Acquire {
+            wanted: match self.wanted {
+                Wanted::Any(count) => Wanted::Any(count),
+                Wanted::Named(id) => Wanted::Named(id.into_owned()),
+            },
+            owner: self.owner.map(OwnerName::into_owned),
+            ttl: self.ttl,
+            wait_ms: self.wait_ms,
+            may_queue: self.may_queue,
+        }
+    }
+}
+
+impl Renewal<'_> {
+    fn into_owned(self) -> Renewal<'static> {
+        Renewal {
+            owner: self.owner.map(OwnerName::into_owned),
+            fence: self.fence,
+            ttl: self.ttl,
+        }
+    }
+}
+
+impl Proof<'_> {
+    fn into_owned(self) -> Proof<'static> {
+        Proof {
+            owner: self.owner.map(OwnerName::into_owned),
+            fence: self.fence,
+            force: self.force,
+        }
+    }
+}
+
+impl Filter<'_> {
+    fn into_owned(self) -> Filter<'static> {
+        Filter {
+            owner: self.owner.map(OwnerName::into_owned),
+            older_s: self.older_s,
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! Seeds and listings that are carried out in slices: a million ids are not to hold up the pools that
+//! they do not concern.
+//!
+//! A pool that is begun is closed until all its ids are seated: its leases end, and whoever waits may
+//! hang up, but nobody is served, nor told that his time is over. So new members become lendable all
+//! at once, in the order that is promised. Then it is open again, while what has changed is noted for
+//! the journal, and its members are told. One seed is applied at a time: whoever hands over commands
+//! sees to it that none is about a closed pool, that none changes the members of a pool that is at
+//! hand, and that none is another seed.
+
+use super::lending::Pool;
+use super::membership::Seating;
+use super::resources::{ResourceKey, Seats};
+use super::{Books, Engine, PoolKey};
+use crate::command::{IdList, PoolName, Refusal, Seed};
+use crate::time::Time;
+
+/// What a slice of work is measured in: to tell an id is 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Work(pub usize);
+
+impl Work {
+    /// As much as there is to do.
+    pub const ALL: Work = Work(usize::MAX);
+    /// The least that does something.
+    pub const LEAST: Work = Work(1);
+    /// To seat an id, or to drop a member.
+    pub(super) const SEAT: usize = 5;
+    /// To note for the journal what became of an id.
+    const NOTE: usize = 10;
+    /// To begin with a pool, which may have to be created.
+    pub(super) const POOL: usize = 35;
+
+    /// How many things of this size fit, one at least.
+    pub(super) fn count(self, each: usize) -> usize {
+        self.0.div_ceil(each).max(1)
+    }
+
+    pub(super) fn spend(&mut self, count: usize, each: usize) {
+        self.0 = self.0.saturating_sub(count.saturating_mul(each));
+    }
+}
+
+/// What a seed does to the pools that it names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SeedKind {
+    /// Adds members.
+    #[default]
+    Adds,
+    /// Sets the members.
+    Sets,
+}
+
+/// A seed that is being applied, pool by pool.
+#[derive(Debug, Default)]
+pub struct Seeding {
+    kind: SeedKind,
+    seed: Seed,
+    /// The place in the seed of the pool at hand.
+    place: usize,
+    step: Step,
+    /// What the members of each pool were once it was complete; `None` if nobody wants to know.
+    members_now: Option<Seed>,
+    /// Of the pool at hand, if it was begun before a crash.
+    seats: Option<Seats>,
+}
+
+/// What is to be done next for the pool at hand.
+#[derive(Debug, Default)]
+enum Step {
+    #[default]
+    Begin,
+    /// Its ids from this place on are to be seated.
+    Seat(usize, Seating),
+    /// Members that were not named are dropped.
+    Drop(Seating),
+    /// It is open again; what has changed is noted.
+    Note(Seating),
+    /// Its members are told.
+    List(Listing),
+}
+
+impl Seeding {
+    /// A seed that is to be applied.
+    pub fn new(kind: SeedKind, seed: Seed) -> Seeding {
+        Seeding {
+            kind,
+            seed,
+            ..Seeding::default()
+        }
+    }
+
+    /// A seed that was applied in part: so many pools are done with, and of the next one perhaps some
+    /// ids are seated, from these seats on.
+    pub fn resume(kind: SeedKind, seed: Seed, place: usize, seats: Option<Seats>) -> Seeding {
+        Seeding {
+            place,
+            seats,
+            ..Seeding::new(kind, seed)
+        }
+    }
+
+    /// The members of each pool are wanted, too; those of the pools before are these.
+    pub fn with_members_now(mut self, before: Seed) -> Seeding {
+        self.members_now = Some(before);
+        self
+    }
+
+    /// What is applied.
+    pub fn seed(&self) -> &Seed {
+        &self.seed
+    }
+
+    /// What it does.
+    pub fn kind(&self) -> SeedKind {
+        self.kind
+    }
+
+    fn is_begun(&self) -> bool {
+        self.place > 0 || self.seats.is_some() || !matches!(self.step, Step::Begin)
+    }
+
+    /// How many pools are done with.
+    pub fn place(&self) -> usize {
+        self.place
+    }
+
+    /// Whether nothing is left to be done.
+    pub fn is_done(&self) -> bool {
+        self.place == self.seed.pool_count()
+    }
+
+    /// The pool that is begun and not done with, and whether it is closed.
+    pub fn pool_at_hand(&self) -> Option<(PoolName<'_>, bool)> {
+        let is_closed = match self.step {
+            Step::Begin => return None,
+            Step::Seat(..) | Step::Drop(_) => true,
+            Step::Note(_) | Step::List(_) => false,
+        };
+        Some((self.seed.pool(self.place).0, is_closed))
+    }
+
+    /// Where the ids of the pool at hand are seated, if nothing of it is noted yet, or not all.
+    pub fn seats(&self) -> Option<Seats> {
+        match &self.step {
+            Step::Seat(_, seating) | Step::Drop(seating) | Step::Note(seating) => {
+                Some(seating.seats)
+            }
+            Step::Begin | Step::List(_) => None,
+        }
+    }
+
+    /// What the members of each pool were once it was complete.
+    pub fn take_members_now(&mut self) -> Seed {
+        self.members_now.take().unwrap_or_default()
+    }
+}
+
+/// How far a listing of a pool's members has come.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The next one to be told; `None` before the first.
+    next: Option<ResourceKey>,
+    is_begun: bool,
+}
+
+/// A pool that is begun and not complete, as others are told of it.
+#[derive(Debug)]
+pub(super) struct Closed {
+    pub(super) pool: PoolKey,
+    /// How many members it had before; `None` if it is new.
+    pub(super) member_count: Option<usize>,
+}
+
+impl Engine {
+    /// Whether a seed is more work than this, with what is to be told of it.
+    pub fn seed_takes_more_than(&self, work: Work, seed: &Seed) -> bool {
+        let pools = seed.pool_count().saturating_mul(Work::POOL);
+        let ids = seed.id_count().saturating_mul(Work::SEAT + 1);
+        let least = pools.saturating_add(ids);
+        if least > work.0 {
+            return true;
+        }
+        let known = seed.pools().filter_map(|(name, _)| self.find(&name));
+        let members: usize = known.map(|key| self.pools[key].stock.member_count()).sum();
+        least + members > work.0
+    }
+
+    /// Whether the listing of a pool is more work than this.
+    pub fn listing_takes_more_than(&self, work: Work, name: &PoolName<'_>) -> bool {
+        let key = self.find(name);
+        key.is_some_and(|key| self.pools[key].stock.member_count() > work.0)
+    }
+
+    /// Does some work for a seed. It may be a little more: what is begun for a single id is ended.
+    pub fn seed_on(&mut self, seeding: &mut Seeding, mut work: Work, now: Time) {
+        self.handle_timeout(now);
+        if !seeding.is_begun() {
+            self.make_room_for(seeding.seed());
+        }
+        while work > Work(0) && !seeding.is_done() {
+            self.seed_step(seeding, &mut work, now);
+        }
+        #[cfg(debug_assertions)]
+        self.check();
+    }
+
+    fn seed_step(&mut self, seeding: &mut Seeding, work: &mut Work, now: Time) {
+        let (name, ids) = seeding.seed.pool(seeding.place);
+        seeding.step = match std::mem::take(&mut seeding.step) {
+            Step::Begin => {
+                work.spend(1, Work::POOL);
+                let seats = self.close(&name, ids.len(), seeding.seats.take());
+                let sets = seeding.kind == SeedKind::Sets;
+                Step::Seat(0, Seating::new(seats, sets))
+            }
+            Step::Seat(from, mut seating) => {
+                let to = ids.len().min(from.saturating_add(work.count(Work::SEAT)));
+                work.spend(to - from, Work::SEAT);
+                let (pool, books) = self.closed_pool();
+                pool.seat_all(ids.slice(from..to), from, &mut seating, books);
+                match seating.sets {
+                    _ if to < ids.len() => Step::Seat(to, seating),
+                    true => Step::Drop(seating),
+                    false => self.open(seating, now),
+                }
+            }
+            Step::Drop(mut seating) => {
+                let most = work.count(Work::SEAT);
+                let (pool, books) = self.closed_pool();
+                let count = pool.drop_members(most, &mut seating, books);
+                work.spend(count, Work::SEAT);
+                if count < most {
+                    pool.dismiss_hopeless(books);
+                    self.open(seating, now)
+                } else {
+                    Step::Drop(seating)
+                }
+            }
+            Step::Note(mut seating) => {
+                let pool = &self.pools[self.at_hand(&name)];
+                let mut is_done = false;
+                while *work > Work(0) && !is_done {
+                    match seating.touched.pop() {
+                        Some(id) => pool.note_touched(id, &mut self.books),
+                        None => is_done = true,
+                    }
+                    work.spend(1, Work::NOTE);
+                }
+                match is_done {
+                    true => Step::List(Listing::default()),
+                    false => Step::Note(seating),
+                }
+            }
+            Step::List(mut listing) => {
+                let is_done = seeding.members_now.as_mut().is_none_or(|members_now| {
+                    if !listing.is_begun {
+                        members_now.add_pool(&name);
+                    }
+                    let tell = |id: &str| members_now.add_stored_id(id);
+                    self.list_on(self.at_hand(&name), &mut listing, work, tell)
+                });
+                if is_done {
+                    seeding.place += 1;
+                    Step::Begin
+                } else {
+                    Step::List(listing)
+                }
+            }
+        };
+    }
+
+    fn at_hand(&self, name: &PoolName<'_>) -> PoolKey {
+        self.find(name).expect("a pool at hand is not removed")
+    }
+
+    /// Nobody is served in this pool any more, which is created if it is missing. Answers the seats
+    /// for so many ids.
+    fn close(&mut self, name: &PoolName<'_>, count: usize, seats: Option<Seats>) -> Seats {
+        let known = self.find(name);
+        let pool = known.unwrap_or_else(|| self.create(name));
+        let member_count = known.map(|key| self.pools[key].stock.member_count());
+        let resources = &mut self.books.resources;
+        let seats = match seats {
+            None => resources.set_seats_aside(count),
+            Some(seats) => {
+                resources.take_seats(seats, count);
+                seats
+            }
+        };
+        let before = self.books.closed.replace(Closed { pool, member_count });
+        assert!(before.is_none(), "one seed is applied at a time");
+        seats
+    }
+
+    fn closed_pool(&mut self) -> (&mut Pool, &mut Books) {
+        let closed = self.books.closed.as_ref();
+        let key = closed
+            .expect("a pool is closed before it is worked on")
+            .pool;
+        (&mut self.pools[key], &mut self.books)
+    }
+
+    /// All ids of the pool that is closed are seated: whoever can be served is.
+    fn open(&mut self, mut seating: Seating, now: Time) -> Step {
+        seating.touched.close();
+        let (pool, books) = self.closed_pool();
+        books.closed = None;
+        pool.serve_all(now, books);
+        Step::Note(seating)
+    }
+
+    /// Does some work for a listing. None if there is more to do.
+    pub fn list_members_on(
+        &self,
+        name: &PoolName<'_>,
+        listing: &mut Listing,
+        ids: &mut IdList,
+        mut work: Work,
+    ) -> Option<Result<(), Refusal>> {
+        let Some(key) = self.find(name) else {
+            return Some(Err(Refusal::NoPool));
+        };
+        let is_done = self.list_on(key, listing, &mut work, |id| ids.push_stored(id));
+        is_done.then_some(Ok(()))
+    }
+
+    /// Tells further members of a pool. True if there are no more.
+    fn list_on(
+        &self,
+        key: PoolKey,
+        listing: &mut Listing,
+        work: &mut Work,
+        mut tell: impl FnMut(&str),
+    ) -> bool {
+        let resources = &self.books.resources;
+        if !listing.is_begun {
+            listing.next = self.pools[key].stock.first_member();
+            listing.is_begun = true;
+        }
+        let mut members = resources.members_from(listing.next);
+        while *work > Work(0)
+            && let Some(member) = members.next()
+        {
+            let resource = resources.get(member);
+            assert!(
+                resource.pool == key && resource.is_member(),
+                "the members of a pool do not change while they are listed"
+            );
+            tell(&resource.id);
+            work.spend(1, 1);
+        }
+        listing.next = members.next();
+        listing.next.is_none()
+    }
+}

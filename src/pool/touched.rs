@@ -1,0 +1,83 @@
+//! Ids whose rows have changed, told in their order.
+//!
+//! Rows that stand side by side in a file share its pages. So what has changed of a million ids is
+//! written down in the order of the ids, whatever order they came in: else each slice of the work
+//! would write most of the file. The sorting is done in slices, too: what comes is sorted run by
+//! run, and the runs are merged as their ids are taken out.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::vec::IntoIter;
+
+use crate::command::StoredName;
+
+/// How many ids are sorted at once.
+const RUN_IDS: usize = 4096;
+
+/// Ids whose rows have changed.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    /// Not sorted yet.
+    last: Vec<StoredName>,
+    /// Each sorted, without those that were taken out.
+    runs: Vec<IntoIter<StoredName>>,
+    /// The first id of each run, with the place of the run, once they are taken out.
+    firsts: BinaryHeap<Reverse<(StoredName, usize)>>,
+}
+
+impl Touched {
+    /// Adds one. Nothing may be added once something was taken out.
+    pub(super) fn push(&mut self, id: StoredName) {
+        self.last.push(id);
+        if self.last.len() == RUN_IDS {
+            self.end_run();
+        }
+    }
+
+    fn end_run(&mut self) {
+        let mut run = std::mem::take(&mut self.last);
+        run.sort_unstable();
+        self.runs.push(run.into_iter());
+    }
+
+    /// Nothing more is added.
+    pub(super) fn close(&mut self) {
+        self.end_run();
+        for place in 0..self.runs.len() {
+            self.next_of(place);
+        }
+    }
+
+    /// Takes out the first one in the order of ids.
+    pub(super) fn pop(&mut self) -> Option<StoredName> {
+        let Reverse((id, place)) = self.firsts.pop()?;
+        self.next_of(place);
+        Some(id)
+    }
+
+    fn next_of(&mut self, place: usize) {
+        let next = self.runs[place].next();
+        self.firsts.extend(next.map(|id| Reverse((id, place))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_come_out_in_their_order() {
+        let mut random = fastrand::Rng::with_seed(9);
+        for count in [0, 1, 2, RUN_IDS - 1, RUN_IDS, RUN_IDS + 1, 3 * RUN_IDS + 7] {
+            let mut ids: Vec<StoredName> = (0..count)
+                .map(|_| random.u32(0..1_000_000).to_string().into())
+                .collect();
+            let mut touched = Touched::default();
+            ids.iter().for_each(|id| touched.push(id.clone()));
+            touched.close();
+            ids.sort_unstable();
+            let taken: Vec<StoredName> = std::iter::from_fn(|| touched.pop()).collect();
+            assert_eq!(taken, ids);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Answers that are too long to be written down in one tick: a list of a million ids.
+//!
+//! The body is written down part by part, tick by tick, before anything of the answer leaves, since
+//! its length stands in front of it. So there is room in front of it, and nothing is moved then.
+
+use super::exchange::{Exchange, State};
+use super::{Context, Outcome, Session, memory};
+use crate::api::{self, Problem, Rendering};
+use crate::http::{self, Answer};
+
+/// How many elements of a list are written down in one tick. A longer list is a long answer.
+const TURN_ELEMENTS: usize = 16 << 10;
+
+/// More than a head has, unless somebody allows an origin with a very long name.
+const HEAD_ROOM: usize = 512;
+
+/// A long answer that is being written down.
+#[derive(Debug)]
+pub(super) struct LongAnswer {
+    /// Room for the head, and as much of the body as there is.
+    body: Vec<u8>,
+    rendering: Rendering,
+    is_whole: bool,
+}
+
+impl Default for LongAnswer {
+    fn default() -> LongAnswer {
+        LongAnswer {
+            body: vec![0; HEAD_ROOM],
+            rendering: Rendering::default(),
+            is_whole: false,
+        }
+    }
+}
+
+impl Session {
+    /// Whether there is a long answer that `resume` would go on with.
+    pub(super) fn writes_long_answer(&self) -> bool {
+        let long = self.long.as_ref();
+        long.is_some_and(|long| !long.is_whole() || self.output.is_empty())
+    }
+
+    /// Whether the answer that is next in order can be written down at once. A long one is begun
+    /// instead, and goes on in `resume`.
+    pub(super) fn can_answer_next(&mut self, context: &mut Context<'_>) -> bool {
+        if let Some(exchange) = self.exchanges.front_mut()
+            && let State::Ready(outcome) = &exchange.state
+            && self.long.is_none()
+            && LongAnswer::is_for(outcome)
+        {
+            if memory::is_refused(outcome, context) {
+                exchange.state = State::Ready(Outcome::Problem(Problem::NoMemory));
+            } else {
+                self.long = Some(Box::default());
+            }
+        }
+        let long = self.long.as_ref();
+        long.is_none_or(|long| long.is_whole() && self.output.is_empty())
+    }
+}
+
+impl LongAnswer {
+    /// Whether an outcome makes a long answer.
+    pub(super) fn is_for(outcome: &Outcome) -> bool {
+        api::element_count(outcome) > TURN_ELEMENTS
+    }
+
+    /// How many bytes there are so far.
+    pub(super) fn len(&self) -> usize {
+        self.body.len()
+    }
+
+    /// Whether all of it has been written down.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// Writes the next part down of the answer to a request that can be answered.
+    pub(super) fn go_on(&mut self, exchange: &Exchange) {
+        let State::Ready(outcome) = &exchange.state else {
+            return;
+        };
+        if !self.is_whole {
+            let start = self.body.len();
+            self.is_whole = api::render_some(
+                outcome,
+                exchange.shape,
+                exchange.style.json,
+                &mut self.rendering,
+                TURN_ELEMENTS,
+                &mut self.body,
+            );
+            http::fit_body(exchange.style, &mut self.body[start..]);
+        }
+    }
+
+    /// The answer, and where in it the first byte that is to be sent stands.
+    pub(super) fn finish(
+        self,
+        exchange: &Exchange,
+        outcome: &Outcome,
+        context: &mut Context<'_>,
+    ) -> (Vec<u8>, usize) {
+        let style = exchange.style;
+        let (status, words, fields) = api::render_status(outcome);
+        (context.metrics.requests).note_answer(exchange.asked, status);
+        let mut bytes = self.body;
+        let answer = Answer {
+            status,
+            words: &words,
+            body: &bytes[HEAD_ROOM..],
+            fields,
+        };
+        let mut head = Vec::with_capacity(HEAD_ROOM);
+        http::write_head(&mut head, style, &answer, context.settings.cors.as_deref());
+        if style.omits_body {
+            bytes.truncate(HEAD_ROOM);
+        }
+        bytes.extend_from_slice(http::end_of_answer(style));
+        match HEAD_ROOM.checked_sub(head.len()) {
+            Some(start) => {
+                bytes[start..HEAD_ROOM].copy_from_slice(&head);
+                (bytes, start)
+            }
+            None => {
+                bytes.splice(..HEAD_ROOM, head);
+                (bytes, 0)
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Commands that wait until a pool is complete, or until other large work is done.
+//!
+//! It keeps their order. Whether one may go on is decided elsewhere.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+
+use crate::command::{Command, PoolName, Seed, Ticket};
+
+/// Commands that wait, the first that came first.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    queue: VecDeque<(Ticket, Item)>,
+    tickets: HashSet<Ticket>,
+    pools: HashSet<Box<str>>,
+}
+
+#[derive(Debug)]
+pub(super) enum Item {
+    Command(Command<'static>),
+    /// Whoever asked with this ticket no longer wants to wait.
+    Withdrawal,
+}
+
+impl Held {
+    pub(super) fn push(&mut self, ticket: Ticket, item: Item) {
+        if let Item::Command(command) = &item {
+            self.tickets.insert(ticket);
+            self.pools
+                .extend(command.pool().map(|pool| pool.as_str().into()));
+        }
+        self.queue.push_back((ticket, item));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Whether the command with this ticket waits.
+    pub(super) fn has(&self, ticket: Ticket) -> bool {
+        !self.tickets.is_empty() && self.tickets.contains(&ticket)
+    }
+
+    /// Whether a command about this pool alone waits: others must not overtake it.
+    pub(super) fn has_of(&self, pool: &PoolName<'_>) -> bool {
+        !self.pools.is_empty() && self.pools.contains(pool.as_str())
+    }
+
+    /// Takes out everything, in order.
+    pub(super) fn take(&mut self) -> VecDeque<(Ticket, Item)> {
+        std::mem::take(self).queue
+    }
+}
+
+/// The pools that a seed of several names. It keeps hashes alone: one that is not named waits, too,
+/// if it has the hash of one that is.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    hasher: RandomState,
+    hashes: HashSet<u64>,
+    count: usize,
+}
+
+impl Named {
+    /// Takes down up to `most` further pools of a seed. True if that were all.
+    pub(super) fn add(&mut self, seed: &Seed, most: usize) -> bool {
+        if self.count == 0 && seed.pool_count() > 1 {
+            self.hashes.reserve(seed.pool_count());
+        }
+        let to = seed.pool_count().min(self.count.saturating_add(most));
+        if seed.pool_count() > 1 {
+            let names = (self.count..to).map(|place| seed.pool(place).0);
+            let hashes = names.map(|name| self.hasher.hash_one(name.as_str()));
+            self.hashes.extend(hashes);
+        }
+        self.count = to;
+        to == seed.pool_count()
+    }
+
+    pub(super) fn is_several(&self) -> bool {
+        self.count > 1
+    }
+
+    pub(super) fn has(&self, pool: &PoolName<'_>) -> bool {
+        self.is_several() && self.hashes.contains(&self.hasher.hash_one(pool.as_str()))
+    }
+}

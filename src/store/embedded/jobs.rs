@@ -1,0 +1,168 @@
+//! The job at hand of the store, and the commands that wait for it.
+
+use super::held::Item;
+use super::job::{Job, Task, is_large};
+use super::{EmbeddedStore, NOBODY, RETRY_MS, State, refuse};
+use crate::command::{Command, Reply, Ticket};
+use crate::pool::Engine;
+use crate::store::Store;
+use crate::store::journal::{PendingSeed, SeedNote};
+use crate::time::Time;
+
+/// How many commands that had to wait are carried out in one tick.
+const RELEASED_A_TICK: usize = 1000;
+
+impl EmbeddedStore {
+    /// Hands a command to the engine, or makes a job of it.
+    #[inline]
+    pub(super) fn carry_out(&mut self, ticket: Ticket, command: Command<'_>, now: Time) {
+        let reply = match &mut self.state {
+            State::Up {
+                engine, journal, ..
+            } => {
+                if is_large(&command, engine, self.slice) {
+                    assert!(self.job.is_none(), "there is one job at a time");
+                    self.job = Some(Job::of(ticket, command, journal.is_some()));
+                    return;
+                }
+                engine.execute(ticket, command, now)
+            }
+            State::Down { .. } => Some(match command {
+                Command::Survey(_) => Reply::Survey(None),
+                _ => refuse(&mut self.counts),
+            }),
+        };
+        self.take_answers();
+        if let Some(reply) = reply {
+            self.replies.push_back((ticket, reply));
+        }
+    }
+
+    /// Whether a command has to wait for work that is under way, or behind others that do.
+    #[inline]
+    pub(super) fn must_wait(&self, command: &Command<'_>) -> bool {
+        // So it is nearly always.
+        let is_idle = self.job.is_none() && self.held.is_empty();
+        !is_idle && self.is_held_up(command)
+    }
+
+    fn is_held_up(&self, command: &Command<'_>) -> bool {
+        let State::Up { engine, .. } = &self.state else {
+            return false;
+        };
+        let is_seed = matches!(command, Command::AddMembers(_) | Command::SetMembers(_));
+        let is_behind = match command.pool() {
+            Some(pool) => self.held.has_of(pool),
+            None => is_seed && !self.held.is_empty(),
+        };
+        let job = self.job.as_ref();
+        let is_held_up = |job: &Job| job.holds_up(command) || is_large(command, engine, self.slice);
+        is_behind || job.is_some_and(is_held_up)
+    }
+
+    /// Goes on with the job, and with the commands that had to wait for what is done by now. Answers
+    /// what the journal is to be told.
+    #[inline]
+    pub(super) fn go_on(&mut self, now: Time) -> Option<SeedNote> {
+        match self.job.is_none() && !self.held_may_go_on {
+            true => None,
+            false => self.go_on_with_job(now),
+        }
+    }
+
+    fn go_on_with_job(&mut self, now: Time) -> Option<SeedNote> {
+        if std::mem::take(&mut self.held_may_go_on) {
+            self.release_held(now);
+        }
+        let State::Up { engine, .. } = &mut self.state else {
+            return None;
+        };
+        let job = self.job.as_mut().filter(|job| job.next_turn() <= now)?;
+        job.not_before = None;
+        let was_closed = job.is_closed();
+        let note = job.go_on(engine, self.slice, now);
+        self.held_may_go_on |= !self.held.is_empty() && was_closed && !job.is_closed();
+        self.take_answers();
+        note
+    }
+
+    fn release_held(&mut self, now: Time) {
+        let mut left = RELEASED_A_TICK;
+        for (ticket, item) in self.held.take() {
+            match item {
+                Item::Withdrawal if self.held.has(ticket) => self.held.push(ticket, item),
+                Item::Withdrawal => self.withdraw(ticket, now),
+                Item::Command(command) if left == 0 || self.must_wait(&command) => {
+                    self.held.push(ticket, Item::Command(command));
+                }
+                Item::Command(command) => {
+                    left -= 1;
+                    self.carry_out(ticket, command, now);
+                }
+            }
+        }
+        self.held_may_go_on = left == 0 && !self.held.is_empty();
+    }
+
+    /// The journal has what it was told: a job that is done can be answered.
+    pub(super) fn settle_job(&mut self) {
+        if let Some(job) = self.job.take_if(|job| matches!(job.task, Task::Done(_)))
+            && let Task::Done(reply) = job.task
+        {
+            self.held_may_go_on = !self.held.is_empty();
+            if job.ticket != NOBODY {
+                self.replies.push_back((job.ticket, reply));
+            }
+        }
+    }
+
+    /// The journal has failed. A seed that may be decided is answered once it is known whether it is.
+    pub(super) fn fail_job(&mut self) {
+        for (ticket, item) in self.held.take() {
+            if let Item::Command(_) = item {
+                self.replies.push_back((ticket, refuse(&mut self.counts)));
+            }
+        }
+        if let Some(job) = self.job.take_if(|job| !job.may_be_decided()) {
+            self.replies
+                .push_back((job.ticket, refuse(&mut self.counts)));
+        }
+    }
+
+    /// The journal works again, and has this seed that is to be applied, or none.
+    pub(super) fn resume_job(
+        &mut self,
+        pending: Option<PendingSeed>,
+        engine: &mut Engine,
+        now: Time,
+    ) {
+        let asked = self.job.take();
+        let Some(pending) = pending else {
+            // It is not decided after all, or it was applied, or what was written since is lost.
+            if let Some(job) = asked.filter(|job| job.ticket != NOBODY) {
+                self.replies
+                    .push_back((job.ticket, refuse(&mut self.counts)));
+            }
+            return;
+        };
+        let place = pending.place;
+        let mut job = Job::resume(pending);
+        if let Some(mut asked) = asked {
+            let mut members_now = asked.take_members_now();
+            members_now.truncate(place.pools);
+            job.answer_to(asked.ticket, members_now);
+            // If it is this that fails, others are served in between.
+            job.not_before = Some(now.after_ms(RETRY_MS));
+        }
+        job.close_pool(engine, now);
+        self.job = Some(job);
+    }
+
+    /// When there is something to go on with.
+    pub(super) fn next_turn(&self) -> Option<Time> {
+        match &self.job {
+            _ if self.held_may_go_on => Some(Time::default()),
+            job => job.as_ref().map(Job::next_turn),
+        }
+    }
+}

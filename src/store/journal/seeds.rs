@@ -1,0 +1,275 @@
+//! A large seed in the file, part by part, for as long as it takes to apply it.
+//!
+//! Its parts are written first, and the last one decides: from then on the seed will be applied. A
+//! seed that was not decided when the file is opened is dropped.
+
+use redb::{ReadTransaction, ReadableTable, Table, WriteTransaction};
+
+use super::row::write_number;
+use super::{FORMAT, FORMAT_KEY, NUMBERS, Rows, corrupted, number_at};
+use crate::command::{PoolName, ResourceId, Seed};
+use crate::pool::{Seats, SeedKind};
+
+/// The number of a part to the part, in the form that `write_part` gives it.
+const SEEDS: Rows = Rows::new("seeds");
+
+/// Stands in `NUMBERS` while a seed is decided: 0 if it adds members, 1 if it sets them.
+const KIND: &[u8] = b"seed kind";
+/// Stand in `NUMBERS` while a seed is decided and has come further than its first pool: what is in
+/// [`SeedPlace`].
+const POOLS_DONE: &[u8] = b"seed pools done";
+const FIRST_SEAT: &[u8] = b"seed first seat";
+const LOWEST_RANK: &[u8] = b"seed lowest rank";
+
+/// The format of a file in which a seed is decided and not done with: who does not know of seeds must
+/// not go on with it. It is out of the way of all formats to come.
+pub(super) const FORMAT_WITH_SEED: u64 = FORMAT + 1000;
+
+/// How long a part is, give or take a name.
+const PART_BYTES: usize = 256 << 10;
+
+/// A seed that is decided, and has to be applied.
+#[derive(Debug)]
+pub(in crate::store) struct PendingSeed {
+    /// What it does.
+    pub(in crate::store) kind: SeedKind,
+    /// All of it.
+    pub(in crate::store) seed: Seed,
+    /// How far it has come.
+    pub(in crate::store) place: SeedPlace,
+}
+
+/// How far the applying of a seed has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::store) struct SeedPlace {
+    /// How many of its pools are done with.
+    pub(in crate::store) pools: usize,
+    /// Where the ids of the next one are seated, if some may be.
+    pub(in crate::store) seats: Option<Seats>,
+}
+
+/// What the journal is told of a seed.
+#[derive(Debug)]
+pub(in crate::store) enum SeedNote {
+    /// One part of it.
+    Part(SeedPart),
+    /// The last part: with it the seed is decided.
+    LastPart(SeedPart, SeedKind),
+    /// How far it has come.
+    Place(SeedPlace),
+    /// All of it was applied.
+    Done,
+}
+
+impl SeedNote {
+    /// Whether there is something that must not be undone by a crash: that the seed is decided, or that it
+    /// was applied, which is answered next.
+    pub(in crate::store) fn is_final(&self) -> bool {
+        matches!(self, SeedNote::LastPart(..) | SeedNote::Done)
+    }
+}
+
+/// One part of a seed.
+#[derive(Debug)]
+pub(in crate::store) struct SeedPart {
+    number: u64,
+    bytes: Vec<u8>,
+    /// None follows.
+    pub(in crate::store) is_last: bool,
+}
+
+/// How far the writing of a seed has come.
+#[derive(Debug, Default)]
+pub(in crate::store) struct SeedParts {
+    number: u64,
+    /// The pool that goes on, and how many of its ids are written.
+    pool: usize,
+    ids: usize,
+}
+
+/// What a part says: pools with ids. A pool that is true goes on from the part before.
+type Pools<'a> = Vec<(bool, &'a str, Vec<&'a str>)>;
+
+impl SeedParts {
+    /// The next part.
+    pub(in crate::store) fn next(&mut self, seed: &Seed) -> SeedPart {
+        let bytes = self.write_part(seed);
+        self.number += 1;
+        SeedPart {
+            number: self.number,
+            bytes,
+            is_last: self.pool == seed.pool_count(),
+        }
+    }
+
+    fn write_part(&mut self, seed: &Seed) -> Vec<u8> {
+        let mut named = Vec::new();
+        let mut left = PART_BYTES;
+        while left > 0 && self.pool < seed.pool_count() {
+            let (name, ids) = seed.pool(self.pool);
+            let from = self.ids;
+            while left > 0 && self.ids < ids.len() {
+                left = left.saturating_sub(ids.at(self.ids).len() + 1);
+                self.ids += 1;
+            }
+            left = left.saturating_sub(name.as_str().len() + 3);
+            named.push((from > 0, name, ids.slice(from..self.ids)));
+            if self.ids == ids.len() {
+                self.pool += 1;
+                self.ids = 0;
+            }
+        }
+        let pools = named.iter().map(|(goes_on, name, ids)| {
+            let ids = (0..ids.len()).map(|place| ids.at(place)).collect();
+            (*goes_on, name.as_str(), ids)
+        });
+        let pools: Pools<'_> = pools.collect();
+        postcard::to_stdvec(&pools).expect("names can be written to memory")
+    }
+}
+
+/// Adds what a part says to `seed`. None if it was not written by `write_part`.
+fn read_part(seed: &mut Seed, bytes: &[u8]) -> Option<()> {
+    let (pools, rest) = postcard::take_from_bytes::<Pools<'_>>(bytes).ok()?;
+    for (goes_on, name, ids) in pools {
+        if !goes_on {
+            seed.add_pool(&PoolName::parse(name).ok()?);
+        }
+        if seed.pool_count() == 0 {
+            return None;
+        }
+        for id in ids {
+            seed.add_id(&ResourceId::parse(id).ok()?);
+        }
+    }
+    rest.is_empty().then_some(())
+}
+
+/// Notes how a seed stands.
+pub(super) fn note(transaction: &WriteTransaction, note: SeedNote) -> Result<(), redb::Error> {
+    let mut numbers = transaction.open_table(NUMBERS)?;
+    match note {
+        SeedNote::Part(part) => write(transaction, &part)?,
+        SeedNote::LastPart(part, kind) => {
+            write(transaction, &part)?;
+            let kind = u64::from(kind == SeedKind::Sets);
+            set(&mut numbers, KIND, Some(kind))?;
+            set(&mut numbers, FORMAT_KEY, Some(FORMAT_WITH_SEED))?;
+        }
+        SeedNote::Place(place) => {
+            set(&mut numbers, POOLS_DONE, Some(place.pools as u64))?;
+            write_seats(&mut numbers, place.seats)?;
+        }
+        SeedNote::Done => {
+            set(&mut numbers, KIND, None)?;
+            set(&mut numbers, POOLS_DONE, None)?;
+            write_seats(&mut numbers, None)?;
+            set(&mut numbers, FORMAT_KEY, Some(FORMAT))?;
+            transaction.delete_table(SEEDS)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_seats(
+    numbers: &mut Table<'_, &[u8], &[u8]>,
+    seats: Option<Seats>,
+) -> Result<(), redb::Error> {
+    let lowest_rank = seats.map(|seats| seats.lowest_rank.cast_unsigned());
+    set(numbers, FIRST_SEAT, seats.map(|seats| seats.first_seat))?;
+    set(numbers, LOWEST_RANK, lowest_rank)
+}
+
+fn set(
+    numbers: &mut Table<'_, &[u8], &[u8]>,
+    key: &[u8],
+    number: Option<u64>,
+) -> Result<(), redb::Error> {
+    match number {
+        Some(number) => numbers.insert(key, &write_number(number)[..])?,
+        None => numbers.remove(key)?,
+    };
+    Ok(())
+}
+
+fn write(transaction: &WriteTransaction, part: &SeedPart) -> Result<(), redb::Error> {
+    let mut seeds = transaction.open_table(SEEDS)?;
+    seeds.insert(&write_number(part.number)[..], &part.bytes[..])?;
+    Ok(())
+}
+
+/// Drops the parts of a seed that was never decided.
+pub(super) fn drop_undecided(
+    transaction: &WriteTransaction,
+    numbers: &Table<'_, &[u8], &[u8]>,
+) -> Result<(), redb::Error> {
+    if numbers.get(KIND)?.is_none() {
+        transaction.delete_table(SEEDS)?;
+    }
+    Ok(())
+}
+
+/// The seed that is decided and has to be applied, if there is one.
+pub(super) fn read(transaction: &ReadTransaction) -> Result<Option<PendingSeed>, redb::Error> {
+    let numbers = transaction.open_table(NUMBERS)?;
+    let kind = match number_at(&numbers, KIND)? {
+        None => return Ok(None),
+        Some(0) => SeedKind::Adds,
+        Some(1) => SeedKind::Sets,
+        Some(_) => return Err(damaged()),
+    };
+    let mut seed = Seed::default();
+    for entry in transaction.open_table(SEEDS)?.iter()? {
+        let (_, part) = entry?;
+        read_part(&mut seed, part.value()).ok_or_else(damaged)?;
+    }
+    let pools = number_at(&numbers, POOLS_DONE)?.unwrap_or(0);
+    let pools = usize::try_from(pools).map_err(|_| damaged())?;
+    if pools > seed.pool_count() {
+        return Err(damaged());
+    }
+    let first_seat = number_at(&numbers, FIRST_SEAT)?;
+    let seats = first_seat.zip(number_at(&numbers, LOWEST_RANK)?);
+    let seats = seats.map(|(first_seat, lowest_rank)| Seats {
+        first_seat,
+        lowest_rank: lowest_rank.cast_signed(),
+    });
+    let place = SeedPlace { pools, seats };
+    Ok(Some(PendingSeed { kind, seed, place }))
+}
+
+fn damaged() -> redb::Error {
+    corrupted("a seed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_read_the_same_as_what_was_written() {
+        let mut random = fastrand::Rng::with_seed(3);
+        for pools in [0, 1, 2, 500] {
+            let mut seed = Seed::default();
+            for pool in 0..pools {
+                seed.add_pool(&PoolName::parse(format!("pool {pool}")).expect("a good name"));
+                for id in 0..random.u32(0..40_000 / pools as u32) {
+                    seed.add_id(&ResourceId::parse(format!("id {id}")).expect("a good id"));
+                }
+            }
+            let (mut parts, mut read, mut count) = (SeedParts::default(), Seed::default(), 0);
+            loop {
+                let part = parts.next(&seed);
+                count += 1;
+                assert_eq!(part.number, count);
+                assert!(part.bytes.len() < PART_BYTES + 1000);
+                assert_eq!(read_part(&mut read, &part.bytes), Some(()));
+                assert_eq!(read_part(&mut Seed::default(), &part.bytes[1..]), None);
+                if part.is_last {
+                    break;
+                }
+            }
+            assert_eq!(read, seed);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! A crash at any moment leaves all of a seed or nothing.
+
+use std::fs;
+use std::path::Path;
+
+use latchd::command::{Command, Proof, Reply, Seed};
+use latchd::pool::Work;
+use tempfile::TempDir;
+
+use super::{ANY, Asker, acquire, id, pool, seed};
+
+/// Before the seed: A and B have members, some held.
+fn prepared(path: &Path, slice: Work) -> Asker {
+    let mut asker = Asker::on_file(path, Work::ALL);
+    let members = seed(&[("A", (100..140).collect()), ("B", (0..20).collect())]);
+    asker.ask(Command::AddMembers(members));
+    for name in ["A", "A", "A", "B", "B"] {
+        let lock = Command::Acquire(pool(name), acquire(ANY, 0));
+        assert!(matches!(asker.ask(lock), Reply::Granted(_)));
+    }
+    let release = Command::Release(pool("A"), id(138), Proof::default());
+    assert_eq!(asker.ask(release), Reply::Done);
+    asker.replies.clear();
+    asker.store = asker.store.with_slice(slice);
+    asker
+}
+
+/// A large seed of pools that are there and one that is not; some of its ids are there, some held,
+/// some named twice.
+fn large_seed() -> Seed {
+    let mut ids: Vec<usize> = (90..150).map(|number| number * 7 % 150).collect();
+    ids.extend([5, 137, 139, 5]);
+    seed(&[
+        ("B", (10..50).rev().collect()),
+        ("A", ids),
+        ("C", (0..30).collect()),
+    ])
+}
+
+#[test]
+fn a_crash_at_any_moment_leaves_all_of_a_seed_or_nothing() {
+    let folder = TempDir::new_in("/dev/shm").expect("a folder in memory");
+    let at = |name: &str| folder.path().join(name);
+    for (name, command) in [
+        ("adds", Command::AddMembers(large_seed())),
+        ("sets", Command::SetMembers(large_seed())),
+    ] {
+        let before = prepared(&at(&format!("{name} before")), Work::ALL).state();
+        let mut whole = prepared(&at(&format!("{name} after")), Work::ALL);
+        let expected = whole.ask(command.clone());
+        let after = whole.state();
+
+        let path = at(name);
+        let mut sliced = prepared(&path, Work(60));
+        let ticket = sliced.submit(command);
+        let (mut seen, mut ticks) = ([0, 0], 0);
+        loop {
+            // What the file is at this moment is what a crash would leave.
+            fs::copy(&path, at("crashed")).expect("the file is copied");
+            let again = [Work(60), Work(700), Work::ALL][ticks % 3];
+            let state = Asker::on_file(&at("crashed"), again).state();
+            let is_after = state == after;
+            assert!(is_after || state == before, "{name}, tick {ticks}: {state}");
+            seen[usize::from(is_after)] += 1;
+            assert!(
+                is_after || seen[1] == 0,
+                "{name}, tick {ticks}: it was decided"
+            );
+            if let Some(reply) = sliced.reply(ticket) {
+                assert_eq!(reply, expected);
+                assert!(is_after, "what is answered is in the file");
+                break;
+            }
+            sliced.tick();
+            ticks += 1;
+        }
+        assert!(seen[0] > 0 && seen[1] > 30, "{name}: {seen:?}");
+    }
+}

@@ -1,0 +1,216 @@
+//! Whatever is asked while a large seed is applied is answered as if all had been done in one go, in some
+//! order that the contract allows.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use fastrand::Rng;
+use latchd::command::{Command, Filter, OwnerName, Proof, Reply, Seed, Ticket, Ttl, Wanted};
+use latchd::pool::Work;
+use latchd::store::Store;
+use tempfile::TempDir;
+
+use super::{ANY, Asker, POOLS, acquire, id, pool, seed};
+
+/// Commands on a few pools, large seeds among them.
+fn draw(random: &mut Rng) -> Command<'static> {
+    let name = pool(POOLS[random.usize(..3)]);
+    let one = id(random.usize(..40));
+    match random.u32(..20) {
+        0..3 => Command::AddMembers(draw_seed(random)),
+        3..5 => Command::SetMembers(draw_seed(random)),
+        5 => Command::ListMembers(name),
+        6 => Command::ListLocks(name),
+        7 => Command::ReleaseAll(name, Filter::default()),
+        8 => Command::ListPools,
+        9..11 => Command::Release(name, one, Proof::default()),
+        _ => {
+            let wanted = match random.u32(..4) {
+                0 => Wanted::Named(one),
+                1 => Wanted::Any(NonZeroU32::MIN.saturating_add(2)),
+                _ => ANY,
+            };
+            let mut acquire = acquire(wanted, [0, 0, 2_000][random.usize(..3)]);
+            acquire.ttl = Ttl::from_s([0, 1, 5][random.usize(..3)]);
+            if random.bool() {
+                let owner = ["anna", "bert", "carl"][random.usize(..3)];
+                acquire.owner = Some(OwnerName::parse(owner).expect("a good name"));
+            }
+            Command::Acquire(name, acquire)
+        }
+    }
+}
+
+fn draw_seed(random: &mut Rng) -> Seed {
+    let mut names = POOLS;
+    random.shuffle(&mut names);
+    let mut pools = Vec::new();
+    for name in &names[..random.usize(1..3)] {
+        let count = random.usize(..30);
+        let ids = (0..count).map(|_| random.usize(..40));
+        pools.push((*name, ids.collect()));
+    }
+    seed(&pools)
+}
+
+/// What was asked at about the same time, in the order in which it took effect.
+#[derive(Clone)]
+struct Round {
+    asked: Vec<Asked>,
+    pause_ms: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Asked {
+    ticket: Ticket,
+    command: Command<'static>,
+    /// It was not carried out at once.
+    is_held: bool,
+    is_withdrawn: bool,
+}
+
+impl Asked {
+    /// Whether it may have taken effect later than what came after it.
+    fn may_be_late(&self) -> bool {
+        let is_seed = matches!(
+            self.command,
+            Command::AddMembers(_) | Command::SetMembers(_)
+        );
+        is_seed || self.is_held
+    }
+}
+
+/// What a store that does all in one go answers in the last round, and what is seen of it then.
+fn answers_in_one_go(rounds: &[Round]) -> (BTreeMap<u64, Reply>, String) {
+    let mut asker = Asker::in_memory(Work::ALL);
+    for round in rounds {
+        asker.replies.clear();
+        for asked in &round.asked {
+            let command = asked.command.clone();
+            asker.store.submit(asked.ticket, command, asker.now);
+            if asked.is_withdrawn {
+                asker.store.withdraw(asked.ticket, asker.now);
+            }
+        }
+        asker.settle();
+        asker.now = asker.now.after_ms(round.pause_ms);
+        asker.tick();
+    }
+    let replies = std::mem::take(&mut asker.replies);
+    (replies, asker.state())
+}
+
+/// All orders in which `asked` may have taken effect: seeds, and what had to wait, as soon as they were
+/// asked for or later than some of what came after them.
+fn orders(asked: &[Asked]) -> Vec<Vec<Asked>> {
+    let mut orders = vec![asked.to_vec()];
+    for (place, late) in asked.iter().enumerate().rev() {
+        if !late.may_be_late() {
+            continue;
+        }
+        let after = asked[place + 1..].iter();
+        let passed: Vec<Ticket> = after.map(|other| other.ticket).collect();
+        let mut more = Vec::new();
+        for order in &orders {
+            for ticket in &passed {
+                let mut order = order.clone();
+                let at = |order: &[Asked], ticket| {
+                    let found = order.iter().position(|asked| asked.ticket == ticket);
+                    found.expect("it was asked for")
+                };
+                let late = order.remove(at(&order, late.ticket));
+                let to = at(&order, *ticket) + 1;
+                order.insert(to, late);
+                more.push(order);
+            }
+        }
+        orders.extend(more);
+    }
+    orders
+}
+
+/// There is an order in which a store that does all in one go answers the same: one in which each
+/// seed, and all that had to wait for one, comes when it was asked for, or later.
+#[test]
+fn slices_answer_as_one_go_does() {
+    let folder = TempDir::new_in("/dev/shm").expect("a folder in memory");
+    let (mut held, mut late) = (0, 0);
+    for number in 0..30 {
+        let mut random = Rng::with_seed(number);
+        let slice = Work(random.usize(1..150));
+        let mut sliced = match random.bool() {
+            true => Asker::in_memory(slice),
+            false => Asker::on_file(&folder.path().join(number.to_string()), slice),
+        };
+        // All histories that lead to what was answered: it may show later which one it was.
+        let mut histories: Vec<Vec<Round>> = vec![Vec::new()];
+        for _ in 0..8 {
+            let mut asked = Vec::new();
+            for _ in 0..random.usize(1..7) {
+                let command = match random.u32(..20) {
+                    0 => Command::RemovePool(pool(POOLS[random.usize(..3)])),
+                    _ => draw(&mut random),
+                };
+                let ticket = sliced.submit(command.clone());
+                let is_held = sliced.store.holds(ticket);
+                held += usize::from(is_held);
+                let is_withdrawn = random.u32(..4) == 0;
+                if is_withdrawn {
+                    sliced.store.withdraw(ticket, sliced.now);
+                }
+                if random.bool() {
+                    sliced.tick();
+                }
+                asked.push(Asked {
+                    ticket,
+                    command,
+                    is_held,
+                    is_withdrawn,
+                });
+            }
+            sliced.settle();
+            let looks = [Command::ListPools, Command::ListMembers(pool("A"))];
+            for command in looks {
+                let ticket = sliced.submit(command.clone());
+                asked.push(Asked {
+                    ticket,
+                    command,
+                    is_held: false,
+                    is_withdrawn: false,
+                });
+            }
+            sliced.settle();
+            let pause_ms = random.u64(..3_000);
+            sliced.now = sliced.now.after_ms(pause_ms);
+            sliced.tick();
+            let replies = std::mem::take(&mut sliced.replies);
+            let looks = asked.split_off(asked.len() - 2);
+            let orders = orders(&asked);
+            let mut fitting = Vec::new();
+            for history in &histories {
+                for (place, order) in orders.iter().enumerate() {
+                    let asked = [&order[..], &looks].concat();
+                    let history = [&history[..], &[Round { asked, pause_ms }]].concat();
+                    let (answers, state) = answers_in_one_go(&history);
+                    if answers == replies {
+                        fitting.push((state, place > 0, history));
+                    }
+                }
+            }
+            let name = format!("seed {number}");
+            assert!(
+                !fitting.is_empty(),
+                "{name}: no order of {asked:#?} leads to {replies:?}"
+            );
+            late += usize::from(fitting.iter().all(|(_, is_late, _)| *is_late));
+            // One of each that may show to differ.
+            fitting.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+            fitting.dedup_by(|(a, ..), (b, ..)| a == b);
+            histories = fitting.into_iter().map(|(.., history)| history).collect();
+        }
+    }
+    assert!(
+        held > 60 && late > 10,
+        "{held} had to wait, {late} were late"
+    );
+}
