@@ -210,10 +210,18 @@ fn modem(folder: &Path) -> Option<Running> {
     Some(modem)
 }
 
+/// Whatever came by itself has found room in the serial buffer.
+#[track_caller]
+fn assert_lost_nothing(mut modem: Running) {
+    modem.signal("TERM");
+    modem.wait();
+    assert_eq!(modem.rest_heard(), "");
+}
+
 #[test]
 fn circuitpython_holds_a_bucket_through_a_modem() {
     let place = Place::new();
-    let Some(_modem) = modem(place.path()) else {
+    let Some(modem) = modem(place.path()) else {
         return;
     };
     live(place, End::Stopped("INT"), |place, ttl| {
@@ -229,6 +237,7 @@ fn circuitpython_holds_a_bucket_through_a_modem() {
         python.arg(place.program("circuitpython_at.py", &changes));
         Some(python)
     });
+    assert_lost_nothing(modem);
 }
 
 /// Its modules `http` and `tmr` are played.
@@ -303,15 +312,13 @@ fn arduino_holds_a_bucket() {
 #[test]
 fn an_esp8266_answers_as_it_is_shown() {
     let place = Place::new();
-    let Some(mut modem) = modem(place.path()) else {
+    let Some(modem) = modem(place.path()) else {
         return;
     };
     let shown = converse(&place, &recipe("esp8266-at.md")).expect("as above");
     assert_eq!(shown, "44 lines\n", "it has not become shorter");
     assert!(place.is_free(), "it ends with what it has given back");
-    modem.signal("TERM");
-    modem.wait();
-    assert_eq!(modem.rest_heard(), "", "nothing was lost");
+    assert_lost_nothing(modem);
 }
 
 fn converse(place: &Place, document: &Path) -> Option<String> {
