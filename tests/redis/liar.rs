@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -43,6 +43,8 @@ pub struct Liar {
 struct Orders {
     /// What is to be done once.
     next: Mutex<Option<Harm>>,
+    /// So much is passed on before.
+    passes: AtomicUsize,
     /// It is not waited for that Redis says something.
     at_once: AtomicBool,
     /// All that Redis says comes byte by byte.
@@ -79,6 +81,12 @@ impl Liar {
     /// Has this done to the next thing that Redis says.
     pub fn order(&self, harm: Harm) {
         *self.orders.next() = Some(harm);
+    }
+
+    /// Has this done to what Redis says after it has said so much.
+    pub fn order_after(&self, passes: usize, harm: Harm) {
+        self.orders.passes.store(passes, Ordering::SeqCst);
+        self.order(harm);
     }
 
     /// Has this done although Redis says nothing.
@@ -149,7 +157,16 @@ fn listen(stream: &mut TcpStream, bytes: &mut [u8]) -> Option<usize> {
 
 /// Passes on what Redis has said, or what becomes of it. False if that is the end.
 fn speak(near: &mut TcpStream, said: &[u8], orders: &Orders) -> bool {
-    let harm = orders.next().take();
+    let is_passed = orders
+        .passes
+        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |passes| {
+            passes.checked_sub(1)
+        })
+        .is_ok();
+    let harm = match is_passed {
+        true => None,
+        false => orders.next().take(),
+    };
     let result = match harm {
         None if orders.in_bytes.load(Ordering::SeqCst) => {
             said.chunks(1).try_for_each(|byte| near.write_all(byte))

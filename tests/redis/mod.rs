@@ -11,6 +11,7 @@ mod gate;
 mod greeting;
 mod liar;
 mod lies;
+mod misheard;
 mod overload;
 mod refusals;
 mod servers;

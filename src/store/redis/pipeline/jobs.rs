@@ -86,9 +86,18 @@ impl Pipeline {
         if let Value::ServerError(error) = value {
             return self.fail_job(job, &error, now, Pipeline::begin);
         }
-        let (count, pools) = read_list(value).map_err(|_| "a list of pools of an unknown form")?;
-        if let Task::Survey { pool_count, .. } = &mut self.jobs[job].task {
+        let unknown = "a list of pools of an unknown form";
+        let (count, pools) = read_list(value).map_err(|_| unknown)?;
+        let mut listed = count;
+        if let Task::Survey {
+            pool_count, most, ..
+        } = &mut self.jobs[job].task
+        {
             *pool_count = count;
+            listed = count.min(*most);
+        }
+        if pools.len() != listed {
+            return Err(unknown.into());
         }
         self.jobs[job].rest = pools;
         self.ask_next(job);

@@ -184,6 +184,9 @@ impl Pipeline {
             }
         }
         if let Some(seeding) = self.seeding(job) {
+            if members.len() != seeding.pools.pool_count() {
+                return Err("new members of too few pools, or too many".into());
+            }
             let mut members_now = Seed::default();
             for ((pool, _), members) in seeding.pools.pools().zip(&members) {
                 members_now.add(&pool, members.iter());
@@ -202,7 +205,10 @@ impl Pipeline {
         let Some(seeding) = self.seeding(job) else {
             return;
         };
-        let first_stamp = (seeding.last_stamp + 1).saturating_sub(known.len() as u64);
+        let first_stamp = seeding
+            .last_stamp
+            .saturating_add(1)
+            .saturating_sub(known.len() as u64);
         let names = seeding.pools.pools().zip(known).zip(first_stamp..);
         let unknown: Vec<(String, u64)> = names
             .filter(|((_, known), _)| *known == "0")
