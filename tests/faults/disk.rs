@@ -5,6 +5,7 @@
 //! the system takes what it could not write for written: nobody will try again, a power cut loses it,
 //! and it may be gone from memory at any time.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::mem;
@@ -18,6 +19,8 @@ use redb::{DatabaseError, StorageBackend};
 
 /// What a disk writes at once or not at all.
 const SECTOR: usize = 512;
+/// What it gives space in.
+const BLOCK: usize = 4096;
 
 /// How an operation fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +75,9 @@ struct State {
     /// Processes that have ended have no say any more.
     process: u32,
     plan: Option<Plan>,
+    /// Which blocks have space on the disk, and how many may have.
+    blocks: BTreeSet<usize>,
+    most_blocks: usize,
     fired: Vec<Fault>,
     random: Rng,
 }
@@ -98,6 +104,8 @@ impl FaultyDisk {
             pending: Vec::new(),
             process: 0,
             plan: None,
+            blocks: BTreeSet::new(),
+            most_blocks: usize::MAX,
             fired: Vec::new(),
             random: Rng::with_seed(seed),
         })))
@@ -110,6 +118,12 @@ impl FaultyDisk {
     /// Lets `fails` operations fail, after `wait` of the same kind have gone well.
     pub fn break_down(&self, fault: Fault, wait: u32, fails: u32) {
         self.state().plan = Some(Plan { fault, wait, fails });
+    }
+
+    /// From now on there is space for so many bytes, in blocks. A file may be longer than that: what has
+    /// never been written takes no space.
+    pub fn limit_space(&self, bytes: usize) {
+        self.state().most_blocks = bytes / BLOCK;
     }
 
     pub fn heal(&self) {
@@ -172,6 +186,19 @@ impl State {
         plan.fails = plan.fails.checked_sub(1)?;
         self.fired.push(plan.fault);
         Some(plan.fault)
+    }
+
+    /// Takes the space that these bytes need, if there is enough.
+    fn take_space(&mut self, range: Range<usize>) -> bool {
+        let needed = range.start / BLOCK..range.end.div_ceil(BLOCK);
+        let new: Vec<usize> = needed
+            .filter(|block| !self.blocks.contains(block))
+            .collect();
+        let is_enough = self.blocks.len() + new.len() <= self.most_blocks;
+        if is_enough {
+            self.blocks.extend(new);
+        }
+        is_enough
     }
 
     fn change(&mut self, change: Change) {
@@ -265,6 +292,7 @@ impl StorageBackend for Handle {
         if let Some(fault) = state.fails(&[Fault::Full, Fault::Write]) {
             return Err(fault.error());
         }
+        state.blocks.split_off(&(length as usize).div_ceil(BLOCK));
         state.change(Change::Length(length as usize));
         Ok(())
     }
@@ -287,6 +315,11 @@ impl StorageBackend for Handle {
         let Some(mut state) = self.state() else {
             return Ok(());
         };
+        let range = offset as usize..offset as usize + data.len();
+        if !state.take_space(range) {
+            state.fired.push(Fault::Full);
+            return Err(Fault::Full.error());
+        }
         let fault = state.fails(&[Fault::Write, Fault::TornWrite, Fault::Full]);
         let mut data = data.to_vec();
         if fault == Some(Fault::TornWrite) {

@@ -79,16 +79,30 @@ pub(super) fn open_database(
 /// The file was not closed well, perhaps because a sync has failed. Then the system takes for written
 /// what is not, and still shows it to whoever reads; what is built on that falls with it when the power
 /// is cut. So all that can be read is written once more, and has to be synced before it is trusted.
+///
+/// Blocks of zeros alone are passed over: no page that is in use begins with zeros, and none has so many
+/// of them in what its checksum covers. Where the disk is full, they are the part of a file that has been
+/// made longer but has no space yet, and to write them would need what there is not.
 fn write_again(backend: &dyn StorageBackend) -> io::Result<()> {
     const PIECE_BYTES: usize = 1 << 20;
+    const BLOCK_BYTES: usize = 4 << 10;
     let length = backend.len()?;
     let mut piece = vec![0; PIECE_BYTES];
     for start in (0..length).step_by(PIECE_BYTES) {
         let rest = usize::try_from(length - start).unwrap_or(PIECE_BYTES);
         let piece = &mut piece[..rest.min(PIECE_BYTES)];
         backend.read(start, piece)?;
-        backend.write(start, piece)?;
+        for (block, at) in piece
+            .chunks(BLOCK_BYTES)
+            .zip((start..).step_by(BLOCK_BYTES))
+        {
+            if block.iter().any(|byte| *byte != 0) {
+                backend.write(at, block)?;
+            }
+        }
     }
+    // Its length counts although its end may be blank.
+    backend.set_len(length)?;
     backend.sync_data()?;
     backend.close()
 }
