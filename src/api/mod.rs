@@ -43,6 +43,7 @@ impl Door {
     fn leads_to(self, route: Route) -> bool {
         match route {
             Route::Pools | Route::Pool | Route::Locks | Route::Lock => self != Door::Admin,
+            Route::Description => self != Door::Admin,
             Route::Metrics => self != Door::Service,
             Route::Root | Route::Ping | Route::Health | Route::Ready | Route::None => true,
         }
@@ -76,6 +77,8 @@ pub enum Outcome {
     Version,
     /// The page for browsers, which asks for all else itself.
     Page,
+    /// What can be asked for, for machines.
+    Description,
     /// The server is alive.
     Pong,
     /// The server serves, whatever its store does.
@@ -193,6 +196,7 @@ enum Endpoint<'a> {
     Health,
     Ready,
     Metrics,
+    Description,
     Pools,
     Pool(PoolName<'a>),
     Locks(PoolName<'a>),
@@ -211,6 +215,7 @@ impl<'a> Endpoint<'a> {
                 "health" => Endpoint::Health,
                 "ready" => Endpoint::Ready,
                 "metrics" => Endpoint::Metrics,
+                "openapi.json" => Endpoint::Description,
                 _ => return Err(Problem::NoRoute),
             },
             [pool, name] if pool == "pool" => Endpoint::Pool(PoolName::parse(name_at(name))?),
@@ -232,6 +237,7 @@ impl<'a> Endpoint<'a> {
             Endpoint::Health => Route::Health,
             Endpoint::Ready => Route::Ready,
             Endpoint::Metrics => Route::Metrics,
+            Endpoint::Description => Route::Description,
             Endpoint::Pools => Route::Pools,
             Endpoint::Pool(_) => Route::Pool,
             Endpoint::Locks(_) => Route::Locks,
@@ -245,6 +251,7 @@ impl<'a> Endpoint<'a> {
             Endpoint::Root | Endpoint::Ping | Endpoint::Health | Endpoint::Ready => true,
             Endpoint::Pools | Endpoint::Pool(_) | Endpoint::Locks(_) | Endpoint::Lock(..) => false,
             Endpoint::Metrics => false,
+            Endpoint::Description => true,
         }
     }
 
@@ -252,7 +259,7 @@ impl<'a> Endpoint<'a> {
     fn methods(&self) -> &'static str {
         match self {
             Endpoint::Root | Endpoint::Ping | Endpoint::Health => OPEN_METHODS,
-            Endpoint::Ready | Endpoint::Metrics => OPEN_METHODS,
+            Endpoint::Ready | Endpoint::Metrics | Endpoint::Description => OPEN_METHODS,
             Endpoint::Pools => POOLS_METHODS,
             Endpoint::Pool(_) | Endpoint::Locks(_) | Endpoint::Lock(..) => POOL_METHODS,
         }
@@ -293,6 +300,9 @@ fn read_request<'a>(
         (Endpoint::Metrics, Method::Get | Method::Head) => {
             access::check_metrics(caller)?;
             Action::Scrape(of(Route::Metrics))
+        }
+        (Endpoint::Description, Method::Get | Method::Head) => {
+            Action::Answer(Outcome::Description, of(Route::Description))
         }
         (Endpoint::Pools, method) => pools(method, body, caller)?,
         (Endpoint::Pool(pool), method) => pool_itself(pool, method, body, caller)?,

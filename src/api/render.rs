@@ -26,6 +26,10 @@ pub fn render_status(outcome: &Outcome) -> (u16, Cow<'static, str>, Fields) {
         }
         Outcome::Options(methods) => (200, "OK".into(), Fields::Options(methods)),
         Outcome::Page => (200, "OK".into(), Fields::Document(&documents::OF_PAGE)),
+        Outcome::Description => {
+            let fields = Fields::Document(&documents::OF_DESCRIPTION);
+            (200, "OK".into(), fields)
+        }
         Outcome::Reply(_) | Outcome::Version | Outcome::Pong | Outcome::Healthy => {
             (200, "OK".into(), Fields::None)
         }
@@ -60,6 +64,7 @@ pub fn render_text(outcome: &Outcome, shape: Shape, json: bool, body: &mut Vec<u
         }
         Outcome::Version => body.extend_from_slice(VERSION.as_bytes()),
         Outcome::Page => body.extend_from_slice(documents::PAGE.as_bytes()),
+        Outcome::Description => body.extend_from_slice(&documents::DESCRIPTION),
         Outcome::Pong => render_word("pong", json, body),
         Outcome::Healthy => render_word("ok", json, body),
         Outcome::Options(_) => {}

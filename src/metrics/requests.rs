@@ -20,6 +20,7 @@ pub enum Route {
     Health,
     Ready,
     Metrics,
+    Description,
     Pools,
     Pool,
     Locks,
@@ -29,12 +30,13 @@ pub enum Route {
 }
 
 impl Route {
-    const ALL: [Route; 10] = [
+    const ALL: [Route; 11] = [
         Route::Root,
         Route::Ping,
         Route::Health,
         Route::Ready,
         Route::Metrics,
+        Route::Description,
         Route::Pools,
         Route::Pool,
         Route::Locks,
@@ -49,6 +51,7 @@ impl Route {
             Route::Health => "/health",
             Route::Ready => "/ready",
             Route::Metrics => "/metrics",
+            Route::Description => "/openapi.json",
             Route::Pools => "/pool",
             Route::Pool => "/pool/:pool",
             Route::Locks => "/pool/:pool/lock",

@@ -87,6 +87,8 @@ pub(super) fn is_refused(outcome: &Outcome, context: &Context<'_>) -> bool {
 fn is_list(outcome: &Outcome) -> bool {
     matches!(
         outcome,
-        Outcome::Reply(Reply::Pools(_) | Reply::Members(_) | Reply::Leases(_)) | Outcome::Page
+        Outcome::Reply(Reply::Pools(_) | Reply::Members(_) | Reply::Leases(_))
+            | Outcome::Page
+            | Outcome::Description
     )
 }

@@ -20,7 +20,7 @@ const ACCEPT: &str = "Accept: application/openmetrics-text;version=1.0.0;q=0.5,\
 
 /// Asks for the metrics on a connection of their own.
 #[track_caller]
-fn scrape(address: SocketAddr) -> Page {
+pub fn scrape(address: SocketAddr) -> Page {
     let mut client = Client::connect(address);
     let (head, page) = get(&mut client, "/metrics", ACCEPT);
     let length = page.len();
@@ -34,7 +34,7 @@ fn scrape(address: SocketAddr) -> Page {
 
 /// An answer in two parts: up to the blank line, and the body.
 #[track_caller]
-fn get(client: &mut Client, path: &str, fields: &str) -> (String, String) {
+pub fn get(client: &mut Client, path: &str, fields: &str) -> (String, String) {
     client.send(format!("GET {path} HTTP/1.1\r\n{fields}\r\n"));
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {

@@ -1,0 +1,35 @@
+"""What no schema can say, and what would take long."""
+
+import schemathesis
+
+
+def whole(value):
+    """JSON Schema takes 1.0 for an integer; as an id it is not one."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [whole(element) for element in value]
+    if isinstance(value, dict):
+        return {name: whole(element) for name, element in value.items()}
+    return value
+
+
+@schemathesis.hook
+def map_body(context, body):
+    return whole(body)
+
+
+@schemathesis.hook
+def map_query(context, query):
+    """Nobody gives anything back while it waits, so that to wait is in vain: only the most that is taken does."""
+    wait = query.get("wait") if query else None
+    if isinstance(wait, int) and 0 < wait < 999_999_999:
+        return {**query, "wait": 0}
+    return query
+
+
+@schemathesis.hook
+def filter_case(context, case):
+    """What is neither an object nor an array is an id a line, whatever its type says."""
+    is_ids = case.operation.path == "/pool/{pool}"
+    return not (is_ids and case.media_type == "application/json" and not isinstance(case.body, (dict, list)))

@@ -1,0 +1,245 @@
+//! The description for machines: that it is served, that it names what there is, and that the server does
+//! what it says, which schemathesis sees with requests of its own making.
+//!
+//! `tests/run` installs schemathesis; without it those tests say NOT RUN, past what cargo captures.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::keys::{bearer, serve};
+use crate::metrics::{doors, get, scrape};
+use crate::support::exposition::Page;
+use crate::support::{Client, Server, StoreKind, run_command};
+
+/// The head and the body of an answer.
+fn ask(client: &mut Client, request: &str, fields: &str) -> (String, String) {
+    client.send(format!(
+        "{request} HTTP/1.1\r\n{fields}Connection: close\r\n\r\n"
+    ));
+    let answer = String::from_utf8(client.read_to_end()).expect("it is UTF-8");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("the head ends");
+    (head.into(), body.into())
+}
+
+/// The methods of each path, as the description has them.
+fn operations(description: &Value) -> Vec<(String, BTreeSet<String>)> {
+    let paths = description["paths"].as_object().expect("it has paths");
+    let methods = |path: &Value| {
+        let parts = path.as_object().expect("it has operations").keys();
+        let methods = parts.filter(|part| *part != "parameters");
+        methods.map(|method| method.to_uppercase()).collect()
+    };
+    paths
+        .iter()
+        .map(|(path, parts)| (path.clone(), methods(parts)))
+        .collect()
+}
+
+#[test]
+fn it_is_there_for_everybody_where_pools_are() {
+    let server = serve("root secret-for-everything admin *\n", &[]);
+    let (head, body) = ask(&mut server.connect(), "GET /openapi.json", "");
+    let length = body.len();
+    assert_eq!(
+        head,
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close")
+    );
+    let description: Value = serde_json::from_str(&body).expect("it is JSON");
+    assert_eq!(description["info"]["version"], env!("CARGO_PKG_VERSION"));
+    // It is JSON to whoever asks.
+    for accept in ["*/*", "text/plain", "text/html", "application/json"] {
+        let fields = format!("Accept: {accept}\r\n");
+        let (head, same) = ask(&mut server.connect(), "GET /openapi.json", &fields);
+        assert!(
+            head.contains("\r\nContent-Type: application/json\r\n"),
+            "{head}"
+        );
+        assert_eq!(same, body);
+    }
+    let (head, nothing) = ask(&mut server.connect(), "HEAD /openapi.json", "");
+    assert!(head.contains(&format!("\r\nContent-Length: {length}\r\n")));
+    assert_eq!(nothing, "");
+    let mut client = server.connect();
+    assert_eq!(client.ask("GET /openapi.json"), format!("200 {body}"));
+    assert_eq!(client.ask("POST /openapi.json"), "405 bad method");
+    assert_eq!(client.ask("GET /openapi.json?x"), "400 bad parameter x");
+
+    let folder = TempDir::new().expect("a folder");
+    let (_process, main, admin) = doors::start(&folder, &[]);
+    let mut client = Client::connect(main);
+    assert_eq!(client.ask("GET /openapi.json"), format!("200 {body}"));
+    let mut client = Client::connect(admin);
+    assert_eq!(client.ask("GET /openapi.json"), "404 no route");
+}
+
+#[test]
+fn it_names_each_path_and_method_that_there_is() {
+    let server = Server::start(StoreKind::Memory);
+    let (_, body) = ask(&mut server.connect(), "GET /openapi.json", "");
+    let description: Value = serde_json::from_str(&body).expect("it is JSON");
+    let operations = operations(&description);
+    let paths: Vec<&str> = operations.iter().map(|(path, _)| &**path).collect();
+    let there_are = [
+        "/",
+        "/health",
+        "/metrics",
+        "/openapi.json",
+        "/ping",
+        "/pool",
+        "/pool/{pool}",
+        "/pool/{pool}/lock",
+        "/pool/{pool}/lock/{id}",
+        "/ready",
+    ];
+    assert_eq!(paths, there_are);
+    for (path, mut methods) in operations {
+        // These it names in words.
+        methods.extend(["HEAD".to_owned(), "OPTIONS".to_owned()]);
+        let path = path.replace("{pool}", "A").replace("{id}", "4");
+        let (head, _) = ask(&mut server.connect(), &format!("OPTIONS {path}"), "");
+        let allowed = head.lines().find_map(|line| line.strip_prefix("Allow: "));
+        let allowed: BTreeSet<String> = allowed
+            .expect("it tells them")
+            .split(", ")
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(methods, allowed, "{path}");
+    }
+}
+
+/// Has schemathesis ask a server, and expects that it finds nothing; false if it is not installed.
+#[track_caller]
+fn check(what: &str, server: &Server, arguments: &[&str]) -> bool {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let program = root.join("target/schemathesis/bin/st");
+    if !program.is_file() {
+        // What is printed by a test that passes is not shown otherwise.
+        let line = format!("\nNOT RUN: {what}: schemathesis is not installed; see tests/run\n");
+        io::stderr().write_all(line.as_bytes()).expect("it is open");
+        return false;
+    }
+    // It leaves its notes in the working directory.
+    let folder = TempDir::new().expect("a folder");
+    let mut command = Command::new("timeout");
+    command
+        .current_dir(&folder)
+        .env("PYTHONPATH", root.join("tests/openapi"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .arg("120")
+        .arg(program)
+        .arg("--config-file")
+        .arg(root.join("tests/openapi/schemathesis.toml"))
+        .args(["run", &format!("{}/openapi.json", server.url())])
+        .args(["--seed", "1", "--continue-on-failure"])
+        .args(arguments);
+    let ended = run_command(command);
+    assert_eq!(ended.code, Some(0), "{}\n{}", ended.stdout, ended.stderr);
+    true
+}
+
+const PHASES: [&str; 2] = ["--phases", "examples,coverage,fuzzing"];
+const JSON: [&str; 2] = ["--header", "Accept: application/json"];
+const SEED: &str = r#"POST /pool {"A":["1","2","3","4"]}"#;
+
+fn seeded() -> Server {
+    // As long as it waits for one, it asks for nothing else.
+    let server = Server::start_with(StoreKind::Memory, &["--max-wait", "1"]);
+    assert!(server.connect().ask(SEED).starts_with("200 "));
+    server
+}
+
+#[test]
+fn the_server_does_what_it_says_in_json() {
+    let server = seeded();
+    let arguments = [
+        &PHASES[..],
+        &JSON,
+        &["--max-examples", "20"],
+        // So that what is asked for stays there.
+        &["--exclude-operation-id-regex", "remove|set"],
+    ];
+    if !check("OpenAPI, JSON", &server, &arguments.concat()) {
+        return;
+    }
+    // It has seen each of them succeed.
+    let page = scrape(server.address);
+    let mut never = Vec::new();
+    for (path, methods) in [
+        ("/", "GET"),
+        ("/ping", "GET"),
+        ("/health", "GET"),
+        ("/ready", "GET"),
+        ("/metrics", "GET"),
+        ("/openapi.json", "GET"),
+        ("/pool", "GET POST"),
+        ("/pool/:pool", "GET POST"),
+        ("/pool/:pool/lock", "GET POST PUT DELETE"),
+        ("/pool/:pool/lock/:id", "GET POST PUT DELETE"),
+    ] {
+        for method in methods.split(' ') {
+            let labels = [("route", path), ("method", method), ("status", "200")];
+            if page.find("latchd_requests_total", &labels).is_none() {
+                never.push(format!("{method} {path}"));
+            }
+        }
+    }
+    assert_eq!(never, [""; 0]);
+}
+
+#[test]
+fn the_server_does_what_it_says_in_plain_text() {
+    check(
+        "OpenAPI, plain text",
+        &seeded(),
+        &[&PHASES[..], &["--max-examples", "10"]].concat(),
+    );
+}
+
+/// What it guesses of what follows from what is not always so: what was seeded is not locked.
+#[test]
+fn one_request_after_another_does_what_it_says() {
+    let guesses = "positive_data_acceptance,ensure_resource_availability";
+    let arguments = [
+        &["--phases", "stateful", "--max-examples", "10"][..],
+        &JSON,
+        &["--exclude-checks", guesses],
+    ];
+    check("OpenAPI, stories", &seeded(), &arguments.concat());
+}
+
+#[test]
+fn with_keys_it_is_as_it_says() {
+    let keys = "look secret-for-looking read A\nroot secret-for-everything admin *\n";
+    let server = serve(keys, &["--max-wait", "1"]);
+    let mut client = server.connect();
+    let seeded = client.ask(&format!("key=secret-for-everything {SEED}"));
+    assert!(seeded.starts_with("200 "), "{seeded}");
+    for secret in ["", "secret-for-looking"] {
+        let field = bearer(secret);
+        let shown = ["--header", &field];
+        let key = if secret.is_empty() { &[][..] } else { &shown };
+        let few = ["--phases", "examples,fuzzing", "--max-examples", "5"];
+        if !check("OpenAPI, keys", &server, &[&few[..], &JSON, key].concat()) {
+            return;
+        }
+    }
+    let field = bearer("secret-for-everything") + "\r\n";
+    let page = Page::read(&get(&mut client, "/metrics", &field).1);
+    for (route, method) in [
+        ("/pool", "POST"),
+        ("/pool/:pool", "PUT"),
+        ("/pool/:pool/lock", "POST"),
+        ("/pool/:pool/lock/:id", "DELETE"),
+    ] {
+        for status in ["401", "403"] {
+            let labels = [("route", route), ("method", method), ("status", status)];
+            let count = page.value("latchd_requests_total", &labels);
+            assert!(count > 0.0, "{method} {route} {status}");
+        }
+    }
+}
