@@ -1,5 +1,7 @@
 //! What the Accept field prefers: JSON, plain text, or a page to look at (RFC 9110 section 12.5.1).
 
+use super::Format;
+
 /// What all Accept fields of a request say together.
 #[derive(Debug, Default)]
 pub(super) struct Preference {
@@ -35,20 +37,18 @@ impl Preference {
         }
     }
 
-    /// JSON must be asked for by its name, and not be ranked below plain text.
-    pub(super) fn is_json(&self) -> bool {
-        let plain = self.plain();
-        self.json.is_some_and(|json| json > 0 && json >= plain)
-    }
-
-    /// A browser asks for HTML by its name, does not rank it below plain text, and asks for no JSON.
-    pub(super) fn is_html(&self) -> bool {
-        let is_wanted = |html| html > 0 && html >= self.plain();
-        self.html.is_some_and(is_wanted) && !self.is_json()
-    }
-
-    fn plain(&self) -> u16 {
-        self.plain.iter().find_map(|&quality| quality).unwrap_or(0)
+    /// JSON and HTML must be asked for by their names, and not be ranked below plain text. Who asks for
+    /// both gets JSON: browsers do not.
+    pub(super) fn format(&self) -> Format {
+        let plain = self.plain.iter().find_map(|&quality| quality).unwrap_or(0);
+        let is_wanted = |quality: u16| quality > 0 && quality >= plain;
+        if self.json.is_some_and(is_wanted) {
+            Format::Json
+        } else if self.html.is_some_and(is_wanted) {
+            Format::Html
+        } else {
+            Format::Plain
+        }
     }
 }
 
@@ -82,7 +82,7 @@ mod tests {
         let is_json = |value: &str| {
             let mut preference = Preference::default();
             preference.read(value.as_bytes());
-            preference.is_json()
+            preference.format() == Format::Json
         };
         for wanted in [
             "application/json",
@@ -115,7 +115,7 @@ mod tests {
         let is_html = |value: &str| {
             let mut preference = Preference::default();
             preference.read(value.as_bytes());
-            preference.is_html()
+            preference.format() == Format::Html
         };
         for wanted in [
             "text/html",

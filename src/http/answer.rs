@@ -1,6 +1,6 @@
 //! Answers to bytes: as few as will do, for a buffer of 64 bytes on the other side.
 
-use super::{Style, Wire};
+use super::{Format, Style, Wire};
 
 /// What asks a client to go on with the body that it announced (RFC 9110 section 10.1.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -110,7 +110,7 @@ fn write_http_head(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, cors: O
         let kind = match answer.fields {
             Fields::Metrics => "text/plain; version=0.0.4; charset=utf-8",
             Fields::Document(document) => document.kind,
-            _ if style.json => "application/json",
+            _ if style.format == Format::Json => "application/json",
             _ => "text/plain; charset=utf-8",
         };
         write_field(out, "Content-Type", kind);

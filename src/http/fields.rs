@@ -1,6 +1,6 @@
 //! The header fields of a request that mean something to latchd, and what they come to.
 
-use super::{BodyLength, Credentials, HttpError, Limits, Method, Style, Wire, accept};
+use super::{BodyLength, Credentials, Format, HttpError, Limits, Method, Style, Wire, accept};
 
 /// The header fields that mean something to latchd.
 pub(super) struct FieldsRead<'a> {
@@ -75,14 +75,10 @@ impl<'a> FieldsRead<'a> {
         };
         Style {
             wire: self.wire,
-            json: self
+            format: self
                 .accept
                 .as_ref()
-                .is_some_and(accept::Preference::is_json),
-            html: self
-                .accept
-                .as_ref()
-                .is_some_and(accept::Preference::is_html),
+                .map_or(Format::Plain, accept::Preference::format),
             names_type: self.accept.is_some(),
             cross_origin: self.cross_origin,
             omits_body: self.method == Method::Head,

@@ -76,10 +76,8 @@ impl Method {
 pub struct Style {
     /// The form of the answer.
     pub wire: Wire,
-    /// JSON instead of plain text.
-    pub json: bool,
-    /// HTML instead of both, where there is any.
-    pub html: bool,
+    /// What its body is written in.
+    pub format: Format,
     /// The request carried Accept: the answer names its type.
     pub names_type: bool,
     /// The request carried Origin: the answer carries CORS fields.
@@ -95,14 +93,24 @@ impl Style {
     pub const fn plain(wire: Wire) -> Style {
         Style {
             wire,
-            json: false,
-            html: false,
+            format: Format::Plain,
             names_type: false,
             cross_origin: false,
             omits_body: false,
             closes: false,
         }
     }
+}
+
+/// What the body of an answer is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Plain text.
+    Plain,
+    /// JSON.
+    Json,
+    /// HTML, and plain text where there is none.
+    Html,
 }
 
 /// The form that a request had, and its answer will have.

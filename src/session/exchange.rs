@@ -3,7 +3,7 @@
 use super::{Context, Outcome, Shape};
 use crate::api;
 use crate::command::{Reply, Ticket};
-use crate::http::{self, Answer, Fields, Style};
+use crate::http::{self, Answer, Fields, Format, Style};
 use crate::metrics::{Asked, Route};
 
 #[derive(Debug)]
@@ -77,7 +77,8 @@ impl Exchange {
             let (desk, metrics) = (&mut context.desk, &*context.metrics);
             desk.write_page(survey.as_ref(), metrics, &mut body);
         } else {
-            api::render_text(outcome, self.shape, self.style.json, &mut body);
+            let json = self.style.format == Format::Json;
+            api::render_text(outcome, self.shape, json, &mut body);
         }
         let answer = Answer {
             status,

@@ -6,7 +6,7 @@
 use super::exchange::{Exchange, State};
 use super::{Context, Outcome, Session, memory};
 use crate::api::{self, Problem, Rendering};
-use crate::http::{self, Answer};
+use crate::http::{self, Answer, Format};
 
 /// How many elements of a list are written down in one tick. A longer list is a long answer.
 const TURN_ELEMENTS: usize = 16 << 10;
@@ -85,7 +85,7 @@ impl LongAnswer {
             self.is_whole = api::render_some(
                 outcome,
                 exchange.shape,
-                exchange.style.json,
+                exchange.style.format == Format::Json,
                 &mut self.rendering,
                 TURN_ELEMENTS,
                 &mut self.body,

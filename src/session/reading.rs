@@ -10,7 +10,9 @@ use super::unfinished::Unfinished;
 use super::{Context, Phase, Session};
 use crate::api::{self, Action, Outcome, Problem};
 use crate::command::Command;
-use crate::http::{self, BodyLength, Head, Method, Progress, Rejected, Request, Scan, Style, Wire};
+use crate::http::{
+    self, BodyLength, Format, Head, Method, Progress, Rejected, Request, Scan, Style, Wire,
+};
 use crate::keys::Caller;
 use crate::metrics::{Asked, Kind, Route};
 
@@ -201,7 +203,9 @@ impl Session {
                 let ticket = context.desk.submit(Command::Survey(most));
                 Exchange::of_server(style, asked(kind, false), ticket)
             }
-            Action::Answer(Outcome::Version, kind) if style.html && self.door.has_page() => {
+            Action::Answer(Outcome::Version, kind)
+                if style.format == Format::Html && self.door.has_page() =>
+            {
                 Exchange::ready(style, asked(kind, false), Outcome::Page)
             }
             Action::Answer(outcome, kind) => Exchange::ready(style, asked(kind, false), outcome),

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use latchd::api::{Door, Outcome, Shape, Show, render_status, render_text, route};
 use latchd::command::{Fence, Granted, Lease, Reply, StoredName};
 use latchd::http::{
-    Answer, Limits, Method, Progress, Request, Scan, Style, Wire, read_head, write_answer,
+    Answer, Format, Limits, Method, Progress, Request, Scan, Style, Wire, read_head, write_answer,
 };
 use latchd::keys::Caller;
 use latchd::session::Settings;
@@ -77,7 +77,7 @@ fn encode(wire: Wire, json: bool, show: Show) -> Step {
     };
     let outcome = Outcome::Reply(Reply::Granted(granted));
     let style = Style {
-        json,
+        format: if json { Format::Json } else { Format::Plain },
         names_type: json,
         ..Style::plain(wire)
     };
@@ -90,7 +90,7 @@ fn encode(wire: Wire, json: bool, show: Show) -> Step {
         body.clear();
         out.clear();
         let outcome = black_box(&outcome);
-        render_text(outcome, shape, style.json, &mut body);
+        render_text(outcome, shape, json, &mut body);
         let (status, words, fields) = render_status(outcome);
         let answer = Answer {
             status,
