@@ -43,6 +43,20 @@ fn an_owner_who_was_told_that_a_paused_redis_is_down_asks_again_and_has_its_lock
     assert_eq!(client.ask("DELETE /pool/A/lock?owner=a"), "200 1");
 }
 
+/// It may have its lock all the while, so it is not told `busy` when its wait is over.
+#[test]
+fn an_owner_that_waits_for_a_paused_redis_is_not_told_that_it_has_nothing() {
+    let redis = RedisServer::start();
+    let server = Server::start_at(&redis.url(), &["--redis-timeout", "1.5"]);
+    let mut client = with_pool(&server, &["1"]);
+    assert_eq!(client.ask("POST /pool/A/lock?owner=a"), "200 1");
+    redis.freeze();
+    assert_eq!(client.ask("POST /pool/A/lock?owner=a&wait=1"), DOWN);
+    redis.thaw();
+    await_service(&mut client);
+    assert_eq!(client.ask("POST /pool/A/lock?owner=a&wait=1"), "200 1");
+}
+
 /// A pause that is shorter than the time-out is a slow answer, and no more.
 #[test]
 fn a_short_pause_is_waited_for() {

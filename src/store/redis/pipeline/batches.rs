@@ -323,7 +323,14 @@ impl Pipeline {
     }
 
     fn leave_later(&mut self, pool: PoolKey, ticket: Ticket, why: Leaving) {
-        self.dismiss(ticket.serial(), Refusal::Busy);
+        // Who was never told that it stands in line may have been lent what it asked for, as an owner is
+        // who asks again for what it has.
+        let waiter = self.waiters.find(ticket.serial());
+        let refusal = match waiter.is_some_and(|waiter| waiter.place == u64::MAX) {
+            true => Refusal::StoreDown,
+            false => Refusal::Busy,
+        };
+        self.dismiss(ticket.serial(), refusal);
         self.pools[pool].leavers.push((ticket, why));
     }
 
