@@ -90,17 +90,15 @@ fn a_server_that_stays_away_costs_the_lock_before_it_ends() {
 #[test]
 fn a_server_that_hangs_costs_the_lock_before_it_ends() {
     let lasting = Lasting::start(StoreKind::Memory);
-    let script = "trap 'echo told; exit 0' TERM; echo ready; while :; do sleep 0.05; done";
+    let script = "trap 'echo told; read x; exit 0' TERM; echo ready; while :; do sleep 0.05; done";
     let mut running = lasting.run(&["--ttl", "6"], script);
     assert_eq!(running.line(), "ready");
     lasting.server.signal("STOP");
     assert_eq!(running.line(), "told");
     lasting.server.signal("CONT");
     let held = ask(&lasting.server, "GET /pool");
-    assert_eq!(
-        held, "200 1 1 0 A",
-        "the server's lease outlives the command"
-    );
+    assert_eq!(held, "200 1 1 0 A", "the lease outlives the command");
+    running.close_stdin();
     assert_eq!(running.code(), 115);
 }
 
