@@ -19,7 +19,7 @@ use redis::{PushKind, Value};
 const MOST_STEPS: usize = 200;
 const MAX_WAIT_MS: u64 = 300_000;
 
-const REQUESTS: [(Method, &str, &str); 19] = [
+const REQUESTS: [(Method, &str, &str); 20] = [
     (Method::Post, "/pool/A/lock", ""),
     (Method::Post, "/pool/A/lock?wait=9", ""),
     (Method::Post, "/pool/A/lock?wait=9&owner=o", ""),
@@ -36,14 +36,15 @@ const REQUESTS: [(Method, &str, &str); 19] = [
     (Method::Get, "/pool/A", ""),
     (Method::Get, "/pool/A/lock", ""),
     (Method::Get, "/pool/A/lock/1", ""),
+    (Method::Get, "/pool/A/queue", ""),
     (Method::Post, "/pool", r#"{"A":["1","2"],"B":["x"]}"#),
     (Method::Put, "/pool", r#"{"A":["1"]}"#),
     (Method::Post, "/pool/A", "1"),
 ];
 
 /// What the scripts say, and what they do not quite say.
-const TEXTS: [&str; 24] = [
-    "D", "D 9", "G17 60 0\n\n4", "G18446744073709551615 - 0\no\n1", "L", "L1 - 0\n\n1", "M", "M1\n2", "W1", "W2",
+const TEXTS: [&str; 26] = [
+    "D", "D 9", "G17 60 0\n\n4", "G18446744073709551615 - 0\no\n1", "L", "L1 - 0\n\n1", "P", "P3 57 2 0\no\n", "M", "M1\n2", "W1", "W2",
     "C 3", "S 4 1 0 3", "-", "lapsed", "late", "E busy", "E no pool", "E only 3", "E owner holds 2", "E not held",
     "", "0", "1764000000", "18446744073709551615",
 ];

@@ -35,7 +35,7 @@ fn check_key(key: &Key, command: &Command<'_>) -> Result<(), Problem> {
         // The reply is cut down to what the key is for.
         Command::ListPools => return Ok(()),
         Command::ListMembers(pool) | Command::ListLocks(pool) => (Role::Read, pool),
-        Command::ShowLock(pool, _) => (Role::Read, pool),
+        Command::ShowLock(pool, _) | Command::ListWaiters(pool) => (Role::Read, pool),
         Command::Acquire(pool, _) => (Role::Use, pool),
         Command::Renew(pool, ..) | Command::RenewOwned(pool, _) => (Role::Use, pool),
         Command::Release(pool, _, proof) if proof.force => (Role::Admin, pool),

@@ -9,6 +9,7 @@ mod documents;
 mod parameters;
 mod part;
 mod problem;
+mod queue;
 mod render;
 
 use std::borrow::Cow;
@@ -43,7 +44,7 @@ impl Door {
     fn leads_to(self, route: Route) -> bool {
         match route {
             Route::Pools | Route::Pool | Route::Locks | Route::Lock => self != Door::Admin,
-            Route::Description => self != Door::Admin,
+            Route::Queue | Route::Description => self != Door::Admin,
             Route::Metrics => self != Door::Service,
             Route::Root | Route::Ping | Route::Health | Route::Ready | Route::None => true,
         }
@@ -201,6 +202,7 @@ enum Endpoint<'a> {
     Pool(PoolName<'a>),
     Locks(PoolName<'a>),
     Lock(PoolName<'a>, ResourceId<'a>),
+    Queue(PoolName<'a>),
 }
 
 impl<'a> Endpoint<'a> {
@@ -222,6 +224,9 @@ impl<'a> Endpoint<'a> {
             [pool, name, lock] if pool == "pool" && lock == "lock" => {
                 Endpoint::Locks(PoolName::parse(name_at(name))?)
             }
+            [pool, name, queue] if pool == "pool" && queue == "queue" => {
+                Endpoint::Queue(PoolName::parse(name_at(name))?)
+            }
             [pool, name, lock, id] if pool == "pool" && lock == "lock" => {
                 let (name, id) = (name_at(name), name_at(id));
                 Endpoint::Lock(PoolName::parse(name)?, ResourceId::parse(id)?)
@@ -242,6 +247,7 @@ impl<'a> Endpoint<'a> {
             Endpoint::Pool(_) => Route::Pool,
             Endpoint::Locks(_) => Route::Locks,
             Endpoint::Lock(..) => Route::Lock,
+            Endpoint::Queue(_) => Route::Queue,
         }
     }
 
@@ -250,7 +256,7 @@ impl<'a> Endpoint<'a> {
         match self {
             Endpoint::Root | Endpoint::Ping | Endpoint::Health | Endpoint::Ready => true,
             Endpoint::Pools | Endpoint::Pool(_) | Endpoint::Locks(_) | Endpoint::Lock(..) => false,
-            Endpoint::Metrics => false,
+            Endpoint::Queue(_) | Endpoint::Metrics => false,
             Endpoint::Description => true,
         }
     }
@@ -260,6 +266,7 @@ impl<'a> Endpoint<'a> {
         match self {
             Endpoint::Root | Endpoint::Ping | Endpoint::Health => OPEN_METHODS,
             Endpoint::Ready | Endpoint::Metrics | Endpoint::Description => OPEN_METHODS,
+            Endpoint::Queue(_) => OPEN_METHODS,
             Endpoint::Pools => POOLS_METHODS,
             Endpoint::Pool(_) | Endpoint::Locks(_) | Endpoint::Lock(..) => POOL_METHODS,
         }
@@ -303,6 +310,9 @@ fn read_request<'a>(
         }
         (Endpoint::Description, Method::Get | Method::Head) => {
             Action::Answer(Outcome::Description, of(Route::Description))
+        }
+        (Endpoint::Queue(pool), Method::Get | Method::Head) => {
+            queue::list(pool, body, of(Route::Queue), caller)?
         }
         (Endpoint::Pools, method) => pools(method, body, caller)?,
         (Endpoint::Pool(pool), method) => pool_itself(pool, method, body, caller)?,

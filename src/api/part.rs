@@ -133,7 +133,7 @@ mod tests {
     use super::super::render::{element_count, render_some, render_text};
     use super::super::{Outcome, Shape, Show};
     use super::*;
-    use crate::command::{Fence, IdList, Lease, PoolName, PoolStatus, Reply, ResourceId};
+    use crate::command::{Fence, IdList, InLine, Lease, PoolName, PoolStatus, Reply, ResourceId};
 
     fn ids(count: usize) -> IdList {
         let id = |number| ResourceId::parse(format!("\"{number}\"")).expect("a good id");
@@ -171,12 +171,25 @@ mod tests {
         Reply::Pools((0..count).map(status).collect())
     }
 
+    fn waiters(count: usize) -> Reply {
+        let waiter = |number: usize| InLine {
+            owner: number.is_multiple_of(2).then(|| "o \"".into()),
+            count: number,
+            id: number.is_multiple_of(3).then(|| "1".into()),
+            age_s: Some(number as u64),
+            left_s: None,
+            is_lost: number == 2,
+        };
+        Reply::Waiters((0..count).map(waiter).collect())
+    }
+
     #[test]
     fn parts_of_any_size_make_the_same_body() {
         let shapes = [(true, Show::Ids), (false, Show::Ids), (true, Show::Leases)];
         let mut replies = vec![Reply::Done, Reply::Released(3), leases(1)];
         for count in [0, 1, 2, 7] {
             replies.extend([Reply::Members(ids(count)), pools(count), leases(count)]);
+            replies.push(waiters(count));
         }
         for counts in [&[][..], &[0], &[3], &[0, 0], &[2, 0, 5], &[1, 4, 0, 0]] {
             replies.push(Reply::Seeded(seed(counts)));

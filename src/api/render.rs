@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::part::{ARRAY, LINES, OBJECT, Part, Rendering};
-use super::{Outcome, Problem, Shape, Show, documents};
+use super::{Outcome, Problem, Shape, Show, documents, queue};
 use crate::command::{Granted, Lease, Leases, PoolStatus, Reply};
 use crate::http::Fields;
 
@@ -114,6 +114,7 @@ pub fn element_count(outcome: &Outcome) -> usize {
         Reply::Members(ids) => ids.len(),
         Reply::Seeded(seed) => seed.pool_count() + seed.id_count(),
         Reply::Pools(pools) => pools.len(),
+        Reply::Waiters(waiters) => waiters.len(),
         Reply::Done | Reply::Released(_) | Reply::Refused(_) => 0,
         Reply::Ready | Reply::Survey(_) => 0,
     }
@@ -148,6 +149,12 @@ fn render_reply(reply: &Reply, shape: Shape, json: bool, part: &mut Part<'_>) {
         }),
         Reply::Pools(pools) => part.elements(LINES, pools.len(), |body, place| {
             pool_line(body, &pools[place]);
+        }),
+        Reply::Waiters(waiters) if json => part.elements(ARRAY, waiters.len(), |body, place| {
+            queue::waiter_object(body, &waiters[place]);
+        }),
+        Reply::Waiters(waiters) => part.elements(LINES, waiters.len(), |body, place| {
+            queue::waiter_line(body, &waiters[place]);
         }),
         // What was seeded is told in the form in which it was told to us.
         Reply::Seeded(seed) if seed.pool_count() == 1 && !shape.list => part.ids(seed.pool(0).1),
@@ -202,13 +209,9 @@ fn lease_object(body: &mut Vec<u8>, lease: &Lease) {
     object(body, |body| {
         field(body, "id", |body| string(body, &lease.id));
         field(body, "fence", |body| number(body, lease.fence.number()));
-        field(body, "ttl", |body| match lease.ttl_s {
-            Some(ttl_s) => number(body, ttl_s),
-            None => body.extend_from_slice(b"null"),
-        });
-        field(body, "owner", |body| match &lease.owner {
-            Some(owner) => string(body, owner),
-            None => body.extend_from_slice(b"null"),
+        field(body, "ttl", |body| or_null(body, lease.ttl_s, number));
+        field(body, "owner", |body| {
+            or_null(body, lease.owner.as_deref(), string);
         });
         field(body, "age", |body| number(body, lease.age_s));
     });
@@ -233,13 +236,13 @@ fn pool_line(body: &mut Vec<u8>, pool: &PoolStatus) {
     body.extend_from_slice(pool.name.as_bytes());
 }
 
-fn object(body: &mut Vec<u8>, write_fields: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn object(body: &mut Vec<u8>, write_fields: impl FnOnce(&mut Vec<u8>)) {
     body.push(b'{');
     write_fields(body);
     body.push(b'}');
 }
 
-fn field(body: &mut Vec<u8>, name: &str, write_value: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn field(body: &mut Vec<u8>, name: &str, write_value: impl FnOnce(&mut Vec<u8>)) {
     if body.last() != Some(&b'{') {
         body.push(b',');
     }
@@ -248,10 +251,22 @@ fn field(body: &mut Vec<u8>, name: &str, write_value: impl FnOnce(&mut Vec<u8>))
     write_value(body);
 }
 
+/// What there is, or that there is nothing.
+pub(super) fn or_null<T>(
+    body: &mut Vec<u8>,
+    value: Option<T>,
+    write: impl FnOnce(&mut Vec<u8>, T),
+) {
+    match value {
+        Some(value) => write(body, value),
+        None => body.extend_from_slice(b"null"),
+    }
+}
+
 pub(super) fn string(body: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(body, text).expect("a string can be written to memory");
 }
 
-fn number(body: &mut Vec<u8>, number: u64) {
+pub(super) fn number(body: &mut Vec<u8>, number: u64) {
     body.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }

@@ -27,6 +27,10 @@ fn each_request_is_counted_by_its_path_and_what_it_means() {
         (Post, "/pool/A/lock/4", "", (Route::Lock, Post)),
         (Put, "/pool/A/lock/4", "", (Route::Lock, Put)),
         (Delete, "/pool/A/lock/4", "", (Route::Lock, Delete)),
+        (Get, "/pool/A/queue", "", (Route::Queue, Get)),
+        (Head, "/pool/A/queue?x", "", (Route::Queue, Head)),
+        (Post, "/pool/A/queue", "", (Route::Queue, Post)),
+        (Get, "/pool/A/queue/1", "", (Route::None, Get)),
         (
             Post,
             "/pool/A/lock/4?_method=DELETE",

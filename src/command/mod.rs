@@ -48,6 +48,8 @@ pub enum Command<'a> {
     ListLocks(PoolName<'a>),
     /// Shows the lock that a resource is in.
     ShowLock(PoolName<'a>, ResourceId<'a>),
+    /// Lists who stands in the line of a pool, from the front.
+    ListWaiters(PoolName<'a>),
     /// Gives every resource of every pool back: `--purge-on-start`.
     Purge,
 }
@@ -58,7 +60,7 @@ impl Command<'_> {
     pub fn blocks(&self) -> bool {
         match self {
             Command::ListPools | Command::ListMembers(_) | Command::ListLocks(_) => true,
-            Command::Survey(_) => true,
+            Command::Survey(_) | Command::ListWaiters(_) => true,
             Command::AddMembers(_) | Command::SetMembers(_) => true,
             Command::Acquire(_, acquire) => {
                 let several = matches!(acquire.wanted, Wanted::Any(count) if count.get() > 1);
@@ -194,6 +196,8 @@ pub enum Reply {
     Granted(Granted),
     /// The locks that were asked for.
     Leases(Leases),
+    /// Who stands in line, from the front.
+    Waiters(Vec<InLine>),
     /// How many resources were released.
     Released(usize),
     /// The members of a pool.
@@ -256,6 +260,23 @@ pub struct Lease {
     pub owner: Option<StoredName>,
     /// Whole seconds since the grant.
     pub age_s: u64,
+}
+
+/// Somebody who stands in the line of a pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InLine {
+    /// Who it is, if it has given a name.
+    pub owner: Option<StoredName>,
+    /// How many resources it wants.
+    pub count: usize,
+    /// Which one, if only this one will do.
+    pub id: Option<StoredName>,
+    /// Whole seconds since it got in line, however often it has asked since; `None` if nobody knows.
+    pub age_s: Option<u64>,
+    /// Whole seconds until its place is lost; `None` if nobody knows.
+    pub left_s: Option<u64>,
+    /// Nobody is there to be told: it is an owner, whose place is kept for a while.
+    pub is_lost: bool,
 }
 
 /// The state of one pool.

@@ -31,6 +31,7 @@ impl Command<'_> {
             }
             Command::ListLocks(pool) => Command::ListLocks(pool.into_owned()),
             Command::ShowLock(pool, id) => Command::ShowLock(pool.into_owned(), id.into_owned()),
+            Command::ListWaiters(pool) => Command::ListWaiters(pool.into_owned()),
             Command::Purge => Command::Purge,
             Command::Survey(shown) => Command::Survey(shown),
             Command::Probe => Command::Probe,
@@ -47,6 +48,7 @@ impl Command<'_> {
             Command::RenewOwned(pool, _) | Command::Release(pool, ..) => Some(pool),
             Command::ReleaseAll(pool, _) | Command::Undo(pool, ..) => Some(pool),
             Command::ListLocks(pool) | Command::ShowLock(pool, _) => Some(pool),
+            Command::ListWaiters(pool) => Some(pool),
         }
     }
 }

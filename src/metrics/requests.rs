@@ -25,12 +25,13 @@ pub enum Route {
     Pool,
     Locks,
     Lock,
+    Queue,
     /// A path that there is not, or what cannot be read.
     None,
 }
 
 impl Route {
-    const ALL: [Route; 11] = [
+    const ALL: [Route; 12] = [
         Route::Root,
         Route::Ping,
         Route::Health,
@@ -41,6 +42,7 @@ impl Route {
         Route::Pool,
         Route::Locks,
         Route::Lock,
+        Route::Queue,
         Route::None,
     ];
 
@@ -56,6 +58,7 @@ impl Route {
             Route::Pool => "/pool/:pool",
             Route::Locks => "/pool/:pool/lock",
             Route::Lock => "/pool/:pool/lock/:id",
+            Route::Queue => "/pool/:pool/queue",
             Route::None => "none",
         }
     }

@@ -101,6 +101,7 @@ impl Pool {
         let waiter = Waiter {
             pool,
             place,
+            since: now,
             ticket: Some(ticket),
             wanted,
             owner,

@@ -20,6 +20,8 @@ pub(super) type Place = u64;
 pub(super) struct Waiter {
     pub(super) pool: PoolKey,
     pub(super) place: Place,
+    /// When it got in line.
+    pub(super) since: Time,
     /// Whom to answer; `None` while an owner is away and its place is kept.
     pub(super) ticket: Option<Ticket>,
     pub(super) wanted: StoredWanted,
@@ -128,9 +130,14 @@ impl Waiters {
         self.timeouts.next()
     }
 
+    /// When its place is lost; `None` if its time was over, and it has not left yet.
+    pub(super) fn until(&self, key: WaiterKey) -> Option<Time> {
+        self.timeouts.of(key)
+    }
+
     /// Whether its time was over, and it has not left yet.
     pub(super) fn is_timed_out(&self, key: WaiterKey) -> bool {
-        self.timeouts.of(key).is_none()
+        self.until(key).is_none()
     }
 
     pub(super) fn pop_timed_out(&mut self, now: Time) -> Option<WaiterKey> {

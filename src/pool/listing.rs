@@ -1,4 +1,4 @@
-//! One pool as others see it: its locks, its state, and whether all of it agrees.
+//! One pool as others see it: its locks, its line, its state, and whether all of it agrees.
 
 use std::collections::BinaryHeap;
 
@@ -6,8 +6,9 @@ use smallvec::smallvec;
 
 use super::grants::GrantKey;
 use super::lending::Pool;
+use super::line::StoredWanted;
 use super::{Books, Engine, PoolKey, PoolNumber};
-use crate::command::{IdList, Leases, PoolStatus, Refusal, Survey};
+use crate::command::{IdList, InLine, Leases, PoolStatus, Refusal, Survey};
 use crate::time::Time;
 
 impl Engine {
@@ -76,6 +77,28 @@ impl Pool {
         let key = key.ok_or(Refusal::NoResource)?;
         let grant = books.grant_of(key).ok_or(Refusal::NotHeld)?;
         Ok(smallvec![books.lease(grant, key, now)])
+    }
+
+    /// Who stands in its line, from the front.
+    pub(super) fn waiters(&self, now: Time, books: &Books) -> Vec<InLine> {
+        let line = self.line.all().into_iter();
+        line.map(|key| {
+            let waiter = books.waiters.get(key);
+            let (count, id) = match &waiter.wanted {
+                StoredWanted::Any(count) => (*count, None),
+                StoredWanted::Named(id) => (1, Some(id.clone())),
+            };
+            let until = books.waiters.until(key).unwrap_or(now);
+            InLine {
+                owner: waiter.owner.clone(),
+                count,
+                id,
+                age_s: Some(now.ms_since(waiter.since) / 1000),
+                left_s: Some(until.ms_since(now) / 1000),
+                is_lost: waiter.ticket.is_none(),
+            }
+        })
+        .collect()
     }
 
     /// Of a pool that is being seeded, what was before is told; `None` if it was not there yet.

@@ -277,6 +277,9 @@ impl Engine {
             Command::ShowLock(pool, id) => {
                 Reply::Leases(self.pool(&pool)?.lock_of(id.as_str(), now, &self.books)?)
             }
+            Command::ListWaiters(pool) => {
+                Reply::Waiters(self.pool(&pool)?.waiters(now, &self.books))
+            }
             Command::ListMembers(pool) => Reply::Members(self.pool(&pool)?.members(&self.books)),
             Command::ListPools => Reply::Pools(self.list()),
             Command::Survey(shown) => Reply::Survey(Some(self.survey(shown))),

@@ -87,7 +87,7 @@ pub(super) fn is_refused(outcome: &Outcome, context: &Context<'_>) -> bool {
 fn is_list(outcome: &Outcome) -> bool {
     matches!(
         outcome,
-        Outcome::Reply(Reply::Pools(_) | Reply::Members(_) | Reply::Leases(_))
+        Outcome::Reply(Reply::Pools(_) | Reply::Members(_) | Reply::Leases(_) | Reply::Waiters(_))
             | Outcome::Page
             | Outcome::Description
     )

@@ -85,6 +85,7 @@ pub fn rows() -> Vec<Row> {
                 preflight("OPTIONS /pool/A/lock"),
                 options("*", &["GET", "POST", "DELETE"]),
             )
+            .ask(preflight("OPTIONS /pool/A/queue"), options("*", &["GET"]))
             .ask(
                 preflight("OPTIONS /pool/A"),
                 options("*", &["GET", "POST", "PUT", "DELETE"]),

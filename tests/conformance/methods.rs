@@ -121,7 +121,7 @@ fn head() -> Vec<Row> {
 }
 
 fn not_allowed() -> Vec<Row> {
-    let paths: [(&str, &[&'static str], &[&str]); 6] = [
+    let paths: [(&str, &[&'static str], &[&str]); 7] = [
         ("/", &["GET"], &["POST", "PUT", "DELETE", "PATCH"]),
         ("/ping", &["GET"], &["POST", "PUT", "DELETE", "BREW"]),
         (
@@ -143,6 +143,11 @@ fn not_allowed() -> Vec<Row> {
             "/pool/A/lock/4",
             &["GET", "POST", "PUT", "DELETE"],
             &["PATCH", "UNLOCK"],
+        ),
+        (
+            "/pool/A/queue",
+            &["GET"],
+            &["POST", "PUT", "DELETE", "PATCH"],
         ),
     ];
     let mut rows = Vec::new();

@@ -50,6 +50,7 @@ mod queue;
 mod queue_lost;
 mod queue_members;
 mod queue_owners;
+mod queue_told;
 mod real_clients_bytes;
 mod routes;
 mod split;

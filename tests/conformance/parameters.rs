@@ -46,6 +46,7 @@ fn unknown() -> Vec<Row> {
         ("DELETE /pool/A", ""),
         ("POST /pool/A/lock", ""),
         ("GET /pool/A/lock", ""),
+        ("GET /pool/A/queue", ""),
         ("DELETE /pool/A/lock", ""),
         ("POST /pool/A/lock/1", ""),
         ("GET /pool/A/lock/4", ""),
@@ -107,6 +108,7 @@ fn malformed() -> Vec<Row> {
         "DELETE /pool/A?lease",
         "GET /pool/A/lock?n=1",
         "GET /pool/A/lock/4?lease",
+        "GET /pool/A/queue?owner=a",
         "GET /ping?lease",
     ];
     rows.extend(elsewhere.iter().map(|line| {

@@ -57,6 +57,7 @@ fn all_rows() -> Vec<Row> {
         ("queue_lost", queue_lost::rows()),
         ("queue_members", queue_members::rows()),
         ("queue_owners", queue_owners::rows()),
+        ("queue_told", queue_told::rows()),
         ("real_clients_bytes", real_clients_bytes::rows()),
         ("routes", routes::rows()),
     ];

@@ -51,6 +51,7 @@ const REQUESTS: &[(Needs, &str, &str)] = &[
     (Needs::Nothing, "OPTIONS /pool/A", ""),
     (Needs::Nothing, "OPTIONS /pool/A/lock", ""),
     (Needs::Nothing, "OPTIONS /pool/A/lock/1", ""),
+    (Needs::Nothing, "OPTIONS /pool/A/queue", ""),
     (Needs::Read, "GET /pool/A", ""),
     (Needs::Read, "HEAD /pool/A", ""),
     (Needs::Read, "GET /pool/%41", ""),
@@ -58,6 +59,9 @@ const REQUESTS: &[(Needs, &str, &str)] = &[
     (Needs::Read, "HEAD /pool/A/lock", ""),
     (Needs::Read, "GET /pool/A/lock/1", ""),
     (Needs::Read, "HEAD /pool/A/lock/1", ""),
+    (Needs::Read, "GET /pool/A/queue", ""),
+    (Needs::Read, "HEAD /pool/A/queue", ""),
+    (Needs::Read, "GET /pool/%41/queue", ""),
     (Needs::Use, "POST /pool/A/lock", ""),
     (Needs::Use, "POST /pool/%41/lock", ""),
     (

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use crate::keys::{bearer, serve};
 use crate::metrics::{doors, get, scrape};
 use crate::support::exposition::Page;
+use crate::support::launch::eventually;
 use crate::support::{Client, Server, StoreKind, run_command};
 
 /// The head and the body of an answer.
@@ -94,6 +95,7 @@ fn it_names_each_path_and_method_that_there_is() {
         "/pool/{pool}",
         "/pool/{pool}/lock",
         "/pool/{pool}/lock/{id}",
+        "/pool/{pool}/queue",
         "/ready",
     ];
     assert_eq!(paths, there_are);
@@ -110,6 +112,36 @@ fn it_names_each_path_and_method_that_there_is() {
             .collect();
         assert_eq!(methods, allowed, "{path}");
     }
+}
+
+/// Nobody waits for long where schemathesis asks, so that it sees no line but an empty one.
+#[test]
+fn a_waiter_is_told_as_it_says() {
+    let server = Server::start(StoreKind::Memory);
+    let mut client = server.connect();
+    for line in [r#"POST /pool {"A":["1"]}"#, "POST /pool/A/lock"] {
+        assert!(client.ask(line).starts_with("200 "));
+    }
+    let mut waiter = server.connect();
+    waiter.send("POST /pool/A/lock/1?owner=o&wait=60\n");
+    eventually("it waits", || {
+        (client.ask("GET /pool") == "200 1 1 1 A").then_some(())
+    });
+    let read = |body: &str| serde_json::from_str::<Value>(body).expect("it is JSON");
+    let (_, body) = ask(&mut server.connect(), "GET /openapi.json", "");
+    let schema = read(&body)["components"]["schemas"]["Waiter"].clone();
+    let (_, body) = ask(
+        &mut server.connect(),
+        "GET /pool/A/queue",
+        "Accept: application/json\r\n",
+    );
+    let waiters = read(&body);
+    let told = waiters[0].as_object().expect("an object").keys();
+    let told: BTreeSet<&str> = told.map(String::as_str).collect();
+    let named = schema["properties"].as_object().expect("they are named");
+    assert_eq!(told, named.keys().map(String::as_str).collect());
+    let required = schema["required"].as_array().expect("a list");
+    assert_eq!(told, required.iter().filter_map(Value::as_str).collect());
 }
 
 /// Has schemathesis ask a server, and expects that it finds nothing; false if it is not installed.
@@ -180,6 +212,7 @@ fn the_server_does_what_it_says_in_json() {
         ("/pool/:pool", "GET POST"),
         ("/pool/:pool/lock", "GET POST PUT DELETE"),
         ("/pool/:pool/lock/:id", "GET POST PUT DELETE"),
+        ("/pool/:pool/queue", "GET"),
     ] {
         for method in methods.split(' ') {
             let labels = [("route", path), ("method", method), ("status", "200")];

@@ -19,6 +19,7 @@ mod servers_lost;
 mod stalls;
 mod starting;
 mod unheard;
+mod waiters;
 
 use std::io::{ErrorKind, Read};
 use std::time::{Duration, Instant};

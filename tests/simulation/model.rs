@@ -6,7 +6,8 @@
 //! whoever compares can try all of them.
 
 use latchd::command::{
-    Command, IdList, Leases, PoolStatus, Refusal, Reply, Seed, StoredName, Survey, Ticket, Ttl,
+    Command, IdList, InLine, Leases, PoolStatus, Refusal, Reply, Seed, StoredName, Survey, Ticket,
+    Ttl,
 };
 use latchd::pool::Rules;
 use latchd::time::Time;
@@ -52,6 +53,8 @@ pub struct Waiter {
     pub wanted: Want,
     pub owner: Option<StoredName>,
     pub ttl: Option<Ttl>,
+    /// When it got in line, however often it has asked since.
+    pub since: u64,
     pub until: u64,
 }
 
@@ -59,6 +62,23 @@ pub struct Waiter {
 pub enum Want {
     Any(usize),
     Named(StoredName),
+}
+
+impl Waiter {
+    fn in_line(&self, now: u64) -> InLine {
+        let (count, id) = match &self.wanted {
+            Want::Any(count) => (*count, None),
+            Want::Named(id) => (1, Some(id.clone())),
+        };
+        InLine {
+            owner: self.owner.clone(),
+            count,
+            id,
+            age_s: Some((now - self.since) / 1000),
+            left_s: Some((self.until - now) / 1000),
+            is_lost: self.ticket.is_none(),
+        }
+    }
 }
 
 impl Model {
@@ -254,6 +274,10 @@ impl Model {
                         .flat_map(|lock| lock.leases(now))
                         .collect(),
                 )
+            }
+            Command::ListWaiters(pool) => {
+                let line = find(pools, pool.as_str())?.line.iter();
+                Reply::Waiters(line.map(|waiter| waiter.in_line(now)).collect())
             }
             Command::ShowLock(pool, id) => {
                 let pool = find(pools, pool.as_str())?;

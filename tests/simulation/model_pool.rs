@@ -79,6 +79,7 @@ impl Asker<'_> {
             wanted: want,
             owner,
             ttl: acquire.ttl,
+            since: now,
             until: now + acquire.wait_ms.min(rules.max_wait_ms),
         });
         pool.serve(now, rules, answers);

@@ -101,6 +101,7 @@ impl<S: Source> Operations<'_, S> {
             62 if self.now.is_multiple_of(2) => Command::Survey((self.now / 2 % 4) as usize),
             62 => Command::ListPools,
             63 => Command::ListMembers(self.pool()),
+            64 if self.now.is_multiple_of(2) => Command::ListWaiters(self.pool()),
             64 => Command::ListLocks(self.pool()),
             65 => Command::ShowLock(self.pool(), self.id()),
             66..68 => Command::AddMembers(self.seed()),

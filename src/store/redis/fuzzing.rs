@@ -10,7 +10,7 @@ use super::pipeline::Pipeline;
 use super::reply::{self, Answer};
 use super::script::Scripts;
 use super::{RedisAddress, RedisOptions};
-use crate::command::{Command, Leases, Refusal, Reply, Ticket};
+use crate::command::{Command, InLine, Leases, Refusal, Reply, Ticket};
 use crate::pool::Rules;
 use crate::time::Time;
 
@@ -37,6 +37,7 @@ fn write_answer(answer: &Answer) -> String {
         Answer::Granted(leases) => format!("G{}", write_leases(leases)),
         Answer::Recovered(leases) => format!("H{}", write_leases(leases)),
         Answer::Leases(leases) => format!("L{}", write_leases(leases)),
+        Answer::Waiters(waiters) => format!("P{}", write_waiters(waiters)),
         Answer::Members(ids) => {
             let ids: Vec<String> = ids.iter().map(|id| id.as_str().to_owned()).collect();
             format!("M{}", ids.join("\n"))
@@ -82,6 +83,18 @@ fn write_leases(leases: &Leases) -> String {
         let _ = write!(text, "{fence} {ttl} {age}\n{owner}\n{id}");
     }
     text
+}
+
+fn write_waiters(waiters: &[InLine]) -> String {
+    let known = |seconds: Option<u64>| seconds.map_or("-".into(), |seconds| seconds.to_string());
+    let write_one = |waiter: &InLine| {
+        let (age, left, count) = (known(waiter.age_s), known(waiter.left_s), waiter.count);
+        let (lost, owner) = (u8::from(waiter.is_lost), waiter.owner.as_deref());
+        let (owner, id) = (owner.unwrap_or(""), waiter.id.as_deref().unwrap_or(""));
+        format!("{age} {left} {count} {lost}\n{owner}\n{id}")
+    };
+    let texts: Vec<String> = waiters.iter().map(write_one).collect();
+    texts.join("\n")
 }
 
 /// A conversation with a Redis that says anything.

@@ -8,6 +8,7 @@ use super::pipeline::JobKey;
 use crate::command::{
     Acquire, Command, Fence, Filter, Proof, Renewal, StoredName, Ticket, Ttl, Wanted,
 };
+use crate::time::Time;
 
 /// One operation on one pool, and on whose behalf.
 #[derive(Debug)]
@@ -65,6 +66,7 @@ pub(super) enum Action {
     Undo(StoredName, Fence),
     ListLocks,
     ShowLock(StoredName),
+    ListWaiters,
     ListMembers,
     /// The stamp says when the pool was listed.
     Status {
@@ -98,29 +100,41 @@ pub(super) struct Wish {
     pub(super) id: Option<StoredName>,
     pub(super) owner: Option<StoredName>,
     pub(super) ttl: Option<Ttl>,
-    pub(super) waits: bool,
+    /// It waits so long; `None` not at all.
+    pub(super) until: Option<Time>,
     /// It may get in line behind fewer than so many.
     pub(super) room: usize,
 }
 
+/// What is to be known of a line for somebody to get in.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Entry {
+    /// One may get in behind fewer than so many.
+    pub(super) room: usize,
+    /// The longest that one may wait from now on.
+    pub(super) max_wait_ms: u64,
+    pub(super) now: Time,
+}
+
 impl Wish {
-    fn of(acquire: &Acquire<'_>, room: usize) -> Wish {
+    fn of(acquire: &Acquire<'_>, entry: Entry) -> Wish {
         let (count, id) = match &acquire.wanted {
             Wanted::Any(count) => (Some(count.get()), None),
             Wanted::Named(id) => (None, Some(stored(id.as_str()))),
         };
+        let wait_ms = acquire.wait_ms.min(entry.max_wait_ms);
         Wish {
             count,
             id,
             owner: acquire.owner.as_ref().map(|owner| stored(owner.as_str())),
             ttl: acquire.ttl,
-            waits: acquire.wait_ms > 0,
-            room: if acquire.may_queue { room } else { 0 },
+            until: (acquire.wait_ms > 0).then(|| entry.now.after_ms(wait_ms)),
+            room: if acquire.may_queue { entry.room } else { 0 },
         }
     }
 
     fn says_nothing(&self) -> bool {
-        self.count == Some(1) && self.owner.is_none() && self.ttl.is_none() && !self.waits
+        self.count == Some(1) && self.owner.is_none() && self.ttl.is_none() && self.until.is_none()
     }
 }
 
@@ -130,11 +144,11 @@ fn stored(name: &str) -> StoredName {
 
 impl Action {
     /// The action that a command on one pool stands for, and the pool. `None` for what takes more.
-    /// Whoever would stand in line may do so behind fewer than `room`.
-    pub(super) fn of<'a>(command: &'a Command<'_>, room: usize) -> Option<(&'a str, Action)> {
+    /// `entry` is for whoever would stand in line.
+    pub(super) fn of<'a>(command: &'a Command<'_>, entry: Entry) -> Option<(&'a str, Action)> {
         let (pool, action) = match command {
             Command::Acquire(pool, acquire) => {
-                let wish = Wish::of(acquire, room);
+                let wish = Wish::of(acquire, entry);
                 let plain = wish.says_nothing();
                 (
                     pool,
@@ -183,6 +197,7 @@ impl Action {
             Command::Undo(pool, id, fence) => (pool, Action::Undo(stored(id.as_str()), *fence)),
             Command::ListLocks(pool) => (pool, Action::ListLocks),
             Command::ShowLock(pool, id) => (pool, Action::ShowLock(stored(id.as_str()))),
+            Command::ListWaiters(pool) => (pool, Action::ListWaiters),
             Command::ListMembers(pool) => (pool, Action::ListMembers),
             Command::RemovePool(pool) => (pool, Action::Remove),
             Command::ListPools
@@ -209,28 +224,28 @@ fn release(id: StoredName, proof: &Proof<'_>) -> Action {
     }
 }
 
-/// Appends operations as arguments. Neighbours of the two plain kinds are written as one.
-pub(super) fn write(operations: &[Operation], command: &mut Cmd) {
+/// Appends operations as arguments, as of now. Neighbours of the two plain kinds are written as one.
+pub(super) fn write(operations: &[Operation], now: Time, command: &mut Cmd) {
     let mut rest = operations;
     while let Some(first) = rest.first() {
         let run = rest
             .iter()
             .take_while(|next| continues(&first.action, &next.action))
             .count();
-        let (now, later) = rest.split_at(run.max(1));
+        let (these, later) = rest.split_at(run.max(1));
         match &first.action {
             Action::AcquireAny => {
                 command.arg("a").arg(run);
             }
             Action::Release(_) => {
                 command.arg("r").arg(run);
-                for operation in now {
+                for operation in these {
                     if let Action::Release(id) = &operation.action {
                         command.arg(&**id);
                     }
                 }
             }
-            _ => write_one(first, command),
+            _ => write_one(first, now, command),
         }
         rest = later;
     }
@@ -243,7 +258,7 @@ fn continues(first: &Action, next: &Action) -> bool {
     )
 }
 
-fn write_one(operation: &Operation, command: &mut Cmd) {
+fn write_one(operation: &Operation, now: Time, command: &mut Cmd) {
     match &operation.action {
         Action::AcquireAny => command.arg("a").arg(1),
         Action::Acquire(wish) => {
@@ -252,8 +267,14 @@ fn write_one(operation: &Operation, command: &mut Cmd) {
             optional(command, wish.count);
             command.arg(name(&wish.id)).arg(name(&wish.owner));
             optional(command, wish.ttl.map(Ttl::as_s));
+            match wish.until {
+                None => command.arg(0),
+                Some(until) => {
+                    let left_ms = until.ms_since(now);
+                    command.arg(format!("{} {left_ms}", 1 + u8::from(has_place)))
+                }
+            };
             command
-                .arg(u8::from(wish.waits) + u8::from(has_place))
                 // Who had a place may have one again.
                 .arg(if has_place { usize::MAX } else { wish.room })
         }
@@ -290,6 +311,7 @@ fn write_one(operation: &Operation, command: &mut Cmd) {
         Action::Undo(id, fence) => command.arg("U").arg(&**id).arg(fence.number()),
         Action::ListLocks => command.arg("L"),
         Action::ShowLock(id) => command.arg("l").arg(&**id),
+        Action::ListWaiters => command.arg("W"),
         Action::ListMembers => command.arg("M"),
         Action::Status { .. } => command.arg("S"),
         Action::Remove => command.arg("D"),

@@ -5,7 +5,7 @@
 
 use redis::Value;
 
-use crate::command::{Fence, IdList, Lease, Leases, Refusal, StoredName};
+use crate::command::{Fence, IdList, InLine, Lease, Leases, Refusal, StoredName};
 
 /// A reply does not have the form that the scripts give it.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub(super) enum Answer {
     /// It stands in line, at this place; the lower the further ahead.
     Waits(u64),
     Leases(Leases),
+    /// Who stands in line.
+    Waiters(Vec<InLine>),
     Released(usize),
     Members(IdList),
     /// How many resources, how many held, how many in line, how many free.
@@ -107,6 +109,7 @@ pub(super) fn read_text(text: &str) -> Result<Answer, Garbled> {
         'G' => Answer::Granted(some_leases(rest)?),
         'H' => Answer::Recovered(some_leases(rest)?),
         'L' => Answer::Leases(leases(rest).ok_or(Garbled)?),
+        'P' => Answer::Waiters(waiters(rest).ok_or(Garbled)?),
         'M' if rest.is_empty() => Answer::Members(IdList::default()),
         'M' => Answer::Members(ids(rest)),
         'E' => Answer::Refused(refusal(rest.trim_start()).ok_or(Garbled)?),
@@ -183,6 +186,40 @@ fn leases(text: &str) -> Option<Leases> {
     Some(leases)
 }
 
+/// Waiters of three lines each.
+fn waiters(text: &str) -> Option<Vec<InLine>> {
+    let mut waiters = Vec::new();
+    let mut lines = text.split('\n');
+    if text.is_empty() {
+        return Some(waiters);
+    }
+    while let Some(numbers) = lines.next() {
+        let (owner, id) = (lines.next()?, lines.next()?);
+        let mut numbers = numbers.split(' ');
+        let mut known = || match numbers.next()? {
+            "-" => Some(None),
+            seconds => Some(Some(seconds.parse().ok()?)),
+        };
+        let (age_s, left_s) = (known()?, known()?);
+        let count = numbers.next()?.parse().ok()?;
+        let is_lost = match numbers.next()? {
+            "0" => false,
+            "1" => true,
+            _ => return None,
+        };
+        let stored = |name: &str| (!name.is_empty()).then(|| StoredName::from(name));
+        waiters.push(InLine {
+            owner: stored(owner),
+            count,
+            id: stored(id),
+            age_s,
+            left_s,
+            is_lost,
+        });
+    }
+    Some(waiters)
+}
+
 fn refusal(words: &str) -> Option<Refusal> {
     Some(match words {
         "no pool" => Refusal::NoPool,
@@ -246,6 +283,23 @@ mod tests {
         }
     }
 
+    fn in_line(
+        age_s: Option<u64>,
+        left_s: Option<u64>,
+        count: usize,
+        owner: Option<&str>,
+        id: Option<&str>,
+    ) -> InLine {
+        InLine {
+            owner: owner.map(StoredName::from),
+            count,
+            id: id.map(StoredName::from),
+            age_s,
+            left_s,
+            is_lost: false,
+        }
+    }
+
     #[test]
     fn answers_are_read() {
         let plain = lease(17, Some(60), 0, None, "4");
@@ -258,6 +312,17 @@ mod tests {
                 Answer::Leases(smallvec![plain, owned]),
             ),
             ("L", Answer::Leases(smallvec![])),
+            (
+                "P3 57 2 0\n\n\n- - 1 1\na b\nx y",
+                Answer::Waiters(vec![
+                    in_line(Some(3), Some(57), 2, None, None),
+                    InLine {
+                        is_lost: true,
+                        ..in_line(None, None, 1, Some("a b"), Some("x y"))
+                    },
+                ]),
+            ),
+            ("P", Answer::Waiters(Vec::new())),
             ("M1\n2", Answer::Members(ids("1\n2"))),
             ("M", Answer::Members(IdList::default())),
             ("S 4 1 0 3", Answer::Status([4, 1, 0, 3])),
@@ -285,6 +350,11 @@ mod tests {
             "E tired",
             "S 1 2 3",
             "C",
+            "P1 2 3 0",
+            "P1 2 - 0\n\n",
+            "P1 2 3 x\n\n",
+            "P1 2 3\n\n",
+            "P1 2 3 0\n\n\n",
             "\u{e9}",
         ] {
             assert_eq!(read_text(text), Err(Garbled), "{text:?}");

@@ -37,8 +37,8 @@ macro_rules! fragments {
 }
 
 const POOL: &[&str] = fragments!(
-    "begin", "head", "quick", "state", "grants", "lending", "listing", "alone", "line", "serving",
-    "due", "waiting", "pool"
+    "begin", "head", "quick", "state", "grants", "lending", "listing", "alone", "line", "in_line",
+    "serving", "due", "waiting", "pool"
 );
 const SEED: &[&str] = fragments!(
     "begin",

@@ -116,7 +116,7 @@ impl Pipeline {
             .arg(self.rules.queue_grace_ms)
             .arg(LAPSE_MS)
             .arg(key::channels(&self.options.prefix));
-        operation::write(&operations, &mut self.command);
+        operation::write(&operations, now, &mut self.command);
         queue.flight = Some(Flight { batch, operations });
         self.send(Question::Batch(pool), now);
     }
@@ -267,6 +267,7 @@ impl Pipeline {
             Answer::Done => Reply::Done,
             Answer::Granted(leases) => Reply::Granted(self.granted(pool, leases)),
             Answer::Leases(leases) => Reply::Leases(leases),
+            Answer::Waiters(waiters) => Reply::Waiters(waiters),
             Answer::Released(count) => Reply::Released(count),
             Answer::Members(members) => Reply::Members(members),
             Answer::Refused(refusal) => Reply::Refused(refusal),

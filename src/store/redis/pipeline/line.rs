@@ -5,26 +5,15 @@ use std::rc::Rc;
 
 use super::queue::Unsettled;
 use super::{BEAT_MS, Phase, Pipeline, PoolKey};
-use crate::command::{Command, Granted, Leases, Refusal, Reply, Ticket};
-use crate::store::redis::operation::{Action, Asker, Leaving, Operation, Wish};
+use crate::command::{Granted, Leases, Refusal, Reply, Ticket};
+use crate::store::redis::operation::{Action, Asker, Entry, Leaving, Operation, Wish};
 use crate::store::redis::reply::Answer;
 use crate::store::redis::waiters::Waiter;
 use crate::time::Time;
 
 impl Pipeline {
-    /// Somebody asks for a lock, and would stand in line for it.
-    pub(super) fn wait(
-        &mut self,
-        ticket: Ticket,
-        pool: PoolKey,
-        wish: Rc<Wish>,
-        command: &Command<'_>,
-        now: Time,
-    ) {
-        let Command::Acquire(_, acquire) = command else {
-            return;
-        };
-        let until = now.after_ms(acquire.wait_ms.min(self.rules.max_wait_ms));
+    /// Somebody asks for a lock, and would stand in line for it until then.
+    pub(super) fn wait(&mut self, ticket: Ticket, pool: PoolKey, wish: Rc<Wish>, until: Time) {
         let waiter = Waiter {
             ticket,
             pool,
@@ -134,7 +123,7 @@ impl Pipeline {
     /// Takes a grant back that nobody was told of. An owner will come for it.
     fn take_back(&mut self, pool: PoolKey, granted: &Granted) {
         let undo = granted.undo().and_then(|command| {
-            let (_, action) = Action::of(&command, 0)?;
+            let (_, action) = Action::of(&command, Entry::default())?;
             Some(action)
         });
         self.undo(pool, undo);

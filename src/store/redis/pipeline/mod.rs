@@ -23,7 +23,7 @@ use redis::Cmd;
 use slab::Slab;
 
 use super::key;
-use super::operation::{Action, Asker, Operation};
+use super::operation::{Action, Asker, Entry, Operation};
 use super::options::RedisOptions;
 use super::script::{Script, Scripts};
 use super::waiters::{PoolKey, Waiters};
@@ -185,7 +185,7 @@ impl Pipeline {
         if let Command::Undo(pool, ..) = command {
             // It is done as soon as it can be; nobody has to hear of it.
             self.replies.push_back((ticket, Reply::Done));
-            let undo = Action::of(command, 0).map(|(_, action)| action);
+            let undo = Action::of(command, Entry::default()).map(|(_, action)| action);
             let pool = self.pool_key(pool.as_str());
             return self.undo(pool, undo);
         }
@@ -199,13 +199,19 @@ impl Pipeline {
             true => self.rules.max_pool_waiters,
             false => 0,
         };
-        match Action::of(command, room) {
-            Some((pool, Action::Acquire(wish))) if wish.waits => {
-                let pool = self.pool_key(pool);
-                self.wait(ticket, pool, wish, command, now);
-            }
+        let entry = Entry {
+            room,
+            max_wait_ms: self.rules.max_wait_ms,
+            now,
+        };
+        match Action::of(command, entry) {
             Some((pool, action)) => {
                 let pool = self.pool_key(pool);
+                if let Action::Acquire(wish) = &action
+                    && let Some(until) = wish.until
+                {
+                    return self.wait(ticket, pool, wish.clone(), until);
+                }
                 self.push(
                     pool,
                     Operation {

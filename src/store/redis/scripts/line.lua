@@ -2,6 +2,9 @@
 --
 -- Promises that the sets which say so agree with each other. It does not know when a waiter can be
 -- served. A place is text of 16 digits, so that places compare as their numbers do.
+--
+-- A place tells since when its waiter has it, and a ticket until when. Servers of an older version
+-- count places up from the last one, and leave the end away.
 
 local function waiter_of_row(place, row)
   local whose, serial, n, id, owner, ttl, woken =
@@ -26,8 +29,8 @@ local function waiter_at(place)
 end
 
 local function waiter_with(serial)
-  return pool.waiting > 0
-    and waiter_at(call('HGET', key.tickets, server .. '/' .. serial))
+  local ticket = pool.waiting > 0 and call('HGET', key.tickets, server .. '/' .. serial)
+  return ticket and waiter_at(ticket:sub(1, 16))
 end
 
 local function waiter_owned_by(owner)
@@ -95,24 +98,39 @@ local function unlist_wish(w)
   end
 end
 
-local function list_ticket(w)
-  call('HSET', key.tickets, w.server .. '/' .. w.serial, w.place)
+-- The name of a waiter's ticket; nobody's if it is away.
+local function ticket_of(w)
+  return w.server .. '/' .. w.serial
+end
+
+local function list_ticket(w, ends)
+  call('HSET', key.tickets, ticket_of(w), w.place .. ' ' .. num(ends))
 end
 
 local function unlist_ticket(w)
   if w.server ~= '' then
-    call('HDEL', key.tickets, w.server .. '/' .. w.serial)
+    call('HDEL', key.tickets, ticket_of(w))
   end
 end
 
--- Puts a waiter at the end.
-local function join(w)
+-- Until when it waits whose ticket this is; nil if that is not known, or there is none.
+local function end_of_ticket(ticket)
+  return ticket and tonumber(ticket:sub(18))
+end
+
+-- Since when a waiter is in line.
+local function since_of(w)
+  return math.floor(tonumber(w.place) / 1000)
+end
+
+-- Puts a waiter at the end, until then.
+local function join(w, ends)
   local last = call('ZRANGE', key.line, -1, -1)[1]
-  w.place = padded((tonumber(last) or 0) + 1)
+  w.place = padded(math.max((tonumber(last) or 0) + 1, now * 1000))
   call('ZADD', key.line, w.place, w.place)
   keep_waiter(w)
   list_wish(w)
-  list_ticket(w)
+  list_ticket(w, ends)
   if w.owner ~= '' then
     call('HSET', key.queued, w.owner, w.place)
   end

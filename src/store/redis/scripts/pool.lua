@@ -1,7 +1,7 @@
 -- One batch of operations on one pool, each after all that is due. The last fragment of:
 --
---   clock, begin, head, quick, state, grants, lending, listing, alone, line, serving, due, waiting,
---   pool
+--   clock, begin, head, quick, state, grants, lending, listing, alone, line, in_line, serving, due,
+--   waiting, pool
 --
 -- Promises a reply for each operation in its order, with what was granted to waiters of the same
 -- server meanwhile. It does not know of other pools, nor of their index.
@@ -35,7 +35,7 @@ end
 
 -- How many arguments each operation has.
 local ARGUMENTS = {
-  A = 7, R = 4, N = 4, O = 3, X = 2, U = 2, L = 0, l = 1, M = 0, S = 0, Q = 2, B = 0, D = 0, a = 1,
+  A = 7, R = 4, N = 4, O = 3, X = 2, U = 2, L = 0, l = 1, M = 0, S = 0, W = 0, Q = 2, B = 0, D = 0, a = 1,
 }
 
 -- What every operation is answered when there is no such pool.
@@ -63,6 +63,8 @@ local function operate_in_line(at)
     return refuse(at)
   elseif name == 'B' then
     reply_with(look())
+  elseif name == 'W' then
+    reply_with(list_line())
   elseif name == 'D' then
     reply_with(remove())
   elseif name == 'Q' then

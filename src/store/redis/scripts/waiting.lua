@@ -15,7 +15,7 @@ local function serve_anew(w, is_changed)
 end
 
 -- An owner who has a place in line asks again: the place is now for this request.
-local function take_over(w, serial, n, id, ttl, waits)
+local function take_over(w, serial, n, id, ttl, ends)
   if w.server ~= '' then
     tell(w.server, w.serial, 'E busy')
   end
@@ -23,15 +23,15 @@ local function take_over(w, serial, n, id, ttl, waits)
   unlist_wish(w)
   call('ZREM', key.absent, w.place)
   local is_changed = w.n ~= n or w.id ~= id
-  w.server, w.serial, w.n, w.id, w.ttl, w.woken = server, waits and serial or '', n, id, ttl, 0
+  w.server, w.serial, w.n, w.id, w.ttl, w.woken = server, ends and serial or '', n, id, ttl, 0
   keep_waiter(w)
   list_wish(w)
   local reply = answer_to(w, serve_anew, w, is_changed)
   if reply then
     return reply
   end
-  if waits then
-    list_ticket(w)
+  if ends then
+    list_ticket(w, ends)
     attend()
     return 'W' .. w.place
   end
@@ -40,8 +40,9 @@ local function take_over(w, serial, n, id, ttl, waits)
 end
 
 local function acquire(serial, n, id, owner, ttl, wait, room)
-  -- '2' asks for a place that it had before.
-  local waits = wait ~= '0'
+  -- '2' asks for a place that it had before. For how many milliseconds more follows.
+  local waits, had_place = wait ~= '0', wait:sub(1, 1) == '2'
+  local ends = waits and now + tonumber(wait:sub(3))
   n = tonumber(n)
   local asks_again = waits and waiter_with(serial)
   if asks_again then
@@ -62,10 +63,10 @@ local function acquire(serial, n, id, owner, ttl, wait, room)
       return 'E busy'
     end
     -- A newer request of the same owner has taken the place over through another server.
-    if wait == '2' and w.server ~= '' and w.server ~= server then
+    if had_place and w.server ~= '' and w.server ~= server then
       return 'E busy'
     end
-    return take_over(w, serial, n, id, ttl, waits)
+    return take_over(w, serial, n, id, ttl, ends)
   end
   if not held_up_from() and is_free(n, id) then
     return lend(n, id, owner, ttl, waits and serial or '')
@@ -77,7 +78,7 @@ local function acquire(serial, n, id, owner, ttl, wait, room)
     return 'E queue full'
   end
   w = {server = server, serial = serial, n = n, id = id, owner = owner, ttl = ttl, woken = 0}
-  join(w)
+  join(w, ends)
   attend()
   return 'W' .. w.place
 end

@@ -1,0 +1,52 @@
+//! Who stands in line, as it is asked for and told.
+
+use super::body::Form;
+use super::render::{field, number, object, or_null, string};
+use super::{Action, Body, Problem, Shape, ask};
+use crate::command::{Command, InLine, PoolName};
+use crate::keys::Caller;
+use crate::metrics::Kind;
+
+/// `/pool/A/queue`
+pub(super) fn list<'a>(
+    pool: PoolName<'a>,
+    body: Body<'_>,
+    kind: Kind,
+    caller: Caller<'_>,
+) -> Result<Action<'a>, Problem> {
+    body.take(Form::Nothing)?;
+    ask(Command::ListWaiters(pool), Shape::default(), kind, caller)
+}
+
+/// `AGE LEFT N OWNER`; the owner comes last, as there may be spaces in it. There is no room for the id
+/// of a certain resource, which may have spaces, too.
+pub(super) fn waiter_line(body: &mut Vec<u8>, waiter: &InLine) {
+    for seconds in [waiter.age_s, waiter.left_s] {
+        match seconds {
+            Some(seconds) => number(body, seconds),
+            None => body.push(b'-'),
+        }
+        body.push(b' ');
+    }
+    number(body, waiter.count as u64);
+    body.push(b' ');
+    body.extend_from_slice(waiter.owner.as_deref().unwrap_or("-").as_bytes());
+}
+
+pub(super) fn waiter_object(body: &mut Vec<u8>, waiter: &InLine) {
+    object(body, |body| {
+        field(body, "owner", |body| {
+            or_null(body, waiter.owner.as_deref(), string)
+        });
+        field(body, "n", |body| number(body, waiter.count as u64));
+        field(body, "id", |body| {
+            or_null(body, waiter.id.as_deref(), string)
+        });
+        field(body, "age", |body| or_null(body, waiter.age_s, number));
+        field(body, "left", |body| or_null(body, waiter.left_s, number));
+        field(body, "lost", |body| {
+            let lost: &[u8] = if waiter.is_lost { b"true" } else { b"false" };
+            body.extend_from_slice(lost);
+        });
+    });
+}
