@@ -242,13 +242,14 @@ pub(super) struct Renew {
     pub(super) lease: bool,
 }
 
-/// List pools, or the locks of a pool
+/// List pools, the locks of a pool, or who waits for it
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   latch ls
   latch ls A
   latch ls A --members    # an id a line
+  latch ls A --waiting    # from the front of the line
   latch ls A --json | jq -r '.[] | select(.age > 3600) | .id'")]
 pub(super) struct Ls {
     /// The pool
@@ -258,6 +259,10 @@ pub(super) struct Ls {
     /// List all its resources, held or free
     #[arg(long, requires = "pool")]
     pub(super) members: bool,
+
+    /// List who stands in line for it, from the front
+    #[arg(long, requires = "pool", conflicts_with = "members")]
+    pub(super) waiting: bool,
 }
 
 /// Add resources to a pool, and make it if need be
@@ -341,7 +346,7 @@ pub(super) struct WaitFree {
     pub(super) wait: Option<u32>,
 }
 
-/// Show pools, or the locks of a pool, again and again
+/// Show pools, the locks of a pool, or who waits for it, again and again
 #[derive(Args, Debug)]
 #[command(after_help = "\
 On a terminal the table is drawn anew in place; elsewhere each one follows the last behind an empty
@@ -355,6 +360,10 @@ pub(super) struct Watch {
     /// The pool
     #[arg(value_parser = pool_name)]
     pub(super) pool: Option<PoolName<'static>>,
+
+    /// Show who stands in line for it, from the front
+    #[arg(long, requires = "pool")]
+    pub(super) waiting: bool,
 
     /// Seconds between two looks
     #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=86_400))]

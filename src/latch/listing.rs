@@ -1,10 +1,10 @@
-//! Pools, locks and members as tables.
+//! Pools, locks, waiters and members as tables.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::server::{Lease, PoolStatus};
+use super::server::{Lease, PoolStatus, Waiter};
 use super::table::{Column, Table};
 use super::text::duration;
 
@@ -39,6 +39,31 @@ pub(super) fn locks(leases: &[Lease]) -> Table {
             &duration(lease.age),
             &ttl,
             owner,
+        ]);
+    }
+    table
+}
+
+/// Those in line, from the front. An id is there where no other will do.
+pub(super) fn waiters(waiters: &[Waiter]) -> Table {
+    let mut table = Table::new(&[
+        Column::Text("ID"),
+        Column::Number("N"),
+        Column::Number("AGE"),
+        Column::Number("LEFT"),
+        Column::Text("STATE"),
+        Column::Text("OWNER"),
+    ]);
+    let or_none = |text: &Option<String>| text.clone().unwrap_or("-".to_owned());
+    for waiter in waiters {
+        let [age, left] = [waiter.age, waiter.left].map(|seconds| or_none(&seconds.map(duration)));
+        table.push([
+            &or_none(&waiter.id),
+            &waiter.n.to_string(),
+            &age,
+            &left,
+            if waiter.lost { "lost" } else { "waits" },
+            &or_none(&waiter.owner),
         ]);
     }
     table

@@ -25,7 +25,7 @@ pub(super) fn watch(server: &Server, order: Watch, output: Output) -> Done {
     let mut looks = 0;
     let mut was_seen = false;
     loop {
-        let seen = look(server, order.pool.as_ref());
+        let seen = look(server, order.pool.as_ref(), order.waiting);
         // Who was never there is hardly going to come; who is gone may be back soon.
         let seen = match seen {
             Err(failure) if !was_seen || failure.cause != Cause::Unreachable => {
@@ -44,11 +44,21 @@ pub(super) fn watch(server: &Server, order: Watch, output: Output) -> Done {
 }
 
 /// What is to be seen: a table, and the JSON that it comes from.
-fn look(server: &Server, pool: Option<&PoolName<'_>>) -> Result<(Table, String), Failure> {
+pub(super) fn look(
+    server: &Server,
+    pool: Option<&PoolName<'_>>,
+    waiting: bool,
+) -> Result<(Table, String), Failure> {
     match pool {
         None => {
             let pools = server.list_pools()?;
             Ok((listing::pools(&pools.value), pools.json))
+        }
+        Some(pool) if waiting => {
+            let waiters = server
+                .list_waiters(pool)
+                .map_err(|failure| failure.about(pool.as_str()))?;
+            Ok((listing::waiters(&waiters.value), waiters.json))
         }
         Some(pool) => {
             let locks = server
@@ -89,10 +99,10 @@ fn show(
 }
 
 fn title(server: &Server, order: &Watch) -> String {
-    let pool = order
-        .pool
-        .as_ref()
-        .map(|pool| format!(", pool {}", clean(pool.as_str())));
+    let pool = order.pool.as_ref().map(|pool| {
+        let what = if order.waiting { "line of" } else { "pool" };
+        format!(", {what} {}", clean(pool.as_str()))
+    });
     format!("{}{}", server.client.url, pool.unwrap_or_default())
 }
 

@@ -11,7 +11,7 @@ use super::failure::{Cause, Failure};
 use super::line::{self, Unserved};
 use super::output::Output;
 use super::server::{ANSWER_LIMIT, Lease, Server, Told, Wish, lock as lock_at, locks};
-use super::{listing, signals};
+use super::{listing, looking, signals};
 use crate::client::Request;
 use crate::command::{OwnerName, PoolName, ResourceId};
 
@@ -140,17 +140,9 @@ pub(super) fn renew(server: &Server, order: Renew, output: Output) -> Done {
 }
 
 pub(super) fn ls(server: &Server, order: Ls, output: Output) -> Done {
-    let Some(pool) = &order.pool else {
-        let pools = server.list_pools()?;
-        match output.json {
-            true => output.print(&pools.json)?,
-            false => output.print_lines(&listing::pools(&pools.value).lines(None))?,
-        }
-        return Ok(0);
-    };
-    let about = |failure: Failure| failure.about(pool.as_str());
-    if order.members {
-        let members = server.list_members(pool).map_err(about)?;
+    if let Some(pool) = order.pool.as_ref().filter(|_| order.members) {
+        let members = server.list_members(pool);
+        let members = members.map_err(|failure| failure.about(pool.as_str()))?;
         match output.json {
             true => output.print(&members.json)?,
             false => {
@@ -164,10 +156,10 @@ pub(super) fn ls(server: &Server, order: Ls, output: Output) -> Done {
         }
         return Ok(0);
     }
-    let locks = server.list_locks(pool).map_err(about)?;
+    let (table, json) = looking::look(server, order.pool.as_ref(), order.waiting)?;
     match output.json {
-        true => output.print(&locks.json)?,
-        false => output.print_lines(&listing::locks(&locks.value).lines(None))?,
+        true => output.print(&json)?,
+        false => output.print_lines(&table.lines(None))?,
     }
     Ok(0)
 }

@@ -29,6 +29,17 @@ pub(super) struct Lease {
     pub(super) age: u64,
 }
 
+/// Somebody who stands in line, as the server tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Waiter {
+    pub(super) owner: Option<String>,
+    pub(super) n: u64,
+    pub(super) id: Option<String>,
+    pub(super) age: Option<u64>,
+    pub(super) left: Option<u64>,
+    pub(super) lost: bool,
+}
+
 /// The state of a pool.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct PoolStatus {
@@ -139,6 +150,11 @@ impl Server {
     /// The locks of a pool.
     pub(super) fn list_locks(&self, pool: &PoolName<'_>) -> Result<Told<Vec<Lease>>, Failure> {
         self.ask_for(&locks("GET", pool))
+    }
+
+    /// Who stands in line for a pool, from the front.
+    pub(super) fn list_waiters(&self, pool: &PoolName<'_>) -> Result<Told<Vec<Waiter>>, Failure> {
+        self.ask_for(&Request::new("GET", &["pool", pool.as_str(), "queue"]))
     }
 
     /// The members of a pool.
