@@ -158,6 +158,12 @@ fn it_shows_what_other_clients_do() {
 }
 
 #[test]
+fn it_shows_who_waits_for_what() {
+    let server = Server::start_with(StoreKind::Memory, &["--queue-grace", "6"]);
+    tell("queues", server);
+}
+
+#[test]
 fn a_click_and_another_release() {
     tell("releases", Server::start(StoreKind::Memory));
 }

@@ -52,11 +52,12 @@ const stories = {
     await lock('B');
     const waiting = lock('B', '?wait=60');
     await sees(page, 'B', '1 held · 0 free · 1 waiting');
-    await page.getByText('1 in line').waitFor();
+    await inLine(page).waitFor();
     await page.getByText('until released').waitFor();
     assert.equal(await page.locator('#sum-waiting').innerText(), '1');
     await ask('DELETE /pool/B/lock');
     await waiting;
+    await inLine(page).waitFor({ state: 'hidden' });
     await sees(page, 'B', '1 held · 0 free');
     await ask('DELETE /pool/B/lock');
     await ask('DELETE /pool/A/lock');
@@ -64,6 +65,53 @@ const stories = {
     await sees(page, 'B', '0 held · 1 free');
     await ask('DELETE /pool/B');
     await pool(page, 'B').waitFor({ state: 'detached' });
+  },
+
+  async queues(page) {
+    await seed({ A: ['1', '2'], B: ['x'] });
+    await lock('A', '?n=2');
+    const asked = [];
+    page.on('request', request => { if (request.url().endsWith('/queue')) asked.push(request.url()); });
+    await open(page);
+    await sees(page, 'A', '2 held · 0 free');
+    assert.deepEqual(asked, [], 'nobody waits, and it asks who');
+    const stand = async (name, query, count) => {
+      const leave = new AbortController();
+      const path = `${url}/pool/A/lock${name}?wait=60${query}`;
+      const granted = fetch(path, { method: 'POST', signal: leave.signal }).then(answer => answer.text(), () => 'left');
+      await sees(page, 'A', `2 held · 0 free · ${count} waiting`);
+      return { granted, leave: () => leave.abort() };
+    };
+    const several = await stand('', '&n=2&owner=ci-42', 1);
+    const nobody = await stand('', '', 2);
+    const certain = await stand('/2', '&owner=b%20c', 3);
+    const rows = inLine(page).locator('tbody tr');
+    const cells = async () => (await rows.all()).length === 3 && Promise.all((await rows.all()).map(async row => (await row.innerText()).split(/\s*\t\s*/)));
+    await rows.nth(2).waitFor();
+    const shown = await cells();
+    assert.deepEqual(shown.map(([owner, wants]) => [owner, wants]), [['ci-42', 'any 2'], ['somebody', 'any'], ['b c', '2']]);
+    for (const [, , waiting, left] of shown) {
+      assert.match(waiting, /^[0-9]+s\nsince .*:/);
+      assert.match(left, /^(1m 0s|[45][0-9]s)$/);
+    }
+    // The time goes on by itself.
+    const first = rows.first().locator('td').nth(3);
+    const before = await first.innerText();
+    await page.waitForFunction(([cell, before]) => cell.innerText !== before, [await first.elementHandle(), before]);
+    // Somebody leaves; an owner keeps its place.
+    nobody.leave();
+    await sees(page, 'A', '2 held · 0 free · 2 waiting');
+    await rows.nth(2).waitFor({ state: 'detached' });
+    assert.equal(await page.getByText('connection lost').count(), 0);
+    several.leave();
+    await rows.first().getByText('connection lost').waitFor();
+    assert.match(await first.innerText(), /^(10|[0-9])s$/);
+    await rows.nth(1).waitFor({ state: 'detached' });
+    assert.match(await rows.first().innerText(), /^b c\s/);
+    await ask('DELETE /pool/A/lock');
+    assert.equal(await certain.granted, '2');
+    await inLine(page).waitFor({ state: 'hidden' });
+    assert.ok(asked.length > 0 && asked.every(address => address === `${url}/pool/A/queue`), String(asked));
   },
 
   async releases(page) {
@@ -154,19 +202,26 @@ const stories = {
     await seed({ [HOSTILE[0]]: HOSTILE, [HOSTILE[3]]: ['1'], '..': ['1'], '.': ['1'], lock: ['..'] });
     for (const owner of HOSTILE) await lock(HOSTILE[0], `?owner=${encodeURIComponent(owner)}`);
     await lock('lock');
+    const waiting = HOSTILE.map(owner => ask(`POST /pool/${encodeURIComponent(HOSTILE[0])}/lock/${encodeURIComponent(HOSTILE[7])}?wait=60&owner=${encodeURIComponent('w' + owner.slice(1))}`));
     // There is no other way to lock those that a browser cannot ask for.
     const held = HOSTILE.length;
     await open(page);
-    await sees(page, HOSTILE[0], `${held} held · 0 free`);
-    await page.locator('tbody tr').nth(held).waitFor();
+    await sees(page, HOSTILE[0], `${held} held · 0 free · ${held} waiting`);
+    await page.locator('tbody tr').nth(2 * held).waitFor();
     const texts = selector => page.locator(selector).evaluateAll(nodes => nodes.map(node => node.textContent));
     const shown = HOSTILE.map(name => name.replace('\u202E', '\\u202e').replace('\u200B', '\\u200b'));
     for (const column of [1, 2]) {
       const cells = await texts(`tbody tr td:nth-child(${column}) bdi`);
       for (const name of shown) assert.ok(cells.includes(name), `${name} in ${cells}`);
     }
+    const inLine = await texts('.queue td:first-child bdi');
+    assert.deepEqual(inLine.sort(), shown.map(name => 'w' + name.slice(1)).sort());
+    assert.deepEqual(new Set(await texts('.queue td:nth-child(2) bdi')), new Set([HOSTILE[7]]));
     assert.equal(await page.locator('img, iframe, main script, [onerror], [onmouseover]').count(), 0);
     assert.equal(await page.title(), 'latchd');
+    // Those in line leave with what they wait for.
+    await ask(`PUT /pool/${encodeURIComponent(HOSTILE[0])}`, { body: JSON.stringify(HOSTILE.slice(0, 7)) });
+    for (const answer of await Promise.allSettled(waiting)) assert.match(answer.reason.message, /no resource/);
     // Each is asked for by its own name and no other.
     for (const name of shown) {
       const button = page.getByRole('button', { name: `Release ${name}`, exact: true });
@@ -174,7 +229,7 @@ const stories = {
       await page.getByRole('button', { name: 'Release by force' }).click();
       await button.waitFor({ state: 'detached' });
     }
-    await sees(page, HOSTILE[0], `0 held · ${held} free`);
+    await sees(page, HOSTILE[0], `0 held · ${held - 1} free`);
     // `pool/./lock` would be the pool `lock`, and to purge the one would remove the other.
     await page.getByText('A browser cannot ask for a pool of this name.').nth(1).waitFor();
     assert.ok(await page.getByRole('button', { name: 'Release ..', exact: true }).isDisabled());
@@ -185,7 +240,11 @@ const stories = {
     const names = { 'a pool with a name': HOSTILE, [HOSTILE[7]]: ['1', '2'], none: [] };
     await seed(names);
     for (const owner of HOSTILE) await lock('a pool with a name', `?ttl=7200&owner=${encodeURIComponent(owner)}`);
-    const waiting = lock('a pool with a name', '?wait=60');
+    const waiting = [lock('a pool with a name', '?wait=60')];
+    for (const [place, name] of HOSTILE.entries()) {
+      const path = `POST /pool/a%20pool%20with%20a%20name/lock/${encodeURIComponent(name)}`;
+      waiting.push(ask(`${path}?wait=300&owner=${encodeURIComponent('w' + HOSTILE.at(-1 - place).slice(1))}`));
+    }
     const backs = new Set();
     const axe = readFileSync(packages.resolve('axe-core'), 'utf8');
     for (const width of [360, 768, 1280]) {
@@ -193,7 +252,7 @@ const stories = {
         await page.setViewportSize({ width, height: 740 });
         await page.emulateMedia({ colorScheme });
         await open(page);
-        await page.getByText('1 in line').waitFor();
+        await inLine(page).locator('tbody tr').nth(HOSTILE.length).waitFor();
         const wide = () => page.evaluate(() => document.documentElement.scrollWidth);
         assert.equal(await wide(), width, `${width} ${colorScheme}`);
         backs.add(await page.evaluate(() => getComputedStyle(document.body).backgroundColor));
@@ -211,7 +270,7 @@ const stories = {
     }
     assert.equal(backs.size, 2);
     await ask('DELETE /pool/a%20pool%20with%20a%20name');
-    await waiting.catch(() => {});
+    await Promise.allSettled(waiting);
   },
 
   async finds(page) {
@@ -340,6 +399,9 @@ const stories = {
     complaints.length = 0;
   },
 };
+
+/// The table of who waits, if only one pool has a line.
+const inLine = page => page.getByRole('table', { name: 'In line' });
 
 const pool = (page, name) => page.locator('section', { has: page.getByRole('heading', { name, exact: true }) });
 
