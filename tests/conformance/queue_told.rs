@@ -109,8 +109,8 @@ fn places() -> Vec<Row> {
             .line("GET /pool/B/queue", "200"),
         // It has waited as long as before, and wants and waits for what it says now.
         two_held("an owner who asks again keeps its age", TOLD)
-            .waits("POST /pool/A/lock?owner=a&wait=60", 1)
             .mark()
+            .waits("POST /pool/A/lock?owner=a&wait=60", 1)
             .until(OF_A, "200 ~10 ~59 1 a")
             .on(1)
             .send("POST /pool/A/lock/1?owner=a&wait=200\n")
