@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 use std::{fmt, str};
 
-use crate::client::{Connection, Url};
+use crate::client::{AnswerError, Connection, Peer, Trust, Url, is_tls_alert};
 
 /// Who answers later than this is as good as dead to its clients.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -14,16 +14,23 @@ const STATUS_LINE_BYTES: u64 = 256;
 
 /// Whom to ask, and for what.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target(Url);
+pub struct Target(Peer);
 
 impl Target {
-    /// Reads `http://HOST:PORT[/PATH]` or `HOST:PORT[/PATH]`.
-    pub fn parse(url: &str) -> Result<Target, &'static str> {
+    /// Reads `http://HOST:PORT[/PATH]`, `HOST:PORT[/PATH]` or `https://HOST[:PORT][/PATH]`, and whom to
+    /// trust there.
+    pub fn parse(url: &str, trust: Trust<'_>) -> Result<Target, String> {
         let url = Url::parse(url)?;
-        Ok(Target(match url.path() {
+        let url = match url.path() {
             "" => url.with_path("/ping"),
             _ => url,
-        }))
+        };
+        Peer::new(url, trust).map(Target)
+    }
+
+    /// Whether it is asked with TLS.
+    pub fn has_tls(&self) -> bool {
+        self.0.url().has_tls()
     }
 
     /// Asks, and waits two seconds at most, also for the name to be found. What is wrong is one line.
@@ -31,6 +38,7 @@ impl Target {
         let problem = match self.ask() {
             Ok(line) if is_ok(&line) => return Ok(()),
             Ok(line) if line.is_empty() => "it closed the connection without an answer".into(),
+            Ok(line) if is_tls_alert(&line) => AnswerError::Tls.to_string(),
             Ok(line) => format!("it answered {:?}", String::from_utf8_lossy(&line)),
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 format!("no answer within {} s", PATIENCE.as_secs())
@@ -40,26 +48,31 @@ impl Target {
         Err(format!("{self}: {problem}"))
     }
 
-    /// The first line of the answer.
+    /// The first line of the answer, or what there is of it.
     fn ask(&self) -> io::Result<Vec<u8>> {
         let mut connection = Connection::open(&self.0, Instant::now() + PATIENCE)?;
         // In one piece: a server that reads the first of several may think the rest a stranger.
         connection.write_all(self.request().as_bytes())?;
         let mut line = Vec::new();
-        BufReader::new(connection.take(STATUS_LINE_BYTES)).read_until(b'\n', &mut line)?;
+        let mut answer = BufReader::new(connection.take(STATUS_LINE_BYTES));
+        match answer.read_until(b'\n', &mut line) {
+            // With TLS this is an end that was not said. What is cut off is no answer.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => line.clear(),
+            read => drop(read?),
+        }
         line.truncate(line.trim_ascii_end().len());
         Ok(line)
     }
 
     fn request(&self) -> String {
-        let (path, host) = (self.0.path(), self.0.authority());
+        let (path, host) = (self.0.url().path(), self.0.url().authority());
         format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.0.url().fmt(f)
     }
 }
 
@@ -80,7 +93,7 @@ fn is_ok(line: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Target, is_ok};
+    use super::{Target, Trust, is_ok};
 
     #[test]
     fn without_a_path_it_asks_for_ping() {
@@ -89,7 +102,8 @@ mod tests {
             ("[::1]:80/", "http://[::1]:80/"),
             ("h:80/pool/A?owner=x", "http://h:80/pool/A?owner=x"),
         ] {
-            let target = Target::parse(url).unwrap_or_else(|why| panic!("{url}: {why}"));
+            let target = Target::parse(url, Trust::System { instead: "" });
+            let target = target.unwrap_or_else(|why| panic!("{url}: {why}"));
             assert_eq!(target.to_string(), shown, "{url}");
         }
     }

@@ -442,8 +442,9 @@ fn help_mentions_every_flag_and_every_flag_is_tested_here() {
         .collect();
     let mut known: Vec<&str> = SETTINGS.iter().map(|setting| setting.flag).collect();
     known.extend(["config", "check", "ping"]);
-    // They have tests of their own, tests/tls/settings.rs.
+    // They have tests of their own, tests/tls/settings.rs and tests/tls/ping.rs.
     known.extend(["tls-listen", "tls-cert", "tls-key", "tls-record-size"]);
+    known.push("ping-ca");
     mentioned.sort_unstable();
     known.sort_unstable();
     assert_eq!(mentioned, known);

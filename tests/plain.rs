@@ -7,19 +7,30 @@ use std::process::{Command, Stdio};
 
 /// Runs latchd, which must refuse, and answers what it says.
 fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
-    let mut latchd = Command::new(env!("CARGO_BIN_EXE_latchd"));
+    refused_by(env!("CARGO_BIN_EXE_latchd"), arguments, environment)
+}
+
+/// The same of any program.
+fn refused_by(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let (code, said) = run(program, arguments, environment);
+    assert_eq!(code, Some(2), "{said}");
+    said
+}
+
+/// The exit code, and what is said.
+fn run(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("LATCHD_") || name == "NODE_CONFIG" {
-            latchd.env_remove(name);
+        if name.to_string_lossy().starts_with("LATCH") || name == "NODE_CONFIG" {
+            command.env_remove(name);
         }
     }
     let folder = tempfile::TempDir::new().expect("a folder");
-    latchd.args(arguments).current_dir(folder.path());
-    latchd.envs(environment.iter().copied());
-    let output = latchd.stdin(Stdio::null()).output().expect("latchd runs");
+    command.args(arguments).current_dir(folder.path());
+    command.envs(environment.iter().copied());
+    let output = command.stdin(Stdio::null()).output().expect("it runs");
     let said = String::from_utf8(output.stderr).expect("UTF-8");
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    said
+    (output.status.code(), said)
 }
 
 const HOW: &str =
@@ -54,4 +65,42 @@ fn flags_say_that_there_is_no_tls_and_how_to_get_it() {
 fn a_redis_with_tls_is_refused_without_a_password_in_the_error() {
     let said = refused(&["--store", "rediss://:secret@h/1"], &[]);
     assert_eq!(said, format!("error: --store rediss://:***@h/1: {HOW}"));
+}
+
+#[test]
+fn a_health_check_with_tls_is_refused() {
+    let url = "https://127.0.0.1:8443";
+    let expected = format!("error: --ping {url}: {HOW}");
+    assert_eq!(refused(&["--ping", url], &[]), expected);
+    let with_ca = ["--ping", url, "--ping-ca", "none.pem"];
+    assert_eq!(refused(&with_ca, &[]), expected);
+    let without = ["--ping", "127.0.0.1:1", "--ping-ca", "none.pem"];
+    assert_eq!(
+        refused(&without, &[]),
+        format!("error: --ping-ca none.pem: {HOW}")
+    );
+}
+
+#[test]
+fn latch_says_the_same() {
+    let latch = env!("CARGO_BIN_EXE_latch");
+    let url = "https://127.0.0.1:8443";
+    for (arguments, environment, name) in [
+        (&["ls", "--url", url][..], &[][..], "--url"),
+        (&["ls"], &[("LATCH_URL", url)], "LATCH_URL"),
+        (&["run", "A", "--url", url, "--", "true"], &[], "--url"),
+        (&["ls", "--ca", "none.pem"], &[], "--ca"),
+        (&["ls", "--ca", "none.pem", "--url", url], &[], "--url"),
+    ] {
+        let said = refused_by(latch, arguments, environment);
+        assert_eq!(said, format!("latch: {name}: {HOW}"), "{arguments:?}");
+    }
+    // The variable may be for another server. Nobody listens on port 1 of this machine's loopback.
+    let environment = [
+        ("LATCH_CA", "none.pem"),
+        ("LATCH_URL", "http://127.0.0.1:1"),
+    ];
+    let (code, said) = run(latch, &["ls"], &environment);
+    assert_eq!(code, Some(6), "{said}");
+    assert!(said.contains("Connection refused"), "{said}");
 }

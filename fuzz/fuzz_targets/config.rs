@@ -4,6 +4,7 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
+use latchd::client::Trust;
 use latchd::config::fuzzing::{read_file, read_flags, read_store};
 use latchd::ping::Target;
 use libfuzzer_sys::fuzz_target;
@@ -89,8 +90,9 @@ fuzz_target!(|input: Input<'_>| match input {
         }
     }
     Input::Ping(url) => {
-        if let Ok(target) = Target::parse(url) {
-            assert_eq!(Target::parse(&target.to_string()).as_ref(), Ok(&target));
+        let trust = Trust::System { instead: "" };
+        if let Ok(target) = Target::parse(url, trust) {
+            assert_eq!(Target::parse(&target.to_string(), trust).as_ref(), Ok(&target));
         }
     }
     Input::PingAnswer(line) => {

@@ -29,6 +29,8 @@ pub enum AnswerError {
     Io(io::Error),
     /// It ended in the middle, or before.
     Cut,
+    /// It begins as somebody does who speaks TLS and was not spoken to so.
+    Tls,
     /// What came is no answer of a latchd.
     Strange(&'static str),
 }
@@ -41,6 +43,7 @@ impl fmt::Display for AnswerError {
             }
             AnswerError::Io(error) => error.fmt(f),
             AnswerError::Cut => f.write_str("the connection ended before the answer did"),
+            AnswerError::Tls => f.write_str("it speaks TLS; wanted https://"),
             AnswerError::Strange(what) => write!(f, "this is no latchd: {what}"),
         }
     }
@@ -86,6 +89,9 @@ fn read_some(from: &mut impl Read, bytes: &mut Vec<u8>) -> Result<usize, AnswerE
                 return Ok(count);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(AnswerError::Cut);
+            }
             Err(error) => return Err(AnswerError::Io(error)),
         }
     }
@@ -98,6 +104,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, AnswerError> {
     let head_bytes = match response.parse(bytes) {
         Ok(Status::Complete(head_bytes)) => head_bytes,
         Ok(Status::Partial) => return Ok(None),
+        Err(_) if is_tls_alert(bytes) => return Err(AnswerError::Tls),
         Err(_) => return Err(AnswerError::Strange("what it says is not HTTP")),
     };
     let named = |name: &'static str| {
@@ -125,6 +132,11 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, AnswerError> {
         body_bytes,
     };
     Ok(Some((head, head_bytes)))
+}
+
+/// Whether it begins as a server with TLS answers what is none: with an alert (RFC 8446, 5.1).
+pub fn is_tls_alert(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&21)
 }
 
 /// `body` is what has been read already.
@@ -193,6 +205,7 @@ mod tests {
                 "ended before",
             ),
             (b"SSH-2.0-x\r\n\r\n", "not HTTP"),
+            (b"\x15\x03\x03\0\x02\x02\x32", "speaks TLS; wanted https://"),
             (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "not clear"),
             (
                 b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",

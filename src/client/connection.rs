@@ -1,4 +1,5 @@
-//! A connection whose every step must be over by one deadline, also the looking up of the name.
+//! A connection whose every step must be over by one deadline, also the looking up of the name and the
+//! handshake of TLS, where there is one.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -8,50 +9,108 @@ use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
 
-use super::Url;
+use super::secured::Secured;
+use super::{Peer, Url};
+use crate::tls::ClientSettings;
 
 /// A peer that is gone without a word is noticed after this and three times as much again: its
 /// answer may be minutes away, but its machine answers these by itself.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
-/// A connection to a server, which is given up at its deadline.
+/// A connection to a server, which is given up at its deadline. With TLS, an end that was not said is
+/// `UnexpectedEof`, and what breaks TLS `InvalidData`.
 #[derive(Debug)]
 pub struct Connection {
+    socket: Socket,
+    tls: Option<Secured>,
+}
+
+impl Connection {
+    /// Connects to the first address of the host that answers. With TLS, also meets who is there:
+    /// `InvalidData` says that it is another one, or speaks no TLS, and nothing has been asked.
+    pub fn open(peer: &Peer, deadline: Instant) -> io::Result<Connection> {
+        let mut socket = Socket::open(peer.url(), deadline)?;
+        let channel = peer.tls().map(ClientSettings::connect);
+        let tls = channel.map(|channel| Secured::meet(channel, &mut socket));
+        let tls = tls.transpose()?;
+        Ok(Connection { socket, tls })
+    }
+}
+
+impl Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            None => self.socket.read(buffer),
+            Some(tls) => tls.read(&mut self.socket, buffer),
+        }
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            None => self.socket.write(bytes),
+            Some(tls) => tls.write(&mut self.socket, bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.close(&mut self.socket);
+        }
+    }
+}
+
+/// The same without TLS.
+#[derive(Debug)]
+pub(super) struct Socket {
     stream: TcpStream,
     deadline: Instant,
 }
 
-impl Connection {
-    /// Connects to the first address of the host that answers.
-    pub fn open(url: &Url, deadline: Instant) -> io::Result<Connection> {
+impl Socket {
+    fn open(url: &Url, deadline: Instant) -> io::Result<Socket> {
         let mut problem = ErrorKind::AddrNotAvailable.into();
         for address in look_up(url, deadline)? {
             match TcpStream::connect_timeout(&address, left(deadline)?) {
-                Ok(stream) => return Connection::over(stream, deadline),
+                Ok(stream) => return Socket::over(stream, deadline),
                 Err(error) => problem = error,
             }
         }
         Err(problem)
     }
 
-    fn over(stream: TcpStream, deadline: Instant) -> io::Result<Connection> {
+    fn over(stream: TcpStream, deadline: Instant) -> io::Result<Socket> {
         stream.set_nodelay(true)?;
         let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
         #[cfg(target_os = "linux")]
         let keepalive = keepalive.with_interval(KEEPALIVE).with_retries(3);
         SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
-        Ok(Connection { stream, deadline })
+        Ok(Socket { stream, deadline })
+    }
+
+    /// Sends what fits at once, and nothing more.
+    pub(super) fn send_last(&mut self, bytes: &[u8]) {
+        let is_ready = self.stream.set_nonblocking(true);
+        // Whoever is gone does not miss it.
+        let _ = is_ready.and_then(|()| self.stream.write(bytes));
     }
 }
 
-impl Read for Connection {
+impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.stream.set_read_timeout(Some(left(self.deadline)?))?;
         self.stream.read(buffer).map_err(as_timeout)
     }
 }
 
-impl Write for Connection {
+impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.stream.set_write_timeout(Some(left(self.deadline)?))?;
         self.stream.write(bytes).map_err(as_timeout)

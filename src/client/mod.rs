@@ -1,19 +1,23 @@
-//! A client of a latchd: one request, one connection, one answer, all by a deadline.
+//! A client of a latchd: one request, one connection, with TLS or without it, one answer, all by a
+//! deadline.
 //!
 //! It knows HTTP as far as a latchd speaks it: `Content-Length`, no chunks, no redirects. It does
 //! not know what is asked, nor whether to ask again.
 
 mod answer;
 mod connection;
+mod peer;
 mod request;
+mod secured;
 mod url;
 
 use std::fmt;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-pub use answer::{Answer, AnswerError};
+pub use answer::{Answer, AnswerError, is_tls_alert};
 pub use connection::Connection;
+pub use peer::{Peer, Trust, system_roots};
 pub use request::Request;
 pub use url::Url;
 
@@ -38,8 +42,8 @@ impl fmt::Debug for Key {
 /// Whom to ask.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// Where the server is; its API is below this path.
-    pub url: Url,
+    /// The server; its API is below the path of its URL.
+    pub peer: Peer,
     /// What the server may want to see.
     pub key: Option<Key>,
 }
@@ -49,6 +53,9 @@ pub struct Client {
 pub enum ClientError {
     /// There was no connection: nothing has been asked.
     Unreachable(io::Error),
+    /// There is somebody, but with TLS where none was wanted, or without it, or with a certificate that
+    /// is not accepted: nothing has been done, and to ask again is of no use.
+    Tls(String),
     /// It was asked, and may have been done.
     Unanswered(AnswerError),
 }
@@ -56,10 +63,14 @@ pub enum ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ClientError::Unreachable(error) if error.kind() == io::ErrorKind::TimedOut => {
+            // TLS has words of its own.
+            ClientError::Unreachable(error)
+                if error.kind() == io::ErrorKind::TimedOut && error.get_ref().is_none() =>
+            {
                 f.write_str("no connection in time")
             }
             ClientError::Unreachable(error) => error.fmt(f),
+            ClientError::Tls(problem) => f.write_str(problem),
             ClientError::Unanswered(error) => error.fmt(f),
         }
     }
@@ -69,15 +80,22 @@ impl Client {
     /// Asks, and waits for the whole answer for at most `limit`.
     pub fn ask(&self, request: &Request, limit: Duration) -> Result<Answer, ClientError> {
         let deadline = Instant::now() + limit;
-        let mut connection =
-            Connection::open(&self.url, deadline).map_err(ClientError::Unreachable)?;
+        let mut connection = Connection::open(&self.peer, deadline).map_err(unmet)?;
         let key = self.key.as_ref().map(|key| &*key.0);
-        let sent = connection.write_all(&request.to_bytes(&self.url, key));
+        let sent = connection.write_all(&request.to_bytes(self.peer.url(), key));
         // Who has not read it all may have answered nevertheless: that the body is too large.
         match (Answer::read(&mut connection), sent) {
             (Ok(answer), _) => Ok(answer),
+            (Err(AnswerError::Tls), _) => Err(ClientError::Tls(AnswerError::Tls.to_string())),
             (Err(_), Err(error)) => Err(ClientError::Unanswered(AnswerError::Io(error))),
             (Err(error), Ok(())) => Err(ClientError::Unanswered(error)),
         }
+    }
+}
+
+fn unmet(error: io::Error) -> ClientError {
+    match error.kind() {
+        io::ErrorKind::InvalidData => ClientError::Tls(error.to_string()),
+        _ => ClientError::Unreachable(error),
     }
 }

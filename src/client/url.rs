@@ -1,13 +1,21 @@
-//! Where a latchd is: `http://HOST:PORT[/PATH]`, taken apart and checked.
+//! Where a latchd is: `http://HOST:PORT[/PATH]` or `https://HOST[:PORT][/PATH]`, taken apart and checked.
 //!
-//! The port is wanted: what a URL means without one, 80, is not where a latchd listens.
+//! Without TLS the port is wanted: what a URL means without one, 80, is not where a latchd listens. With
+//! TLS it may be 443, where a proxy in front of it does.
 
 use std::fmt;
 use std::net::Ipv6Addr;
 
+use crate::tls;
+
+/// What `https://` means without a port.
+const HTTPS_PORT: u16 = 443;
+
 /// The address of a server, and a path there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
+    /// It is `https://`. Ask [`Url::has_tls`], which a build without TLS knows the answer of.
+    is_https: bool,
     /// A name, or an address without brackets.
     host: String,
     port: u16,
@@ -16,18 +24,18 @@ pub struct Url {
 }
 
 impl Url {
-    /// Reads `http://HOST:PORT[/PATH]` or `HOST:PORT[/PATH]`. What is wrong is said without what was
-    /// given, which may have a password in it.
+    /// Reads `http://HOST:PORT[/PATH]`, the same without `http://`, or `https://HOST[:PORT][/PATH]`,
+    /// which only a build with TLS takes. What is wrong is said without what was given, which may have a
+    /// password in it.
     pub fn parse(url: &str) -> Result<Url, &'static str> {
         if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("there is something else than printable ASCII in it");
         }
-        let rest = match url.split_once("://") {
-            None => url,
-            Some(("http", rest)) => rest,
-            Some(("https", _)) => {
-                return Err("https:// is not spoken here; wanted http://HOST:PORT");
-            }
+        let (is_https, rest) = match url.split_once("://") {
+            None => (false, url),
+            Some(("http", rest)) => (false, rest),
+            Some(("https", rest)) if tls::IS_BUILT => (true, rest),
+            Some(("https", _)) => return Err(tls::NOT_BUILT),
             Some(_) => return Err("wanted http://HOST:PORT or HOST:PORT"),
         };
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -37,14 +45,23 @@ impl Url {
         if path.contains('#') || path.starts_with('?') {
             return Err("behind the port there may only be a path; wanted http://HOST:PORT/ping");
         }
-        let (host, port) = authority
-            .rsplit_once(':')
-            .ok_or("the port is missing; wanted http://HOST:PORT")?;
+        let (host, port) = match authority.rsplit_once(':') {
+            // Within brackets there is no port.
+            Some((host, port)) if !(is_https && port.ends_with(']')) => (host, parse_port(port)),
+            _ if is_https => (authority, Ok(HTTPS_PORT)),
+            _ => return Err("the port is missing; wanted http://HOST:PORT"),
+        };
         Ok(Url {
+            is_https,
             host: parse_host(host)?.to_owned(),
-            port: parse_port(port)?,
+            port: port?,
             path: path.to_owned(),
         })
+    }
+
+    /// Whether the server is to be spoken to with TLS.
+    pub fn has_tls(&self) -> bool {
+        tls::IS_BUILT && self.is_https
     }
 
     /// A name, or an address without brackets.
@@ -78,7 +95,8 @@ impl Url {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", Authority(self), self.path)
+        let scheme = if self.has_tls() { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", Authority(self), self.path)
     }
 }
 
@@ -88,8 +106,12 @@ impl fmt::Display for Authority<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Url { host, port, .. } = self.0;
         match host.contains(':') {
-            true => write!(f, "[{host}]:{port}"),
-            false => write!(f, "{host}:{port}"),
+            true => write!(f, "[{host}]")?,
+            false => f.write_str(host)?,
+        }
+        match self.0.has_tls() && *port == HTTPS_PORT {
+            true => Ok(()),
+            false => write!(f, ":{port}"),
         }
     }
 }
@@ -138,6 +160,46 @@ mod tests {
         }
     }
 
+    /// What it means without a port is not shown either.
+    #[cfg(feature = "tls")]
+    #[test]
+    fn with_tls_the_port_may_be_missing() {
+        for (url, shown, port) in [
+            ("https://h", "https://h", 443),
+            ("https://h/locks", "https://h/locks", 443),
+            ("https://h:443/", "https://h/", 443),
+            ("https://h:8443", "https://h:8443", 8443),
+            ("https://[::1]", "https://[::1]", 443),
+            ("https://[::1]:8443/x", "https://[::1]:8443/x", 8443),
+            ("https://127.0.0.1", "https://127.0.0.1", 443),
+        ] {
+            let read = Url::parse(url).unwrap_or_else(|why| panic!("{url}: {why}"));
+            assert_eq!((&*read.to_string(), read.port()), (shown, port), "{url}");
+            assert!(read.has_tls());
+            assert_eq!(Url::parse(shown).as_ref(), Ok(&read), "{shown}");
+        }
+        for (url, why) in [
+            ("https://", "the host is missing"),
+            ("https://:8443", "the host is missing"),
+            ("https://h:", "the port is wrong"),
+            ("https://h:0", "the port is wrong"),
+            ("https://::1", "in brackets"),
+            ("https://[::1", "in the brackets"),
+            ("https://u:p@h", "no passwords"),
+            ("https://h?x", "only be a path"),
+        ] {
+            let refused = Url::parse(url).expect_err(url);
+            assert!(refused.contains(why), "{url}: {refused}");
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[test]
+    fn a_build_without_tls_says_so() {
+        let refused = Url::parse("https://h:1").expect_err("there is no TLS");
+        assert!(refused.contains("has no TLS"), "{refused}");
+    }
+
     #[test]
     fn a_wrong_url_is_refused_with_what_is_wrong() {
         for (url, why) in [
@@ -151,7 +213,6 @@ mod tests {
             ("h:0", "the port is wrong"),
             ("h:+1", "the port is wrong"),
             ("h:65536", "the port is wrong"),
-            ("https://h:1", "https:// is not spoken"),
             ("redis://h:1", "wanted http://"),
             ("http://u:p@h:1", "no passwords"),
             ("h:1#a", "only be a path"),

@@ -12,11 +12,13 @@ use super::draft::Draft;
 use super::mask::masked;
 use super::setting::{Kind, Setting, Value};
 use super::table::{TABLE, settings};
+use crate::client::Trust;
 use crate::ping::Target;
+use crate::tls;
 
 const AFTER_HELP: &str = "\
-Each flag that takes a value can be given in the environment too, except --ping: --max-body as
-LATCHD_MAX_BODY. NODE_CONFIG may hold the text of a configuration file.
+Each flag that takes a value can be given in the environment too, except --ping and --ping-ca;
+there --max-body is LATCHD_MAX_BODY. NODE_CONFIG may hold the text of a configuration file.
 
 Examples:
   latchd
@@ -56,16 +58,37 @@ impl Flags {
     }
 
     /// Only ask whether this one lives. It is not in the environment: a server and its health check
-    /// share that.
+    /// share that. So the certificate of the server is, and it is trusted if nothing else is named.
     pub(super) fn ping(&self) -> Result<Option<Target>, ConfigError> {
         let Some(url) = self.text("ping") else {
             return Ok(None);
         };
         let url = url.to_string_lossy();
-        let target = Target::parse(&url);
-        target
-            .map(Some)
-            .map_err(|why| ConfigError::invalid("--ping", url, why))
+        let variable = || Some(("LATCHD_TLS_CERT", env::var_os("LATCHD_TLS_CERT")?));
+        let file = (self.text("ping-ca").map(|path| ("--ping-ca", path)))
+            .or_else(|| Some(("--tls-cert", self.text("tls-cert")?)))
+            .or_else(variable);
+        let trust = match &file {
+            Some((name, path)) => Trust::File {
+                name,
+                path: path.as_ref(),
+            },
+            None => Trust::System {
+                instead: "--ping-ca FILE",
+            },
+        };
+        let target = Target::parse(&url, trust);
+        let target = target.map_err(|why| ConfigError::invalid("--ping", url, why))?;
+        match file {
+            Some(("--ping-ca", path)) if !target.has_tls() => {
+                let why = match tls::IS_BUILT {
+                    true => "there is no TLS; wanted --ping https://HOST[:PORT]",
+                    false => tls::NOT_BUILT,
+                };
+                Err(ConfigError::invalid("--ping-ca", path.display(), why))
+            }
+            _ => Ok(Some(target)),
+        }
     }
 
     /// The configuration file.
@@ -124,11 +147,13 @@ fn command() -> Command {
     for (heading, name, value, help) in OTHERS {
         command = command.arg(argument(name, value, help).help_heading(heading));
     }
-    command.mut_arg("ping", |ping| ping.conflicts_with("check"))
+    command
+        .mut_arg("ping", |ping| ping.conflicts_with("check"))
+        .mut_arg("ping-ca", |ca| ca.requires("ping"))
 }
 
 /// What is no setting: heading, flag, value, help.
-const OTHERS: [(&str, &str, &str, &str); 3] = [
+const OTHERS: [(&str, &str, &str, &str); 4] = [
     (
         "Configuration",
         "config",
@@ -144,8 +169,15 @@ const OTHERS: [(&str, &str, &str, &str); 3] = [
     (
         "Health check",
         "ping",
-        "HOST:PORT",
-        "Do not serve: ask the latchd at http://HOST:PORT/ping whether it lives, and exit",
+        "URL",
+        "Do not serve: ask the latchd at HOST:PORT, or https://HOST[:PORT], whether it lives, and exit",
+    ),
+    (
+        "Health check",
+        "ping-ca",
+        "FILE",
+        "Trust these certificates, in PEM, to say who https://HOST is [default: --tls-cert or, where \
+         there is none, those of the system]",
     ),
 ];
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::redis_url::decode;
 use super::tls::File;
+use crate::client::system_roots;
 use crate::store::RedisTls;
 use crate::tls::{self, ClientSettings, Roots, SettingsError};
 
@@ -53,7 +54,7 @@ impl TlsFiles {
         let ca = ca.transpose()?;
         let roots = match &ca {
             Some(file) => Roots::File(file.pem()),
-            None => Roots::System(system_roots()?),
+            None => Roots::System(system_roots("?ca=FILE")?),
         };
         let identity = match &self.identity {
             None => None,
@@ -75,20 +76,4 @@ impl TlsFiles {
         }
         files
     }
-}
-
-#[cfg(feature = "tls")]
-fn system_roots() -> Result<Vec<Vec<u8>>, String> {
-    let found = rustls_native_certs::load_native_certs().certs;
-    match found.is_empty() {
-        true => {
-            Err("the system has no certificates of authorities to trust; wanted ?ca=FILE".into())
-        }
-        false => Ok(found.iter().map(|root| root.to_vec()).collect()),
-    }
-}
-
-#[cfg(not(feature = "tls"))]
-fn system_roots() -> Result<Vec<Vec<u8>>, String> {
-    Err(SettingsError::NotBuilt.to_string())
 }

@@ -23,6 +23,11 @@ pub(super) struct Arguments {
     #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
     pub(super) url: Option<String>,
 
+    /// Trust these certificates, in PEM, to say who https://HOST is; also LATCH_CA [default: the
+    /// system's]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
+    pub(super) ca: Option<PathBuf>,
+
     /// Print results as JSON, and errors too
     #[arg(long, global = true, help_heading = "Everywhere")]
     pub(super) json: bool,
@@ -33,8 +38,10 @@ pub(super) struct Arguments {
 
 const AFTER_HELP: &str = "\
 Environment:
-  LATCH_URL  where the server is, http://HOST:PORT[/PATH]
-  LATCH_KEY  the key that the server wants; it travels unencrypted
+  LATCH_URL  where the server is, http://HOST:PORT[/PATH] or, in a build with TLS,
+             https://HOST[:PORT][/PATH]
+  LATCH_CA   a file with the certificates to trust there, as --ca
+  LATCH_KEY  the key that the server wants; only https:// encrypts it
 
 Examples:
   latch run A -- make test
@@ -46,7 +53,7 @@ Examples:
 
 Exit codes:
   0  done
-  1  refused, or failed
+  1  refused, or failed; also where TLS fails
   2  wrong usage
   3  busy: not to be had in time
   4  there is no such pool or resource, or it is not held
@@ -126,7 +133,7 @@ COMMAND finds in its environment:
   LATCH_ID     the resource; of several the first
   LATCH_IDS    all of them, a line each: an id may have spaces, but no line feeds
   LATCH_FENCE  the number of the grant
-  LATCH_POOL, LATCH_OWNER, LATCH_URL
+  LATCH_POOL, LATCH_OWNER, LATCH_URL and, where one is given, LATCH_CA
 
 The lock is lost if somebody else releases it, or if no renewal succeeds in time. Then COMMAND and
 all that it has started get SIGTERM, and SIGKILL after --grace; if it is the server that is away,
@@ -139,7 +146,7 @@ been seen yet for ten seconds at most.
 Exit codes:
   that of COMMAND, or 128+N if signal N has ended it; 126 and 127 if it cannot be run or found
   2    wrong usage
-  111  refused, or failed
+  111  refused, or failed; also where TLS fails
   113  busy: not to be had in time
   114  there is no such pool or resource
   115  the lock was lost, and COMMAND was stopped

@@ -50,6 +50,9 @@ impl Failure {
     /// It could not be asked, or there was no answer.
     pub(super) fn of_client(error: &ClientError, url: &impl ToString) -> Failure {
         let message = format!("{}: {error}", url.to_string());
+        if matches!(error, ClientError::Tls(_)) {
+            return Failure::new(Cause::Failed, "no TLS", message);
+        }
         Failure {
             may_be_done: matches!(error, ClientError::Unanswered(_)),
             ..Failure::new(Cause::Unreachable, "unreachable", message)

@@ -103,7 +103,7 @@ fn title(server: &Server, order: &Watch) -> String {
         let what = if order.waiting { "line of" } else { "pool" };
         format!(", {what} {}", clean(pool.as_str()))
     });
-    format!("{}{}", server.client.url, pool.unwrap_or_default())
+    format!("{}{}", server.client.peer.url(), pool.unwrap_or_default())
 }
 
 /// The size of a terminal, as far as it can be written to.

@@ -20,11 +20,13 @@ mod text;
 
 use std::env;
 use std::ffi::OsString;
+use std::path::{self, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use crate::client::{Client, Key, Url};
+use crate::client::{Client, Key, Peer, Trust, Url};
+use crate::tls;
 use arguments::{Arguments, Completions, Order};
 use failure::{Cause, Failure};
 use output::Output;
@@ -57,7 +59,7 @@ pub fn main() -> ExitCode {
 }
 
 fn follow(arguments: Arguments, output: Output) -> Result<u8, Failure> {
-    let server = || find_server(arguments.url);
+    let server = || find_server(arguments.url, arguments.ca);
     match arguments.order {
         Order::Run(order) => Ok(run::run(&server()?, order, output)),
         Order::Lock(order) => orders::lock(&server()?, order, output),
@@ -81,8 +83,7 @@ fn print_completions(order: Completions, output: Output) -> Result<u8, Failure> 
 }
 
 /// What is empty in the environment counts as missing.
-fn find_server(url: Option<String>) -> Result<Server, Failure> {
-    let usage = |message: String| Failure::new(Cause::Usage, "usage", message);
+fn find_server(url: Option<String>, ca: Option<PathBuf>) -> Result<Server, Failure> {
     let (name, url) = match (url, variable("LATCH_URL")) {
         (Some(url), _) => ("--url", url),
         (None, Some(url)) => ("LATCH_URL", url),
@@ -99,11 +100,44 @@ fn find_server(url: Option<String>) -> Result<Server, Failure> {
             "LATCH_KEY: wanted printable ASCII without spaces".into(),
         ))
     });
-    let client = Client {
-        url,
-        key: key.transpose()?,
+    let key = key.transpose()?;
+    let (peer, ca) = find_peer(url, ca)?;
+    let client = Client { peer, key };
+    Ok(Server { client, ca })
+}
+
+/// With the file of those whom to trust, if one is named, as it is to be found from any folder.
+fn find_peer(url: Url, ca: Option<PathBuf>) -> Result<(Peer, Option<PathBuf>), Failure> {
+    if ca.is_some() && !url.has_tls() {
+        let why = match tls::IS_BUILT {
+            true => "there is no TLS; wanted --url https://HOST[:PORT][/PATH]",
+            false => tls::NOT_BUILT,
+        };
+        return Err(usage(format!("--ca: {why}")));
+    }
+    let variable = || {
+        Some(PathBuf::from(
+            env::var_os("LATCH_CA").filter(|path| !path.is_empty())?,
+        ))
     };
-    Ok(Server { client })
+    let (name, ca) = match ca {
+        Some(ca) => ("--ca", Some(ca)),
+        // It may be for another server.
+        None => ("LATCH_CA", variable().filter(|_| url.has_tls())),
+    };
+    let trust = match &ca {
+        Some(path) => Trust::File { name, path },
+        None => Trust::System {
+            instead: "--ca FILE",
+        },
+    };
+    let peer = Peer::new(url, trust).map_err(usage)?;
+    let ca = ca.map(|ca| path::absolute(&ca).unwrap_or(ca));
+    Ok((peer, ca))
+}
+
+fn usage(message: String) -> Failure {
+    Failure::new(Cause::Usage, "usage", message)
 }
 
 fn variable(name: &str) -> Option<String> {

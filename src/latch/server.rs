@@ -1,6 +1,7 @@
 //! What a latchd is asked, and what its answers mean.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -17,6 +18,8 @@ pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub(super) struct Server {
     pub(super) client: Client,
+    /// Whom its certificate has to be of, where that is not for the system to say.
+    pub(super) ca: Option<PathBuf>,
 }
 
 /// A held resource, as the server tells it.
@@ -99,7 +102,7 @@ impl Server {
     /// The body of an answer that is 200.
     pub(super) fn ask(&self, request: &Request, limit: Duration) -> Result<Vec<u8>, Failure> {
         let answer = self.client.ask(request, limit);
-        let answer = answer.map_err(|error| Failure::of_client(&error, &self.client.url))?;
+        let answer = answer.map_err(|error| Failure::of_client(&error, self.client.peer.url()))?;
         match answer.status {
             200 => Ok(answer.body),
             _ => Err(Failure::of_answer(&answer)),

@@ -334,6 +334,12 @@ fn in_words(error: &Error) -> String {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 certificate(&format!("has another name: {error}"))
             }
+            // What openssl makes of who does not say otherwise.
+            CertificateError::Other(other) if other.to_string() == "CaUsedAsEndEntity" => {
+                certificate(
+                    "is one of an authority, and none of a server; wanted basicConstraints CA:FALSE",
+                )
+            }
             _ => certificate(&format!("is not accepted: {error}")),
         },
         error => error.to_string(),

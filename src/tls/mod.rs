@@ -1,6 +1,7 @@
 //! Transport Layer Security, pure: what a socket has received goes in, plaintext comes out, and back.
 //!
-//! A `Channel` is one end of one connection: a client's at a listener with TLS, or ours at a Redis.
+//! A `Channel` is one end of one connection: a client's at a listener with TLS, or ours at a Redis
+//! or another latchd.
 //! rustls is the protocol, and ring its cryptography: ring needs no more than a C compiler to build
 //! and is small, where rustls' default, aws-lc, wants cmake and is several times its size.
 //!
@@ -36,6 +37,10 @@ pub use server::ServerSettings;
 
 /// Whether this build has TLS.
 pub const IS_BUILT: bool = cfg!(feature = "tls");
+
+/// What a build without TLS says when it is asked for it.
+pub const NOT_BUILT: &str =
+    "this build has no TLS; cargo build --release --features tls makes one that has";
 
 /// The largest records that TLS knows, in bytes of what they carry.
 pub const MAX_RECORD_BYTES: u16 = 16 << 10;
@@ -89,9 +94,7 @@ pub enum SettingsError {
 impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SettingsError::NotBuilt => f.write_str(
-                "this build has no TLS; cargo build --release --features tls makes one that has",
-            ),
+            SettingsError::NotBuilt => f.write_str(NOT_BUILT),
             SettingsError::Wrong(name, problem) => write!(f, "{name}: {problem}"),
         }
     }

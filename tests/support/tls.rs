@@ -53,13 +53,38 @@ impl Authority {
         self.sign_key(file, names, "ec")
     }
 
+    /// The same, but it was over before it began.
+    pub fn sign_expired(&self, file: &str, names: &str) -> Identity {
+        let identity = self.sign(file, names);
+        let request = self.folder.path().join(format!("{file}.csr"));
+        let mut openssl = Command::new("openssl");
+        openssl.args(["x509", "-x509toreq", "-copy_extensions", "copyall"]);
+        openssl.arg("-in").arg(&identity.cert);
+        openssl.arg("-signkey").arg(&identity.key);
+        succeeds(openssl.arg("-out").arg(&request));
+        let mut openssl = Command::new("openssl");
+        openssl.args(["x509", "-req", "-days", "-1", "-copy_extensions", "copyall"]);
+        openssl.arg("-in").arg(&request).arg("-CA").arg(self.ca());
+        openssl
+            .arg("-CAkey")
+            .arg(self.folder.path().join("ca-key.pem"));
+        succeeds(openssl.arg("-out").arg(&identity.cert));
+        identity
+    }
+
+    /// A certificate that is signed by itself; `kind` is what `basicConstraints` says.
+    pub fn sign_itself(&self, file: &str, names: &str, kind: &str) -> Identity {
+        let identity = self.paths(file);
+        let mut openssl = openssl_req(&identity.key, &identity.cert, "ec");
+        openssl.args(["-subj", &format!("/CN={file}")]);
+        openssl.args(["-addext", &format!("subjectAltName={names}")]);
+        succeeds(openssl.args(["-addext", &format!("basicConstraints=critical,{kind}")]));
+        identity
+    }
+
     /// The same with a key of this kind: `ec` or `rsa`.
     pub fn sign_key(&self, file: &str, names: &str, kind: &str) -> Identity {
-        let path = |suffix: &str| self.folder.path().join(format!("{file}{suffix}"));
-        let identity = Identity {
-            cert: path(".pem"),
-            key: path("-key.pem"),
-        };
+        let identity = self.paths(file);
         let mut openssl = openssl_req(&identity.key, &identity.cert, kind);
         openssl.arg("-CA").arg(self.ca());
         openssl
@@ -69,6 +94,14 @@ impl Authority {
         openssl.args(["-addext", &format!("subjectAltName={names}")]);
         succeeds(openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]));
         identity
+    }
+
+    fn paths(&self, file: &str) -> Identity {
+        let path = |suffix: &str| self.folder.path().join(format!("{file}{suffix}"));
+        Identity {
+            cert: path(".pem"),
+            key: path("-key.pem"),
+        }
     }
 }
 
@@ -101,6 +134,13 @@ pub struct Secured {
 }
 
 impl Secured {
+    /// Starts with a certificate that an authority has made so.
+    pub fn start_signed(sign: impl FnOnce(&Authority) -> Identity) -> Secured {
+        let authority = Authority::new();
+        let identity = sign(&authority);
+        Secured::start_as(authority, identity, StoreKind::Memory, &[])
+    }
+
     pub fn start() -> Secured {
         Secured::start_with(StoreKind::Memory, &[])
     }

@@ -10,6 +10,7 @@ mod processes;
 mod supervision;
 mod terminal;
 
+use std::ffi::OsString;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
@@ -139,22 +140,24 @@ fn own_name() -> OwnerName<'static> {
 }
 
 /// What the command finds in its environment.
-fn environment(server: &Server, wish: &Wish, held: &Held) -> Vec<(&'static str, String)> {
+fn environment(server: &Server, wish: &Wish, held: &Held) -> Vec<(&'static str, OsString)> {
     let ids: Vec<&str> = held.leases.iter().map(|lease| &*lease.id).collect();
     let owner = wish
         .owner
         .as_ref()
         .map(OwnerName::as_str)
         .unwrap_or_default();
-    vec![
-        ("LATCH_ID", ids[0].to_owned()),
+    let mut environment: Vec<(&'static str, OsString)> = vec![
+        ("LATCH_ID", ids[0].into()),
         // Names have no control characters.
-        ("LATCH_IDS", ids.join("\n")),
-        ("LATCH_FENCE", held.leases[0].fence.to_string()),
-        ("LATCH_POOL", wish.pool.as_str().to_owned()),
-        ("LATCH_OWNER", owner.to_owned()),
-        ("LATCH_URL", server.client.url.to_string()),
-    ]
+        ("LATCH_IDS", ids.join("\n").into()),
+        ("LATCH_FENCE", held.leases[0].fence.to_string().into()),
+        ("LATCH_POOL", wish.pool.as_str().into()),
+        ("LATCH_OWNER", owner.into()),
+        ("LATCH_URL", server.client.peer.url().to_string().into()),
+    ];
+    environment.extend(server.ca.as_ref().map(|ca| ("LATCH_CA", ca.into())));
+    environment
 }
 
 /// A thread that tries to renew each time that it is told how long that may take.

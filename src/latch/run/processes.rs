@@ -5,7 +5,7 @@
 //! orphans (a child subreaper, on Linux), so that nothing below it gets lost. Elsewhere only the command
 //! itself is known.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
@@ -30,7 +30,7 @@ impl Process {
     /// very program that is started, which arranges for that and then becomes the command.
     pub(super) fn start(
         command: &[OsString],
-        environment: &[(&str, String)],
+        environment: &[(&str, OsString)],
     ) -> io::Result<Process> {
         let strangers = strangers();
         #[cfg(target_os = "linux")]
@@ -106,7 +106,7 @@ fn strangers() -> Vec<Pid> {
     }
 }
 
-fn as_pairs<'a>(environment: &'a [(&str, String)]) -> impl Iterator<Item = (&'a str, &'a str)> {
+fn as_pairs<'a>(environment: &'a [(&str, OsString)]) -> impl Iterator<Item = (&'a str, &'a OsStr)> {
     environment.iter().map(|(name, value)| (*name, &**value))
 }
 
