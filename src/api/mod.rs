@@ -23,7 +23,7 @@ pub use problem::Problem;
 pub use render::{element_count, render_some, render_status, render_text};
 
 use crate::command::{Command, PoolName, Reply, ResourceId, Seed, Wanted};
-use crate::http::{Method, Parameters, Request, decode_segments, split_target};
+use crate::http::{Method, Parameters, Request, decode_segments, split_path, split_target};
 use crate::keys::Caller;
 use crate::metrics::{Kind, Route};
 
@@ -207,11 +207,24 @@ enum Endpoint<'a> {
 
 impl<'a> Endpoint<'a> {
     fn find(path: &'a str) -> Result<Endpoint<'a>, Problem> {
-        let mut segments = decode_segments(path)?;
-        let name_at = |place: &mut Cow<'a, str>| std::mem::take(place);
-        Ok(match &mut segments[..] {
+        // No path has more than four; the fifth tells that there are.
+        let mut places = [""; 5];
+        match split_path(path, &mut places)? {
+            (segments, true) => Endpoint::of_segments(&mut decode_segments(segments)?),
+            (segments, false) => Endpoint::of_segments(segments),
+        }
+    }
+
+    /// Takes the names out of the segments: what is decoded already, or needs not be.
+    #[inline(always)]
+    fn of_segments<S>(segments: &mut [S]) -> Result<Endpoint<'a>, Problem>
+    where
+        S: AsRef<str> + Default + Into<Cow<'a, str>>,
+    {
+        let name_at = |place: &mut S| std::mem::take(place);
+        Ok(match segments {
             [] => Endpoint::Root,
-            [word] => match &**word {
+            [word] => match word.as_ref() {
                 "ping" => Endpoint::Ping,
                 "pool" => Endpoint::Pools,
                 "health" => Endpoint::Health,
@@ -220,14 +233,15 @@ impl<'a> Endpoint<'a> {
                 "openapi.json" => Endpoint::Description,
                 _ => return Err(Problem::NoRoute),
             },
-            [pool, name] if pool == "pool" => Endpoint::Pool(PoolName::parse(name_at(name))?),
-            [pool, name, lock] if pool == "pool" && lock == "lock" => {
+            [pool, ..] if pool.as_ref() != "pool" => return Err(Problem::NoRoute),
+            [_, name] => Endpoint::Pool(PoolName::parse(name_at(name))?),
+            [_, name, lock] if lock.as_ref() == "lock" => {
                 Endpoint::Locks(PoolName::parse(name_at(name))?)
             }
-            [pool, name, queue] if pool == "pool" && queue == "queue" => {
+            [_, name, queue] if queue.as_ref() == "queue" => {
                 Endpoint::Queue(PoolName::parse(name_at(name))?)
             }
-            [pool, name, lock, id] if pool == "pool" && lock == "lock" => {
+            [_, name, lock, id] if lock.as_ref() == "lock" => {
                 let (name, id) = (name_at(name), name_at(id));
                 Endpoint::Lock(PoolName::parse(name)?, ResourceId::parse(id)?)
             }

@@ -20,7 +20,7 @@ pub use answer::{
 pub use chunked::{Chunked, Decoded};
 pub use credentials::Credentials;
 pub use head::{BodyLength, Head, Progress, Scan, read_head, read_head_at_end, skip_between};
-pub use target::{Parameters, TargetError, decode_segments, split_target};
+pub use target::{Parameters, TargetError, decode_segments, split_path, split_target};
 
 /// One whole request.
 #[derive(Clone, Copy, Debug)]

@@ -21,34 +21,46 @@ pub fn split_target(target: &str) -> (&str, &str) {
     split_at_byte(target, b'?').unwrap_or((target, ""))
 }
 
-/// The decoded segments of a path; none for `/`. A name may have a slash in it, as `%2F`.
-pub fn decode_segments(path: &str) -> Result<SmallVec<[Cow<'_, str>; 4]>, TargetError> {
-    let mut segments = SmallVec::new();
+/// Parts a path into its segments as they came, none for `/`, and tells whether any has escapes in it.
+/// Of more than there is a place for the last are left out.
+#[inline]
+pub fn split_path<'s, 'a>(
+    path: &'a str,
+    places: &'s mut [&'a str],
+) -> Result<(&'s mut [&'a str], bool), TargetError> {
     let rest = path.strip_prefix('/').unwrap_or(path);
-    if rest.is_empty() {
-        return Ok(segments);
-    }
-    let (mut start, mut has_escapes) = (0, false);
-    for (at, byte) in rest.bytes().enumerate() {
-        match byte {
-            b'/' => {
-                segments.push(read_segment(&rest[start..at], has_escapes)?);
-                (start, has_escapes) = (at + 1, false);
-            }
-            b'%' => has_escapes = true,
-            _ => {}
+    let (mut count, mut start, mut has_escapes) = (0, 0, false);
+    let mut note = |segment: &'a str| {
+        if let Some(place) = places.get_mut(count) {
+            *place = segment;
+            count += 1;
         }
+    };
+    if !rest.is_empty() {
+        for (at, byte) in rest.bytes().enumerate() {
+            match byte {
+                b'/' if at == start => return Err(TargetError::EmptySegment),
+                b'/' => {
+                    note(&rest[start..at]);
+                    start = at + 1;
+                }
+                b'%' => has_escapes = true,
+                _ => {}
+            }
+        }
+        if start == rest.len() {
+            return Err(TargetError::EmptySegment);
+        }
+        note(&rest[start..]);
     }
-    segments.push(read_segment(&rest[start..], has_escapes)?);
-    Ok(segments)
+    Ok((&mut places[..count], has_escapes))
 }
 
-fn read_segment(segment: &str, has_escapes: bool) -> Result<Cow<'_, str>, TargetError> {
-    match (segment.is_empty(), has_escapes) {
-        (true, _) => Err(TargetError::EmptySegment),
-        (false, true) => decode(segment),
-        (false, false) => Ok(Cow::Borrowed(segment)),
-    }
+/// What the segments of a path mean. A name may have a slash in it, as `%2F`.
+pub fn decode_segments<'a>(
+    segments: &[&'a str],
+) -> Result<SmallVec<[Cow<'a, str>; 4]>, TargetError> {
+    segments.iter().map(|segment| decode(segment)).collect()
 }
 
 /// The text before and after the first such byte, which is ASCII. To look at each byte costs less
@@ -129,7 +141,11 @@ mod tests {
 
     #[test]
     fn segments_are_decoded_after_they_are_parted() {
-        let segments = |path| decode_segments(path).map(|s| s.into_iter().collect::<Vec<_>>());
+        let segments = |path| {
+            let mut places = [""; 4];
+            let (segments, _) = split_path(path, &mut places)?;
+            decode_segments(segments).map(SmallVec::into_vec)
+        };
         assert_eq!(segments("/").expect("this is read"), [""; 0]);
         assert_eq!(
             segments("/pool/a%2Fb/lock").expect("this is read"),
