@@ -25,6 +25,8 @@ mod serving;
 mod slots;
 mod touched;
 
+use std::cell::Cell;
+
 use books::Books;
 pub use change::{Change, GrantRow, PoolNumber, PoolRow, ResourceRow, Snapshot};
 use grants::{Grant, GrantKey};
@@ -84,6 +86,8 @@ impl Default for Rules {
 pub struct Engine {
     pools: Slots<Pool>,
     names: Index<Pool>,
+    /// The pool that was found last, which the next command is likely to be about, too.
+    found_last: Cell<Option<PoolKey>>,
     next_number: PoolNumber,
     /// The highest fence of any pool that was removed. A new pool starts above it, so that fences
     /// go on rising when a pool is created again, without a memory of every name that ever was.
@@ -302,7 +306,14 @@ impl Engine {
     }
 
     fn find(&self, name: &PoolName<'_>) -> Option<PoolKey> {
-        self.names.find(0, name.as_str(), &self.pools)
+        if let Some(key) = self.found_last.get()
+            && self.pools[key].name == name.as_str()
+        {
+            return Some(key);
+        }
+        let found = self.names.find(0, name.as_str(), &self.pools);
+        self.found_last.set(found);
+        found
     }
 
     fn pool(&self, name: &PoolName<'_>) -> Result<&Pool, Refusal> {
@@ -355,6 +366,7 @@ impl Engine {
     fn remove(&mut self, name: &PoolName<'_>) -> Result<(), Refusal> {
         let key = self.find(name).ok_or(Refusal::NoPool)?;
         self.names.remove(key, &self.pools);
+        self.found_last.set(None);
         let pool = self.pools.remove(key);
         self.pools.shrink();
         self.names.shrink(&self.pools);
