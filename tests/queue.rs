@@ -357,6 +357,45 @@ fn visit(
     release(&mut client, &lease, &owner, board);
 }
 
+/// They are read from in one tick, some of them in another way than others: nobody overtakes.
+#[test]
+fn what_has_come_by_the_same_tick_is_served_in_the_order_in_which_it_came() {
+    const COUNT: usize = 300;
+    for store in StoreKind::ALL {
+        let server = Server::start(store);
+        let mut first = server.connect();
+        let ids: Vec<usize> = (0..COUNT).rev().collect();
+        let seeded = first.ask(&format!("POST /pool/A {ids:?}"));
+        assert!(seeded.starts_with("200 "), "{seeded}");
+        let mut clients: Vec<Client> = (0..COUNT).map(|_| server.connect()).collect();
+        for client in &mut clients {
+            assert_eq!(client.ask("GET /ping"), "200 pong");
+        }
+        server.signal("STOP");
+        for (place, client) in clients.iter_mut().enumerate() {
+            if place % 50 == 7 {
+                // More than is read at once, before what counts.
+                client.send("\n".repeat(100_000));
+            }
+            client.send("POST /pool/A/lock\n");
+            if place % 10 == 3 {
+                client.half_close();
+            }
+        }
+        server.signal("CONT");
+        let mut served: Vec<(usize, usize)> = Vec::new();
+        for (place, client) in clients.iter_mut().enumerate() {
+            let answer = client.read_line();
+            let id = answer.strip_prefix("200 ").expect("all are served");
+            served.push((id.parse().expect("a number"), place));
+        }
+        // Whoever has sent more than that may be later than others.
+        served.retain(|(_, place)| place % 50 != 7);
+        let in_order: Vec<usize> = served.iter().map(|&(id, _)| id).collect();
+        assert!(in_order.is_sorted(), "{store:?}: {in_order:?}");
+    }
+}
+
 #[test]
 fn first_come_is_first_served() {
     for store in StoreKind::ALL {

@@ -90,6 +90,27 @@ impl Connection {
         self.writable && !self.broken && !self.unsent().is_empty()
     }
 
+    /// Reads once, for `receive_piece`, unless there is something else to be done before, with, or after
+    /// that.
+    pub(super) fn read_piece(&mut self, room: &mut [u8], settings: &Settings) -> Option<usize> {
+        let is_plain = self.readable && !self.broken && !self.end_is_near && self.channel.is_none();
+        let session = &self.session;
+        if !is_plain || session.wants_resume(settings) || !session.wants_input(settings) {
+            return None;
+        }
+        let count = self.socket.read(room).ok().filter(|&count| count > 0)?;
+        // A short read has emptied the socket; a further one would only be told so.
+        self.readable = count == room.len();
+        Some(count)
+    }
+
+    /// Takes what `read_piece` has brought.
+    pub(super) fn receive_piece(&mut self, bytes: &[u8], context: &mut Context<'_>) {
+        self.listed = false;
+        context.metrics.connections.received_bytes += bytes.len() as u64;
+        self.session.receive(bytes, context);
+    }
+
     /// Lets the session go on: with what it has, and with what one read brings.
     pub(super) fn read(&mut self, buffer: &mut [u8], context: &mut Context<'_>) {
         self.listed = false;

@@ -24,8 +24,9 @@ impl Load {
         }
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.count >= self.most
+    /// How many more may be taken in hand.
+    pub(super) fn room(&self) -> usize {
+        usize::try_from(self.most.saturating_sub(self.count)).unwrap_or(usize::MAX)
     }
 }
 
@@ -73,7 +74,7 @@ impl Server {
 
     /// If there is room for requests again, those who were held back are read from in the next tick.
     pub(super) fn let_go(&mut self) {
-        if self.load.held_back.is_empty() || self.load.is_full() {
+        if self.load.held_back.is_empty() || self.load.room() == 0 {
             return;
         }
         for slot in self.load.held_back.drain(..) {

@@ -16,6 +16,7 @@ mod listener;
 mod load;
 mod options;
 mod process;
+mod reading;
 mod signals;
 mod waiting;
 mod watch;
@@ -47,6 +48,7 @@ use desk::{Lines, StoreDesk};
 use listener::Listener;
 use load::Load;
 pub use options::Options;
+use reading::Piece;
 use waiting::watch_listeners;
 use watch::Watch;
 use yielding::Yielding;
@@ -88,6 +90,7 @@ pub struct Server {
     hung_up: Vec<usize>,
     /// Slots whose connection may have something to read or to go on with.
     to_read: Vec<usize>,
+    pieces: Vec<Piece>,
     /// Slots whose connection may have something to write, or may have ended.
     to_write: Vec<usize>,
     store: Box<dyn Store>,
@@ -150,6 +153,7 @@ impl Server {
             deadlines: Deadlines::default(),
             hung_up: Vec::new(),
             to_read: Vec::new(),
+            pieces: Vec::new(),
             to_write: Vec::new(),
             store,
             next_serial: 0,
@@ -235,37 +239,6 @@ impl Server {
             }
         }
         self.store.handle_timeout(now);
-    }
-
-    /// Lets sessions read, and hand their commands to the store. Who has hung up leaves the line
-    /// first: a release that has come at the same moment is not to be handed to it.
-    fn read(&mut self, now: Time) {
-        let mut hung_up = std::mem::take(&mut self.hung_up);
-        for slot in hung_up.drain(..) {
-            self.at(slot, now, |connection, _, context| {
-                connection.note_hangup(context)
-            });
-        }
-        self.hung_up = hung_up;
-        let mut slots = std::mem::take(&mut self.to_read);
-        for slot in slots.drain(..) {
-            if self.load.is_full() && self.hold_back(slot) {
-                continue;
-            }
-            let enlisted = self.at(slot, now, |connection, read_buffer, context| {
-                connection.read(read_buffer, context);
-                connection.enlist_to_write()
-            });
-            self.recount(slot);
-            if enlisted == Some(true) {
-                self.to_write.push(slot);
-            }
-        }
-        debug_assert!(
-            self.to_read.is_empty(),
-            "reading makes no further work to read"
-        );
-        self.to_read = slots;
     }
 
     /// Lets a connection act, if there is one in this slot, with all that it needs around it.

@@ -1,0 +1,113 @@
+//! How the server takes in what clients have sent: first the bytes of many sockets, then their meaning.
+//!
+//! To go to the system and back for each single client costs more than the calls: its code and ours
+//! drive each other out of the caches. So a batch of sockets is read from, one after the other, and then
+//! what they brought is understood in the same order. A connection that does not fit in, as there is TLS, or
+//! something to go on with, or its end is near, ends the batch and is read from alone: nobody overtakes.
+
+use std::ops::Range;
+
+use super::Server;
+use super::connection::Connection;
+use crate::session::Context;
+use crate::time::Time;
+
+/// A batch ends when there is less room than this for what the next socket may have. Most requests are
+/// shorter by far; of longer ones the rest comes in the next tick.
+const LEAST_ROOM_BYTES: usize = 4 << 10;
+/// So many have their turn in one batch: what they brought is to stay in the caches, too.
+const MOST_AT_ONCE: usize = 64;
+
+/// What has been read from one connection and not yet been understood.
+#[derive(Debug)]
+pub(super) struct Piece {
+    slot: usize,
+    /// Where it stands in the buffer.
+    place: Range<usize>,
+}
+
+impl Server {
+    /// Lets sessions read, and hand their commands to the store. Who has hung up leaves the line
+    /// first: a release that has come at the same moment is not to be handed to it.
+    pub(super) fn read(&mut self, now: Time) {
+        let mut hung_up = std::mem::take(&mut self.hung_up);
+        for slot in hung_up.drain(..) {
+            self.at(slot, now, |connection, _, context| {
+                connection.note_hangup(context)
+            });
+        }
+        self.hung_up = hung_up;
+        let mut slots = std::mem::take(&mut self.to_read);
+        let mut left = &slots[..];
+        while !left.is_empty() {
+            let count = self.read_batch(left);
+            self.understand_batch(now);
+            left = &left[count..];
+            if let Some((&slot, others)) = left.split_first() {
+                self.read_alone(slot, now);
+                left = others;
+            }
+        }
+        slots.clear();
+        debug_assert!(
+            self.to_read.is_empty(),
+            "reading makes no further work to read"
+        );
+        self.to_read = slots;
+    }
+
+    /// Reads from the sockets of the first of these connections, up to one that must be read from alone.
+    /// Answers from how many.
+    fn read_batch(&mut self, slots: &[usize]) -> usize {
+        let most = self.load.room().min(MOST_AT_ONCE);
+        let mut start = 0;
+        for &slot in slots.iter().take(most) {
+            let room = &mut self.read_buffer[start..];
+            if room.len() < LEAST_ROOM_BYTES {
+                break;
+            }
+            let connection = self.connections.get_mut(slot);
+            let Some(count) = connection.and_then(|c| c.read_piece(room, &self.settings)) else {
+                break;
+            };
+            let place = start..start + count;
+            start = place.end;
+            self.pieces.push(Piece { slot, place });
+        }
+        self.pieces.len()
+    }
+
+    fn understand_batch(&mut self, now: Time) {
+        let mut pieces = std::mem::take(&mut self.pieces);
+        for Piece { slot, place } in pieces.drain(..) {
+            self.let_act(slot, now, |connection, buffer, context| {
+                connection.receive_piece(&buffer[place], context);
+            });
+        }
+        self.pieces = pieces;
+    }
+
+    fn read_alone(&mut self, slot: usize, now: Time) {
+        if self.load.room() == 0 && self.hold_back(slot) {
+            return;
+        }
+        self.let_act(slot, now, Connection::read);
+    }
+
+    /// Lets a connection act, and notes what came of it.
+    fn let_act(
+        &mut self,
+        slot: usize,
+        now: Time,
+        act: impl FnOnce(&mut Connection, &mut [u8], &mut Context<'_>),
+    ) {
+        let enlisted = self.at(slot, now, |connection, read_buffer, context| {
+            act(connection, read_buffer, context);
+            connection.enlist_to_write()
+        });
+        self.recount(slot);
+        if enlisted == Some(true) {
+            self.to_write.push(slot);
+        }
+    }
+}
