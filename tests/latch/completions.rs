@@ -39,6 +39,7 @@ fn bash_completes() {
     for (words, at, found) in [
         ("latch re", 1, "renew remove"),
         ("latch run --gr", 2, "--grace"),
+        ("latch lock --c", 2, "--count --ca"),
         ("latch completions z", 2, "zsh"),
     ] {
         let script = format!(
