@@ -373,12 +373,15 @@ fn what_has_come_by_the_same_tick_is_served_in_the_order_in_which_it_came() {
         }
         server.signal("STOP");
         for (place, client) in clients.iter_mut().enumerate() {
-            if place % 50 == 7 {
+            let blank_lines = match place {
                 // More than is read at once, before what counts.
-                client.send("\n".repeat(100_000));
-            }
-            client.send("POST /pool/A/lock\n");
-            if place % 10 == 3 {
+                _ if place % 50 == 7 => 100_000,
+                // It does not fit in behind some others.
+                _ if place % 7 == 5 => 20_000,
+                _ => 1_000,
+            };
+            client.send("\n".repeat(blank_lines) + "POST /pool/A/lock\n");
+            if place % 90 == 3 {
                 client.half_close();
             }
         }

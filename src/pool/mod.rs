@@ -395,6 +395,12 @@ impl Engine {
     fn check(&self) {
         assert_eq!(self.pools.len(), self.names.len());
         self.books.resources.check();
+        if let Some(key) = self.found_last.get() {
+            assert_eq!(
+                self.names.find(0, &self.pools[key].name, &self.pools),
+                Some(key)
+            );
+        }
         let (mut resources, mut waiting) = (0, 0);
         for (key, pool) in self.pools.iter() {
             let found = self.names.find(0, &pool.name, &self.pools);

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::ops::Range;
 
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -98,17 +99,35 @@ impl Connection {
         if !is_plain || session.wants_resume(settings) || !session.wants_input(settings) {
             return None;
         }
-        let count = self.socket.read(room).ok().filter(|&count| count > 0)?;
-        // A short read has emptied the socket; a further one would only be told so.
-        self.readable = count == room.len();
-        Some(count)
+        match self.socket.read(room) {
+            Ok(count) if count > 0 => {
+                // A short read has emptied the socket; a further one would only be told so.
+                self.readable = count == room.len();
+                return Some(count);
+            }
+            // It is found once more by `read`.
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => self.fail(&error),
+        }
+        None
     }
 
-    /// Takes what `read_piece` has brought.
-    pub(super) fn receive_piece(&mut self, bytes: &[u8], context: &mut Context<'_>) {
+    /// Takes what `read_piece` has brought to this place in the buffer.
+    pub(super) fn receive_piece(
+        &mut self,
+        buffer: &mut [u8],
+        place: Range<usize>,
+        context: &mut Context<'_>,
+    ) {
         self.listed = false;
-        context.metrics.connections.received_bytes += bytes.len() as u64;
-        self.session.receive(bytes, context);
+        context.metrics.connections.received_bytes += place.len() as u64;
+        self.session.receive(&buffer[place], context);
+        // It has filled the room that was left: it is the last of its batch, and the buffer is free.
+        if self.readable {
+            self.read(buffer, context);
+        }
     }
 
     /// Lets the session go on: with what it has, and with what one read brings.

@@ -3,7 +3,8 @@
 //! To go to the system and back for each single client costs more than the calls: its code and ours
 //! drive each other out of the caches. So a batch of sockets is read from, one after the other, and then
 //! what they brought is understood in the same order. A connection that does not fit in, as there is TLS, or
-//! something to go on with, or its end is near, ends the batch and is read from alone: nobody overtakes.
+//! something to go on with, or its end is near, is read from alone, when all before it have been understood. So
+//! nobody overtakes.
 
 use std::ops::Range;
 
@@ -13,7 +14,7 @@ use crate::session::Context;
 use crate::time::Time;
 
 /// A batch ends when there is less room than this for what the next socket may have. Most requests are
-/// shorter by far; of longer ones the rest comes in the next tick.
+/// shorter by far.
 const LEAST_ROOM_BYTES: usize = 4 << 10;
 /// So many have their turn in one batch: what they brought is to stay in the caches, too.
 const MOST_AT_ONCE: usize = 64;
@@ -41,12 +42,11 @@ impl Server {
         let mut left = &slots[..];
         while !left.is_empty() {
             let count = self.read_batch(left);
-            self.understand_batch(now);
-            left = &left[count..];
-            if let Some((&slot, others)) = left.split_first() {
-                self.read_alone(slot, now);
-                left = others;
+            match count {
+                0 => self.read_alone(left[0], now),
+                _ => self.understand_batch(now),
             }
+            left = &left[count.max(1)..];
         }
         slots.clear();
         debug_assert!(
@@ -57,9 +57,11 @@ impl Server {
     }
 
     /// Reads from the sockets of the first of these connections, up to one that must be read from alone.
-    /// Answers from how many.
+    /// Answers from how many. One that stands there twice has nothing more to be read the second time: else it
+    /// has filled the room, and was the last.
     fn read_batch(&mut self, slots: &[usize]) -> usize {
-        let most = self.load.room().min(MOST_AT_ONCE);
+        // Each may bring as many requests as it may have in hand.
+        let most = (self.load.room() / self.settings.max_pipeline).min(MOST_AT_ONCE);
         let mut start = 0;
         for &slot in slots.iter().take(most) {
             let room = &mut self.read_buffer[start..];
@@ -81,7 +83,7 @@ impl Server {
         let mut pieces = std::mem::take(&mut self.pieces);
         for Piece { slot, place } in pieces.drain(..) {
             self.let_act(slot, now, |connection, buffer, context| {
-                connection.receive_piece(&buffer[place], context);
+                connection.receive_piece(buffer, place, context);
             });
         }
         self.pieces = pieces;

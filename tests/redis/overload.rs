@@ -40,6 +40,33 @@ fn what_is_too_much_in_all_waits_in_its_sockets() {
     }
 }
 
+/// They are all there in the same tick: that must not make more of them.
+#[test]
+fn what_comes_all_at_once_is_held_back_as_well() {
+    let redis = RedisServer::start();
+    let arguments = ["--redis-timeout", "20", "--max-requests", "40"];
+    let server = Server::start_at(&redis.url(), &arguments);
+    let mut last = with_pool(&server, &["1"]);
+    let mut clients: Vec<Client> = (0..8).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        assert_eq!(client.ask("GET /ping"), "200 pong");
+    }
+    redis.freeze();
+    server.signal("STOP");
+    for client in &mut clients {
+        client.send("GET /pool/A/lock/1\n".repeat(50));
+    }
+    last.send("GET /ping\n");
+    server.signal("CONT");
+    std::thread::sleep(WHILE_NOTHING_HAPPENS);
+    hears_nothing(&mut last);
+    redis.thaw();
+    last.expect("200 pong\n");
+    for client in &mut clients {
+        client.expect("404 not held\n".repeat(50));
+    }
+}
+
 /// Those who wait for a release must not be what keeps it from being heard.
 #[test]
 fn who_stands_in_line_is_not_too_much() {
