@@ -6,24 +6,25 @@
 mod access;
 mod body;
 mod documents;
+mod endpoint;
 mod parameters;
 mod part;
 mod problem;
 mod queue;
 mod render;
 
-use std::borrow::Cow;
 use std::num::NonZeroU32;
 
 pub use access::cut_down;
 use body::Form;
 pub use body::{BodyError, BodyReader, read_seed};
+use endpoint::{Endpoint, OPEN_METHODS, POOL_METHODS, POOLS_METHODS};
 pub use part::Rendering;
 pub use problem::Problem;
 pub use render::{element_count, render_some, render_status, render_text};
 
 use crate::command::{Command, PoolName, Reply, ResourceId, Seed, Wanted};
-use crate::http::{Method, Parameters, Request, decode_segments, split_path, split_target};
+use crate::http::{Method, Parameters, Request, split_target};
 use crate::keys::Caller;
 use crate::metrics::{Kind, Route};
 
@@ -182,107 +183,6 @@ impl Body<'_> {
         match self {
             Body::Whole(bytes) => body::read(form, bytes),
             Body::Read(reader) => reader.finish(),
-        }
-    }
-}
-
-const OPEN_METHODS: &str = "GET, HEAD, OPTIONS";
-const POOLS_METHODS: &str = "GET, HEAD, POST, PUT, OPTIONS";
-const POOL_METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
-
-/// The paths of the contract.
-enum Endpoint<'a> {
-    Root,
-    Ping,
-    Health,
-    Ready,
-    Metrics,
-    Description,
-    Pools,
-    Pool(PoolName<'a>),
-    Locks(PoolName<'a>),
-    Lock(PoolName<'a>, ResourceId<'a>),
-    Queue(PoolName<'a>),
-}
-
-impl<'a> Endpoint<'a> {
-    fn find(path: &'a str) -> Result<Endpoint<'a>, Problem> {
-        // No path has more than four; the fifth tells that there are.
-        let mut places = [""; 5];
-        match split_path(path, &mut places)? {
-            (segments, true) => Endpoint::of_segments(&mut decode_segments(segments)?),
-            (segments, false) => Endpoint::of_segments(segments),
-        }
-    }
-
-    /// Takes the names out of the segments: what is decoded already, or needs not be.
-    #[inline(always)]
-    fn of_segments<S>(segments: &mut [S]) -> Result<Endpoint<'a>, Problem>
-    where
-        S: AsRef<str> + Default + Into<Cow<'a, str>>,
-    {
-        let name_at = |place: &mut S| std::mem::take(place);
-        Ok(match segments {
-            [] => Endpoint::Root,
-            [word] => match word.as_ref() {
-                "ping" => Endpoint::Ping,
-                "pool" => Endpoint::Pools,
-                "health" => Endpoint::Health,
-                "ready" => Endpoint::Ready,
-                "metrics" => Endpoint::Metrics,
-                "openapi.json" => Endpoint::Description,
-                _ => return Err(Problem::NoRoute),
-            },
-            [pool, ..] if pool.as_ref() != "pool" => return Err(Problem::NoRoute),
-            [_, name] => Endpoint::Pool(PoolName::parse(name_at(name))?),
-            [_, name, lock] if lock.as_ref() == "lock" => {
-                Endpoint::Locks(PoolName::parse(name_at(name))?)
-            }
-            [_, name, queue] if queue.as_ref() == "queue" => {
-                Endpoint::Queue(PoolName::parse(name_at(name))?)
-            }
-            [_, name, lock, id] if lock.as_ref() == "lock" => {
-                let (name, id) = (name_at(name), name_at(id));
-                Endpoint::Lock(PoolName::parse(name)?, ResourceId::parse(id)?)
-            }
-            _ => return Err(Problem::NoRoute),
-        })
-    }
-
-    fn route(&self) -> Route {
-        match self {
-            Endpoint::Root => Route::Root,
-            Endpoint::Ping => Route::Ping,
-            Endpoint::Health => Route::Health,
-            Endpoint::Ready => Route::Ready,
-            Endpoint::Metrics => Route::Metrics,
-            Endpoint::Description => Route::Description,
-            Endpoint::Pools => Route::Pools,
-            Endpoint::Pool(_) => Route::Pool,
-            Endpoint::Locks(_) => Route::Locks,
-            Endpoint::Lock(..) => Route::Lock,
-            Endpoint::Queue(_) => Route::Queue,
-        }
-    }
-
-    /// Whether it is there for whoever asks: health checks have no key.
-    fn is_open(&self) -> bool {
-        match self {
-            Endpoint::Root | Endpoint::Ping | Endpoint::Health | Endpoint::Ready => true,
-            Endpoint::Pools | Endpoint::Pool(_) | Endpoint::Locks(_) | Endpoint::Lock(..) => false,
-            Endpoint::Queue(_) | Endpoint::Metrics => false,
-            Endpoint::Description => true,
-        }
-    }
-
-    /// Its methods, for `Allow`.
-    fn methods(&self) -> &'static str {
-        match self {
-            Endpoint::Root | Endpoint::Ping | Endpoint::Health => OPEN_METHODS,
-            Endpoint::Ready | Endpoint::Metrics | Endpoint::Description => OPEN_METHODS,
-            Endpoint::Queue(_) => OPEN_METHODS,
-            Endpoint::Pools => POOLS_METHODS,
-            Endpoint::Pool(_) | Endpoint::Locks(_) | Endpoint::Lock(..) => POOL_METHODS,
         }
     }
 }
