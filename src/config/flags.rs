@@ -176,8 +176,8 @@ const OTHERS: [(&str, &str, &str, &str); 4] = [
         "Health check",
         "ping-ca",
         "FILE",
-        "Trust these certificates, in PEM, to say who https://HOST is [default: --tls-cert or, where \
-         there is none, those of the system]",
+        "Trust these certificates, in PEM, to say who https://HOST is [default: --tls-cert or \
+         LATCHD_TLS_CERT or, where there is none, those of the system]",
     ),
 ];
 

@@ -53,7 +53,7 @@ Examples:
 
 Exit codes:
   0  done
-  1  refused, or failed; also where TLS fails
+  1  refused, or failed; also where a certificate is not accepted
   2  wrong usage
   3  busy: not to be had in time
   4  there is no such pool or resource, or it is not held
@@ -146,7 +146,7 @@ been seen yet for ten seconds at most.
 Exit codes:
   that of COMMAND, or 128+N if signal N has ended it; 126 and 127 if it cannot be run or found
   2    wrong usage
-  111  refused, or failed; also where TLS fails
+  111  refused, or failed; also where a certificate is not accepted
   113  busy: not to be had in time
   114  there is no such pool or resource
   115  the lock was lost, and COMMAND was stopped

@@ -51,7 +51,7 @@ impl Failure {
     pub(super) fn of_client(error: &ClientError, url: &impl ToString) -> Failure {
         let message = format!("{}: {error}", url.to_string());
         if matches!(error, ClientError::Tls(_)) {
-            return Failure::new(Cause::Failed, "no TLS", message);
+            return Failure::new(Cause::Failed, "TLS failed", message);
         }
         Failure {
             may_be_done: matches!(error, ClientError::Unanswered(_)),

@@ -159,7 +159,7 @@ fn it_shows_what_other_clients_do() {
 
 #[test]
 fn it_shows_who_waits_for_what() {
-    let server = Server::start_with(StoreKind::Memory, &["--queue-grace", "6"]);
+    let server = Server::start_with(StoreKind::Memory, &["--queue-grace", "12"]);
     tell("queues", server);
 }
 

@@ -80,15 +80,20 @@ fn way(server: SocketAddr, upwards: u64, downwards: u64, then: Then) -> u16 {
 }
 
 const LIMIT: Duration = Duration::from_millis(300);
+/// In which a handshake is over, however busy the machine is.
+const LONG_LIMIT: Duration = Duration::from_secs(3);
 
 /// It must be given up in time, and what is said of it.
 #[track_caller]
-fn given_up(client: &Client, request: &Request) -> ClientError {
+fn given_up(client: &Client, request: &Request, limit: Duration) -> ClientError {
     let started = Instant::now();
-    let error = client.ask(request, LIMIT).expect_err("there is no answer");
+    let error = client.ask(request, limit).expect_err("there is no answer");
     let took = started.elapsed();
-    assert!(took >= LIMIT, "not before: {took:?}, {error}");
-    assert!(took < Duration::from_secs(5), "at its deadline: {took:?}");
+    assert!(took >= limit, "not before: {took:?}, {error}");
+    assert!(
+        took < limit + Duration::from_secs(5),
+        "at its deadline: {took:?}"
+    );
     error
 }
 
@@ -104,7 +109,7 @@ fn what_stands_still_is_given_up_in_time() {
         (500, Then::Trickle, "no TLS handshake in time"),
     ] {
         let port = way(server.tls, u64::MAX, downwards, then);
-        let error = given_up(&client_of(port, &server.authority), &ping);
+        let error = given_up(&client_of(port, &server.authority), &ping, LIMIT);
         assert!(matches!(error, ClientError::Unreachable(_)), "{error:?}");
         assert!(error.to_string().starts_with(words), "{downwards}: {error}");
     }
@@ -113,7 +118,11 @@ fn what_stands_still_is_given_up_in_time() {
     let plain = &mut crate::support::Client::connect(server.plain);
     plain.ask(r#"POST /pool {"A":["1"]}"#);
     plain.ask("POST /pool/A/lock");
-    let error = given_up(&client_of(server.tls.port(), &server.authority), &wait);
+    let error = given_up(
+        &client_of(server.tls.port(), &server.authority),
+        &wait,
+        LONG_LIMIT,
+    );
     assert!(matches!(error, ClientError::Unanswered(_)), "{error:?}");
     assert_eq!(error.to_string(), "no answer in time");
 }
@@ -124,7 +133,7 @@ fn a_write_that_stands_still_is_given_up_in_time() {
     let server = Secured::start();
     let request = Request::new("PUT", &["pool", "A"]).with_body(vec![b' '; 64 << 20]);
     let port = way(server.tls, 100_000, u64::MAX, Then::StandStill);
-    let error = given_up(&client_of(port, &server.authority), &request);
+    let error = given_up(&client_of(port, &server.authority), &request, LONG_LIMIT);
     assert!(matches!(error, ClientError::Unanswered(_)), "{error:?}");
     assert_eq!(error.to_string(), "no answer in time");
 }

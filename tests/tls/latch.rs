@@ -194,7 +194,7 @@ fn whom_it_does_not_trust_it_asks_nothing() {
         assert!(started.elapsed() < Duration::from_secs(5), "not again");
         let (code, said) = failed(command(), &["ls", "--json"]);
         assert!(
-            said.starts_with(r#"{"code":"no TLS","message":"https://"#),
+            said.starts_with(r#"{"code":"TLS failed","message":"https://"#),
             "{said}"
         );
         assert_eq!(code, 1);
