@@ -43,7 +43,11 @@ fuzz_target!(|input: Input<'_>| {
         assert_eq!(taken("/pool/A", &[json.as_bytes()]), Ok(ids));
     }
     assert_eq!(is_ignored(&[body]), expected_ignored(body), "{words}");
-    assert_eq!(is_ignored(&input.pieces()), expected_ignored(body), "{words}");
+    assert_eq!(
+        is_ignored(&input.pieces()),
+        expected_ignored(body),
+        "{words}"
+    );
 });
 
 impl<'a> Input<'a> {
@@ -84,7 +88,9 @@ fn is_ignored(pieces: &[&[u8]]) -> bool {
 
 fn told(seed: &Seed) -> Pools {
     let ids = |ids: Ids<'_>| ids.map(|id| id.as_str().to_owned()).collect();
-    seed.pools().map(|(pool, members)| (pool.as_str().to_owned(), ids(members))).collect()
+    seed.pools()
+        .map(|(pool, members)| (pool.as_str().to_owned(), ids(members)))
+        .collect()
 }
 
 fn written(pools: &Pools) -> String {
@@ -119,7 +125,9 @@ fn agree(taken: &Result<Pools, BodyError>, expected: &Result<Pools, Wrong>, body
 }
 
 fn without_place(problem: &str) -> &str {
-    problem.rsplit_once(" at line ").map_or(problem, |(what, _)| what)
+    problem
+        .rsplit_once(" at line ")
+        .map_or(problem, |(what, _)| what)
 }
 
 /// What is wrong with a body.
@@ -150,7 +158,9 @@ fn expected_ids(body: &[u8]) -> Result<Pools, Wrong> {
         let IdsJson(ids) = serde_json::from_str(text).map_err(Wrong::Json)?;
         return pool(ids);
     }
-    let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+    let lines = text
+        .split('\n')
+        .map(|line| line.strip_suffix('\r').unwrap_or(line));
     let ids = lines.filter(|line| !line.trim().is_empty()).map(|line| {
         let id = ResourceId::parse(line).map_err(|_| Wrong::Other("bad id"))?;
         Ok(id.as_str().to_owned())

@@ -70,7 +70,11 @@ fuzz_target!(|input: Input<'_>| match input {
             // What is shown can be given again, but for a password.
             let shown = store.to_string();
             if !shown.contains("***") {
-                assert_eq!(read_store(&shown), Ok(store), "{url:?} is shown as {shown:?}");
+                assert_eq!(
+                    read_store(&shown),
+                    Ok(store),
+                    "{url:?} is shown as {shown:?}"
+                );
             }
         }
     }
@@ -86,13 +90,19 @@ fuzz_target!(|input: Input<'_>| match input {
         assert!(!problem.contains(SECRET), "{url:?} is shown as {problem:?}");
         let file = serde_json::json!({"redis": {"url": url}}).to_string();
         if let Err(problem) = read_file(&file) {
-            assert!(!problem.contains(SECRET), "{file:?} is shown as {problem:?}");
+            assert!(
+                !problem.contains(SECRET),
+                "{file:?} is shown as {problem:?}"
+            );
         }
     }
     Input::Ping(url) => {
         let trust = Trust::System { instead: "" };
         if let Ok(target) = Target::parse(url, trust) {
-            assert_eq!(Target::parse(&target.to_string(), trust).as_ref(), Ok(&target));
+            assert_eq!(
+                Target::parse(&target.to_string(), trust).as_ref(),
+                Ok(&target)
+            );
         }
     }
     Input::PingAnswer(line) => {

@@ -9,7 +9,10 @@ use latchd::http::{self, Chunked, Credentials, Head, HttpError, Limits, Progress
 use latchd::keys::Caller;
 use libfuzzer_sys::fuzz_target;
 
-const LIMITS: Limits = Limits { head_bytes: 512, body_bytes: 512 };
+const LIMITS: Limits = Limits {
+    head_bytes: 512,
+    body_bytes: 512,
+};
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
@@ -29,12 +32,21 @@ fuzz_target!(|input: Input<'_>| {
         let rest = &bytes[head.length..];
         for body in [head.inline_body, rest] {
             // Whatever it leads to has been checked, so that it can be said in an answer.
-            let request = Request { method: head.method, target: head.target, body };
+            let request = Request {
+                method: head.method,
+                target: head.target,
+                body,
+            };
             api::route(&request, Door::Whole, Caller::Anyone);
         }
     }
     let whole = body_in(&[bytes]);
-    let pieces: Vec<&[u8]> = Pieces { rest: bytes, sizes: input.pieces, next: 0 }.collect();
+    let pieces: Vec<&[u8]> = Pieces {
+        rest: bytes,
+        sizes: input.pieces,
+        next: 0,
+    }
+    .collect();
     assert_eq!(body_in(&pieces), whole);
     if let Ok((body, used, _)) = whole {
         assert!(used <= bytes.len());
@@ -55,7 +67,11 @@ fn head_in_one(bytes: &[u8]) -> Read {
 
 fn head_in_pieces(input: &Input<'_>) -> Read {
     let (mut scan, mut length) = (Scan::default(), 0);
-    for piece in (Pieces { rest: input.bytes, sizes: input.pieces, next: 0 }) {
+    for piece in (Pieces {
+        rest: input.bytes,
+        sizes: input.pieces,
+        next: 0,
+    }) {
         length += piece.len();
         match http::read_head(&input.bytes[..length], scan, &LIMITS) {
             Ok(Progress::Whole(head)) => return Ok(Some((in_words(&head), head.length))),
@@ -79,12 +95,18 @@ fn in_words(head: &Head<'_>) -> String {
 fn body_in(pieces: &[&[u8]]) -> Result<(Vec<u8>, usize, bool), HttpError> {
     let (mut chunked, mut body, mut used) = (Chunked::default(), Vec::new(), 0);
     for piece in pieces {
-        let decoded = chunked.decode(piece, LIMITS.body_bytes, |data| body.extend_from_slice(data))?;
+        let decoded = chunked.decode(piece, LIMITS.body_bytes, |data| {
+            body.extend_from_slice(data)
+        })?;
         used += decoded.used;
         if decoded.whole {
             return Ok((body, used, true));
         }
-        assert_eq!(decoded.used, piece.len(), "what is not whole takes all there is");
+        assert_eq!(
+            decoded.used,
+            piece.len(),
+            "what is not whole takes all there is"
+        );
     }
     Ok((body, used, false))
 }

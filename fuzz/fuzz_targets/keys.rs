@@ -63,7 +63,10 @@ fuzz_target!(|input: Input<'_>| match input {
         }
         check_field(&[b"Basic ", &encoded[..]].concat());
     }
-    Input::Word(word) => assert!(name_of(known().caller(Credentials::Word(word))).is_none()),
+    Input::Word(word) => {
+        let name = name_of(known().caller(Credentials::Word(word)));
+        assert_eq!(name.is_some(), word == SECRET.as_bytes());
+    }
 });
 
 fn check_file(before: &[u8], behind: &[u8]) {
@@ -97,7 +100,11 @@ impl Line {
             (true, _) => format!("SHA256:{}", OTHER_HASH.to_uppercase()),
         };
         let end = ["\n", "\r\n", " \n", "\n\n", "\n#\n"][usize::from(self.end) % 5];
-        format!("{name} {secret}\t{} {}{end}", self.role().name(), self.pools())
+        format!(
+            "{name} {secret}\t{} {}{end}",
+            self.role().name(),
+            self.pools()
+        )
     }
 
     fn name(&self) -> &'static str {
@@ -114,7 +121,12 @@ impl Line {
 
     /// Never empty.
     fn pools(&self) -> String {
-        let text: String = self.pools.iter().map(|letter| letter.character()).take(100).collect();
+        let text: String = self
+            .pools
+            .iter()
+            .map(|letter| letter.character())
+            .take(100)
+            .collect();
         if text.is_empty() { "*".into() } else { text }
     }
 }
@@ -142,11 +154,17 @@ fn check_lines(lines: &[Line], pool: &[Letter]) {
     };
     assert!(agree, "{text:?}");
     assert_eq!(keys.len(), names.len());
-    let pool: String = pool.iter().map(|letter| letter.character()).take(40).collect();
+    let pool: String = pool
+        .iter()
+        .map(|letter| letter.character())
+        .take(40)
+        .collect();
     for secret in [SECRET, OTHER] {
         let caller = keys.caller(Credentials::Word(secret.as_bytes()));
         assert_eq!(name_of(caller).is_some(), names.contains_key(secret));
-        let Caller::Holder(key) = caller else { continue };
+        let Caller::Holder(key) = caller else {
+            continue;
+        };
         let rules = lines.iter().filter(|line| line.secret() == secret);
         for role in ROLES {
             let may = rules
@@ -188,7 +206,9 @@ fn check_field(value: &[u8]) {
 
 /// The name in what can be seen of a key.
 fn name_of(caller: Caller<'_>) -> Option<&'static str> {
-    let Caller::Holder(key) = caller else { return None };
+    let Caller::Holder(key) = caller else {
+        return None;
+    };
     let key: &Key = key;
     Some(if key.may(Role::Use, "x") { "b" } else { "a" })
 }
@@ -201,11 +221,15 @@ fn expected_of_field(value: &[u8]) -> Option<&'static str> {
         b"basic" => decode(rest)?,
         _ => return None,
     };
-    [("a", SECRET), ("b", OTHER)].into_iter().find_map(|(name, secret)| {
-        let users = [String::new(), name.to_owned()];
-        let is_it = users.iter().any(|user| pair == format!("{user}:{secret}").into_bytes());
-        is_it.then_some(name)
-    })
+    [("a", SECRET), ("b", OTHER)]
+        .into_iter()
+        .find_map(|(name, secret)| {
+            let users = [String::new(), name.to_owned()];
+            let is_it = users
+                .iter()
+                .any(|user| pair == format!("{user}:{secret}").into_bytes());
+            is_it.then_some(name)
+        })
 }
 
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -44,9 +44,32 @@ const REQUESTS: [(Method, &str, &str); 20] = [
 
 /// What the scripts say, and what they do not quite say.
 const TEXTS: [&str; 26] = [
-    "D", "D 9", "G17 60 0\n\n4", "G18446744073709551615 - 0\no\n1", "L", "L1 - 0\n\n1", "P", "P3 57 2 0\no\n", "M", "M1\n2", "W1", "W2",
-    "C 3", "S 4 1 0 3", "-", "lapsed", "late", "E busy", "E no pool", "E only 3", "E owner holds 2", "E not held",
-    "", "0", "1764000000", "18446744073709551615",
+    "D",
+    "D 9",
+    "G17 60 0\n\n4",
+    "G18446744073709551615 - 0\no\n1",
+    "L",
+    "L1 - 0\n\n1",
+    "P",
+    "P3 57 2 0\no\n",
+    "M",
+    "M1\n2",
+    "W1",
+    "W2",
+    "C 3",
+    "S 4 1 0 3",
+    "-",
+    "lapsed",
+    "late",
+    "E busy",
+    "E no pool",
+    "E only 3",
+    "E owner holds 2",
+    "E not held",
+    "",
+    "0",
+    "1764000000",
+    "18446744073709551615",
 ];
 
 struct World<'a> {
@@ -96,7 +119,11 @@ impl World<'_> {
 
     fn submit(&mut self) -> Result<()> {
         let &(method, target, body) = self.source.choose(&REQUESTS)?;
-        let request = Request { method, target, body: body.as_bytes() };
+        let request = Request {
+            method,
+            target,
+            body: body.as_bytes(),
+        };
         let Action::Ask(command, ..) = api::route(&request, Door::Whole, Caller::Anyone) else {
             panic!("{target} is a good request");
         };
@@ -110,9 +137,16 @@ impl World<'_> {
     /// Says all the first words as a Redis does.
     fn greet(&mut self) {
         let text = |text: &str| Value::BulkString(text.into());
-        let hello = [Value::Okay, Value::Okay, Value::Array(vec![text("1764000000"), text("0")])];
+        let hello = [
+            Value::Okay,
+            Value::Okay,
+            Value::Array(vec![text("1764000000"), text("0")]),
+        ];
         let hashes = ["a", "b", "c"].map(text);
-        let channel = Value::Push { kind: PushKind::Subscribe, data: vec![] };
+        let channel = Value::Push {
+            kind: PushKind::Subscribe,
+            data: vec![],
+        };
         for value in hello.into_iter().chain(hashes).chain([channel]) {
             if self.talk.hear(value, self.now).is_err() {
                 return self.lose();
@@ -131,8 +165,13 @@ impl World<'_> {
         let said = self.talk.say(self.now);
         if self.connected {
             let (commands, is_whole) = values(&[&said]);
-            let is_command = |value: &Value| matches!(value, Value::Array(words) if !words.is_empty());
-            assert!(is_whole && commands.iter().all(is_command), "{}", said.escape_ascii());
+            let is_command =
+                |value: &Value| matches!(value, Value::Array(words) if !words.is_empty());
+            assert!(
+                is_whole && commands.iter().all(is_command),
+                "{}",
+                said.escape_ascii()
+            );
         }
         while let Some((ticket, _)) = self.talk.poll_reply() {
             assert!(self.open.remove(&ticket), "{ticket:?} is answered twice");
@@ -159,17 +198,37 @@ fn value(source: &mut Unstructured<'_>, depth: u32) -> Result<Value> {
         6 => Value::Nil,
         7 => Value::Okay,
         8 => {
-            let words = source.choose(&["pool:{A}\n\nlapsed", "pool:{A}\n\n-", "pool:{A}\n1\nE no pool", "\n\n"])?;
-            let data = vec![Value::BulkString("c".into()), Value::BulkString((*words).into())];
-            Value::Push { kind: PushKind::Message, data }
+            let words = source.choose(&[
+                "pool:{A}\n\nlapsed",
+                "pool:{A}\n\n-",
+                "pool:{A}\n1\nE no pool",
+                "\n\n",
+            ])?;
+            let data = vec![
+                Value::BulkString("c".into()),
+                Value::BulkString((*words).into()),
+            ];
+            Value::Push {
+                kind: PushKind::Message,
+                data,
+            }
         }
         9 if depth > 0 => {
-            let bytes = *source.choose(&["-NOSCRIPT x\r\n", "-ERR unknown\r\n", "-OOM x\r\n", "-x\r\n"])?;
+            let bytes = *source.choose(&[
+                "-NOSCRIPT x\r\n",
+                "-ERR unknown\r\n",
+                "-OOM x\r\n",
+                "-x\r\n",
+            ])?;
             values(&[bytes.as_bytes()]).0.remove(0)
         }
         // A reply to a batch, with an answer to each of a few operations.
         10 if depth > 0 => {
-            let mut batch = vec![Value::Int(1_764_000_000_000), Value::Int(source.int_in_range(-1..=5)?), Value::Array(vec![])];
+            let mut batch = vec![
+                Value::Int(1_764_000_000_000),
+                Value::Int(source.int_in_range(-1..=5)?),
+                Value::Array(vec![]),
+            ];
             for _ in 0..source.int_in_range(1..=3)? {
                 batch.push(Value::BulkString((*source.choose(&TEXTS)?).into()));
             }

@@ -29,11 +29,25 @@ fuzz_target!(|input: Input<'_>| {
     }
     let (whole, pieces) = (values(&[input.bytes]), values(&pieces));
     // As text: a number that is none is not the same as itself.
-    let in_words = |values: &[redis::Value]| values.iter().map(|value| format!("{value:?}")).collect::<Vec<_>>();
+    let in_words = |values: &[redis::Value]| {
+        values
+            .iter()
+            .map(|value| format!("{value:?}"))
+            .collect::<Vec<_>>()
+    };
     let (one, several) = (in_words(&whole.0), in_words(&pieces.0));
-    assert!(several.starts_with(&one), "{several:?}, not {one:?}: {}", input.bytes.escape_ascii());
+    assert!(
+        several.starts_with(&one),
+        "{several:?}, not {one:?}: {}",
+        input.bytes.escape_ascii()
+    );
     if whole.1 {
-        assert_eq!((several, pieces.1), (one, true), "{}", input.bytes.escape_ascii());
+        assert_eq!(
+            (several, pieces.1),
+            (one, true),
+            "{}",
+            input.bytes.escape_ascii()
+        );
     }
     for value in whole.0 {
         // Understood or not.
@@ -43,6 +57,10 @@ fuzz_target!(|input: Input<'_>| {
     if let Ok(text) = std::str::from_utf8(input.bytes)
         && let Some(written) = read_and_write(text)
     {
-        assert_eq!(read_and_write(&written).as_ref(), Some(&written), "{text:?}");
+        assert_eq!(
+            read_and_write(&written).as_ref(),
+            Some(&written),
+            "{text:?}"
+        );
     }
 });

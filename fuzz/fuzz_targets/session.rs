@@ -21,7 +21,10 @@ fuzz_target!(|input: Input<'_>| {
     let cuts: Vec<usize> = input.cuts.iter().map(|&cut| usize::from(cut)).collect();
     check(None, input.bytes, &cuts);
     // Who shows a key is also heard where it is needed.
-    if [&b"key="[..], b"uthorization"].iter().any(|word| has(input.bytes, word)) {
+    if [&b"key="[..], b"uthorization"]
+        .iter()
+        .any(|word| has(input.bytes, word))
+    {
         let keys = Keys::parse(conversation::KEYS.as_bytes()).expect("they are good");
         check(Some(&keys), input.bytes, &cuts);
     }
@@ -30,7 +33,10 @@ fuzz_target!(|input: Input<'_>| {
 fn check(keys: Option<&Keys>, bytes: &[u8], cuts: &[usize]) {
     let whole = conversation::answer_with_keys(keys, bytes, &[]);
     let pieces = conversation::answer_with_keys(keys, bytes, cuts);
-    assert_eq!(whole.escape_ascii().to_string(), pieces.escape_ascii().to_string());
+    assert_eq!(
+        whole.escape_ascii().to_string(),
+        pieces.escape_ascii().to_string()
+    );
 }
 
 fn has(bytes: &[u8], word: &[u8]) -> bool {
