@@ -67,14 +67,14 @@ fn a_redis_that_is_gone() {
 #[test]
 fn a_redis_that_does_not_answer() {
     let redis = RedisServer::start();
-    let server = Server::start_at(&redis.url(), &["--redis-timeout", "1"]);
+    let server = Server::start_at(&redis.url(), &["--redis-timeout", "3"]);
     let mut client = server.connect();
     await_ready(&mut client);
     redis.freeze();
     let started = Instant::now();
     assert_eq!(client.ask("GET /ready"), DOWN);
     let waited = started.elapsed();
-    assert!(waited < Duration::from_millis(1900), "{waited:?}");
+    assert!(waited < Duration::from_secs(5), "{waited:?}");
     // Nobody waits for it any more.
     let started = Instant::now();
     converse(
@@ -82,7 +82,7 @@ fn a_redis_that_does_not_answer() {
         &[("GET /ready", DOWN), ("GET /health", "200 ok")],
     );
     assert_eq!(scrape(server.address).value("latchd_store_up", &[]), 0.0);
-    assert!(started.elapsed() < Duration::from_millis(900));
+    assert!(started.elapsed() < Duration::from_millis(2500));
     redis.thaw();
     await_ready(&mut client);
 }
