@@ -2,58 +2,25 @@
 
 use std::time::{Duration, Instant};
 
-use super::support::{Running, ask, latch, own_address, wait_for_state};
+use super::support::{Lasting, Running, ask, latch, own_address, wait_for_state};
 use crate::support::{Server, StoreKind};
 
-/// A server that listens on the same address when it is started again.
-struct Lasting {
-    server: Server,
-    url: String,
-}
-
-impl Lasting {
-    fn start(store: StoreKind) -> Lasting {
-        let address = own_address().to_string();
-        let server = Server::start_with(store, &["--listen", &address]);
-        ask(&server, r#"POST /pool {"A":["1"]}"#);
-        Lasting {
-            server,
-            url: format!("http://{address}"),
-        }
-    }
-
-    fn run(&self, arguments: &[&str], script: &str) -> Running {
-        let mut command = latch(&self.url);
-        command.args(["run", "A"]).args(arguments);
-        command.args(["--", "sh", "-c", script]);
-        Running::spawn(command)
-    }
+fn start(store: StoreKind) -> Lasting {
+    let address = own_address().to_string();
+    let url = format!("http://{address}");
+    Lasting::start(store, &["--listen", &address], url, None)
 }
 
 #[test]
 fn a_restart_within_the_lease_is_survived() {
     for store in [StoreKind::File, StoreKind::Redis] {
-        let mut lasting = Lasting::start(store);
-        let mut running = lasting.run(&["--ttl", "6"], "echo ready; read x; echo on; exit 3");
-        assert_eq!(running.line(), "ready");
-        let held = ask(&lasting.server, "GET /pool/A/lock/1");
-        assert!(held.starts_with("200 1 "), "{held}");
-        lasting.server.kill();
-        running.hear("not renewed, trying again");
-        lasting.server.restart();
-        running.hear("the lock was renewed again");
-        let held = ask(&lasting.server, "GET /pool/A/lock/1");
-        assert!(held.starts_with("200 1 "), "the same grant: {held}");
-        running.close_stdin();
-        assert_eq!(running.code(), 3);
-        assert_eq!(running.rest(), "on");
-        assert_eq!(ask(&lasting.server, "GET /pool"), "200 1 0 0 A");
+        start(store).restart_within_a_lease();
     }
 }
 
 #[test]
 fn whoever_waits_asks_again_after_a_restart() {
-    let mut lasting = Lasting::start(StoreKind::File);
+    let mut lasting = start(StoreKind::File);
     ask(&lasting.server, "POST /pool/A/lock");
     let mut running = lasting.run(&[], "echo $LATCH_FENCE");
     wait_for_state(&lasting.server, "1 1 1");
@@ -68,7 +35,7 @@ fn whoever_waits_asks_again_after_a_restart() {
 
 #[test]
 fn a_server_that_stays_away_costs_the_lock_before_it_ends() {
-    let mut lasting = Lasting::start(StoreKind::File);
+    let mut lasting = start(StoreKind::File);
     let started = Instant::now();
     let script = "trap 'echo told; exit 0' TERM; echo ready; while :; do sleep 0.05; done";
     let mut running = lasting.run(&["--ttl", "6"], script);
@@ -89,7 +56,7 @@ fn a_server_that_stays_away_costs_the_lock_before_it_ends() {
 /// The system still accepts for it.
 #[test]
 fn a_server_that_hangs_costs_the_lock_before_it_ends() {
-    let lasting = Lasting::start(StoreKind::Memory);
+    let lasting = start(StoreKind::Memory);
     let script = "trap 'echo told; read x; exit 0' TERM; echo ready; while :; do sleep 0.05; done";
     let mut running = lasting.run(&["--ttl", "6"], script);
     assert_eq!(running.line(), "ready");

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -9,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::launch::{eventually, free_port};
-use crate::support::{Ended, PATIENCE, Server, run_command, signal};
+use crate::support::{Ended, PATIENCE, Server, StoreKind, run_command, signal};
 
 /// The command, with nothing of its own in the environment but where the server is.
 pub fn latch(url: &str) -> Command {
@@ -64,6 +65,49 @@ pub fn wait_for_state(server: &Server, state: &str) {
         seen = client.ask("GET /pool");
         (seen == wanted).then_some(())
     });
+}
+
+/// A server that listens on the same address when it is started again, with one resource in pool A.
+pub struct Lasting {
+    pub server: Server,
+    url: String,
+    ca: Option<PathBuf>,
+}
+
+impl Lasting {
+    /// `ca` is whom `latch` has to trust, where it is with TLS.
+    pub fn start(store: StoreKind, options: &[&str], url: String, ca: Option<PathBuf>) -> Lasting {
+        let server = Server::start_with(store, options);
+        ask(&server, r#"POST /pool {"A":["1"]}"#);
+        Lasting { server, url, ca }
+    }
+
+    pub fn run(&self, arguments: &[&str], script: &str) -> Running {
+        let mut command = latch(&self.url);
+        command.envs(self.ca.iter().map(|ca| ("LATCH_CA", ca)));
+        command.args(["run", "A"]).args(arguments);
+        command.args(["--", "sh", "-c", script]);
+        Running::spawn(command)
+    }
+
+    /// A restart within the lease must be survived, with the same grant.
+    #[track_caller]
+    pub fn restart_within_a_lease(mut self) {
+        let mut running = self.run(&["--ttl", "6"], "echo ready; read x; echo on; exit 3");
+        assert_eq!(running.line(), "ready");
+        let held = ask(&self.server, "GET /pool/A/lock/1");
+        assert!(held.starts_with("200 1 "), "{held}");
+        self.server.kill();
+        running.hear("not renewed, trying again");
+        self.server.restart();
+        running.hear("the lock was renewed again");
+        let held = ask(&self.server, "GET /pool/A/lock/1");
+        assert!(held.starts_with("200 1 "), "the same grant: {held}");
+        running.close_stdin();
+        assert_eq!(running.code(), 3);
+        assert_eq!(running.rest(), "on");
+        assert_eq!(ask(&self.server, "GET /pool"), "200 1 0 0 A");
+    }
 }
 
 /// A `latch` that runs.

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::latch::support::{Running, ask, latch, own_address, wait_for_state};
+use crate::latch::support::{Lasting, ask, latch, own_address, wait_for_state};
 use crate::support::programs::SEED;
 use crate::support::tls::{Authority, NAMES, Secured};
-use crate::support::{Client, Ended, Server, StoreKind, run_command};
+use crate::support::{Client, Ended, StoreKind, run_command};
 
 /// The command, at a server whose authority it trusts.
 fn trusting(server: &Secured) -> Command {
@@ -296,69 +296,41 @@ fn what_is_wrong_with_what_is_to_be_trusted_is_wrong_usage() {
     assert_eq!(run(command, &["ls", "--json"]).stdout, "{}\n");
 }
 
-/// A server that listens on the same address when it is started again, with TLS.
-struct Lasting {
-    server: Server,
-    url: String,
-    authority: Authority,
-}
-
-impl Lasting {
-    fn start() -> Lasting {
-        let address = own_address();
-        let authority = Authority::new();
-        let identity = authority.sign("server", &format!("IP:{}", address.ip()));
-        let text = |path: &Path| path.display().to_string();
-        let options = [
-            "--tls-listen",
-            &address.to_string(),
-            "--tls-cert",
-            &text(&identity.cert),
-            "--tls-key",
-            &text(&identity.key),
-            // Else who is gone leaves the line by itself before long.
-            "--queue-grace",
-            "1000",
-        ];
-        let server = Server::start_with(StoreKind::File, &options);
-        ask(&server, r#"POST /pool {"A":["1"]}"#);
-        Lasting {
-            server,
-            url: format!("https://{address}"),
-            authority,
-        }
-    }
-
-    fn run(&self, arguments: &[&str], script: &str) -> Running {
-        let mut command = latch(&self.url);
-        command.env("LATCH_CA", self.authority.ca());
-        command.args(["run", "A"]).args(arguments);
-        command.args(["--", "sh", "-c", script]);
-        Running::spawn(command)
-    }
+/// With TLS, and with the authority that has signed for it.
+fn start_lasting() -> (Lasting, Authority) {
+    let address = own_address();
+    let authority = Authority::new();
+    let identity = authority.sign("server", &format!("IP:{}", address.ip()));
+    let text = |path: &Path| path.display().to_string();
+    let options = [
+        "--tls-listen",
+        &address.to_string(),
+        "--tls-cert",
+        &text(&identity.cert),
+        "--tls-key",
+        &text(&identity.key),
+        // Else who is gone leaves the line by itself before long.
+        "--queue-grace",
+        "1000",
+    ];
+    let url = format!("https://{address}");
+    let ca = Some(authority.ca());
+    (
+        Lasting::start(StoreKind::File, &options, url, ca),
+        authority,
+    )
 }
 
 #[test]
 fn a_restart_within_the_lease_is_survived() {
-    let mut lasting = Lasting::start();
-    let mut running = lasting.run(&["--ttl", "6"], "echo ready; read x; echo on; exit 3");
-    assert_eq!(running.line(), "ready");
-    lasting.server.kill();
-    running.hear("not renewed, trying again");
-    lasting.server.restart();
-    running.hear("the lock was renewed again");
-    let held = ask(&lasting.server, "GET /pool/A/lock/1");
-    assert!(held.starts_with("200 1 "), "the same grant: {held}");
-    running.close_stdin();
-    assert_eq!(running.code(), 3);
-    assert_eq!(running.rest(), "on");
-    assert_eq!(ask(&lasting.server, "GET /pool"), "200 1 0 0 A");
+    let (lasting, _authority) = start_lasting();
+    lasting.restart_within_a_lease();
 }
 
 /// The system still accepts for it, and it says nothing in the handshake.
 #[test]
 fn a_server_that_hangs_costs_the_lock_before_it_ends() {
-    let lasting = Lasting::start();
+    let (lasting, _authority) = start_lasting();
     let started = Instant::now();
     let script = "trap 'echo told; exit 0' TERM; echo ready; while :; do sleep 0.05; done";
     let mut running = lasting.run(&["--ttl", "6"], script);
@@ -375,7 +347,7 @@ fn a_server_that_hangs_costs_the_lock_before_it_ends() {
 
 #[test]
 fn who_leaves_the_line_leaves_it() {
-    let lasting = Lasting::start();
+    let (lasting, _authority) = start_lasting();
     let held = ask(&lasting.server, "POST /pool/A/lock");
     assert_eq!(held, "200 1");
     let mut running = lasting.run(&[], "echo it runs");
