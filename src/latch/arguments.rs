@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::text::parse_duration;
 use crate::command::{NameError, OwnerName, PoolName, ResourceId, Ttl};
 
 /// Takes, holds and shows locks of a latchd.
@@ -14,7 +15,6 @@ use crate::command::{NameError, OwnerName, PoolName, ResourceId, Ttl};
     name = "latch",
     version,
     after_help = AFTER_HELP,
-    disable_help_subcommand = true,
     max_term_width = 100
 )]
 pub(super) struct Arguments {
@@ -42,6 +42,8 @@ Environment:
              https://HOST[:PORT][/PATH]
   LATCH_CA   a file with the certificates to trust there, as --ca
   LATCH_KEY  the key that the server wants; only https:// encrypts it
+
+A DURATION is a number of seconds, or has units: 90, 90s, 5m, 1h30m, 1d.
 
 Examples:
   latch run A -- make test
@@ -103,20 +105,20 @@ pub(super) struct Run {
     #[command(flatten)]
     pub(super) wanted: Wanted,
 
-    /// Seconds that the lock outlives latch, should it be killed; renewed at a third of it
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = ttl())]
+    /// How long the lock outlives latch, should it be killed; renewed at a third of it
+    #[arg(long, value_name = "DURATION", default_value = "60", value_parser = ttl)]
     pub(super) ttl: u32,
 
-    /// Seconds to wait for it at most
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    /// How long to wait for it at most
+    #[arg(long, value_name = "DURATION", default_value = "300", value_parser = parse_duration)]
     pub(super) wait: u32,
 
     /// Who takes it: whoever is called the same shares the lock [default: a name of its own]
     #[arg(long, value_name = "NAME", value_parser = owner_name)]
     pub(super) owner: Option<OwnerName<'static>>,
 
-    /// Seconds between SIGTERM and SIGKILL when the lock is lost
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    /// Time between SIGTERM and SIGKILL when the lock is lost
+    #[arg(long, value_name = "DURATION", default_value = "10", value_parser = parse_duration)]
     pub(super) grace: u32,
 
     /// Say only what went wrong
@@ -172,12 +174,12 @@ pub(super) struct Lock {
     #[command(flatten)]
     pub(super) wanted: Wanted,
 
-    /// Seconds that it lasts [default: until it is released]
-    #[arg(long, value_name = "SECONDS", value_parser = ttl())]
+    /// How long it lasts [default: until it is released]
+    #[arg(long, value_name = "DURATION", value_parser = ttl)]
     pub(super) ttl: Option<u32>,
 
-    /// Seconds to wait for it at most
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    /// How long to wait for it at most
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = parse_duration)]
     pub(super) wait: u32,
 
     /// Who takes it
@@ -240,8 +242,8 @@ pub(super) struct Renew {
     #[arg(long, value_name = "FENCE")]
     pub(super) fence: Option<u64>,
 
-    /// Seconds that it lasts from now on [default: as long as before]
-    #[arg(long, value_name = "SECONDS", value_parser = ttl())]
+    /// How long it lasts from now on [default: as long as before]
+    #[arg(long, value_name = "DURATION", value_parser = ttl)]
     pub(super) ttl: Option<u32>,
 
     /// Print FENCE TTL ID
@@ -309,8 +311,8 @@ pub(super) struct Purge {
     #[arg(value_parser = pool_name)]
     pub(super) pool: PoolName<'static>,
 
-    /// Only what was granted so many seconds ago
-    #[arg(long, value_name = "SECONDS")]
+    /// Only what was granted this long ago
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(super) older: Option<u32>,
 
     /// Only what this one holds
@@ -348,8 +350,8 @@ pub(super) struct WaitFree {
     #[arg(long, conflicts_with = "count")]
     pub(super) idle: bool,
 
-    /// Seconds to wait at most [default: as long as it takes]
-    #[arg(long, value_name = "SECONDS")]
+    /// How long to wait at most [default: as long as it takes]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(super) wait: Option<u32>,
 }
 
@@ -372,8 +374,8 @@ pub(super) struct Watch {
     #[arg(long, requires = "pool")]
     pub(super) waiting: bool,
 
-    /// Seconds between two looks
-    #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    /// Time between two looks
+    #[arg(long, value_name = "DURATION", default_value = "1", value_parser = interval)]
     pub(super) interval: u32,
 
     /// End after so many looks [default: go on]
@@ -393,8 +395,21 @@ pub(super) struct Completions {
     pub(super) shell: Shell,
 }
 
-fn ttl() -> clap::builder::RangedI64ValueParser<u32> {
-    clap::value_parser!(u32).range(1..=i64::from(Ttl::MAX_S))
+/// A lease time in seconds, 1 to 31,536,000.
+fn ttl(text: &str) -> Result<u32, String> {
+    duration_up_to(text, Ttl::MAX_S)
+}
+
+/// A pause in seconds, 1 to 86,400.
+fn interval(text: &str) -> Result<u32, String> {
+    duration_up_to(text, 86_400)
+}
+
+fn duration_up_to(text: &str, max_s: u32) -> Result<u32, String> {
+    match parse_duration(text)? {
+        seconds if (1..=max_s).contains(&seconds) => Ok(seconds),
+        _ => Err(format!("out of range; wanted 1 to {max_s} seconds")),
+    }
 }
 
 fn pool_name(text: &str) -> Result<PoolName<'static>, NameError> {

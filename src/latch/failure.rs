@@ -49,7 +49,10 @@ impl Failure {
 
     /// It could not be asked, or there was no answer.
     pub(super) fn of_client(error: &ClientError, url: &impl ToString) -> Failure {
-        let message = format!("{}: {error}", url.to_string());
+        let mut message = format!("{}: {error}", url.to_string());
+        if matches!(error, ClientError::Unreachable(_)) {
+            message.push_str(" (LATCH_URL or --url says where the server is)");
+        }
         if matches!(error, ClientError::Tls(_)) {
             return Failure::new(Cause::Failed, "TLS failed", message);
         }

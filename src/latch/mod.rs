@@ -40,8 +40,13 @@ pub fn main() -> ExitCode {
     if let Some(command) = run::command_to_become(&arguments) {
         return run::become_command(command);
     }
+    let is_json = asks_for_json(&arguments);
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
+        Err(error) if is_json && error.use_stderr() => {
+            let message = text::clean_lines(&error.to_string());
+            return fail(&usage(message), Output { json: true });
+        }
         Err(error) => error.exit(),
     };
     let output = Output {
@@ -49,13 +54,22 @@ pub fn main() -> ExitCode {
     };
     match follow(arguments, output) {
         Ok(code) => ExitCode::from(code),
-        Err(failure) => {
-            if failure.cause != Cause::Unread {
-                output.complain(&failure);
-            }
-            ExitCode::from(failure.cause as u8)
-        }
+        Err(failure) => fail(&failure, output),
     }
+}
+
+fn fail(failure: &Failure, output: Output) -> ExitCode {
+    if failure.cause != Cause::Unread {
+        output.complain(failure);
+    }
+    ExitCode::from(failure.cause as u8)
+}
+
+/// Whether errors are to be JSON, also where the rest of the command line is wrong. Behind `--` the
+/// arguments are those of a command.
+fn asks_for_json(arguments: &[OsString]) -> bool {
+    let own = arguments.iter().take_while(|argument| *argument != "--");
+    own.into_iter().any(|argument| argument == "--json")
 }
 
 fn follow(arguments: Arguments, output: Output) -> Result<u8, Failure> {

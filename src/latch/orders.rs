@@ -72,7 +72,8 @@ pub(super) fn free(server: &Server, order: Free, output: Output) -> Done {
         let request = locks("DELETE", &order.pool).with_some("owner", owner);
         return print_count(server, &request, &order.pool, output);
     }
-    for id in &order.ids {
+    let mut released = 0;
+    let code = for_each_id(&order.pool, &order.ids, output, |id| {
         let request = lock_at("DELETE", &order.pool, id)
             .with_some("owner", owner)
             .with_some("fence", order.fence);
@@ -81,13 +82,14 @@ pub(super) fn free(server: &Server, order: Free, output: Output) -> Done {
         } else {
             request
         };
-        let freed = server.ask(&request, ANSWER_LIMIT);
-        freed.map_err(|failure| failure.about(id.as_str()).about(order.pool.as_str()))?;
-    }
+        server.ask(&request, ANSWER_LIMIT)?;
+        released += 1;
+        Ok(())
+    });
     if output.json {
-        output.print(&json!({"released": order.ids.len()}).to_string())?;
+        output.print(&json!({"released": released}).to_string())?;
     }
-    Ok(0)
+    Ok(code)
 }
 
 pub(super) fn purge(server: &Server, order: Purge, output: Output) -> Done {
@@ -108,6 +110,27 @@ fn print_count(server: &Server, request: &Request, pool: &PoolName<'_>, output: 
     Ok(0)
 }
 
+/// Does this with each resource. One that is refused does not stop the others; a server that is away or
+/// wants another key does. Returns the exit code of the worst, which is the highest.
+fn for_each_id(
+    pool: &PoolName<'_>,
+    ids: &[ResourceId<'_>],
+    output: Output,
+    mut act: impl FnMut(&ResourceId<'_>) -> Result<(), Failure>,
+) -> u8 {
+    let mut worst = 0;
+    for id in ids {
+        let Err(failure) = act(id) else { continue };
+        worst = worst.max(failure.cause as u8);
+        let is_of_all = matches!(failure.cause, Cause::Unreachable | Cause::NotAllowed);
+        output.complain(&failure.about(id.as_str()).about(pool.as_str()));
+        if is_of_all {
+            break;
+        }
+    }
+    worst
+}
+
 pub(super) fn renew(server: &Server, order: Renew, output: Output) -> Done {
     let owner = order.owner.as_ref().map(OwnerName::as_str);
     let with_rest = |request: Request| {
@@ -118,25 +141,24 @@ pub(super) fn renew(server: &Server, order: Renew, output: Output) -> Done {
             .with("lease", None)
     };
     let mut renewed = Vec::new();
-    let mut ask = |request, about: &str| {
-        let told = server.ask_for_leases(&with_rest(request), ANSWER_LIMIT);
-        let told = told.map_err(|failure| failure.about(about))?;
+    let mut ask = |request| {
+        let told = server.ask_for_leases(&with_rest(request), ANSWER_LIMIT)?;
         renewed.extend(told.value);
         Ok(())
     };
     if order.ids.is_empty() {
-        ask(locks("PUT", &order.pool), order.pool.as_str())?;
+        let asked = ask(locks("PUT", &order.pool));
+        asked.map_err(|failure: Failure| failure.about(order.pool.as_str()))?;
     }
-    for id in &order.ids {
-        let about = format!("{}: {}", order.pool.as_str(), id.as_str());
-        ask(lock_at("PUT", &order.pool, id), &about)?;
-    }
+    let code = for_each_id(&order.pool, &order.ids, output, |id| {
+        ask(lock_at("PUT", &order.pool, id))
+    });
     match (output.json, order.lease) {
         (true, _) => output.print(&listing::leases_json(&renewed))?,
         (false, true) => output.print_lines(&lease_lines(&renewed))?,
         (false, false) => {}
     }
-    Ok(0)
+    Ok(code)
 }
 
 pub(super) fn ls(server: &Server, order: Ls, output: Output) -> Done {

@@ -25,6 +25,12 @@ pub(super) fn clean(text: &str) -> String {
     cleaned
 }
 
+/// The same of several lines, which become one.
+pub(super) fn clean_lines(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    clean(&lines.collect::<Vec<_>>().join("; "))
+}
+
 fn is_legible(c: char) -> bool {
     let is_format = matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}'
         | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}');
@@ -67,6 +73,37 @@ pub(super) fn duration(seconds: u64) -> String {
     }
 }
 
+/// Reads a length of time in seconds: a plain number of seconds, or numbers with units from the largest
+/// to the smallest, such as `90`, `90s`, `5m`, `1h30m` or `1d`.
+pub(super) fn parse_duration(text: &str) -> Result<u32, String> {
+    let wrong = || "wanted seconds, or such as 90s, 5m, 1h30m, 1d".to_owned();
+    if let (Some(b'0'..=b'9'), Ok(seconds)) = (text.bytes().next(), text.parse()) {
+        return Ok(seconds);
+    }
+    let (mut rest, mut total_s, mut largest_s) = (text, 0_u32, u32::MAX);
+    while !rest.is_empty() {
+        let unit_at = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let (number, unit) = rest.split_at(unit_at);
+        let unit_s = match unit.as_bytes()[0] {
+            b'd' => 86_400,
+            b'h' => 3600,
+            b'm' => 60,
+            b's' => 1,
+            _ => return Err(wrong()),
+        };
+        let number = number.parse::<u32>().ok().filter(|_| unit_s < largest_s);
+        let part_s = number.and_then(|number| number.checked_mul(unit_s));
+        let sum_s = part_s.and_then(|part_s| total_s.checked_add(part_s));
+        total_s = sum_s.ok_or_else(wrong)?;
+        largest_s = unit_s;
+        rest = &unit[1..];
+    }
+    match text {
+        "" => Err(wrong()),
+        _ => Ok(total_s),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +140,42 @@ mod tests {
             (90_000, "1d01h"),
         ] {
             assert_eq!(duration(seconds), shown);
+        }
+    }
+
+    #[test]
+    fn a_duration_is_read_with_units_and_without() {
+        for (text, seconds) in [
+            ("0", 0),
+            ("90", 90),
+            ("90s", 90),
+            ("5m", 300),
+            ("1h30m", 5400),
+            ("1d", 86_400),
+            ("1d2h3m4s", 93_784),
+            ("4294967295", u32::MAX),
+        ] {
+            assert_eq!(parse_duration(text), Ok(seconds), "{text}");
+        }
+        for text in [
+            "",
+            "m",
+            "-1",
+            "+5",
+            "1.5h",
+            "5 m",
+            "5M",
+            "5x",
+            "m5",
+            "5m5",
+            "5m5m",
+            "5s1m",
+            "4294967296",
+            "4294967295m",
+            "49711d",
+            "\u{663}m",
+        ] {
+            assert!(parse_duration(text).is_err(), "{text}");
         }
     }
 }

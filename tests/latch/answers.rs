@@ -76,7 +76,8 @@ fn a_server_that_cannot_be_reached_is_named() {
         let ended = run(&url, &arguments);
         assert_eq!((ended.code, &*ended.stdout), (Some(6), ""), "{order}");
         assert!(
-            ended.stderr.contains(&format!("{url}: Connection refused")),
+            ended.stderr.contains(&format!("{url}: Connection refused"))
+                && ended.stderr.contains("LATCH_URL"),
             "{}",
             ended.stderr
         );

@@ -111,6 +111,56 @@ fn free_releases() {
     );
 }
 
+/// The exit code is that of the worst, and what was done is told.
+#[test]
+fn one_that_is_not_held_does_not_stop_the_others() {
+    let server = seeded(StoreKind::Memory);
+    ask(&server, "POST /pool/A/lock?n=2&ttl=10");
+    let ended = run(&server, &["renew", "A", "4", "1", "3", "--lease"]);
+    assert_eq!((ended.code, &*ended.stdout), (Some(4), "1 10 4\n1 10 3\n"));
+    ask(&server, "POST /pool/A/lock/2?owner=me");
+    let ended = run(&server, &["free", "A", "1", "4", "2", "3", "--json"]);
+    assert_eq!(
+        (ended.code, &*ended.stdout),
+        (Some(5), "{\"released\":2}\n")
+    );
+    let said: Vec<&str> = ended.stderr.lines().collect();
+    assert_eq!(said.len(), 2, "{}", ended.stderr);
+    assert!(said[0].contains("A: 1: not held"), "{}", ended.stderr);
+    assert!(said[1].contains("A: 2: not yours"), "{}", ended.stderr);
+    assert_eq!(ask(&server, "GET /pool"), "200 4 1 0 A");
+}
+
+#[test]
+fn durations_may_have_units() {
+    let server = seeded(StoreKind::Memory);
+    for (ttl, seconds) in [
+        ("90", 90),
+        ("90s", 90),
+        ("5m", 300),
+        ("1h30m", 5400),
+        ("1d", 86_400),
+    ] {
+        let lease = printed(
+            &server,
+            &["lock", "A", "--owner", "me", "--ttl", ttl, "--lease"],
+        );
+        assert_eq!(lease, format!("1 {seconds} 4\n"), "{ttl}");
+    }
+    assert_eq!(printed(&server, &["purge", "A", "--older", "1h"]), "0\n");
+    assert_eq!(printed(&server, &["wait-free", "A", "--wait", "1m"]), "3\n");
+    for arguments in [
+        &["lock", "A", "--ttl", "0m"][..],
+        &["lock", "A", "--ttl", "366d"],
+        &["lock", "A", "--wait", "5 m"],
+        &["watch", "--interval", "2d"],
+    ] {
+        let ended = run(&server, arguments);
+        assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{arguments:?}");
+        assert!(ended.stderr.contains("wanted "), "{}", ended.stderr);
+    }
+}
+
 #[test]
 fn renew_starts_leases_anew() {
     let server = seeded(StoreKind::Memory);
@@ -288,6 +338,24 @@ fn wrong_usage_is_named_and_asks_nothing() {
         );
         assert!(!ended.stderr.contains("secret"), "{}", ended.stderr);
     }
+    for (arguments, words) in [
+        (&["--json"][..], "Usage: latch"),
+        (&["lock", "--json"], "<POOL>"),
+        (&["run", "A", "--json", "--ttl", "x", "--", "true"], "5m"),
+        (
+            &["ls", "--url", "localhost", "--json"],
+            "the port is missing",
+        ),
+    ] {
+        let mut command = latch("http://127.0.0.1:1");
+        command.args(arguments);
+        let ended = run_command(command);
+        assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{arguments:?}");
+        let said = parse(&ended.stderr);
+        assert_eq!(said["code"], "usage", "{said}");
+        let message = said["message"].as_str().expect("words");
+        assert!(message.contains(words), "{arguments:?}: {message}");
+    }
     let mut command = latch("gopher://h:1");
     let ended = run_command({
         command.arg("ls");
@@ -329,6 +397,9 @@ fn help_has_examples_and_exit_codes() {
         let mut command = latch("");
         command.args([order, "--help"]);
         let ended = run_command(command);
+        let mut command = latch("");
+        command.args(["help", order]);
+        assert_eq!(run_command(command).stdout, ended.stdout, "{order}");
         assert_eq!((ended.code, &*ended.stderr), (Some(0), ""), "{order}");
         assert!(
             ended.stdout.contains("Examples:\n"),

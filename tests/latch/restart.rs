@@ -95,7 +95,10 @@ fn a_server_that_never_was_is_given_up() {
         let mut running = Running::spawn(command);
         assert_eq!(running.code(), 116);
         let said = running.rest_heard();
-        let expected = format!("latch: A: {url}: Connection refused (os error 111)");
+        let expected = format!(
+            "latch: A: {url}: Connection refused (os error 111) \
+             (LATCH_URL or --url says where the server is)"
+        );
         assert_eq!(said, expected);
         assert_eq!(running.rest(), "");
         assert!(started.elapsed() < Duration::from_secs(longest));
