@@ -20,7 +20,7 @@ struct Setting {
 }
 
 /// The last of `shown` is the default.
-const SETTINGS: [Setting; 35] = [
+const SETTINGS: [Setting; 36] = [
     Setting {
         flag: "listen",
         key: "server.listen",
@@ -65,7 +65,7 @@ const SETTINGS: [Setting; 35] = [
         flag: "max-connections",
         key: "server.maxConnections",
         values: ["1", "2", "3", "4"],
-        shown: ["1", "2", "3", "4", "by the descriptor limit"],
+        shown: ["1", "2", "3", "4", "the descriptor limit less 64"],
     },
     Setting {
         flag: "max-body",
@@ -89,7 +89,7 @@ const SETTINGS: [Setting; 35] = [
         flag: "max-per-address",
         key: "limits.maxPerAddress",
         values: ["1", "2", "3", "4"],
-        shown: ["1", "2", "3", "4", "half of all"],
+        shown: ["1", "2", "3", "4", "half of the connections"],
     },
     Setting {
         flag: "max-pipeline",
@@ -149,7 +149,7 @@ const SETTINGS: [Setting; 35] = [
         flag: "max-address-waiters",
         key: "limits.maxAddressWaiters",
         values: ["1", "2", "3", "4"],
-        shown: [" 1", " 2", " 3", " 4", "half of all"],
+        shown: [" 1", " 2", " 3", " 4", "half of three quarters"],
     },
     Setting {
         flag: "max-pools",
@@ -179,6 +179,12 @@ const SETTINGS: [Setting; 35] = [
             r#""https://file:1""#,
         ],
         shown: ["http://flag", "none", "http://node", "https://file:1", "*"],
+    },
+    Setting {
+        flag: "server-name",
+        key: "server.name",
+        values: ["flag", "a b", r#""node""#, r#""""#],
+        shown: [" flag ", " a b ", " node ", " none ", " none "],
     },
     Setting {
         flag: "keys",
@@ -273,19 +279,13 @@ const SETTINGS: [Setting; 35] = [
         flag: "log-level",
         key: "logging.level",
         values: ["off", "trace", r#""warn""#, r#""error""#],
-        shown: ["OFF", "TRACE", "WARN", "ERROR", "INFO"],
+        shown: ["off", "trace", "warn", "error", "info"],
     },
     Setting {
         flag: "log-dir",
         key: "logging.dir",
         values: ["flag", "env", r#""node""#, r#""file""#],
-        shown: [
-            "in flag",
-            "in env",
-            "in node",
-            "in file",
-            "on standard error",
-        ],
+        shown: [" flag ", " env ", " node ", " file ", " CONSOLE "],
     },
 ];
 
@@ -312,8 +312,7 @@ fn flags_come_before_environment_before_node_config_before_the_file() {
                 command.env("NODE_CONFIG", json(values[2]));
             }
             if from <= 1 {
-                let variable = flag.to_uppercase().replace('-', "_");
-                command.env(format!("LATCHD_{variable}"), values[1]);
+                command.env(variable_of(flag), values[1]);
             }
             if from == 0 {
                 command.arg(format!("--{flag}={}", values[0]));
@@ -328,21 +327,52 @@ fn flags_come_before_environment_before_node_config_before_the_file() {
             assert_eq!(ended.stderr, "");
             let line = line_of(&ended.stdout, flag);
             assert!(line.contains(shown), "{flag} from source {from}: {line}");
+            let variable = variable_of(flag);
+            let by_flag = format!("--{flag}");
+            let sources = [
+                &by_flag,
+                &*variable,
+                "NODE_CONFIG",
+                "config.json5",
+                "default",
+            ];
+            assert_eq!(source_of(&ended.stdout, flag), sources[from], "{line}");
         }
     }
 }
 
 /// The line of `--check` that shows a setting.
 pub fn line_of<'a>(shown: &'a str, flag: &str) -> &'a str {
-    let name = if flag.starts_with("log-") {
-        "log"
-    } else {
-        flag
-    };
     let line = shown
         .lines()
-        .find(|line| line.split(' ').next() == Some(name));
-    line.unwrap_or_else(|| panic!("nothing of {name} in\n{shown}"))
+        .find(|line| line.split(' ').next() == Some(flag));
+    line.unwrap_or_else(|| panic!("nothing of {flag} in\n{shown}"))
+}
+
+/// The value and the source of a setting, from a line of the form `NAME VALUE  (SOURCE: NOTE)`.
+fn value_and_source<'a>(shown: &'a str, flag: &str) -> (&'a str, &'a str) {
+    let line = line_of(shown, flag);
+    let rest = line[flag.len()..].strip_suffix(')');
+    let parts = rest.and_then(|rest| rest.split_once("  ("));
+    let (value, source) = parts.unwrap_or_else(|| panic!("no source in {line:?}"));
+    let (source, _) = source.split_once(": ").unwrap_or((source, ""));
+    (value.trim_start(), source)
+}
+
+/// The value that `--check` shows of a setting.
+#[track_caller]
+pub fn value_of<'a>(shown: &'a str, flag: &str) -> &'a str {
+    value_and_source(shown, flag).0
+}
+
+/// The source that `--check` names for a setting.
+#[track_caller]
+pub fn source_of<'a>(shown: &'a str, flag: &str) -> &'a str {
+    value_and_source(shown, flag).1
+}
+
+fn variable_of(flag: &str) -> String {
+    format!("LATCHD_{}", flag.to_uppercase().replace('-', "_"))
 }
 
 #[test]
@@ -394,10 +424,7 @@ fn port_and_host_make_an_address() {
     ] {
         let ended = check_text(&format!("{{server: {server}}}"));
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-        assert_eq!(
-            line_of(&ended.stdout, "listen"),
-            format!("listen           {listen}")
-        );
+        assert_eq!(value_of(&ended.stdout, "listen"), listen);
     }
 }
 
@@ -409,24 +436,58 @@ fn check_shows_the_configuration_and_opens_nothing() {
     for setting in &SETTINGS {
         line_of(&ended.stdout, setting.flag);
     }
-    for line in [
-        "default-ttl      none",
-        "max-wait         300 s",
-        "max-waiters      100000",
-        "queue-grace      10 s",
-    ] {
-        assert_eq!(
-            line_of(&ended.stdout, line.split(' ').next().unwrap_or("")),
-            line
-        );
-    }
+    assert_eq!(
+        line_of(&ended.stdout, "queue-grace"),
+        "queue-grace          10 s  (default)"
+    );
     let ended = run(&folder, &["--check", "--default-ttl=60"]);
     assert_eq!(
         line_of(&ended.stdout, "default-ttl"),
-        "default-ttl      60 s"
+        "default-ttl          60 s  (--default-ttl)"
     );
     assert!(!folder.path().join("latchd.redb").exists());
     assert!(!folder.path().join("logs").exists());
+}
+
+/// A thousand descriptors, as some systems have it.
+#[test]
+fn check_shows_the_numbers_that_the_system_allows() {
+    let folder = folder();
+    for (arguments, shown) in [
+        (
+            "",
+            [
+                "max-connections      960  (default: the descriptor limit less 64)",
+                "max-per-address      480  (default: half of the connections, at least 64)",
+                "max-waiters          720  (default: 100000 is above three quarters of the connections)",
+                "max-pool-waiters     720  (default: 10000 is above max-waiters)",
+                "max-address-waiters  360  (default: half of three quarters of the connections, at least 64)",
+            ],
+        ),
+        (
+            "--max-connections 5000 --max-waiters 100 --max-per-address 10 --max-address-waiters 7",
+            [
+                "max-connections      960  (--max-connections: 5000 is above the descriptor limit less 64)",
+                "max-per-address      10  (--max-per-address)",
+                "max-waiters          100  (--max-waiters)",
+                "max-pool-waiters     100  (default: 10000 is above max-waiters)",
+                "max-address-waiters  7  (--max-address-waiters)",
+            ],
+        ),
+    ] {
+        let mut command = std::process::Command::new("bash");
+        let script = format!("ulimit -n 1024; exec \"$0\" --check {arguments}");
+        let latchd = env!("CARGO_BIN_EXE_latchd");
+        command
+            .current_dir(folder.path())
+            .args(["-c", &script, latchd]);
+        let ended = run_command(command);
+        assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
+        for line in shown {
+            let flag = line.split(' ').next().unwrap_or("");
+            assert_eq!(line_of(&ended.stdout, flag), line);
+        }
+    }
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod logs;
 mod memory;
 mod metrics;
 mod mistakes;
+mod node_config;
 mod openapi;
 mod page;
 mod ping;

@@ -37,6 +37,13 @@ fn what_is_wrong_in_a_file_is_named_with_its_source() {
         ("{logging: {levle: 'warn'}}", "levle"),
         ("{server: {port: 70000}}", "70000"),
         ("{server: {port: 'x'}}", "server.port x: wanted 0 to 65535"),
+        ("{server: {cluster: 2}}", "server.cluster 2: wanted true"),
+        ("{server: {name: 'a\\nb'}}", "server.name"),
+        ("{server: {name: 1}}", "server.name 1: wanted a text"),
+        ("{logging: {level: 9}}", "logging.level 9: wanted off"),
+        ("{logging: {level: 61}}", "logging.level 61: wanted off"),
+        ("{logging: {level: 30.5}}", "logging.level"),
+        ("{logging: {level: true}}", "logging.level true: wanted"),
         ("{server: {host: '::1'}}", "host needs a port"),
         (
             "{server: {port: 1, listen: ['127.0.0.1:1']}}",
@@ -127,6 +134,9 @@ fn a_wrong_flag_or_value_is_named() {
         (&["--queue-grace", "-1"], "-1"),
         (&["--queue-grace", "soon"], "soon"),
         (&["--cors", "example.org"], "example.org"),
+        (&["--server-name", "a\r\nX: y"], "--server-name"),
+        (&["--server-name", "pôle"], "printable ASCII"),
+        (&["--server-name", &"n".repeat(129)], "at most 128"),
         (&["--cors", "http://a\r\nX: y"], "--cors"),
         (&["--store", "pools.redb"], "pools.redb"),
         (&["--store", "file:"], "file:"),
@@ -150,7 +160,8 @@ fn a_wrong_flag_or_value_is_named() {
             "--purge-on-start",
         ),
         (&["--purge-on-start=perhaps"], "perhaps"),
-        (&["--log-level", "loud"], "loud"),
+        (&["--log-level", "loud"], "10 (trace) to 60 (fatal)"),
+        (&["--log-level", "300"], "300"),
         (&["--config", "missing.json5"], "missing.json5"),
     ] {
         let folder = folder();

@@ -244,15 +244,42 @@ fn the_configuration_file_is_a_good_one() {
     let ended = run_command(command);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(
-        ended.stdout.contains("max-pools        1000\n"),
+        ended
+            .stdout
+            .contains("max-pools            1000  (latchd.json5)\n"),
         "{}",
         ended.stdout
     );
 }
 
 #[test]
+fn check_shows_sources_as_it_says() {
+    let folder = TempDir::new().expect("a folder");
+    let config = folder.path().join("config");
+    fs::create_dir(&config).expect("a folder in it");
+    let mapping = "{redis: {url: 'REDIS_URL'}}";
+    fs::write(config.join("custom-environment-variables.json5"), mapping).expect("a file");
+    let script = "ulimit -n 1024; exec \"$0\" --check --config config --max-connections 5000";
+    let mut command = client("bash");
+    command
+        .args(["-c", script, env!("CARGO_BIN_EXE_latchd")])
+        .env("LATCHD_MAX_BODY", "4096")
+        .env("REDIS_URL", "redis://:secret@10.0.0.5/1")
+        .current_dir(folder.path());
+    let printed = succeed(&mut command, "");
+    let shown = &blocks_of("Configuration", "text")[0].text;
+    for line in shown.lines() {
+        assert!(
+            printed.contains(&format!("{line}\n")),
+            "{line} in {printed}"
+        );
+    }
+}
+
+#[test]
 fn nothing_is_shown_that_is_not_run() {
     let run_here = [
+        ("Configuration", "text"),
         ("latchd", "console"),
         ("Words", "sh"),
         ("Tasks", "sh"),

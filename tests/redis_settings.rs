@@ -1,7 +1,7 @@
 //! Which Redis, as it is told to the server: what `--check` makes of a URL, how a wrong one is explained,
 //! and that its password is shown nowhere.
 
-use crate::configuration::{check_text, folder, line_of};
+use crate::configuration::{check_text, folder, value_of};
 use crate::mistakes::assert_misconfigured;
 use crate::support::launch::latchd_in;
 use crate::support::{run, run_command};
@@ -36,10 +36,8 @@ fn a_url_is_shown_complete_but_for_its_password() {
     ] {
         let ended = run(&folder(), &["--check", "--store", url]);
         assert_eq!((ended.code, &*ended.stderr), (Some(0), ""), "{url}");
-        let line = format!("store            {shown}");
-        assert_eq!(line_of(&ended.stdout, "store"), line, "{url}");
-        let by = "sync             by the settings of Redis";
-        assert_eq!(line_of(&ended.stdout, "sync"), by);
+        assert_eq!(value_of(&ended.stdout, "store"), shown, "{url}");
+        assert_eq!(value_of(&ended.stdout, "sync"), "by the settings of Redis");
         assert!(!ended.stdout.contains("warning"), "{}", ended.stdout);
     }
 }
@@ -164,13 +162,12 @@ fn the_keys_of_the_node_original_name_the_store() {
     command.env("NODE_CONFIG", text);
     for ended in [run_command(command), check_text(text)] {
         assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
-        for line in [
-            "store            redis://:***@h:6379/0",
-            "redis-prefix     lock:",
-            "purge-on-start   yes",
+        for (name, shown) in [
+            ("store", "redis://:***@h:6379/0"),
+            ("redis-prefix", "lock:"),
+            ("purge-on-start", "yes"),
         ] {
-            let name = line.split(' ').next().unwrap_or("");
-            assert_eq!(line_of(&ended.stdout, name), line);
+            assert_eq!(value_of(&ended.stdout, name), shown);
         }
     }
 }
@@ -182,8 +179,8 @@ fn a_store_from_a_higher_source_comes_before_redis_url() {
     command.env("NODE_CONFIG", "{redis: {url: 'redis://h'}}");
     let ended = run_command(command);
     assert_eq!(
-        line_of(&ended.stdout, "store"),
-        "store            memory:",
+        value_of(&ended.stdout, "store"),
+        "memory:",
         "{}",
         ended.stderr
     );
@@ -211,7 +208,7 @@ fn a_setting_that_says_nothing_about_the_store_is_warned_of() {
         let ended = run(&folder(), &[&["--check"], arguments].concat());
         assert_eq!((ended.code, &*ended.stderr), (Some(0), ""), "{arguments:?}");
         let warnings = ended.stdout.lines().filter_map(|line| {
-            let warning = line.strip_prefix("warning          ")?;
+            let warning = line.strip_prefix("warning              ")?;
             warning.split(' ').next()
         });
         let warnings: Vec<&str> = warnings.collect();

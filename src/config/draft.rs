@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use log::LevelFilter;
 
+use super::origins::Origins;
 use super::tls::TlsDraft;
 use crate::pool::Rules;
 use crate::session::Settings;
@@ -17,6 +18,8 @@ pub(super) struct Draft {
     pub(super) admin_listen: Vec<String>,
     pub(super) tls: TlsDraft,
     pub(super) reuse_port: bool,
+    /// The Node original would start several processes.
+    pub(super) cluster: bool,
     pub(super) keys: Option<PathBuf>,
     pub(super) store: String,
     pub(super) sync: Option<Sync>,
@@ -33,6 +36,7 @@ pub(super) struct Draft {
     pub(super) drain_ms: u64,
     pub(super) log_level: LevelFilter,
     pub(super) log_dir: Option<PathBuf>,
+    pub(super) origins: Origins,
 }
 
 impl Default for Draft {
@@ -42,6 +46,7 @@ impl Default for Draft {
             admin_listen: Vec::new(),
             tls: TlsDraft::default(),
             reuse_port: false,
+            cluster: false,
             keys: None,
             store: "file:latchd.redb".into(),
             sync: None,
@@ -58,6 +63,7 @@ impl Default for Draft {
             drain_ms: 10_000,
             log_level: LevelFilter::Info,
             log_dir: None,
+            origins: Origins::default(),
         }
     }
 }
@@ -112,10 +118,38 @@ impl Draft {
         Ok(())
     }
 
-    pub(super) fn put_log_level(&mut self, name: &str) -> Result<(), &'static str> {
-        let level = name.parse();
-        self.log_level = level.map_err(|_| "wanted off, error, warn, info, debug or trace")?;
+    /// An empty name leaves the header field out.
+    pub(super) fn put_server_name(&mut self, name: &str) -> Result<(), &'static str> {
+        let is_printable = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+        let name = name.trim_matches(' ');
+        if name.len() > 128 || !name.bytes().all(is_printable) {
+            return Err("wanted at most 128 printable ASCII characters");
+        }
+        self.settings.server_name = (!name.is_empty()).then(|| name.to_owned());
         Ok(())
+    }
+
+    /// Takes the words and the numbers of the Node original's logger. A number in between logs what
+    /// is at least as severe.
+    pub(super) fn put_log_level(&mut self, level: &str) -> Result<(), &'static str> {
+        self.log_level = match level.parse::<u8>() {
+            Ok(10) => LevelFilter::Trace,
+            Ok(11..=20) => LevelFilter::Debug,
+            Ok(21..=30) => LevelFilter::Info,
+            Ok(31..=40) => LevelFilter::Warn,
+            Ok(41..=60) => LevelFilter::Error,
+            // There is nothing above an error here.
+            _ if level.eq_ignore_ascii_case("fatal") => LevelFilter::Error,
+            _ => level.parse().map_err(|_| {
+                "wanted off, fatal, error, warn, info, debug or trace, or a number, 10 (trace) to 60 (fatal)"
+            })?,
+        };
+        Ok(())
+    }
+
+    /// The Node original's word for standard error is CONSOLE.
+    pub(super) fn put_log_dir(&mut self, folder: PathBuf) {
+        self.log_dir = (folder.as_os_str() != "CONSOLE").then_some(folder);
     }
 }
 

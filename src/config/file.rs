@@ -1,14 +1,14 @@
 //! The configuration file, in JSON5: the keys that users of the Node original have, and one for
 //! each setting.
 
-use std::fmt;
+use std::{env, fmt};
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::draft::Draft;
 use super::mask::masked;
-use super::setting::Value;
+use super::setting::{Setting, Value};
 use super::table::settings;
 use super::{ConfigError, redis_url};
 
@@ -21,13 +21,168 @@ const ALIASES: [(&str, &str); 2] = [
 const PORT: &str = "server.port";
 const HOST: &str = "server.host";
 
-/// Puts all that the text of a configuration says. `source` names it in errors.
-pub(super) fn put(source: &str, text: &str, draft: &mut Draft) -> Result<(), ConfigError> {
+/// Clusters are of the Node original: one process serves here.
+const CLUSTER: &str = "server.cluster";
+const LISTEN: &str = "server.listen";
+
+/// Puts what one file after the other says: the later one counts.
+pub(super) struct Files<'a> {
+    draft: &'a mut Draft,
+    /// Port and host may come from different files. Each is with its source.
+    port: Option<(u16, String)>,
+    host: Option<(String, String)>,
+}
+
+impl Files<'_> {
+    pub(super) fn new(draft: &mut Draft) -> Files<'_> {
+        Files {
+            draft,
+            port: None,
+            host: None,
+        }
+    }
+
+    /// Puts all that the text of a configuration says. `source` is its name in errors and in
+    /// `--check`.
+    pub(super) fn put(&mut self, source: &str, text: &str) -> Result<(), ConfigError> {
+        self.put_values(source, parse(source, text)?)
+    }
+
+    /// Puts the variables of the environment that a text names in the places of values. A variable
+    /// that is missing or empty sets nothing.
+    pub(super) fn put_variables(&mut self, source: &str, text: &str) -> Result<(), ConfigError> {
+        for (key, Variable { name, is_json }) in parse::<Variable>(source, text)? {
+            let Some(text) = env::var_os(&name).filter(|text| !text.is_empty()) else {
+                continue;
+            };
+            let source = format!("{name} of {source}");
+            let problem = |why: &str| ConfigError::Invalid(format!("{source}: {why}"));
+            let text = text.into_string().map_err(|_| problem("not UTF-8"))?;
+            let value = match (is_json, setting_of(&key)) {
+                (true, _) => json5::from_str(&text).map_err(|error| problem(&error.to_string()))?,
+                (false, Some(setting)) => setting.kind.read(&text),
+                (false, None) => Value::Text(text),
+            };
+            self.put_values(&source, vec![(key, value)])?;
+        }
+        Ok(())
+    }
+
+    /// Puts the address that port and host make. The Node original listens on all addresses where only
+    /// a port is given, and so does this.
+    pub(super) fn finish(self) -> Result<(), ConfigError> {
+        let (address, source) = match (self.port, self.host) {
+            (None, None) => return Ok(()),
+            (None, Some((host, source))) => {
+                return Err(invalid(&source, HOST, &host, "a host needs a port"));
+            }
+            (Some((port, source)), None) => (format!("0.0.0.0:{port}"), source),
+            (Some((port, source)), Some((host, of_host))) => {
+                let source = match source == of_host {
+                    true => source,
+                    false => format!("{of_host} and {source}"),
+                };
+                (format!("{host}:{port}"), source)
+            }
+        };
+        put_setting(LISTEN, Value::List(vec![address]), &source, self.draft)
+            .map_err(|why| ConfigError::Invalid(format!("{source}: {why}")))
+    }
+
+    fn put_values(
+        &mut self,
+        source: &str,
+        mut given: Vec<(String, Value)>,
+    ) -> Result<(), ConfigError> {
+        given.retain(|(_, value)| !matches!(value, Value::Null));
+        for (alias, key) in ALIASES {
+            if has(&given, alias) && has(&given, key) {
+                let why = format!("{alias}: give either this or {key}, which means the same");
+                return Err(ConfigError::Invalid(format!("{source}: {why}")));
+            }
+        }
+        if has(&given, LISTEN) {
+            (self.port, self.host) = (None, None);
+        }
+        let is_listening = has(&given, LISTEN);
+        for (key, value) in given {
+            let shown = value.to_string();
+            let wrong = |why: &str| invalid(source, &key, &shown, why);
+            if is_listening && (key == PORT || key == HOST) {
+                return Err(wrong("give either listen, or port and host"));
+            }
+            if key == "redis.url" {
+                redis_url::parse(&shown).map_err(wrong)?;
+            }
+            match &*key {
+                PORT => self.port = Some((port(&value).map_err(wrong)?, source.to_owned())),
+                HOST => self.host = Some((host(value).map_err(wrong)?, source.to_owned())),
+                CLUSTER => self.draft.cluster = switch(&value).map_err(wrong)?,
+                _ => {
+                    let done = put_setting(&key, value, source, self.draft);
+                    done.map_err(|why| wrong(&why))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn invalid(source: &str, key: &str, value: &str, right: &str) -> ConfigError {
+    ConfigError::invalid(&format!("{source}: {key}"), value, right)
+}
+
+fn put_setting(key: &str, value: Value, source: &str, draft: &mut Draft) -> Result<(), String> {
+    setting_of(key).map_or(Ok(()), |setting| setting.put(draft, value, source))
+}
+
+/// The setting that a key stands for; `None` for a key that only the Node original has.
+fn setting_of(key: &str) -> Option<&'static Setting> {
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == key);
+    let meant = alias.map_or(key, |(_, meant)| meant);
+    settings().find(|setting| setting.key == meant)
+}
+
+/// A variable of the environment is always a text.
+fn port(value: &Value) -> Result<u16, &'static str> {
+    match value {
+        Value::Number(port) if port.fract() == 0.0 && (0.0..=65535.0).contains(port) => {
+            Some(*port as u16)
+        }
+        Value::Text(port) => port.parse().ok(),
+        _ => None,
+    }
+    .ok_or("wanted 0 to 65535")
+}
+
+fn host(value: Value) -> Result<String, &'static str> {
+    match value {
+        Value::Text(host) if host.contains(':') => Ok(format!("[{host}]")),
+        Value::Text(host) => Ok(host),
+        _ => Err("wanted a text"),
+    }
+}
+
+fn switch(value: &Value) -> Result<bool, &'static str> {
+    match value {
+        Value::Switch(is_on) => Some(*is_on),
+        Value::Text(text) => text.parse().ok(),
+        _ => None,
+    }
+    .ok_or("wanted true or false")
+}
+
+fn has(given: &[(String, Value)], key: &str) -> bool {
+    given.iter().any(|(known, _)| known == key)
+}
+
+/// Reads sections of known keys, as `section.key`.
+fn parse<T: for<'de> Deserialize<'de>>(
+    source: &str,
+    text: &str,
+) -> Result<Vec<(String, T)>, ConfigError> {
     let problem = |why: String| ConfigError::Invalid(format!("{source}: {why}"));
-    let wrong = |key: &str, value: &str, why: &str| {
-        ConfigError::invalid(&format!("{source}: {key}"), value, why)
-    };
-    let file: Result<Object<Object<Value>>, _> = json5::from_str(text);
+    let file: Result<Object<Object<T>>, _> = json5::from_str(text);
     let Object(sections) = file.map_err(|error| problem(error.to_string()))?;
     let mut given = Vec::new();
     for (section, Object(values)) in sections {
@@ -37,76 +192,15 @@ pub(super) fn put(source: &str, text: &str, draft: &mut Draft) -> Result<(), Con
             given.push((format!("{section}.{key}"), value));
         }
     }
-    given.retain(|(_, value)| !matches!(value, Value::Null));
-    for (alias, key) in ALIASES {
-        if has(&given, alias) && has(&given, key) {
-            let why = format!("{alias}: give either this or {key}, which means the same");
-            return Err(problem(why));
-        }
-    }
-    if let Some(listen) = address(&mut given, &wrong)? {
-        given.push(("server.listen".into(), Value::List(vec![listen])));
-    }
-    for (key, value) in given {
-        let shown = value.to_string();
-        if key == "redis.url" {
-            redis_url::parse(&shown).map_err(|why| wrong(&key, &shown, why))?;
-        }
-        let alias = ALIASES.iter().find(|(alias, _)| *alias == key);
-        let meant = alias.map_or(&*key, |(_, meant)| meant);
-        let mut settings = settings();
-        let setting = settings.find(|setting| setting.key == meant);
-        let done = setting.map_or(Ok(()), |setting| setting.put(draft, value));
-        done.map_err(|why| wrong(&key, &shown, &why))?;
-    }
-    Ok(())
-}
-
-fn has(given: &[(String, Value)], key: &str) -> bool {
-    given.iter().any(|(known, _)| known == key)
-}
-
-/// What port and host come to. The Node original listens on all addresses where only a port is given,
-/// and so does this.
-fn address(
-    given: &mut Vec<(String, Value)>,
-    wrong: &dyn Fn(&str, &str, &str) -> ConfigError,
-) -> Result<Option<String>, ConfigError> {
-    let mut take = |key: &str| {
-        let place = given.iter().position(|(known, _)| known == key)?;
-        Some(given.remove(place).1)
-    };
-    let (port, host) = (take(PORT), take(HOST));
-    let port = match port {
-        None => None,
-        Some(Value::Number(port)) if port.fract() == 0.0 && (0.0..=65535.0).contains(&port) => {
-            Some(port as u16)
-        }
-        Some(other) => return Err(wrong(PORT, &other.to_string(), "wanted 0 to 65535")),
-    };
-    let host = match host {
-        None => None,
-        Some(Value::Text(host)) if host.contains(':') => Some(format!("[{host}]")),
-        Some(Value::Text(host)) => Some(host),
-        Some(other) => return Err(wrong(HOST, &other.to_string(), "wanted a text")),
-    };
-    match (port, host) {
-        (None, None) => Ok(None),
-        (None, Some(host)) => Err(wrong(HOST, &host, "a host needs a port")),
-        (Some(port), _) if has(given, "server.listen") => {
-            let why = "give either listen, or port and host";
-            Err(wrong(PORT, &port.to_string(), why))
-        }
-        (Some(port), host) => {
-            let host = host.unwrap_or_else(|| "0.0.0.0".into());
-            Ok(Some(format!("{host}:{port}")))
-        }
-    }
+    Ok(given)
 }
 
 /// Whether there is such a section, or such a key in a section.
 fn is_known(section: &str, key: &str) -> Result<(), String> {
-    let others = ALIASES.iter().map(|(alias, _)| *alias).chain([PORT, HOST]);
+    let others = ALIASES
+        .iter()
+        .map(|(alias, _)| *alias)
+        .chain([PORT, HOST, CLUSTER]);
     let keys = settings().map(|setting| setting.key).chain(others);
     let paths = keys.filter_map(|path| path.split_once('.'));
     let mut known: Vec<&str> = match section {
@@ -204,5 +298,54 @@ impl<'de> Visitor<'de> for ValueVisitor {
     // Serde's own words for it can name any type, which takes much of the binary.
     fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Value, A::Error> {
         Err(A::Error::custom("wanted a value instead of an object"))
+    }
+}
+
+/// The variable of the environment that a setting is taken from: its name, or an object with its name
+/// and whether it holds JSON.
+struct Variable {
+    name: String,
+    is_json: bool,
+}
+
+impl<'de> Deserialize<'de> for Variable {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Variable, D::Error> {
+        value.deserialize_any(VariableVisitor)
+    }
+}
+
+struct VariableVisitor;
+
+impl<'de> Visitor<'de> for VariableVisitor {
+    type Value = Variable;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a variable")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Variable, E> {
+        Ok(Variable {
+            name: name.to_owned(),
+            is_json: false,
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Variable, A::Error> {
+        let (mut name, mut format) = (None, None);
+        while let Some((key, text)) = map.next_entry::<String, String>()? {
+            match &*key {
+                "__name" => name = Some(text),
+                "__format" => format = Some(text),
+                _ => return Err(A::Error::custom("wanted __name and __format")),
+            }
+        }
+        let is_json = match format.as_deref() {
+            // The setting knows whether it is a number or a switch.
+            None | Some("boolean" | "number" | "string") => false,
+            Some("json" | "json5") => true,
+            Some(_) => return Err(A::Error::custom("wanted __format json, number or boolean")),
+        };
+        let name = name.ok_or_else(|| A::Error::custom("__name is missing"))?;
+        Ok(Variable { name, is_json })
     }
 }

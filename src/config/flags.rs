@@ -12,13 +12,15 @@ use super::draft::Draft;
 use super::mask::masked;
 use super::setting::{Kind, Setting, Value};
 use super::table::{TABLE, settings};
+use super::variables::is_of_kubernetes;
 use crate::client::Trust;
 use crate::ping::Target;
 use crate::tls;
 
 const AFTER_HELP: &str = "\
 Each flag that takes a value can be given in the environment too, except --ping and --ping-ca;
-there --max-body is LATCHD_MAX_BODY. NODE_CONFIG may hold the text of a configuration file.
+there --max-body is LATCHD_MAX_BODY. NODE_CONFIG may hold the text of a configuration file, and
+NODE_CONFIG_DIR name a folder of such files.
 
 Examples:
   latchd
@@ -91,10 +93,14 @@ impl Flags {
         }
     }
 
-    /// The configuration file.
-    pub(super) fn config(&self) -> Option<PathBuf> {
-        let path = self.text("config").or_else(|| env::var_os("LATCHD_CONFIG"));
-        path.map(PathBuf::from)
+    /// The file or folder of configuration, and the flag or variable that names it.
+    pub(super) fn config(&self) -> Option<(&'static str, PathBuf)> {
+        let flag = self.text("config").map(|path| ("--config", path));
+        let variable = |name| Some((name, env::var_os(name).filter(|path| !path.is_empty())?));
+        let found = flag
+            .or_else(|| variable("LATCHD_CONFIG"))
+            .or_else(|| variable("NODE_CONFIG_DIR"))?;
+        Some((found.0, found.1.into()))
     }
 
     /// Puts all that the flags say, and the environment where they say nothing.
@@ -103,7 +109,9 @@ impl Flags {
             let variable = setting.variable();
             if let Some(text) = self.text(setting.flag) {
                 put(draft, setting, &format!("--{}", setting.flag), text)?;
-            } else if let Some(text) = env::var_os(&variable) {
+            } else if let Some(text) = env::var_os(&variable)
+                && !is_of_kubernetes(&variable, &text.to_string_lossy())
+            {
                 put(draft, setting, &variable, text)?;
             }
         }
@@ -129,7 +137,7 @@ fn put(
         (kind, Ok(text)) => Ok(kind.read(&text)),
         (_, Err(_)) => Err("wanted UTF-8".to_owned()),
     };
-    let done = value.and_then(|value| setting.put(draft, value));
+    let done = value.and_then(|value| setting.put(draft, value, name));
     done.map_err(|why| ConfigError::invalid(name, shown, why))
 }
 
@@ -157,8 +165,9 @@ const OTHERS: [(&str, &str, &str, &str); 4] = [
     (
         "Configuration",
         "config",
-        "FILE",
-        "Read settings from a JSON5 file; flags and environment come first",
+        "PATH",
+        "Read settings from a JSON5 file, or from a folder of them as the Node original has; flags \
+         and environment come first",
     ),
     (
         "Configuration",

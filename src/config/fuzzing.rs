@@ -2,14 +2,18 @@
 //! Nothing here opens a file or looks up a name.
 
 use super::draft::Draft;
+use super::file::Files;
 use super::flags::Flags;
-use super::{ConfigError, RedisSettings, StoreUrl, file, parse_store};
+use super::origins::Origins;
+use super::{ConfigError, RedisSettings, StoreUrl, parse_store};
 
 /// Reads the text of a configuration file: all that it says, in words.
 pub fn read_file(text: &str) -> Result<String, String> {
     let mut draft = Draft::default();
-    file::put("FILE", text, &mut draft).map_err(in_words)?;
-    Ok(format!("{draft:?}"))
+    let mut files = Files::new(&mut draft);
+    files.put("FILE", text).map_err(in_words)?;
+    files.finish().map_err(in_words)?;
+    Ok(settings_of(draft))
 }
 
 /// Reads a command line, program name first: all that its settings say, in words.
@@ -18,7 +22,13 @@ pub fn read_flags(arguments: &[&str]) -> Result<String, String> {
     let flags = Flags::parse(arguments.iter().map(Into::into)).map_err(in_words)?;
     flags.ping().map_err(in_words)?;
     flags.put(&mut draft).map_err(in_words)?;
-    Ok(format!("{draft:?}"))
+    Ok(settings_of(draft))
+}
+
+/// All settings in words, but for the sources that they came from.
+fn settings_of(mut draft: Draft) -> String {
+    draft.origins = Origins::default();
+    format!("{draft:?}")
 }
 
 /// Reads the URL of a store.

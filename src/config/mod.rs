@@ -2,19 +2,23 @@
 //!
 //! Everything that can be wrong with a configuration is found here, before anything is opened.
 
+mod capacity;
 mod draft;
 mod file;
 mod flags;
+mod folder;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod keys;
 mod mask;
+mod origins;
 mod redis_tls;
 mod redis_url;
 mod setting;
 mod shown;
 mod table;
 mod tls;
+mod variables;
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -29,10 +33,13 @@ use crate::ping::Target;
 use crate::pool::Rules;
 use crate::session::Settings;
 use crate::store::{RedisAddress, RedisOptions, Sync};
+pub use capacity::Capacity;
 use draft::Draft;
+use file::Files;
 use flags::Flags;
 pub use keys::{access_warnings, read_keys, weak_keys};
 use mask::masked;
+use origins::Origins;
 use redis_url::RedisUrl;
 pub use tls::Tls;
 
@@ -99,8 +106,9 @@ pub struct Config {
     /// Only check the configuration.
     pub check: bool,
     /// What is not wrong, but hardly meant.
-    pub warnings: Vec<&'static str>,
+    pub warnings: Vec<String>,
     redis: RedisSettings,
+    origins: Origins,
 }
 
 /// Where pools live: `--store`.
@@ -169,21 +177,33 @@ impl Config {
     /// The sources come in the order of their weight: what the last one says counts.
     fn read(flags: &Flags) -> Result<Config, ConfigError> {
         let mut draft = Draft::default();
-        if let Some(path) = flags.config() {
-            let text = read_file("--config", &path)?;
-            file::put(&format!("--config {}", path.display()), &text, &mut draft)?;
+        let mut files = Files::new(&mut draft);
+        let mut warnings = Vec::new();
+        match flags.config() {
+            Some((_, path)) if path.is_dir() => folder::put(&path, &mut files)?,
+            Some((name, path)) => {
+                let text = read_file(name, &path)?;
+                files.put(&path.display().to_string(), &text)?;
+            }
+            None => warnings.extend(folder::unnamed_folder()),
         }
         if let Some(text) = env::var_os("NODE_CONFIG").filter(|text| !text.is_empty()) {
             let text = text.into_string();
             let text = text.map_err(|_| ConfigError::Invalid("NODE_CONFIG: not UTF-8".into()))?;
-            file::put("NODE_CONFIG", &text, &mut draft)?;
+            files.put("NODE_CONFIG", &text)?;
         }
+        files.finish()?;
         flags.put(&mut draft)?;
-        Config::from_draft(draft, flags.check())
+        warnings.extend(variables::warnings(env::vars_os()));
+        Config::from_draft(draft, warnings, flags.check())
     }
 
-    fn from_draft(draft: Draft, check: bool) -> Result<Config, ConfigError> {
-        let warnings = warnings(&draft);
+    fn from_draft(
+        draft: Draft,
+        mut warnings: Vec<String>,
+        check: bool,
+    ) -> Result<Config, ConfigError> {
+        warnings.extend(hardly_meant(&draft).map(str::to_owned));
         let mut settings = draft.settings;
         settings.keys = draft.keys.as_deref().map(read_keys).transpose()?;
         let tls = Tls::from_draft(draft.tls)?;
@@ -217,14 +237,20 @@ impl Config {
             check,
             warnings,
             redis,
+            origins: draft.origins,
         })
     }
 }
 
-/// Settings that say nothing about the store that is used.
-fn warnings(draft: &Draft) -> Vec<&'static str> {
+/// Settings that do nothing, or not what they seem to.
+fn hardly_meant(draft: &Draft) -> impl Iterator<Item = &'static str> {
     let is_redis = draft.store.starts_with("redis");
     let given = [
+        (
+            draft.cluster,
+            "server.cluster starts no further processes: one serves all. Several share a port with \
+             --reuse-port, and their pools in a Redis",
+        ),
         (
             is_redis && draft.sync.is_some(),
             "--sync says nothing about a Redis store: when a change is safe is set in Redis, by \
@@ -245,7 +271,7 @@ fn warnings(draft: &Draft) -> Vec<&'static str> {
         ),
     ];
     let given = given.into_iter().filter(|(given, _)| *given);
-    given.map(|(_, warning)| warning).collect()
+    given.map(|(_, warning)| warning)
 }
 
 fn read_file(name: &str, path: &Path) -> Result<String, ConfigError> {

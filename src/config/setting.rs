@@ -28,6 +28,8 @@ pub(super) enum Kind {
     /// `true` or `false`. The flag alone means `true`.
     Switch(fn(&mut Draft, bool)),
     Text(fn(&mut Draft, &str) -> Result<(), &'static str>),
+    /// A text, or a whole number in the place of one.
+    Level(fn(&mut Draft, &str) -> Result<(), &'static str>),
     /// The path of a file or a folder.
     Path(fn(&mut Draft, PathBuf)),
     /// Texts: a list in a file, with commas between them elsewhere. The flag may be repeated.
@@ -54,8 +56,8 @@ impl Setting {
         )
     }
 
-    /// Puts a value into the draft, or says what would be right.
-    pub(super) fn put(&self, draft: &mut Draft, value: Value) -> Result<(), String> {
+    /// Puts a value of this source into the draft, or says what would be right.
+    pub(super) fn put(&self, draft: &mut Draft, value: Value, source: &str) -> Result<(), String> {
         match (&self.kind, value) {
             (Kind::Number(bounds, put), Value::Number(number))
                 if number.fract() == 0.0
@@ -66,7 +68,8 @@ impl Setting {
             }
             (Kind::Decimal(put), Value::Number(number)) => put(draft, number)?,
             (Kind::Switch(put), Value::Switch(is_on)) => put(draft, is_on),
-            (Kind::Text(put), Value::Text(text)) => put(draft, &text)?,
+            (Kind::Text(put) | Kind::Level(put), Value::Text(text)) => put(draft, &text)?,
+            (Kind::Level(put), number @ Value::Number(_)) => put(draft, &number.to_string())?,
             (Kind::Path(put), Value::Path(path)) if !path.as_os_str().is_empty() => {
                 put(draft, path);
             }
@@ -74,6 +77,7 @@ impl Setting {
             (Kind::List(put), Value::List(texts)) => put(draft, texts),
             (kind, _) => return Err(kind.wanted()),
         }
+        draft.origins.record(self.flag, source);
         Ok(())
     }
 }
@@ -87,7 +91,7 @@ impl Kind {
             Kind::Decimal(_) => text.parse().ok().map(Value::Number),
             Kind::Switch(_) => text.parse().ok().map(Value::Switch),
             Kind::List(_) => Some(Value::List(text.split(',').map(str::to_owned).collect())),
-            Kind::Text(_) | Kind::Path(_) => None,
+            Kind::Text(_) | Kind::Level(_) | Kind::Path(_) => None,
         };
         value.unwrap_or_else(|| Value::Text(text.to_owned()))
     }
@@ -101,6 +105,7 @@ impl Kind {
             Kind::Decimal(_) => "wanted a number",
             Kind::Switch(_) => "wanted true or false",
             Kind::Text(_) => "wanted a text",
+            Kind::Level(_) => "wanted a text or a number",
             Kind::Path(_) => "wanted a path",
             Kind::List(_) => "wanted a list of texts",
         }

@@ -4,100 +4,192 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use super::draft::sync_name;
-use super::{Config, StoreUrl, access_warnings};
+use super::{Capacity, Config, StoreUrl, access_warnings};
+
+/// A setting, its value, and what its source does not explain.
+struct Line {
+    name: &'static str,
+    value: String,
+    note: Option<String>,
+}
+
+impl Line {
+    /// A count that another limit may lower.
+    fn lowered(name: &'static str, wanted: usize, limit: usize, limited_by: &str) -> Line {
+        let note = (wanted > limit).then(|| format!("{wanted} is above {limited_by}"));
+        Line {
+            name,
+            value: wanted.min(limit).to_string(),
+            note,
+        }
+    }
+
+    /// A count that has `share` as its default.
+    fn shared(name: &'static str, wanted: Option<usize>, effective: usize, share: &str) -> Line {
+        Line {
+            name,
+            value: effective.to_string(),
+            note: wanted.is_none().then(|| share.to_owned()),
+        }
+    }
+}
+
+impl From<(&'static str, String)> for Line {
+    fn from((name, value): (&'static str, String)) -> Line {
+        Line {
+            name,
+            value,
+            note: None,
+        }
+    }
+}
 
 impl fmt::Display for Config {
+    /// Lines of the form `NAME VALUE  (SOURCE)` or `NAME VALUE  (SOURCE: NOTE)`, then the warnings.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, value) in self.lines() {
-            writeln!(f, "{name:<16} {value}")?;
+        for Line { name, value, note } in self.lines() {
+            let source = self.origins.of(name);
+            match note {
+                None => writeln!(f, "{name:<20} {value}  ({source})")?,
+                Some(note) => writeln!(f, "{name:<20} {value}  ({source}: {note})")?,
+            }
         }
         let with_tls = self.tls.iter().flat_map(|tls| &tls.listen);
         let with_tls = with_tls.map(|address| (*address, true));
         let plain = self.listen.iter().map(|address| (*address, false));
         let addresses = plain.chain(with_tls);
         for warning in &self.warnings {
-            writeln!(f, "{:<16} {warning}", "warning")?;
+            writeln!(f, "{:<20} {warning}", "warning")?;
         }
         for warning in access_warnings(self.settings.keys.as_ref(), addresses) {
-            writeln!(f, "{:<16} {warning}", "warning")?;
+            writeln!(f, "{:<20} {warning}", "warning")?;
         }
         Ok(())
     }
 }
 
 impl Config {
-    fn lines(&self) -> Vec<(&'static str, String)> {
+    fn lines(&self) -> Vec<Line> {
         let Config {
             settings, rules, ..
         } = self;
-        let mut lines = vec![("listen", addresses(&self.listen))];
+        let mut lines: Vec<Line> = vec![("listen", addresses(&self.listen)).into()];
         match &self.tls {
-            None => lines.push(("tls-listen", "none".into())),
-            Some(tls) => lines.extend([
-                ("tls-listen", addresses(&tls.listen)),
-                ("tls-cert", tls.cert.display().to_string()),
-                ("tls-key", tls.key.display().to_string()),
-                ("tls-record-size", bytes(tls.record_bytes.into())),
-            ]),
+            None => lines.push(("tls-listen", "none".into()).into()),
+            Some(tls) => lines.extend(
+                [
+                    ("tls-listen", addresses(&tls.listen)),
+                    ("tls-cert", tls.cert.display().to_string()),
+                    ("tls-key", tls.key.display().to_string()),
+                    ("tls-record-size", bytes(tls.record_bytes.into())),
+                ]
+                .map(Line::from),
+            ),
         }
         let sync = match self.store {
             StoreUrl::Redis(_) => "by the settings of Redis",
             _ => sync_name(self.sync),
         };
         let default_ttl = rules.default_ttl.map(|ttl| format!("{} s", ttl.as_s()));
-        let max_connections = self.max_connections.map(|count| count.to_string());
         let keys = match (&self.keys_file, &settings.keys) {
             (Some(path), Some(keys)) => format!("{} in {}", keys.len(), path.display()),
             _ => "none".into(),
         };
         let seed = self.seed.as_ref();
         let seed = seed.map(|seed| format!("{} pools", seed.pool_count()));
-        let log = match &self.log_dir {
-            Some(folder) => format!("{} in {}", self.log_level, folder.display()),
-            None => format!("{} on standard error", self.log_level),
-        };
-        lines.extend([
-            ("admin-listen", addresses(&self.admin_listen)),
-            ("metrics-pools", settings.metrics_pools.to_string()),
-            ("reuse-port", yes_or_no(self.reuse_port)),
-            ("store", self.store.to_string()),
-            ("sync", sync.into()),
-            ("redis-prefix", self.redis.prefix.clone()),
-            ("redis-timeout", seconds(self.redis.timeout_ms)),
-            ("default-ttl", or(default_ttl, "none")),
-            ("max-wait", seconds(rules.max_wait_ms)),
-            ("max-waiters", rules.max_waiters.to_string()),
-            ("queue-grace", seconds(rules.queue_grace_ms)),
-            (
-                "max-connections",
-                or(max_connections, "by the descriptor limit"),
-            ),
-            ("max-per-address", or_part(self.max_per_address)),
-            ("max-requests", self.max_requests.to_string()),
-            ("max-pipeline", settings.max_pipeline.to_string()),
-            ("max-backlog", bytes(settings.max_backlog_bytes)),
-            ("max-buffers", bytes(settings.max_buffers)),
-            ("body-grace", seconds(settings.body_grace_ms)),
-            (
-                "min-body-rate",
-                format!("{} bytes/s", settings.min_body_rate),
-            ),
-            ("max-pool-waiters", rules.max_pool_waiters.to_string()),
-            ("max-address-waiters", or_part(self.max_address_waiters)),
-            ("max-pools", rules.max_pools.to_string()),
-            ("max-resources", rules.max_resources.to_string()),
-            ("max-pool-resources", rules.max_pool_resources.to_string()),
-            ("max-body", bytes(settings.limits.body_bytes)),
-            ("header-timeout", seconds(settings.header_timeout_ms)),
-            ("idle-timeout", seconds(settings.idle_timeout_ms)),
-            ("drain", seconds(self.drain_ms)),
-            ("cors", or(settings.cors.clone(), "none")),
-            ("keys", keys),
-            ("seed", or(seed, "none")),
-            ("purge-on-start", yes_or_no(self.purge_on_start)),
-            ("log", log),
-        ]);
+        let log_dir = self.log_dir.as_ref();
+        let log_dir = log_dir.map(|folder| folder.display().to_string());
+        lines.extend(
+            [
+                ("admin-listen", addresses(&self.admin_listen)),
+                ("metrics-pools", settings.metrics_pools.to_string()),
+                ("reuse-port", yes_or_no(self.reuse_port)),
+                ("server-name", or(settings.server_name.clone(), "none")),
+                ("store", self.store.to_string()),
+                ("sync", sync.into()),
+                ("redis-prefix", self.redis.prefix.clone()),
+                ("redis-timeout", seconds(self.redis.timeout_ms)),
+                ("default-ttl", or(default_ttl, "none")),
+                ("max-wait", seconds(rules.max_wait_ms)),
+                ("queue-grace", seconds(rules.queue_grace_ms)),
+                ("max-requests", self.max_requests.to_string()),
+                ("max-pipeline", settings.max_pipeline.to_string()),
+                ("max-backlog", bytes(settings.max_backlog_bytes)),
+                ("max-buffers", bytes(settings.max_buffers)),
+                ("body-grace", seconds(settings.body_grace_ms)),
+                (
+                    "min-body-rate",
+                    format!("{} bytes/s", settings.min_body_rate),
+                ),
+                ("max-pools", rules.max_pools.to_string()),
+                ("max-resources", rules.max_resources.to_string()),
+                ("max-pool-resources", rules.max_pool_resources.to_string()),
+                ("max-body", bytes(settings.limits.body_bytes)),
+                ("header-timeout", seconds(settings.header_timeout_ms)),
+                ("idle-timeout", seconds(settings.idle_timeout_ms)),
+                ("drain", seconds(self.drain_ms)),
+                ("cors", or(settings.cors.clone(), "none")),
+                ("keys", keys),
+                ("seed", or(seed, "none")),
+                ("purge-on-start", yes_or_no(self.purge_on_start)),
+                ("log-level", self.log_level.as_str().to_lowercase()),
+                ("log-dir", or(log_dir, "CONSOLE")),
+            ]
+            .map(Line::from),
+        );
+        lines.extend(self.capacity());
         lines
+    }
+
+    /// The limits that depend on each other and on the system.
+    fn capacity(&self) -> [Line; 5] {
+        let capacity = Capacity::new(
+            self.max_connections,
+            self.max_per_address,
+            self.max_address_waiters,
+        );
+        let max_connections = match self.max_connections {
+            Some(wanted) => Line::lowered(
+                "max-connections",
+                wanted,
+                capacity.max_connections,
+                "the descriptor limit less 64",
+            ),
+            None => Line::shared(
+                "max-connections",
+                None,
+                capacity.max_connections,
+                "the descriptor limit less 64",
+            ),
+        };
+        let max_waiters = self.rules.max_waiters.min(capacity.max_waiters);
+        [
+            max_connections,
+            Line::shared(
+                "max-per-address",
+                self.max_per_address,
+                capacity.max_per_address.min(capacity.max_connections),
+                "half of the connections, at least 64",
+            ),
+            Line::lowered(
+                "max-waiters",
+                self.rules.max_waiters,
+                capacity.max_waiters,
+                "three quarters of the connections",
+            ),
+            Line::lowered(
+                "max-pool-waiters",
+                self.rules.max_pool_waiters,
+                max_waiters,
+                "max-waiters",
+            ),
+            Line::shared(
+                "max-address-waiters",
+                self.max_address_waiters,
+                capacity.max_address_waiters.min(max_waiters),
+                "half of three quarters of the connections, at least 64",
+            ),
+        ]
     }
 }
 
@@ -111,10 +203,6 @@ fn addresses(addresses: &[SocketAddr]) -> String {
 
 fn or(value: Option<String>, none: &str) -> String {
     value.unwrap_or_else(|| none.to_owned())
-}
-
-fn or_part(limit: Option<usize>) -> String {
-    or(limit.map(|count| count.to_string()), "half of all")
 }
 
 fn bytes(count: usize) -> String {

@@ -1,7 +1,7 @@
 //! All settings, in the order of the help. A new one is a row here, and what makes use of it.
 
 use super::draft::Draft;
-use super::setting::Kind::{Decimal, List, Number, Path, Switch, Text};
+use super::setting::Kind::{Decimal, Level, List, Number, Path, Switch, Text};
 use super::setting::Setting;
 use super::tls::RECORD_BYTES;
 use crate::command::Ttl;
@@ -75,6 +75,13 @@ const SERVING: &[Setting] = &[
         value: "ORIGIN",
         help: "Which web pages may use the server: an origin, * or none [default: *]",
         kind: Text(Draft::put_cors),
+    },
+    Setting {
+        flag: "server-name",
+        key: "server.name",
+        value: "NAME",
+        help: "Send this as the Server header field of every answer over HTTP [default: none]",
+        kind: Text(Draft::put_server_name),
     },
     Setting {
         flag: "keys",
@@ -328,15 +335,16 @@ const LOGGING: &[Setting] = &[
         flag: "log-level",
         key: "logging.level",
         value: "LEVEL",
-        help: "What to log: off, error, warn, info, debug or trace [default: info]",
-        kind: Text(Draft::put_log_level),
+        help: "What to log: off, fatal, error, warn, info, debug or trace, or a number, 10 (trace) \
+               to 60 (fatal) [default: info]",
+        kind: Level(Draft::put_log_level),
     },
     Setting {
         flag: "log-dir",
         key: "logging.dir",
         value: "FOLDER",
-        help: "Log to latchd.log in this folder [default: to standard error]",
-        kind: Path(|draft, path| draft.log_dir = Some(path)),
+        help: "Log to latchd.log in this folder; CONSOLE is standard error [default: CONSOLE]",
+        kind: Path(Draft::put_log_dir),
     },
 ];
 

@@ -44,10 +44,18 @@ pub struct Document {
     pub fields: &'static [(&'static str, &'static str)],
 }
 
-/// Appends an answer to `out`. `cors` is what `Access-Control-Allow-Origin` says, if it is to be
-/// said.
-pub fn write_answer(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, cors: Option<&str>) {
-    write_head(out, style, answer, cors);
+/// Header fields that the operator decides, the same for all answers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SiteFields<'a> {
+    /// The value of `Server`; `None` leaves the field out.
+    pub server: Option<&'a str>,
+    /// The value of `Access-Control-Allow-Origin`; `None` leaves all CORS fields out.
+    pub cors: Option<&'a str>,
+}
+
+/// Appends an answer to `out`.
+pub fn write_answer(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, site: SiteFields<'_>) {
+    write_head(out, style, answer, site);
     let start = out.len();
     if !style.omits_body {
         out.extend_from_slice(answer.body);
@@ -61,7 +69,7 @@ pub fn write_answer(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, cors: 
 /// Appends what stands before the body of an answer. The body, in the form that `fit_body` gives it,
 /// and what `end_of_answer` says are to follow; no body if the style omits it.
 #[inline(always)]
-pub fn write_head(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, cors: Option<&str>) {
+pub fn write_head(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, site: SiteFields<'_>) {
     match style.wire {
         Wire::Line => {
             write_number(out, answer.status.into());
@@ -69,7 +77,7 @@ pub fn write_head(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, cors: Op
                 out.push(b' ');
             }
         }
-        Wire::Http10 | Wire::Http11 => write_http_head(out, style, answer, cors),
+        Wire::Http10 | Wire::Http11 => write_http_head(out, style, answer, site),
     }
 }
 
@@ -92,7 +100,7 @@ pub fn end_of_answer(style: Style) -> &'static [u8] {
 }
 
 #[inline(always)]
-fn write_http_head(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, cors: Option<&str>) {
+fn write_http_head(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, site: SiteFields<'_>) {
     match (answer.status, answer.words) {
         // What nearly all are told, in one piece.
         (200, "OK") => out.extend_from_slice(b"HTTP/1.1 200 OK\r\nContent-Length: "),
@@ -123,7 +131,10 @@ fn write_http_head(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, cors: O
     if answer.fields != Fields::None {
         write_fields(out, answer.fields);
     }
-    if let Some(origin) = cors {
+    if let Some(name) = site.server {
+        write_field(out, "Server", name);
+    }
+    if let Some(origin) = site.cors {
         write_cors(out, style, answer, origin);
     }
     out.extend_from_slice(b"\r\n");

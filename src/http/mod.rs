@@ -15,7 +15,8 @@ mod head;
 mod target;
 
 pub use answer::{
-    Answer, CONTINUE, Document, Fields, end_of_answer, fit_body, write_answer, write_head,
+    Answer, CONTINUE, Document, Fields, SiteFields, end_of_answer, fit_body, write_answer,
+    write_head,
 };
 pub use chunked::{Chunked, Decoded};
 pub use credentials::Credentials;

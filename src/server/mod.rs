@@ -10,7 +10,6 @@ mod addresses;
 mod admin;
 mod clock;
 mod connection;
-mod descriptors;
 mod desk;
 mod listener;
 mod load;
@@ -34,7 +33,7 @@ use slab::Slab;
 
 use crate::api::Door;
 use crate::command::{Granted, Refusal, Reply, Seed, Ticket};
-use crate::config::Tls;
+use crate::config::{Capacity, Tls};
 use crate::metrics::{Closed, Metrics};
 use crate::session::{Buffers, Context, Settings};
 use crate::store::Store;
@@ -120,15 +119,13 @@ impl Server {
         watch_listeners(sockets, 0, poll.registry())?;
         let admin = Admin::bind(&options.admin_listen, listeners.len(), poll.registry())?;
         store.attach(poll.registry(), STORE, clock.now())?;
-        let descriptors = descriptors::raise_limit();
-        let max_connections = options
-            .max_connections
-            .unwrap_or(usize::MAX)
-            .min(descriptors);
+        let capacity = Capacity::new(
+            options.max_connections,
+            options.max_per_address,
+            options.max_address_waiters,
+        );
         let mut metrics = Metrics::default();
-        metrics.connections.max = max_connections as u64;
-        // Some are kept for others; but where there is only one, it may stand in line.
-        let most_in_line = (max_connections - max_connections.div_ceil(4)).max(1);
+        metrics.connections.max = capacity.max_connections as u64;
         Ok(Server {
             poll,
             clock,
@@ -138,12 +135,12 @@ impl Server {
             accept_from: None,
             admin,
             connections: Slab::new(),
-            max_connections,
+            max_connections: capacity.max_connections,
             addresses: Addresses::default(),
-            max_per_address: options.max_per_address.unwrap_or(part_of(max_connections)),
+            max_per_address: capacity.max_per_address,
             lines: Lines {
-                most: most_in_line,
-                most_of_an_address: options.max_address_waiters.unwrap_or(part_of(most_in_line)),
+                most: capacity.max_waiters,
+                most_of_an_address: capacity.max_address_waiters,
             },
             load: Load::new(options.max_requests),
             at_the_door: None,
@@ -356,14 +353,6 @@ impl Server {
         self.next_serial += 1;
         ticket
     }
-}
-
-/// What one address may have of so many connections or places in line: half, so that no single one keeps
-/// all others out, and one that stands for many, as a proxy's does, still goes far. Of few it may have
-/// all.
-fn part_of(all: usize) -> usize {
-    const FEW: usize = 64;
-    (all / 2).max(FEW)
 }
 
 /// A slot in which there is never a connection.

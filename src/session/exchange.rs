@@ -86,12 +86,7 @@ impl Exchange {
             body: &body,
             fields,
         };
-        http::write_answer(
-            output,
-            self.style,
-            &answer,
-            context.settings.cors.as_deref(),
-        );
+        http::write_answer(output, self.style, &answer, context.settings.site_fields());
         context.buffers.take_back_body(body);
         status
     }

@@ -112,7 +112,7 @@ impl LongAnswer {
             fields,
         };
         let mut head = Vec::with_capacity(HEAD_ROOM);
-        http::write_head(&mut head, style, &answer, context.settings.cors.as_deref());
+        http::write_head(&mut head, style, &answer, context.settings.site_fields());
         if style.omits_body {
             bytes.truncate(HEAD_ROOM);
         }

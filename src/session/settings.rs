@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use crate::http::{Credentials, Limits};
+use crate::http::{Credentials, Limits, SiteFields};
 use crate::keys::{Caller, Keys};
 
 /// A tenth of what the slowest modems carry, in bytes a second.
@@ -33,6 +33,8 @@ pub struct Settings {
     pub linger_ms: u64,
     /// The value of `Access-Control-Allow-Origin`; `None` leaves all CORS fields out.
     pub cors: Option<String>,
+    /// The value of the `Server` header field; `None` leaves it out.
+    pub server_name: Option<String>,
     /// How many pools are shown one by one in the metrics.
     pub metrics_pools: usize,
     /// The server is about to end: whoever asks whether it is ready is told so.
@@ -42,6 +44,14 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The header fields that all answers have in common.
+    pub(super) fn site_fields(&self) -> SiteFields<'_> {
+        SiteFields {
+            server: self.server_name.as_deref(),
+            cors: self.cors.as_deref(),
+        }
+    }
+
     /// Who shows these credentials.
     pub(super) fn caller(&self, credentials: Credentials<'_>) -> Caller<'_> {
         match &self.keys {
@@ -70,6 +80,7 @@ impl Default for Settings {
             idle_timeout_ms: 120_000,
             linger_ms: 2_000,
             cors: Some("*".into()),
+            server_name: None,
             metrics_pools: 100,
             stopping: false,
             keys: None,

@@ -22,6 +22,22 @@ pub fn rows() -> Vec<Row> {
         )
         .given(SEED)
         .ask("POST /pool/A/lock HTTP/1.1\r\n\r\n", lock),
+        row("a Server field only where it is set", HEADERS)
+            .server(&["--server-name", "Lock server"])
+            .given(SEED)
+            .ask(
+                "POST /pool/A/lock HTTP/1.1\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nServer: Lock server\r\n\r\n4",
+            )
+            .ask(
+                "GET /pool/B HTTP/1.1\r\n\r\n",
+                "HTTP/1.1 404 no pool\r\nContent-Length: 7\r\nServer: Lock server\r\n\r\nno pool",
+            )
+            .ask(
+                "GET /pool/A HTTP/1.1\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nContent-Length: 7\r\nServer: Lock server\r\n\r\n1\n2\n3\n4",
+            )
+            .line("POST /pool/A/lock", "200 3"),
         row("headers that mean nothing change nothing", HEADERS)
             .given(SEED)
             .ask(

@@ -249,7 +249,8 @@ fn an_address_that_others_reach_is_warned_of_where_there_are_no_keys() {
         command.args(arguments);
         run_command(command).stdout
     };
-    let warning = "warning          it listens on an address that others can reach, without --keys";
+    let warning =
+        "warning              it listens on an address that others can reach, without --keys";
     for open in [
         "0.0.0.0:1",
         "[::]:1",

@@ -92,7 +92,9 @@ fn the_example_of_the_readme_is_taken() {
     write_keys(folder.path(), format!("# NAME{lines}"));
     let ended = check(&folder);
     assert!(
-        ended.stdout.contains("\nkeys             3 in keys\n"),
+        ended
+            .stdout
+            .contains("\nkeys                 3 in keys  (--keys)\n"),
         "{}",
         ended.stderr
     );
@@ -202,7 +204,9 @@ fn check_counts_the_keys_and_warns_of_short_secrets() {
     let ended = check(&folder);
     assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
     assert!(
-        ended.stdout.contains("\nkeys             2 in keys\n"),
+        ended
+            .stdout
+            .contains("\nkeys                 2 in keys  (--keys)\n"),
         "{}",
         ended.stdout
     );
@@ -214,7 +218,7 @@ fn check_counts_the_keys_and_warns_of_short_secrets() {
     assert_eq!(
         warnings,
         [
-            "warning          the secret of key a is short, so it can be guessed; 32 random characters cannot"
+            "warning              the secret of key a is short, so it can be guessed; 32 random characters cannot"
         ]
     );
 }
@@ -231,7 +235,7 @@ fn keys_that_can_be_overheard_are_warned_of_in_a_build_with_tls() {
         let warning = lines.find(|line| line.starts_with("warning"));
         warning.map(str::to_owned)
     };
-    let told = "warning          it wants keys on an address that others can reach, without TLS: \
+    let told = "warning              it wants keys on an address that others can reach, without TLS: \
                 whoever sees the traffic sees them; --tls-listen keeps them secret";
     let told = cfg!(feature = "tls").then(|| told.to_owned());
     assert_eq!(warned("0.0.0.0:1"), told);

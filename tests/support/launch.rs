@@ -101,7 +101,7 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 impl Process {
     /// Appends lines of the log up to one that is `last`; false if the log ends before.
-    fn next_lines(&mut self, seen: &mut Vec<String>, last: impl Fn(&str) -> bool) -> bool {
+    pub fn next_lines(&mut self, seen: &mut Vec<String>, last: impl Fn(&str) -> bool) -> bool {
         let end = Instant::now() + PATIENCE;
         loop {
             match self

@@ -188,7 +188,8 @@ fn launch(
 pub fn latchd() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_latchd"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("LATCHD_") || name == "NODE_CONFIG" {
+        let shown = name.to_string_lossy();
+        if shown.starts_with("LATCHD_") || shown.starts_with("NODE_") {
             command.env_remove(name);
         }
     }

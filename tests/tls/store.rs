@@ -274,7 +274,7 @@ fn a_wrong_file_is_said_before_anything_is_opened() {
     }
     let url = "rediss://u:secret@h/2?ca=ca.pem&cert=cert.pem&key=key.pem";
     let ended = run(&folder, &["--check", "--store", url]);
-    let shown = "store            rediss://u:***@h:6379/2?ca=ca.pem&cert=cert.pem&key=key.pem\n";
+    let shown = "rediss://u:***@h:6379/2?ca=ca.pem&cert=cert.pem&key=key.pem  (--store)\n";
     assert!(
         ended.stdout.contains(shown),
         "{}{}",

@@ -5,7 +5,8 @@ use std::hint::black_box;
 use latchd::api::{Door, Outcome, Shape, Show, render_status, render_text, route};
 use latchd::command::{Fence, Granted, Lease, Reply, StoredName};
 use latchd::http::{
-    Answer, Format, Limits, Method, Progress, Request, Scan, Style, Wire, read_head, write_answer,
+    Answer, Format, Limits, Method, Progress, Request, Scan, SiteFields, Style, Wire, read_head,
+    write_answer,
 };
 use latchd::keys::Caller;
 use latchd::session::Settings;
@@ -98,7 +99,11 @@ fn encode(wire: Wire, json: bool, show: Show) -> Step {
             body: &body,
             fields,
         };
-        write_answer(&mut out, style, &answer, Some("*"));
+        let site = SiteFields {
+            server: None,
+            cors: Some("*"),
+        };
+        write_answer(&mut out, style, &answer, site);
         black_box(&out);
     })
 }
