@@ -5,8 +5,8 @@ use std::{collections::VecDeque, hint::black_box, num::NonZeroU32};
 
 use latchd::{
     command::{
-        Acquire, Command, Filter, Granted, OwnerName, PoolName, Proof, Reply, ResourceId, Seed,
-        StoredName, Ticket, Ttl, Wanted,
+        Acquire, Command, Filter, Granted, OwnerName, PoolName, PoolQuery, Proof, Reply,
+        ResourceId, Seed, StoredName, Ticket, Ttl, Wanted,
     },
     pool::{Engine, Rules, Snapshot},
     time::{Deadlines, Time},
@@ -129,7 +129,7 @@ impl World {
     }
 
     fn held(&mut self) -> usize {
-        match self.ask(Command::ListPools) {
+        match self.ask(Command::ListPools(PoolQuery::ALL)) {
             Some(Reply::Pools(pools)) => pools.iter().map(|pool| pool.held).sum(),
             _ => unreachable!("a list was asked for"),
         }

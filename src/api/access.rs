@@ -1,7 +1,7 @@
 //! What a caller may do: each command wants a role in the pools that it names.
 
-use super::{Outcome, Problem};
-use crate::command::{Command, Reply, Seed};
+use super::{Outcome, PoolView, Problem};
+use crate::command::{Command, Reply, Seed, max_pools};
 use crate::keys::{Caller, Key, Role};
 
 /// Whether a command may be carried out for a caller. Without keys everything may.
@@ -22,18 +22,38 @@ pub(super) fn check_metrics(caller: Caller<'_>) -> Result<(), Problem> {
     }
 }
 
-/// Leaves of a list of pools what a key is for; nothing, without one.
+/// Leaves of a list of pools those that a key is for, tells its role in each, and makes of them the
+/// view that was asked for. Without a key it leaves nothing.
 #[cold]
-pub fn cut_down(outcome: &mut Outcome, key: Option<&Key>) {
-    if let Outcome::Reply(Reply::Pools(pools)) = outcome {
-        pools.retain(|pool| key.is_some_and(|key| key.may(Role::Read, &pool.name)));
+pub fn filter_visible(outcome: &mut Outcome, view: PoolView, key: Option<&Key>) {
+    let Outcome::Reply(Reply::Pools(pools)) = outcome else {
+        return;
+    };
+    let max = match view {
+        PoolView::List(limit) => max_pools(limit),
+        PoolView::Sums => usize::MAX,
+    };
+    let mut left = max;
+    pools.retain_mut(|pool| {
+        // Beyond the limit no pattern is matched for nothing.
+        let role = key
+            .filter(|_| left > 0)
+            .and_then(|key| key.role(&pool.name));
+        left -= usize::from(role.is_some());
+        pool.role = role.map(Role::name);
+        role.is_some()
+    });
+    if view == PoolView::Sums {
+        *outcome = Outcome::Reply(Reply::PoolSums(pools.iter().collect()));
     }
 }
 
 fn check_key(key: &Key, command: &Command<'_>) -> Result<(), Problem> {
     let (role, pool) = match command {
-        // The reply is cut down to what the key is for.
-        Command::ListPools => return Ok(()),
+        // The reply is filtered by what the key is for.
+        Command::ListPools(_) => return Ok(()),
+        // For a key that is for some of them, they are listed and added up afterwards.
+        Command::SumPools(_) => return refuse_unless(key.sees_all(), Role::Read),
         Command::ListMembers(pool) | Command::ListLocks(pool) => (Role::Read, pool),
         Command::ShowLock(pool, _) | Command::ListWaiters(pool) => (Role::Read, pool),
         Command::Acquire(pool, _) => (Role::Use, pool),

@@ -15,7 +15,7 @@ mod render;
 
 use std::num::NonZeroU32;
 
-pub use access::cut_down;
+pub use access::filter_visible;
 use body::Form;
 pub use body::{BodyError, BodyReader, read_seed};
 use endpoint::{Endpoint, OPEN_METHODS, POOL_METHODS, POOLS_METHODS};
@@ -23,7 +23,7 @@ pub use part::Rendering;
 pub use problem::Problem;
 pub use render::{element_count, render_some, render_status, render_text};
 
-use crate::command::{Command, PoolName, Reply, ResourceId, Seed, Wanted};
+use crate::command::{Command, PoolName, PoolQuery, Reply, ResourceId, Seed, Wanted};
 use crate::http::{Method, Parameters, Request, split_target};
 use crate::keys::Caller;
 use crate::metrics::{Kind, Route};
@@ -98,8 +98,18 @@ pub struct Shape {
     pub list: bool,
     /// What of a lock.
     pub show: Show,
-    /// Only what the caller's key is for: the reply is to be [`cut_down`].
-    pub in_part: bool,
+    /// The view of pools that the caller's key is for: the reply is to pass [`filter_visible`]. `None`
+    /// if no key matters.
+    pub of_key: Option<PoolView>,
+}
+
+/// What of several pools is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolView {
+    /// Each of them, or at most this many.
+    List(Option<NonZeroU32>),
+    /// Their counts, added up.
+    Sums,
 }
 
 /// How much of a lock is shown.
@@ -228,7 +238,7 @@ fn read_request<'a>(
         (Endpoint::Queue(pool), Method::Get | Method::Head) => {
             queue::list(pool, body, of(Route::Queue), caller)?
         }
-        (Endpoint::Pools, method) => pools(method, body, caller)?,
+        (Endpoint::Pools, method) => pools(method, body, &mut parameters, caller)?,
         (Endpoint::Pool(pool), method) => pool_itself(pool, method, body, caller)?,
         (Endpoint::Locks(pool), method) => {
             return locks(pool, method, body, &mut parameters, caller);
@@ -257,14 +267,36 @@ fn ask<'a>(
 }
 
 /// `/pool`
-fn pools<'a>(method: Method, body: Body<'_>, caller: Caller<'_>) -> Result<Action<'a>, Problem> {
-    let shape = Shape {
+fn pools<'a>(
+    method: Method,
+    body: Body<'_>,
+    parameters: &mut Parameters<'a>,
+    caller: Caller<'_>,
+) -> Result<Action<'a>, Problem> {
+    let mut shape = Shape {
         list: true,
-        in_part: caller.sees_a_part(),
         ..Shape::default()
     };
     let command = match method {
-        Method::Get | Method::Head => Command::ListPools,
+        Method::Get | Method::Head => {
+            let (contains, view) = parameters::pools(parameters)?;
+            let sees_all = !caller.sees_a_part();
+            shape.of_key = match view {
+                PoolView::Sums if sees_all => None,
+                _ => matches!(caller, Caller::Holder(_)).then_some(view),
+            };
+            match view {
+                PoolView::Sums if sees_all => Command::SumPools(contains),
+                PoolView::List(limit) if sees_all => {
+                    Command::ListPools(PoolQuery { contains, limit })
+                }
+                // Only a list tells which of them the key is for.
+                _ => Command::ListPools(PoolQuery {
+                    contains,
+                    limit: None,
+                }),
+            }
+        }
         Method::Post => Command::AddMembers(body.take(Form::Pools)?),
         Method::Put => Command::SetMembers(body.take(Form::Pools)?),
         _ => return Err(Problem::BadMethod(POOLS_METHODS)),
@@ -329,7 +361,7 @@ fn locks<'a>(
     let shape = Shape {
         list,
         show,
-        in_part: false,
+        of_key: None,
     };
     let route = Route::Locks;
     ask(command, shape, Kind { route, method }, caller)

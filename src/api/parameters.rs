@@ -3,9 +3,9 @@
 
 use std::num::NonZeroU32;
 
-use super::{Problem, Show};
+use super::{PoolView, Problem, Show};
 use crate::command::{
-    Acquire, Fence, Filter, NameError, OwnerName, Proof, Renewal, ResourceId, Ttl, Wanted,
+    Acquire, Fence, Filter, NameError, NamePart, OwnerName, Proof, Renewal, ResourceId, Ttl, Wanted,
 };
 use crate::http::{Method, Parameters};
 
@@ -76,6 +76,26 @@ pub(super) fn filter<'a>(parameters: &mut Parameters<'a>) -> Result<Filter<'a>, 
     };
     refuse_others(parameters, "owner, older")?;
     Ok(filter)
+}
+
+/// Reads which pools are to be shown, and what of them.
+pub(super) fn pools<'a>(
+    parameters: &mut Parameters<'a>,
+) -> Result<(Option<NamePart<'a>>, PoolView), Problem> {
+    let contains = match parameters.take("contains") {
+        None => None,
+        Some(text) => Some(NamePart::parse(text).ok_or(Problem::BadValue(
+            "contains",
+            "a part of a name: 1 to 128 bytes without control characters".into(),
+        ))?),
+    };
+    if take_flag(parameters, "sum")? {
+        refuse_others(parameters, "contains, sum")?;
+        return Ok((contains, PoolView::Sums));
+    }
+    let limit = take_number(parameters, "limit", 1, 999_999_999)?.and_then(NonZeroU32::new);
+    refuse_others(parameters, "contains, limit, sum")?;
+    Ok((contains, PoolView::List(limit)))
 }
 
 /// The method that is meant: `_method` lets a POST stand for what a modem cannot say. A GET never

@@ -167,6 +167,7 @@ mod tests {
             held: 1,
             free: 0,
             waiting: 0,
+            role: None,
         };
         Reply::Pools((0..count).map(status).collect())
     }

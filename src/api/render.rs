@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::part::{ARRAY, LINES, OBJECT, Part, Rendering};
 use super::{Outcome, Problem, Shape, Show, documents, queue};
-use crate::command::{Granted, Lease, Leases, PoolStatus, Reply};
+use crate::command::{Granted, Lease, Leases, PoolStatus, PoolSums, Reply};
 use crate::http::Fields;
 
 const VERSION: &str = concat!("latchd ", env!("CARGO_PKG_VERSION"));
@@ -116,7 +116,7 @@ pub fn element_count(outcome: &Outcome) -> usize {
         Reply::Pools(pools) => pools.len(),
         Reply::Waiters(waiters) => waiters.len(),
         Reply::Done | Reply::Released(_) | Reply::Refused(_) => 0,
-        Reply::Ready | Reply::Survey(_) => 0,
+        Reply::Ready | Reply::Survey(_) | Reply::PoolSums(_) => 0,
     }
 }
 
@@ -156,6 +156,8 @@ fn render_reply(reply: &Reply, shape: Shape, json: bool, part: &mut Part<'_>) {
         Reply::Waiters(waiters) => part.elements(LINES, waiters.len(), |body, place| {
             queue::waiter_line(body, &waiters[place]);
         }),
+        Reply::PoolSums(sums) if json => sums_object(part.body, sums),
+        Reply::PoolSums(sums) => sums_line(part.body, sums),
         // What was seeded is told in the form in which it was told to us.
         Reply::Seeded(seed) if seed.pool_count() == 1 && !shape.list => part.ids(seed.pool(0).1),
         Reply::Seeded(seed) => part.pools(seed),
@@ -224,7 +226,40 @@ fn pool_object(body: &mut Vec<u8>, pool: &PoolStatus) {
         });
         field(body, "held", |body| number(body, pool.held as u64));
         field(body, "waiting", |body| number(body, pool.waiting as u64));
+        field(body, "free", |body| number(body, pool.free as u64));
+        if let Some(role) = pool.role {
+            field(body, "role", |body| string(body, role));
+        }
     });
+}
+
+/// The counts in the order of the line, each with its name.
+fn sums_of(sums: &PoolSums) -> [(&'static str, usize); 5] {
+    [
+        ("pools", sums.pools),
+        ("resources", sums.resources),
+        ("held", sums.held),
+        ("waiting", sums.waiting),
+        ("free", sums.free),
+    ]
+}
+
+fn sums_object(body: &mut Vec<u8>, sums: &PoolSums) {
+    object(body, |body| {
+        for (name, count) in sums_of(sums) {
+            field(body, name, |body| number(body, count as u64));
+        }
+    });
+}
+
+/// `POOLS RESOURCES HELD WAITING FREE`.
+fn sums_line(body: &mut Vec<u8>, sums: &PoolSums) {
+    for (place, (_, count)) in sums_of(sums).into_iter().enumerate() {
+        if place > 0 {
+            body.push(b' ');
+        }
+        number(body, count as u64);
+    }
 }
 
 /// `RESOURCES HELD WAITING NAME`.

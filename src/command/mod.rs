@@ -4,20 +4,24 @@
 //! here knows of HTTP, of sockets or of how a store keeps what it is told.
 
 mod names;
+mod overview;
 mod owned;
 mod seed;
 
 use std::num::NonZeroU32;
 
 pub use names::{MAX_NAME_BYTES, NameError, OwnerName, PoolName, ResourceId, StoredName};
+pub use overview::{NamePart, PoolQuery, PoolStatus, PoolSums, max_pools};
 pub use seed::{IdList, Ids, Seed};
 use smallvec::SmallVec;
 
 /// What a store is asked to do. It borrows from the request, so that asking costs no allocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command<'a> {
-    /// Lists all pools with their state.
-    ListPools,
+    /// Lists pools with their state.
+    ListPools(PoolQuery<'a>),
+    /// Adds up the state of all pools, or of those whose names contain a text.
+    SumPools(Option<NamePart<'a>>),
     /// Sums up all pools, and shows so many of them: those that have been there longest. It is never
     /// refused.
     Survey(usize),
@@ -59,7 +63,8 @@ impl Command<'_> {
     /// answered: because it waits, or because the reply may be as long as a pool is large.
     pub fn blocks(&self) -> bool {
         match self {
-            Command::ListPools | Command::ListMembers(_) | Command::ListLocks(_) => true,
+            Command::ListPools(_) | Command::SumPools(_) => true,
+            Command::ListMembers(_) | Command::ListLocks(_) => true,
             Command::Survey(_) | Command::ListWaiters(_) => true,
             Command::AddMembers(_) | Command::SetMembers(_) => true,
             Command::Acquire(_, acquire) => {
@@ -204,8 +209,10 @@ pub enum Reply {
     Members(IdList),
     /// The members that each named pool has now.
     Seeded(Seed),
-    /// The state of every pool, sorted by name.
+    /// The state of each pool that was asked for, sorted by name.
     Pools(Vec<PoolStatus>),
+    /// The state of pools, added up.
+    PoolSums(PoolSums),
     /// The pools, summed up; `None` if the store cannot tell.
     Survey(Option<Survey>),
     /// The store answers.
@@ -277,21 +284,6 @@ pub struct InLine {
     pub left_s: Option<u64>,
     /// Nobody is there to be told: it is an owner, whose place is kept for a while.
     pub is_lost: bool,
-}
-
-/// The state of one pool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PoolStatus {
-    /// The pool.
-    pub name: StoredName,
-    /// How many members it has.
-    pub resources: usize,
-    /// How many resources are held, those included that are members no longer.
-    pub held: usize,
-    /// How many resources can be lent now: they are neither held nor kept for anybody.
-    pub free: usize,
-    /// How many acquires stand in its line.
-    pub waiting: usize,
 }
 
 /// All pools, summed up.

@@ -1,12 +1,13 @@
 //! Commands that are kept for longer than the requests that they were read from.
 
-use super::{Acquire, Command, Filter, OwnerName, PoolName, Proof, Renewal, Wanted};
+use super::{Acquire, Command, Filter, NamePart, OwnerName, PoolName, Proof, Renewal, Wanted};
 
 impl Command<'_> {
     /// The same command, kept for longer than what it was read from.
     pub fn into_owned(self) -> Command<'static> {
         match self {
-            Command::ListPools => Command::ListPools,
+            Command::ListPools(query) => Command::ListPools(query.into_owned()),
+            Command::SumPools(part) => Command::SumPools(part.map(NamePart::into_owned)),
             Command::AddMembers(seed) => Command::AddMembers(seed),
             Command::SetMembers(seed) => Command::SetMembers(seed),
             Command::ListMembers(pool) => Command::ListMembers(pool.into_owned()),
@@ -41,7 +42,8 @@ impl Command<'_> {
     /// The pool that it is about; `None` if it is about several, or all.
     pub fn pool(&self) -> Option<&PoolName<'_>> {
         match self {
-            Command::ListPools | Command::Survey(_) | Command::Probe | Command::Purge => None,
+            Command::ListPools(_) | Command::SumPools(_) => None,
+            Command::Survey(_) | Command::Probe | Command::Purge => None,
             Command::AddMembers(_) | Command::SetMembers(_) => None,
             Command::ListMembers(pool) | Command::RemovePool(pool) => Some(pool),
             Command::Acquire(pool, _) | Command::Renew(pool, ..) => Some(pool),

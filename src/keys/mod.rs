@@ -72,6 +72,18 @@ impl Key {
         rules.any(|rule| rule.role >= role && rule.pools.matches(pool))
     }
 
+    /// The highest role that it has in the pool of this name; `None` if it is not for that pool.
+    pub fn role(&self, pool: &str) -> Option<Role> {
+        let rules = self.rules.iter();
+        let roles = rules.filter(|rule| rule.pools.matches(pool));
+        roles.map(|rule| rule.role).max()
+    }
+
+    /// Whether it may look into every pool, whatever its name.
+    pub fn sees_all(&self) -> bool {
+        self.rules.iter().any(|rule| rule.pools.matches_all())
+    }
+
     /// Whether there can be a pool for which it may.
     pub fn may_somewhere(&self, role: Role) -> bool {
         self.rules.iter().any(|rule| rule.role >= role)
@@ -101,7 +113,7 @@ impl Caller<'_> {
     /// Whether there can be pools that it may not see.
     pub fn sees_a_part(&self) -> bool {
         match self {
-            Caller::Holder(key) => !key.rules.iter().any(|rule| rule.pools.matches_all()),
+            Caller::Holder(key) => !key.sees_all(),
             Caller::Anyone => false,
             Caller::Stranger => true,
         }

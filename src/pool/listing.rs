@@ -8,16 +8,42 @@ use super::grants::GrantKey;
 use super::lending::Pool;
 use super::line::StoredWanted;
 use super::{Books, Engine, PoolKey, PoolNumber};
-use crate::command::{IdList, InLine, Leases, PoolStatus, Refusal, Survey};
+use crate::command::{
+    IdList, InLine, Leases, NamePart, PoolQuery, PoolStatus, PoolSums, Refusal, Survey,
+};
 use crate::time::Time;
 
 impl Engine {
-    /// All pools by name.
-    pub(super) fn list(&self) -> Vec<PoolStatus> {
+    /// Pools by name. It is one look at each pool; with a limit, no more of them are sorted.
+    pub(super) fn list(&self, query: &PoolQuery<'_>) -> Vec<PoolStatus> {
+        let mut first: BinaryHeap<(&str, PoolKey)> = BinaryHeap::new();
+        for (key, pool) in self.pools.iter() {
+            let name = &*pool.name;
+            let is_wanted = query.includes(name) && pool.resources_told(&self.books).is_some();
+            if is_wanted && first.len() < query.max_pools() {
+                first.push((name, key));
+            } else if is_wanted && first.peek().is_some_and(|&(last, _)| name < last) {
+                first.pop();
+                first.push((name, key));
+            }
+        }
+        let mut first = first.into_vec();
+        first.sort_unstable();
+        first
+            .into_iter()
+            .filter_map(|(_, key)| self.pools[key].status(&self.books))
+            .collect()
+    }
+
+    /// Adds up pools. It is one look at each.
+    pub(super) fn sum(&self, contains: Option<&NamePart<'_>>) -> PoolSums {
         let pools = self.pools.iter().map(|(_, pool)| pool);
-        let mut list: Vec<PoolStatus> = pools.filter_map(|pool| pool.status(&self.books)).collect();
-        list.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        list
+        let wanted = pools.filter(|pool| NamePart::occurs(contains, &pool.name));
+        let mut sums = PoolSums::default();
+        wanted
+            .filter_map(|pool| pool.status(&self.books))
+            .for_each(|status| sums.add(&status));
+        sums
     }
 
     /// Sums all pools up, and shows those that were made first: they stay the same ones, also over a
@@ -31,6 +57,7 @@ impl Engine {
             held: 0,
             free: 0,
             waiting: 0,
+            role: None,
         };
         for (key, pool) in self.pools.iter() {
             let last = first.peek().map(|&(number, _)| number);
@@ -110,6 +137,7 @@ impl Pool {
             held: self.held_count as usize,
             free: self.stock.free_count().min(resources),
             waiting: self.line.len(),
+            role: None,
         })
     }
 

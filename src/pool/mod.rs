@@ -285,7 +285,8 @@ impl Engine {
                 Reply::Waiters(self.pool(&pool)?.waiters(now, &self.books))
             }
             Command::ListMembers(pool) => Reply::Members(self.pool(&pool)?.members(&self.books)),
-            Command::ListPools => Reply::Pools(self.list()),
+            Command::ListPools(query) => Reply::Pools(self.list(&query)),
+            Command::SumPools(contains) => Reply::PoolSums(self.sum(contains.as_ref())),
             Command::Survey(shown) => Reply::Survey(Some(self.survey(shown))),
             Command::Probe => Reply::Ready,
             Command::AddMembers(seed) => {

@@ -249,10 +249,8 @@ impl Session {
             return Err(reply);
         };
         exchange.state = State::Ready(Outcome::Reply(reply));
-        if exchange.shape.in_part
-            && let State::Ready(outcome) = &mut exchange.state
-        {
-            api::cut_down(outcome, self.part_of.take().as_deref());
+        if let (Some(view), State::Ready(outcome)) = (exchange.shape.of_key, &mut exchange.state) {
+            api::filter_visible(outcome, view, self.part_of.take().as_deref());
         }
         self.settle(context);
         // The client could not be at fault while the store had its request.

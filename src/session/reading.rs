@@ -175,7 +175,7 @@ impl Session {
         let asked = |kind, waits| Asked { kind, waits, at };
         let exchange = match action {
             Action::Ask(command, shape, kind) => {
-                if shape.in_part {
+                if shape.of_key.is_some() {
                     self.note_part(caller);
                 }
                 let (blocks, waits) = (command.blocks(), command.may_wait());

@@ -167,8 +167,8 @@ fn listing() -> Vec<Row> {
             .ask(
                 json("GET /pool"),
                 json_ok(
-                    "{\"a\":{\"resources\":0,\"held\":0,\"waiting\":0},\
-                     \"b\":{\"resources\":0,\"held\":0,\"waiting\":0}}",
+                    "{\"a\":{\"resources\":0,\"held\":0,\"waiting\":0,\"free\":0},\
+                     \"b\":{\"resources\":0,\"held\":0,\"waiting\":0,\"free\":0}}",
                 ),
             ),
         row("locks sorted by fence", locks)
@@ -205,7 +205,7 @@ fn former_members() -> Vec<Row> {
             .line("GET /pool", "200 1 2 0 A")
             .ask(
                 json("GET /pool"),
-                json_ok(r#"{"A":{"resources":1,"held":2,"waiting":0}}"#),
+                json_ok(r#"{"A":{"resources":1,"held":2,"waiting":0,"free":0}}"#),
             ),
         staged("a former member cannot be acquired", acquire)
             .line("POST /pool/A/lock/4", "404 no resource")

@@ -46,6 +46,7 @@ mod negotiation;
 mod one_line;
 mod owners;
 mod parameters;
+mod pools;
 mod queue;
 mod queue_lost;
 mod queue_members;

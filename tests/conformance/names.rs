@@ -39,7 +39,7 @@ fn name(what: &str, raw: &str, path: &str) -> Row {
         .ask(
             json("GET /pool"),
             json_ok(&format!(
-                r#"{{{quoted}:{{"resources":1,"held":1,"waiting":0}}}}"#
+                r#"{{{quoted}:{{"resources":1,"held":1,"waiting":0,"free":0}}}}"#
             )),
         )
         .ask(bare(&format!("DELETE /pool/{path}/lock/{path}")), ok(""))

@@ -87,7 +87,7 @@ fn waiting() -> Vec<Row> {
         .line("GET /pool", "200 1 1 2 A")
         .ask(
             json("GET /pool"),
-            json_ok(r#"{"A":{"resources":1,"held":1,"waiting":2}}"#),
+            json_ok(r#"{"A":{"resources":1,"held":1,"waiting":2,"free":0}}"#),
         )
         .line("DELETE /pool/A/lock/1", "200")
         .on(0)

@@ -66,8 +66,8 @@ fn pools() -> Vec<Row> {
         .ask(
             json("GET /pool"),
             json_ok(
-                "{\"A\":{\"resources\":4,\"held\":1,\"waiting\":0},\
-                 \"B\":{\"resources\":1,\"held\":0,\"waiting\":0}}",
+                "{\"A\":{\"resources\":4,\"held\":1,\"waiting\":0,\"free\":3},\
+                 \"B\":{\"resources\":1,\"held\":0,\"waiting\":0,\"free\":1}}",
             ),
         ),
         row(

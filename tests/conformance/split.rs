@@ -53,6 +53,7 @@ fn all_rows() -> Vec<Row> {
         ("one_line", one_line::rows()),
         ("owners", owners::rows()),
         ("parameters", parameters::rows()),
+        ("pools", pools::rows()),
         ("queue", queue::rows()),
         ("queue_lost", queue_lost::rows()),
         ("queue_members", queue_members::rows()),

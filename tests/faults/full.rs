@@ -4,7 +4,7 @@
 use std::num::NonZeroU32;
 
 use latchd::command::{
-    Acquire, Command, PoolName, Proof, Refusal, Reply, ResourceId, Seed, Ticket, Wanted,
+    Acquire, Command, PoolName, PoolQuery, Proof, Refusal, Reply, ResourceId, Seed, Ticket, Wanted,
 };
 use latchd::pool::Rules;
 use latchd::store::{EmbeddedStore, Journal, Store, Sync};
@@ -90,7 +90,7 @@ fn ask(store: &mut EmbeddedStore, command: Command<'_>, now: Time) -> Option<usi
 }
 
 fn pool_count(store: &mut EmbeddedStore, now: Time) -> Option<usize> {
-    match reply(store, Command::ListPools, now) {
+    match reply(store, Command::ListPools(PoolQuery::ALL), now) {
         Reply::Pools(pools) => Some(pools.len()),
         Reply::Refused(Refusal::StoreDown) => None,
         other => panic!("{other:?}"),

@@ -58,6 +58,79 @@ fn lists_in_one_piece_are_cut_down_each_for_its_own_key() {
 }
 
 #[test]
+fn a_part_of_the_pools_is_limited_and_added_up_by_itself() {
+    let server = serve(
+        &format!("{KEYS}ci secret-of-ci-012345 use B*\nci secret-of-ci-012345 read C\n"),
+        &[],
+    );
+    let mut client = server.connect();
+    let seed = r#"{"A":["1"],"B":["2","3"],"B2":["4"],"C":["5"],"D":["6"]}"#;
+    client.ask(&format!("key={ROOT} POST /pool {seed}"));
+    client.ask(&format!("key={ROOT} POST /pool/B2/lock"));
+    client.ask(&format!("key={ROOT} POST /pool/D/lock"));
+    for (key, query, answer) in [
+        ("secret-of-ci-012345", "?limit=2", "200 2 0 0 B\t1 1 0 B2"),
+        (
+            "secret-of-ci-012345",
+            "?limit=9",
+            "200 2 0 0 B\t1 1 0 B2\t1 0 0 C",
+        ),
+        ("secret-of-ci-012345", "?contains=2&limit=1", "200 1 1 0 B2"),
+        ("secret-of-ci-012345", "?contains=D", "200"),
+        ("secret-of-ci-012345", "?sum", "200 3 4 1 0 3"),
+        ("secret-of-ci-012345", "?sum&contains=b", "200 2 3 1 0 2"),
+        ("secret-of-ci-012345", "?sum&contains=D", "200 0 0 0 0 0"),
+        (READER, "?sum", "200 1 1 0 0 1"),
+        (ROOT, "?limit=1", "200 1 0 0 A"),
+        (ROOT, "?sum", "200 5 6 2 0 4"),
+        ("unknown", "?sum", "401 no key"),
+    ] {
+        assert_eq!(
+            client.ask(&format!("key={key} GET /pool{query}")),
+            answer,
+            "{key} {query}"
+        );
+    }
+}
+
+#[test]
+fn a_list_in_json_tells_what_the_key_may_do() {
+    let keys = format!("{KEYS}ci secret-of-ci-012345 use B\nci secret-of-ci-012345 read *\n");
+    let server = serve(&keys, &[]);
+    let mut client = server.connect();
+    client.ask(&format!("key={ROOT} POST /pool {SEED}"));
+    let a = |role: &str| format!(r#""A":{{"resources":2,"held":0,"waiting":0,"free":2{role}}}"#);
+    let b = |role: &str| format!(r#""B":{{"resources":1,"held":0,"waiting":0,"free":1{role}}}"#);
+    let role = |role: &str| format!(r#","role":"{role}""#);
+    for (key, body) in [
+        (
+            ROOT,
+            format!("{{{},{}}}", a(&role("admin")), b(&role("admin"))),
+        ),
+        (
+            "secret-of-ci-012345",
+            format!("{{{},{}}}", a(&role("read")), b(&role("use"))),
+        ),
+        (READER, format!("{{{}}}", a(&role("read")))),
+    ] {
+        let field = bearer(key);
+        client.send(format!(
+            "GET /pool HTTP/1.1\r\nAccept: application/json\r\n{field}\r\n\r\n"
+        ));
+        let length = body.len();
+        client.expect(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nContent-Type: application/json\r\n\r\n{body}"));
+    }
+    // Without keys there are no roles.
+    let server = Server::start(StoreKind::Memory);
+    let mut client = server.connect();
+    client.ask(&format!("POST /pool {SEED}"));
+    client.send("GET /pool HTTP/1.1\r\nAccept: application/json\r\n\r\n");
+    let body = format!("{{{},{}}}", a(""), b(""));
+    let length = body.len();
+    client.expect(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nContent-Type: application/json\r\n\r\n{body}"));
+}
+
+#[test]
 fn a_key_in_the_address_is_not_taken() {
     let server = seeded();
     let mut client = server.connect();

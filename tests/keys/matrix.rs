@@ -196,8 +196,8 @@ fn a_list_of_pools_shows_those_that_the_key_is_for() {
     let mut client = world.server.connect();
     client.send(format!("GET /pool HTTP/1.1\r\n{json}\r\n\r\n"));
     client.expect(
-        "HTTP/1.1 200 OK\r\nContent-Length: 42\r\nContent-Type: application/json\r\n\r\n\
-         {\"A\":{\"resources\":3,\"held\":2,\"waiting\":0}}",
+        "HTTP/1.1 200 OK\r\nContent-Length: 65\r\nContent-Type: application/json\r\n\r\n\
+         {\"A\":{\"resources\":3,\"held\":2,\"waiting\":0,\"free\":1,\"role\":\"read\"}}",
     );
 }
 

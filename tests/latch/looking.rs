@@ -20,7 +20,7 @@ fn tables_follow_each_other_in_a_pipe() {
     let json = printed(&server, &["watch", "--count", "2", "--json"]);
     assert_eq!(
         json,
-        "{\"A\":{\"resources\":4,\"held\":1,\"waiting\":0}}\n".repeat(2)
+        "{\"A\":{\"resources\":4,\"held\":1,\"waiting\":0,\"free\":3}}\n".repeat(2)
     );
     assert_eq!(failed(&server, &["watch", "B"]).0, 4);
 }

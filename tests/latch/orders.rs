@@ -211,7 +211,8 @@ fn ls_lists_pools_locks_and_members() {
          a longer name          1     1        0\n"
     );
     let pools = parse(&printed(&server, &["ls", "--json"]));
-    assert_eq!(pools["A"], json!({"resources": 4, "held": 1, "waiting": 0}));
+    let a = json!({"resources": 4, "held": 1, "waiting": 0, "free": 3});
+    assert_eq!(pools["A"], a);
     let locks = printed(&server, &["ls", "A"]);
     let lines: Vec<Vec<&str>> = locks
         .lines()

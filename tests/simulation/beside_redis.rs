@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use latchd::command::{Command, Reply, Ticket};
+use latchd::command::{Command, PoolQuery, Reply, Ticket};
 use latchd::metrics::Lending;
 use latchd::pool::Rules;
 use latchd::store::{RedisAddress, RedisOptions, RedisStore, Store};
@@ -63,7 +63,9 @@ fn in_small_steps(operation: Operation, model: &Model, now: u64) -> Vec<Operatio
     match operation {
         Operation::Restart => Vec::new(),
         // Redis does not sum up what it does not show.
-        Operation::Execute(Command::Survey(_)) => vec![Operation::Execute(Command::ListPools)],
+        Operation::Execute(Command::Survey(_)) => {
+            vec![Operation::Execute(Command::ListPools(PoolQuery::ALL))]
+        }
         Operation::Seed(sliced) => {
             let all = sliced.seed.pool_count();
             vec![Operation::Execute(sliced.command(all))]

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use latchd::command::{Command, Reply};
+use latchd::command::{Command, PoolQuery, Reply};
 use latchd::pool::Rules;
 
 use super::caught;
@@ -303,7 +303,7 @@ impl World {
                 return Err(format!("not answered: {:?}", connection.asked));
             }
         }
-        let Some(Reply::Pools(pools)) = self.server.ask(Command::ListPools) else {
+        let Some(Reply::Pools(pools)) = self.server.ask(Command::ListPools(PoolQuery::ALL)) else {
             return Err("no list of pools".into());
         };
         if pools.iter().any(|pool| pool.waiting > 0) {

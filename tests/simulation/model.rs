@@ -6,8 +6,8 @@
 //! whoever compares can try all of them.
 
 use latchd::command::{
-    Command, IdList, InLine, Leases, PoolStatus, Refusal, Reply, Seed, StoredName, Survey, Ticket,
-    Ttl,
+    Command, IdList, InLine, Leases, NamePart, PoolStatus, Refusal, Reply, Seed, StoredName,
+    Survey, Ticket, Ttl,
 };
 use latchd::pool::Rules;
 use latchd::time::Time;
@@ -291,10 +291,20 @@ impl Model {
             Command::ListMembers(pool) => {
                 Reply::Members(id_list(&find(pools, pool.as_str())?.members))
             }
-            Command::ListPools => {
-                let mut list: Vec<PoolStatus> = pools.iter().map(Pool::status).collect();
+            Command::ListPools(query) => {
+                let pools = pools.iter().map(Pool::status);
+                let mut list: Vec<PoolStatus> =
+                    pools.filter(|pool| query.includes(&pool.name)).collect();
                 list.sort_by(|a, b| a.name.cmp(&b.name));
+                list.truncate(query.max_pools());
                 Reply::Pools(list)
+            }
+            Command::SumPools(part) => {
+                let pools: Vec<PoolStatus> = pools.iter().map(Pool::status).collect();
+                let wanted = pools
+                    .iter()
+                    .filter(|pool| NamePart::occurs(part.as_ref(), &pool.name));
+                Reply::PoolSums(wanted.collect())
             }
             Command::Survey(most) => Reply::Survey(Some(survey(pools, *most))),
             Command::Probe => Reply::Ready,
@@ -411,6 +421,7 @@ fn survey(pools: &[Pool], most: usize) -> Survey {
         held: sum.held + pool.held,
         free: sum.free + pool.free,
         waiting: sum.waiting + pool.waiting,
+        role: None,
     });
     Survey {
         pool_count: pools.len(),

@@ -323,6 +323,7 @@ impl Pool {
             held: self.locks.iter().map(|lock| lock.ids.len()).sum(),
             free: self.order.len() - self.kept().len(),
             waiting: self.line.len(),
+            role: None,
         }
     }
 }

@@ -4,8 +4,8 @@
 use std::num::NonZeroU32;
 
 use latchd::command::{
-    Acquire, Command, Fence, Filter, OwnerName, PoolName, Proof, Renewal, ResourceId, Seed, Ticket,
-    Ttl, Wanted,
+    Acquire, Command, Fence, Filter, NamePart, OwnerName, PoolName, PoolQuery, Proof, Renewal,
+    ResourceId, Seed, Ticket, Ttl, Wanted,
 };
 use latchd::pool::{Rules, SeedKind, Work};
 
@@ -99,7 +99,7 @@ impl<S: Source> Operations<'_, S> {
             57..60 => Command::ReleaseAll(self.pool(), self.filter()),
             60..62 => self.undo(),
             62 if self.now.is_multiple_of(2) => Command::Survey((self.now / 2 % 4) as usize),
-            62 => Command::ListPools,
+            62 => self.look_at_pools(),
             63 => Command::ListMembers(self.pool()),
             64 if self.now.is_multiple_of(2) => Command::ListWaiters(self.pool()),
             64 => Command::ListLocks(self.pool()),
@@ -116,6 +116,22 @@ impl<S: Source> Operations<'_, S> {
             _ => Command::AddMembers(self.seed()),
         };
         Operation::Execute(command)
+    }
+
+    /// A list or a sum of some or all pools.
+    fn look_at_pools(&self) -> Command<'static> {
+        let choice = self.now / 2 % 12;
+        let contains = match choice % 4 {
+            0 => NamePart::parse("b"),
+            _ => None,
+        };
+        match choice {
+            0..4 => Command::SumPools(contains),
+            _ => Command::ListPools(PoolQuery {
+                contains,
+                limit: NonZeroU32::new((choice % 3) as u32),
+            }),
+        }
     }
 
     fn pool(&mut self) -> PoolName<'static> {

@@ -9,7 +9,8 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use latchd::command::{
-    Acquire, Command, PoolName, Proof, Refusal, Reply, ResourceId, Seed, Ticket, Ttl, Wanted,
+    Acquire, Command, PoolName, PoolQuery, Proof, Refusal, Reply, ResourceId, Seed, Ticket, Ttl,
+    Wanted,
 };
 use latchd::pool::{Rules, Work};
 use latchd::store::{EmbeddedStore, Journal, Store, Sync};
@@ -132,7 +133,7 @@ impl Asker {
 
     /// All that others can see, and the order in which all that is free is lent.
     fn state(&mut self) -> String {
-        let mut seen = format!("{:?}", self.ask(Command::ListPools));
+        let mut seen = format!("{:?}", self.ask(Command::ListPools(PoolQuery::ALL)));
         for name in POOLS {
             let members = self.ask(Command::ListMembers(pool(name)));
             let locks = self.ask(Command::ListLocks(pool(name)));
@@ -186,7 +187,7 @@ fn what_ends_while_a_pool_is_seeded_is_dealt_with_once_it_is_complete() {
     }
     let held = asker.submit(Command::Acquire(pool("A"), acquire(three, 0)));
     assert!(asker.store.holds(held), "the pool is not complete");
-    let listing = asker.ask_once(Command::ListPools);
+    let listing = asker.ask_once(Command::ListPools(PoolQuery::ALL));
     assert!(
         format!("{listing:?}").contains("resources: 2"),
         "{listing:?}"
@@ -241,7 +242,7 @@ fn a_large_seed_that_there_is_no_room_for_changes_nothing() {
         let mut set = |ids| asker.ask(Command::SetMembers(seed(&[("A", ids)])));
         assert_eq!(set((50..100).collect()), full);
         assert!(is_seeded(set((50..99).collect())));
-        let listing = format!("{:?}", asker.ask(Command::ListPools));
+        let listing = format!("{:?}", asker.ask(Command::ListPools(PoolQuery::ALL)));
         assert!(!listing.contains("\"C\""), "{listing}");
     }
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use fastrand::Rng;
-use latchd::command::{Command, Filter, OwnerName, Proof, Reply, Seed, Ticket, Ttl, Wanted};
+use latchd::command::{
+    Command, Filter, OwnerName, PoolQuery, Proof, Reply, Seed, Ticket, Ttl, Wanted,
+};
 use latchd::pool::Work;
 use latchd::store::Store;
 use tempfile::TempDir;
@@ -22,7 +24,7 @@ fn draw(random: &mut Rng) -> Command<'static> {
         5 => Command::ListMembers(name),
         6 => Command::ListLocks(name),
         7 => Command::ReleaseAll(name, Filter::default()),
-        8 => Command::ListPools,
+        8 => Command::ListPools(PoolQuery::ALL),
         9..11 => Command::Release(name, one, Proof::default()),
         _ => {
             let wanted = match random.u32(..4) {
@@ -169,7 +171,10 @@ fn slices_answer_as_one_go_does() {
                 });
             }
             sliced.settle();
-            let looks = [Command::ListPools, Command::ListMembers(pool("A"))];
+            let looks = [
+                Command::ListPools(PoolQuery::ALL),
+                Command::ListMembers(pool("A")),
+            ];
             for command in looks {
                 let ticket = sliced.submit(command.clone());
                 asked.push(Asked {

@@ -102,7 +102,9 @@ impl Job {
     pub(super) fn holds_up(&self, command: &Command<'_>) -> bool {
         match command {
             Command::AddMembers(_) | Command::SetMembers(_) => return true,
-            Command::ListPools => return self.is_applied() && self.named.is_several(),
+            Command::ListPools(_) | Command::SumPools(_) => {
+                return self.is_applied() && self.named.is_several();
+            }
             _ => {}
         }
         let Some(pool) = command.pool() else {

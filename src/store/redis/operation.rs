@@ -200,7 +200,8 @@ impl Action {
             Command::ListWaiters(pool) => (pool, Action::ListWaiters),
             Command::ListMembers(pool) => (pool, Action::ListMembers),
             Command::RemovePool(pool) => (pool, Action::Remove),
-            Command::ListPools
+            Command::ListPools(_)
+            | Command::SumPools(_)
             | Command::Survey(_)
             | Command::Probe
             | Command::AddMembers(_)

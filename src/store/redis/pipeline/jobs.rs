@@ -5,7 +5,9 @@ use redis::Value;
 use super::index::read_list;
 use super::seeding::Seeding;
 use super::{Loss, Phase, Pipeline, PoolKey, Question};
-use crate::command::{PoolStatus, Refusal, Reply, StoredName, Survey, Ticket};
+use crate::command::{
+    NamePart, PoolQuery, PoolStatus, PoolSums, Refusal, Reply, StoredName, Survey, Ticket,
+};
 use crate::store::redis::operation::{Action, Asker, Operation};
 use crate::store::redis::reply::Answer;
 use crate::time::Time;
@@ -34,7 +36,8 @@ pub(super) struct Job {
 
 #[derive(Debug)]
 pub(super) enum Task {
-    List(Vec<PoolStatus>),
+    List(PoolQuery<'static>, Vec<PoolStatus>),
+    Sum(Option<NamePart<'static>>, PoolSums),
     /// So many pools at most, of so many that there are.
     Survey {
         most: usize,
@@ -46,8 +49,19 @@ pub(super) enum Task {
 }
 
 impl Pipeline {
-    pub(super) fn start_list(&mut self, ticket: Ticket, now: Time) {
-        let job = self.insert_job(Some(ticket), Task::List(Vec::new()));
+    pub(super) fn start_list(&mut self, ticket: Ticket, query: PoolQuery<'static>, now: Time) {
+        let job = self.insert_job(Some(ticket), Task::List(query, Vec::new()));
+        self.begin(job, now);
+    }
+
+    /// Each pool is asked: Redis keeps no sums.
+    pub(super) fn start_sum(
+        &mut self,
+        ticket: Ticket,
+        contains: Option<NamePart<'static>>,
+        now: Time,
+    ) {
+        let job = self.insert_job(Some(ticket), Task::Sum(contains, PoolSums::default()));
         self.begin(job, now);
     }
 
@@ -87,17 +101,25 @@ impl Pipeline {
             return self.fail_job(job, &error, now, Pipeline::begin);
         }
         let unknown = "a list of pools of an unknown form";
-        let (count, pools) = read_list(value).map_err(|_| unknown)?;
-        let mut listed = count;
-        if let Task::Survey {
-            pool_count, most, ..
-        } = &mut self.jobs[job].task
-        {
-            *pool_count = count;
-            listed = count.min(*most);
-        }
+        let (count, mut pools) = read_list(value).map_err(|_| unknown)?;
+        let listed = match &mut self.jobs[job].task {
+            Task::Survey {
+                pool_count, most, ..
+            } => {
+                *pool_count = count;
+                count.min(*most)
+            }
+            _ => count,
+        };
         if pools.len() != listed {
             return Err(unknown.into());
+        }
+        match &self.jobs[job].task {
+            Task::List(query, _) => pools.retain(|(name, _)| query.includes(name)),
+            Task::Sum(Some(part), _) => {
+                pools.retain(|(name, _)| NamePart::occurs(Some(part), name));
+            }
+            Task::Sum(None, _) | Task::Survey { .. } | Task::Purge(_) | Task::Seed(_) => {}
         }
         self.jobs[job].rest = pools;
         self.ask_next(job);
@@ -115,13 +137,18 @@ impl Pipeline {
     /// Asks some of the pools for their part. All at once would keep Redis from everybody else.
     fn ask_next(&mut self, job: JobKey) {
         let is_purge = matches!(self.jobs[job].task, Task::Purge(_));
+        let left = match &self.jobs[job].task {
+            Task::List(query, rows) => query.max_pools().saturating_sub(rows.len()),
+            _ => usize::MAX,
+        };
         let rest = &mut self.jobs[job].rest;
         // What was ordered for the start is done before anybody is served, so it must go at once.
-        let count = if is_purge {
-            rest.len()
-        } else {
-            rest.len().min(MAX_PARTS)
-        };
+        let most = if is_purge { usize::MAX } else { MAX_PARTS };
+        let count = rest.len().min(left).min(most);
+        if left < rest.len() && count > 0 {
+            // The first by name are asked. If one of them no longer exists, the next follows.
+            rest.select_nth_unstable(count);
+        }
         let pools: Vec<(String, String)> = rest.drain(..count).collect();
         self.jobs[job].open = pools.len();
         for (name, stamp) in pools {
@@ -154,7 +181,9 @@ impl Pipeline {
                 self.write_listing(job, Some(self.rules.max_pools));
                 self.send(Question::Listing(job), now);
             }
-            Task::List(_) | Task::Survey { .. } | Task::Purge(_) => self.ask_for_list(job, now),
+            Task::List(..) | Task::Sum(..) | Task::Survey { .. } | Task::Purge(_) => {
+                self.ask_for_list(job, now);
+            }
         }
     }
 
@@ -173,11 +202,18 @@ impl Pipeline {
         now: Time,
     ) {
         match (&mut self.jobs[job].task, answer, action) {
-            (Task::List(rows) | Task::Survey { shown: rows, .. }, Answer::Status(numbers), _) => {
+            (
+                Task::List(_, rows) | Task::Survey { shown: rows, .. },
+                Answer::Status(numbers),
+                _,
+            ) => {
                 rows.push(status(&self.pools[pool].name, numbers));
             }
+            (Task::Sum(_, sums), Answer::Status(numbers), _) => {
+                sums.add(&status(&self.pools[pool].name, numbers));
+            }
             (
-                Task::List(_) | Task::Survey { .. },
+                Task::List(..) | Task::Sum(..) | Task::Survey { .. },
                 Answer::Removed(fence),
                 Action::Status { stamp },
             ) => {
@@ -206,9 +242,9 @@ impl Pipeline {
     fn finish_part(&mut self, job: JobKey) {
         self.jobs[job].open -= 1;
         if self.jobs[job].open == 0 {
-            match self.jobs[job].rest.is_empty() {
-                true => self.finish(job),
-                false => self.ask_next(job),
+            self.ask_next(job);
+            if self.jobs[job].open == 0 {
+                self.finish(job);
             }
         }
     }
@@ -239,7 +275,8 @@ impl Pipeline {
                 shown,
                 others: None,
             })),
-            (None, Task::List(mut rows)) => {
+            (None, Task::Sum(_, sums)) => Reply::PoolSums(sums),
+            (None, Task::List(_, mut rows)) => {
                 rows.sort_unstable_by(|a, b| a.name.cmp(&b.name));
                 Reply::Pools(rows)
             }
@@ -304,5 +341,6 @@ fn status(name: &StoredName, [resources, held, waiting, free]: [usize; 4]) -> Po
         held,
         free,
         waiting,
+        role: None,
     }
 }

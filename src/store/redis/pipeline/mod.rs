@@ -27,7 +27,7 @@ use super::operation::{Action, Asker, Entry, Operation};
 use super::options::RedisOptions;
 use super::script::{Script, Scripts};
 use super::waiters::{PoolKey, Waiters};
-use crate::command::{Command, Refusal, Reply, Seed, StoredName, Ticket};
+use crate::command::{Command, NamePart, Refusal, Reply, Seed, StoredName, Ticket};
 use crate::metrics::Lending;
 use crate::pool::Rules;
 use crate::time::{Deadlines, Time};
@@ -221,7 +221,13 @@ impl Pipeline {
                 );
             }
             None => match command {
-                Command::ListPools => self.start_list(ticket, now),
+                Command::ListPools(query) => {
+                    self.start_list(ticket, query.clone().into_owned(), now)
+                }
+                Command::SumPools(contains) => {
+                    let contains = contains.clone().map(NamePart::into_owned);
+                    self.start_sum(ticket, contains, now);
+                }
                 Command::AddMembers(seed) => {
                     self.start_seed(Some(ticket), seed.clone(), Members::Added, now);
                 }
