@@ -1,14 +1,42 @@
 //! Text that is fit for a terminal: nothing that a server says may move the cursor.
 
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// More of a server's words than anybody reads.
 const MAX_WORDS_BYTES: usize = 512;
 
-/// The text with what is not for reading written as an escape: control characters, and characters that
-/// are invisible or turn the direction.
+/// Characters that hide, turn text around, or look like a plain space: those that Unicode calls default
+/// ignorable, the blank ones beside U+0020, and marks of lines and annotations. The page for browsers has
+/// the same list, so that a name looks the same in both.
+const ILLEGIBLE: [RangeInclusive<char>; 21] = [
+    '\u{a0}'..='\u{a0}',
+    '\u{ad}'..='\u{ad}',
+    '\u{34f}'..='\u{34f}',
+    '\u{61c}'..='\u{61c}',
+    '\u{115f}'..='\u{1160}',
+    '\u{1680}'..='\u{1680}',
+    '\u{17b4}'..='\u{17b5}',
+    '\u{180b}'..='\u{180f}',
+    '\u{2000}'..='\u{200f}',
+    '\u{2028}'..='\u{202f}',
+    '\u{205f}'..='\u{206f}',
+    '\u{2800}'..='\u{2800}',
+    '\u{3000}'..='\u{3000}',
+    '\u{3164}'..='\u{3164}',
+    '\u{fe00}'..='\u{fe0f}',
+    '\u{feff}'..='\u{feff}',
+    '\u{ffa0}'..='\u{ffa0}',
+    '\u{fff0}'..='\u{fffb}',
+    '\u{1bca0}'..='\u{1bca3}',
+    '\u{1d173}'..='\u{1d17a}',
+    '\u{e0000}'..='\u{e0fff}',
+];
+
+/// The text with what is not for reading written as an escape: control characters, and those that are
+/// [`ILLEGIBLE`].
 pub(super) fn clean(text: &str) -> String {
     let mut cleaned = String::with_capacity(text.len());
     for c in text.chars() {
@@ -32,9 +60,9 @@ pub(super) fn clean_lines(text: &str) -> String {
 }
 
 fn is_legible(c: char) -> bool {
-    let is_format = matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}');
-    !c.is_control() && !is_format
+    c == ' '
+        || c.is_ascii_graphic()
+        || !c.is_control() && !ILLEGIBLE.iter().any(|range| range.contains(&c))
 }
 
 /// How many columns of a terminal the text takes.
@@ -114,7 +142,29 @@ mod tests {
         assert_eq!(clean("\u{1b}[2J"), "\\u{1b}[2J");
         assert_eq!(clean("\u{9b}2J\u{7f}"), "\\u{9b}2J\\u{7f}");
         assert_eq!(clean("a\u{202e}b\u{200b}"), "a\\u{202e}b\\u{200b}");
+        assert_eq!(
+            clean("\u{3164}\u{e0041}\u{2800}A\u{a0}"),
+            "\\u{3164}\\u{e0041}\\u{2800}A\\u{a0}"
+        );
         assert!(clean(&"x".repeat(10_000)).len() < 600);
+    }
+
+    #[test]
+    fn the_page_for_browsers_escapes_the_same_characters() {
+        let page = include_str!("../api/documents/page.html");
+        let (_, rest) = page
+            .split_once("const ILLEGIBLE = /[")
+            .expect("it has the list");
+        let (list, _) = rest.split_once("]/gu;").expect("the list ends");
+        let escaped = |range: &RangeInclusive<char>| match range.start() == range.end() {
+            true => range.start().escape_unicode().to_string(),
+            false => format!(
+                "{}-{}",
+                range.start().escape_unicode(),
+                range.end().escape_unicode()
+            ),
+        };
+        assert_eq!(list, ILLEGIBLE.iter().map(escaped).collect::<String>());
     }
 
     #[test]

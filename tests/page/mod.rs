@@ -138,6 +138,12 @@ fn browser(story: &str) -> Option<(PathBuf, PathBuf)> {
 /// Lets a story happen with a server of its own.
 #[track_caller]
 fn tell(story: &str, server: Server) {
+    tell_with(story, server, &[]);
+}
+
+/// The same of a story that is told more than its name.
+#[track_caller]
+fn tell_with(story: &str, server: Server, variables: &[(&str, &str)]) {
     let Some((browser, packages)) = browser(story) else {
         return;
     };
@@ -146,6 +152,7 @@ fn tell(story: &str, server: Server) {
         .args(["100", "node"])
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/page/stories.mjs"))
         .args([story, &server.url()])
+        .envs(variables.iter().copied())
         .env("LATCHD_BROWSER", browser)
         .env("LATCHD_BROWSER_PACKAGES", packages);
     let ended = run_command(command);
@@ -203,8 +210,49 @@ fn no_markup_and_no_other_script_can_get_in() {
     tell("policy", Server::start(StoreKind::Memory));
 }
 
+/// Names that hide something, or look like another, and how they are shown.
+const ILLEGIBLE_NAMES: [(&str, &str); 9] = [
+    ("fill\u{3164}er", "fill\\u{3164}er"),
+    ("half\u{ffa0}", "half\\u{ffa0}"),
+    ("jamo\u{115f}\u{1160}", "jamo\\u{115f}\\u{1160}"),
+    ("tag\u{e0041}\u{e007f}", "tag\\u{e0041}\\u{e007f}"),
+    ("join\u{34f}\u{200d}er", "join\\u{34f}\\u{200d}er"),
+    ("a\u{a0}b", "a\\u{a0}b"),
+    ("blank\u{2800}\u{3000}", "blank\\u{2800}\\u{3000}"),
+    ("vary\u{fe0f}\u{e0100}", "vary\\u{fe0f}\\u{e0100}"),
+    // Letters of any script are as they are, however much they look like others.
+    (
+        "\u{430} \u{e9}\u{d55c}\u{1f512}",
+        "\u{430} \u{e9}\u{d55c}\u{1f512}",
+    ),
+];
+
+#[test]
+fn what_hides_in_a_name_is_seen_in_the_page_and_by_latch() {
+    let server = Server::start(StoreKind::Memory);
+    let mut client = server.connect();
+    for (name, _) in ILLEGIBLE_NAMES {
+        let seeded = client.ask(&format!(r#"POST /pool {{"{name}":["1"]}}"#));
+        assert_eq!(seeded, format!(r#"200 {{"{name}":["1"]}}"#));
+    }
+    let shown = ILLEGIBLE_NAMES.map(|(_, shown)| shown);
+    let table = crate::latch::support::printed(&server, &["ls"]);
+    let mut listed: Vec<&str> = table
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split("  ").next())
+        .collect();
+    listed.sort_unstable();
+    let mut expected = shown;
+    expected.sort_unstable();
+    assert_eq!(listed, expected);
+    let names = serde_json::to_string(&shown).expect("it can be written");
+    tell_with("escapes", server, &[("LATCHD_NAMES", &names)]);
+}
+
 #[test]
 fn it_asks_for_a_key_where_there_are_keys() {
-    let keys = "root secret-for-everything admin *\nci secret-for-using-A use A\n";
+    let keys = "root secret-for-everything admin *\nci secret-for-using-A use A\n\
+                viewer secret-for-looking read *\n";
     tell("keys", serve(keys, &[]));
 }

@@ -37,8 +37,8 @@ pub(super) static OF_DESCRIPTION: Document = Document {
 /// What the page may do (Content Security Policy Level 3). The hashes are those of its only script
 /// and its only style; `no_other_script_than_the_one` says them.
 const PAGE_POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-hdM3PPwocL260TltE2S9/FMhV1nnC+WpH/Y/JmfexA4='; \
-    style-src 'sha256-QD7DiC9yHtQrZkvLiMMIOkaL8CxqeYk2S6u4QwCVYKk='; \
+    script-src 'sha256-j47IlQIZiyzs80HQCVq+QtZtm/Q+us5oSEJAO3slLmM='; \
+    style-src 'sha256-lWWeKHcmPj8ZXVZBZUli2mQUFuAw4E0w54BXwm/lm4A='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
 
