@@ -41,9 +41,11 @@
 //!    Before a commit that has to be synced, see whether more has come meanwhile: it shares the commit.
 //! 4. See whose time is over: connections, leases, waiters. What came in time was read before.
 //! 5. The store does a slice of a large seed, if there is one, and commits once. All changes of the
-//!    tick share one transaction and one sync, or leave for Redis in one write.
+//!    tick share one transaction and one sync, or leave for Redis in one write. If that took long, see
+//!    which clients have hung up meanwhile.
 //! 6. Replies are handed out, and each connection writes once.
-//! 7. What has ended is closed, and what its client can no longer be told of is undone. Whoever has
+//! 7. What has ended is closed, and what its client can no longer be told of is undone. A client that had
+//!    hung up before its answer was sent counts as told when its system acknowledges it. Whoever has
 //!    found no room gets the place of who has been idle for longest.
 //! 8. Read the clock once more: as long as the tick took, its requests did.
 //!

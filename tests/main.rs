@@ -47,5 +47,6 @@ mod splits;
 mod static_binary;
 #[cfg(feature = "tls")]
 mod tls;
+mod told;
 mod writes;
 mod yielding;

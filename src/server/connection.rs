@@ -281,11 +281,11 @@ impl Connection {
     }
 
     /// Why the connection is to be closed, if it is. Shuts down the sending side when it is time to.
-    pub(super) fn poll_ending(&mut self, settings: &Settings, now: Time) -> Option<Closed> {
+    pub(super) fn poll_ending(&mut self, context: &mut Context<'_>) -> Option<Closed> {
         if self.broken {
             return Some(Closed::Error);
         }
-        match self.session.poll_ending(settings, now) {
+        match self.session.poll_ending(context.settings, context.now) {
             Ending::NotYet => None,
             Ending::Close(why) => {
                 self.say_that_it_ends();
@@ -295,6 +295,27 @@ impl Connection {
                 self.say_that_it_ends();
                 self.shut_down();
                 self.broken.then_some(Closed::Error)
+            }
+            Ending::CloseWhenAcknowledged if self.is_acknowledged() => {
+                Some(self.session.handle_acknowledged(context))
+            }
+            Ending::CloseWhenAcknowledged => self.broken.then_some(Closed::Error),
+        }
+    }
+
+    /// Whether all that was sent, our end too, was taken by the client's system; a refusal counts as an
+    /// error. Linux takes the peer from a socket that both sides have closed when the last byte is
+    /// acknowledged, or when the client's system refuses it, and an event tells of that.
+    fn is_acknowledged(&mut self) -> bool {
+        let is_over = self
+            .socket
+            .peer_addr()
+            .is_err_and(|error| error.kind() == io::ErrorKind::NotConnected);
+        match self.socket.take_error() {
+            Ok(None) => is_over,
+            Ok(Some(error)) | Err(error) => {
+                self.fail(&error);
+                false
             }
         }
     }

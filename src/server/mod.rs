@@ -193,7 +193,11 @@ impl Server {
             self.read(now);
             self.gather(&mut events, now)?;
             self.expire(now);
+            let is_costly = self.uncommitted && self.store.commit_is_costly();
             self.commit(now);
+            if is_costly {
+                self.note_hangups(&mut events, now)?;
+            }
             self.write(now);
             self.accept_more(now);
             watch.inspect(Watch::note);
@@ -223,6 +227,15 @@ impl Server {
             self.accept(now);
             self.read(now);
         }
+        Ok(())
+    }
+
+    /// Looks which clients have closed their side during a commit that took long, before they are
+    /// answered. What they have sent is read in the next tick.
+    fn note_hangups(&mut self, events: &mut Events, now: Time) -> io::Result<()> {
+        self.look(events, Some(Duration::ZERO))?;
+        self.note_events(events, now);
+        self.tell_hangups(now);
         Ok(())
     }
 
@@ -313,7 +326,7 @@ impl Server {
     fn write_one(&mut self, slot: usize, now: Time) {
         let ending = self.at(slot, now, |connection, _, context| {
             connection.write(context);
-            let ending = connection.poll_ending(context.settings, now);
+            let ending = connection.poll_ending(context);
             if ending.is_some() {
                 connection.session.abandon(context);
             }

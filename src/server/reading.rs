@@ -31,13 +31,7 @@ impl Server {
     /// Lets sessions read, and hand their commands to the store. Who has hung up leaves the line
     /// first: a release that has come at the same moment is not to be handed to it.
     pub(super) fn read(&mut self, now: Time) {
-        let mut hung_up = std::mem::take(&mut self.hung_up);
-        for slot in hung_up.drain(..) {
-            self.at(slot, now, |connection, _, context| {
-                connection.note_hangup(context)
-            });
-        }
-        self.hung_up = hung_up;
+        self.tell_hangups(now);
         let mut slots = std::mem::take(&mut self.to_read);
         let mut left = &slots[..];
         while !left.is_empty() {
@@ -54,6 +48,17 @@ impl Server {
             "reading makes no further work to read"
         );
         self.to_read = slots;
+    }
+
+    /// Tells the sessions whose clients have hung up, as the last events say.
+    pub(super) fn tell_hangups(&mut self, now: Time) {
+        let mut hung_up = std::mem::take(&mut self.hung_up);
+        for slot in hung_up.drain(..) {
+            self.at(slot, now, |connection, _, context| {
+                connection.note_hangup(context)
+            });
+        }
+        self.hung_up = hung_up;
     }
 
     /// Reads from the sockets of the first of these connections, up to one that must be read from alone.

@@ -23,6 +23,10 @@ impl Session {
     /// The connection can carry nothing more: what is in hand is taken back, and our side closed. What
     /// still comes is dropped.
     pub fn break_off(&mut self, context: &mut Context<'_>) {
+        // All is sent, and the socket still tells whether it was taken.
+        if self.phase == Phase::Unacknowledged {
+            return;
+        }
         self.abandon(context);
         self.exchanges.clear();
         self.output.clear();

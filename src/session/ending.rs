@@ -9,6 +9,9 @@ use crate::time::Time;
 /// How long a request that is on its way when the server stops may take to arrive.
 const LAST_REQUEST_MS: u64 = 1_000;
 
+/// How long the last answers may stay unacknowledged: longer than the system tries to send them.
+const ACKNOWLEDGEMENT_MS: u64 = 150_000;
+
 /// What is to be done with the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -16,6 +19,9 @@ pub enum Ending {
     NotYet,
     /// Shut down the sending side, once.
     CloseSending,
+    /// Close it as soon as all that was sent is acknowledged, and call `handle_acknowledged` before. If it
+    /// is refused, call `abandon` alone.
+    CloseWhenAcknowledged,
     /// Close it, for this reason.
     Close(Closed),
 }
@@ -26,6 +32,12 @@ impl Session {
         match self.phase {
             Phase::Over => Ending::Close(self.why_over),
             Phase::Closing if self.exchanges.is_empty() && self.output.is_empty() => {
+                // The client closed its side before it was answered: it has gone, or it reads on.
+                if self.undelivered.is_some() {
+                    self.phase = Phase::Unacknowledged;
+                    self.deadline = now.after_ms(ACKNOWLEDGEMENT_MS);
+                    return Ending::CloseSending;
+                }
                 if self.ended {
                     self.end(Closed::Client);
                     return Ending::Close(self.why_over);
@@ -35,9 +47,20 @@ impl Session {
                 self.deadline = now.after_ms(settings.linger_ms);
                 Ending::CloseSending
             }
+            Phase::Unacknowledged => Ending::CloseWhenAcknowledged,
             Phase::Lingering if self.ended => Ending::Close(self.unless_stopping(Closed::Server)),
             Phase::Open | Phase::Closing | Phase::Lingering => Ending::NotYet,
         }
+    }
+
+    /// The client's system has all answers: the client counts as told. Answers why the connection is
+    /// closed.
+    pub fn handle_acknowledged(&mut self, context: &mut Context<'_>) -> Closed {
+        if let Some(undelivered) = self.undelivered.take() {
+            context.buffers.take_back_undelivered(undelivered);
+        }
+        self.end(Closed::Client);
+        self.why_over
     }
 
     /// There is nothing left to do, for this reason if it is not the end of the server.
@@ -56,6 +79,9 @@ impl Session {
     /// Gives up if the deadline has passed. A silent client is left without a word.
     pub fn handle_timeout(&mut self, now: Time) {
         if self.deadline().is_some_and(|deadline| deadline <= now) {
+            // Neither acknowledged nor refused: to undo it might lend it twice.
+            self.undelivered
+                .take_if(|_| self.phase == Phase::Unacknowledged);
             self.end(match self.phase {
                 Phase::Lingering => Closed::Server,
                 _ => Closed::Timeout,

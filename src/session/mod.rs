@@ -113,7 +113,8 @@ pub struct Session {
     output: Vec<u8>,
     /// How much of `output` has been sent.
     sent: usize,
-    /// Grants in `output` that must be undone if they cannot be sent.
+    /// Grants that must be undone if their answers cannot be sent, or are refused by a client that has
+    /// closed its side.
     undelivered: Option<Box<Undelivered>>,
     /// How much of what it holds counts in `Buffers::held_bytes`.
     charged: u32,
@@ -125,6 +126,9 @@ enum Phase {
     Open,
     /// No further request is read; what is in hand is answered.
     Closing,
+    /// All is answered and our side is closed. The client had closed its side before, and was granted
+    /// what is undone if its system refuses the answer.
+    Unacknowledged,
     /// All is answered and our side is closed. What still comes is dropped, so that no reset eats
     /// the answer.
     Lingering,
@@ -314,7 +318,7 @@ impl Session {
         );
         if let Some(undelivered) = self
             .undelivered
-            .take_if(|undelivered| undelivered.handle_sent(count))
+            .take_if(|undelivered| undelivered.handle_sent(count, self.hung_up))
         {
             context.buffers.take_back_undelivered(undelivered);
         }
@@ -338,7 +342,7 @@ impl Session {
     pub fn wants_input(&self, settings: &Settings) -> bool {
         match self.phase {
             Phase::Open => self.has_room(settings) && !self.stalled && !self.stopping,
-            Phase::Closing | Phase::Lingering => true,
+            Phase::Closing | Phase::Unacknowledged | Phase::Lingering => true,
             Phase::Over => false,
         }
     }

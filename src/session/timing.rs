@@ -42,7 +42,7 @@ impl Session {
     pub(super) fn restart_timeout(&mut self, context: &Context<'_>) {
         let receives = !self.input.is_empty() || self.unfinished.is_some();
         self.awaits = match self.phase {
-            Phase::Lingering => return,
+            Phase::Unacknowledged | Phase::Lingering => return,
             Phase::Open if self.last_one => return,
             // Requests that wait unread behind answers that are not taken are no head on its way.
             _ if receives && self.output.is_empty() => Awaits::Request,

@@ -2,12 +2,18 @@
 //!
 //! A grant whose answer cannot be written is undone, unless it has an owner, who comes back for it.
 //! So each is remembered until the system has taken the last byte of its answer.
+//!
+//! A client that has closed its side by then may still read, or be gone: only the acknowledgement of its
+//! system, or its refusal, tells the two apart. Grants to such a client are remembered until then.
 
 use std::collections::VecDeque;
 
 use super::exchange::State;
 use super::{Buffers, Desk, Outcome};
 use crate::command::{Granted, Reply};
+
+/// The most grants of one connection that are remembered until their answers are acknowledged.
+const MAX_UNACKNOWLEDGED: usize = 1024;
 
 /// Grants whose answers have not left yet, in the order of their answers: at least one.
 #[derive(Debug, Default)]
@@ -36,10 +42,15 @@ pub(super) fn note(
 }
 
 impl Undelivered {
-    /// So many further bytes have left. Whether that was all.
-    pub(super) fn handle_sent(&mut self, count: usize) -> bool {
+    /// So many further bytes have left. Whether that was all. `client_has_closed` keeps the grants
+    /// until their answers are acknowledged.
+    pub(super) fn handle_sent(&mut self, count: usize, client_has_closed: bool) -> bool {
         self.sent += count as u64;
-        while let Some((end, _)) = self.grants.front()
+        // Other systems do not tell what is acknowledged.
+        let keeps = client_has_closed && cfg!(target_os = "linux");
+        let kept = if keeps { MAX_UNACKNOWLEDGED } else { 0 };
+        while self.grants.len() > kept
+            && let Some((end, _)) = self.grants.front()
             && *end <= self.sent
         {
             self.grants.pop_front();
@@ -47,7 +58,7 @@ impl Undelivered {
         self.grants.is_empty()
     }
 
-    /// Undoes all that have not left.
+    /// Undoes all that have not left, or that were refused.
     pub(super) fn undo(&mut self, desk: &mut dyn Desk) {
         for (_, granted) in self.grants.drain(..) {
             granted.undo().map(|command| desk.submit(command));

@@ -16,7 +16,8 @@ impl Session {
     /// Who has not sent a whole request counts as `GRACE_MS` younger. So among those who do nothing
     /// else the youngest stays, and a crowd that only begins requests keeps nobody out who means it.
     pub fn idle_since(&self, settings: &Settings, now: Time) -> Option<Time> {
-        if !self.exchanges.is_empty() || self.phase == Phase::Over {
+        let is_being_told = self.phase == Phase::Unacknowledged;
+        if !self.exchanges.is_empty() || is_being_told || self.phase == Phase::Over {
             return None;
         }
         let since = self.deadline.before_ms(self.awaits.timeout_ms(settings));

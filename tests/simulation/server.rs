@@ -284,7 +284,12 @@ impl Server {
             connection.write(context);
             let ending = connection.session.poll_ending(&settings, now);
             connection.closed |= ending != Ending::NotYet;
-            let is_over = connection.broken || matches!(ending, Ending::Close(_));
+            let is_acknowledged = ending == Ending::CloseWhenAcknowledged;
+            if is_acknowledged && !connection.broken {
+                connection.session.handle_acknowledged(context);
+            }
+            let is_over =
+                connection.broken || is_acknowledged || matches!(ending, Ending::Close(_));
             if is_over && keeps_unsent {
                 connection.session.handle_hangup(context);
             } else if is_over {

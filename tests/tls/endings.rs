@@ -243,6 +243,41 @@ fn a_grant_for_who_has_gone_is_undone() {
     }
 }
 
+/// As without TLS: whether the client said its end with TLS or only with TCP.
+#[test]
+fn a_grant_to_a_client_that_closed_is_undone_if_its_system_refuses_it() {
+    let (server, mut aside) = seeded();
+    let mut held = 0;
+    for (says_so, reads) in [(true, false), (false, false), (true, true), (false, true)] {
+        let mut client = server.connect();
+        // With what came behind the handshake unread, its system would reset the connection.
+        assert_eq!(client.ask("GET /ping"), "200 pong");
+        let gone = address(&client);
+        signal(server.process.child.id(), "STOP");
+        client.send("POST /pool/A/lock?lease\n");
+        if says_so {
+            client.close_notify();
+        }
+        if reads {
+            client.half_close();
+        }
+        let reader = reads.then_some(client);
+        wait_until_told(server.tls, gone);
+        signal(server.process.child.id(), "CONT");
+        if let Some(mut reader) = reader {
+            assert!(reader.read_line().starts_with("200 "));
+            reader.expect_end();
+            held += 1;
+        }
+        await_waiters(&mut aside, 0, held);
+        settle(&mut aside);
+        await_waiters(&mut aside, 0, held);
+    }
+    // Each was granted: a fence was used for it.
+    let next = aside.ask("POST /pool/A/lock?lease");
+    assert!(next.starts_with("200 5 - "), "{next}");
+}
+
 #[test]
 fn who_yields_to_another_is_told() {
     let server = Secured::start_with(StoreKind::Memory, &["--max-connections", "2"]);
