@@ -125,3 +125,42 @@ fn open_connections(server: SocketAddr) -> usize {
     });
     rows.count()
 }
+
+/// Seconds until the system probes the client's end of a connection: proc_pid_net(5), tcp.
+#[cfg(target_os = "linux")]
+fn next_probe_s(server: SocketAddr, client: SocketAddr) -> Option<u64> {
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("procfs");
+    let port = |field: Option<&str>| u16::from_str_radix(field?.split_once(':')?.1, 16).ok();
+    table.lines().skip(1).find_map(|row| {
+        let mut fields = row.split_whitespace().skip(1);
+        let ports = (port(fields.next()), port(fields.next()));
+        let timer = fields.nth(2)?.strip_prefix("02:")?;
+        let hundredths = u64::from_str_radix(timer, 16).ok()?;
+        (ports == (Some(server.port()), Some(client.port()))).then_some(hundredths / 100)
+    })
+}
+
+/// One that waits is probed sooner: its place is wanted, and NATs forget silent connections.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_waiter_is_probed_after_25_seconds_and_others_after_60() {
+    let server = seeded(StoreKind::Memory);
+    let mut holder = server.connect();
+    assert_eq!(holder.ask("POST /pool/A/lock?n=4"), "200 4\t3\t2\t1");
+    let mut client = server.connect();
+    let address = client.stream.local_addr().expect("an address");
+    let expect = |least: u64, most: u64| {
+        eventually(&format!("a probe in {least} to {most} s"), || {
+            let seen = next_probe_s(server.address, address);
+            seen.is_some_and(|seen| (least..=most).contains(&seen))
+                .then_some(())
+        });
+    };
+    assert_eq!(client.ask("GET /ping"), "200 pong");
+    expect(26, 60);
+    client.send("POST /pool/A/lock?wait=100\n");
+    expect(1, 25);
+    assert_eq!(holder.ask("DELETE /pool/A/lock/1"), "200");
+    assert_eq!(client.read_line(), "200 1");
+    expect(26, 60);
+}

@@ -9,6 +9,8 @@ use mio::net::TcpStream;
 #[cfg(target_os = "linux")]
 use rustix::net::{SendFlags, send};
 
+#[cfg(target_os = "linux")]
+use super::listener;
 use crate::metrics::Closed;
 use crate::session::{Context, Ending, InHand, Session, Settings};
 use crate::time::Time;
@@ -41,6 +43,9 @@ pub(super) struct Connection {
     pub(super) is_held_back: bool,
     /// What it has in hand, as far as it was counted.
     pub(super) in_hand: InHand,
+    /// Its client is probed as often as one that waits.
+    #[cfg(target_os = "linux")]
+    is_probed_often: bool,
 }
 
 /// What one call has sent.
@@ -67,6 +72,8 @@ impl Connection {
             listed_to_write: false,
             is_held_back: false,
             in_hand: InHand::default(),
+            #[cfg(target_os = "linux")]
+            is_probed_often: false,
         }
     }
 
@@ -319,6 +326,23 @@ impl Connection {
             }
         }
     }
+
+    /// Lets the system look more often whether a waiter is there, and no more than usual when it no longer
+    /// waits.
+    #[cfg(target_os = "linux")]
+    pub(super) fn adapt_probes(&mut self) {
+        let waits = self.in_hand.waits;
+        if waits == self.is_probed_often {
+            return;
+        }
+        self.is_probed_often = waits;
+        if let Err(error) = listener::set_probes(&self.socket, waits) {
+            log::debug!("the probes of a connection stay as they are: {error}");
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn adapt_probes(&mut self) {}
 
     /// Where the session has nothing more to say, TLS has to say that. What has not left by now stays
     /// here: it counts as not sent.

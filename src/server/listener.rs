@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use listenfd::ListenFd;
 use mio::net::TcpListener;
+#[cfg(target_os = "linux")]
+use mio::net::TcpStream;
+#[cfg(target_os = "linux")]
+use rustix::net::sockopt;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::Options;
@@ -17,12 +21,28 @@ pub(super) const BACKLOG: i32 = 4096;
 /// Links die without a word when a device sleeps: after a silence of this length it is asked for a
 /// sign of life.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
-    .with_time(Duration::from_secs(60))
-    .with_interval(Duration::from_secs(15));
+    .with_time(IDLE_KEEPALIVE)
+    .with_interval(PROBE_INTERVAL)
+    .with_retries(3);
+
+const IDLE_KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// How long the system waits for an answer to a probe.
+const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long what was sent may stay unconfirmed before the connection counts as dead.
 #[cfg(target_os = "linux")]
 const USER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The silence after which a waiter is asked for a sign of life. Others want its place, and some NATs
+/// forget a connection that is silent for half a minute.
+#[cfg(target_os = "linux")]
+const WAITER_KEEPALIVE: Duration = Duration::from_secs(25);
+
+/// For how long a waiter may leave probes unanswered: the third is sent before, and at the fourth it
+/// counts as dead. Linux counts no probes where such a time is set.
+#[cfg(target_os = "linux")]
+const WAITER_USER_TIMEOUT: Duration = Duration::from_secs(50);
 
 /// A listening socket.
 pub(super) struct Listener {
@@ -110,6 +130,18 @@ fn set_options(socket: SockRef<'_>) -> io::Result<()> {
     socket.set_tcp_keepalive(&KEEPALIVE)?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    Ok(())
+}
+
+/// Sets how soon a silent client is asked for a sign of life: sooner while it waits.
+#[cfg(target_os = "linux")]
+pub(super) fn set_probes(socket: &TcpStream, is_waiter: bool) -> io::Result<()> {
+    let (idle, user_timeout) = match is_waiter {
+        true => (WAITER_KEEPALIVE, WAITER_USER_TIMEOUT),
+        false => (IDLE_KEEPALIVE, USER_TIMEOUT),
+    };
+    sockopt::set_tcp_keepidle(socket, idle)?;
+    sockopt::set_tcp_user_timeout(socket, user_timeout.as_millis() as u32)?;
     Ok(())
 }
 

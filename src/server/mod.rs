@@ -339,6 +339,7 @@ impl Server {
             return;
         }
         let connection = &mut self.connections[slot];
+        connection.adapt_probes();
         watch(&mut self.deadlines, slot, connection);
         if connection.take_wish_to_read(&self.settings) {
             self.to_read.push(slot);
