@@ -24,6 +24,7 @@ mod keys;
 mod latch;
 mod ledger;
 mod limits;
+mod listening;
 mod logs;
 mod memory;
 mod metrics;

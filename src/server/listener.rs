@@ -15,8 +15,9 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::Options;
 
-/// How many may wait to be accepted.
-pub(super) const BACKLOG: i32 = 4096;
+/// How many may wait to be accepted: the system takes as many as it allows. After a restart all devices
+/// come at once, and those that find no place try again a second later.
+const BACKLOG: i32 = i32::MAX;
 
 /// Links die without a word when a device sleeps: after a silence of this length it is asked for a
 /// sign of life.

@@ -2,10 +2,14 @@
 
 use signal_hook::consts::SIGHUP;
 
-use super::{Server, listener};
+use super::Server;
 use crate::config;
 use crate::logging;
 use crate::time::Time;
+
+/// How many more connections are taken in when the server stops. Those who come faster than that must
+/// not keep it from stopping.
+const MAX_LAST_ACCEPTS: usize = 64 << 10;
 
 impl Server {
     pub(super) fn handle_signals(&mut self, now: Time) {
@@ -25,7 +29,7 @@ impl Server {
         self.stop_at = Some(now.after_ms(self.drain_ms));
         self.settings.stopping = true;
         self.accept_from = Some(now);
-        self.take_in(listener::BACKLOG as usize, true, now);
+        self.take_in(MAX_LAST_ACCEPTS, true, now);
         self.listeners.clear();
         self.admin.stop();
         for (slot, connection) in &mut self.connections {
