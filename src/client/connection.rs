@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use socket2::{SockRef, TcpKeepalive};
 
 use super::secured::Secured;
+use super::zone::resolve;
 use super::{Peer, Url};
 use crate::tls::ClientSettings;
 
@@ -138,8 +139,13 @@ fn left(deadline: Instant) -> io::Result<Duration> {
 }
 
 fn look_up(url: &Url, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
-    if let Ok(address) = url.host().parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, url.port())]);
+    match url.host().parse() {
+        Ok(IpAddr::V6(address)) => {
+            let found = resolve(address, url.zone(), url.port());
+            return found.map(|address| vec![address]).map_err(io::Error::other);
+        }
+        Ok(address) => return Ok(vec![SocketAddr::new(address, url.port())]),
+        Err(_) => {}
     }
     // A thread, because looking up a name has no time-out of its own. It ends with the process.
     let found = Arc::new(Mutex::new(None));

@@ -10,6 +10,7 @@ mod peer;
 mod request;
 mod secured;
 mod url;
+mod zone;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -20,6 +21,7 @@ pub use connection::Connection;
 pub use peer::{Peer, Trust, system_roots};
 pub use request::Request;
 pub use url::Url;
+pub use zone::parse_with_zone;
 
 /// A secret that a server may want to see. It is never shown.
 #[derive(Clone, PartialEq, Eq)]

@@ -4,8 +4,8 @@
 //! TLS it may be 443, where a proxy in front of it does.
 
 use std::fmt;
-use std::net::Ipv6Addr;
 
+use super::zone::split_zone;
 use crate::tls;
 
 /// What `https://` means without a port.
@@ -16,8 +16,10 @@ const HTTPS_PORT: u16 = 443;
 pub struct Url {
     /// It is `https://`. Ask [`Url::has_tls`], which a build without TLS knows the answer of.
     is_https: bool,
-    /// A name, or an address without brackets.
+    /// A name, or an address without brackets and without a zone.
     host: String,
+    /// The network interface of a link-local address, by its name or its number.
+    zone: Option<String>,
     port: u16,
     /// Empty, or with a slash in front.
     path: String,
@@ -51,9 +53,11 @@ impl Url {
             _ if is_https => (authority, Ok(HTTPS_PORT)),
             _ => return Err("the port is missing; wanted http://HOST:PORT"),
         };
+        let (host, zone) = parse_host(host)?;
         Ok(Url {
             is_https,
-            host: parse_host(host)?.to_owned(),
+            host,
+            zone,
             port: port?,
             path: path.to_owned(),
         })
@@ -64,9 +68,14 @@ impl Url {
         tls::IS_BUILT && self.is_https
     }
 
-    /// A name, or an address without brackets.
+    /// A name, or an address without brackets and without a zone.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The network interface that a link-local address belongs to, by its name or its number.
+    pub fn zone(&self) -> Option<&str> {
+        self.zone.as_deref()
     }
 
     /// The port.
@@ -87,27 +96,30 @@ impl Url {
         }
     }
 
-    /// The host and port as a URL has them, and a `Host` field.
+    /// The host and port as a `Host` field has them: without a zone, which means nothing to a server.
     pub fn authority(&self) -> impl fmt::Display + '_ {
-        Authority(self)
+        Authority(self, None)
     }
 }
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.has_tls() { "https" } else { "http" };
-        write!(f, "{scheme}://{}{}", Authority(self), self.path)
+        let authority = Authority(self, self.zone());
+        write!(f, "{scheme}://{authority}{}", self.path)
     }
 }
 
-struct Authority<'a>(&'a Url);
+/// Host and port, and the zone that is to be shown.
+struct Authority<'a>(&'a Url, Option<&'a str>);
 
 impl fmt::Display for Authority<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Url { host, port, .. } = self.0;
-        match host.contains(':') {
-            true => write!(f, "[{host}]")?,
-            false => f.write_str(host)?,
+        match (host.contains(':'), self.1) {
+            (true, Some(zone)) => write!(f, "[{host}%25{zone}]")?,
+            (true, None) => write!(f, "[{host}]")?,
+            (false, _) => f.write_str(host)?,
         }
         match self.0.has_tls() && *port == HTTPS_PORT {
             true => Ok(()),
@@ -116,18 +128,26 @@ impl fmt::Display for Authority<'_> {
     }
 }
 
-fn parse_host(host: &str) -> Result<&str, &'static str> {
+/// The host and its zone, if it has one.
+fn parse_host(host: &str) -> Result<(String, Option<String>), &'static str> {
     if let Some(inside) = host.strip_prefix('[') {
-        return inside
-            .strip_suffix(']')
-            .filter(|address| address.parse::<Ipv6Addr>().is_ok())
-            .ok_or("wanted an IPv6 address in the brackets, such as [::1]");
+        let inside = inside.strip_suffix(']');
+        return match inside.and_then(|inside| Some((inside, split_zone(inside)?))) {
+            None => Err("wanted an IPv6 address in the brackets, such as [::1]"),
+            Some((_, (address, None))) if address.is_unicast_link_local() => {
+                Err("a link-local address needs the zone of its interface, as in [fe80::1%eth0]")
+            }
+            Some((inside, (_, zone))) => {
+                let address = inside.split('%').next().unwrap_or(inside);
+                Ok((address.to_owned(), zone.map(str::to_owned)))
+            }
+        };
     }
     let fit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     match host {
         "" => Err("the host is missing; wanted http://HOST:PORT"),
         _ if host.contains(':') => Err("an IPv6 address is in brackets, such as [::1]"),
-        _ if host.bytes().all(fit) => Ok(host),
+        _ if host.bytes().all(fit) => Ok((host.to_owned(), None)),
         _ => Err("the host is neither a name nor an address"),
     }
 }
@@ -153,11 +173,22 @@ mod tests {
             ("http://lock_s-1.example:1", "http://lock_s-1.example:1"),
             ("http://[::1]:65535", "http://[::1]:65535"),
             ("[::1]:80/", "http://[::1]:80/"),
+            ("[fe80::1%eth0]:80", "http://[fe80::1%25eth0]:80"),
+            ("http://[fe80::1%25eth0]:80", "http://[fe80::1%25eth0]:80"),
+            ("[fe80::1%2]:80/ping", "http://[fe80::1%252]:80/ping"),
             ("h:80/pool/A?owner=x", "http://h:80/pool/A?owner=x"),
         ] {
             let read = Url::parse(url).unwrap_or_else(|why| panic!("{url}: {why}"));
             assert_eq!(read.to_string(), shown, "{url}");
         }
+    }
+
+    /// A zone means nothing to the server, or to who has signed its certificate.
+    #[test]
+    fn a_zone_is_for_the_way_there_alone() {
+        let read = Url::parse("[fe80::1%25eth0]:80").expect("it is well formed");
+        assert_eq!(read.authority().to_string(), "[fe80::1]:80");
+        assert_eq!((read.host(), read.zone()), ("fe80::1", Some("eth0")));
     }
 
     /// What it means without a port is not shown either.
@@ -222,6 +253,9 @@ mod tests {
             ("::1:80", "in brackets"),
             ("[::1:80", "in the brackets"),
             ("[h]:80", "in the brackets"),
+            ("[fe80::1%]:80", "in the brackets"),
+            ("[127.0.0.1%lo]:80", "in the brackets"),
+            ("[fe80::1]:80", "needs the zone"),
             ("h!:80", "neither a name"),
         ] {
             let refused = Url::parse(url).expect_err(url);

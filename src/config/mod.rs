@@ -28,6 +28,7 @@ use std::{env, fs};
 use log::LevelFilter;
 
 use crate::api;
+use crate::client::parse_with_zone;
 use crate::command::Seed;
 use crate::ping::Target;
 use crate::pool::Rules;
@@ -285,6 +286,10 @@ fn resolve(flag: &str, listen: &[String]) -> Result<Vec<SocketAddr>, ConfigError
     };
     let mut resolved = Vec::new();
     for address in listen {
+        if let Some(with_zone) = parse_with_zone(address) {
+            resolved.push(with_zone.map_err(|why| ConfigError::invalid(flag, address, why))?);
+            continue;
+        }
         let mut found = address
             .to_socket_addrs()
             .map_err(|error| wrong(address, &error))?;
