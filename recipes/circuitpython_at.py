@@ -2,7 +2,11 @@
 # Wants adafruit_espatcontrol (circup install adafruit_espatcontrol).
 #
 # It asks in a line instead of HTTP: `POST /pool/buckets/lock?...` and a line feed is the whole request,
-# and `200 4` and a line feed the whole answer, which as +IPD fits into any serial buffer.
+# and `200 4` and a line feed the whole answer, which as +IPD fits into any serial buffer. The socket stays open, so
+# that an ask is three packets.
+#
+# A device that sleeps calls ask() when it wakes, and leases for longer than it sleeps, such as
+# ttl=1800 for ten minutes: its owner gets the same resource again.
 import time
 
 import board
@@ -23,11 +27,14 @@ def ask(line):
     try:
         if not modem.is_connected:
             modem.connect(WIFI)
-        if not modem.socket_connect("TCP", HOST, PORT):
+        is_open = modem.status == modem.STATUS_SOCKETOPEN
+        if not is_open and not modem.socket_connect("TCP", HOST, PORT):
             return 0, "no server"
         modem.socket_send(line.encode() + b"\n")
         answer = modem.socket_receive(timeout=5).decode()
-        modem.socket_disconnect()
+        if not answer.endswith("\n"):
+            modem.socket_disconnect()
+            return 0, "no answer"
     except (OKError, RuntimeError) as error:
         return 0, str(error)
     status, _, body = answer.rstrip("\n").partition(" ")
@@ -44,4 +51,5 @@ try:
             print("not now:", status, bucket)
         time.sleep(EVERY)
 finally:
+    modem.socket_disconnect()  # what it asked last may be unanswered
     ask("DELETE " + LOCK)  # stopped by hand: gives back what it holds

@@ -1,39 +1,66 @@
 # MicroPython (ESP32, ESP8266, Pico W): holds one resource for as long as the device runs.
 #
-# One fixed request, repeated, is all there is to it: it acquires, it renews, and after a reboot of the
-# device or the server it comes back to the same resource. If the device is gone for good, its lease ends
-# after ttl seconds.
+# One fixed line, repeated, is all there is to it: it acquires, it renews, and after a reboot of the device
+# or the server it comes back to the same resource. If the device is gone for good, its lease ends after
+# ttl seconds. The socket stays open, so that an ask is three packets.
+#
+# A device that sleeps calls ask() when it wakes, and leases for longer than it sleeps, such as
+# ttl=1800 for ten minutes: its owner gets the same resource again.
+import socket
 import time
 
-import requests  # urequests, where the firmware is older than 1.20
-
-POOL = "http://192.168.1.5:8081/pool/buckets/lock"
-OWNER = "greenhouse-7"  # a name that no other device has
+HOST, PORT = "192.168.1.5", 8081
+LOCK = "/pool/buckets/lock?owner=greenhouse-7"  # an owner that no other device is
 EVERY = 30  # seconds; ttl is three times that, so that one lost request costs nothing
 
+link = None  # the socket, while it is open
 
-def ask(method, query):
+
+def hang_up():
+    global link
+    if link:
+        link.close()
+    link = None
+
+
+def exchange(line):
+    global link
+    if not link:
+        link = socket.socket()
+        link.settimeout(10)
+        link.connect(socket.getaddrinfo(HOST, PORT)[0][-1])
+    link.write(line)
+    answer = link.readline()
+    if not answer or not answer.endswith(b"\n"):
+        raise OSError("the server has closed the connection")
+    return answer
+
+
+def ask(line):
     """The answer's body, or None with a line that says why."""
+    was_open = link is not None
     try:
-        answer = requests.request(method, POOL + "?owner=" + OWNER + query, timeout=10)
+        answer = exchange(line + "\n")
     except OSError as error:
+        hang_up()
+        if was_open:  # the server may have restarted: once more, over a new socket
+            return ask(line)
         print("no server:", error)
         return None
-    try:
-        if answer.status_code == 200:
-            return answer.text
-        print("not now:", answer.text)  # busy, no pool, ...
-        return None
-    finally:
-        answer.close()  # sockets are few
+    status, _, body = answer.decode().strip().partition(" ")
+    if status == "200":
+        return body
+    print("not now:", status, body)  # 409 busy, 404 no pool, ...
+    return None
 
 
 try:
     while True:
-        bucket = ask("POST", "&ttl=90")
+        bucket = ask("POST " + LOCK + "&ttl=90")
         if bucket is not None:
             print("holding", bucket)
             # ... work with it, for less than EVERY seconds
         time.sleep(EVERY)
 finally:
-    ask("DELETE", "")  # stopped by hand: gives back what it holds
+    hang_up()  # stopped by hand, perhaps in the middle of an answer
+    ask("DELETE " + LOCK)  # gives back what it holds

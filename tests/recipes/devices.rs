@@ -174,13 +174,15 @@ fn live(mut place: Place, end: End, program: impl Fn(&Place, &str) -> Option<Com
     }
 }
 
+/// The server as most recipes name it, and as the busybox one does, in a URL.
+const PEER: (&str, &str) = (r#""192.168.1.5", 8081"#, r#""{host}", {port}"#);
 const SERVER: (&str, &str) = ("192.168.1.5:8081", "{host}:{port}");
 
 #[test]
 fn micropython_holds_a_bucket() {
     live(Place::new(), End::Stopped("INT"), |place, ttl| {
         let ttl = format!("ttl={ttl}");
-        let changes = [SERVER, ("EVERY = 30", "EVERY = 0.2"), ("ttl=90", &ttl)];
+        let changes = [PEER, ("EVERY = 30", "EVERY = 0.2"), ("ttl=90", &ttl)];
         let mut python = installed("python")?;
         python.args(["-m", "micropython_unix"]);
         python.arg(place.program("micropython.py", &changes));
@@ -192,7 +194,7 @@ fn micropython_holds_a_bucket() {
 fn circuitpython_holds_a_bucket() {
     live(Place::new(), End::Stopped("INT"), |place, ttl| {
         let ttl = format!("ttl={ttl}");
-        let changes = [SERVER, ("EVERY = 30", "EVERY = 0.2"), ("ttl=90", &ttl)];
+        let changes = [PEER, ("EVERY = 30", "EVERY = 0.2"), ("ttl=90", &ttl)];
         let mut python = installed("python")?;
         python.arg("-u").env("PYTHONPATH", beside("stubs"));
         python.arg(place.program("circuitpython.py", &changes));
@@ -226,11 +228,7 @@ fn circuitpython_holds_a_bucket_through_a_modem() {
     };
     live(place, End::Stopped("INT"), |place, ttl| {
         let ttl = format!("ttl={ttl}");
-        let changes = [
-            (r#""192.168.1.5", 8081"#, r#""{host}", {port}"#),
-            ("EVERY = 30", "EVERY = 0.2"),
-            ("ttl=90", &ttl),
-        ];
+        let changes = [PEER, ("EVERY = 30", "EVERY = 0.2"), ("ttl=90", &ttl)];
         let mut python = installed("python")?;
         python.arg("-u").env("PYTHONPATH", beside("stubs"));
         python.env("MODEM", place.path().join("modem"));
@@ -240,12 +238,12 @@ fn circuitpython_holds_a_bucket_through_a_modem() {
     assert_lost_nothing(modem);
 }
 
-/// Its modules `http` and `tmr` are played.
+/// Its modules `net` and `tmr` are played.
 #[test]
 fn nodemcu_holds_a_bucket() {
     live(Place::new(), End::PowerCut, |place, ttl| {
         let ttl = format!("ttl={ttl}");
-        let changes = [SERVER, ("30 * 1000", "200"), ("ttl=90", &ttl)];
+        let changes = [PEER, ("30 * 1000", "200"), ("ttl=90", &ttl)];
         let mut lua = Command::new("lua5.1");
         lua.arg(beside("nodemcu_play.lua"));
         lua.arg(place.program("nodemcu.lua", &changes));
@@ -257,7 +255,7 @@ fn nodemcu_holds_a_bucket() {
 fn luasocket_holds_a_bucket() {
     live(Place::new(), End::PowerCut, |place, ttl| {
         let ttl = format!("ttl={ttl}");
-        let changes = [SERVER, ("EVERY = 30", "EVERY = 0.2"), ("ttl=90", &ttl)];
+        let changes = [PEER, ("EVERY = 30", "EVERY = 0.2"), ("ttl=90", &ttl)];
         let mut lua = Command::new("lua5.1");
         lua.arg(place.program("luasocket.lua", &changes));
         Some(lua)

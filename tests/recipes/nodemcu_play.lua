@@ -1,53 +1,93 @@
--- Plays NodeMCU's modules http and tmr on top of LuaSocket, and runs a program: nodemcu_play.lua FILE
+-- Plays NodeMCU's modules net and tmr on top of LuaSocket, and runs a program: nodemcu_play.lua FILE
 --
--- As its documentation has it: a request with `Connection: close`, whose callback comes when the server has
--- closed, with the status and the body, or with -1; and one request at a time.
+-- As its documentation has it: nothing waits, callbacks tell what has come of a call; a socket whose server
+-- has closed, or is not there, calls "disconnection" with a code and is of no more use.
 local socket = require "socket"
 
 local later = {}  -- what is to be done, with its time
+local open = {}   -- sockets that are read from, with their connections
 
-tmr = { ALARM_SINGLE = 0 }
+tmr = { ALARM_AUTO = 1 }
 
 function tmr.create()
   return {
     alarm = function(_, ms, mode, callback)
-      assert(mode == tmr.ALARM_SINGLE)
-      table.insert(later, { at = socket.gettime() + ms / 1000, callback = callback })
+      assert(mode == tmr.ALARM_AUTO)
+      local function ring()
+        table.insert(later, { at = socket.gettime() + ms / 1000, callback = ring })
+        callback()
+      end
+      table.insert(later, { at = socket.gettime() + ms / 1000, callback = ring })
     end,
   }
 end
 
-http = {}
-local is_busy = false
+net = { TCP = 1 }
 
-function http.post(url, headers, body, callback)
-  assert(not is_busy, "requests must not overlap")
-  assert(headers == nil and body == "")
-  is_busy = true
-  local host, port, path = url:match "^http://([^:/]+):(%d+)(/.*)$"
-  local function done(...)
-    local answer = { ... }
-    table.insert(later, { at = 0, callback = function()
-      is_busy = false
-      callback(unpack(answer))
-    end })
+local Connection = {}
+Connection.__index = Connection
+
+function net.createConnection(kind, secure)
+  assert(kind == net.TCP and secure == 0)
+  return setmetatable({ on_event = {} }, Connection)
+end
+
+function Connection:on(event, callback)
+  self.on_event[event] = callback
+end
+
+function Connection:tell(event, ...)
+  local arguments = { ... }
+  table.insert(later, { at = 0, callback = function()
+    if self.on_event[event] then self.on_event[event](self, unpack(arguments)) end
+  end })
+end
+
+function Connection:connect(port, host)
+  local real = socket.tcp()
+  real:settimeout(10)
+  if not real:connect(host, port) then
+    real:close()
+    return self:tell("disconnection", -11)
   end
-  local connection = socket.tcp()
-  connection:settimeout(10)
-  if not connection:connect(host, tonumber(port)) then return done(-1) end
-  connection:send("POST " .. path .. " HTTP/1.1\r\nHost: " .. host .. ":" .. port .. "\r\nConnection: close\r\n"
-    .. "User-Agent: ESP8266\r\nContent-Length: 0\r\n\r\n")
-  local answer = connection:receive "*a"
-  connection:close()
-  local status, rest = (answer or ""):match "^HTTP/1.1 (%d+) .-\r\n\r\n(.*)$"
-  if status then done(tonumber(status), rest) else done(-1) end
+  real:settimeout(0)
+  self.real = real
+  open[real] = self
+  self:tell "connection"
+end
+
+function Connection:send(text)
+  assert(self.real, "not connected")
+  self.real:send(text)
+end
+
+function Connection:close()
+  assert(self.real, "not connected")
+  open[self.real] = nil
+  self.real:close()
+  self.real = nil
+end
+
+-- What the network has brought is one callback, as one segment is.
+local function receive(real)
+  local connection = open[real]
+  local whole, why, part = real:receive(1460)
+  local text = whole or part
+  if text ~= "" then connection:tell("receive", text) end
+  if why == "closed" then
+    connection:close()
+    connection:tell("disconnection", 0)
+  end
 end
 
 io.stdout:setvbuf "line"
 dofile(arg[1])
-while #later > 0 do
+while true do
   table.sort(later, function(a, b) return a.at < b.at end)
-  local next = table.remove(later, 1)
-  socket.sleep(math.max(0, next.at - socket.gettime()))
-  next.callback()
+  local pause = later[1] and math.max(0, later[1].at - socket.gettime())
+  local sources = {}
+  for real in pairs(open) do table.insert(sources, real) end
+  local ready = socket.select(sources, nil, pause)
+  for _, real in ipairs(ready) do receive(real) end
+  if later[1] and later[1].at <= socket.gettime() then table.remove(later, 1).callback() end
 end

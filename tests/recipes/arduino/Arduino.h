@@ -11,6 +11,8 @@ class String : public std::string {
  public:
   String(const char *text = "") : std::string(text) {}
   String(const std::string &text) : std::string(text) {}
+  bool startsWith(const String &start) const { return rfind(start, 0) == 0; }
+  String substring(unsigned int from) const { return substr(from); }
 };
 
 struct {

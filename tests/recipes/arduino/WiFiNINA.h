@@ -19,6 +19,7 @@ struct {
 
 class WiFiClient {
   int descriptor = -1;
+  unsigned long timeout_ms = 1000;
 
  public:
   bool connect(const char *host, int port) {
@@ -28,13 +29,24 @@ class WiFiClient {
     // As a module does, each piece is a segment of its own.
     int on = 1;
     setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    timeval patience = {30, 0};
+    timeval patience = {long(timeout_ms / 1000), 0};
     setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     sockaddr_in address = {};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
     inet_pton(AF_INET, host, &address.sin_addr);
-    return ::connect(descriptor, reinterpret_cast<sockaddr *>(&address), sizeof address) == 0;
+    if (::connect(descriptor, reinterpret_cast<sockaddr *>(&address), sizeof address) == 0) return true;
+    stop();
+    return false;
+  }
+  // Whether the module holds it for open, which it also does when the server has just closed it.
+  bool connected() { return descriptor >= 0; }
+  void setTimeout(unsigned long ms) { timeout_ms = ms; }
+  // What has come up to this byte, which is dropped; what there was when time ran out.
+  String readStringUntil(char end) {
+    std::string text;
+    for (int byte; (byte = read()) >= 0 && byte != end;) text += char(byte);
+    return text;
   }
   bool print(const std::string &piece) {
     return send(descriptor, piece.data(), piece.size(), MSG_NOSIGNAL) == ssize_t(piece.size());
