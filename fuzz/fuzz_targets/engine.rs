@@ -8,8 +8,6 @@
 use arbitrary::Unstructured;
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../tests/simulation/choices.rs"]
-mod choices;
 #[path = "../../tests/simulation/duel.rs"]
 mod duel;
 #[path = "../../tests/simulation/journal.rs"]

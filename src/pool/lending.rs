@@ -84,7 +84,7 @@ impl Pool {
             return self.take_over(waiter, ticket, wanted, acquire, now, books);
         }
         let owner = owner.map(StoredName::from);
-        if self.line.held_up_from().is_none() && self.can_serve(&wanted, books) {
+        if self.can_serve(&wanted, books) && !self.line.is_held_up(&books.waiters) {
             let granted = self.grant(&wanted, owner, acquire.ttl, now, books);
             return Ok(Some(Reply::Granted(granted)));
         }
@@ -159,14 +159,23 @@ impl Pool {
         }
     }
 
-    /// Whether enough is free for this, whoever else may be waiting for it.
+    /// How many resources are free and not kept for an absent owner.
+    pub(super) fn lendable_count(&self) -> usize {
+        // Fewer are free than are kept only while the pool is being seeded.
+        let free = self.stock.free_count();
+        free.saturating_sub(self.line.kept_count())
+    }
+
+    /// Whether enough can be lent for this, whoever else may be waiting for it.
     pub(super) fn can_serve(&self, wanted: &StoredWanted, books: &Books) -> bool {
+        let lendable = self.lendable_count();
         match wanted {
-            StoredWanted::Any(count) => *count <= self.stock.free_count(),
-            StoredWanted::Named(id) => books
-                .resources
-                .find(self.key, id)
-                .is_some_and(|key| books.resources.get(key).holder() == Holder::Free),
+            StoredWanted::Any(count) => *count <= lendable,
+            StoredWanted::Named(id) => {
+                let resource = books.resources.find(self.key, id);
+                lendable > 0
+                    && resource.is_some_and(|key| books.resources.get(key).holder() == Holder::Free)
+            }
         }
     }
 
@@ -192,7 +201,7 @@ impl Pool {
         };
         for _ in 0..grant.count {
             let resource = match wanted {
-                StoredWanted::Any(_) => self.stock.first_free(),
+                StoredWanted::Any(_) => books.resources.first_free(&self.stock),
                 StoredWanted::Named(id) => books.resources.find(self.key, id),
             };
             let resource = resource.expect("as many are free as are granted");

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use slab::Slab;
 
 use super::PoolKey;
+use super::resources::ResourceKey;
 use crate::command::{StoredName, Ticket, Ttl, Wanted};
 use crate::time::{Deadlines, Time};
 
@@ -152,15 +153,19 @@ pub(super) struct Line {
     places: Option<Box<Places>>,
 }
 
-/// Those who stand in a line.
+/// Those who stand in a line, and what is kept for absent owners among them.
 #[derive(Debug, Default)]
 struct Places {
-    /// Those who take whatever is free. The first of them holds up all behind it.
+    /// Those who take whatever is free. The first whose client is there holds up all behind it.
     any: BTreeMap<Place, WaiterKey>,
     /// Those who want a certain resource.
     named: BTreeMap<Place, WaiterKey>,
     by_resource: HashMap<StoredName, BTreeSet<Place>>,
     by_owner: HashMap<StoredName, WaiterKey>,
+    /// How many free resources of any kind are kept.
+    kept_count: usize,
+    /// The reserved resources, by the places of the waiters for them.
+    kept: BTreeMap<Place, ResourceKey>,
 }
 
 impl Line {
@@ -172,10 +177,58 @@ impl Line {
         self.places.is_none()
     }
 
-    /// The place of the first who takes whatever is free: nobody behind it is served before it is.
-    pub(super) fn held_up_from(&self) -> Option<Place> {
+    /// The place of the first waiter for any resources, absent owners included.
+    pub(super) fn first_for_any(&self) -> Option<Place> {
         let (&place, _) = self.places.as_ref()?.any.first_key_value()?;
         Some(place)
+    }
+
+    /// Whether a waiter for any resources whose client is there holds up all who come later.
+    pub(super) fn is_held_up(&self, waiters: &Waiters) -> bool {
+        let places = self.places.iter();
+        let mut any = places.flat_map(|places| places.any.values());
+        any.any(|&key| waiters.get(key).ticket.is_some())
+    }
+
+    /// How many free resources of any kind are kept for absent owners.
+    pub(super) fn kept_count(&self) -> usize {
+        self.places.as_ref().map_or(0, |places| places.kept_count)
+    }
+
+    /// The reserved resources, by the places of the waiters that they are kept for.
+    pub(super) fn kept(&self) -> Vec<(Place, ResourceKey)> {
+        let places = self.places.iter();
+        let kept = places.flat_map(|places| &places.kept);
+        kept.map(|(&place, &key)| (place, key)).collect()
+    }
+
+    /// Keeps so many more of what is free.
+    pub(super) fn keep_count(&mut self, count: usize) {
+        if let Some(places) = &mut self.places {
+            places.kept_count += count;
+        }
+    }
+
+    /// Keeps a resource for the waiter at this place. The resource must be reserved, too.
+    pub(super) fn keep(&mut self, place: Place, resource: ResourceKey) {
+        if let Some(places) = &mut self.places {
+            places.kept.insert(place, resource);
+        }
+    }
+
+    /// What was kept for the waiter at this place no longer is. Answers the reserved resource, if
+    /// there is one.
+    pub(super) fn unkeep(&mut self, place: Place) -> Option<ResourceKey> {
+        self.places.as_mut()?.kept.remove(&place)
+    }
+
+    /// The same for all waiters at this place and behind it, and for all that is kept of any kind.
+    pub(super) fn unkeep_from(&mut self, place: Place) -> BTreeMap<Place, ResourceKey> {
+        let Some(places) = &mut self.places else {
+            return BTreeMap::new();
+        };
+        places.kept_count = 0;
+        places.kept.split_off(&place)
     }
 
     /// The first waiter for a certain resource.
@@ -183,12 +236,6 @@ impl Line {
         let places = self.places.as_ref()?;
         let place = *places.by_resource.get(id)?.first()?;
         Some((place, places.named[&place]))
-    }
-
-    /// The resources that are waited for by name, in no order.
-    pub(super) fn named_resources(&self) -> impl Iterator<Item = &StoredName> {
-        let places = self.places.iter();
-        places.flat_map(|places| places.by_resource.keys())
     }
 
     /// The first waiter at `from` or behind it.
@@ -244,6 +291,7 @@ impl Line {
         if let Some(places) = &mut self.places {
             places.remove(waiter);
             if places.len() == 0 {
+                (places.kept_count, places.kept) = Default::default();
                 let places = self.places.take().filter(|places| places.is_small());
                 if waiters.spare_places.len() < MAX_SPARE_PLACES {
                     waiters.spare_places.extend(places);

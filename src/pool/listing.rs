@@ -135,7 +135,7 @@ impl Pool {
             name: self.name.clone(),
             resources,
             held: self.held_count as usize,
-            free: self.stock.free_count().min(resources),
+            free: self.lendable_count().min(resources),
             waiting: self.line.len(),
             role: None,
         })
@@ -145,7 +145,7 @@ impl Pool {
         let resources = self.resources_told(books).unwrap_or(0);
         sum.resources += resources;
         sum.held += self.held_count as usize;
-        sum.free += self.stock.free_count().min(resources);
+        sum.free += self.lendable_count().min(resources);
         sum.waiting += self.line.len();
     }
 

@@ -46,7 +46,7 @@ impl Pool {
     fn seat_again(&mut self, key: ResourceKey, seat: u64, rank: i64, books: &mut Books) {
         books.resources.seat(&mut self.stock, key, seat);
         let resource = books.resources.get(key);
-        if resource.rank == rank && resource.holder() == Holder::Free {
+        if resource.rank == rank && !matches!(resource.holder(), Holder::Grant(_)) {
             books.resources.lend_first(&mut self.stock, key);
         }
     }
@@ -78,7 +78,7 @@ impl Pool {
         match books.resources.get(key).holder() {
             Holder::Grant(_) => return,
             Holder::Free => {}
-            Holder::Reserved => books.resources.unreserve(&mut self.stock, key),
+            Holder::Reserved => self.unkeep(key, books),
         }
         books.resources.remove(&mut self.stock, key);
     }

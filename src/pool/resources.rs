@@ -24,7 +24,7 @@ pub(super) struct Resource {
     pub(super) pool: PoolKey,
     /// `FREE`, `RESERVED`, or the number of a grant's key.
     holder: u32,
-    /// Among the free ones of its pool, or in its grant.
+    /// Among the free and reserved ones of its pool, or in its grant.
     lending: Links<Resource>,
     /// Among the members of its pool.
     seating: Links<Resource>,
@@ -41,7 +41,7 @@ const RESERVED: u32 = u32::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holder {
     Free,
-    /// Kept for an owner who is away and has a place in line for it. It is in no chain.
+    /// Kept for an absent owner that waits for it by name. It stays in the chain of free ones.
     Reserved,
     Grant(GrantKey),
 }
@@ -86,20 +86,16 @@ impl Named for Resource {
 /// What one pool has, of the resources of all pools.
 #[derive(Debug, Default)]
 pub(super) struct Stock {
-    /// In the order of lending.
+    /// In the order of lending. Those that are reserved keep their place here.
     free: Chain<Resource>,
     /// In seeding order.
     members: Chain<Resource>,
+    /// Without those that are reserved.
     free_count: u32,
     member_count: u32,
 }
 
 impl Stock {
-    /// The free resource that is lent next.
-    pub(super) fn first_free(&self) -> Option<ResourceKey> {
-        self.free.first()
-    }
-
     pub(super) fn free_count(&self) -> usize {
         self.free_count as usize
     }
@@ -174,6 +170,17 @@ impl Resources {
         walk(chain.first(), &self.slots, |resource| &resource.lending)
     }
 
+    /// The free resource that is lent next.
+    pub(super) fn first_free(&self, stock: &Stock) -> Option<ResourceKey> {
+        let mut first = stock.free.first();
+        while let Some(key) = first
+            && self.slots[key].holder == RESERVED
+        {
+            first = self.slots[key].lending.next();
+        }
+        first
+    }
+
     /// The member behind this one in seeding order.
     pub(super) fn next_member(&self, key: ResourceKey) -> Option<ResourceKey> {
         self.slots[key].seating.next()
@@ -200,7 +207,7 @@ impl Resources {
         key
     }
 
-    /// Moves a free resource to the front of the order of lending, as its rank must say.
+    /// Moves a free or reserved resource to the front of the order of lending, as its rank must say.
     pub(super) fn lend_first(&mut self, stock: &mut Stock, key: ResourceKey) {
         let free = &mut stock.free;
         free.remove(key, &mut self.slots, Resource::lending);
@@ -292,24 +299,24 @@ impl Resources {
         chain.push_last(key, &mut self.slots, Resource::lending);
     }
 
-    /// Keeps a free resource from being lent.
+    /// Keeps a free resource from being lent. It keeps its place in the order of lending.
     pub(super) fn reserve(&mut self, stock: &mut Stock, key: ResourceKey) {
         assert!(
             self.slots[key].holder == FREE,
             "only a free resource is reserved"
         );
-        self.unlink_free(stock, key);
+        stock.free_count -= 1;
         self.slots[key].holder = RESERVED;
     }
 
-    /// Makes a reserved resource free, at the back of the order of lending.
+    /// Makes a reserved resource free.
     pub(super) fn unreserve(&mut self, stock: &mut Stock, key: ResourceKey) {
         assert!(
             self.slots[key].holder == RESERVED,
             "only what is reserved is set free so"
         );
-        self.rank_last(key);
-        self.link_free_last(stock, key);
+        stock.free_count += 1;
+        self.slots[key].holder = FREE;
     }
 
     /// Takes a resource out of a grant's chain, to the back of the order of lending.
@@ -320,13 +327,9 @@ impl Resources {
         chain: &mut Chain<Resource>,
     ) {
         chain.remove(key, &mut self.slots, Resource::lending);
-        self.rank_last(key);
-        self.link_free_last(stock, key);
-    }
-
-    fn rank_last(&mut self, key: ResourceKey) {
         self.highest_rank += 1;
         self.slots[key].rank = self.highest_rank;
+        self.link_free_last(stock, key);
     }
 
     /// Puts a resource that is in no chain at the back of the order of lending, keeping its rank.
@@ -409,13 +412,14 @@ impl Resources {
         let (mut free, mut last) = (0, None);
         for key in self.lent(&stock.free) {
             let resource = self.get(key);
-            assert_eq!((resource.pool, resource.holder()), (pool, Holder::Free));
+            assert_eq!(resource.pool, pool);
+            assert!(!matches!(resource.holder(), Holder::Grant(_)));
             assert!(
                 resource.is_member() && (is_closed || last < Some(resource.rank)),
                 "lending follows the ranks"
             );
             last = Some(resource.rank);
-            free += 1;
+            free += usize::from(resource.holder() == Holder::Free);
         }
         assert_eq!(free, stock.free_count());
     }

@@ -48,6 +48,7 @@ mod owners;
 mod parameters;
 mod pools;
 mod queue;
+mod queue_away;
 mod queue_lost;
 mod queue_members;
 mod queue_owners;

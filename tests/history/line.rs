@@ -24,10 +24,10 @@ pub fn check(view: &PoolView<'_>, verdict: &mut Verdict) {
     let places = places(view, verdict);
     check_order(view, &places, verdict);
     let one_each = view.calls.all.iter().all(|(_, call)| match &call.asked {
-        Asked::Acquire { wanted, .. } => *wanted == Wanted::Any(1),
+        Asked::Acquire { wanted, wait_s, .. } => *wait_s == 0 || *wanted == Wanted::Any(1),
         _ => true,
     });
-    // Where all want just one of any, who is first can take whatever is free.
+    // Where all who wait want just one of any, the first can take whatever is free.
     if let Some(&size) = view.history.sizes.get(view.pool)
         && one_each
     {
@@ -153,7 +153,7 @@ fn check_patience(view: &PoolView<'_>, size: usize, verdict: &mut Verdict) {
             continue;
         }
         let until = call.sent + wait_of(call);
-        if !is_plain(view, call.sent, until) {
+        if view.history.is_anything_disturbed(call.sent, until) {
             continue;
         }
         if let Some(free) = free_for_long(&held, size, call.sent, until) {
@@ -170,9 +170,16 @@ fn check_hand_over(view: &PoolView<'_>, places: &[Place<'_>], size: usize, verdi
         else {
             continue;
         };
-        if !is_plain(view, place.call.sent, served) {
+        if view.history.is_anything_disturbed(place.call.sent, served) {
             continue;
         }
+        // All that may be held by clients of which nothing is known, or kept for them: an absent owner
+        // holds up nobody, and no more is kept for it than it wants.
+        let unknown = unknown_acquires(view).filter(|call| call.sent < served);
+        let taken: usize = unknown.map(count_of).sum();
+        let Some(last_needed) = size.checked_sub(taken + 1) else {
+            continue;
+        };
         // Who has a lower fence was served before.
         let earlier = view
             .grants
@@ -185,7 +192,7 @@ fn check_hand_over(view: &PoolView<'_>, places: &[Place<'_>], size: usize, verdi
             .unwrap_or(0);
         let mut ends: Vec<Time> = earlier.flat_map(ends_of).collect();
         ends.sort_unstable_by_key(|end| std::cmp::Reverse(*end));
-        let free_by = ends.get(size - 1).copied().unwrap_or(0);
+        let free_by = ends.get(last_needed).copied().unwrap_or(0);
         let due = place.by.max(first_by).max(free_by);
         verdict.hand_overs += 1;
         if served > due.saturating_add(HAND_OVER) {
@@ -195,14 +202,6 @@ fn check_hand_over(view: &PoolView<'_>, places: &[Place<'_>], size: usize, verdi
     }
 }
 
-/// Whether nothing happens in this time that can hold up the line: no fault, and nobody in it who may
-/// be gone.
-fn is_plain(view: &PoolView<'_>, from: Time, until: Time) -> bool {
-    let mut waiters = view.calls.all.iter().filter(|(_, call)| call.asked.waits());
-    let is_held_up = waiters.any(|(_, call)| call.is_unknown() && call.sent < until);
-    !is_held_up && !view.history.is_anything_disturbed(from, until)
-}
-
 fn wait_of(call: &Call) -> Time {
     match call.asked {
         Asked::Acquire { wait_s, .. } => wait_s * SECOND,
@@ -210,13 +209,28 @@ fn wait_of(call: &Call) -> Time {
     }
 }
 
-/// From when to when each resource may be held, by anybody: also by those of whom nobody knows.
+/// The acquires that were not answered.
+fn unknown_acquires<'a>(view: &PoolView<'a>) -> impl Iterator<Item = &'a Call> {
+    let calls = view.calls.all.iter().map(|&(_, call)| call);
+    calls.filter(|call| matches!(call.asked, Asked::Acquire { .. }) && call.is_unknown())
+}
+
+/// How many resources an acquire asks for.
+fn count_of(call: &Call) -> usize {
+    match call.asked {
+        Asked::Acquire {
+            wanted: Wanted::Any(count),
+            ..
+        } => count,
+        _ => 1,
+    }
+}
+
+/// From when to when each resource may be held, or kept for an absent owner: also for clients of which
+/// nothing is known.
 fn possibly_held(view: &PoolView<'_>) -> Vec<(Time, Time)> {
-    let unknown = view.calls.all.iter().filter(|(_, call)| {
-        let is_acquire = matches!(call.asked, Asked::Acquire { .. });
-        is_acquire && call.is_unknown()
-    });
-    let unknown = unknown.map(|(_, call)| (call.sent, NEVER));
+    let unknown = unknown_acquires(view);
+    let unknown = unknown.flat_map(|call| std::iter::repeat_n((call.sent, NEVER), count_of(call)));
     let known = view.grants.iter();
     let known = known.flat_map(|grant| ends_of(grant).map(|end| (grant.asked_from, end)));
     unknown.chain(known).collect()

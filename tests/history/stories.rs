@@ -353,6 +353,27 @@ fn being_served_late_is_found() {
     assert_eq!(kinds(&disturbed), []);
 }
 
+/// Of two resources no more than one is kept for a client that was cut off.
+#[test]
+fn being_held_up_by_who_is_away_is_found() {
+    let served_at = |at, second_released_at| {
+        let mut history = history_of([
+            acquire(0, 10).granted(1, "3"),
+            acquire(0, 10).granted(2, "4"),
+            acquire(100, 0).waits(5).unknown(),
+            acquire(150, at).waits(5).granted(3, "4"),
+            count(200, 210, 2),
+            release(400, 410, "3", 1),
+            release(second_released_at, second_released_at + 10, "4", 2),
+        ]);
+        history.sizes.insert("A".into(), 2);
+        kinds(&history)
+    };
+    assert_eq!(served_at(2500, 400), [Kind::Starved]);
+    assert_eq!(served_at(2300, 400), []);
+    assert_eq!(served_at(2500, 600), []);
+}
+
 #[test]
 fn more_in_line_than_can_be_is_found() {
     assert_found(Kind::Miscounted, [count(0, 10, 1)]);

@@ -174,6 +174,35 @@ fn an_owner_s_place_moves_from_one_server_to_the_other() {
 }
 
 #[test]
+fn an_owner_who_is_away_holds_up_neither_server() {
+    let redis = RedisServer::start();
+    let (servers, [mut one, mut other]) = pair(&redis, &["1", "2", "3"]);
+    assert_eq!(one.ask("POST /pool/A/lock?n=3"), "200 3\t2\t1");
+    let away = park(&servers[0], "POST /pool/A/lock?owner=a&n=2&wait=60", 0);
+    let mut behind = park(&servers[1], WAIT, 1);
+    let mut last = park(&servers[0], WAIT, 2);
+    assert_eq!(other.ask("DELETE /pool/A/lock/1"), "200");
+    expect_silence(&mut behind);
+    // It was two that it could not have yet: now the other server's client has its turn.
+    drop(away);
+    assert_eq!(behind.read_line(), "200 2 - 1");
+    assert_eq!(one.ask("DELETE /pool/A/lock/2"), "200");
+    assert_eq!(last.read_line(), "200 3 - 2");
+    for id in ["1", "2"] {
+        assert_eq!(other.ask(&format!("DELETE /pool/A/lock/{id}")), "200");
+    }
+    // Both are kept; of three, one is left for whoever comes.
+    assert_eq!(one.ask("POST /pool/A/lock"), "409 busy");
+    assert_eq!(other.ask("POST /pool/A/lock/1"), "409 busy");
+    assert_eq!(one.ask("DELETE /pool/A/lock/3"), "200");
+    assert_eq!(other.ask("POST /pool/A/lock/2"), "200 2");
+    assert_eq!(one.ask("POST /pool/A/lock"), "409 busy");
+    assert_eq!(other.ask("GET /pool"), "200 3 1 1 A");
+    let back = other.ask("POST /pool/A/lock?owner=a&n=2");
+    assert_eq!(back, "200 1\t3");
+}
+
+#[test]
 fn an_owner_who_was_cut_off_finds_its_place_on_the_other_server() {
     let redis = RedisServer::start();
     let (servers, [mut one, mut other]) = pair(&redis, &["only"]);

@@ -5,7 +5,6 @@ use latchd::metrics::Lending;
 use latchd::pool::{Engine, Rules, Seeding, Snapshot};
 use latchd::time::Time;
 
-use super::choices::Choices;
 use super::journal::Journal;
 use super::model::Model;
 use super::operations::{Operation, SlicedSeed};
@@ -39,9 +38,6 @@ pub trait Between {
 pub struct Honest;
 
 impl Between for Honest {}
-
-/// How many orders are tried of what the contract leaves open. What the engine did is tried first.
-const MOST_TRIES: usize = 1_000;
 
 pub struct Duel<B> {
     engine: Engine,
@@ -238,35 +234,16 @@ impl<B: Between> Duel<B> {
         Ok(())
     }
 
-    /// Lets the model do the same, in any order that the contract leaves open.
+    /// Lets the model do the same.
     fn ask_model(
         &mut self,
         ticket: Ticket,
         answers: &[(Ticket, Reply)],
         operation: &Operation,
     ) -> Result<(), String> {
-        let Duel {
-            model,
-            journal,
-            now,
-            served,
-            ..
-        } = self;
-        let before = model.clone();
-        let mut choices = Choices::new(journal);
-        let mut first_difference = None;
-        for _ in 0..MOST_TRIES {
-            tell_model(model, ticket, operation, *served, *now, &mut choices);
-            match difference(model, journal, answers) {
-                Ok(()) => return Ok(()),
-                Err(difference) => first_difference.get_or_insert(difference),
-            };
-            if !choices.advance() {
-                break;
-            }
-            *model = before.clone();
-        }
-        Err(first_difference.unwrap_or_default())
+        let Duel { model, journal, .. } = self;
+        tell_model(model, ticket, operation, self.served, self.now);
+        difference(model, journal, answers)
     }
 }
 
@@ -276,13 +253,12 @@ fn tell_model(
     operation: &Operation,
     served: Option<usize>,
     now: u64,
-    choices: &mut Choices<'_>,
 ) {
     match operation {
         Operation::Seed(sliced) => {
-            let mut execute = |model: &mut Model, pools| {
+            let execute = |model: &mut Model, pools| {
                 let command = sliced.command(pools);
-                model.execute(ticket, &command, Time::from_ms(now), choices);
+                model.execute(ticket, &command, Time::from_ms(now));
             };
             if let Some(served) = served {
                 execute(model, served);
@@ -292,7 +268,7 @@ fn tell_model(
             execute(model, sliced.seed.pool_count());
         }
         Operation::Execute(command) => {
-            model.execute(ticket, command, Time::from_ms(now), choices);
+            model.execute(ticket, command, Time::from_ms(now));
         }
         Operation::Withdraw(ticket) => model.withdraw(*ticket, now),
         Operation::HandleTimeout => model.handle_timeout(now),

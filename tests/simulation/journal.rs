@@ -54,13 +54,6 @@ impl Journal {
         self.pools.get(&number).map(|(name, ..)| name.clone())
     }
 
-    /// Where a resource stands in the order of lending.
-    pub fn rank(&self, pool: &StoredName, id: &StoredName) -> Option<i64> {
-        let mut pools = self.pools.values();
-        let (.., rows) = pools.find(|(name, ..)| name == pool)?;
-        rows.get(id).map(|row| row.rank)
-    }
-
     pub fn snapshot(&self) -> Snapshot {
         let pools = self
             .pools

@@ -3,7 +3,6 @@
 //! `LATCHD_SEEDS=n` runs so many seeds of each; `LATCHD_SEED=n` runs that one alone.
 
 mod beside_redis;
-mod choices;
 mod clients;
 mod desk;
 mod duel;

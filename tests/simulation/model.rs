@@ -1,9 +1,7 @@
 //! The shadow model: what a lock engine must do, written so that it is obviously right.
 //!
 //! Plain lists, walked from the front; after every change the rule of the line is applied to the
-//! whole line. It shares no code with the engine but the vocabulary. Where the contract leaves an
-//! order open (several resources that were kept are set free at once) it asks `Choices`, so that
-//! whoever compares can try all of them.
+//! whole line. It shares no code with the engine but the vocabulary.
 
 use latchd::command::{
     Command, IdList, InLine, Leases, NamePart, PoolStatus, Refusal, Reply, Seed, StoredName,
@@ -11,8 +9,6 @@ use latchd::command::{
 };
 use latchd::pool::Rules;
 use latchd::time::Time;
-
-use super::choices::Choices;
 
 /// All pools, and what was answered since the last look.
 #[derive(Clone, Debug, Default)]
@@ -165,22 +161,16 @@ impl Model {
                 answers.push((ticket, Reply::Refused(Refusal::Busy)));
             } else {
                 pool.dismiss(at, Refusal::Busy, answers);
-                pool.serve(now, rules, answers);
             }
+            pool.serve(now, rules, answers);
         }
     }
 
     /// Carries out a command. All replies, those to others included, are in `answers`.
-    pub fn execute(
-        &mut self,
-        ticket: Ticket,
-        command: &Command<'_>,
-        at: Time,
-        choices: &mut Choices<'_>,
-    ) {
+    pub fn execute(&mut self, ticket: Ticket, command: &Command<'_>, at: Time) {
         let now = at.as_ms();
         self.handle_timeout(now);
-        let reply = self.dispatch(ticket, command, now, choices);
+        let reply = self.dispatch(ticket, command, now);
         let reply = reply.unwrap_or_else(|refusal| Some(Reply::Refused(refusal)));
         self.answers.extend(reply.map(|reply| (ticket, reply)));
     }
@@ -190,7 +180,6 @@ impl Model {
         ticket: Ticket,
         command: &Command<'_>,
         now: u64,
-        choices: &mut Choices<'_>,
     ) -> Result<Option<Reply>, Refusal> {
         let waiting = self.waiting();
         let Model {
@@ -208,7 +197,7 @@ impl Model {
                     now,
                     waiting,
                 };
-                return asker.acquire(pool, rules, answers, choices);
+                return asker.acquire(pool, rules, answers);
             }
             Command::Renew(pool, id, renewal) => {
                 let pool = find(pools, pool.as_str())?;

@@ -3,7 +3,6 @@
 use latchd::command::{Acquire, PoolStatus, Refusal, Reply, StoredName, Ticket};
 use latchd::pool::Rules;
 
-use super::choices::Choices;
 use super::model::{Lock, Pool, Waiter, Want};
 
 type Answers = Vec<(Ticket, Reply)>;
@@ -45,7 +44,6 @@ impl Asker<'_> {
         pool: &mut Pool,
         rules: &Rules,
         answers: &mut Answers,
-        choices: &mut Choices<'_>,
     ) -> Result<Option<Reply>, Refusal> {
         let Asker { acquire, now, .. } = *self;
         let want = Want::of(&acquire.wanted);
@@ -71,7 +69,7 @@ impl Asker<'_> {
             if acquire.wait_ms == 0 && pool.line[at].ticket.is_some() {
                 return Err(Refusal::Busy);
             }
-            return Ok(self.take_over(at, want, pool, rules, answers, choices));
+            return Ok(self.take_over(at, want, pool, rules, answers));
         }
         // It stands at the end of the line, if only for this moment.
         pool.line.push(Waiter {
@@ -107,67 +105,80 @@ impl Asker<'_> {
         pool: &mut Pool,
         rules: &Rules,
         answers: &mut Answers,
-        choices: &mut Choices<'_>,
     ) -> Option<Reply> {
         let busy = Reply::Refused(Refusal::Busy);
-        let (kept, wait_ms) = (pool.kept(), self.acquire.wait_ms);
+        let wait_ms = self.acquire.wait_ms;
         let waiter = &mut pool.line[at];
         answers.extend(waiter.ticket.map(|older| (older, busy.clone())));
         waiter.ticket = Some(self.ticket);
+        waiter.wanted = want;
         waiter.ttl = self.acquire.ttl;
         waiter.until = self.now
             + match wait_ms {
                 0 => rules.queue_grace_ms,
                 _ => wait_ms.min(rules.max_wait_ms),
             };
-        let wanted_before = std::mem::replace(&mut waiter.wanted, want);
-        if wanted_before != pool.line[at].wanted {
-            // Whoever is in front may have a right to it now: all that is kept is looked at again.
-            let mut kept: Vec<StoredName> = kept;
-            kept.sort_by_key(|id| choices.rank(&pool.name, id));
-            while let Some(next) = choices.one_of(&Vec::from_iter(0..kept.len())) {
-                pool.move_to_back(&kept.remove(next));
-            }
-        } else if let Want::Named(id) = &wanted_before
-            && kept.contains(id)
-        {
-            pool.move_to_back(id);
-        }
         pool.serve(self.now, rules, answers);
         if wait_ms > 0 || !pool.waits(self.ticket) {
             return None;
         }
         pool.line[at].ticket = None;
+        pool.serve(self.now, rules, answers);
         Some(busy)
     }
 }
 
+/// What is free and kept for owners who are away.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// So many of any kind.
+    pub any: usize,
+    /// These ones.
+    pub named: Vec<StoredName>,
+}
+
+impl Kept {
+    pub fn count(&self) -> usize {
+        self.any + self.named.len()
+    }
+}
+
 impl Pool {
-    /// The rule of the line, from the front.
+    /// The rule of the line: serves the first who can be served, until nobody can.
     pub fn serve(&mut self, now: u64, rules: &Rules, answers: &mut Answers) {
-        let mut kept: Vec<StoredName> = Vec::new();
-        let mut at = 0;
-        while at < self.line.len() {
-            let waiter = &self.line[at];
-            let free = self.order.iter().filter(|id| !kept.contains(id));
-            let takes: Vec<StoredName> = match &waiter.wanted {
-                Want::Any(count) => free.take(*count).cloned().collect(),
-                Want::Named(id) => free.filter(|free| *free == id).cloned().collect(),
+        while let (Some((at, takes)), _) = self.walk() {
+            let waiter = self.line.remove(at);
+            let ticket = waiter.ticket.expect("who is away is not served");
+            answers.push((ticket, self.grant(waiter, takes, now, rules)));
+        }
+    }
+
+    /// Goes through the line from the front: the first who can be served, and what it takes; and what
+    /// is kept for those in front of it.
+    fn walk(&self) -> (Option<(usize, Vec<StoredName>)>, Kept) {
+        let mut kept = Kept::default();
+        for (at, waiter) in self.line.iter().enumerate() {
+            let left = self.order.iter().filter(|id| !kept.named.contains(id));
+            let left: Vec<StoredName> = left.cloned().collect();
+            let left_count = left.len() - kept.any;
+            let takes: Option<Vec<StoredName>> = match &waiter.wanted {
+                Want::Any(count) => (*count <= left_count).then(|| left[..*count].to_vec()),
+                Want::Named(id) => (left_count > 0 && left.contains(id)).then(|| vec![id.clone()]),
             };
-            match (&waiter.wanted, waiter.ticket) {
-                (Want::Any(_), None) => return,
-                (Want::Any(count), Some(_)) if takes.len() < *count => return,
-                (Want::Named(_), _) if takes.is_empty() => at += 1,
-                (Want::Named(_), None) => {
-                    kept.extend(takes);
-                    at += 1;
-                }
-                (_, Some(ticket)) => {
-                    let waiter = self.line.remove(at);
-                    answers.push((ticket, self.grant(waiter, takes, now, rules)));
-                }
+            match (takes, waiter.ticket, &waiter.wanted) {
+                (Some(takes), Some(_), _) => return (Some((at, takes)), kept),
+                (Some(_), None, Want::Any(count)) => kept.any += count,
+                (Some(takes), None, Want::Named(_)) => kept.named.extend(takes),
+                (None, Some(_), Want::Any(_)) => break,
+                (None, ..) => {}
             }
         }
+        (None, kept)
+    }
+
+    /// What is kept when nobody can be served.
+    pub fn kept(&self) -> Kept {
+        self.walk().1
     }
 
     fn grant(&mut self, to: Waiter, ids: Vec<StoredName>, now: u64, rules: &Rules) -> Reply {
@@ -187,30 +198,8 @@ impl Pool {
         granted
     }
 
-    /// What is free and kept for owners who are away. Nothing is, behind one who holds up the line.
-    pub fn kept(&self) -> Vec<StoredName> {
-        let mut kept = Vec::new();
-        for waiter in &self.line {
-            match &waiter.wanted {
-                Want::Any(_) => break,
-                Want::Named(id) if waiter.ticket.is_none() && self.order.contains(id) => {
-                    if !kept.contains(id) {
-                        kept.push(id.clone());
-                    }
-                }
-                Want::Named(_) => {}
-            }
-        }
-        kept
-    }
-
     pub fn waits(&self, ticket: Ticket) -> bool {
         self.line.iter().any(|waiter| waiter.ticket == Some(ticket))
-    }
-
-    fn move_to_back(&mut self, id: &StoredName) {
-        self.order.retain(|other| other != id);
-        self.order.push(id.clone());
     }
 
     pub fn could_ever_serve(&self, want: &Want) -> Result<(), Refusal> {
@@ -223,20 +212,10 @@ impl Pool {
         }
     }
 
-    /// Takes a waiter out of the line with this answer. What was kept for it goes to the back.
+    /// Takes a waiter out of the line with this answer.
     pub fn dismiss(&mut self, at: usize, refusal: Refusal, answers: &mut Answers) {
-        let kept = self.kept();
-        let waiter = self.line.remove(at);
-        answers.extend(
-            waiter
-                .ticket
-                .map(|ticket| (ticket, Reply::Refused(refusal))),
-        );
-        if let Want::Named(id) = &waiter.wanted
-            && kept.contains(id)
-        {
-            self.move_to_back(id);
-        }
+        let ticket = self.line.remove(at).ticket;
+        answers.extend(ticket.map(|ticket| (ticket, Reply::Refused(refusal))));
     }
 
     pub fn dismiss_hopeless(&mut self, answers: &mut Answers) {
@@ -244,11 +223,7 @@ impl Pool {
         while at < self.line.len() {
             match self.could_ever_serve(&self.line[at].wanted) {
                 Ok(()) => at += 1,
-                Err(refusal) => {
-                    let waiter = self.line.remove(at);
-                    let ticket = waiter.ticket;
-                    answers.extend(ticket.map(|ticket| (ticket, Reply::Refused(refusal))));
-                }
+                Err(refusal) => self.dismiss(at, refusal, answers),
             }
         }
     }
@@ -321,7 +296,7 @@ impl Pool {
             name: self.name.clone(),
             resources: self.members.len(),
             held: self.locks.iter().map(|lock| lock.ids.len()).sum(),
-            free: self.order.len() - self.kept().len(),
+            free: self.order.len() - self.kept().count(),
             waiting: self.line.len(),
             role: None,
         }

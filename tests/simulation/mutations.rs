@@ -169,15 +169,26 @@ impl Between for Notes<'_> {
     fn operation(&mut self, operation: &Operation, model: &Model) -> Operation {
         let mut seen = self.0.lock().expect("nobody has panicked");
         for pool in &model.pools {
-            let kept = pool.kept().len();
+            let kept = pool.kept();
             let absent = pool.line.iter().any(|waiter| waiter.ticket.is_none());
+            let present = pool.line.iter().any(|waiter| waiter.ticket.is_some());
             let multiple = pool.locks.iter().any(|lock| lock.ids.len() == 3);
             let gone = |id| !pool.members.contains(id);
             let notes = [
-                ("something is kept for an owner who is away", kept > 0),
-                ("two things are kept", kept > 1),
+                ("one by name is kept", !kept.named.is_empty()),
+                ("one of any kind is kept", kept.any == 1),
+                ("three of any kind are kept", kept.any == 3),
+                ("both are kept", kept.any > 0 && !kept.named.is_empty()),
+                (
+                    "one is kept, and another waits",
+                    kept.count() > 0 && present,
+                ),
+                (
+                    "one can be lent beside what is kept",
+                    kept.count() > 0 && kept.count() < pool.order.len(),
+                ),
                 ("an owner is away", absent),
-                ("six wait", pool.line.len() >= 6),
+                ("five wait", pool.line.len() >= 5),
                 ("three are in one lock", multiple),
                 (
                     "a lock outlives a member",
@@ -227,7 +238,7 @@ fn the_simulation_comes_to_where_it_is_interesting() {
         run_engine(seed, Notes(&seen)).unwrap_or_else(|failure| panic!("{failure}\nseed {seed}"));
     }
     let seen = seen.into_inner().expect("nobody has panicked");
-    assert_eq!(seen.len(), 20, "{seen:?}");
+    assert_eq!(seen.len(), 24, "{seen:?}");
 }
 
 #[test]

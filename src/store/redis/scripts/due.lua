@@ -39,8 +39,8 @@ local function bury(name, ended)
     if w.owner ~= '' and until_ms > now then
       go_absent(w, until_ms)
     else
+      -- What is reserved for it is set free with all else, before the line is served.
       leave(w)
-      unreserve_for(w)
     end
   end
   if left[1] then

@@ -88,6 +88,7 @@ local function take(n, id)
   end
   if call('ZREM', key.free, id) == 0 then
     call('HDEL', key.reserved, id)
+    call('HDEL', key.ranks, id)
   end
   return {id}
 end

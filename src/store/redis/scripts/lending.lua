@@ -40,12 +40,17 @@ local function give_back(grant, id)
   put_back({id})
 end
 
--- Whether enough is free for this, whoever else may be waiting for it.
+-- How many are free and not kept for an absent owner.
+local function lendable_count()
+  return math.max(0, call('ZCARD', key.free) - pool.kept)
+end
+
+-- Whether enough can be lent for this, whoever else may be waiting for it.
 local function is_free(n, id)
   if n then
-    return n <= call('ZCARD', key.free)
+    return n <= lendable_count()
   end
-  return call('ZSCORE', key.free, id) ~= false
+  return call('ZSCORE', key.free, id) ~= false and (pool.kept == 0 or lendable_count() > 0)
 end
 
 -- Why the pool could not serve this even if nobody held anything; nil if it could.

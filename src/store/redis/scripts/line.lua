@@ -43,9 +43,21 @@ local function keep_waiter(w)
   call('HSET', key.waiters, w.place, table.concat(row, '\n'))
 end
 
--- The place of the first who takes whatever is free: nobody behind it is served before it is.
-local function held_up_from()
+-- The place of the first waiter for any resources, absent owners included.
+local function first_for_any()
   return pool.waiting > 0 and call('ZRANGE', key.any, 0, 0)[1]
+end
+
+-- Whether a waiter for any resources whose client is there holds up all who come later.
+local function is_held_up()
+  local absent = pool.waiting > 0 and call('ZCARD', key.absent)
+  local places = absent and call('ZRANGE', key.any, 0, absent) or {}
+  for at = 1, #places do
+    if at > absent or not call('ZSCORE', key.absent, places[at]) then
+      return true
+    end
+  end
+  return false
 end
 
 -- The place of the first who wants this one. After the newline there are digits only, and ':' is
@@ -137,7 +149,7 @@ local function join(w, ends)
   pool.waiting = pool.waiting + 1
 end
 
--- Takes a waiter out. What was kept for it still is.
+-- Takes a waiter out. A resource that was kept for it still is.
 local function leave(w)
   call('ZREM', key.line, w.place)
   call('HDEL', key.waiters, w.place)
@@ -148,6 +160,9 @@ local function leave(w)
     call('ZREM', key.absent, w.place)
   end
   pool.waiting = pool.waiting - 1
+  if pool.waiting == 0 then
+    pool.kept = 0
+  end
 end
 
 -- An owner is away: its place is kept until then.

@@ -25,5 +25,5 @@ end
 local function status()
   local count, held = call('ZCARD', key.members), call('HLEN', key.held)
   return 'S ' .. num(count) .. ' ' .. num(held) .. ' ' .. num(pool.waiting) .. ' '
-    .. num(call('ZCARD', key.free))
+    .. num(lendable_count())
 end

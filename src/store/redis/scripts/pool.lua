@@ -26,7 +26,7 @@ local function remove()
   end
   call('UNLINK', base, key.members, key.free, key.held, key.grants, key.expiry, key.owners,
     key.line, key.any, key.wanted, key.waiters, key.queued, key.tickets, key.absent, key.reserved,
-    key.servers)
+    key.ranks, key.servers)
   -- Behind a write that a full Redis allows, which this one is not.
   call('SET', key.fence, num(pool.fence))
   pool.exists, pool.waiting = false, 0

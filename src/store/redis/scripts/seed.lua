@@ -45,6 +45,7 @@ local function drop_before(first_seat)
   spread('ZREM', key.free, dropped)
   if pool.waiting > 0 then
     spread('HDEL', key.reserved, dropped)
+    spread('HDEL', key.ranks, dropped)
   end
 end
 

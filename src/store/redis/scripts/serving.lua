@@ -1,13 +1,16 @@
--- Whom a freed resource goes to, and what follows when somebody leaves.
+-- The waiter that a freed resource goes to, and what follows when a waiter leaves.
 --
--- The rule: go through the line from the front. A waiter for any K resources takes them if K are
--- free, and otherwise holds up all behind it. A waiter for a named resource takes it if it is free.
+-- The rule: go through the line from the front, with what is free and not yet kept. A waiter for any
+-- K resources takes them if K are left, and otherwise holds up all behind it. A waiter for a named
+-- resource takes it if it is left. For an owner who is away, what it could take now is kept, and it
+-- holds nobody up. Of resources of any kind only the number is kept. All this is decided afresh at
+-- each walk.
 -- What is granted here is granted only to waiters of the server that asks: it is there to pass it
--- on. Others are woken, and an owner who is away is waited for; a waiter for any K holds the line
--- meanwhile, and a named resource is kept for who wants it. So nobody is overtaken.
+-- on. Others are woken; a waiter for any K holds the line meanwhile, and a named resource is kept for
+-- its waiter. So no waiter is overtaken.
 --
--- Promises that nobody stands in line who could be served and knows nothing of it. It does not know
--- why something has become free.
+-- Promises that no waiter that could be served is left without knowing it. It does not know why
+-- something has become free.
 
 -- The place whose waiter asks right now, and the reply to it, instead of an entry in `served`.
 local asking, answer
@@ -37,44 +40,70 @@ local function wake(w)
   end
 end
 
--- What a waiter wants is free, or kept for it: it is granted, or kept until somebody is there.
+-- The named resource that a waiter wants is free: it is granted, or kept until its client is there.
 local function serve_named(w)
   if w.server == server then
     return serve(w)
   end
-  if call('ZREM', key.free, w.id) == 1 then
-    call('HSET', key.reserved, w.id, w.place)
-  end
+  local rank = call('ZSCORE', key.free, w.id)
+  -- A full Redis refuses a script only before its first write, and this one may take.
+  call('ZREM', key.free, w.id)
+  call('HSET', key.ranks, w.id, rank)
+  call('HSET', key.reserved, w.id, w.place)
   wake(w)
 end
 
 -- Does for one waiter what can be done. Answers whether those behind it may be looked at.
 local function pass(w)
-  if not w.n then
-    if is_free(nil, w.id) or is_kept_for(w) then
-      serve_named(w)
-    end
-    return true
-  end
-  if w.server == '' or not is_free(w.n) then
-    return false
-  end
-  if w.server ~= server then
+  if not is_free(w.n, w.id) then
+    return not w.n or w.server == ''
+  elseif not w.n then
+    serve_named(w)
+  elseif w.server == server then
+    serve(w)
+  elseif w.server == '' then
+    pool.kept = pool.kept + w.n
+  else
     wake(w)
     return false
   end
-  serve(w)
   return true
 end
 
--- Serves everybody at `place` or behind it who can be served. Most often that is the first one or
--- nobody: so it reads a few at first, then more.
+-- Makes what is reserved free, where it was in the order of lending.
+local function unreserve(id)
+  call('HDEL', key.reserved, id)
+  local rank = call('HGET', key.ranks, id)
+  if rank then
+    call('HDEL', key.ranks, id)
+    call('ZADD', key.free, rank, id)
+  else
+    -- A server of an older version has reserved it.
+    put_in_free(id)
+  end
+end
+
+-- Nothing is kept any more for the waiters at this place and behind it, nor anything of any kind.
+local function unkeep_from(place)
+  pool.kept = 0
+  local reserved = call('HLEN', key.reserved) > 0 and call('HGETALL', key.reserved) or {}
+  for at = 1, #reserved, 2 do
+    if place == '-inf' or reserved[at + 1] >= place then
+      unreserve(reserved[at])
+    end
+  end
+end
+
+-- Serves everybody at `place` or behind it who can be served, and decides what is kept for the absent
+-- owners there. No waiter for any resources may stand in front of it. Most often the first one is
+-- served or nobody is: so it reads a few at first, then more.
 local function serve_from(place)
+  unkeep_from(place)
   local count = 2
   while pool.waiting > 0 do
     local waiters = waiters_from(place, count)
     for _, w in ipairs(waiters) do
-      if not pass(w) then
+      if lendable_count() == 0 or not pass(w) then
         return
       end
     end
@@ -88,48 +117,31 @@ end
 
 -- A resource has become free: hands it to whom it is due.
 function offer(id)
-  local held_up = held_up_from()
+  local first = first_for_any()
   local place = first_for(id)
-  if place and (not held_up or place < held_up) then
+  if place and (not first or place < first) then
     serve_named(waiter_at(place))
-  elseif held_up then
-    serve_from(held_up)
+  elseif first then
+    serve_from(first)
   end
 end
 
--- Makes what was kept for a waiter free. Answers whether there was anything.
-local function unreserve_for(w)
-  if not is_kept_for(w) then
-    return false
-  end
-  call('HDEL', key.reserved, w.id)
-  put_in_free(w.id)
-  return true
-end
-
--- A waiter wants something else than before, which may give it a right to what is kept for others
--- behind it. Those go back in seeding order.
-local function unreserve_all()
-  local kept = call('HKEYS', key.reserved)
-  local seats = {}
-  for _, id in ipairs(kept) do
-    seats[id] = tonumber(call('ZSCORE', key.members, id)) or 0
-  end
-  table.sort(kept, function(a, b) return seats[a] < seats[b] end)
-  for _, id in ipairs(kept) do
-    call('HDEL', key.reserved, id)
-    put_in_free(id)
+-- A waiter has come or gone away and keeps its place: whom it may hold up has changed, and what is
+-- kept.
+local function serve_behind(w)
+  if w.n then
+    serve_from(first_for_any())
   end
 end
 
 -- Takes a waiter out, and serves those whom it stood in the way of. It is not told.
 local function dismiss(w)
-  local held_up = held_up_from()
+  local first = first_for_any()
   leave(w)
-  if held_up == w.place then
-    serve_from(w.place)
-  end
-  if unreserve_for(w) then
+  if w.n then
+    serve_from(first)
+  elseif is_kept_for(w) then
+    unreserve(w.id)
     offer(w.id)
   end
 end
@@ -146,7 +158,7 @@ end
 local function attempt(w)
   if is_kept_for(w) then
     serve(w)
-  elseif w.n and held_up_from() == w.place then
-    serve_from(w.place)
+  else
+    serve_behind(w)
   end
 end

@@ -8,7 +8,8 @@
 
 -- The keys of the pool that is open, by their last part.
 local key
--- Its counters, whether it exists, and how many are in line. Written by `close`.
+-- Its counters, whether it exists, how many are in line, and how many free resources of any kind are
+-- kept for those of them who are away. Written by `close`.
 local pool
 
 local COUNTERS = {'fence', 'seat', 'high', 'low'}
@@ -29,6 +30,7 @@ local function check_line()
   call('HLEN', key.queued)
   call('HLEN', key.tickets)
   call('HLEN', key.reserved)
+  call('HLEN', key.ranks)
   call('ZCARD', key.any)
   call('ZCARD', key.wanted)
   call('ZCARD', key.absent)
@@ -55,7 +57,7 @@ local function open(name, seen_fence, with_line)
     keys[part] = full
     return full
   end})
-  local row = call('HMGET', base, 'fence', 'seat', 'high', 'low')
+  local row = call('HMGET', base, 'fence', 'seat', 'high', 'low', 'kept')
   pool = {
     exists = row[1] ~= false,
     stored = row,
@@ -66,6 +68,8 @@ local function open(name, seen_fence, with_line)
   for at = 1, #COUNTERS do
     pool[COUNTERS[at]] = tonumber(row[at]) or 0
   end
+  -- A server of an older version may have left more, when the last one left the line.
+  pool.kept = pool.waiting > 0 and tonumber(row[5]) or 0
   check_lending()
   if with_line or pool.waiting > 0 then
     check_line()
@@ -84,6 +88,10 @@ local function close()
       fields[#fields + 1] = COUNTERS[at]
       fields[#fields + 1] = value
     end
+  end
+  if pool.kept ~= (tonumber(pool.stored[5]) or 0) then
+    fields[#fields + 1] = 'kept'
+    fields[#fields + 1] = num(pool.kept)
   end
   if pool.exists and #fields > 0 then
     call('HSET', base, unpack(fields))

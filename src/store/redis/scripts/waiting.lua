@@ -5,12 +5,9 @@
 -- The place is for what its waiter wants now, which may be something else than before.
 local function serve_anew(w, is_changed)
   if is_changed then
-    unreserve_all()
     serve_from('-inf')
-  elseif unreserve_for(w) then
-    offer(w.id)
-  elseif w.n and held_up_from() == w.place then
-    serve_from(w.place)
+  else
+    attempt(w)
   end
 end
 
@@ -36,6 +33,7 @@ local function take_over(w, serial, n, id, ttl, ends)
     return 'W' .. w.place
   end
   go_absent(w, now + grace)
+  serve_behind(w)
   return 'E busy'
 end
 
@@ -68,7 +66,7 @@ local function acquire(serial, n, id, owner, ttl, wait, room)
     end
     return take_over(w, serial, n, id, ttl, ends)
   end
-  if not held_up_from() and is_free(n, id) then
+  if is_free(n, id) and not is_held_up() then
     return lend(n, id, owner, ttl, waits and serial or '')
   end
   if not waits then
@@ -91,6 +89,7 @@ local function quit(serial, why)
   end
   if why == 'gone' and w.owner ~= '' then
     go_absent(w, now + grace)
+    serve_behind(w)
     return 'E busy'
   end
   local reply = why == 'late' and answer_to(w, attempt, w)
