@@ -151,12 +151,16 @@ fn look_up(url: &Url, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
     let found = Arc::new(Mutex::new(None));
     let (place, waiter) = (Arc::clone(&found), thread::current());
     let (host, port) = (url.host().to_owned(), url.port());
-    thread::spawn(move || {
+    let spawned = thread::Builder::new().spawn(move || {
         let addresses = (&*host, port).to_socket_addrs();
         let addresses = addresses.map(|addresses| addresses.collect());
         *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(addresses);
         waiter.unpark();
     });
+    if spawned.is_err() {
+        // No more threads can be made. Then the system's own time-out has to do.
+        return Ok((url.host(), port).to_socket_addrs()?.collect());
+    }
     loop {
         let answer = found.lock().unwrap_or_else(PoisonError::into_inner).take();
         match answer {

@@ -66,6 +66,11 @@ impl Request {
         self
     }
 
+    /// Whether it changes nothing at the server.
+    pub fn is_read(&self) -> bool {
+        self.method == "GET"
+    }
+
     /// The bytes, for a server at `url`; `key` is one that [`super::Key`] has let pass.
     pub(super) fn to_bytes(&self, url: &Url, key: Option<&str>) -> Vec<u8> {
         let Request { method, target, .. } = self;

@@ -13,6 +13,8 @@ pub(super) enum Event {
     Line(Result<Held, Failure>),
     /// The server cannot be asked for now; it goes on.
     Trouble(Failure),
+    /// What there is to tell about the queue, in words.
+    Queue(String),
     /// A renewal has been tried.
     Attempt(Attempt),
 }

@@ -1,6 +1,6 @@
 //! What can go wrong, in words for people and in codes for scripts.
 
-use crate::client::{Answer, ClientError};
+use crate::client::{Answer, ClientError, Request};
 
 use super::text::clean;
 
@@ -25,6 +25,30 @@ pub(super) enum Cause {
     NotAllowed = 7,
 }
 
+/// What a request that failed may have done at the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Nothing: there was no connection.
+    NotAsked,
+    /// Nothing: it was refused.
+    Refused,
+    /// Not known: the answer was lost, or is not latchd's.
+    Unknown,
+}
+
+/// The words of latchd's own answers from 500 on, which say that nothing was done. Whatever stands
+/// between has other words, and does not know what latchd has done.
+const OWN_WORDS: [&str; 8] = [
+    "store down",
+    "stopping",
+    "queue full",
+    "too many pools",
+    "too many resources",
+    "no memory",
+    "bad encoding",
+    "bad version",
+];
+
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
@@ -33,8 +57,7 @@ pub(super) struct Failure {
     pub(super) code: String,
     /// A sentence, fit for a terminal.
     pub(super) message: String,
-    /// Whether the server may have done what it was asked nevertheless.
-    pub(super) may_be_done: bool,
+    pub(super) effect: Effect,
 }
 
 impl Failure {
@@ -43,7 +66,7 @@ impl Failure {
             cause,
             code: code.to_owned(),
             message: message.into(),
-            may_be_done: false,
+            effect: Effect::Refused,
         }
     }
 
@@ -53,12 +76,14 @@ impl Failure {
         if matches!(error, ClientError::Unreachable(_)) {
             message.push_str(" (LATCH_URL or --url says where the server is)");
         }
-        if matches!(error, ClientError::Tls(_)) {
-            return Failure::new(Cause::Failed, "TLS failed", message);
-        }
+        let (cause, code, effect) = match error {
+            ClientError::Tls(_) => (Cause::Failed, "TLS failed", Effect::NotAsked),
+            ClientError::Unreachable(_) => (Cause::Unreachable, "unreachable", Effect::NotAsked),
+            ClientError::Unanswered(_) => (Cause::Unreachable, "unreachable", Effect::Unknown),
+        };
         Failure {
-            may_be_done: matches!(error, ClientError::Unanswered(_)),
-            ..Failure::new(Cause::Unreachable, "unreachable", message)
+            effect,
+            ..Failure::new(cause, code, message)
         }
     }
 
@@ -79,13 +104,30 @@ impl Failure {
             Cause::NotAllowed => format!("{message} (latch sends the key in LATCH_KEY)"),
             _ => message,
         };
-        Failure::new(cause, &code, message)
+        Failure {
+            effect: effect_of(answer.status, &code),
+            ..Failure::new(cause, &code, message)
+        }
     }
 
     /// An answer that says 200 and cannot be understood.
     pub(super) fn strange(what: &str) -> Failure {
         let message = format!("the server's answer is not understood: {what}");
-        Failure::new(Cause::Failed, "strange answer", message)
+        Failure {
+            effect: Effect::Unknown,
+            ..Failure::new(Cause::Failed, "strange answer", message)
+        }
+    }
+
+    /// The same of this request: where a change may have been made, it was not refused.
+    pub(super) fn of_request(self, request: &Request) -> Failure {
+        match self.effect {
+            Effect::Unknown if !request.is_read() => Failure {
+                cause: Cause::Unreachable,
+                ..self
+            },
+            _ => self,
+        }
     }
 
     /// Whether the same request may well succeed later.
@@ -93,7 +135,15 @@ impl Failure {
         matches!(self.cause, Cause::Unreachable | Cause::Busy)
     }
 
-    /// The same of somebody who was ready to wait for so long.
+    /// The same, and this.
+    pub(super) fn adding(self, what: &str) -> Failure {
+        Failure {
+            message: format!("{}; {what}", self.message),
+            ..self
+        }
+    }
+
+    /// The same of a client that was ready to wait for `wait_s` seconds.
     pub(super) fn in_line(self, wait_s: u32) -> Failure {
         let message = match (&*self.code, wait_s) {
             ("busy", 0) => "busy: not to be had now".to_owned(),
@@ -130,6 +180,14 @@ fn cause_of(status: u16, code: &str) -> Cause {
     }
 }
 
+fn effect_of(status: u16, code: &str) -> Effect {
+    match status {
+        200..=299 | 408 => Effect::Unknown,
+        500.. if !OWN_WORDS.contains(&&*code.replace('_', " ")) => Effect::Unknown,
+        _ => Effect::Refused,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +221,42 @@ mod tests {
             let told = of(status, code, &body);
             assert_eq!((told.cause, &*told.code), (cause, code), "{status} {code}");
             assert_eq!(of(status, code, "<html>").cause, cause, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn only_latchds_own_words_say_that_nothing_was_done() {
+        for (status, reason, body, effect) in [
+            (409, "busy", "busy", Effect::Refused),
+            (404, "Not Found", "<html>", Effect::Refused),
+            (429, "Too Many Requests", "", Effect::Refused),
+            (503, "stopping", "stopping", Effect::Refused),
+            (
+                503,
+                "x",
+                r#"{"code":"store_down","message":"m"}"#,
+                Effect::Refused,
+            ),
+            (503, "Service Unavailable", "<html>", Effect::Unknown),
+            (408, "Request Timeout", "", Effect::Unknown),
+            (500, "Internal Server Error", "", Effect::Unknown),
+            (502, "Bad Gateway", "", Effect::Unknown),
+            (
+                504,
+                "Gateway Timeout",
+                r#"{"message":"m"}"#,
+                Effect::Unknown,
+            ),
+            (202, "Accepted", "", Effect::Unknown),
+        ] {
+            let failure = of(status, reason, body);
+            assert_eq!(failure.effect, effect, "{status} {reason}");
+            let change = failure.clone().of_request(&Request::new("POST", &["pool"]));
+            if effect == Effect::Unknown {
+                assert_eq!(change.cause, Cause::Unreachable, "{status} {reason}");
+            }
+            let read = failure.clone().of_request(&Request::new("GET", &["pool"]));
+            assert_eq!(read, failure);
         }
     }
 

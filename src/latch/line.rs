@@ -2,8 +2,8 @@
 //! leaving the line.
 //!
 //! With an owner all of this is safe to repeat: the server knows who asks, keeps the place in line for
-//! `--queue-grace`, and gives the same lock again. Without one, a request whose answer was lost is not
-//! repeated: it might take a second resource.
+//! `--queue-grace`, and gives the same lock again. Without one, a request whose answer was lost, or came
+//! from a proxy, is not repeated: it might take a second resource.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use super::clock;
 use super::event::Event;
-use super::failure::{Cause, Failure};
+use super::failure::{Cause, Effect, Failure};
+use super::queue;
 use super::server::{ANSWER_LIMIT, Lease, Server, Told, Wish, lock, locks};
 use super::signals::ends_waiting;
 use crate::command::{OwnerName, ResourceId};
@@ -26,8 +27,8 @@ const LONGEST_REQUEST: Duration = Duration::from_secs(240);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Whoever leaves the line waits for the server no longer than this.
 const LEAVING: Duration = Duration::from_secs(3);
-/// Whoever waits for longer is told so.
-const SILENCE: Duration = Duration::from_secs(2);
+/// For so long a lock that may have been taken is tried to be given back.
+pub(super) const RELEASING: Duration = Duration::from_secs(5);
 
 /// A lock that was granted.
 #[derive(Debug)]
@@ -63,25 +64,24 @@ pub(super) fn wait(
         gone: gone.clone(),
         events: sender.clone(),
     };
-    let sender = sender.clone();
-    thread::spawn(move || {
+    let answers = sender.clone();
+    let spawned = thread::Builder::new().spawn(move || {
         let wait = Duration::from_secs(wait_s.into());
-        let _ = sender.send(Event::Line(asker.acquire(wait)));
+        let _ = answers.send(Event::Line(asker.acquire(wait)));
     });
-    let mut is_quiet = true;
+    spawned.map_err(|error| Unserved::Failure(no_thread(&error)))?;
+    let started = Instant::now();
+    let mut notice_at = queue::next_notice(Duration::ZERO);
     loop {
         // The channel cannot end, as `sender` is one of its ends.
-        let event = match is_quiet {
-            true => events.recv_timeout(SILENCE).ok(),
-            false => events.recv().ok(),
-        };
-        match event {
+        let pause = notice_at.saturating_sub(started.elapsed());
+        match events.recv_timeout(pause).ok() {
             Some(Event::Line(Ok(held))) => return Ok(held),
             Some(Event::Line(Err(failure))) => {
-                if failure.may_be_done && wish.is_own {
-                    give_up(server, wish);
-                }
-                return Err(Unserved::Failure(failure));
+                return Err(Unserved::Failure(match failure.effect {
+                    Effect::Unknown => after_unknown(server, wish, failure),
+                    _ => failure,
+                }));
             }
             Some(Event::Signal(signal)) if ends_waiting(signal) => {
                 gone.store(true, Ordering::SeqCst);
@@ -89,13 +89,13 @@ pub(super) fn wait(
                 return Err(Unserved::Signal(signal));
             }
             Some(Event::Trouble(failure)) => {
-                is_quiet = false;
                 say(&format!("{}; trying again", failure.message));
             }
+            Some(Event::Queue(words)) => say(&words),
             Some(Event::Signal(_) | Event::Attempt(_)) => {}
             None => {
-                is_quiet = false;
-                say("waiting in line");
+                notice_at = queue::next_notice(started.elapsed());
+                queue::look(server, wish, sender.clone());
             }
         }
     }
@@ -113,7 +113,7 @@ impl Asker {
     fn acquire(&self, wait: Duration) -> Result<Held, Failure> {
         let started = Instant::now();
         let mut pause = Pause::default();
-        let (mut was_heard, mut has_trouble) = (false, false);
+        let (mut was_heard, mut has_trouble, mut is_unknown) = (false, false, false);
         let mut stale_answers = 0;
         loop {
             let left = wait.saturating_sub(started.elapsed());
@@ -134,13 +134,20 @@ impl Asker {
                 Ok(_) => return Err(too_slow()),
                 Err(failure) => failure,
             };
-            was_heard |= failure.cause != Cause::Unreachable || failure.may_be_done;
+            // An answer of latchd's about the pool tells what has become of all requests before.
+            is_unknown &= failure.cause == Cause::Unreachable;
+            is_unknown |= failure.effect == Effect::Unknown;
+            was_heard |= failure.effect != Effect::NotAsked;
             let patience = if was_heard { wait } else { wait.min(PATIENCE) };
             if !self.may_ask_again(&failure) || started.elapsed() >= patience {
-                return Err(failure);
+                let effect = match is_unknown {
+                    true => Effect::Unknown,
+                    false => failure.effect,
+                };
+                return Err(Failure { effect, ..failure });
             }
             // It stood in line for a while, and all was well.
-            let was_asked = failure.cause == Cause::Busy || failure.may_be_done;
+            let was_asked = failure.cause == Cause::Busy || failure.effect == Effect::Unknown;
             if was_asked && asked.elapsed() > Duration::from_millis(500) {
                 (pause, has_trouble) = (Pause::default(), false);
             }
@@ -176,15 +183,35 @@ impl Asker {
     }
 
     fn may_ask_again(&self, failure: &Failure) -> bool {
-        failure.may_pass() && (self.wish.owner.is_some() || !failure.may_be_done)
+        failure.may_pass() && (self.wish.owner.is_some() || failure.effect != Effect::Unknown)
     }
 }
 
 fn too_slow() -> Failure {
     let message = "the server takes longer to answer than a third of --ttl";
     Failure {
-        may_be_done: true,
+        effect: Effect::Unknown,
         ..Failure::new(Cause::Unreachable, "too slow", message)
+    }
+}
+
+/// The failure of a system that makes no more threads.
+pub(super) fn no_thread(error: &std::io::Error) -> Failure {
+    let message = format!("no thread can be made: {error}");
+    Failure::new(Cause::Failed, "no thread", message)
+}
+
+/// Gives back what may have been taken, by a name that no other client has. Without such a name it can
+/// only be told: by another owner's name, what its other clients hold would be released, too.
+fn after_unknown(server: &Server, wish: &Wish, failure: Failure) -> Failure {
+    if wish.is_own && give_back_all(server, wish).is_ok() {
+        return failure;
+    }
+    match wish.ttl_s {
+        Some(ttl_s) => failure.adding(&format!(
+            "a lock may have been taken, which ends after {ttl_s} s"
+        )),
+        None => failure.adding("a lock may have been taken; latch ls shows it"),
     }
 }
 
@@ -213,11 +240,27 @@ fn leave(server: &Server, wish: &Wish) {
     }
 }
 
-/// Releases what may have been granted without our knowing, by a name that nobody else has.
-fn give_up(server: &Server, wish: &Wish) {
-    if let Some(owner) = &wish.owner {
-        let request = locks("DELETE", &wish.pool).with("owner", Some(owner.as_str()));
-        let _ = server.ask(&request, Duration::from_secs(2));
+/// Releases all that the owner holds in the pool.
+fn give_back_all(server: &Server, wish: &Wish) -> Result<(), Failure> {
+    let owner = wish.owner.as_ref().map(OwnerName::as_str);
+    let request = locks("DELETE", &wish.pool).with_some("owner", owner);
+    persist(RELEASING, || {
+        let limit = Duration::from_secs(2);
+        server.ask_within::<u64>(&request, limit).map(|_| ())
+    })
+}
+
+/// Asks again, with pauses, where that may help, until the limit is over.
+fn persist(limit: Duration, mut ask: impl FnMut() -> Result<(), Failure>) -> Result<(), Failure> {
+    let started = Instant::now();
+    let mut pause = Pause::default();
+    loop {
+        match ask() {
+            Err(failure) if failure.may_pass() && started.elapsed() < limit => {
+                thread::sleep(pause.next());
+            }
+            result => return result,
+        }
     }
 }
 
@@ -230,7 +273,6 @@ pub(super) fn release(
     limit: Duration,
 ) -> Result<(), Failure> {
     let started = Instant::now();
-    let mut pause = Pause::default();
     for lease in leases {
         let id =
             ResourceId::parse(&*lease.id).map_err(|error| Failure::strange(&error.to_string()))?;
@@ -238,15 +280,9 @@ pub(super) fn release(
         let request = lock("DELETE", &wish.pool, &id)
             .with_some("owner", owner)
             .with("fence", Some(&lease.fence.to_string()));
-        loop {
-            match server.ask(&request, Duration::from_secs(2)) {
-                Ok(_) => break,
-                Err(failure) if failure.may_pass() && started.elapsed() < limit => {
-                    thread::sleep(pause.next());
-                }
-                Err(failure) => return Err(failure),
-            }
-        }
+        persist(limit.saturating_sub(started.elapsed()), || {
+            server.change(&request, Duration::from_secs(2))
+        })?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ mod listing;
 mod looking;
 mod orders;
 mod output;
+mod queue;
 mod run;
 mod server;
 mod signals;

@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::arguments::{Free, Lock, Ls, Purge, Remove, Renew, Seed};
 use super::failure::{Cause, Failure};
-use super::line::{self, Unserved};
+use super::line::{self, Held, Unserved};
 use super::output::Output;
 use super::server::{ANSWER_LIMIT, Lease, Server, Told, Wish, lock as lock_at, locks};
-use super::{listing, looking, signals};
+use super::{clock, listing, looking, signals};
 use crate::client::Request;
 use crate::command::{OwnerName, PoolName, ResourceId};
 
@@ -40,17 +40,43 @@ pub(super) fn lock(server: &Server, order: Lock, output: Output) -> Done {
     };
     let held = match line::wait(server, &wish, order.wait, (&sender, &events), say) {
         Ok(held) => held,
-        Err(Unserved::Signal(signal)) => return Ok(128 + signal as u8),
+        Err(Unserved::Signal(signal)) => return Ok(signals::die_of(signal)),
         Err(Unserved::Failure(failure)) => {
             return Err(failure.in_line(order.wait).about(wish.pool.as_str()));
         }
     };
-    match (output.json, order.lease) {
-        (true, _) => output.print(&held.json)?,
-        (false, true) => output.print_lines(&lease_lines(&held.leases))?,
-        (false, false) => output.print_lines(&ids(&held.leases))?,
+    let printed = match (output.json, order.lease) {
+        (true, _) => output.print(&held.json),
+        (false, true) => output.print_lines(&lease_lines(&held.leases)),
+        (false, false) => output.print_lines(&ids(&held.leases)),
+    };
+    match printed {
+        Err(failure) if is_new(&held) => {
+            Err(give_back(server, &wish, &held, failure).about(wish.pool.as_str()))
+        }
+        printed => printed.map(|()| 0),
     }
-    Ok(0)
+}
+
+/// Whether the lock was granted to this request. An owner may have had it before.
+fn is_new(held: &Held) -> bool {
+    let age_ms = held.leases[0].age.saturating_mul(1000);
+    age_ms <= clock::now().ms_since(held.asked_at)
+}
+
+/// Releases what could not be told to the user.
+fn give_back(server: &Server, wish: &Wish, held: &Held, failure: Failure) -> Failure {
+    let failure = Failure {
+        cause: Cause::Failed,
+        ..failure
+    };
+    match line::release(server, wish, &held.leases, line::RELEASING) {
+        Ok(()) => failure.adding("the lock was given back"),
+        Err(why) => failure.adding(&format!(
+            "the lock could not be given back: {}",
+            why.message
+        )),
+    }
 }
 
 fn ids(leases: &[Lease]) -> Vec<String> {
@@ -82,7 +108,7 @@ pub(super) fn free(server: &Server, order: Free, output: Output) -> Done {
         } else {
             request
         };
-        server.ask(&request, ANSWER_LIMIT)?;
+        server.change(&request, ANSWER_LIMIT)?;
         released += 1;
         Ok(())
     });
@@ -242,7 +268,7 @@ fn read_input(file: Option<&Path>) -> Result<Vec<u8>, Failure> {
 
 pub(super) fn remove(server: &Server, order: Remove, output: Output) -> Done {
     let pool = order.pool.as_str();
-    let removed = server.ask(&Request::new("DELETE", &["pool", pool]), ANSWER_LIMIT);
+    let removed = server.change(&Request::new("DELETE", &["pool", pool]), ANSWER_LIMIT);
     removed.map_err(|failure| failure.about(pool))?;
     if output.json {
         output.print(&json!({"removed": pool}).to_string())?;

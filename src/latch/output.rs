@@ -33,9 +33,12 @@ impl Output {
         let written = stdout
             .write_all(text.as_bytes())
             .and_then(|()| stdout.flush());
-        written.map_err(|error| match error.kind() {
-            ErrorKind::BrokenPipe => Failure::new(Cause::Unread, "", ""),
-            _ => Failure::new(Cause::Failed, "no output", format!("cannot write: {error}")),
+        written.map_err(|error| {
+            let cause = match error.kind() {
+                ErrorKind::BrokenPipe => Cause::Unread,
+                _ => Cause::Failed,
+            };
+            Failure::new(cause, "no output", format!("cannot write: {error}"))
         })
     }
 

@@ -101,26 +101,38 @@ pub(super) fn lock(method: &'static str, pool: &PoolName<'_>, id: &ResourceId<'_
 impl Server {
     /// The body of an answer that is 200.
     pub(super) fn ask(&self, request: &Request, limit: Duration) -> Result<Vec<u8>, Failure> {
-        let answer = self.client.ask(request, limit);
-        let answer = answer.map_err(|error| Failure::of_client(&error, self.client.peer.url()))?;
-        match answer.status {
-            200 => Ok(answer.body),
-            _ => Err(Failure::of_answer(&answer)),
-        }
+        let failure = match self.client.ask(request, limit) {
+            Ok(answer) if answer.status == 200 => return Ok(answer.body),
+            Ok(answer) => Failure::of_answer(&answer),
+            Err(error) => Failure::of_client(&error, self.client.peer.url()),
+        };
+        Err(failure.of_request(request))
     }
 
-    /// The same, understood.
+    /// The same, understood, by the usual limit.
     pub(super) fn ask_for<T: DeserializeOwned>(
         &self,
         request: &Request,
     ) -> Result<Told<T>, Failure> {
-        let body = self.ask(request, ANSWER_LIMIT)?;
-        let value =
-            serde_json::from_slice(&body).map_err(|error| Failure::strange(&error.to_string()))?;
-        Ok(Told {
-            value,
-            json: printable(body)?,
-        })
+        self.ask_within(request, ANSWER_LIMIT)
+    }
+
+    /// The same by another limit.
+    pub(super) fn ask_within<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        limit: Duration,
+    ) -> Result<Told<T>, Failure> {
+        let body = self.ask(request, limit)?;
+        let strange = |why: String| Failure::strange(&why).of_request(request);
+        let value = serde_json::from_slice(&body).map_err(|error| strange(error.to_string()))?;
+        let json = printable(body).map_err(|failure| failure.of_request(request))?;
+        Ok(Told { value, json })
+    }
+
+    /// Asks for a change that is answered with nothing but that it was made.
+    pub(super) fn change(&self, request: &Request, limit: Duration) -> Result<(), Failure> {
+        self.ask_within::<String>(request, limit).map(|_| ())
     }
 
     /// The leases in an answer, of which there is at least one.
@@ -130,24 +142,7 @@ impl Server {
         limit: Duration,
     ) -> Result<Told<Vec<Lease>>, Failure> {
         let body = self.ask(request, limit)?;
-        let read = match body.first() {
-            Some(b'[') => serde_json::from_slice(&body),
-            _ => serde_json::from_slice(&body).map(|lease| vec![lease]),
-        };
-        let value: Vec<Lease> = read.map_err(|error| Failure::strange(&error.to_string()))?;
-        let first = value
-            .first()
-            .ok_or(Failure::strange("there is no lease in it"))?;
-        if value
-            .iter()
-            .any(|lease| lease.fence != first.fence || ResourceId::parse(&*lease.id).is_err())
-        {
-            return Err(Failure::strange("its leases are not those of one grant"));
-        }
-        Ok(Told {
-            value,
-            json: printable(body)?,
-        })
+        read_leases(body).map_err(|failure| failure.of_request(request))
     }
 
     /// The locks of a pool.
@@ -169,6 +164,27 @@ impl Server {
     pub(super) fn list_pools(&self) -> Result<Told<BTreeMap<String, PoolStatus>>, Failure> {
         self.ask_for(&Request::new("GET", &["pool"]))
     }
+}
+
+fn read_leases(body: Vec<u8>) -> Result<Told<Vec<Lease>>, Failure> {
+    let read = match body.first() {
+        Some(b'[') => serde_json::from_slice(&body),
+        _ => serde_json::from_slice(&body).map(|lease| vec![lease]),
+    };
+    let value: Vec<Lease> = read.map_err(|error| Failure::strange(&error.to_string()))?;
+    let first = value
+        .first()
+        .ok_or(Failure::strange("there is no lease in it"))?;
+    if value
+        .iter()
+        .any(|lease| lease.fence != first.fence || ResourceId::parse(&*lease.id).is_err())
+    {
+        return Err(Failure::strange("its leases are not those of one grant"));
+    }
+    Ok(Told {
+        value,
+        json: printable(body)?,
+    })
 }
 
 /// JSON as text without any control character: what there may be in it are those from U+007F to

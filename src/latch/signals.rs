@@ -31,6 +31,17 @@ pub(super) fn listen(events: Sender<Event>) -> io::Result<()> {
     Ok(())
 }
 
+/// Ends latch by this signal, so that a shell or whoever waits for it sees what has happened: a script
+/// of bash goes on after a Ctrl-C that its command has only told in an exit code. Returns that code
+/// where the signal cannot end a process.
+pub(super) fn die_of(signal: i32) -> u8 {
+    // The core to look at is that of the command.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    let _ = signal_hook::low_level::emulate_default_handler(signal);
+    u8::try_from(128 + signal).unwrap_or(u8::MAX)
+}
+
 /// Whether a signal asks whoever waits to go.
 pub(super) fn ends_waiting(signal: i32) -> bool {
     [SIGHUP, SIGINT, SIGQUIT, SIGTERM].contains(&signal)

@@ -1,6 +1,7 @@
 //! Servers that say something else: keys, proxies, silence, and names that are out to move a cursor.
 
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use super::support::{answer, latch, own_address, stranger};
 use crate::support::{Ended, run_command};
@@ -237,8 +238,121 @@ fn a_lost_answer_is_asked_for_again_by_an_owner_and_by_nobody_else() {
     assert!(
         ended
             .stderr
-            .contains("the connection ended before the answer did"),
+            .contains("the connection ended before the answer did; a lock may have been taken"),
         "{}",
         ended.stderr
     );
+}
+
+/// Answers of which latchd's own words are missing: what it has done is not known.
+fn unknown() -> Vec<Vec<u8>> {
+    let mut answers = vec![answer("200 OK", "<html>"), answer("200 OK", "{}")];
+    for status in [
+        "408 Request Timeout",
+        "500 Internal Server Error",
+        "502 Bad Gateway",
+        "503 Service Unavailable",
+        "504 Gateway Time-out",
+    ] {
+        answers.push(answer(status, "<html>"));
+    }
+    answers
+}
+
+#[test]
+fn what_may_have_been_taken_is_not_asked_for_again_without_an_owner() {
+    for bytes in unknown() {
+        let (address, requests) = stranger(vec![bytes.clone()]);
+        let ended = run(&address.to_string(), &["lock", "A", "--wait", "5"]);
+        let shown = bytes.escape_ascii().to_string();
+        assert_eq!((ended.code, &*ended.stdout), (Some(6), ""), "{shown}");
+        let words = "; a lock may have been taken; latch ls shows it\n";
+        assert!(ended.stderr.ends_with(words), "{shown}: {}", ended.stderr);
+        assert_eq!(requests.iter().count(), 1, "{shown}");
+    }
+    // What latchd itself refuses has not been done.
+    let (address, _requests) = stranger(vec![
+        answer("503 stopping", "stopping"),
+        answer(
+            "200 OK",
+            r#"{"id":"4","fence":1,"ttl":null,"owner":null,"age":0}"#,
+        ),
+    ]);
+    let ended = run(&address.to_string(), &["lock", "A", "--wait", "5"]);
+    assert_eq!((ended.code, &*ended.stdout), (Some(0), "4\n"));
+}
+
+#[test]
+fn what_may_have_been_taken_is_asked_for_again_by_an_owner() {
+    let lease = r#"{"id":"4","fence":1,"ttl":60,"owner":"me","age":0}"#;
+    for bytes in unknown() {
+        let (address, requests) = stranger(vec![bytes.clone(), answer("200 OK", lease)]);
+        let arguments = ["lock", "A", "--wait", "5", "--owner", "me"];
+        let ended = run(&address.to_string(), &arguments);
+        let shown = bytes.escape_ascii().to_string();
+        assert_eq!((ended.code, &*ended.stdout), (Some(0), "4\n"), "{shown}");
+        assert_eq!(requests.iter().count(), 2, "{shown}");
+    }
+}
+
+#[test]
+fn run_gives_back_what_it_may_have_taken() {
+    for bytes in unknown() {
+        let (address, requests) = stranger(vec![
+            bytes.clone(),
+            answer("502 Bad Gateway", ""),
+            answer("200 OK", "1"),
+        ]);
+        let arguments = ["run", "A", "--wait", "0", "--", "echo", "it runs"];
+        let ended = run(&address.to_string(), &arguments);
+        let shown = bytes.escape_ascii().to_string();
+        assert_eq!((ended.code, &*ended.stdout), (Some(116), ""), "{shown}");
+        let asked: Vec<String> = requests.iter().collect();
+        assert_eq!(asked.len(), 3, "{shown}");
+        let owner = asked[0].split("owner=").nth(1).expect("it has one");
+        let owner = owner.split('&').next().expect("a name");
+        for given_back in &asked[1..] {
+            let start = format!("DELETE /pool/A/lock?owner={owner} HTTP/1.1\r\n");
+            assert!(given_back.starts_with(&start), "{given_back}");
+        }
+    }
+}
+
+/// A gateway waits for no more than a minute, and a server restarts: the wait goes on.
+#[test]
+fn a_gateway_does_not_end_a_wait_that_has_begun() {
+    let lease = r#"{"id":"4","fence":1,"ttl":60,"owner":"me","age":0}"#;
+    let mut answers = vec![answer("503 stopping", "stopping")];
+    // Longer than the ten seconds for a server that was never there.
+    answers.extend(vec![answer("502 Bad Gateway", "<html>"); 15]);
+    answers.push(answer("200 OK", lease));
+    let (address, requests) = stranger(answers);
+    let started = Instant::now();
+    let arguments = ["run", "A", "--wait", "300", "-q", "--", "echo", "it runs"];
+    let ended = run(&address.to_string(), &arguments);
+    assert_eq!(ended.stdout, "it runs\n", "{}", ended.stderr);
+    assert!(requests.iter().count() >= 17);
+    assert!(started.elapsed() > Duration::from_secs(10));
+}
+
+#[test]
+fn a_change_that_may_have_been_made_is_not_refused() {
+    for arguments in [
+        &["free", "A", "1"][..],
+        &["renew", "A", "1"],
+        &["seed", "A", "1"],
+        &["purge", "A"],
+        &["remove", "A"],
+    ] {
+        for bytes in unknown() {
+            let (address, _requests) = stranger(vec![bytes.clone()]);
+            let ended = run(&address.to_string(), arguments);
+            let shown = bytes.escape_ascii().to_string();
+            assert_eq!(
+                (ended.code, &*ended.stdout),
+                (Some(6), ""),
+                "{arguments:?} {shown}"
+            );
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The orders that ask once: what they do, print, and end with.
 
 use std::io::Write;
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -46,6 +47,36 @@ fn lock_prints_ids_or_leases() {
             3
         );
         assert_eq!(printed(&server, &["lock", "A", "--id", "2"]), "2\n");
+    }
+}
+
+/// An id that nobody was told is one that nobody can release.
+#[test]
+fn what_cannot_be_told_is_given_back() {
+    let server = seeded(StoreKind::Memory);
+    for options in [&[][..], &["--json"], &["-n", "2"], &["--owner", "me"]] {
+        for is_pipe in [true, false] {
+            let mut command = latch(&server.url());
+            command.args(["lock", "A", "--ttl", "60"]).args(options);
+            command.stdin(Stdio::null()).stderr(Stdio::piped());
+            match is_pipe {
+                true => {
+                    let (reader, writer) = std::io::pipe().expect("a pipe");
+                    drop(reader);
+                    command.stdout(writer);
+                }
+                false => {
+                    let full = std::fs::File::create("/dev/full").expect("it is there");
+                    command.stdout(full);
+                }
+            }
+            let child = command.spawn().expect("it starts");
+            let ended = child.wait_with_output().expect("it ends");
+            let said = String::from_utf8_lossy(&ended.stderr);
+            assert_eq!(ended.status.code(), Some(1), "{options:?}: {said}");
+            assert!(said.contains("the lock was given back"), "{said}");
+            assert_eq!(ask(&server, "GET /pool"), "200 4 0 0 A", "{options:?}");
+        }
     }
 }
 

@@ -77,11 +77,11 @@ fn whoever_waits_can_be_interrupted_and_leaves_the_line() {
         let server = Server::start(store);
         ask(&server, r#"POST /pool {"A":["1"]}"#);
         ask(&server, "POST /pool/A/lock");
-        for (name, code) in [("INT", 130), ("TERM", 143)] {
+        for (name, number) in [("INT", 2), ("TERM", 15)] {
             let mut running = Running::start(&server, &["run", "A", "--", "echo", "it runs"]);
             wait_for_state(&server, "1 1 1");
             running.signal(name);
-            assert_eq!(running.code(), code);
+            assert_eq!(running.signal_of_end(), number);
             // An owner's place would be kept for ten seconds.
             assert_eq!(ask(&server, "GET /pool"), "200 1 1 0 A");
             assert_eq!(running.rest(), "");
@@ -100,7 +100,7 @@ fn a_lock_that_is_waited_for_by_name_is_not_kept_after_an_interrupt() {
         let mut running = Running::start(&server, &arguments);
         wait_for_state(&server, "1 1 1");
         running.signal("INT");
-        assert_eq!(running.code(), 130);
+        assert_eq!(running.signal_of_end(), 2);
         wait_for_state(&server, "1 1 0");
         assert_eq!(running.rest(), "");
     }
@@ -116,7 +116,7 @@ fn what_is_granted_while_leaving_is_given_back() {
     wait_for_state(&server, "1 1 1");
     running.signal("INT");
     ask(&server, "DELETE /pool/A/lock/1");
-    assert_eq!(running.code(), 130);
+    assert_eq!(running.signal_of_end(), 2);
     assert_eq!(ask(&server, "GET /pool"), "200 1 0 0 A");
     assert_eq!(running.rest(), "");
 }

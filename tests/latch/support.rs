@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -172,6 +173,12 @@ impl Running {
     #[track_caller]
     pub fn code(&mut self) -> i32 {
         self.wait().code().expect("it ends by itself")
+    }
+
+    /// Waits for the end, which must be by a signal, and tells its number.
+    #[track_caller]
+    pub fn signal_of_end(&mut self) -> i32 {
+        self.wait().signal().expect("a signal ends it")
     }
 
     #[track_caller]

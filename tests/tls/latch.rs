@@ -353,7 +353,7 @@ fn who_leaves_the_line_leaves_it() {
     let mut running = lasting.run(&[], "echo it runs");
     wait_for_state(&lasting.server, "1 1 1");
     running.signal("INT");
-    assert_eq!(running.code(), 130);
+    assert_eq!(running.signal_of_end(), 2);
     wait_for_state(&lasting.server, "1 1 0");
     assert_eq!(running.rest(), "");
 }

@@ -36,8 +36,6 @@ use supervision::{End, Supervision};
 
 /// What latch's own exit codes have more than elsewhere, to be told from those of the command.
 const OWN_CODES: u8 = 110;
-/// For so long a lock is tried to be released.
-const RELEASING: Duration = Duration::from_secs(5);
 
 /// What has come of an attempt to renew.
 #[derive(Debug)]
@@ -70,7 +68,7 @@ fn hold_and_run(server: &Server, order: Run, output: Output) -> Result<u8, Failu
     };
     let held = match line::wait(server, &wish, order.wait, (&sender, &events), say) {
         Ok(held) => held,
-        Err(Unserved::Signal(signal)) => return Ok(128 + signal as u8),
+        Err(Unserved::Signal(signal)) => return Ok(signals::die_of(signal)),
         Err(Unserved::Failure(failure)) => return Err(failure.in_line(order.wait).about(&pool)),
     };
     let end = match start(server, &wish, &held, &order, sender) {
@@ -85,7 +83,7 @@ fn hold_and_run(server: &Server, order: Run, output: Output) -> Result<u8, Failu
     };
     // What is lost is tried to be released once: a part of it, or the server, may still be there.
     let limit = match end {
-        End::Code(_) => RELEASING,
+        End::Code(_) => line::RELEASING,
         End::Lost => Duration::ZERO,
     };
     let released = line::release(server, &wish, &held.leases, limit);
