@@ -60,7 +60,7 @@ Exit codes:
   3  busy: not to be had in time
   4  there is no such pool or resource, or it is not held
   5  it is another's: it has another owner or fence
-  6  the server cannot be reached, or cannot serve now
+  6  the server cannot be reached, cannot serve now, or has not said what it has done
   7  not allowed: the server wants a key, or another one
 latch run has the exit code of its command; see latch run --help.";
 
@@ -137,22 +137,28 @@ COMMAND finds in its environment:
   LATCH_FENCE  the number of the grant
   LATCH_POOL, LATCH_OWNER, LATCH_URL and, where one is given, LATCH_CA
 
-The lock is lost if somebody else releases it, or if no renewal succeeds in time. Then COMMAND and
-all that it has started get SIGTERM, and SIGKILL after --grace; if it is the server that is away,
-early enough that all is over before the lease may be. Nothing is renewed while Ctrl-Z has stopped
-it. If latch itself is killed, COMMAND gets SIGTERM, and the lock ends with its lease.
+The lock is lost if another client releases it, or if no renewal succeeds in time. Then COMMAND and
+all that it has started get SIGTERM, and SIGKILL after --grace; if the server is away, early enough
+that all is over before the lease may be. The same happens if latch is killed, and where it is
+stopped, also by Ctrl-Z, until the lease is about to end: a guardian process sees to it. After
+latch's death the lock ends with its lease.
+
+The lock is released when COMMAND and all that it has started have ended. What COMMAND leaves
+running has half a second to end by itself, and gets SIGTERM and SIGKILL as above. Only Linux with
+/proc has the guardian; elsewhere latch knows COMMAND alone.
 
 A server that restarts is waited for as long as --wait and the lease allow, and one that has not
 been seen yet for ten seconds at most.
 
 Exit codes:
-  that of COMMAND, or 128+N if signal N has ended it; 126 and 127 if it cannot be run or found
+  that of COMMAND; 126 and 127 if it cannot be run or found. If signal N has ended COMMAND, it ends
+  latch, too; shells call that 128+N
   2    wrong usage
   111  refused, or failed; also where a certificate is not accepted
   113  busy: not to be had in time
   114  there is no such pool or resource
   115  the lock was lost, and COMMAND was stopped
-  116  the server cannot be reached, or cannot serve now
+  116  the server cannot be reached, cannot serve now, or has not said what it has done
   117  not allowed: the server wants a key, or another one
 
 Examples:

@@ -3,6 +3,8 @@
 use super::failure::Failure;
 use super::line::Held;
 use super::run::Attempt;
+#[cfg(target_os = "linux")]
+use super::run::FromGuardian;
 
 /// Something has happened.
 #[derive(Debug)]
@@ -15,6 +17,9 @@ pub(super) enum Event {
     Trouble(Failure),
     /// What there is to tell about the queue, in words.
     Queue(String),
+    /// The guardian of the command has said this, or nothing more.
+    #[cfg(target_os = "linux")]
+    Guardian(Option<FromGuardian>),
     /// A renewal has been tried.
     Attempt(Attempt),
 }

@@ -92,6 +92,8 @@ pub(super) fn wait(
                 say(&format!("{}; trying again", failure.message));
             }
             Some(Event::Queue(words)) => say(&words),
+            #[cfg(target_os = "linux")]
+            Some(Event::Guardian(_)) => {}
             Some(Event::Signal(_) | Event::Attempt(_)) => {}
             None => {
                 notice_at = queue::next_notice(started.elapsed());

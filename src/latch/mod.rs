@@ -38,8 +38,8 @@ const DEFAULT_URL: &str = "http://127.0.0.1:8081";
 /// Does what the command line says, and tells the exit code.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().collect();
-    if let Some(command) = run::command_to_become(&arguments) {
-        return run::become_command(command);
+    if let Some(role) = run::Role::of(&arguments) {
+        return role.play();
     }
     let is_json = asks_for_json(&arguments);
     let arguments = match Arguments::try_parse_from(arguments) {

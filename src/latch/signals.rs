@@ -18,9 +18,7 @@ const HEARD: [i32; 10] = [
 
 /// Sends an event for each signal from now on.
 pub(super) fn listen(events: Sender<Event>) -> io::Result<()> {
-    let ignored = ignored_mask();
-    let is_heard = |signal: &&i32| **signal == SIGCHLD || ignored & (1 << (**signal - 1)) == 0;
-    let mut signals = Signals::new(HEARD.iter().filter(is_heard))?;
+    let mut signals = Signals::new(not_ignored(&HEARD))?;
     thread::Builder::new().spawn(move || {
         for signal in signals.forever() {
             if events.send(Event::Signal(signal)).is_err() {
@@ -29,6 +27,13 @@ pub(super) fn listen(events: Sender<Event>) -> io::Result<()> {
         }
     })?;
     Ok(())
+}
+
+/// Those of these signals that were not ignored when latch was started.
+pub(super) fn not_ignored(signals: &[i32]) -> Vec<i32> {
+    let ignored = ignored_mask();
+    let is_heard = |signal: &i32| *signal == SIGCHLD || ignored & (1 << (*signal - 1)) == 0;
+    signals.iter().copied().filter(is_heard).collect()
 }
 
 /// Ends latch by this signal, so that a shell or whoever waits for it sees what has happened: a script

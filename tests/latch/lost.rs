@@ -40,7 +40,7 @@ fn the_command_is_stopped_when_somebody_else_releases_the_lock() {
             assert_eq!(running.code(), 115, "whatever the command says");
             let said = running.rest_heard();
             assert!(
-                said.starts_with("latch: A: the lock is lost, and the command is stopped: no"),
+                said.starts_with("latch: A: the lock is lost, stopping the command: no"),
                 "{said}"
             );
             let own = said.lines().filter(|line| line.starts_with("latch:"));

@@ -42,12 +42,12 @@ fn signals_go_on_to_the_command_once_each() {
 #[test]
 fn a_signal_that_ends_the_command_ends_latch() {
     let server = seeded(StoreKind::Memory);
-    for (name, code) in [("INT", 130), ("TERM", 143), ("HUP", 129), ("USR1", 138)] {
+    for (name, number) in [("INT", 2), ("TERM", 15), ("HUP", 1), ("USR1", 10)] {
         let script = "echo ready; exec sleep 1000";
         let mut running = Running::start(&server, &["run", "A", "--", "sh", "-c", script]);
         assert_eq!(running.line(), "ready");
         running.signal(name);
-        assert_eq!(running.code(), code, "{name}");
+        assert_eq!(running.signal_of_end(), number, "{name}");
         assert_eq!(ask(&server, "GET /pool"), "200 4 0 0 A");
     }
 }
@@ -68,7 +68,7 @@ fn a_signal_that_was_ignored_stays_so() {
     assert_eq!(running.line(), "ready");
     running.signal("HUP");
     running.signal("TERM");
-    assert_eq!(running.code(), 128 + 15, "not of SIGHUP");
+    assert_eq!(running.signal_of_end(), 15, "not of SIGHUP");
 }
 
 #[test]

@@ -65,6 +65,25 @@ fn control_c_ends_waiting() {
     assert_eq!(ask(&server, "GET /pool"), "200 1 1 0 A");
 }
 
+/// A shell goes on with its script if what it has run tells a Ctrl-C only in its exit code.
+#[test]
+fn control_c_ends_a_script_of_bash() {
+    let server = seeded(StoreKind::Memory);
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let script = folder.path().join("script");
+    let lines = "\"$LATCH\" run A -- sh -c 'echo ready; exec sleep 1000'\necho it goes on\n";
+    std::fs::write(&script, lines).expect("a file");
+    let line = format!("bash {}", script.display());
+    let mut running = Running::spawn(on_terminal(&server, &line));
+    let mut keys = running.stdin.take().expect("it is piped");
+    assert_eq!(running.line(), "ready");
+    keys.write_all(b"\x03").expect("script reads");
+    assert_eq!(running.code(), 130);
+    let rest = running.rest();
+    assert!(!rest.contains("it goes on"), "{rest}");
+    assert_eq!(ask(&server, "GET /pool"), "200 4 0 0 A");
+}
+
 /// Control-Z stops both, and `fg` lets both go on, as any command.
 #[test]
 fn job_control_is_the_shells() {

@@ -5,6 +5,11 @@ use std::fs;
 
 use rustix::process::Pid;
 
+/// Whether there is a procfs that tells.
+pub(super) fn is_known() -> bool {
+    fs::read_link("/proc/self/exe").is_ok()
+}
+
 /// All that live and descend from `ancestor`, itself not included, nor `strangers` and theirs.
 pub(super) fn descendants(ancestor: Pid, strangers: &[Pid]) -> Vec<Pid> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();

@@ -17,8 +17,8 @@ const KILL_AGAIN_MS: u64 = 50;
 pub(super) enum Step {
     /// Try to renew, for at most so long.
     Renew { limit_ms: u64 },
-    /// The lease is lost: ask the command to end.
-    Terminate,
+    /// The lease is lost: ask the command to end, which has time until then.
+    Terminate { kill_at: Time },
     /// Its time is over: end it.
     Kill,
     /// Nothing, until then or until something has happened.
@@ -35,6 +35,22 @@ pub(super) enum Outcome {
     /// It is another's, or nobody's.
     Lost,
 }
+
+/// When the processes of a command are ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Moments {
+    /// SIGTERM
+    pub(super) terminate_at: Time,
+    /// SIGKILL
+    pub(super) kill_at: Time,
+}
+
+/// The guardian is a little slower than latch, so that it is latch that acts if it can.
+#[cfg(target_os = "linux")]
+const GUARDIAN_DELAY_MS: u64 = 50;
+/// It needs its turn, and procfs, on a machine that may be busy.
+#[cfg(target_os = "linux")]
+const GUARDIAN_MARGIN_MS: u64 = 200;
 
 #[derive(Debug)]
 pub(super) struct Keeper {
@@ -85,6 +101,26 @@ impl Keeper {
         self.safe_until.ms_since(now)
     }
 
+    /// When the guardian ends the command if latch does not renew the lease before.
+    #[cfg(target_os = "linux")]
+    pub(super) fn guardian_moments(&self) -> Moments {
+        let margin_ms = (self.ttl_ms / 8).min(GUARDIAN_MARGIN_MS);
+        let kill_at = self.last_moment().min(self.safe_until.before_ms(margin_ms));
+        let chance = self.last_chance();
+        Moments {
+            terminate_at: chance.after_ms(GUARDIAN_DELAY_MS).min(kill_at),
+            kill_at,
+        }
+    }
+
+    /// The lease is lost, whatever the server says.
+    pub(super) fn lose(&mut self, now: Time) {
+        if !self.is_lost() {
+            let kill_at = now.after_ms(self.grace_ms);
+            self.stage = Stage::Lost { kill_at };
+        }
+    }
+
     /// What is to be done now. Whoever does it asks again at once.
     pub(super) fn next_step(&mut self, now: Time) -> Step {
         if matches!(self.stage, Stage::Held) && now >= self.last_chance() {
@@ -94,7 +130,7 @@ impl Keeper {
         match self.stage {
             Stage::Lost { kill_at } => {
                 self.stage = Stage::Ending { kill_at };
-                Step::Terminate
+                Step::Terminate { kill_at }
             }
             Stage::Ending { kill_at } if now >= kill_at => {
                 let kill_at = now.after_ms(KILL_AGAIN_MS);
@@ -134,10 +170,7 @@ impl Keeper {
                 self.failures += 1;
                 self.next_attempt = now.after_ms(pause_ms.min(self.longest_pause_ms()));
             }
-            Outcome::Lost => {
-                let kill_at = now.after_ms(self.grace_ms);
-                self.stage = Stage::Lost { kill_at };
-            }
+            Outcome::Lost => self.lose(now),
         }
     }
 
@@ -176,6 +209,22 @@ mod tests {
     }
 
     #[test]
+    fn the_guardian_is_later_than_latch_and_earlier_than_the_end_of_the_lease() {
+        for (ttl_s, grace_s, terminate_ms, kill_ms) in [
+            (60, 10, 49_450, 59_400),
+            (1, 10, 697, 875),
+            (2, 10, 1364, 1800),
+            (60, 0, 59_400, 59_400),
+        ] {
+            let moments = Moments {
+                terminate_at: at(terminate_ms),
+                kill_at: at(kill_ms),
+            };
+            assert_eq!(keeper(ttl_s, grace_s).guardian_moments(), moments);
+        }
+    }
+
+    #[test]
     fn it_renews_at_a_third() {
         let mut keeper = keeper(60, 10);
         assert_eq!(keeper.next_step(at(5)), Step::Wait { until: at(20_000) });
@@ -209,7 +258,8 @@ mod tests {
                 }
                 Step::Wait { until } => now = until,
                 step => {
-                    assert_eq!(step, Step::Terminate);
+                    let kill_at = at(59_400);
+                    assert_eq!(step, Step::Terminate { kill_at });
                     break;
                 }
             }
@@ -235,7 +285,7 @@ mod tests {
                     match keeper.next_step(now) {
                         Step::Renew { .. } => renewals += 1,
                         Step::Wait { until } => now = until,
-                        Step::Terminate => {}
+                        Step::Terminate { .. } => {}
                         Step::Kill => break now,
                     }
                 };
@@ -256,7 +306,8 @@ mod tests {
         assert_eq!(keeper.next_step(at(20_000)), Step::Renew { limit_ms: 5000 });
         keeper.attempted(at(20_000), Outcome::Lost, at(20_100));
         assert!(keeper.is_lost());
-        assert_eq!(keeper.next_step(at(20_100)), Step::Terminate);
+        let kill_at = at(30_100);
+        assert_eq!(keeper.next_step(at(20_100)), Step::Terminate { kill_at });
         assert_eq!(
             keeper.next_step(at(20_100)),
             Step::Wait { until: at(30_100) }
@@ -269,7 +320,8 @@ mod tests {
     #[test]
     fn who_slept_too_long_has_lost_it() {
         let mut keeper = keeper(60, 10);
-        assert_eq!(keeper.next_step(at(100_000)), Step::Terminate);
+        let kill_at = at(59_400);
+        assert_eq!(keeper.next_step(at(100_000)), Step::Terminate { kill_at });
         assert_eq!(keeper.next_step(at(100_000)), Step::Kill);
     }
 }

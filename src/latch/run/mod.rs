@@ -1,14 +1,23 @@
 //! `latch run`: a command that runs while a lock is held.
 //!
-//! One thread acts, on what comes through one channel: signals, and what has come of the requests that
-//! two other threads make. When to do what is decided by `keeper`.
+//! One thread acts, on what comes through one channel: signals, what has come of the requests that two
+//! other threads make, and what the guardian reports. When to do what is decided by `keeper`, and in
+//! the guardian by `ending`.
 
 #[cfg(target_os = "linux")]
 mod descent;
+#[cfg(target_os = "linux")]
+mod ending;
+#[cfg(target_os = "linux")]
+mod guardian;
 mod keeper;
+#[cfg(target_os = "linux")]
+mod link;
 mod processes;
 mod supervision;
 mod terminal;
+#[cfg(target_os = "linux")]
+mod wire;
 
 use std::ffi::OsString;
 use std::hash::{BuildHasher, RandomState};
@@ -30,9 +39,11 @@ use crate::client::Request;
 use crate::command::OwnerName;
 use crate::time::Time;
 use keeper::Keeper;
-use processes::{Process, exit_code_of};
-pub(super) use processes::{become_command, command_to_become};
-use supervision::{End, Supervision};
+pub(super) use processes::Role;
+use processes::{CommandEnd, FORM_JSON, FORM_WORDS, Process, exit_code_of};
+use supervision::{Charge, End, Supervision};
+#[cfg(target_os = "linux")]
+pub(super) use wire::FromGuardian;
 
 /// What latch's own exit codes have more than elsewhere, to be told from those of the command.
 const OWN_CODES: u8 = 110;
@@ -71,29 +82,32 @@ fn hold_and_run(server: &Server, order: Run, output: Output) -> Result<u8, Failu
         Err(Unserved::Signal(signal)) => return Ok(signals::die_of(signal)),
         Err(Unserved::Failure(failure)) => return Err(failure.in_line(order.wait).about(&pool)),
     };
-    let end = match start(server, &wish, &held, &order, sender) {
+    let end = match start(server, &wish, &held, (&order, output), sender) {
         Ok(mut supervision) => supervision.run(&events, say, |failure| {
             output.complain(&failure.about(&pool))
         }),
         Err(error) => {
             let message = format!("the command cannot be run: {error}");
             output.complain(&Failure::new(Cause::Failed, "not run", message));
-            End::Code(exit_code_of(&error))
+            End::Command(CommandEnd::Code(exit_code_of(&error)))
         }
     };
     // What is lost is tried to be released once: a part of it, or the server, may still be there.
     let limit = match end {
-        End::Code(_) => line::RELEASING,
+        End::Command(_) => line::RELEASING,
         End::Lost => Duration::ZERO,
     };
     let released = line::release(server, &wish, &held.leases, limit);
     match (end, released) {
         (End::Lost, _) => Ok(OWN_CODES + Cause::NotYours as u8),
-        (End::Code(code), released) => {
+        (End::Command(end), released) => {
             if let Err(failure) = released {
                 output.complain(&failure.about("the lock could not be released").about(&pool));
             }
-            Ok(code)
+            Ok(match end {
+                CommandEnd::Code(code) => code,
+                CommandEnd::Signal(signal) => signals::die_of(signal),
+            })
         }
     }
 }
@@ -102,14 +116,23 @@ fn start(
     server: &Server,
     wish: &Wish,
     held: &Held,
-    order: &Run,
+    (order, output): (&Run, Output),
     events: Sender<Event>,
 ) -> std::io::Result<Supervision> {
-    let process = Process::start(&order.command, &environment(server, wish, held))?;
     let (ttl_ms, grace_ms) = (u64::from(order.ttl) * 1000, u64::from(order.grace) * 1000);
     let keeper = Keeper::new(ttl_ms, grace_ms, held.asked_at);
-    let renewals = renew_on_demand(server, wish, held, events);
-    Ok(Supervision::new(process, keeper, renewals))
+    let renewals = renew_on_demand(server, wish, held, events.clone())?;
+    let environment = environment(server, wish, held);
+    #[cfg(target_os = "linux")]
+    if descent::is_known() {
+        let form = if output.json { FORM_JSON } else { FORM_WORDS };
+        let lease = keeper.guardian_moments();
+        let guard =
+            link::Guard::start(&order.command, &environment, form, grace_ms, lease, events)?;
+        return Ok(Supervision::new(Charge::Guarded(guard), keeper, renewals));
+    }
+    let process = Process::start(&order.command, &environment)?;
+    Ok(Supervision::new(Charge::Direct(process), keeper, renewals))
 }
 
 fn wish(order: &Run) -> Wish {
@@ -164,11 +187,11 @@ fn renew_on_demand(
     wish: &Wish,
     held: &Held,
     events: Sender<Event>,
-) -> Sender<Duration> {
+) -> std::io::Result<Sender<Duration>> {
     let (demand, demands) = channel();
     let (server, ids) = (server.clone(), ids_of(&held.leases));
     let request = renewal(wish, held);
-    thread::spawn(move || {
+    thread::Builder::new().spawn(move || {
         for limit in demands {
             let asked_at = clock::now();
             let told = server.ask_for_leases(&request, limit);
@@ -182,8 +205,8 @@ fn renew_on_demand(
             });
             let _ = events.send(Event::Attempt(Attempt { asked_at, result }));
         }
-    });
-    demand
+    })?;
+    Ok(demand)
 }
 
 fn renewal(wish: &Wish, held: &Held) -> Request {

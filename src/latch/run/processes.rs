@@ -1,33 +1,52 @@
 //! The command as a process, and all that it has started.
 //!
 //! The command stays in latch's process group: so the terminal's signals, input and job control are the
-//! shell's business, as without latch. What it starts is found by descent: latch is the reaper of
-//! orphans (a child subreaper, on Linux), so that nothing below it gets lost. Elsewhere only the command
-//! itself is known.
+//! shell's business, as without latch. On Linux a guardian starts it and looks after what it starts.
+//! Where there is no procfs, or no Linux, latch starts it itself, and knows only the command.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode};
+use std::process::{Child, Command, ExitCode};
 
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, wait};
 
-/// The first argument of a latch that is to become a command.
-const MARK: &str = "--become-command-of";
+use crate::latch::failure::{Cause, Failure};
+use crate::latch::output::Output;
+use crate::latch::text::clean;
 
-/// A command that was started.
+/// The first argument of a latch that is to become a command.
+pub(super) const COMMAND_MARK: &str = "--become-command-of";
+
+/// How a command has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::latch) enum CommandEnd {
+    Code(u8),
+    /// By this signal.
+    Signal(i32),
+}
+
+impl CommandEnd {
+    /// `None` if it has not ended.
+    pub(super) fn of(status: WaitStatus) -> Option<CommandEnd> {
+        let by_signal = status.terminating_signal().map(CommandEnd::Signal);
+        let by_itself = status.exit_status();
+        let by_itself = by_itself.map(|code| CommandEnd::Code(u8::try_from(code).unwrap_or(255)));
+        by_itself.or(by_signal)
+    }
+}
+
+/// A child of latch and what it has started.
 #[derive(Debug)]
 pub(super) struct Process {
     pid: Pid,
-    /// What a shell would say of its end.
-    exit_code: Option<u8>,
-    /// What whoever became latch had started before: it is none of the command's.
+    end: Option<CommandEnd>,
+    /// Children from before this program became latch: they are not the command's.
     strangers: Vec<Pid>,
 }
 
 impl Process {
-    /// Starts a command with this in its environment. If latch is killed, it gets SIGTERM: it is this
-    /// very program that is started, which arranges for that and then becomes the command.
+    /// Starts a command with this in its environment, without a guardian.
     pub(super) fn start(
         command: &[OsString],
         environment: &[(&str, OsString)],
@@ -35,62 +54,70 @@ impl Process {
         let strangers = strangers();
         #[cfg(target_os = "linux")]
         let _ = rustix::process::set_child_subreaper(Some(getpid()));
-        let parent = getpid().as_raw_nonzero().to_string();
-        let mut starter = Command::new("/proc/self/exe");
-        starter.arg0("latch").arg(MARK).arg(parent).args(command);
-        let started = starter.envs(as_pairs(environment)).spawn();
-        let started = started.or_else(|_| {
-            // There is no procfs.
-            let mut direct = Command::new(&command[0]);
-            direct.args(&command[1..]).envs(as_pairs(environment));
-            direct.spawn()
-        });
-        let pid = Pid::from_child(&started?);
-        Ok(Process {
-            pid,
-            exit_code: None,
-            strangers,
-        })
+        let mut direct = Command::new(&command[0]);
+        direct.args(&command[1..]).envs(as_pairs(environment));
+        Ok(Process::adopted(&direct.spawn()?, strangers))
     }
 
-    /// Takes note of all that have ended, and tells what a shell would say of the command's end.
-    pub(super) fn reap(&mut self) -> Option<u8> {
-        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
-            if pid == self.pid && self.exit_code.is_none() {
-                self.exit_code = exit_code(status);
+    /// Looks after a child that was started just now.
+    pub(super) fn adopted(child: &Child, strangers: Vec<Pid>) -> Process {
+        Process {
+            pid: Pid::from_child(child),
+            end: None,
+            strangers,
+        }
+    }
+
+    /// Takes note of all that have ended. Returns how the child has ended, and whether nothing is left
+    /// of it and of what it has started.
+    pub(super) fn reap(&mut self) -> (Option<CommandEnd>, bool) {
+        let has_children = loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) if pid == self.pid && self.end.is_none() => {
+                    self.end = CommandEnd::of(status);
+                }
+                Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+                Ok(None) => break true,
+                Err(_) => break false,
+            }
+        };
+        // Orphans become children of latch, on Linux.
+        let is_left = match self.strangers[..] {
+            [] => has_children,
+            _ => !self.all().is_empty(),
+        };
+        (self.end, self.end.is_some() && !is_left)
+    }
+
+    /// Sends a signal to the child.
+    pub(super) fn signal(&self, signal: i32) -> io::Result<()> {
+        // Once it has been reaped, its number may be another's.
+        match (self.end, Signal::from_named_raw(signal)) {
+            (None, Some(signal)) => Ok(kill_process(self.pid, signal)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends a signal to all that are known. Returns the first that could not be reached, and why.
+    pub(super) fn signal_all(&self, signal: Signal) -> Option<(i32, io::Error)> {
+        let mut problem = None;
+        for pid in self.all() {
+            if let Err(error) = kill_process(pid, signal)
+                && error != rustix::io::Errno::SRCH
+            {
+                problem.get_or_insert((pid.as_raw_nonzero().get(), error.into()));
             }
         }
-        self.exit_code
+        problem
     }
 
-    /// Sends a signal to the command.
-    pub(super) fn signal(&self, signal: i32) {
-        // Once it has been reaped, its number may be another's.
-        if let (None, Some(signal)) = (self.exit_code, Signal::from_named_raw(signal)) {
-            let _ = kill_process(self.pid, signal);
-        }
-    }
-
-    /// Sends a signal to the command and to all that it has started.
-    pub(super) fn signal_all(&self, signal: Signal) {
-        for pid in self.all() {
-            let _ = kill_process(pid, signal);
-        }
-    }
-
-    /// Whether nothing is left of the command and of what it has started.
-    pub(super) fn is_gone(&mut self) -> bool {
-        self.reap().is_some() && self.all().is_empty()
-    }
-
-    #[cfg(target_os = "linux")]
+    /// What is known to live: all descendants where procfs tells them, else the child alone.
     fn all(&self) -> Vec<Pid> {
-        super::descent::descendants(getpid(), &self.strangers)
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn all(&self) -> Vec<Pid> {
-        match self.exit_code {
+        #[cfg(target_os = "linux")]
+        if super::descent::is_known() {
+            return super::descent::descendants(getpid(), &self.strangers);
+        }
+        match self.end {
             None => vec![self.pid],
             Some(_) => Vec::new(),
         }
@@ -98,7 +125,7 @@ impl Process {
 }
 
 /// The children that this process has already.
-fn strangers() -> Vec<Pid> {
+pub(super) fn strangers() -> Vec<Pid> {
     match wait(WaitOptions::NOHANG) {
         #[cfg(target_os = "linux")]
         Ok(_) => super::descent::descendants(getpid(), &[]),
@@ -106,28 +133,48 @@ fn strangers() -> Vec<Pid> {
     }
 }
 
-fn as_pairs<'a>(environment: &'a [(&str, OsString)]) -> impl Iterator<Item = (&'a str, &'a OsStr)> {
+pub(super) fn as_pairs<'a>(
+    environment: &'a [(&str, OsString)],
+) -> impl Iterator<Item = (&'a str, &'a OsStr)> {
     environment.iter().map(|(name, value)| (*name, &**value))
 }
 
-/// Its own, or 128 and the number of the signal.
-fn exit_code(status: WaitStatus) -> Option<u8> {
-    let by_signal = status.terminating_signal().map(|signal| 128 + signal);
-    let code = status.exit_status().or(by_signal)?;
-    Some(u8::try_from(code).unwrap_or(u8::MAX))
+/// What this process is to be instead of the latch that a user calls.
+#[derive(Debug)]
+pub(in crate::latch) enum Role<'a> {
+    /// It becomes a command: `PARENT json|words COMMAND…`.
+    Command(&'a [OsString]),
+    /// It guards a command: `json|words COMMAND…`.
+    Guardian(&'a [OsString]),
 }
 
-/// What this process is to become, if it was started for that.
-pub(crate) fn command_to_become(arguments: &[OsString]) -> Option<&[OsString]> {
-    match arguments {
-        [_, mark, command @ ..] if mark == MARK => Some(command),
-        _ => None,
+impl Role<'_> {
+    pub(in crate::latch) fn of(arguments: &[OsString]) -> Option<Role<'_>> {
+        match arguments {
+            [_, mark, rest @ ..] if mark == COMMAND_MARK => Some(Role::Command(rest)),
+            #[cfg(target_os = "linux")]
+            [_, mark, rest @ ..] if mark == super::guardian::GUARDIAN_MARK => {
+                Some(Role::Guardian(rest))
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns where a command cannot be run, and when nothing is left to guard.
+    pub(in crate::latch) fn play(&self) -> ExitCode {
+        match self {
+            Role::Command(arguments) => become_command(arguments),
+            #[cfg(target_os = "linux")]
+            Role::Guardian(arguments) => super::guardian::guard(arguments),
+            #[cfg(not(target_os = "linux"))]
+            Role::Guardian(_) => ExitCode::FAILURE,
+        }
     }
 }
 
-/// Becomes the command: `PARENT COMMAND…`. Returns only if that fails.
-pub(crate) fn become_command(order: &[OsString]) -> ExitCode {
-    let [parent, program, arguments @ ..] = order else {
+/// If the parent is killed, the command gets SIGTERM.
+fn become_command(arguments: &[OsString]) -> ExitCode {
+    let [parent, form, program, arguments @ ..] = arguments else {
         return ExitCode::FAILURE;
     };
     #[cfg(target_os = "linux")]
@@ -140,12 +187,20 @@ pub(crate) fn become_command(order: &[OsString]) -> ExitCode {
         }
     }
     let error = Command::new(program).args(arguments).exec();
-    let name = crate::latch::text::clean(&program.to_string_lossy());
-    let _ = io::Write::write_fmt(
-        &mut io::stderr(),
-        format_args!("latch: cannot run {name}: {error}\n"),
-    );
+    let json = form == FORM_JSON;
+    Output { json }.complain(&not_run(program, &error));
     ExitCode::from(exit_code_of(&error))
+}
+
+/// The second argument: how to say what is wrong.
+pub(super) const FORM_JSON: &str = "json";
+pub(super) const FORM_WORDS: &str = "words";
+
+/// The failure of a command that could not be started.
+pub(super) fn not_run(program: &OsStr, error: &io::Error) -> Failure {
+    let name = clean(&program.to_string_lossy());
+    let message = format!("cannot run {name}: {error}");
+    Failure::new(Cause::Failed, "not run", message)
 }
 
 /// What a shell says of a command that cannot be run.

@@ -1,0 +1,101 @@
+//! latch's end of its guardian: starting it, telling it what to do, and hearing what has happened.
+
+use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader, IoSlice, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::mpsc::Sender;
+use std::thread;
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::process::{getpgrp, getpid, set_child_subreaper};
+
+use super::guardian::GUARDIAN_MARK;
+use super::keeper::Moments;
+use super::processes::{Process, as_pairs, strangers};
+use super::wire::{FromGuardian, ToGuardian};
+use crate::latch::event::Event;
+
+/// A guardian that runs.
+#[derive(Debug)]
+pub(super) struct Guard {
+    control: UnixStream,
+    /// What becomes of the command if the guardian is killed.
+    heir: Process,
+}
+
+impl Guard {
+    /// Starts a guardian, and through it the command with this in its environment. What it reports
+    /// comes as events.
+    pub(super) fn start(
+        command: &[OsString],
+        environment: &[(&str, OsString)],
+        form: &str,
+        grace_ms: u64,
+        lease: Moments,
+        events: Sender<Event>,
+    ) -> io::Result<Guard> {
+        let strangers = strangers();
+        let _ = set_child_subreaper(Some(getpid()));
+        let (control, theirs) = UnixStream::pair()?;
+        let reports = control.try_clone()?;
+        // Before the command, which would have to be ended again where no thread can be made.
+        thread::Builder::new().spawn(move || hear(reports, &events))?;
+        let mut guardian = Command::new("/proc/self/exe");
+        guardian
+            .arg0("latch")
+            .arg(GUARDIAN_MARK)
+            .arg(form)
+            .args(command);
+        guardian.envs(as_pairs(environment));
+        guardian.stdin(OwnedFd::from(theirs)).process_group(0);
+        let started = guardian.spawn()?;
+        let heir = Process::adopted(&started, strangers);
+        drop(guardian);
+        let start = ToGuardian::Start {
+            group: getpgrp().as_raw_nonzero().get(),
+            grace_ms,
+            lease,
+        };
+        send_start(&control, start)?;
+        Ok(Guard { control, heir })
+    }
+
+    /// If the guardian is gone, that is reported by itself.
+    pub(super) fn tell(&mut self, said: ToGuardian) {
+        let _ = self.control.write_all(said.to_string().as_bytes());
+    }
+
+    /// The processes that the guardian was to look after, once it is gone.
+    pub(super) fn into_heir(self) -> Process {
+        self.heir
+    }
+}
+
+fn send_start(control: &UnixStream, start: ToGuardian) -> io::Result<()> {
+    let line = start.to_string();
+    let stdin = [rustix::stdio::stdin()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    ancillary.push(SendAncillaryMessage::ScmRights(&stdin));
+    // A line is far shorter than what a socket takes at once.
+    sendmsg(
+        control.as_fd(),
+        &[IoSlice::new(line.as_bytes())],
+        &mut ancillary,
+        SendFlags::NOSIGNAL,
+    )?;
+    Ok(())
+}
+
+fn hear(reports: UnixStream, events: &Sender<Event>) {
+    for line in BufReader::new(reports).lines().map_while(Result::ok) {
+        if let Some(report) = FromGuardian::parse(&line) {
+            let _ = events.send(Event::Guardian(Some(report)));
+        }
+    }
+    let _ = events.send(Event::Guardian(None));
+}

@@ -1,0 +1,178 @@
+//! What latch and its guardian say to each other: lines of words over a socket.
+
+use std::fmt;
+
+use super::keeper::Moments;
+use super::processes::CommandEnd;
+use crate::time::Time;
+
+/// What latch tells its guardian. Moments are those of the clock that both have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ToGuardian {
+    /// Start the command in this process group. The standard input comes with it.
+    Start {
+        group: i32,
+        grace_ms: u64,
+        lease: Moments,
+    },
+    /// Send this signal to the command.
+    Signal(i32),
+    /// The lease was renewed.
+    Renewed(Moments),
+    /// The lease is lost: end all.
+    End { kill_at: Time },
+}
+
+/// What the guardian tells latch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::latch) enum FromGuardian {
+    /// The command could not be started, for this `errno`.
+    NotStarted(i32),
+    /// The command has ended.
+    Ended(CommandEnd),
+    /// This signal could not be sent to the command, for this `errno`.
+    Unsent { signal: i32, errno: i32 },
+    /// These processes were left behind, and are being ended.
+    LeftBehind { count: usize },
+    /// The lease was not renewed in time, and all are being ended.
+    Overdue,
+    /// This process could not be killed, for this `errno`.
+    Unkillable { pid: i32, errno: i32 },
+    /// No process is left.
+    Gone,
+}
+
+impl fmt::Display for ToGuardian {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ToGuardian::Start {
+                group,
+                grace_ms,
+                lease,
+            } => {
+                let (terminate_ms, kill_ms) = (lease.terminate_at.as_ms(), lease.kill_at.as_ms());
+                writeln!(f, "start {group} {grace_ms} {terminate_ms} {kill_ms}")
+            }
+            ToGuardian::Signal(signal) => writeln!(f, "signal {signal}"),
+            ToGuardian::Renewed(lease) => {
+                let (terminate_ms, kill_ms) = (lease.terminate_at.as_ms(), lease.kill_at.as_ms());
+                writeln!(f, "renewed {terminate_ms} {kill_ms}")
+            }
+            ToGuardian::End { kill_at } => writeln!(f, "end {}", kill_at.as_ms()),
+        }
+    }
+}
+
+impl ToGuardian {
+    pub(super) fn parse(line: &str) -> Option<ToGuardian> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let moments = |terminate_ms: &str, kill_ms: &str| {
+            Some(Moments {
+                terminate_at: Time::from_ms(terminate_ms.parse().ok()?),
+                kill_at: Time::from_ms(kill_ms.parse().ok()?),
+            })
+        };
+        match words[..] {
+            ["start", group, grace_ms, terminate_ms, kill_ms] => Some(ToGuardian::Start {
+                group: group.parse().ok()?,
+                grace_ms: grace_ms.parse().ok()?,
+                lease: moments(terminate_ms, kill_ms)?,
+            }),
+            ["signal", signal] => Some(ToGuardian::Signal(signal.parse().ok()?)),
+            ["renewed", terminate_ms, kill_ms] => {
+                Some(ToGuardian::Renewed(moments(terminate_ms, kill_ms)?))
+            }
+            ["end", kill_ms] => Some(ToGuardian::End {
+                kill_at: Time::from_ms(kill_ms.parse().ok()?),
+            }),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for FromGuardian {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FromGuardian::NotStarted(errno) => writeln!(f, "not-started {errno}"),
+            FromGuardian::Ended(CommandEnd::Code(code)) => writeln!(f, "code {code}"),
+            FromGuardian::Ended(CommandEnd::Signal(signal)) => writeln!(f, "killed {signal}"),
+            FromGuardian::Unsent { signal, errno } => writeln!(f, "unsent {signal} {errno}"),
+            FromGuardian::LeftBehind { count } => writeln!(f, "left-behind {count}"),
+            FromGuardian::Overdue => writeln!(f, "overdue"),
+            FromGuardian::Unkillable { pid, errno } => writeln!(f, "unkillable {pid} {errno}"),
+            FromGuardian::Gone => writeln!(f, "gone"),
+        }
+    }
+}
+
+impl FromGuardian {
+    pub(super) fn parse(line: &str) -> Option<FromGuardian> {
+        let (word, numbers) = line.split_once(' ').unwrap_or((line, ""));
+        let numbers: Vec<i32> = numbers
+            .split(' ')
+            .map_while(|number| number.parse().ok())
+            .collect();
+        match (word, &numbers[..]) {
+            ("not-started", &[errno]) => Some(FromGuardian::NotStarted(errno)),
+            ("code", &[code]) => {
+                let code = u8::try_from(code).ok()?;
+                Some(FromGuardian::Ended(CommandEnd::Code(code)))
+            }
+            ("killed", &[signal]) => Some(FromGuardian::Ended(CommandEnd::Signal(signal))),
+            ("unsent", &[signal, errno]) => Some(FromGuardian::Unsent { signal, errno }),
+            ("left-behind", &[count]) => Some(FromGuardian::LeftBehind {
+                count: usize::try_from(count).ok()?,
+            }),
+            ("overdue", []) => Some(FromGuardian::Overdue),
+            ("unkillable", &[pid, errno]) => Some(FromGuardian::Unkillable { pid, errno }),
+            ("gone", []) => Some(FromGuardian::Gone),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_understood() {
+        let lease = Moments {
+            terminate_at: Time::from_ms(1),
+            kill_at: Time::from_ms(u64::MAX),
+        };
+        for said in [
+            ToGuardian::Start {
+                group: 7,
+                grace_ms: 8,
+                lease,
+            },
+            ToGuardian::Signal(15),
+            ToGuardian::Renewed(lease),
+            ToGuardian::End {
+                kill_at: Time::from_ms(9),
+            },
+        ] {
+            let line = said.to_string();
+            assert_eq!(ToGuardian::parse(line.trim_end()), Some(said), "{line}");
+        }
+        for said in [
+            FromGuardian::NotStarted(2),
+            FromGuardian::Ended(CommandEnd::Code(255)),
+            FromGuardian::Ended(CommandEnd::Signal(9)),
+            FromGuardian::Unsent {
+                signal: 15,
+                errno: 1,
+            },
+            FromGuardian::LeftBehind { count: 3 },
+            FromGuardian::Overdue,
+            FromGuardian::Unkillable { pid: 7, errno: 1 },
+            FromGuardian::Gone,
+        ] {
+            let line = said.to_string();
+            assert_eq!(FromGuardian::parse(line.trim_end()), Some(said), "{line}");
+        }
+        assert_eq!(ToGuardian::parse("signal"), None);
+        assert_eq!(FromGuardian::parse("code 256"), None);
+    }
+}
