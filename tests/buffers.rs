@@ -52,14 +52,20 @@ fn a_large_body_is_refused_while_others_are_under_way_and_a_small_one_is_not() {
     let mut small = begin(&server, 10_000, 5_000);
     pass_time(&server);
     small.send(format!("[\"1\"]{}", " ".repeat(4_995)));
-    small.expect("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[\"1\"]");
+    small.expect(
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: application/json\r\n\r\n[\"1\"]",
+    );
     // It would have to go if it began now; but it has begun, and others hold less than there may be.
     first.send(format!("[\"2\"]{}", " ".repeat(49_995)));
-    first.expect("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[\"2\"]");
+    first.expect(
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: application/json\r\n\r\n[\"2\"]",
+    );
     let mut large = begin(&server, 30_000, 25_000);
     pass_time(&server);
     large.send(format!("[\"3\"]{}", " ".repeat(4_995)));
-    large.expect("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[\"3\"]");
+    large.expect(
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: application/json\r\n\r\n[\"3\"]",
+    );
 
     // What was under way is forgotten with its connection, and with its answer.
     drop(second);
@@ -70,7 +76,7 @@ fn a_large_body_is_refused_while_others_are_under_way_and_a_small_one_is_not() {
             _ => client.half_close(),
         }
         if round % 2 == 0 {
-            client.expect("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[\"4\"]");
+            client.expect("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: application/json\r\n\r\n[\"4\"]");
         }
     }
 }
@@ -81,7 +87,9 @@ fn a_body_that_is_alone_may_be_as_large_as_any() {
     let server = Server::start_with(StoreKind::Memory, &["--max-buffers", "1000"]);
     let mut client = begin(&server, 1_000_000, 900_000);
     client.send(format!("[\"1\"]{}", " ".repeat(99_995)));
-    client.expect("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[\"1\"]");
+    client.expect(
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: application/json\r\n\r\n[\"1\"]",
+    );
 }
 
 #[test]

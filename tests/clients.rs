@@ -284,7 +284,7 @@ fn gawk_reads_http_up_to_the_end() {
         let port = format!("port={}", server.address.port());
         let shown = succeed(client("gawk").args(["-v", &port, SCRIPT]), "");
         assert_eq!(
-            shown, "HTTP/1.1 200 OK\r|Content-Length: 1\r|\r|4|",
+            shown, "HTTP/1.1 200 OK\r|Content-Length: 1\r|Connection: close\r|\r|4|",
             "{store:?}"
         );
     }

@@ -76,13 +76,15 @@ fn a_body_that_comes_in_small_pieces_is_taken() {
         thread::sleep(Duration::from_millis(500));
         client.send(piece);
     }
-    client.expect("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[\"1\",\"2\"]");
+    client.expect("HTTP/1.1 200 OK\r\nContent-Length: 9\r\nContent-Type: application/json\r\n\r\n[\"1\",\"2\"]");
 
     client.send("PUT /pool/A HTTP/1.1\r\nContent-Length: 1000\r\n\r\n");
     for byte in format!("[\"9\"{}]", " ".repeat(995)).bytes() {
         client.send([byte]);
     }
-    client.expect("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[\"9\"]");
+    client.expect(
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: application/json\r\n\r\n[\"9\"]",
+    );
 }
 
 /// The grace is over after a second. From then on it depends on how much there is.
@@ -118,7 +120,9 @@ fn a_body_that_trickles_is_ended_and_one_that_flows_is_taken() {
         }
     }
     flowing.send(format!("[\"9\"]{}", " ".repeat(95)));
-    flowing.expect("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[\"9\"]");
+    flowing.expect(
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: application/json\r\n\r\n[\"9\"]",
+    );
     let took = ended_after.expect("the one that trickles is closed");
     assert!((0.9..1.8).contains(&took), "closed after {took} s");
     // The bytes around chunks count as well, but they are no more than it takes.
@@ -202,7 +206,7 @@ fn a_body_of_a_mebibyte_is_taken_and_a_byte_more_is_not() {
             // All of it is sent before anything is read, and still no reset eats the answer.
             client.send(body);
             if taken {
-                client.expect("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[\"1\"]");
+                client.expect("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: application/json\r\n\r\n[\"1\"]");
             } else {
                 client.expect("HTTP/1.1 413 body too large\r\nContent-Length: 14\r\n");
                 client.expect("Connection: close\r\n\r\nbody too large");
@@ -234,7 +238,9 @@ fn the_cap_on_bodies_can_be_moved() {
     let mut client = server.connect();
     client.send("POST /pool/A HTTP/1.1\r\nContent-Length: 2000000\r\n\r\n");
     client.send(body_of(2_000_000));
-    client.expect("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[\"1\"]");
+    client.expect(
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: application/json\r\n\r\n[\"1\"]",
+    );
     client.send("POST /pool/A HTTP/1.1\r\nContent-Length: 2000001\r\n\r\n");
     client.expect("HTTP/1.1 413 body too large\r\n");
 }

@@ -82,7 +82,8 @@ impl Seeder {
     fn expect(&mut self, body: &str) {
         let length = body.len();
         self.client.expect(format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\
+             Content-Type: application/json\r\n\r\n{body}"
         ));
     }
 }

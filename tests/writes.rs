@@ -177,7 +177,7 @@ fn an_answer_with_tls_is_one_record_in_one_write_also_together_with_the_end() {
     client.send("GET /ping\n".repeat(100));
     client.expect(&"200 pong\n".repeat(100));
     client.send("GET /ping HTTP/1.0\r\n\r\n");
-    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npong";
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\npong";
     client.expect(answer);
     client.expect_end();
     drop(client);
@@ -229,7 +229,8 @@ fn each_answer_is_one_write() {
         ),
         (
             "GET /pool/A HTTP/1.1\r\nAccept: application/json\r\n\r\n".into(),
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n\
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\
+             Cache-Control: no-store\r\n\r\n\
              [\"1\",\"2\",\"3\",\"4\"]"
                 .into(),
         ),

@@ -11,7 +11,7 @@ use std::fmt;
 use arbitrary::Arbitrary;
 use latchd::api::{self, Action, BodyError, BodyReader, Door, Outcome, Problem};
 use latchd::command::{Command, Ids, MAX_NAME_BYTES, PoolName, ResourceId, Seed};
-use latchd::http::Method;
+use latchd::http::{Media, Method};
 use latchd::keys::Caller;
 use libfuzzer_sys::fuzz_target;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -67,7 +67,7 @@ impl<'a> Input<'a> {
 
 /// What a `POST` of these pieces comes to.
 fn action<'a>(target: &'a str, pieces: &[&[u8]]) -> Action<'a> {
-    let mut reader: BodyReader = api::body_reader(Method::Post, target, Caller::Anyone);
+    let mut reader: BodyReader = api::body_reader(Method::Post, target, Media::Other, Caller::Anyone);
     for piece in pieces {
         reader.take(piece);
     }

@@ -5,7 +5,9 @@
 
 use arbitrary::Arbitrary;
 use latchd::api::{self, Door};
-use latchd::http::{self, Chunked, Credentials, Head, HttpError, Limits, Progress, Request, Scan};
+use latchd::http::{
+    self, Chunked, Credentials, Head, HttpError, Limits, Progress, Request, Scan, Wire,
+};
 use latchd::keys::Caller;
 use libfuzzer_sys::fuzz_target;
 
@@ -23,7 +25,7 @@ struct Input<'a> {
 
 fuzz_target!(|input: Input<'_>| {
     let bytes = input.bytes;
-    let skipped = http::skip_between(bytes, true, &LIMITS);
+    let skipped = http::skip_between(bytes, Some(Wire::Line), &LIMITS);
     assert!(skipped <= bytes.len());
     assert_eq!(head_in_pieces(&input), head_in_one(bytes));
     if let Ok(Progress::Whole(head)) = http::read_head(bytes, Scan::default(), &LIMITS) {
@@ -35,6 +37,7 @@ fuzz_target!(|input: Input<'_>| {
             let request = Request {
                 method: head.method,
                 target: head.target,
+                media: head.media,
                 body,
             };
             api::route(&request, Door::Whole, Caller::Anyone);

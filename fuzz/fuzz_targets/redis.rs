@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use arbitrary::{Result, Unstructured};
 use latchd::api::{self, Action, Door};
 use latchd::command::Ticket;
-use latchd::http::{Method, Request};
+use latchd::http::{Media, Method, Request};
 use latchd::keys::Caller;
 use latchd::pool::Rules;
 use latchd::store::redis_fuzzing::{Talk, values};
@@ -122,6 +122,7 @@ impl World<'_> {
         let request = Request {
             method,
             target,
+            media: Media::Other,
             body: body.as_bytes(),
         };
         let Action::Ask(command, ..) = api::route(&request, Door::Whole, Caller::Anyone) else {

@@ -8,7 +8,7 @@ use crate::keys::{Caller, Key, Role};
 pub(super) fn check(caller: Caller<'_>, command: &Command<'_>) -> Result<(), Problem> {
     match caller {
         Caller::Anyone => Ok(()),
-        Caller::Stranger => Err(Problem::NoKey),
+        Caller::Stranger { shows_wrong_key } => Err(Problem::of_stranger(shows_wrong_key)),
         Caller::Holder(key) => check_key(key, command),
     }
 }
@@ -17,7 +17,7 @@ pub(super) fn check(caller: Caller<'_>, command: &Command<'_>) -> Result<(), Pro
 pub(super) fn check_metrics(caller: Caller<'_>) -> Result<(), Problem> {
     match caller {
         Caller::Anyone => Ok(()),
-        Caller::Stranger => Err(Problem::NoKey),
+        Caller::Stranger { shows_wrong_key } => Err(Problem::of_stranger(shows_wrong_key)),
         Caller::Holder(_) => refuse_unless(!caller.sees_a_part(), Role::Read),
     }
 }

@@ -24,7 +24,7 @@ pub use problem::Problem;
 pub use render::{element_count, render_some, render_status, render_text};
 
 use crate::command::{Command, PoolName, PoolQuery, Reply, ResourceId, Seed, Wanted};
-use crate::http::{Method, Parameters, Request, split_target};
+use crate::http::{Media, Method, Parameters, Request, split_target};
 use crate::keys::Caller;
 use crate::metrics::{Kind, Route};
 
@@ -126,7 +126,7 @@ pub enum Show {
 
 /// Finds out what a request wants that has come through this door, and whether its caller may have it.
 pub fn route<'a>(request: &Request<'a>, door: Door, caller: Caller<'_>) -> Action<'a> {
-    let body = Body::Whole(request.body);
+    let body = Body::Whole(request.body, request.media);
     find_action(request.method, request.target, body, door, caller)
 }
 
@@ -163,7 +163,7 @@ fn find_action<'a>(
 
 /// What reads the body of a request while it comes. Nothing is kept of a stranger's, who must be one
 /// still when it is routed.
-pub fn body_reader(method: Method, target: &str, caller: Caller<'_>) -> BodyReader {
+pub fn body_reader(method: Method, target: &str, media: Media, caller: Caller<'_>) -> BodyReader {
     let find = || {
         let (path, query) = split_target(target);
         let mut parameters = Parameters::parse(query)?;
@@ -171,18 +171,19 @@ pub fn body_reader(method: Method, target: &str, caller: Caller<'_>) -> BodyRead
         Ok::<_, Problem>((Endpoint::find(path)?, method))
     };
     let found = find();
-    BodyReader::new(match &found {
-        _ if matches!(caller, Caller::Stranger) => Form::Nothing,
+    let form = match &found {
+        _ if matches!(caller, Caller::Stranger { .. }) => Form::Nothing,
         Ok((Endpoint::Pools, Method::Post | Method::Put)) => Form::Pools,
         Ok((Endpoint::Pool(pool), Method::Post | Method::Put)) => Form::Ids(pool),
         // Of a request that cannot be understood the body is not, either.
         Ok(_) | Err(_) => Form::Nothing,
-    })
+    };
+    BodyReader::new(form, media)
 }
 
 /// The body of a request.
 enum Body<'a> {
-    Whole(&'a [u8]),
+    Whole(&'a [u8], Media),
     Read(BodyReader),
 }
 
@@ -191,7 +192,7 @@ impl Body<'_> {
     #[inline]
     fn take(self, form: Form<'_>) -> Result<Seed, BodyError> {
         match self {
-            Body::Whole(bytes) => body::read(form, bytes),
+            Body::Whole(bytes, media) => body::read(form, media, bytes),
             Body::Read(reader) => reader.finish(),
         }
     }
@@ -211,8 +212,10 @@ fn read_request<'a>(
         return Ok(Action::Answer(options, Kind { route, method }));
     }
     // Nobody's body is read for nothing.
-    if matches!(caller, Caller::Stranger) && !endpoint.is_open() {
-        return Err(Problem::NoKey);
+    if let Caller::Stranger { shows_wrong_key } = caller
+        && !endpoint.is_open()
+    {
+        return Err(Problem::of_stranger(shows_wrong_key));
     }
     let mut parameters = Parameters::parse(query)?;
     let method = parameters::effective_method(method, &mut parameters)?;
@@ -347,7 +350,7 @@ fn locks<'a>(
             if renewal.owner.is_none() {
                 return Err(Problem::BadValue(
                     "owner",
-                    "the name of who holds locks".into(),
+                    "the name that the locks were taken with".into(),
                 ));
             }
             (Command::RenewOwned(pool, renewal), show, true)

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use super::{PoolView, Problem, Show};
 use crate::command::{
-    Acquire, Fence, Filter, NameError, NamePart, OwnerName, Proof, Renewal, ResourceId, Ttl, Wanted,
+    Acquire, Fence, Filter, NamePart, OwnerName, Proof, Renewal, ResourceId, Ttl, Wanted,
 };
 use crate::http::{Method, Parameters};
 
@@ -130,7 +130,10 @@ pub(super) fn refuse_others(
 
 fn take_owner<'a>(parameters: &mut Parameters<'a>) -> Result<Option<OwnerName<'a>>, Problem> {
     let owner = parameters.take("owner").map(OwnerName::parse).transpose();
-    owner.map_err(|error: NameError| Problem::BadValue("owner", error.to_string().into()))
+    owner.map_err(|_| {
+        let right = "a name of 1 to 128 bytes of UTF-8 without control characters";
+        Problem::BadValue("owner", right.into())
+    })
 }
 
 fn take_ttl(parameters: &mut Parameters<'_>) -> Result<Option<Ttl>, Problem> {

@@ -31,8 +31,10 @@ pub enum Problem {
     },
     /// A parameter of this name wants such a value.
     BadValue(&'static str, Cow<'static, str>),
-    /// There are keys, and the request shows none of them.
+    /// There are keys, and the request shows none.
     NoKey,
+    /// There are keys, and the request shows something that is none of them.
+    WrongKey,
     /// The key is not for this: it would have to have this role in the pool.
     NotAllowed(Role),
     /// The store refuses.
@@ -59,6 +61,14 @@ impl Problem {
         Problem::UnknownParameter { name, known }
     }
 
+    /// Why a caller is refused that has shown no key that the server knows.
+    pub(super) fn of_stranger(shows_wrong_key: bool) -> Problem {
+        match shows_wrong_key {
+            true => Problem::WrongKey,
+            false => Problem::NoKey,
+        }
+    }
+
     /// The status code.
     pub fn status(&self) -> u16 {
         match self {
@@ -70,7 +80,7 @@ impl Problem {
             Problem::Http(_) => 400,
             Problem::Target(_) | Problem::Name(_) | Problem::Body(_) => 400,
             Problem::UnknownParameter { .. } | Problem::BadValue(..) => 400,
-            Problem::NoKey => 401,
+            Problem::NoKey | Problem::WrongKey => 401,
             Problem::NotAllowed(_) => 403,
             Problem::Stopping | Problem::NoMemory => 503,
             Problem::NoRoute => 404,
@@ -89,7 +99,8 @@ impl Problem {
     pub fn words(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Problem::Http(error) => match error {
-                HttpError::BadRequest => "bad request",
+                HttpError::BadRequest | HttpError::MisspeltVersion => "bad request",
+                HttpError::SeveralHosts => "bad host",
                 HttpError::BadHeader => "bad header",
                 HttpError::BadLength => "bad length",
                 HttpError::BadChunk => "bad chunk",
@@ -105,6 +116,7 @@ impl Problem {
             Problem::Name(_) => "bad name",
             Problem::Body(error) => error.words(),
             Problem::NoKey => "no key",
+            Problem::WrongKey => "wrong key",
             Problem::NotAllowed(_) => "not allowed",
             Problem::Stopping => "stopping",
             Problem::NoMemory => "no memory",
@@ -126,17 +138,50 @@ impl Problem {
                 Refusal::QueueFull => "queue full",
                 Refusal::TooManyPools => "too many pools",
                 Refusal::TooManyResources => "too many resources",
-                Refusal::OnlyResources(count) => return format!("only {count} resources").into(),
+                Refusal::OnlyResources(count) => {
+                    return format!("only {}", resources(*count)).into();
+                }
                 Refusal::StoreDown => "store down",
             },
         })
+    }
+
+    /// The code in JSON: the short words where these are always the same, else words that are. What
+    /// varies is a field of its own, see `detail`.
+    pub(super) fn code(&self) -> Cow<'static, str> {
+        match self {
+            Problem::UnknownParameter { .. } => "bad parameter".into(),
+            Problem::BadValue(..) => "bad value".into(),
+            Problem::Refused(Refusal::OwnerHolds(_)) => "owner_holds".into(),
+            Problem::Refused(Refusal::OnlyResources(_)) => "too_few".into(),
+            _ => self.words(),
+        }
+    }
+
+    /// What varies in the short words, with its name in JSON.
+    pub(super) fn detail(&self) -> Option<(&'static str, Detail<'_>)> {
+        match self {
+            Problem::UnknownParameter { name, .. } if name.is_empty() => None,
+            Problem::UnknownParameter { name, .. } => Some(("parameter", Detail::Text(name))),
+            Problem::BadValue(name, _) => Some(("parameter", Detail::Text(name))),
+            Problem::Refused(Refusal::OwnerHolds(count)) => Some(("holds", Detail::Count(*count))),
+            Problem::Refused(Refusal::OnlyResources(count)) => {
+                Some(("resources", Detail::Count(*count)))
+            }
+            _ => None,
+        }
     }
 
     /// What was wrong and what would be right, in a sentence.
     pub fn message(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Problem::Http(error) => match error {
-                HttpError::BadRequest => "the request line is none; METHOD /PATH HTTP/1.1 is",
+                HttpError::BadRequest => "malformed request line; expected METHOD /PATH HTTP/1.1",
+                HttpError::MisspeltVersion => {
+                    "the request line ends in a misspelt version; expected METHOD /PATH HTTP/1.1. \
+                     An id that looks like a version goes into JSON: [\"rack/2\"]"
+                }
+                HttpError::SeveralHosts => "there is more than one Host field; expected one",
                 HttpError::BadHeader => "a header field cannot be read; NAME: VALUE is one",
                 HttpError::BadLength => {
                     "the length of the body is not clear; one Content-Length, or chunked"
@@ -163,6 +208,10 @@ impl Problem {
             Problem::Body(error) => return error.to_string().into(),
             Problem::NoKey => {
                 "a key is needed: Authorization: Bearer SECRET, or Basic with the secret as password"
+            }
+            Problem::WrongKey => {
+                "the server knows no such key; expected Authorization: Bearer SECRET, or Basic with \
+                 the name of the key or nothing as user, and the secret as password"
             }
             Problem::NotAllowed(role) => {
                 return format!("the key must have the role {} in this pool", role.name()).into();
@@ -196,14 +245,31 @@ impl Problem {
                     "there may be no more resources (--max-resources, --max-pool-resources)"
                 }
                 Refusal::OnlyResources(count) => {
-                    return format!("the pool has {count} resources, and can never lend more")
-                        .into();
+                    return format!(
+                        "the pool has {}, and can never lend more",
+                        resources(*count)
+                    )
+                    .into();
                 }
                 Refusal::StoreDown => {
                     "the store cannot be written; the server tries again by itself"
                 }
             },
         })
+    }
+}
+
+/// What varies in the short words of a problem.
+pub(super) enum Detail<'a> {
+    Text(&'a str),
+    Count(usize),
+}
+
+/// A number of resources, in grammatical words.
+fn resources(count: usize) -> String {
+    match count {
+        1 => "1 resource".into(),
+        _ => format!("{count} resources"),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::part::{ARRAY, LINES, OBJECT, Part, Rendering};
+use super::problem::Detail;
 use super::{Outcome, Problem, Shape, Show, documents, queue};
 use crate::command::{Granted, Lease, Leases, PoolStatus, PoolSums, Reply};
 use crate::http::Fields;
@@ -19,7 +20,7 @@ pub fn render_status(outcome: &Outcome) -> (u16, Cow<'static, str>, Fields) {
         Outcome::Problem(problem) => {
             let fields = match problem {
                 Problem::BadMethod(methods) => Fields::Allow(methods),
-                Problem::NoKey => Fields::Challenge,
+                Problem::NoKey | Problem::WrongKey => Fields::Challenge,
                 _ => Fields::None,
             };
             (problem.status(), problem.words(), fields)
@@ -30,6 +31,8 @@ pub fn render_status(outcome: &Outcome) -> (u16, Cow<'static, str>, Fields) {
             let fields = Fields::Document(&documents::OF_DESCRIPTION);
             (200, "OK".into(), fields)
         }
+        // Members are told as JSON to every client.
+        Outcome::Reply(Reply::Seeded(_)) => (200, "OK".into(), Fields::Json),
         Outcome::Reply(_) | Outcome::Version | Outcome::Pong | Outcome::Healthy => {
             (200, "OK".into(), Fields::None)
         }
@@ -125,7 +128,13 @@ fn render_problem(problem: &Problem, json: bool, body: &mut Vec<u8>) {
         return body.extend_from_slice(problem.words().as_bytes());
     }
     object(body, |body| {
-        field(body, "code", |body| string(body, &problem.words()));
+        field(body, "code", |body| string(body, &problem.code()));
+        if let Some((name, detail)) = problem.detail() {
+            field(body, name, |body| match detail {
+                Detail::Text(text) => string(body, text),
+                Detail::Count(count) => number(body, count as u64),
+            });
+        }
         field(body, "message", |body| string(body, &problem.message()));
     });
 }

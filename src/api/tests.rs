@@ -54,6 +54,7 @@ fn each_request_is_counted_by_its_path_and_what_it_means() {
         let request = Request {
             method,
             target,
+            media: Media::Other,
             body,
         };
         let (Action::Ask(_, _, kind)

@@ -9,8 +9,8 @@ pub(super) struct Preference {
     json: Option<u16>,
     /// Thousandths, as given for `text/plain`, `text/*` and `*/*`, the nearest first.
     plain: [Option<u16>; 3],
-    /// Thousandths, as given for `text/html`.
-    html: Option<u16>,
+    /// Thousandths, as given for `application/xhtml+xml`, which only browsers name.
+    xhtml: Option<u16>,
 }
 
 impl Preference {
@@ -28,8 +28,8 @@ impl Preference {
                 &mut self.plain[1]
             } else if name == b"*/*" {
                 &mut self.plain[2]
-            } else if name.eq_ignore_ascii_case(b"text/html") {
-                &mut self.html
+            } else if name.eq_ignore_ascii_case(b"application/xhtml+xml") {
+                &mut self.xhtml
             } else {
                 continue;
             };
@@ -37,14 +37,15 @@ impl Preference {
         }
     }
 
-    /// JSON and HTML must be asked for by their names, and not be ranked below plain text. Who asks for
-    /// both gets JSON: browsers do not.
+    /// Returns the preferred format. JSON and HTML must be named, and not be ranked below plain text.
+    /// JSON wins over HTML: browsers do not ask for both. A bare `text/html` is plain text: it comes
+    /// from devices whose buffers have no room for a page.
     pub(super) fn format(&self) -> Format {
         let plain = self.plain.iter().find_map(|&quality| quality).unwrap_or(0);
         let is_wanted = |quality: u16| quality > 0 && quality >= plain;
         if self.json.is_some_and(is_wanted) {
             Format::Json
-        } else if self.html.is_some_and(is_wanted) {
+        } else if self.xhtml.is_some_and(is_wanted) {
             Format::Html
         } else {
             Format::Plain
@@ -118,24 +119,24 @@ mod tests {
             preference.format() == Format::Html
         };
         for wanted in [
-            "text/html",
-            "TEXT/HTML;charset=utf-8",
+            "application/xhtml+xml",
             "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
-            "text/html, text/plain, text/sgml, */*;q=0.01",
-            "text/html, text/*;q=0.5, image/*",
-            "text/html;q=0.1, application/json;q=0",
+            "Application/XHTML+XML, text/plain, */*;q=0.01",
+            "application/xhtml+xml;q=0.1, application/json;q=0",
         ] {
             assert!(is_html(wanted), "{wanted}");
         }
         for not_wanted in [
             "*/*",
             "text/*",
-            "text/html;q=0",
-            "text/html;q=0.5, */*",
-            "text/html;q=0.5, text/plain",
-            "application/xhtml+xml",
-            "text/htm",
-            "text/html, application/json;q=0.1",
+            "text/html",
+            "TEXT/HTML;charset=utf-8",
+            "text/html, text/plain, text/sgml, */*;q=0.01",
+            "application/xhtml+xml;q=0",
+            "application/xhtml+xml;q=0.5, */*",
+            "application/xhtml+xml;q=0.5, text/plain",
+            "application/xhtml",
+            "application/xhtml+xml, application/json;q=0.1",
             "",
         ] {
             assert!(!is_html(not_wanted), "{not_wanted}");

@@ -31,6 +31,8 @@ pub enum Fields {
     Challenge,
     /// Where the type is named it is that of Prometheus' text format, whatever form was asked for.
     Metrics,
+    /// `Content-Type` of JSON, whatever form was asked for: the body is JSON to every client.
+    Json,
     /// Those of a document.
     Document(&'static Document),
 }
@@ -114,17 +116,12 @@ fn write_http_head(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, site: S
     }
     write_number(out, answer.body.len());
     out.extend_from_slice(b"\r\n");
-    if style.names_type {
-        let kind = match answer.fields {
-            Fields::Metrics => "text/plain; version=0.0.4; charset=utf-8",
-            Fields::Document(document) => document.kind,
-            _ if style.format == Format::Json => "application/json",
-            _ => "text/plain; charset=utf-8",
-        };
-        write_field(out, "Content-Type", kind);
+    if style.names_type || answer.fields != Fields::None {
+        write_type(out, style, answer.fields);
     }
     match (style.wire, style.closes) {
-        (Wire::Http11, true) => write_field(out, "Connection", "close"),
+        // HTTP/1.0 clients are told, too: the status line says 1.1, where connections stay open.
+        (_, true) => write_field(out, "Connection", "close"),
         (Wire::Http10, false) => write_field(out, "Connection", "keep-alive"),
         _ => {}
     }
@@ -140,9 +137,26 @@ fn write_http_head(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, site: S
     out.extend_from_slice(b"\r\n");
 }
 
+/// Writes the fields about the body: its type, and that no cache may keep it.
+#[inline(never)]
+fn write_type(out: &mut Vec<u8>, style: Style, fields: Fields) {
+    let kind = match fields {
+        Fields::Document(document) => document.kind,
+        Fields::Json => "application/json",
+        _ if !style.names_type => return,
+        Fields::Metrics => "text/plain; version=0.0.4; charset=utf-8",
+        _ if style.format == Format::Json => "application/json",
+        _ => "text/plain; charset=utf-8",
+    };
+    write_field(out, "Content-Type", kind);
+    if style.forbids_caching {
+        write_field(out, "Cache-Control", "no-store");
+    }
+}
+
 fn write_fields(out: &mut Vec<u8>, fields: Fields) {
     match fields {
-        Fields::None | Fields::Metrics => {}
+        Fields::None | Fields::Metrics | Fields::Json => {}
         Fields::Document(document) => {
             for (name, value) in document.fields {
                 write_field(out, name, value);

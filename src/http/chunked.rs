@@ -21,10 +21,8 @@ enum State {
     #[default]
     Start,
     Size(usize),
-    /// In white space behind the size: only an extension or the line's end may follow.
-    Space(usize),
-    /// In an extension.
-    Extension(usize),
+    /// In an extension of a chunk of this size.
+    Extension(usize, Extension),
     /// The line of a size has ended in a carriage return.
     SizeReturn(usize),
     /// So many bytes of data are still to come.
@@ -39,6 +37,70 @@ enum State {
     Trailer,
     TrailerEnd,
     Done,
+}
+
+/// Where in the extensions of a chunk the reading stands. White space is allowed around `;` and `=`,
+/// and nowhere else.
+#[derive(Clone, Copy, Debug)]
+enum Extension {
+    /// In white space before a semicolon.
+    BeforeMark,
+    /// Behind a semicolon, before the name.
+    BeforeName,
+    Name,
+    /// In white space behind a name, before `=` or a semicolon.
+    AfterName,
+    /// Behind `=`, before the value.
+    BeforeValue,
+    Value,
+    Quoted,
+    /// Behind a backslash in a quoted value.
+    Escaped,
+    /// Behind the quotes that end a value.
+    QuotedEnd,
+}
+
+impl Extension {
+    /// Where the reading stands behind this byte, which is not the end of the line.
+    fn after(self, byte: u8) -> Option<Extension> {
+        Some(match (self, byte) {
+            (
+                Extension::BeforeMark
+                | Extension::Name
+                | Extension::AfterName
+                | Extension::Value
+                | Extension::QuotedEnd,
+                b';',
+            ) => Extension::BeforeName,
+            (
+                Extension::BeforeMark
+                | Extension::BeforeName
+                | Extension::AfterName
+                | Extension::BeforeValue,
+                b' ' | b'\t',
+            ) => self,
+            (Extension::Name, b' ' | b'\t') => Extension::AfterName,
+            (Extension::Value | Extension::QuotedEnd, b' ' | b'\t') => Extension::BeforeMark,
+            (Extension::Name | Extension::AfterName, b'=') => Extension::BeforeValue,
+            (Extension::BeforeName | Extension::Name, _) if is_token(byte) => Extension::Name,
+            (Extension::BeforeValue | Extension::Value, _) if is_token(byte) => Extension::Value,
+            (Extension::BeforeValue, b'"') => Extension::Quoted,
+            (Extension::Quoted, b'"') => Extension::QuotedEnd,
+            (Extension::Quoted, b'\\') => Extension::Escaped,
+            (Extension::Quoted | Extension::Escaped, b'\t' | b' '..=b'~' | 0x80..) => {
+                Extension::Quoted
+            }
+            _ => return None,
+        })
+    }
+
+    /// Whether the line may end here.
+    fn may_end(self) -> bool {
+        matches!(
+            self,
+            Extension::Name | Extension::Value | Extension::QuotedEnd
+        )
+    }
 }
 
 /// What one call has decoded.
@@ -106,15 +168,19 @@ impl Chunked {
                     State::Data(size)
                 }
             }
-            (&State::Size(size) | &State::Space(size), b' ' | b'\t') => State::Space(size),
-            (&State::Size(size) | &State::Space(size), b';') => State::Extension(size),
+            (&State::Size(size), b' ' | b'\t') => State::Extension(size, Extension::BeforeMark),
+            (&State::Size(size), b';') => State::Extension(size, Extension::BeforeName),
             (&State::Size(size), _) => {
                 let digit = digit(byte).ok_or(HttpError::BadChunk)?;
                 let size = size.checked_mul(16).ok_or(HttpError::BodyTooLarge)?;
                 State::Size(size + digit)
             }
-            (&State::Space(size) | &State::Extension(size), b'\r') => State::SizeReturn(size),
-            (&State::Extension(size), b'\t' | b' '..=b'~' | 0x80..) => State::Extension(size),
+            (&State::Extension(size, extension), b'\r') if extension.may_end() => {
+                State::SizeReturn(size)
+            }
+            (&State::Extension(size, extension), _) => {
+                State::Extension(size, extension.after(byte).ok_or(HttpError::BadChunk)?)
+            }
             (State::DataEnd, b'\r') => State::DataReturn,
             (State::DataEnd | State::DataReturn, b'\n') => {
                 self.line_bytes = 0;
@@ -163,14 +229,15 @@ mod tests {
 
     #[test]
     fn pieces_of_any_size_give_the_same_body() {
-        let inputs: [(&str, &str); 4] = [
+        let inputs: [(&str, &str); 5] = [
             ("3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", "abcde"),
             ("3\nabc\n0\n\n", "abc"),
             (
                 "A;name=\"value\"\r\n0123456789\r\n000\r\nTrailer: x\r\nOther: y\r\n\r\n",
                 "0123456789",
             ),
-            ("0 \r\n\r\n", ""),
+            ("0 ;\tlast\r\n\r\n", ""),
+            ("1;a;b = c ; d=\"x\\\"y ;\" ;e\r\nz\r\n0\r\n\r\n", "z"),
         ];
         for (input, expected) in inputs {
             for size in 1..=input.len() {
@@ -188,7 +255,33 @@ mod tests {
     fn what_is_not_a_chunk_is_refused() {
         let long = format!("1;{}\r\n", "x".repeat(2000));
         for bad in [
-            "", " 1\r\n", "+1\r\n", "-1\r\n", "0x1\r\n", "1\r\nab", "g", "1\rx", "\r\n", &long,
+            "",
+            " 1\r\n",
+            "+1\r\n",
+            "-1\r\n",
+            "0x1\r\n",
+            "1\r\nab",
+            "g",
+            "1\rx",
+            "\r\n",
+            "1 \r\n",
+            "1\t\r\n",
+            "1 1\r\n",
+            "1;\r\n",
+            "1; \r\n",
+            "1;;a\r\n",
+            "1;a;\r\n",
+            "1;a \r\n",
+            "1;a=\r\n",
+            "1;a=b \r\n",
+            "1;a=b=c\r\n",
+            "1;a b\r\n",
+            "1;=b\r\n",
+            "1;\"a\"\r\n",
+            "1;a=\"b\r\n",
+            "1;a=\"b\"c\r\n",
+            "1;a\n",
+            &long,
         ] {
             let bad = if bad.is_empty() { ";" } else { bad };
             assert_eq!(

@@ -16,6 +16,22 @@ pub enum Credentials<'a> {
     Several,
 }
 
+impl Credentials<'_> {
+    /// Whether something stands where a key belongs, whatever it is. A variable that is not set
+    /// leaves `Bearer` alone, or `key=`.
+    pub fn show_a_key(&self) -> bool {
+        match self {
+            Credentials::None => false,
+            Credentials::Word(secret) => !secret.is_empty(),
+            Credentials::Several => true,
+            Credentials::Field(value) => {
+                let is_scheme = |name: &[u8]| value.trim_ascii().eq_ignore_ascii_case(name);
+                !(is_scheme(b"") || is_scheme(b"Bearer") || is_scheme(b"Basic"))
+            }
+        }
+    }
+}
+
 impl fmt::Debug for Credentials<'_> {
     /// Without the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

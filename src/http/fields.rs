@@ -1,6 +1,8 @@
 //! The header fields of a request that mean something to latchd, and what they come to.
 
-use super::{BodyLength, Credentials, Format, HttpError, Limits, Method, Style, Wire, accept};
+use super::{
+    BodyLength, Credentials, Format, HttpError, Limits, Media, Method, Style, Wire, accept,
+};
 
 /// The header fields that mean something to latchd.
 pub(super) struct FieldsRead<'a> {
@@ -15,6 +17,10 @@ pub(super) struct FieldsRead<'a> {
     pub(super) expects_continue: bool,
     cross_origin: bool,
     accept: Option<accept::Preference>,
+    /// A browser navigates here: the answer is looked at.
+    navigates: bool,
+    hosts: usize,
+    pub(super) media: Media,
     pub(super) credentials: Credentials<'a>,
 }
 
@@ -32,6 +38,9 @@ impl<'a> FieldsRead<'a> {
             expects_continue: false,
             cross_origin: false,
             accept: None,
+            navigates: false,
+            hosts: 0,
+            media: Media::Other,
             credentials: Credentials::None,
         }
     }
@@ -56,6 +65,9 @@ impl<'a> FieldsRead<'a> {
             6 if is("Expect") => {
                 self.expects_continue |= value.trim_ascii().eq_ignore_ascii_case(b"100-continue");
             }
+            4 if is("Host") => self.hosts += 1,
+            12 if is("Content-Type") => self.media = self.media.max(media_of(value)),
+            14 if is("Sec-Fetch-Mode") => self.navigates |= value == b"navigate",
             6 if is("Accept") => self.accept.get_or_insert_default().read(value),
             6 if is("Origin") => self.cross_origin = true,
             13 if is("Authorization") => {
@@ -73,13 +85,19 @@ impl<'a> FieldsRead<'a> {
             Wire::Http10 => self.keep_alive && !self.close,
             Wire::Http11 | Wire::Line => !self.close,
         };
+        let format = match &self.accept {
+            None => Format::Plain,
+            Some(accept) => accept.format(),
+        };
         Style {
             wire: self.wire,
-            format: self
-                .accept
-                .as_ref()
-                .map_or(Format::Plain, accept::Preference::format),
+            format: match format {
+                Format::Plain if self.navigates => Format::Html,
+                format => format,
+            },
             names_type: self.accept.is_some(),
+            forbids_caching: (self.accept.is_some() || self.navigates)
+                && matches!(self.method, Method::Get | Method::Head),
             cross_origin: self.cross_origin,
             omits_body: self.method == Method::Head,
             closes: !persists,
@@ -89,6 +107,9 @@ impl<'a> FieldsRead<'a> {
     /// RFC 9112 section 6.3, and stricter: whatever two readers could understand differently is
     /// refused.
     pub(super) fn body_length(&self, limits: &Limits) -> Result<BodyLength, HttpError> {
+        if self.hosts > 1 {
+            return Err(HttpError::SeveralHosts);
+        }
         match (self.encoding, self.length) {
             (None, None) => Ok(BodyLength::Fixed(0)),
             (Some(_), Some(_)) => Err(HttpError::BadLength),
@@ -104,6 +125,25 @@ impl<'a> FieldsRead<'a> {
             (None, Some(_)) if self.lengths > 1 => Err(HttpError::BadLength),
             (None, Some(digits)) => fixed_length(digits, limits).map(BodyLength::Fixed),
         }
+    }
+}
+
+/// The type that a Content-Type field names, without its parameters.
+fn media_of(value: &[u8]) -> Media {
+    let name = value.split(|&b| b == b';').next().unwrap_or_default();
+    let name = name.trim_ascii();
+    let starts =
+        |with: &[u8]| name.len() >= with.len() && name[..with.len()].eq_ignore_ascii_case(with);
+    let ends = |with: &[u8]| {
+        let rest = name.len().checked_sub(with.len()).map(|at| &name[at..]);
+        rest.is_some_and(|rest| rest.eq_ignore_ascii_case(with))
+    };
+    if starts(b"multipart/") {
+        Media::Multipart
+    } else if ends(b"/json") || ends(b"+json") {
+        Media::Json
+    } else {
+        Media::Other
     }
 }
 

@@ -6,7 +6,9 @@ use std::str;
 use memchr::{memchr, memrchr};
 
 use super::fields::FieldsRead;
-use super::{Credentials, HttpError, Limits, MAX_HEADER_FIELDS, Method, Rejected, Style, Wire};
+use super::{
+    Credentials, HttpError, Limits, MAX_HEADER_FIELDS, Media, Method, Rejected, Style, Wire,
+};
 
 /// How far a head has come.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub struct Head<'a> {
     pub credentials: Credentials<'a>,
     /// How to answer.
     pub style: Style,
+    /// The type of its body.
+    pub media: Media,
     /// How long it is, in bytes, with its line ends.
     pub length: usize,
     /// The body that is part of the head: that of a one-line request.
@@ -57,15 +61,26 @@ pub enum BodyLength {
     Chunked,
 }
 
-/// How many bytes at the start of `input` lie between two requests and are skipped: blank lines,
-/// and after a one-line request the header lines that some devices send behind it.
-pub fn skip_between(input: &[u8], after_line: bool, limits: &Limits) -> usize {
+/// Telnet's "interpret as command": the byte that a command begins with (RFC 854).
+const IAC: u8 = 0xff;
+
+/// Returns how many bytes at the start of `input` lie between two requests and are skipped. These
+/// are blank lines, and telnet's commands where `previous`, the form of the last request, is not
+/// HTTP. After a one-line request they are also the header lines that some devices send behind it,
+/// and what terminals and files leave there: NUL, 0x1A and carriage returns.
+pub fn skip_between(input: &[u8], previous: Option<Wire>, limits: &Limits) -> usize {
+    let after_line = previous == Some(Wire::Line);
     let mut skipped = 0;
     loop {
         let rest = &input[skipped..];
         match rest {
             [b'\n', ..] => skipped += 1,
             [b'\r', b'\n', ..] => skipped += 2,
+            [0 | 0x1a | b'\r', ..] if after_line => skipped += 1,
+            // WILL, WONT, DO and DONT name an option; the others stand alone, but for the one (0xfa)
+            // that begins a negotiation, which comes only to a server that takes part in it.
+            [IAC, 0xfb..=0xfe, _, ..] if after_line || previous.is_none() => skipped += 3,
+            [IAC, 0xf0..=0xf9, ..] if after_line || previous.is_none() => skipped += 2,
             _ if after_line => match memchr(b'\n', &rest[..rest.len().min(limits.head_bytes)]) {
                 Some(end) if is_skippable(&rest[..end]) => {
                     skipped += end + 1;
@@ -123,6 +138,9 @@ pub fn read_head<'a>(
         });
     }
     let line = line.trim_ascii_end();
+    if is_misspelt_http(line) {
+        return Err(reject(HttpError::MisspeltVersion, Wire::Http11));
+    }
     if line.starts_with(KEY) {
         let head = read_line_with_key(line, end + 1, limits);
         return head
@@ -180,6 +198,43 @@ fn is_http(line: &[u8]) -> bool {
     let last = line.rsplit(|&b| b == b' ').next().unwrap_or_default();
     let names_version = |word: &[u8]| word.len() >= 5 && word[..5].eq_ignore_ascii_case(b"HTTP/");
     names_version(third) || (names_version(last) && last.len() == b"HTTP/1.1".len())
+}
+
+/// Whether a line that is not HTTP ends in what looks like a version: it is meant as HTTP, and its
+/// last word must not be taken for the body of a one-line request.
+fn is_misspelt_http(line: &[u8]) -> bool {
+    let is_blank = |b: &u8| b.is_ascii_whitespace();
+    let last = line.rsplit(is_blank).next().unwrap_or_default();
+    // A target in absolute form may begin with HTTP://.
+    if last.starts_with(b"HTTP") && !last.windows(3).any(|part| part == b"://") {
+        return true;
+    }
+    let before_number = without_number(line);
+    let Some((b'/', letters)) = before_number.and_then(<[u8]>::split_last) else {
+        return before_number.is_some_and(ends_with_http);
+    };
+    let word = letters.rsplit(is_blank).next().unwrap_or_default();
+    let is_word = !word.is_empty() && word.iter().all(u8::is_ascii_alphabetic);
+    is_word || ends_with_http(letters)
+}
+
+/// What stands before the number that ends a line, such as 1 or 1.1; `None` if none does.
+fn without_number(line: &[u8]) -> Option<&[u8]> {
+    let is_part = |b: &u8| b.is_ascii_digit() || *b == b'.';
+    let start = line.iter().rposition(|b| !is_part(b))? + 1;
+    let begins = line.get(start).is_some_and(u8::is_ascii_digit);
+    begins.then_some(&line[..start])
+}
+
+/// Whether the last word is HTTP in any case, marks between it and a number behind it aside.
+fn ends_with_http(line: &[u8]) -> bool {
+    let is_mark = |b: &u8| b.is_ascii_whitespace() || b"/\\-_.".contains(b);
+    let end = line
+        .iter()
+        .rposition(|b| !is_mark(b))
+        .map_or(0, |at| at + 1);
+    let word = line[..end].rsplit(|b| b.is_ascii_whitespace()).next();
+    word.is_some_and(|word| word.eq_ignore_ascii_case(b"HTTP"))
 }
 
 fn has_two_spaces(line: &[u8]) -> bool {
@@ -270,6 +325,7 @@ fn read_line<'a>(line: &'a [u8], length: usize, limits: &Limits) -> Result<Head<
         target: origin_form(target).ok_or(HttpError::BadRequest)?,
         credentials: Credentials::None,
         style,
+        media: Media::Other,
         length,
         inline_body,
         body: BodyLength::Fixed(0),
@@ -317,6 +373,7 @@ fn read_http<'a>(input: &'a [u8], limits: &Limits) -> Result<Progress<'a>, Rejec
         target,
         credentials: fields_read.credentials,
         style: fields_read.style(),
+        media: fields_read.media,
         length,
         inline_body: &[],
         body,

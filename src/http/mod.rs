@@ -30,8 +30,22 @@ pub struct Request<'a> {
     pub method: Method,
     /// Path and query as they came, not decoded.
     pub target: &'a str,
+    /// The type that its Content-Type names.
+    pub media: Media,
     /// Empty if there is none.
     pub body: &'a [u8],
+}
+
+/// The type of a body, as far as it decides how the body is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Media {
+    /// Any other type, or none: the body itself tells whether it is JSON.
+    #[default]
+    Other,
+    /// JSON: `application/json`, `text/json` or a type that ends in `+json`.
+    Json,
+    /// `multipart/…`: the parts of a form, which no request takes.
+    Multipart,
 }
 
 /// The methods that latchd can tell apart.
@@ -81,6 +95,8 @@ pub struct Style {
     pub format: Format,
     /// The request carried Accept: the answer names its type.
     pub names_type: bool,
+    /// The request was a GET or HEAD that carried Accept: no cache may keep the answer.
+    pub forbids_caching: bool,
     /// The request carried Origin: the answer carries CORS fields.
     pub cross_origin: bool,
     /// The request was a HEAD: the answer keeps its body to itself.
@@ -96,6 +112,7 @@ impl Style {
             wire,
             format: Format::Plain,
             names_type: false,
+            forbids_caching: false,
             cross_origin: false,
             omits_body: false,
             closes: false,
@@ -142,8 +159,12 @@ pub const MAX_HEADER_FIELDS: usize = 64;
 pub enum HttpError {
     /// The request line cannot be read.
     BadRequest,
+    /// The request line ends in a misspelt version: it is neither HTTP nor a one-line request.
+    MisspeltVersion,
     /// A header field cannot be read.
     BadHeader,
+    /// There is more than one Host field.
+    SeveralHosts,
     /// The length of the body is not clear.
     BadLength,
     /// A chunk of the body cannot be read.

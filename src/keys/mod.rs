@@ -96,17 +96,27 @@ pub enum Caller<'a> {
     /// There are no keys: everybody may do everything.
     Anyone,
     /// There are keys, and this caller has shown none of them.
-    Stranger,
+    Stranger {
+        /// It has shown something else in the place of a key.
+        shows_wrong_key: bool,
+    },
     /// The holder of a key.
     Holder(&'a Rc<Key>),
 }
 
 impl Caller<'_> {
+    /// The caller whose credentials hold no key that the server knows.
+    pub fn stranger(credentials: Credentials<'_>) -> Caller<'static> {
+        Caller::Stranger {
+            shows_wrong_key: credentials.show_a_key(),
+        }
+    }
+
     /// The key that was shown.
     pub fn key(&self) -> Option<Rc<Key>> {
         match self {
             Caller::Holder(key) => Some(Rc::clone(key)),
-            Caller::Anyone | Caller::Stranger => None,
+            Caller::Anyone | Caller::Stranger { .. } => None,
         }
     }
 
@@ -115,7 +125,7 @@ impl Caller<'_> {
         match self {
             Caller::Holder(key) => !key.sees_all(),
             Caller::Anyone => false,
-            Caller::Stranger => true,
+            Caller::Stranger { .. } => true,
         }
     }
 }
@@ -151,7 +161,7 @@ impl Keys {
             let key = self.0.get(&Digest::of(secret))?;
             (user.is_empty() || user == key.name.as_bytes()).then_some(key)
         });
-        key.map_or(Caller::Stranger, Caller::Holder)
+        key.map_or_else(|| Caller::stranger(credentials), Caller::Holder)
     }
 }
 
@@ -179,7 +189,7 @@ mod tests {
     fn name_of(caller: Caller<'_>) -> Option<&str> {
         match caller {
             Caller::Holder(key) => Some(&key.name),
-            Caller::Anyone | Caller::Stranger => None,
+            Caller::Anyone | Caller::Stranger { .. } => None,
         }
     }
 

@@ -98,7 +98,7 @@ impl Failure {
         let message = match (cause, &*told.message) {
             (Cause::Failed, "") => format!("the server answered {} {code}", answer.status),
             (_, "") => code.clone(),
-            (_, message) => format!("{code}: {}", clean(message)),
+            (_, message) => format!("{}: {}", code.replace('_', " "), clean(message)),
         };
         let message = match cause {
             Cause::NotAllowed => format!("{message} (latch sends the key in LATCH_KEY)"),
@@ -211,8 +211,8 @@ mod tests {
             (409, "busy", Cause::Busy),
             (409, "not yours", Cause::NotYours),
             (409, "stale", Cause::NotYours),
-            (409, "owner holds 2", Cause::NotYours),
-            (422, "only 3 resources", Cause::Failed),
+            (409, "owner_holds", Cause::NotYours),
+            (422, "too_few", Cause::Failed),
             (502, "Bad Gateway", Cause::Unreachable),
             (503, "store down", Cause::Unreachable),
             (503, "queue full", Cause::Busy),

@@ -95,7 +95,8 @@ impl Session {
     pub fn stop(&mut self, context: &mut Context<'_>) {
         self.withdraw_for_good(context);
         let in_hand = self.stalled || !self.exchanges.is_empty() || !self.output.is_empty();
-        let on_its_way = self.fresh || !self.input.is_empty() || self.unfinished.is_some();
+        let on_its_way =
+            self.previous.is_none() || !self.input.is_empty() || self.unfinished.is_some();
         match (self.phase, in_hand) {
             (Phase::Open, false) if on_its_way && !self.ended => {
                 self.last_one = true;

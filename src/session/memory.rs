@@ -44,11 +44,11 @@ impl Session {
         if !is_large || held_by_others < context.settings.max_buffers || self.phase != Phase::Open {
             return;
         }
-        let wire = match (&self.unfinished, self.stalled && !self.after_line) {
+        let wire = match (&self.unfinished, self.previous) {
             (Some(request), _) => request.wire(),
-            (None, true) => Wire::Http11,
-            // Nothing else grows so long before it is understood.
-            (None, false) => Wire::Line,
+            (None, Some(previous)) => previous,
+            // Nothing but a line grows so long before it is understood.
+            (None, None) => Wire::Line,
         };
         let style = Style {
             closes: true,

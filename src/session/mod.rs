@@ -33,7 +33,7 @@ use unfinished::Unfinished;
 
 use crate::api::{self, Door, Outcome, Shape};
 use crate::command::{Command, Reply, Survey, Ticket};
-use crate::http::{CONTINUE, Scan};
+use crate::http::{CONTINUE, Scan, Wire};
 use crate::keys::Key;
 use crate::metrics::{Closed, Metrics};
 use crate::time::Time;
@@ -90,12 +90,10 @@ pub struct Session {
     /// The server stops, and this client has not had its first request answered, or is in the middle of
     /// one: that one is still read.
     last_one: bool,
-    /// No request was read yet.
-    fresh: bool,
     /// Something that was received could not be looked at for lack of room.
     stalled: bool,
-    /// The last request was a one-line request: header lines behind it are skipped.
-    after_line: bool,
+    /// The form of the last request; `None` before the first.
+    previous: Option<Wire>,
     deadline: Time,
     awaits: Awaits,
     /// What has been received and not yet understood.
@@ -157,9 +155,8 @@ impl Session {
             hung_up: false,
             stopping: false,
             last_one: false,
-            fresh: true,
             stalled: false,
-            after_line: false,
+            previous: None,
             deadline: now.after_ms(settings.header_timeout_ms),
             awaits: Awaits::Request,
             input: Vec::new(),

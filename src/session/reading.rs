@@ -63,7 +63,7 @@ impl Session {
         input: &[u8],
         context: &mut Context<'_>,
     ) -> Result<usize, Rejected> {
-        let skipped = http::skip_between(input, self.after_line, &context.settings.limits);
+        let skipped = http::skip_between(input, self.previous, &context.settings.limits);
         if skipped > 0 {
             self.scan = Scan::default();
             return Ok(skipped);
@@ -124,7 +124,7 @@ impl Session {
             };
             // It is judged by the keys of now. But of a stranger's body nothing was kept.
             let caller = match is_strangers {
-                true => Caller::Stranger,
+                true => Caller::stranger(head.credentials),
                 false => context.settings.caller(head.credentials),
             };
             let action = api::route_read(head.method, head.target, body, self.door, caller);
@@ -152,6 +152,7 @@ impl Session {
         let request = Request {
             method: head.method,
             target: head.target,
+            media: head.media,
             body,
         };
         let caller = context.settings.caller(head.credentials);
@@ -167,8 +168,7 @@ impl Session {
         caller: Caller<'_>,
         context: &mut Context<'_>,
     ) {
-        self.after_line = head.style.wire == Wire::Line;
-        self.fresh = false;
+        self.previous = Some(head.style.wire);
         let mut style = head.style;
         style.closes |= self.last_one;
         let at = context.metrics.requests.tick_at();
@@ -229,7 +229,12 @@ impl Session {
     }
 
     fn reject(&mut self, rejected: Rejected, context: &mut Context<'_>) {
-        self.turn_away(rejected.style, Problem::Http(rejected.error), context);
+        let mut style = rejected.style;
+        // The client of an HTTP request reads only HTTP: what follows may be the rest of its body.
+        if let (Wire::Line, Some(previous)) = (style.wire, self.previous) {
+            style.wire = previous;
+        }
+        self.turn_away(style, Problem::Http(rejected.error), context);
     }
 
     /// Answers what cannot be read to its end, and is therefore of no known route; nothing else is read.

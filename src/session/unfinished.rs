@@ -75,8 +75,8 @@ impl Unfinished {
         Unfinished {
             head: bytes,
             style: head.style,
-            strangers: matches!(caller, Caller::Stranger),
-            body: api::body_reader(head.method, head.target, caller),
+            strangers: matches!(caller, Caller::Stranger { .. }),
+            body: api::body_reader(head.method, head.target, head.media, caller),
             rest,
             expects_continue: head.expects_continue,
             pace,

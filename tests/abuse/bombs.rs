@@ -74,7 +74,10 @@ fn bombs() -> Vec<(&'static str, String)> {
             format!("{{{}", " ".repeat(1_000_000)),
         ),
         ("more behind it", "{\"A\":[]}{}".into()),
-        ("a mark of the byte order", "\u{feff}{\"A\":[]}".into()),
+        (
+            "two marks of the byte order",
+            "\u{feff}\u{feff}{\"A\":[]}".into(),
+        ),
     ]
 }
 

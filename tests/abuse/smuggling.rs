@@ -315,7 +315,5 @@ fn is_last_answer(answer: &str, refusal: &str) -> bool {
         "HTTP/1.1 {refusal}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{words}",
         words.len()
     );
-    // HTTP/1.0 has no need of a field to say that it closes.
-    let old = http.replace("Connection: close\r\n", "");
-    answer == http || answer == old || answer == format!("{refusal}\n")
+    answer == http || answer == format!("{refusal}\n")
 }

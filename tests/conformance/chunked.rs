@@ -30,7 +30,7 @@ fn good() -> Vec<Row> {
     vec![
         row("one chunk", CHUNKED).ask(
             "PUT /pool/A HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n[1,2]\r\n0\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[\"1\",\"2\"]",
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nContent-Type: application/json\r\n\r\n[\"1\",\"2\"]",
         ),
         row("several chunks", CHUNKED).ask(
             chunked("1\r\n[\r\n3\r\n1,2\r\n1\r\n]\r\n0\r\n\r\n"),
@@ -52,6 +52,10 @@ fn good() -> Vec<Row> {
             .ask(chunked("5;a=b\r\n[1,2]\r\n0;last\r\n\r\n"), answer.as_str())
             .ask(
                 chunked("5;x;y=\"z w\"\r\n[1,2]\r\n0\r\n\r\n"),
+                answer.as_str(),
+            )
+            .ask(
+                chunked("5 ; x = y\t;z=\"\\\"\"\r\n[1,2]\r\n0 ;a\r\n\r\n"),
                 answer.as_str(),
             ),
         row("trailers", CHUNKED)
@@ -115,6 +119,18 @@ fn broken() -> Vec<Row> {
         ("a size with a sign", "+5\r\n[1,2]\r\n0\r\n\r\n"),
         ("a size with a prefix", "0x5\r\n[1,2]\r\n0\r\n\r\n"),
         ("no size", "\r\n[1,2]\r\n0\r\n\r\n"),
+        ("a blank behind a size", "5 \r\n[1,2]\r\n0\r\n\r\n"),
+        ("a tab behind a size", "5\t\r\n[1,2]\r\n0\r\n\r\n"),
+        ("an extension without a name", "5;\r\n[1,2]\r\n0\r\n\r\n"),
+        (
+            "a last extension without a name",
+            "5;a;\r\n[1,2]\r\n0\r\n\r\n",
+        ),
+        ("an extension without a value", "5;a=\r\n[1,2]\r\n0\r\n\r\n"),
+        ("a blank behind an extension", "5;a \r\n[1,2]\r\n0\r\n\r\n"),
+        ("quotes that do not end", "5;a=\"b\r\n[1,2]\r\n0\r\n\r\n"),
+        ("two words in an extension", "5;a b\r\n[1,2]\r\n0\r\n\r\n"),
+        ("a blank behind the last size", "5\r\n[1,2]\r\n0 \r\n\r\n"),
         (
             "a chunk that is longer than its size",
             "4\r\n[1,2]\r\n0\r\n\r\n",

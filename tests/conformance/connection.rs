@@ -9,7 +9,7 @@ fn rows_hold() {
     run(rows());
 }
 
-const DEPARTS: &str = "`Connection` if it departs from the version's default";
+const DEPARTS: &str = "`Connection: close` on every answer after which the server closes";
 const KEEP: &str = "HTTP/1.1 and 1.0, keep-alive and pipelining";
 
 pub fn rows() -> Vec<Row> {
@@ -44,11 +44,14 @@ pub fn rows() -> Vec<Row> {
             .end(),
         row("a word that contains close is another word", DEPARTS)
             .ask(with("GET /ping", "Connection: closed, x-close"), pong),
-        row("1.0 closes, and says nothing of it", DEPARTS)
-            .ask("GET /ping HTTP/1.0\r\n\r\n", pong)
+        row("1.0 closes, and says so", "to HTTP/1.0 clients too")
+            .ask(
+                "GET /ping HTTP/1.0\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\npong",
+            )
             .end(),
         row("1.0 with close", DEPARTS)
-            .ask("GET /ping HTTP/1.0\r\nConnection: close\r\n\r\n", pong)
+            .ask("GET /ping HTTP/1.0\r\nConnection: close\r\n\r\n", closing())
             .end(),
         row("1.0 with keep-alive stays open, and says so", DEPARTS)
             .ask(
@@ -59,7 +62,7 @@ pub fn rows() -> Vec<Row> {
                 "GET /ping HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n",
                 keeping(),
             )
-            .ask("GET /ping HTTP/1.0\r\n\r\n", pong)
+            .ask("GET /ping HTTP/1.0\r\n\r\n", closing())
             .end(),
         row("the default of each request's version", DEPARTS)
             .ask(
@@ -72,11 +75,11 @@ pub fn rows() -> Vec<Row> {
         row("1.0 does all that 1.1 does", KEEP)
             .ask(
                 "POST /pool/A HTTP/1.0\r\nContent-Length: 5\r\n\r\n[1,2]",
-                ok(r#"["1","2"]"#),
+                closes(r#"["1","2"]"#),
             )
             .end()
             .connect()
-            .ask("POST /pool/A/lock HTTP/1.0\r\n\r\n", ok("2"))
+            .ask("POST /pool/A/lock HTTP/1.0\r\n\r\n", closes("2"))
             .end(),
         row("a failure keeps the connection", KEEP)
             .ask(bare("GET /pool/A"), fails("404 no pool"))
@@ -84,7 +87,10 @@ pub fn rows() -> Vec<Row> {
             .ask(bare("GET /ping?x"), fails("400 bad …"))
             .ask("GET /ping HTTP/1.1\r\n\r\n", pong),
         row("a failure in 1.0 closes", DEPARTS)
-            .ask("GET /pool/A HTTP/1.0\r\n\r\n", fails("404 no pool"))
+            .ask(
+                "GET /pool/A HTTP/1.0\r\n\r\n",
+                fails_and_closes("404 no pool"),
+            )
             .end(),
         row(
             "nothing is done after a close",

@@ -242,8 +242,8 @@ fn counts() -> Vec<Row> {
             .line("POST /pool/A/lock/1", "404 no resource"),
         row("a pool of one", only)
             .given("POST /pool/A 1")
-            .ask(bare("POST /pool/A/lock?n=2"), fails("422 only 1 resources"))
-            .line("POST /pool/A/lock?n=2", "422 only 1 resources"),
+            .ask(bare("POST /pool/A/lock?n=2"), fails("422 only 1 resource"))
+            .line("POST /pool/A/lock?n=2", "422 only 1 resource"),
         row("former members do not count", only)
             .given(SEED)
             .lends(&["4", "3"])

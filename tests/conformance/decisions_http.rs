@@ -27,7 +27,7 @@ fn answers() -> Vec<Row> {
         row("1.0 is answered as 1.1", version)
             .ask(
                 "GET /ping HTTP/1.0\r\n\r\n",
-                "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npong",
+                "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\npong",
             )
             .end(),
         row("the type of plain text", types)

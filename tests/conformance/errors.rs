@@ -13,6 +13,7 @@ const WORDS: &str = "A failure's reason phrase and its plain body are the same s
 
 pub fn rows() -> Vec<Row> {
     let mut rows = spelled_out();
+    rows.extend(codes());
     rows.extend(every_failure());
     rows
 }
@@ -54,7 +55,7 @@ fn spelled_out() -> Vec<Row> {
         )
         .ask(
             with("GET /pool/A", "Accept: text/plain"),
-            fails("404 no pool").header("Content-Type", "text/plain; charset=utf-8"),
+            plain_fails("404 no pool"),
         ),
         row(
             "the code in JSON",
@@ -64,6 +65,62 @@ fn spelled_out() -> Vec<Row> {
         .lends(&["1"])
         .ask(json("POST /pool/A/lock"), json_fails("409 busy"))
         .ask(json("POST /pool/A/lock/2"), json_fails("404 no resource")),
+    ]
+}
+
+const CODES: &str = "JSON: a code that stays the same, and a field of its own for what varies";
+
+/// Bodies in JSON to the byte: codes are what programs compare.
+fn codes() -> Vec<Row> {
+    let code = |line: &str, status: &str, body: &str| {
+        let length = body.len();
+        let no_store = match line.starts_with("GET") {
+            true => "Cache-Control: no-store\r\n",
+            false => "",
+        };
+        let answer = format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\
+             Content-Type: application/json\r\n{no_store}\r\n{body}"
+        );
+        row(format!("the code of {status}, from {line}"), CODES)
+            .given(r#"POST /pool {"A":["1"],"B":["1","2","3"]}"#)
+            .given("POST /pool/B/lock?n=2&owner=o")
+            .ask(json(line), answer)
+    };
+    vec![
+        code(
+            "POST /pool/A/lock?n=3",
+            "422 only 1 resource",
+            r#"{"code":"too_few","resources":1,"message":"the pool has 1 resource, and can never lend more"}"#,
+        ),
+        code(
+            "POST /pool/B/lock?n=4",
+            "422 only 3 resources",
+            r#"{"code":"too_few","resources":3,"message":"the pool has 3 resources, and can never lend more"}"#,
+        ),
+        code(
+            "POST /pool/B/lock?owner=o",
+            "409 owner holds 2",
+            r#"{"code":"owner_holds","holds":2,"message":"this owner holds 2 here, and not what is asked for now"}"#,
+        ),
+        code(
+            "GET /pool?tll=5",
+            "400 bad parameter tll",
+            r#"{"code":"bad parameter","parameter":"tll","message":"parameter \"tll\" is not known here; known: none"}"#,
+        ),
+        code(
+            "POST /pool/A/lock?ttl=x",
+            "400 bad value of ttl",
+            r#"{"code":"bad value","parameter":"ttl","message":"parameter ttl is given once and takes a whole number from 1 to 31536000"}"#,
+        ),
+        code(
+            "POST /pool/A/lock?owner=",
+            "400 bad value of owner",
+            r#"{"code":"bad value","parameter":"owner","message":"parameter owner is given once and takes a name of 1 to 128 bytes of UTF-8 without control characters"}"#,
+        ),
+        row("a pool of nothing", CODES)
+            .given("POST /pool/A []")
+            .line("POST /pool/A/lock?n=2", "422 only 0 resources"),
     ]
 }
 

@@ -83,6 +83,21 @@ fn targets() -> Vec<Row> {
         row("any Host", "missing Host")
             .ask(with("GET /ping", "Host: example.com:8081"), ok("pong"))
             .ask(with("GET /ping", "Host:"), ok("pong")),
+        row("two hosts are one too many", "two Host fields are 400")
+            .given(SEED)
+            .breaks(
+                with("DELETE /pool/A", "Host: h\r\nX: y\r\nHost: h") + "DELETE /pool/A\n",
+                "400 bad host",
+            )
+            .connect()
+            .breaks(
+                with(
+                    "POST /pool/A/lock",
+                    "host: a\r\nHOST: b\r\nContent-Length: 3",
+                ) + "[1]",
+                "400 bad host",
+            )
+            .check("GET /pool", "200 4 0 0 A"),
         row("absolute form", "absolute-form targets")
             .given(SEED)
             .ask(
@@ -93,7 +108,10 @@ fn targets() -> Vec<Row> {
                 "POST http://h:8081/pool/A/lock?lease HTTP/1.1\r\n\r\n",
                 ok("2 - 3"),
             )
-            .ask("GET http://other.example/ping HTTP/1.0\r\n\r\n", ok("pong"))
+            .ask(
+                "GET http://other.example/ping HTTP/1.0\r\n\r\n",
+                closes("pong"),
+            )
             .end(),
         row("absolute form of the root", "absolute-form targets")
             .ask(

@@ -51,7 +51,14 @@ fn name(what: &str, raw: &str, path: &str) -> Row {
             json(&format!("GET /pool/{path}")),
             json_ok(&format!("[{quoted}]")),
         )
-        .line(format!("PUT /pool/{path} {raw}"), format!("200 [{quoted}]"))
+        .line(
+            // A line that ends in quotes is refused.
+            match raw.ends_with('"') {
+                true => format!("PUT /pool/{path} [{quoted}]"),
+                false => format!("PUT /pool/{path} {raw}"),
+            },
+            format!("200 [{quoted}]"),
+        )
         .ask(bare(&format!("DELETE /pool/{path}")), ok(""))
         .check("GET /pool", "200")
 }

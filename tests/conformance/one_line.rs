@@ -20,6 +20,8 @@ pub fn rows() -> Vec<Row> {
     let mut rows = requests();
     rows.extend(conversations());
     rows.extend(skipped());
+    rows.extend(terminals());
+    rows.extend(errors());
     rows
 }
 
@@ -113,6 +115,97 @@ fn conversations() -> Vec<Row> {
         row("a line cut anywhere", WHOLE)
             .given(SEED)
             .every_cut("PUT /pool/A [\"5\",6]\r\n", "200 [\"5\",\"6\"]\n"),
+    ]
+}
+
+const LEFT: &str = "Between one-line requests NUL, 0x1A, CR and telnet's IAC triples are skipped.";
+
+/// What terminals, telnet clients and files leave between lines.
+fn terminals() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (what, left) in [
+        ("NUL", &b"\0"[..]),
+        ("0x1A, the end of a file", b"\x1a"),
+        ("CR", b"\r"),
+        ("CR NUL", b"\r\0"),
+        ("WILL", b"\xff\xfb\x1f"),
+        ("WONT of a line feed", b"\xff\xfc\n"),
+        ("DO", b"\xff\xfd\x03"),
+        ("DONT", b"\xff\xfe\x01"),
+        ("an interrupt and DO", b"\xff\xf4\xff\xfd\x06"),
+        ("all of them", b"\xff\xfb\x1f\r\n\0\x1a\xff\xfd\x03\r"),
+    ] {
+        let lock = b"POST /pool/A/lock\r\n";
+        let then = |rest: &[u8]| [left, rest].concat();
+        rows.push(
+            row(format!("between lines: {what}"), LEFT)
+                .given(SEED)
+                .ask(lock, "200 4\n")
+                .ask([&then(lock)[..], &then(lock)].concat(), "200 3\n200 2\n")
+                .ask(then(b"X: y\r\nGET /ping HTTP/1.1\r\n\r\n"), ok("pong")),
+        );
+        rows.push(
+            row(format!("behind the last line: {what}"), LEFT)
+                .ask(b"GET /ping\n", "200 pong\n")
+                .send(left)
+                .half_close()
+                .end(),
+        );
+    }
+    rows.push(
+        row("LF CR ends lines, too", LEFT)
+            .given(SEED)
+            .ask(
+                "POST /pool/A/lock\n\rPOST /pool/A/lock\n\r",
+                "200 4\n200 3\n",
+            )
+            .ask("GET /pool/A/lock/4\n\r\n\r", "200 1 - 4\n"),
+    );
+    rows.push(row("a telnet client begins with what it can do", LEFT).ask(
+        b"\xff\xfb\x1f\xff\xfb\x20\xff\xfd\x03GET /ping\r\n",
+        "200 pong\n",
+    ));
+    rows.push(row("between lines, cut anywhere", LEFT).every_two_cuts(
+        b"GET /ping\n\xff\xfd\x03\0\r\nGET /ping\n",
+        "200 pong\n200 pong\n",
+    ));
+    for left in [&b"\0"[..], b"\x1a", b"\r", b"\xff\xfd\x03"] {
+        rows.push(
+            row(format!("not behind HTTP: {}", left.escape_ascii()), LEFT)
+                .given(SEED)
+                .ask(bare("POST /pool/A/lock"), ok("4"))
+                .breaks([left, b"POST /pool/A/lock\n"].concat(), "400 bad request")
+                .check("GET /pool", "200 4 1 0 A"),
+        );
+    }
+    rows
+}
+
+const HTTP_FORM: &str = "An error after an HTTP request has HTTP form.";
+
+fn errors() -> Vec<Row> {
+    let bad =
+        "HTTP/1.1 400 bad request\r\nContent-Length: 11\r\nConnection: close\r\n\r\nbad request";
+    vec![
+        row("a body that is longer than was said", HTTP_FORM)
+            .ask(
+                "PUT /pool/A HTTP/1.1\r\nContent-Length: 3\r\n\r\n[1], 2]\n",
+                ok(r#"["1"]"#) + bad,
+            )
+            .end(),
+        row("a body that was not said", HTTP_FORM)
+            .given(SEED)
+            .ask(bare("POST /pool/A/lock") + "{\"ttl\": 5}\n", ok("4") + bad)
+            .end(),
+        row("an error behind a line is a line", HTTP_FORM)
+            .ask("GET /ping\n{}\n", "200 pong\n400 bad request\n")
+            .end(),
+        row("an answer to a line is a line", BOTH)
+            .ask(bare("GET /ping"), ok("pong"))
+            .ask(
+                "GET /nowhere\nGET /ping?x=1\n",
+                "404 no route\n400 bad parameter x\n",
+            ),
     ]
 }
 

@@ -35,12 +35,26 @@ fn length(body: &str) -> String {
     format!("Content-Length: {}", body.len())
 }
 
-/// `HTTP/1.1 200 OK\r\nContent-Length: N\r\n\r\nBODY`, to the byte.
+/// `HTTP/1.1 200 OK\r\nContent-Length: N\r\n\r\nBODY`, to the byte. A body that is JSON, which here
+/// begins with a bracket or a brace, has `Content-Type: application/json` in front of it.
 pub fn ok(body: &str) -> String {
+    let kind = match is_json(body) {
+        true => "Content-Type: application/json\r\n",
+        false => "",
+    };
     format!(
-        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n{kind}\r\n{body}",
         body.len()
     )
+}
+
+fn is_json(body: &str) -> bool {
+    body.starts_with(['[', '{'])
+}
+
+/// Success whose body is plain, and `Connection: close`.
+pub fn closes(body: &str) -> Answer {
+    answer(body).header("Connection", "close")
 }
 
 /// A list in plain text: a line each, separated by line feeds, none at the end.
@@ -61,22 +75,32 @@ pub fn fails_and_closes(status: &str) -> Answer {
 
 /// Success with Content-Type application/json and exactly this body.
 pub fn json_ok(body: &str) -> Answer {
-    Answer::new("200 OK", Body::Is(body.into())).header("Content-Type", "application/json")
+    Answer::new("200 OK", Body::Is(body.into())).typed("application/json")
 }
 
-/// A failure as `{"code":WORDS,"message":"…"}` with Content-Type application/json.
+/// A failure as `{"code":WORDS,"message":"…"}` with Content-Type application/json. What varies in
+/// the words is a member of its own.
 pub fn json_fails(status: &str) -> Answer {
-    Answer::new(status, Body::JsonError).header("Content-Type", "application/json")
+    Answer::new(status, Body::JsonError).typed("application/json")
 }
 
 /// Success in plain text for a request that carried Accept.
 pub fn plain_ok(body: &str) -> Answer {
-    Answer::new("200 OK", Body::Is(body.into())).header("Content-Type", "text/plain; charset=utf-8")
+    Answer::new("200 OK", Body::Is(body.into())).typed("text/plain; charset=utf-8")
+}
+
+/// A failure in plain text for a request that carried Accept.
+pub fn plain_fails(status: &str) -> Answer {
+    fails(status).typed("text/plain; charset=utf-8")
 }
 
 /// Success with this body and further headers, to be added with `header`.
 pub fn answer(body: &str) -> Answer {
-    Answer::new("200 OK", Body::Is(body.into()))
+    let answer = Answer::new("200 OK", Body::Is(body.into()));
+    match is_json(body) {
+        true => answer.header("Content-Type", "application/json"),
+        false => answer,
+    }
 }
 
 /// A header that lists, separated by commas, at least these words.

@@ -30,6 +30,7 @@ fn rows_hold_with_tls() {
 
 fn all_rows() -> Vec<Row> {
     let topics = [
+        ("caching", caching::rows()),
         ("chunked", chunked::rows()),
         ("connection", connection::rows()),
         ("cors", cors::rows()),
@@ -43,11 +44,13 @@ fn all_rows() -> Vec<Row> {
         ("form", form::rows()),
         ("framing", framing::rows()),
         ("health", health::rows()),
+        ("ids", ids::rows()),
         ("leases", leases::rows()),
         ("limits", limits::rows()),
         ("locks", locks::rows()),
         ("members", members::rows()),
         ("methods", methods::rows()),
+        ("misspelt", misspelt::rows()),
         ("names", names::rows()),
         ("negotiation", negotiation::rows()),
         ("one_line", one_line::rows()),

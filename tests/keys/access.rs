@@ -1,6 +1,6 @@
 //! How a key is shown, and what holds beside its role.
 
-use super::{NO_KEY, NOT_ALLOWED, basic, bearer, serve};
+use super::{NO_KEY, NOT_ALLOWED, WRONG_KEY, basic, bearer, serve};
 use crate::support::launch::latchd_in;
 use crate::support::{Server, StoreKind, run_command};
 
@@ -44,7 +44,7 @@ fn each_request_of_a_connection_is_judged_by_its_own_key() {
     client.expect(NOT_ALLOWED);
     client.expect(ok);
     client.expect("401 no key\n200 1\t2\n403 not allowed\n200 2\n");
-    client.expect(NO_KEY);
+    client.expect(WRONG_KEY);
     client.expect("200 pong\n");
 }
 
@@ -54,7 +54,7 @@ fn lists_in_one_piece_are_cut_down_each_for_its_own_key() {
     let mut client = server.connect();
     let lines = [READER, ROOT, "unknown", READER].map(|key| format!("key={key} GET /pool\n"));
     client.send(lines.concat() + "GET /ping\n");
-    client.expect("200 2 0 0 A\n200 2 0 0 A\t1 0 0 B\n401 no key\n200 2 0 0 A\n200 pong\n");
+    client.expect("200 2 0 0 A\n200 2 0 0 A\t1 0 0 B\n401 wrong key\n200 2 0 0 A\n200 pong\n");
 }
 
 #[test]
@@ -152,14 +152,16 @@ fn two_keys_at_once_are_none() {
     client.send(format!(
         "GET /pool/A HTTP/1.1\r\n{field}\r\n{field}\r\n\r\n"
     ));
-    client.expect(NO_KEY);
+    client.expect(WRONG_KEY);
     // A comma makes no list of them, either.
     client.send(format!(
         "GET /pool/A HTTP/1.1\r\n{field}, Bearer {ROOT}\r\n\r\n"
     ));
-    client.expect(NO_KEY);
+    client.expect(WRONG_KEY);
     client.send(format!("key={ROOT} key={ROOT} GET /pool/A\n"));
-    client.expect("400 bad request\n");
+    client.expect(
+        "HTTP/1.1 400 bad request\r\nContent-Length: 11\r\nConnection: close\r\n\r\nbad request",
+    );
     client.expect_end();
 }
 
@@ -253,6 +255,37 @@ fn the_message_says_what_would_be_right() {
     ));
     client.send(ask("X: y", "DELETE /pool/A/lock"));
     client.expect("HTTP/1.1 401 no key\r\nContent-Length: ");
+}
+
+#[test]
+fn a_key_that_is_missing_is_told_from_one_that_is_wrong() {
+    let server = seeded();
+    let mut client = server.connect();
+    for missing in [
+        "X: y",
+        "Authorization:",
+        "Authorization: Bearer",
+        "Authorization: basic ",
+    ] {
+        client.send(format!("GET /pool/A HTTP/1.1\r\n{missing}\r\n\r\n"));
+        client.expect(NO_KEY);
+    }
+    for wrong in [
+        "Authorization: Bearer x",
+        "Authorization: x",
+        "Authorization: Basic Og==",
+    ] {
+        client.send(format!("GET /pool/A HTTP/1.1\r\n{wrong}\r\n\r\n"));
+        client.expect(WRONG_KEY);
+    }
+    // Of a body that comes later nothing is kept, and it is told the same.
+    let put = |field: &str| format!("PUT /pool/A HTTP/1.1\r\n{field}\r\nContent-Length: 3\r\n\r\n");
+    for (field, answer) in [("X: y", NO_KEY), ("Authorization: Bearer x", WRONG_KEY)] {
+        client.send(put(field));
+        client.send("[1]");
+        client.expect(answer);
+    }
+    assert_eq!(client.ask("key=x GET /pool/A"), "401 wrong key");
 }
 
 #[test]

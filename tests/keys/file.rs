@@ -74,10 +74,13 @@ fn comments_hashes_and_several_lines_for_a_key_are_taken() {
         "200"
     );
     assert_eq!(client.ask(&format!("{door} GET /pool")), "200");
-    assert_eq!(client.ask(&format!("key={hash} GET /pool")), "401 no key");
+    assert_eq!(
+        client.ask(&format!("key={hash} GET /pool")),
+        "401 wrong key"
+    );
     assert_eq!(
         client.ask(&format!("key=sha256:{hash} GET /pool")),
-        "401 no key"
+        "401 wrong key"
     );
 }
 

@@ -1,7 +1,7 @@
 //! Every route with every role, for the right pool and the wrong one, with an unknown key and with
 //! none, shown in each way that there is.
 
-use super::{NO_KEY, NOT_ALLOWED, basic, bearer, serve};
+use super::{NO_KEY, NOT_ALLOWED, WRONG_KEY, basic, bearer, serve};
 use crate::support::{Client, Server};
 
 /// What a request needs.
@@ -182,8 +182,7 @@ fn a_list_of_pools_shows_those_that_the_key_is_for() {
         };
         for way in ways(name, secret) {
             let expected = match (&way, role) {
-                (Way::Line(_), Needs::Nothing) => "401 no key\n".to_owned(),
-                (Way::Http(_), Needs::Nothing) => NO_KEY.to_owned(),
+                (_, Needs::Nothing) => expected(&way, Verdict::NoKey, false).to_owned(),
                 (Way::Line(_), _) => format!("200 {}\n", shown.replace('\n', "\t")),
                 (Way::Http(_), _) => ok(shown),
             };
@@ -196,7 +195,8 @@ fn a_list_of_pools_shows_those_that_the_key_is_for() {
     let mut client = world.server.connect();
     client.send(format!("GET /pool HTTP/1.1\r\n{json}\r\n\r\n"));
     client.expect(
-        "HTTP/1.1 200 OK\r\nContent-Length: 65\r\nContent-Type: application/json\r\n\r\n\
+        "HTTP/1.1 200 OK\r\nContent-Length: 65\r\nContent-Type: application/json\r\n\
+         Cache-Control: no-store\r\n\r\n\
          {\"A\":{\"resources\":3,\"held\":2,\"waiting\":0,\"free\":1,\"role\":\"read\"}}",
     );
 }
@@ -236,6 +236,12 @@ fn ways(name: &str, secret: &str) -> Vec<Way> {
 }
 
 impl Way {
+    /// Whether there is something in the place of a key.
+    fn shows_a_key(&self) -> bool {
+        !matches!(self, Way::Http(field) if field == "X-None: x")
+            && !matches!(self, Way::Line(start) if start.is_empty())
+    }
+
     fn request(&self, line: &str, body: &str) -> String {
         let length = body.len();
         match self {
@@ -315,12 +321,17 @@ fn expected(way: &Way, verdict: Verdict, to_head: bool) -> &'static str {
     match (way, verdict, to_head) {
         (Way::Http(_), Verdict::Allowed, _) => "HTTP/1.1 200 OK\r\n",
         (Way::Line(_), Verdict::Allowed, _) => "200",
+        (Way::Http(_), Verdict::NoKey, false) if way.shows_a_key() => WRONG_KEY,
         (Way::Http(_), Verdict::NoKey, false) => NO_KEY,
+        (Way::Line(_), Verdict::NoKey, false) if way.shows_a_key() => "401 wrong key\n",
         (Way::Line(_), Verdict::NoKey, false) => "401 no key\n",
         (Way::Line(_), Verdict::NoKey, true) => "401\n",
         (Way::Http(_), Verdict::NotAllowed, false) => NOT_ALLOWED,
         (Way::Line(_), Verdict::NotAllowed, false) => "403 not allowed\n",
         (Way::Line(_), Verdict::NotAllowed, true) => "403\n",
+        (Way::Http(_), Verdict::NoKey, true) if way.shows_a_key() => {
+            without(WRONG_KEY, "wrong key")
+        }
         (Way::Http(_), Verdict::NoKey, true) => without(NO_KEY, "no key"),
         (Way::Http(_), Verdict::NotAllowed, true) => without(NOT_ALLOWED, "not allowed"),
     }

@@ -53,5 +53,9 @@ pub fn basic(user: &str, secret: &str) -> String {
 pub const NO_KEY: &str = "HTTP/1.1 401 no key\r\nContent-Length: 6\r\n\
      WWW-Authenticate: Bearer\r\nWWW-Authenticate: Basic realm=\"latchd\"\r\n\r\nno key";
 
+/// The answer over HTTP to a key that the server does not know.
+pub const WRONG_KEY: &str = "HTTP/1.1 401 wrong key\r\nContent-Length: 9\r\n\
+     WWW-Authenticate: Bearer\r\nWWW-Authenticate: Basic realm=\"latchd\"\r\n\r\nwrong key";
+
 /// The answer over HTTP to whose key is not enough.
 pub const NOT_ALLOWED: &str = "HTTP/1.1 403 not allowed\r\nContent-Length: 11\r\n\r\nnot allowed";

@@ -1,6 +1,6 @@
 //! SIGHUP: the file of keys is read again, and a bad one changes nothing.
 
-use super::{NO_KEY, bearer, serve, set_mode, write_keys};
+use super::{WRONG_KEY, bearer, serve, set_mode, write_keys};
 use crate::support::Server;
 
 const OLD: &str = "root 0123456789abcdef-old admin *\n";
@@ -39,7 +39,7 @@ fn the_keys_are_read_again_on_sighup() {
     }
     assert_eq!(
         client.ask("key=0123456789abcdef-old GET /pool/A"),
-        "401 no key"
+        "401 wrong key"
     );
     assert_eq!(client.ask("key=0123456789abcdef-new GET /pool/A"), "200 1");
 }
@@ -130,7 +130,7 @@ fn a_body_on_its_way_is_judged_when_it_is_whole() {
     new.expect("HTTP/1.1 100 Continue\r\n\r\n");
     for client in [&mut stranger, &mut old] {
         client.send("\"2\"]");
-        client.expect(NO_KEY);
+        client.expect(WRONG_KEY);
     }
     assert_eq!(new.ask("[\"3\",\"4\"]").trim_end(), "HTTP/1.1 200 OK");
     assert_eq!(

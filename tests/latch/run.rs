@@ -180,7 +180,7 @@ fn what_cannot_be_had_has_codes_of_its_own() {
         ),
         (&["B"], 114, "latch: B: no pool: "),
         (&["A", "--id", "2"], 114, "latch: A: no resource: "),
-        (&["A", "-n", "2"], 111, "latch: A: only 1 resources: "),
+        (&["A", "-n", "2"], 111, "latch: A: too few: "),
     ] {
         let mut all = vec!["run"];
         all.extend(arguments);

@@ -142,7 +142,7 @@ fn with_keys_they_are_for_who_may_read_all_pools() {
     let mut client = server.connect();
     for (secret, answer) in [
         ("", "401 no key"),
-        ("key=secret-of-nobody ", "401 no key"),
+        ("key=secret-of-nobody ", "401 wrong key"),
         ("key=secret-for-a-part-of-it ", "403 not allowed"),
         ("key=secret-for-administering ", "403 not allowed"),
     ] {

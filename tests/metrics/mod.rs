@@ -26,7 +26,8 @@ pub fn scrape(address: SocketAddr) -> Page {
     let length = page.len();
     let expected = format!(
         "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\
-         Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n\r\n"
+         Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
+         Cache-Control: no-store\r\n\r\n"
     );
     assert_eq!(head, expected);
     Page::read(&page)

@@ -26,10 +26,3 @@ def map_query(context, query):
     if isinstance(wait, int) and 0 < wait < 999_999_999:
         return {**query, "wait": 0}
     return query
-
-
-@schemathesis.hook
-def filter_case(context, case):
-    """What is neither an object nor an array is an id a line, whatever its type says."""
-    is_ids = case.operation.path == "/pool/{pool}"
-    return not (is_ids and case.media_type == "application/json" and not isinstance(case.body, (dict, list)))

@@ -48,7 +48,10 @@ fn it_is_there_for_everybody_where_pools_are() {
     let length = body.len();
     assert_eq!(
         head,
-        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close")
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\
+             Content-Type: application/json\r\nConnection: close"
+        )
     );
     let description: Value = serde_json::from_str(&body).expect("it is JSON");
     assert_eq!(description["info"]["version"], env!("CARGO_PKG_VERSION"));

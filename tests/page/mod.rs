@@ -52,10 +52,9 @@ fn a_browser_is_answered_with_the_page() {
         .collect();
     rest.sort();
     let expected = [
-        "Cache-Control: no-cache",
+        "Cache-Control: no-store",
         "Connection: close",
         "Content-Type: text/html; charset=utf-8",
-        "Vary: Accept",
         "X-Content-Type-Options: nosniff",
     ];
     assert_eq!(rest, expected);
@@ -63,6 +62,25 @@ fn a_browser_is_answered_with_the_page() {
     // HEAD says the same, without it.
     let (head_alone, nothing) = get(&mut server.connect(), "HEAD /", BROWSER);
     assert_eq!((head_alone, &*nothing), (head, ""));
+}
+
+#[test]
+fn a_navigation_is_answered_with_it_whatever_it_accepts() {
+    let server = Server::start(StoreKind::Memory);
+    for accept in ["", "Accept: */*\r\n", "Accept: text/html\r\n"] {
+        let fields = format!("{accept}Sec-Fetch-Mode: navigate\r\n");
+        let (head, page) = get(&mut server.connect(), "GET /", &fields);
+        assert!(page.starts_with("<!doctype html>"), "{fields}");
+        for field in [
+            "Cache-Control: no-store",
+            "Content-Type: text/html; charset=utf-8",
+        ] {
+            assert!(head.contains(&field.to_owned()), "{field} in {head:?}");
+        }
+    }
+    let fields = "Accept: application/json\r\nSec-Fetch-Mode: navigate\r\n";
+    let (_, body) = get(&mut server.connect(), "GET /", fields);
+    assert!(body.starts_with("{\"message\""), "{body}");
 }
 
 #[test]
@@ -74,18 +92,23 @@ fn nobody_else_is() {
         ("", version),
         ("Accept: */*\r\n", version),
         ("Accept: text/*\r\n", version),
-        ("Accept: text/plain, text/html;q=0.9\r\n", version),
-        ("Accept: text/html;q=0\r\n", version),
+        ("Accept: text/html\r\n", version),
+        ("Accept: text/html, */*;q=0.1\r\n", version),
+        (
+            "Accept: text/plain, application/xhtml+xml;q=0.9\r\n",
+            version,
+        ),
+        ("Accept: application/xhtml+xml;q=0\r\n", version),
+        ("Accept: text/html\r\nSec-Fetch-Mode: cors\r\n", version),
         ("Accept: application/json\r\n", &in_json),
         ("Accept: text/html, application/json;q=0.9\r\n", &in_json),
     ] {
         let (head, body) = get(&mut server.connect(), "GET /", fields);
         assert_eq!(body, expected, "{fields}");
         let kind = head.iter().any(|line| line.starts_with("Content-Type: "));
-        assert_eq!(
-            (head.len(), kind),
-            (3 + usize::from(kind), !fields.is_empty())
-        );
+        let stored = !head.contains(&"Cache-Control: no-store".to_owned());
+        assert_eq!((kind, !stored), (!fields.is_empty(), !fields.is_empty()));
+        assert_eq!(head.len(), 3 + 2 * usize::from(kind));
     }
     assert_eq!(server.connect().ask("GET /"), format!("200 {version}"));
     // Nor is there a page elsewhere, or of what is wrong.

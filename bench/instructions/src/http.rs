@@ -5,8 +5,8 @@ use std::hint::black_box;
 use latchd::api::{Door, Outcome, Shape, Show, render_status, render_text, route};
 use latchd::command::{Fence, Granted, Lease, Reply, StoredName};
 use latchd::http::{
-    Answer, Format, Limits, Method, Progress, Request, Scan, SiteFields, Style, Wire, read_head,
-    write_answer,
+    Answer, Format, Limits, Media, Method, Progress, Request, Scan, SiteFields, Style, Wire,
+    read_head, write_answer,
 };
 use latchd::keys::Caller;
 use latchd::session::Settings;
@@ -57,6 +57,7 @@ fn routed(method: Method, target: &'static str) -> Step {
         let request = Request {
             method,
             target,
+            media: Media::Other,
             body: &[],
         };
         black_box(route(black_box(&request), Door::Whole, Caller::Anyone));

@@ -1,15 +1,20 @@
-//! One id a line. Blank lines count for nothing.
+//! One id a line, without the blanks around it. Blank lines count for nothing.
 
 use super::BodyError;
 use crate::command::{MAX_NAME_BYTES, NameError, PoolName, ResourceId, Seed};
 
-/// An id and a carriage return: no line that is longer has an id on it.
-const MAX_LINE_BYTES: usize = MAX_NAME_BYTES + 1;
+/// How much of a line is kept until it ends: an id, and as much again.
+const MAX_LINE_BYTES: usize = 2 * MAX_NAME_BYTES;
+
+/// What shells leave around an argument that was quoted for another shell, and what texts have that
+/// were laid out.
+const QUOTES: [char; 6] = ['"', '\'', '\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}'];
 
 #[derive(Debug, Default)]
 pub(super) struct LinesReader {
     seed: Seed,
-    /// The line that has not ended yet; of one that is too long and blank so far, its beginning.
+    /// The line that has not ended yet, from its first character on that is no blank. Of many blanks
+    /// at its end some are left out, but never so many that what follows could still be an id.
     line: String,
 }
 
@@ -41,31 +46,47 @@ impl LinesReader {
     }
 
     fn append(&mut self, part: &str) -> Result<(), BodyError> {
+        let part = match self.line.is_empty() {
+            true => part.trim_start(),
+            false => part,
+        };
         if self.line.len() + part.len() <= MAX_LINE_BYTES {
             self.line.push_str(part);
-        } else if is_blank(part) && is_blank(&self.line) {
-            // What white space it is does not matter any more.
-            self.line = " ".repeat(MAX_LINE_BYTES + 1);
-        } else {
+            return Ok(());
+        }
+        // Only blanks may go on for so long. Their number does not matter, but what follows them
+        // must be found too long.
+        self.line.push_str(part.trim_end());
+        let length = self.line.trim_end().len();
+        if length > MAX_NAME_BYTES {
             return Err(BodyError::Id(NameError::TooLong));
         }
+        self.line.truncate(length);
+        self.line
+            .extend(std::iter::repeat_n(' ', MAX_LINE_BYTES - length));
         Ok(())
     }
 
     pub(super) fn finish(mut self) -> Result<Seed, BodyError> {
         take_line(&mut self.seed, &self.line)?;
-        Ok(self.seed)
+        match self.seed.id_count() {
+            1 if matches!(self.seed.pool(0).1.at(0), "null" | "true" | "false") => {
+                Err(BodyError::Scalar)
+            }
+            _ => Ok(self.seed),
+        }
     }
 }
 
 fn take_line(seed: &mut Seed, line: &str) -> Result<(), BodyError> {
-    let line = line.strip_suffix('\r').unwrap_or(line);
-    if !is_blank(line) {
-        seed.add_id(&ResourceId::parse(line).map_err(BodyError::Id)?);
+    let line = line.trim();
+    if line.is_empty() {
+        return Ok(());
     }
+    let id = ResourceId::parse(line).map_err(BodyError::Id)?;
+    if line.starts_with(QUOTES) || line.ends_with(QUOTES) {
+        return Err(BodyError::Quote);
+    }
+    seed.add_id(&id);
     Ok(())
-}
-
-fn is_blank(text: &str) -> bool {
-    text.trim().is_empty()
 }

@@ -17,6 +17,7 @@ use lines::LinesReader;
 use memchr::memchr;
 
 use crate::command::{NameError, PoolName, Seed};
+use crate::http::Media;
 
 /// Why a body is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,12 @@ pub enum BodyError {
     Json(Box<str>, &'static str),
     /// An id in it is no name.
     Id(NameError),
+    /// A line begins or ends with a quote character, as a shell leaves it that knows other quotes.
+    Quote,
+    /// It is `null`, `true` or `false`: a value that a program did not mean to send.
+    Scalar,
+    /// It is the parts of a form.
+    Multipart,
     /// It holds parameters, which are looked for in the query.
     Parameters,
 }
@@ -41,6 +48,9 @@ impl BodyError {
             BodyError::Utf8 => "bad body: not UTF-8",
             BodyError::Json(..) => "bad JSON",
             BodyError::Id(_) => "bad id",
+            BodyError::Quote => "bad id: quotes",
+            BodyError::Scalar => "bad body: not ids",
+            BodyError::Multipart => "bad body: multipart",
             BodyError::Parameters => "bad body: use the query",
         }
     }
@@ -53,6 +63,16 @@ impl fmt::Display for BodyError {
             BodyError::Utf8 => f.write_str("the body must be UTF-8"),
             BodyError::Json(problem, wanted) => write!(f, "{problem}; wanted: {wanted}"),
             BodyError::Id(error) => error.fmt(f),
+            BodyError::Quote => f.write_str(
+                "a line begins or ends with a quote character, as a shell may leave it; \
+                 an id that has one goes into JSON",
+            ),
+            BodyError::Scalar => f.write_str(
+                "null, true or false is no list of ids; an id of this name goes into JSON: [\"true\"]",
+            ),
+            BodyError::Multipart => {
+                f.write_str("the body is a form of several parts; send it as it is: curl -T FILE")
+            }
             BodyError::Parameters => f.write_str("parameters go into the query: /lock?n=2"),
         }
     }
@@ -71,16 +91,16 @@ pub(super) enum Form<'a> {
 
 /// Reads `{"A":["1","2"],"B":["x"]}`.
 pub fn read_seed(body: &[u8]) -> Result<Seed, BodyError> {
-    read(Form::Pools, body)
+    read(Form::Pools, Media::Other, body)
 }
 
 /// Reads a body that is there as a whole. One that is not needed comes to an empty seed.
-pub(super) fn read(form: Form<'_>, body: &[u8]) -> Result<Seed, BodyError> {
+pub(super) fn read(form: Form<'_>, media: Media, body: &[u8]) -> Result<Seed, BodyError> {
     // What nearly all requests have.
     if body.is_empty() && matches!(form, Form::Nothing) {
         return Ok(Seed::default());
     }
-    let mut reader = BodyReader::new(form);
+    let mut reader = BodyReader::new(form, media);
     reader.take(body);
     reader.finish()
 }
@@ -93,7 +113,12 @@ pub struct BodyReader {
     tail: Vec<u8>,
     /// There was nothing but white space so far.
     blank: bool,
+    /// Nothing of it was understood yet: a byte order mark may come, which is skipped.
+    at_start: bool,
 }
+
+/// The byte order mark that some editors and shells put in front of a text.
+const MARK: char = '\u{feff}';
 
 #[derive(Debug)]
 enum State {
@@ -101,24 +126,30 @@ enum State {
     Undecided(Box<Undecided>),
     Lines(LinesReader),
     Ignored(Ignored),
+    Multipart,
     /// What is wrong. The rest is looked at only for worse.
     Wrong(BodyError),
 }
 
 impl BodyReader {
-    pub(super) fn new(form: Form<'_>) -> BodyReader {
+    pub(super) fn new(form: Form<'_>, media: Media) -> BodyReader {
         let state = match form {
+            Form::Nothing => State::Ignored(Ignored::Blank),
+            _ if media == Media::Multipart => State::Multipart,
             Form::Pools => State::Json(Box::new(JsonReader::of_pools())),
+            Form::Ids(pool) if media == Media::Json => {
+                State::Json(Box::new(JsonReader::of_ids(pool)))
+            }
             Form::Ids(pool) => State::Undecided(Box::new(Undecided {
                 json: Ok(JsonReader::of_ids(pool)),
                 lines: LinesReader::new(pool),
             })),
-            Form::Nothing => State::Ignored(Ignored::Blank),
         };
         BodyReader {
             state,
             tail: Vec::new(),
             blank: true,
+            at_start: true,
         }
     }
 
@@ -126,6 +157,8 @@ impl BodyReader {
     pub fn take(&mut self, piece: &[u8]) {
         if let State::Ignored(ignored) = &mut self.state {
             ignored.take(piece);
+        } else if matches!(self.state, State::Multipart) {
+            // Nothing of it is looked at.
         } else if self.tail.is_empty() {
             let used = self.take_bytes(piece);
             self.tail.extend_from_slice(&piece[used..]);
@@ -151,11 +184,22 @@ impl BodyReader {
                 return bytes.len();
             }
         };
-        self.blank = self.blank && text.trim().is_empty();
-        self.take_text(text, false).unwrap_or_else(|error| {
+        let rest = self.skip_mark(text);
+        self.blank = self.blank && rest.trim().is_empty();
+        let used = self.take_text(rest, false).unwrap_or_else(|error| {
             self.state = State::Wrong(error);
-            text.len()
-        })
+            rest.len()
+        });
+        text.len() - rest.len() + used
+    }
+
+    /// What follows the byte order mark, if the body begins with one.
+    fn skip_mark<'a>(&mut self, text: &'a str) -> &'a str {
+        if !self.at_start || text.is_empty() {
+            return text;
+        }
+        self.at_start = false;
+        text.strip_prefix(MARK).unwrap_or(text)
     }
 
     /// `last` says that nothing follows.
@@ -163,7 +207,7 @@ impl BodyReader {
         match &mut self.state {
             State::Json(json) => json.take(text, last),
             State::Lines(lines) => lines.take(text),
-            State::Ignored(_) | State::Wrong(_) => Ok(text.len()),
+            State::Ignored(_) | State::Multipart | State::Wrong(_) => Ok(text.len()),
             State::Undecided(both) => {
                 // More of it than JSON knows.
                 let space = text.len() - text.trim_start().len();
@@ -185,6 +229,7 @@ impl BodyReader {
         let tail = std::str::from_utf8(&tail).map_err(|_| BodyError::Utf8)?;
         match &self.state {
             State::Ignored(ignored) => return ignored.finish().map(|()| Seed::default()),
+            State::Multipart => return Err(BodyError::Multipart),
             State::Wrong(BodyError::Utf8) => return Err(BodyError::Utf8),
             _ if self.blank && tail.trim().is_empty() => return Err(BodyError::Empty),
             _ => {}
@@ -194,7 +239,7 @@ impl BodyReader {
             State::Json(json) => Ok(json.finish()),
             State::Lines(lines) => lines.finish(),
             State::Wrong(error) => Err(error),
-            State::Undecided(_) | State::Ignored(_) => Err(BodyError::Empty),
+            State::Undecided(_) | State::Ignored(_) | State::Multipart => Err(BodyError::Empty),
         }
     }
 }

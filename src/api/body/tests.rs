@@ -4,7 +4,7 @@ use super::*;
 
 /// What a body comes to in these pieces: the ids of each pool, or what is wrong.
 fn taken(form: Form<'_>, pieces: &[&[u8]]) -> Result<Vec<(String, Vec<String>)>, BodyError> {
-    let mut reader = BodyReader::new(form);
+    let mut reader = BodyReader::new(form, Media::Other);
     for piece in pieces {
         reader.take(piece);
         assert!(reader.tail.len() <= 1000, "little is kept of a body");
@@ -35,7 +35,10 @@ fn ids_come_as_json_or_as_lines() {
         ids(r#" ["a", 1, -2, "\u00e9"]"#).expect("this is read"),
         ["a", "1", "-2", "\u{e9}"]
     );
-    assert_eq!(ids("a b\r\n\n c\n").expect("this is read"), ["a b", " c"]);
+    assert_eq!(
+        ids("a b\r\n\n c\n\td \u{a0}\r\n").expect("this is read"),
+        ["a b", "c", "d"]
+    );
     assert_eq!(ids("[]").expect("this is read"), [""; 0]);
     assert_eq!(ids(" \n"), Err(BodyError::Empty));
     assert_eq!(ids("\u{a0}\n"), Err(BodyError::Empty));
@@ -53,6 +56,43 @@ fn ids_come_as_json_or_as_lines() {
     ] {
         assert!(matches!(ids(bad), Err(BodyError::Json(..))), "{bad}");
     }
+}
+
+#[test]
+fn a_body_of_ids_is_text_that_was_meant() {
+    let ok = |list: &[&str]| Ok(list.iter().map(|&id| id.to_owned()).collect::<Vec<_>>());
+    assert_eq!(ids("\u{feff}[\"1\",2]"), ok(&["1", "2"]));
+    assert_eq!(ids("\u{feff}1\r\n2\r\n"), ok(&["1", "2"]));
+    assert_eq!(ids("\u{feff}"), Err(BodyError::Empty));
+    for quoted in [
+        "'[1]'",
+        "\"1\"",
+        "1'",
+        "a\n\"b\n",
+        "\u{201c}1\u{201d}",
+        "' 1",
+    ] {
+        assert_eq!(ids(quoted), Err(BodyError::Quote), "{quoted}");
+    }
+    assert_eq!(ids("it's\n5\" wide"), ok(&["it's", "5\" wide"]));
+    for scalar in ["null", " true\n", "false\r\n\r\n"] {
+        assert_eq!(ids(scalar), Err(BodyError::Scalar), "{scalar}");
+    }
+    assert_eq!(ids("null\nvoid"), ok(&["null", "void"]));
+    assert_eq!(ids("5"), ok(&["5"]));
+    let pool = PoolName::parse("A").expect("a good name");
+    let read = |media, body: &[u8]| read(Form::Ids(&pool), media, body);
+    for body in ["5", "\"5\"", "null", "x\ny", "1.5"] {
+        let read = read(Media::Json, body.as_bytes());
+        assert!(matches!(read, Err(BodyError::Json(..))), "{body}: {read:?}");
+    }
+    assert!(read(Media::Json, b"\xef\xbb\xbf [1]").is_ok());
+    for body in ["", "--x\r\n", "[1]", "\u{e9}"] {
+        let read = read(Media::Multipart, body.as_bytes());
+        assert_eq!(read, Err(BodyError::Multipart), "{body}");
+    }
+    // Where no body is needed, any will do.
+    assert!(super::read(Form::Nothing, Media::Multipart, b"--x").is_ok());
 }
 
 #[test]
@@ -143,12 +183,16 @@ fn of_a_name_that_never_ends_little_is_kept() {
     let space = " ".repeat(2000);
     let taken = one_by_one(Form::Ids(&pool), &format!("{space}\n{space}[1{space}\n]"));
     assert_eq!(taken, Ok(vec![("A".into(), vec!["1".into()])]));
-    assert_eq!(one_by_one(Form::Ids(&pool), &format!("{space}x")), too_long);
+    let x = Ok(vec![("A".into(), vec!["x".into()])]);
+    let ids = |text: String| one_by_one(Form::Ids(&pool), &text);
+    assert_eq!(ids(format!("{space}x{space}\n{space}")), x);
+    assert_eq!(ids(format!("x{space}y")), too_long);
+    assert_eq!(ids(format!("\"{long}")), too_long);
     assert_eq!(one_by_one(Form::Pools, &space), Err(BodyError::Empty));
 }
 
 /// Bodies of both forms, and of none, good and bad ones.
-const BODIES: [&[u8]; 40] = [
+const BODIES: [&[u8]; 48] = [
     b"{\"A\":[\"1\",2, \"3\"],\"B\":[]}",
     b" {\n\"A\" : [ -1 ,\t\"\\u00e9\\ud83d\\ude00\" ]\r\n} ",
     b"[\"1\",2, \"3\"]",
@@ -189,6 +233,14 @@ const BODIES: [&[u8]; 40] = [
     b"[\"\xc3\xa9\",\"\xff\"",
     b"[x,\"\xe2\x82\xac\"\xe2\x82",
     b"{}=",
+    b"\xef\xbb\xbf{\"A\":[1]}",
+    b"\xef\xbb\xbf",
+    b"\xef\xbb\xbf\xef\xbb\xbfx\n",
+    b"\xef\xbb[1]",
+    b" \xef\xbb\xbf[1]",
+    b"' 1\n\xe2\x80\x9cx",
+    b"null",
+    b" \t true \xc2\xa0\n",
 ];
 
 #[test]

@@ -9,12 +9,11 @@ use crate::http::Document;
 /// The page.
 pub(super) const PAGE: &str = include_str!("page.html");
 
-/// Its header fields. `/` is something else to who does not ask for HTML.
+/// Its header fields. `/` is something else to a client that does not ask for HTML, so no cache may
+/// keep the answer: it has `Cache-Control` like each answer to a request that carried Accept.
 pub(super) static OF_PAGE: Document = Document {
     kind: "text/html; charset=utf-8",
     fields: &[
-        ("Cache-Control", "no-cache"),
-        ("Vary", "Accept"),
         ("Content-Security-Policy", PAGE_POLICY),
         ("X-Content-Type-Options", "nosniff"),
         ("Referrer-Policy", "no-referrer"),
