@@ -29,6 +29,7 @@ mod logs;
 mod memory;
 mod metrics;
 mod mistakes;
+mod moved_over;
 mod node_config;
 mod openapi;
 mod page;
