@@ -104,7 +104,7 @@ fn codes() -> Vec<Row> {
             r#"{"code":"owner_holds","holds":2,"message":"this owner holds 2 here, and not what is asked for now"}"#,
         ),
         code(
-            "GET /pool?tll=5",
+            "GET /ping?tll=5",
             "400 bad parameter tll",
             r#"{"code":"bad parameter","parameter":"tll","message":"parameter \"tll\" is not known here; known: none"}"#,
         ),

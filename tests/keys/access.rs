@@ -83,7 +83,7 @@ fn a_part_of_the_pools_is_limited_and_added_up_by_itself() {
         (READER, "?sum", "200 1 1 0 0 1"),
         (ROOT, "?limit=1", "200 1 0 0 A"),
         (ROOT, "?sum", "200 5 6 2 0 4"),
-        ("unknown", "?sum", "401 no key"),
+        ("unknown", "?sum", "401 wrong key"),
     ] {
         assert_eq!(
             client.ask(&format!("key={key} GET /pool{query}")),
@@ -118,7 +118,10 @@ fn a_list_in_json_tells_what_the_key_may_do() {
             "GET /pool HTTP/1.1\r\nAccept: application/json\r\n{field}\r\n\r\n"
         ));
         let length = body.len();
-        client.expect(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nContent-Type: application/json\r\n\r\n{body}"));
+        client.expect(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nContent-Type: application/json\r\n\
+             Cache-Control: no-store\r\n\r\n{body}"
+        ));
     }
     // Without keys there are no roles.
     let server = Server::start(StoreKind::Memory);
@@ -127,7 +130,10 @@ fn a_list_in_json_tells_what_the_key_may_do() {
     client.send("GET /pool HTTP/1.1\r\nAccept: application/json\r\n\r\n");
     let body = format!("{{{},{}}}", a(""), b(""));
     let length = body.len();
-    client.expect(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nContent-Type: application/json\r\n\r\n{body}"));
+    client.expect(format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nContent-Type: application/json\r\n\
+             Cache-Control: no-store\r\n\r\n{body}"
+    ));
 }
 
 #[test]
