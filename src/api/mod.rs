@@ -112,6 +112,22 @@ pub enum PoolView {
     Sums,
 }
 
+impl Shape {
+    /// The shape of a reply where generated clients expect one type: an acquire and a renewal are answered
+    /// with a list of leases, whatever their parameters say.
+    #[cold]
+    pub fn as_leases(self, command: &Command<'_>) -> Shape {
+        match command {
+            Command::Acquire(..) | Command::Renew(..) | Command::RenewOwned(..) => Shape {
+                list: true,
+                show: Show::Leases,
+                ..self
+            },
+            _ => self,
+        }
+    }
+}
+
 /// How much of a lock is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Show {

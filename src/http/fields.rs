@@ -98,6 +98,7 @@ impl<'a> FieldsRead<'a> {
             names_type: self.accept.is_some(),
             forbids_caching: (self.accept.is_some() || self.navigates)
                 && matches!(self.method, Method::Get | Method::Head),
+            as_leases: false,
             cross_origin: self.cross_origin,
             omits_body: self.method == Method::Head,
             closes: !persists,

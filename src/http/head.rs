@@ -34,7 +34,7 @@ pub struct Scan {
 pub struct Head<'a> {
     /// What is to be done.
     pub method: Method,
-    /// Path and query as they came, of an absolute form only these.
+    /// Path and query as they came, of an absolute form only these, without the base path for JSON.
     pub target: &'a str,
     /// What it shows to say who asks.
     pub credentials: Credentials<'a>,
@@ -129,27 +129,27 @@ pub fn read_head<'a>(
     let line = input[..end].strip_suffix(b"\r").unwrap_or(&input[..end]);
     if is_http(line) {
         if end > limits.head_bytes {
-            return Err(reject(HttpError::PathTooLong, Wire::Http11));
+            return Err(reject(HttpError::PathTooLong, Wire::Http11, input));
         }
         return read_http(input, limits).map_err(|rejected| match has_two_spaces(line) {
             true => rejected,
             // A space in the path makes httparse see a wrong version, which would be misleading.
-            false => reject(HttpError::BadRequest, Wire::Http11),
+            false => reject(HttpError::BadRequest, Wire::Http11, input),
         });
     }
     let line = line.trim_ascii_end();
     if is_misspelt_http(line) {
-        return Err(reject(HttpError::MisspeltVersion, Wire::Http11));
+        return Err(reject(HttpError::MisspeltVersion, Wire::Http11, input));
     }
     if line.starts_with(KEY) {
         let head = read_line_with_key(line, end + 1, limits);
         return head
             .map(Progress::Whole)
-            .map_err(|error| reject(error, Wire::Line));
+            .map_err(|error| reject(error, Wire::Line, input));
     }
     let head = read_line(line, end + 1, limits);
     head.map(Progress::Whole)
-        .map_err(|error| reject(error, Wire::Line))
+        .map_err(|error| reject(error, Wire::Line, input))
 }
 
 /// Reads a header block that the end of the stream has cut off. Only a block whose last line is
@@ -165,14 +165,33 @@ pub fn read_head_at_end<'a>(completed: &'a mut Vec<u8>, limits: &Limits) -> Opti
     }
 }
 
-fn reject(error: HttpError, wire: Wire) -> Rejected {
+/// `input` begins with the request line, or with as much of it as has come.
+#[cold]
+fn reject(error: HttpError, wire: Wire, input: &[u8]) -> Rejected {
+    let style = match names_json_base(input) {
+        true => Style::plain(wire).under_json_base(Method::Other),
+        false => Style::plain(wire),
+    };
     Rejected {
         error,
         style: Style {
             closes: true,
-            ..Style::plain(wire)
+            ..style
         },
     }
+}
+
+/// Whether the target of a request line that cannot be read is under the base path for JSON.
+fn names_json_base(input: &[u8]) -> bool {
+    let mut words = input.split(|&b| matches!(b, b' ' | b'\r' | b'\n'));
+    let target = match input.starts_with(KEY) {
+        true => words.nth(2),
+        false => words.nth(1),
+    };
+    let target = target.and_then(|word| str::from_utf8(word).ok());
+    target
+        .and_then(origin_form)
+        .is_some_and(|target| below_json_base(target).is_some())
 }
 
 /// Whether a first line is that of an HTTP message: it ends in a version. `METHOD PATH BODY` does
@@ -244,7 +263,7 @@ fn has_two_spaces(line: &[u8]) -> bool {
 /// Checks a head whose last line has not ended against the limits.
 fn check_unfinished(input: &[u8], scan: Scan, limits: &Limits) -> Result<(), Rejected> {
     if scan.in_fields && input.len() > limits.head_bytes {
-        return Err(reject(HttpError::HeadersTooLarge, Wire::Http11));
+        return Err(reject(HttpError::HeadersTooLarge, Wire::Http11, input));
     }
     check_length(input, input.len(), limits)
 }
@@ -259,10 +278,10 @@ fn check_length(input: &[u8], length: usize, limits: &Limits) -> Result<(), Reje
     // So many stand before the body.
     let spaces = if start.starts_with(KEY) { 3 } else { 2 };
     if start.iter().filter(|&&byte| byte == b' ').count() < spaces {
-        return Err(reject(HttpError::PathTooLong, Wire::Http11));
+        return Err(reject(HttpError::PathTooLong, Wire::Http11, input));
     }
     if length > limits.head_bytes + limits.body_bytes + spaces {
-        return Err(reject(HttpError::BodyTooLarge, Wire::Line));
+        return Err(reject(HttpError::BodyTooLarge, Wire::Line, input));
     }
     Ok(())
 }
@@ -318,11 +337,15 @@ fn read_line<'a>(line: &'a [u8], length: usize, limits: &Limits) -> Result<Head<
     }
     let target = str::from_utf8(target).map_err(|_| HttpError::BadRequest)?;
     let method = Method::parse(method);
+    let mut target = origin_form(target).ok_or(HttpError::BadRequest)?;
     let mut style = Style::plain(Wire::Line);
+    if let Some(below_base) = below_json_base(target) {
+        (target, style) = (below_base, style.under_json_base(method));
+    }
     style.omits_body = method == Method::Head;
     Ok(Head {
         method,
-        target: origin_form(target).ok_or(HttpError::BadRequest)?,
+        target,
         credentials: Credentials::None,
         style,
         media: Media::Other,
@@ -352,9 +375,9 @@ fn read_http<'a>(input: &'a [u8], limits: &Limits) -> Result<Progress<'a>, Rejec
             }));
         }
         Ok(httparse::Status::Partial) => {
-            return Err(reject(HttpError::HeadersTooLarge, Wire::Http11));
+            return Err(reject(HttpError::HeadersTooLarge, Wire::Http11, input));
         }
-        Err(error) => return Err(reject(error.into(), Wire::Http11)),
+        Err(error) => return Err(reject(error.into(), Wire::Http11, input)),
     };
     let wire = if request.version == Some(0) {
         Wire::Http10
@@ -363,16 +386,21 @@ fn read_http<'a>(input: &'a [u8], limits: &Limits) -> Result<Progress<'a>, Rejec
     };
     let method = Method::parse(request.method.unwrap_or_default().as_bytes());
     let target = origin_form(request.path.unwrap_or_default());
-    let target = target.ok_or(reject(HttpError::BadRequest, wire))?;
+    let target = target.ok_or_else(|| reject(HttpError::BadRequest, wire, input))?;
+    let below_base = below_json_base(target);
     let mut fields_read = FieldsRead::new(wire, method);
     for field in request.headers.iter() {
         fields_read.note(field.name, field.value);
     }
+    let style = match below_base {
+        Some(_) => fields_read.style().under_json_base(method),
+        None => fields_read.style(),
+    };
     let head = |body| Head {
         method,
-        target,
+        target: below_base.unwrap_or(target),
         credentials: fields_read.credentials,
-        style: fields_read.style(),
+        style,
         media: fields_read.media,
         length,
         inline_body: &[],
@@ -385,7 +413,7 @@ fn read_http<'a>(input: &'a [u8], limits: &Limits) -> Result<Progress<'a>, Rejec
             error,
             style: Style {
                 closes: true,
-                ..fields_read.style()
+                ..style
             },
         })
 }
@@ -423,5 +451,26 @@ fn origin_form(target: &str) -> Option<&str> {
         Some(end) if rest[end..].starts_with('/') => Some(&rest[end..]),
         Some(_) => None,
         None => (!rest.is_empty()).then_some("/"),
+    }
+}
+
+/// What follows the base path for JSON, if the target is under it: all that is said of the rest is said of
+/// the same target without the base path, so that there is one place where it is known.
+#[inline]
+fn below_json_base(target: &str) -> Option<&str> {
+    // The second byte tells for nearly all requests that it is not.
+    match target.as_bytes() {
+        [_, b'j', ..] => strip_json_base(target),
+        _ => None,
+    }
+}
+
+#[cold]
+fn strip_json_base(target: &str) -> Option<&str> {
+    let rest = target.strip_prefix("/json")?;
+    match rest.bytes().next() {
+        None => Some("/"),
+        Some(b'/' | b'?') => Some(rest),
+        Some(_) => None,
     }
 }

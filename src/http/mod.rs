@@ -28,7 +28,7 @@ pub use target::{Parameters, TargetError, decode_segments, split_path, split_tar
 pub struct Request<'a> {
     /// What is to be done.
     pub method: Method,
-    /// Path and query as they came, not decoded.
+    /// Path and query as they came, not decoded, without the base path for JSON.
     pub target: &'a str,
     /// The type that its Content-Type names.
     pub media: Media,
@@ -97,6 +97,9 @@ pub struct Style {
     pub names_type: bool,
     /// The request was a GET or HEAD that carried Accept: no cache may keep the answer.
     pub forbids_caching: bool,
+    /// The request came under the base path for JSON: an acquire or a renewal is answered with an array of
+    /// lease objects.
+    pub as_leases: bool,
     /// The request carried Origin: the answer carries CORS fields.
     pub cross_origin: bool,
     /// The request was a HEAD: the answer keeps its body to itself.
@@ -113,9 +116,22 @@ impl Style {
             format: Format::Plain,
             names_type: false,
             forbids_caching: false,
+            as_leases: false,
             cross_origin: false,
             omits_body: false,
             closes: false,
+        }
+    }
+
+    /// The style of an answer under the base path for JSON, whatever Accept says.
+    #[cold]
+    fn under_json_base(self, method: Method) -> Style {
+        Style {
+            format: Format::Json,
+            names_type: true,
+            forbids_caching: matches!(method, Method::Get | Method::Head),
+            as_leases: true,
+            ..self
         }
     }
 }

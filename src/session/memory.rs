@@ -44,15 +44,15 @@ impl Session {
         if !is_large || held_by_others < context.settings.max_buffers || self.phase != Phase::Open {
             return;
         }
-        let wire = match (&self.unfinished, self.previous) {
-            (Some(request), _) => request.wire(),
-            (None, Some(previous)) => previous,
+        let style = match (&self.unfinished, self.previous) {
+            (Some(request), _) => request.style(),
+            (None, Some(previous)) => Style::plain(previous),
             // Nothing but a line grows so long before it is understood.
-            (None, None) => Wire::Line,
+            (None, None) => Style::plain(Wire::Line),
         };
         let style = Style {
             closes: true,
-            ..Style::plain(wire)
+            ..style
         };
         self.unfinished = None;
         self.input = Vec::new();

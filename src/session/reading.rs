@@ -174,7 +174,10 @@ impl Session {
         let at = context.metrics.requests.tick_at();
         let asked = |kind, waits| Asked { kind, waits, at };
         let exchange = match action {
-            Action::Ask(command, shape, kind) => {
+            Action::Ask(command, mut shape, kind) => {
+                if style.as_leases {
+                    shape = shape.as_leases(&command);
+                }
                 if shape.of_key.is_some() {
                     self.note_part(caller);
                 }

@@ -7,7 +7,7 @@ use memchr::memchr_iter;
 use super::Settings;
 use super::pace::Pace;
 use crate::api::{self, BodyReader};
-use crate::http::{BodyLength, Chunked, Credentials, Decoded, Head, Limits, Rejected, Style, Wire};
+use crate::http::{BodyLength, Chunked, Credentials, Decoded, Head, Limits, Rejected, Style};
 use crate::keys::Caller;
 use crate::time::Time;
 
@@ -89,9 +89,9 @@ impl Unfinished {
         if self.strangers { 0 } else { self.received }
     }
 
-    /// The form that its answer will have.
-    pub(super) fn wire(&self) -> Wire {
-        self.style.wire
+    /// The style of its answer.
+    pub(super) fn style(&self) -> Style {
+        self.style
     }
 
     /// Takes what there is of the body.

@@ -36,6 +36,7 @@ mod form;
 mod framing;
 mod health;
 mod ids;
+mod json_base;
 mod leases;
 mod leases_timed;
 mod limits;

@@ -130,6 +130,44 @@ fn every_route_wants_its_role_in_its_pool() {
     assert_eq!(checked, REQUESTS.len() * (8 * 4 + 2));
 }
 
+/// The base path for JSON is no way round a key.
+#[test]
+fn under_the_base_path_for_json_every_route_wants_the_same() {
+    let mut world = World::new();
+    for &(needs, line, body) in REQUESTS {
+        let line = line.replacen(" /", " /json/", 1);
+        for (_, secret, role, is_for_a) in CALLERS {
+            let status = match needs {
+                Needs::Nothing => "200",
+                _ if role == Needs::Nothing => "401",
+                _ if is_for_a && role >= needs => "200",
+                _ => "403",
+            };
+            let field = bearer(secret);
+            let key = match secret {
+                "" => String::new(),
+                secret => format!("key={secret} "),
+            };
+            for (start, way) in [
+                ("HTTP/1.1 ", Way::Http(field + "\r\nConnection: close")),
+                ("", Way::Line(key)),
+            ] {
+                world.prepare();
+                let before = world.state();
+                let mut client = world.server.connect();
+                client.send(way.request(&line, body));
+                client.half_close();
+                let answer = String::from_utf8(client.read_to_end()).expect("it is UTF-8");
+                let is_as_wanted = answer.starts_with(&format!("{start}{status}"));
+                assert!(is_as_wanted, "{line} {way:?}: {answer:?}");
+                if status != "200" {
+                    assert_eq!(world.state(), before, "{line} {way:?}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_seed_of_several_pools_wants_admin_in_each_of_them() {
     let mut world = World::new();

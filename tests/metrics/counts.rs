@@ -121,6 +121,42 @@ fn every_count_is_right_after_a_known_conversation() {
 }
 
 #[test]
+fn under_the_base_path_for_json_routes_count_as_without_it() {
+    let server = Server::start(StoreKind::Memory);
+    let problem = |line: &str, status: &str| {
+        let answer = server.connect().ask(line);
+        assert!(answer.starts_with(status), "{line}: {answer}");
+    };
+    converse(
+        &mut server.connect(),
+        &[
+            ("POST /json/pool/A 1", r#"200 ["1"]"#),
+            (
+                "POST /json/pool/A/lock/1",
+                r#"200 [{"id":"1","fence":1,"ttl":null,"owner":null,"age":0}]"#,
+            ),
+            ("DELETE /json/pool/A/lock/1", r#"200 """#),
+            ("GET /json/ping", r#"200 {"result":"pong"}"#),
+        ],
+    );
+    problem("GET /json/nope", "404 {");
+    problem("POST /json/pool/B/lock", "404 {");
+    let page = scrape(server.address);
+    expect_lines(
+        &page,
+        "latchd_requests_total",
+        &[
+            r#"{route="/ping",method="GET",status="200"} 1"#,
+            r#"{route="/pool/:pool",method="POST",status="200"} 1"#,
+            r#"{route="/pool/:pool/lock",method="POST",status="404"} 1"#,
+            r#"{route="/pool/:pool/lock/:id",method="POST",status="200"} 1"#,
+            r#"{route="/pool/:pool/lock/:id",method="DELETE",status="200"} 1"#,
+            r#"{route="none",method="GET",status="404"} 1"#,
+        ],
+    );
+}
+
+#[test]
 fn what_a_store_stands_on_is_told_of_that_store_alone() {
     for store in StoreKind::ALL {
         let server = Server::start(store);
