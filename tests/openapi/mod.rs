@@ -5,6 +5,8 @@
 //!
 //! `tests/run` installs schemathesis; without it those tests say NOT RUN, past what cargo captures.
 
+mod clients;
+
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
