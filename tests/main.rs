@@ -35,6 +35,7 @@ mod openapi;
 mod page;
 mod ping;
 mod process;
+mod proxies;
 mod queue;
 mod readme;
 mod recipes;

@@ -71,6 +71,11 @@ fn blocks_of(section: &str, language: &str) -> Vec<Block> {
     blocks
 }
 
+/// The first piece of code in this language that a section shows.
+pub fn shown(section: &str, language: &str) -> String {
+    blocks_of(section, language).swap_remove(0).text
+}
+
 /// A command line, to be run in a shell: with this server in the place of the one that is named, and
 /// the programs of this build.
 fn shell(script: &str, server: &Server, folder: &Path) -> Command {
@@ -288,6 +293,9 @@ fn nothing_is_shown_that_is_not_run() {
         ("Keys", "sh"),
         ("Keys", "console"),
         ("Configuration", "js"),
+        // By tests/proxies.rs.
+        ("Behind a proxy", "nginx"),
+        ("Behind a proxy", "haproxy"),
         // For Prometheus, which is not here.
         ("Monitoring", "yaml"),
     ];
