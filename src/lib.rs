@@ -63,6 +63,8 @@
 //! - No client can stop the others: a large seed or listing is carried out in slices, one a tick, and
 //!   nobody sees a part of it. A crash leaves all of a seed or nothing.
 //! - No client can make memory grow: requests, bodies, pipelines and unsent answers are bounded.
+//! - No page of another site changes anything, and none reads anything, unless `--cors` names it: `api` looks at
+//!   the marks that a browser leaves on a request.
 //! - Where there are keys, `api` lets no command pass that its caller's key does not allow, whatever
 //!   endpoint it came from. No secret leaves `keys`, and only hashes stay in it.
 //!

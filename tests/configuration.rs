@@ -20,7 +20,7 @@ struct Setting {
 }
 
 /// The last of `shown` is the default.
-const SETTINGS: [Setting; 36] = [
+const SETTINGS: [Setting; 38] = [
     Setting {
         flag: "listen",
         key: "server.listen",
@@ -178,7 +178,36 @@ const SETTINGS: [Setting; 36] = [
             r#""http://node""#,
             r#""https://file:1""#,
         ],
-        shown: ["http://flag", "none", "http://node", "https://file:1", "*"],
+        shown: [
+            "http://flag",
+            "none",
+            "http://node",
+            "https://file:1",
+            "own",
+        ],
+    },
+    Setting {
+        flag: "host",
+        key: "server.hosts",
+        values: [
+            "a.example",
+            "b.example,C.example",
+            r#"["d.example"]"#,
+            r#"["e.example","f"]"#,
+        ],
+        shown: [
+            "a.example",
+            "b.example, c.example",
+            "d.example",
+            "e.example, f",
+            "none",
+        ],
+    },
+    Setting {
+        flag: "no-method-override",
+        key: "server.noMethodOverride",
+        values: ["true", "false", "true", "true"],
+        shown: ["yes", "no", "yes", "yes", "no"],
     },
     Setting {
         flag: "server-name",

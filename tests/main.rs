@@ -31,6 +31,7 @@ mod metrics;
 mod mistakes;
 mod moved_over;
 mod node_config;
+mod old_names;
 mod openapi;
 mod page;
 mod ping;

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use arbitrary::{Result, Unstructured};
-use latchd::api::{self, Action, Door};
+use latchd::api::{self, Access, Action, Door};
 use latchd::command::Ticket;
 use latchd::http::{Media, Method, Request};
 use latchd::keys::Caller;
@@ -125,7 +125,7 @@ impl World<'_> {
             media: Media::Other,
             body: body.as_bytes(),
         };
-        let Action::Ask(command, ..) = api::route(&request, Door::Whole, Caller::Anyone) else {
+        let Action::Ask(command, ..) = api::route(&request, &Access::new(Door::Whole, Caller::Anyone)) else {
             panic!("{target} is a good request");
         };
         let ticket = Ticket::new(self.next_serial, 0);

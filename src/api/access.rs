@@ -1,8 +1,50 @@
 //! What a caller may do: each command wants a role in the pools that it names.
 
-use super::{Outcome, PoolView, Problem};
+use super::{BrowserProblem, Door, Outcome, PoolView, Problem};
 use crate::command::{Command, Reply, Seed, max_pools};
-use crate::keys::{Caller, Key, Role};
+use crate::keys::{Caller, Key, Keys, Role};
+
+/// Whether `_method` stands for the method of a POST.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MethodOverride {
+    /// It does.
+    #[default]
+    Taken,
+    /// It does not, as the request is one of a page: a page can send the method itself.
+    NotOfPage,
+    /// It never does, as a proxy may judge requests by their method: `--no-method-override`.
+    Off,
+}
+
+/// The rights of a request, by its caller and by the way that it came.
+#[derive(Clone, Debug)]
+pub struct Access<'a> {
+    /// The door through which it came.
+    pub door: Door,
+    /// The caller.
+    pub caller: Caller<'a>,
+    /// Whether its `_method` counts.
+    pub method_override: MethodOverride,
+    /// Why it is not carried out, whatever it says.
+    pub refused: Option<BrowserProblem>,
+}
+
+impl<'a> Access<'a> {
+    /// The access of a request that no browser sent.
+    pub fn new(door: Door, caller: Caller<'a>) -> Access<'a> {
+        Access {
+            door,
+            caller,
+            method_override: MethodOverride::Taken,
+            refused: None,
+        }
+    }
+
+    /// Whether nothing that its body may say will count.
+    pub fn ignores_body(&self) -> bool {
+        self.refused.is_some() || matches!(self.caller, Caller::Stranger { .. })
+    }
+}
 
 /// Whether a command may be carried out for a caller. Without keys everything may.
 pub(super) fn check(caller: Caller<'_>, command: &Command<'_>) -> Result<(), Problem> {
@@ -19,6 +61,15 @@ pub(super) fn check_metrics(caller: Caller<'_>) -> Result<(), Problem> {
         Caller::Anyone => Ok(()),
         Caller::Stranger { shows_wrong_key } => Err(Problem::of_stranger(shows_wrong_key)),
         Caller::Holder(_) => refuse_unless(!caller.sees_a_part(), Role::Read),
+    }
+}
+
+/// Why a request that waits for a lock of this pool may do so no longer, if the key with which it came is
+/// not one of these, or not for that.
+pub fn recheck_waiter(keys: &Keys, key: &Key, pool: &str) -> Option<Problem> {
+    match keys.caller_again(key) {
+        Caller::Holder(key) => refuse_unless(key.may(Role::Use, pool), Role::Use).err(),
+        Caller::Anyone | Caller::Stranger { .. } => Some(Problem::WrongKey),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::Problem;
-use crate::command::{PoolName, ResourceId};
+use crate::command::{PoolName, ResourceId, has_dot_segment};
 use crate::http::{decode_segments, split_path};
 use crate::metrics::Route;
 
@@ -27,44 +27,44 @@ pub(super) enum Endpoint<'a> {
 }
 
 impl<'a> Endpoint<'a> {
-    pub(super) fn find(path: &'a str) -> Result<Endpoint<'a>, Problem> {
+    /// Finds what a path names, and whether a name in it has a part `.` or `..`: there may be such names from
+    /// before they were refused.
+    pub(super) fn find(path: &'a str) -> Result<(Endpoint<'a>, bool), Problem> {
         // No path has more than four; the fifth tells that there are.
         let mut places = [""; 5];
-        match split_path(path, &mut places)? {
-            (segments, true) => Endpoint::of_segments(&mut decode_segments(segments)?),
-            (segments, false) => Endpoint::of_segments(segments),
+        let (segments, is_special) = split_path(path, &mut places)?;
+        let segments = &*segments;
+        if !is_special {
+            let endpoint = Endpoint::of_segments(segments, |at| segments[at].into())?;
+            return Ok((endpoint, false));
         }
+        let mut names = decode_segments(segments)?;
+        let has_dot_segment = names.iter().any(|name| has_dot_segment(name));
+        let endpoint = Endpoint::of_segments(segments, |at| std::mem::take(&mut names[at]))?;
+        Ok((endpoint, has_dot_segment))
     }
 
-    /// Takes the names out of the segments: what is decoded already, or needs not be.
+    /// Finds what these segments name. Only names may have escapes in them: a proxy that keeps clients from
+    /// `/metrics` must not be passed by `/%6detrics`.
     #[inline(always)]
-    fn of_segments<S>(segments: &mut [S]) -> Result<Endpoint<'a>, Problem>
-    where
-        S: AsRef<str> + Default + Into<Cow<'a, str>>,
-    {
-        let name_at = |place: &mut S| std::mem::take(place);
+    fn of_segments(
+        segments: &[&str],
+        mut name_at: impl FnMut(usize) -> Cow<'a, str>,
+    ) -> Result<Endpoint<'a>, Problem> {
         Ok(match segments {
             [] => Endpoint::Root,
-            [word] => match word.as_ref() {
-                "ping" => Endpoint::Ping,
-                "pool" => Endpoint::Pools,
-                "health" => Endpoint::Health,
-                "ready" => Endpoint::Ready,
-                "metrics" => Endpoint::Metrics,
-                "openapi.json" => Endpoint::Description,
-                _ => return Err(Problem::NoRoute),
-            },
-            [pool, ..] if pool.as_ref() != "pool" => return Err(Problem::NoRoute),
-            [_, name] => Endpoint::Pool(PoolName::parse(name_at(name))?),
-            [_, name, lock] if lock.as_ref() == "lock" => {
-                Endpoint::Locks(PoolName::parse(name_at(name))?)
-            }
-            [_, name, queue] if queue.as_ref() == "queue" => {
-                Endpoint::Queue(PoolName::parse(name_at(name))?)
-            }
-            [_, name, lock, id] if lock.as_ref() == "lock" => {
-                let (name, id) = (name_at(name), name_at(id));
-                Endpoint::Lock(PoolName::parse(name)?, ResourceId::parse(id)?)
+            ["ping"] => Endpoint::Ping,
+            ["pool"] => Endpoint::Pools,
+            ["health"] => Endpoint::Health,
+            ["ready"] => Endpoint::Ready,
+            ["metrics"] => Endpoint::Metrics,
+            ["openapi.json"] => Endpoint::Description,
+            ["pool", _] => Endpoint::Pool(PoolName::parse_stored(name_at(1))?),
+            ["pool", _, "lock"] => Endpoint::Locks(PoolName::parse_stored(name_at(1))?),
+            ["pool", _, "queue"] => Endpoint::Queue(PoolName::parse_stored(name_at(1))?),
+            ["pool", _, "lock", _] => {
+                let (name, id) = (name_at(1), name_at(3));
+                Endpoint::Lock(PoolName::parse_stored(name)?, ResourceId::parse_stored(id)?)
             }
             _ => return Err(Problem::NoRoute),
         })

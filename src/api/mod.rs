@@ -5,6 +5,7 @@
 
 mod access;
 mod body;
+mod browser;
 mod documents;
 mod endpoint;
 mod parameters;
@@ -15,15 +16,18 @@ mod render;
 
 use std::num::NonZeroU32;
 
-pub use access::filter_visible;
+pub use access::{Access, MethodOverride, filter_visible, recheck_waiter};
 use body::Form;
 pub use body::{BodyError, BodyReader, read_seed};
+pub use browser::{BrowserPolicy, BrowserProblem, Cors, is_host_name};
 use endpoint::{Endpoint, OPEN_METHODS, POOL_METHODS, POOLS_METHODS};
 pub use part::Rendering;
 pub use problem::Problem;
 pub use render::{element_count, render_some, render_status, render_text};
 
-use crate::command::{Command, PoolName, PoolQuery, Reply, ResourceId, Seed, Wanted};
+use crate::command::{
+    Command, NameError, PoolName, PoolQuery, Refusal, Reply, ResourceId, Seed, Wanted,
+};
 use crate::http::{Media, Method, Parameters, Request, split_target};
 use crate::keys::Caller;
 use crate::metrics::{Kind, Route};
@@ -101,6 +105,8 @@ pub struct Shape {
     /// The view of pools that the caller's key is for: the reply is to pass [`filter_visible`]. `None`
     /// if no key matters.
     pub of_key: Option<PoolView>,
+    /// A name in the request has a part `.` or `..`: what is not there is a bad name.
+    pub is_old_name: bool,
 }
 
 /// What of several pools is shown.
@@ -140,55 +146,99 @@ pub enum Show {
     Nothing,
 }
 
-/// Finds out what a request wants that has come through this door, and whether its caller may have it.
-pub fn route<'a>(request: &Request<'a>, door: Door, caller: Caller<'_>) -> Action<'a> {
+/// Finds out what a request wants, and whether it may have it.
+pub fn route<'a>(request: &Request<'a>, access: &Access<'_>) -> Action<'a> {
     let body = Body::Whole(request.body, request.media);
-    find_action(request.method, request.target, body, door, caller)
+    find_action(request.method, request.target, body, access)
 }
 
 /// The same of a request whose body was read while it came, by what `body_reader` has made for it and
-/// its caller.
+/// its access.
 pub fn route_read<'a>(
     method: Method,
     target: &'a str,
     body: BodyReader,
-    door: Door,
-    caller: Caller<'_>,
+    access: &Access<'_>,
 ) -> Action<'a> {
-    find_action(method, target, Body::Read(body), door, caller)
+    find_action(method, target, Body::Read(body), access)
 }
 
 fn find_action<'a>(
     method: Method,
     target: &'a str,
     body: Body<'_>,
-    door: Door,
-    caller: Caller<'_>,
+    access: &Access<'_>,
 ) -> Action<'a> {
+    let door = access.door;
     let wrong = |route, problem| Action::Answer(Outcome::Problem(problem), Kind { route, method });
     let (path, query) = split_target(target);
-    let endpoint = match Endpoint::find(path) {
-        Ok(endpoint) if door == Door::Whole || door.leads_to(endpoint.route()) => endpoint,
-        Ok(_) => return wrong(Route::None, Problem::NoRoute),
-        Err(problem) => return wrong(Route::None, problem),
+    let found = match Endpoint::find(path) {
+        Ok((endpoint, _)) if door != Door::Whole && !door.leads_to(endpoint.route()) => {
+            Err(Problem::NoRoute)
+        }
+        found => found,
     };
-    let route = endpoint.route();
-    read_request(endpoint, method, query, body, caller)
-        .unwrap_or_else(|problem| wrong(route, problem))
+    let route = found
+        .as_ref()
+        .map_or(Route::None, |(endpoint, _)| endpoint.route());
+    if let Some(problem) = access.refused {
+        return wrong(route, Problem::Browser(problem));
+    }
+    let read = match found {
+        Ok((endpoint, false)) => read_request(endpoint, method, query, body, access),
+        Ok((endpoint, true)) => read_old_name(endpoint, method, query, body, access),
+        Err(problem) => Err(problem),
+    };
+    read.unwrap_or_else(|problem| wrong(route, problem))
 }
 
-/// What reads the body of a request while it comes. Nothing is kept of a stranger's, who must be one
-/// still when it is routed.
-pub fn body_reader(method: Method, target: &str, media: Media, caller: Caller<'_>) -> BodyReader {
+/// The same of a request that names something with a part `.` or `..` in its name. Whatever has such a name from
+/// before may be released and removed, and nothing else.
+#[cold]
+fn read_old_name<'a>(
+    endpoint: Endpoint<'a>,
+    method: Method,
+    query: &'a str,
+    body: Body<'_>,
+    access: &Access<'_>,
+) -> Result<Action<'a>, Problem> {
+    let mut action = read_request(endpoint, method, query, body, access)?;
+    if let Action::Ask(command, shape, _) = &mut action {
+        match command {
+            Command::RemovePool(_) | Command::Release(..) | Command::ReleaseAll(..) => {
+                shape.is_old_name = true;
+            }
+            _ => return Err(Problem::Name(NameError::DotSegment)),
+        }
+    }
+    Ok(action)
+}
+
+/// Turns the reply to a command about a name with a part `.` or `..`: if nothing has this name, it is bad.
+#[cold]
+pub fn refuse_old_name(outcome: &mut Outcome) {
+    if let Outcome::Reply(Reply::Refused(refusal)) = outcome
+        && matches!(
+            refusal,
+            Refusal::NoPool | Refusal::NoResource | Refusal::NotHeld
+        )
+    {
+        *outcome = Outcome::Problem(Problem::Name(NameError::DotSegment));
+    }
+}
+
+/// Returns a reader for a body that comes in pieces. It keeps nothing of a body that will not count, so that must not
+/// have changed when the request is routed.
+pub fn body_reader(method: Method, target: &str, media: Media, access: &Access<'_>) -> BodyReader {
     let find = || {
         let (path, query) = split_target(target);
         let mut parameters = Parameters::parse(query)?;
-        let method = parameters::effective_method(method, &mut parameters)?;
-        Ok::<_, Problem>((Endpoint::find(path)?, method))
+        let method = parameters::effective_method(method, &mut parameters, access.method_override)?;
+        Ok::<_, Problem>((Endpoint::find(path)?.0, method))
     };
     let found = find();
     let form = match &found {
-        _ if matches!(caller, Caller::Stranger { .. }) => Form::Nothing,
+        _ if access.ignores_body() => Form::Nothing,
         Ok((Endpoint::Pools, Method::Post | Method::Put)) => Form::Pools,
         Ok((Endpoint::Pool(pool), Method::Post | Method::Put)) => Form::Ids(pool),
         // Of a request that cannot be understood the body is not, either.
@@ -219,8 +269,9 @@ fn read_request<'a>(
     method: Method,
     query: &'a str,
     body: Body<'_>,
-    caller: Caller<'_>,
+    access: &Access<'_>,
 ) -> Result<Action<'a>, Problem> {
+    let caller = access.caller;
     if method == Method::Options {
         // A browser asks with the query of what it will ask for, and without the key.
         let route = endpoint.route();
@@ -234,7 +285,7 @@ fn read_request<'a>(
         return Err(Problem::of_stranger(shows_wrong_key));
     }
     let mut parameters = Parameters::parse(query)?;
-    let method = parameters::effective_method(method, &mut parameters)?;
+    let method = parameters::effective_method(method, &mut parameters, access.method_override)?;
     let of = |route| Kind { route, method };
     let action = match (endpoint, method) {
         (Endpoint::Root, Method::Get | Method::Head) => {
@@ -380,7 +431,7 @@ fn locks<'a>(
     let shape = Shape {
         list,
         show,
-        of_key: None,
+        ..Shape::default()
     };
     let route = Route::Locks;
     ask(command, shape, Kind { route, method }, caller)

@@ -3,7 +3,7 @@
 
 use std::num::NonZeroU32;
 
-use super::{PoolView, Problem, Show};
+use super::{MethodOverride, PoolView, Problem, Show};
 use crate::command::{
     Acquire, Fence, Filter, NamePart, OwnerName, Proof, Renewal, ResourceId, Ttl, Wanted,
 };
@@ -103,12 +103,16 @@ pub(super) fn pools<'a>(
 pub(super) fn effective_method(
     method: Method,
     parameters: &mut Parameters<'_>,
+    method_override: MethodOverride,
 ) -> Result<Method, Problem> {
     if method != Method::Post {
         return Ok(method);
     }
     match parameters.take("_method") {
         None => Ok(Method::Post),
+        Some(_) if method_override != MethodOverride::Taken => {
+            Err(Problem::NoMethodOverride(method_override))
+        }
         Some(name) => match Method::parse(name.as_bytes()) {
             meant @ (Method::Delete | Method::Put) => Ok(meant),
             _ => Err(Problem::BadValue("_method", "DELETE or PUT".into())),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::BodyError;
+use super::{BodyError, BrowserProblem, MethodOverride};
 use crate::command::{NameError, Refusal};
 use crate::http::{HttpError, TargetError};
 use crate::keys::Role;
@@ -35,6 +35,10 @@ pub enum Problem {
     NoKey,
     /// There are keys, and the request shows something that is none of them.
     WrongKey,
+    /// A browser has sent the request, and it is not carried out.
+    Browser(BrowserProblem),
+    /// `_method` does not count in this request, or not here.
+    NoMethodOverride(MethodOverride),
     /// The key is not for this: it would have to have this role in the pool.
     NotAllowed(Role),
     /// The store refuses.
@@ -80,8 +84,9 @@ impl Problem {
             Problem::Http(_) => 400,
             Problem::Target(_) | Problem::Name(_) | Problem::Body(_) => 400,
             Problem::UnknownParameter { .. } | Problem::BadValue(..) => 400,
+            Problem::NoMethodOverride(_) => 400,
             Problem::NoKey | Problem::WrongKey => 401,
-            Problem::NotAllowed(_) => 403,
+            Problem::NotAllowed(_) | Problem::Browser(_) => 403,
             Problem::Stopping | Problem::NoMemory => 503,
             Problem::NoRoute => 404,
             Problem::BadMethod(_) => 405,
@@ -118,6 +123,9 @@ impl Problem {
             Problem::NoKey => "no key",
             Problem::WrongKey => "wrong key",
             Problem::NotAllowed(_) => "not allowed",
+            Problem::Browser(BrowserProblem::OtherOrigin) => "other origin",
+            Problem::Browser(BrowserProblem::UnknownHost) => "unknown host",
+            Problem::NoMethodOverride(_) => "bad parameter _method",
             Problem::Stopping => "stopping",
             Problem::NoMemory => "no memory",
             Problem::NoRoute => "no route",
@@ -150,7 +158,9 @@ impl Problem {
     /// varies is a field of its own, see `detail`.
     pub(super) fn code(&self) -> Cow<'static, str> {
         match self {
-            Problem::UnknownParameter { .. } => "bad parameter".into(),
+            Problem::UnknownParameter { .. } | Problem::NoMethodOverride(_) => {
+                "bad parameter".into()
+            }
             Problem::BadValue(..) => "bad value".into(),
             Problem::Refused(Refusal::OwnerHolds(_)) => "owner_holds".into(),
             Problem::Refused(Refusal::OnlyResources(_)) => "too_few".into(),
@@ -164,6 +174,7 @@ impl Problem {
             Problem::UnknownParameter { name, .. } if name.is_empty() => None,
             Problem::UnknownParameter { name, .. } => Some(("parameter", Detail::Text(name))),
             Problem::BadValue(name, _) => Some(("parameter", Detail::Text(name))),
+            Problem::NoMethodOverride(_) => Some(("parameter", Detail::Text("_method"))),
             Problem::Refused(Refusal::OwnerHolds(count)) => Some(("holds", Detail::Count(*count))),
             Problem::Refused(Refusal::OnlyResources(count)) => {
                 Some(("resources", Detail::Count(*count)))
@@ -215,6 +226,18 @@ impl Problem {
             }
             Problem::NotAllowed(role) => {
                 return format!("the key must have the role {} in this pool", role.name()).into();
+            }
+            Problem::Browser(BrowserProblem::OtherOrigin) => {
+                "pages of this origin may change nothing here; --cors ORIGIN lets one"
+            }
+            Problem::Browser(BrowserProblem::UnknownHost) => {
+                "browsers may not use the server by this name; --host NAME lets them"
+            }
+            Problem::NoMethodOverride(MethodOverride::Off) => {
+                "_method is not taken here (--no-method-override); send the method itself"
+            }
+            Problem::NoMethodOverride(_) => {
+                "_method is not taken from a page, which can send the method itself"
             }
             Problem::Stopping => "the server stops; try again later",
             Problem::NoMemory => "too much is on its way already (--max-buffers); try again later",

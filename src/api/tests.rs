@@ -57,10 +57,11 @@ fn each_request_is_counted_by_its_path_and_what_it_means() {
             media: Media::Other,
             body,
         };
+        let access = Access::new(Door::Whole, Caller::Anyone);
         let (Action::Ask(_, _, kind)
         | Action::Probe(kind)
         | Action::Scrape(kind)
-        | Action::Answer(_, kind)) = route(&request, Door::Whole, Caller::Anyone);
+        | Action::Answer(_, kind)) = route(&request, &access);
         let counted = (kind.route, kind.method);
         assert_eq!(counted, expected, "{method:?} {target}");
     }

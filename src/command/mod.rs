@@ -10,7 +10,9 @@ mod seed;
 
 use std::num::NonZeroU32;
 
-pub use names::{MAX_NAME_BYTES, NameError, OwnerName, PoolName, ResourceId, StoredName};
+pub use names::{
+    MAX_NAME_BYTES, NameError, OwnerName, PoolName, ResourceId, StoredName, has_dot_segment,
+};
 pub use overview::{NamePart, PoolQuery, PoolStatus, PoolSums, max_pools};
 pub use seed::{IdList, Ids, Seed};
 use smallvec::SmallVec;
@@ -245,10 +247,10 @@ impl Granted {
     /// come back for it, so that there is nothing to undo then.
     pub fn undo(&self) -> Option<Command<'_>> {
         let lease = self.leases.first().filter(|_| self.can_be_undone())?;
-        let pool = PoolName::parse(&*self.pool).ok()?;
+        let pool = PoolName::parse_stored(&*self.pool).ok()?;
         Some(Command::Undo(
             pool,
-            ResourceId::parse(&*lease.id).ok()?,
+            ResourceId::parse_stored(&*lease.id).ok()?,
             lease.fence,
         ))
     }

@@ -25,6 +25,9 @@ pub enum NameError {
     TooLong,
     /// It has a control character in it.
     Control,
+    /// It has a part `.` or `..` between slashes: a proxy that decodes paths would walk with it to another
+    /// path.
+    DotSegment,
 }
 
 impl fmt::Display for NameError {
@@ -33,6 +36,7 @@ impl fmt::Display for NameError {
             NameError::Empty => "a name is empty; it must have 1 to 128 bytes",
             NameError::TooLong => "a name is too long; it must have 1 to 128 bytes",
             NameError::Control => "a name has a control character; it must have none",
+            NameError::DotSegment => "a name has a part . or .. between slashes; it must have none",
         })
     }
 }
@@ -41,16 +45,16 @@ impl Error for NameError {}
 
 /// Names are of the same form and must not be mixed: each gets a type of its own.
 macro_rules! name_type {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $check:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name<'a>(pub(super) Cow<'a, str>);
 
         impl<'a> $name<'a> {
-            /// Checks the form: 1 to 128 bytes of UTF-8 without control characters.
+            /// Checks the form of a new name.
             pub fn parse(text: impl Into<Cow<'a, str>>) -> Result<$name<'a>, NameError> {
                 let text = text.into();
-                check_name(&text).map(|()| $name(text))
+                $check(&text).map(|()| $name(text))
             }
 
             /// The name as text.
@@ -67,17 +71,52 @@ macro_rules! name_type {
 }
 
 name_type!(
-    /// The name of a pool.
-    PoolName
+    /// The name of a pool: 1 to 128 bytes of UTF-8 without control characters, and without a part `.` or
+    /// `..` between slashes.
+    PoolName,
+    check_path_name
 );
 name_type!(
-    /// The id of a resource.
-    ResourceId
+    /// The id of a resource, in the form of a pool's name.
+    ResourceId,
+    check_path_name
 );
 name_type!(
-    /// The name that a client has given itself.
-    OwnerName
+    /// The name that a client has given itself: 1 to 128 bytes of UTF-8 without control characters.
+    OwnerName,
+    check_name
 );
+
+impl<'a> PoolName<'a> {
+    /// Checks the form of a name that may have been stored when a part `.` or `..` was no mistake.
+    #[inline]
+    pub fn parse_stored(text: impl Into<Cow<'a, str>>) -> Result<PoolName<'a>, NameError> {
+        let text = text.into();
+        check_name(&text).map(|()| PoolName(text))
+    }
+}
+
+impl<'a> ResourceId<'a> {
+    /// Checks the form of an id that may have been stored when a part `.` or `..` was no mistake.
+    #[inline]
+    pub fn parse_stored(text: impl Into<Cow<'a, str>>) -> Result<ResourceId<'a>, NameError> {
+        let text = text.into();
+        check_name(&text).map(|()| ResourceId(text))
+    }
+}
+
+/// Whether a part of a name between slashes is `.` or `..`.
+pub fn has_dot_segment(name: &str) -> bool {
+    name.contains('.') && name.split('/').any(|part| part == "." || part == "..")
+}
+
+fn check_path_name(text: &str) -> Result<(), NameError> {
+    check_name(text)?;
+    match has_dot_segment(text) {
+        true => Err(NameError::DotSegment),
+        false => Ok(()),
+    }
+}
 
 fn check_name(text: &str) -> Result<(), NameError> {
     match text.len() {
@@ -92,6 +131,21 @@ fn check_name(text: &str) -> Result<(), NameError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_part_of_a_path_name_is_a_step() {
+        for bad in [".", "..", "a/..", "../a", "a/./b", "/..", "../../B/lock/x"] {
+            assert_eq!(PoolName::parse(bad), Err(NameError::DotSegment), "{bad}");
+            assert_eq!(ResourceId::parse(bad), Err(NameError::DotSegment), "{bad}");
+            assert!(ResourceId::parse_stored(bad).is_ok(), "{bad}");
+            assert!(OwnerName::parse(bad).is_ok(), "{bad}");
+        }
+        for good in [
+            "...", ".a", "a.", "a..b", "a/.../b", "10.0.0.1", "..%2F", "a\\..\\b",
+        ] {
+            assert!(PoolName::parse(good).is_ok(), "{good}");
+        }
+    }
 
     #[test]
     fn names_are_checked_where_they_enter() {

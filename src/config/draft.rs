@@ -7,6 +7,7 @@ use log::LevelFilter;
 
 use super::origins::Origins;
 use super::tls::TlsDraft;
+use crate::api::{Cors, MethodOverride};
 use crate::pool::Rules;
 use crate::session::Settings;
 use crate::store::Sync;
@@ -69,16 +70,22 @@ impl Default for Draft {
 }
 
 impl Draft {
-    /// The value goes into a header field of every answer that wants it.
     pub(super) fn put_cors(&mut self, origin: &str) -> Result<(), &'static str> {
-        let fit = |byte: u8| byte.is_ascii_graphic() && byte != b',';
-        let is_origin = origin == "*" || origin.contains("://");
-        self.settings.cors = match origin {
-            "none" => None,
-            _ if is_origin && origin.bytes().all(fit) => Some(origin.to_owned()),
-            _ => return Err("wanted an origin such as https://example.org, * or none"),
+        self.settings.browsers.cors = match origin {
+            "own" => Cors::Own,
+            "none" => Cors::Off,
+            "*" => Cors::Any,
+            _ => Cors::parse_origin(origin)
+                .ok_or("wanted an origin such as https://example.org, *, own or none")?,
         };
         Ok(())
+    }
+
+    pub(super) fn put_no_method_override(&mut self, is_on: bool) {
+        self.settings.method_override = match is_on {
+            true => MethodOverride::Off,
+            false => MethodOverride::Taken,
+        };
     }
 
     pub(super) fn put_min_body_rate(&mut self, bytes: usize) {

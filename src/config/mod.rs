@@ -10,6 +10,7 @@ mod folder;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod keys;
+mod machine;
 mod mask;
 mod origins;
 mod redis_tls;
@@ -206,6 +207,13 @@ impl Config {
     ) -> Result<Config, ConfigError> {
         warnings.extend(hardly_meant(&draft).map(str::to_owned));
         let mut settings = draft.settings;
+        settings.browsers.hosts = settings
+            .browsers
+            .hosts
+            .iter()
+            .map(|name| parse_host(name))
+            .collect::<Result<_, _>>()?;
+        settings.browsers.machine_names = machine::names();
         settings.keys = draft.keys.as_deref().map(read_keys).transpose()?;
         let tls = Tls::from_draft(draft.tls)?;
         let listen = draft.listen.unwrap_or_else(|| match tls {
@@ -300,6 +308,15 @@ fn resolve(flag: &str, listen: &[String]) -> Result<Vec<SocketAddr>, ConfigError
         );
     }
     Ok(resolved)
+}
+
+/// Reads the name of a host as browsers write it.
+fn parse_host(name: &str) -> Result<String, ConfigError> {
+    if !api::is_host_name(name) {
+        let right = "wanted the name of a host, such as locks.example.org, without a port";
+        return Err(ConfigError::invalid("--host", name, right));
+    }
+    Ok(name.to_ascii_lowercase())
 }
 
 fn parse_store(url: &str, redis: &RedisSettings) -> Result<StoreUrl, ConfigError> {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::draft::sync_name;
 use super::{Capacity, Config, StoreUrl, access_warnings};
+use crate::api::{Cors, MethodOverride};
 
 /// A setting, its value, and what its source does not explain.
 struct Line {
@@ -128,7 +129,12 @@ impl Config {
                 ("header-timeout", seconds(settings.header_timeout_ms)),
                 ("idle-timeout", seconds(settings.idle_timeout_ms)),
                 ("drain", seconds(self.drain_ms)),
-                ("cors", or(settings.cors.clone(), "none")),
+                ("cors", cors(&settings.browsers.cors).into()),
+                ("host", names(&settings.browsers.hosts)),
+                (
+                    "no-method-override",
+                    yes_or_no(settings.method_override == MethodOverride::Off),
+                ),
                 ("keys", keys),
                 ("seed", or(seed, "none")),
                 ("purge-on-start", yes_or_no(self.purge_on_start)),
@@ -190,6 +196,22 @@ impl Config {
                 "half of three quarters of the connections, at least 64",
             ),
         ]
+    }
+}
+
+fn cors(cors: &Cors) -> &str {
+    match cors {
+        Cors::Own => "own",
+        Cors::Off => "none",
+        Cors::Origin(origin) => origin,
+        Cors::Any => "*",
+    }
+}
+
+fn names(names: &[String]) -> String {
+    match names {
+        [] => "none".into(),
+        names => names.join(", "),
     }
 }
 

@@ -73,7 +73,8 @@ const SERVING: &[Setting] = &[
         flag: "cors",
         key: "server.cors",
         value: "ORIGIN",
-        help: "Which web pages may use the server: an origin, * or none [default: *]",
+        help: "Which web pages may use the server, beside its own: those of an origin, * for all, or \
+               own for no others; none is own without any CORS fields [default: own]",
         kind: Text(Draft::put_cors),
     },
     Setting {
@@ -82,6 +83,21 @@ const SERVING: &[Setting] = &[
         value: "NAME",
         help: "Send this as the Server header field of every answer over HTTP [default: none]",
         kind: Text(Draft::put_server_name),
+    },
+    Setting {
+        flag: "host",
+        key: "server.hosts",
+        value: "NAME",
+        help: "A name by which browsers may know the server, beside addresses, names of one word, and \
+               .local, .lan, .internal and .home.arpa; may be repeated [default: the machine's own]",
+        kind: List(|draft, names| draft.settings.browsers.hosts = names),
+    },
+    Setting {
+        flag: "no-method-override",
+        key: "server.noMethodOverride",
+        value: "BOOL",
+        help: "Refuse _method in a query: for a proxy that judges requests by their method",
+        kind: Switch(Draft::put_no_method_override),
     },
     Setting {
         flag: "keys",

@@ -134,6 +134,9 @@ fn write_http_head(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, site: S
     if let Some(origin) = site.cors {
         write_cors(out, style, answer, origin);
     }
+    if style.from_browser {
+        write_isolation(out, answer.fields);
+    }
     out.extend_from_slice(b"\r\n");
 }
 
@@ -175,7 +178,7 @@ fn write_fields(out: &mut Vec<u8>, fields: Fields) {
 /// protocol).
 fn write_cors(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, origin: &str) {
     let options = matches!(answer.fields, Fields::Options(_));
-    if style.cross_origin || options {
+    if style.has_origin || options {
         write_field(out, "Access-Control-Allow-Origin", origin);
     }
     if let Fields::Options(methods) = answer.fields {
@@ -187,6 +190,19 @@ fn write_cors(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, origin: &str
         );
         write_field(out, "Access-Control-Max-Age", "86400");
     }
+}
+
+/// Keeps a browser from taking a name in an answer for a script, and from handing an answer to a page of another
+/// site that has not asked for it by CORS.
+#[cold]
+fn write_isolation(out: &mut Vec<u8>, fields: Fields) {
+    const NO_SNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
+    let says_so =
+        matches!(fields, Fields::Document(document) if document.fields.contains(&NO_SNIFF));
+    if !says_so {
+        write_field(out, NO_SNIFF.0, NO_SNIFF.1);
+    }
+    write_field(out, "Cross-Origin-Resource-Policy", "same-origin");
 }
 
 fn write_field(out: &mut Vec<u8>, name: &str, value: &str) {

@@ -1,7 +1,8 @@
 //! The header fields of a request that mean something to latchd, and what they come to.
 
 use super::{
-    BodyLength, Credentials, Format, HttpError, Limits, Media, Method, Style, Wire, accept,
+    BodyLength, BrowserMarks, Credentials, Format, HttpError, Limits, Media, Method, Style, Wire,
+    accept,
 };
 
 /// The header fields that mean something to latchd.
@@ -15,7 +16,8 @@ pub(super) struct FieldsRead<'a> {
     close: bool,
     keep_alive: bool,
     pub(super) expects_continue: bool,
-    cross_origin: bool,
+    host: Option<&'a [u8]>,
+    marks: BrowserMarks<'a>,
     accept: Option<accept::Preference>,
     /// A browser navigates here: the answer is looked at.
     navigates: bool,
@@ -36,7 +38,8 @@ impl<'a> FieldsRead<'a> {
             close: false,
             keep_alive: false,
             expects_continue: false,
-            cross_origin: false,
+            host: None,
+            marks: BrowserMarks::default(),
             accept: None,
             navigates: false,
             hosts: 0,
@@ -65,19 +68,37 @@ impl<'a> FieldsRead<'a> {
             6 if is("Expect") => {
                 self.expects_continue |= value.trim_ascii().eq_ignore_ascii_case(b"100-continue");
             }
-            4 if is("Host") => self.hosts += 1,
+            4 if is("Host") => {
+                self.host = Some(value);
+                self.hosts += 1;
+            }
             12 if is("Content-Type") => self.media = self.media.max(media_of(value)),
-            14 if is("Sec-Fetch-Mode") => self.navigates |= value == b"navigate",
+            14 if is("Sec-Fetch-Mode") => {
+                self.marks.is_certain = true;
+                self.navigates |= value == b"navigate";
+            }
             6 if is("Accept") => self.accept.get_or_insert_default().read(value),
-            6 if is("Origin") => self.cross_origin = true,
+            6 if is("Origin") => self.marks.note_origin(value),
+            7 if is("Referer") => self.marks.is_certain = true,
+            10 if is("User-Agent") => self.marks.is_certain |= value.starts_with(b"Mozilla/"),
+            15 if is("Accept-Language") => self.marks.is_possible = true,
             13 if is("Authorization") => {
                 self.credentials = match self.credentials {
                     Credentials::None => Credentials::Field(value),
                     _ => Credentials::Several,
                 };
             }
-            _ => {}
+            _ => self.marks.note_other(name, value),
         }
+    }
+
+    /// The marks of a browser, if there are any. A target that names a host overrules the Host field
+    /// (RFC 9112 section 3.2.2).
+    pub(super) fn browser(&self, target_host: Option<&'a str>) -> Option<BrowserMarks<'a>> {
+        (self.marks.is_certain || self.marks.is_possible).then(|| BrowserMarks {
+            host: target_host.map(str::as_bytes).or(self.host),
+            ..self.marks
+        })
     }
 
     pub(super) fn style(&self) -> Style {
@@ -99,7 +120,8 @@ impl<'a> FieldsRead<'a> {
             forbids_caching: (self.accept.is_some() || self.navigates)
                 && matches!(self.method, Method::Get | Method::Head),
             as_leases: false,
-            cross_origin: self.cross_origin,
+            has_origin: self.marks.origin.is_some(),
+            from_browser: self.marks.is_certain,
             omits_body: self.method == Method::Head,
             closes: !persists,
         }

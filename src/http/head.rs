@@ -7,7 +7,8 @@ use memchr::{memchr, memrchr};
 
 use super::fields::FieldsRead;
 use super::{
-    Credentials, HttpError, Limits, MAX_HEADER_FIELDS, Media, Method, Rejected, Style, Wire,
+    BrowserMarks, Credentials, HttpError, Limits, MAX_HEADER_FIELDS, Media, Method, Rejected,
+    Style, Wire,
 };
 
 /// How far a head has come.
@@ -38,6 +39,8 @@ pub struct Head<'a> {
     pub target: &'a str,
     /// What it shows to say who asks.
     pub credentials: Credentials<'a>,
+    /// The marks of a browser, if there are any.
+    pub browser: Option<BrowserMarks<'a>>,
     /// How to answer.
     pub style: Style,
     /// The type of its body.
@@ -190,8 +193,8 @@ fn names_json_base(input: &[u8]) -> bool {
     };
     let target = target.and_then(|word| str::from_utf8(word).ok());
     target
-        .and_then(origin_form)
-        .is_some_and(|target| below_json_base(target).is_some())
+        .and_then(split_host)
+        .is_some_and(|(_, target)| below_json_base(target).is_some())
 }
 
 /// Whether a first line is that of an HTTP message: it ends in a version. `METHOD PATH BODY` does
@@ -337,7 +340,7 @@ fn read_line<'a>(line: &'a [u8], length: usize, limits: &Limits) -> Result<Head<
     }
     let target = str::from_utf8(target).map_err(|_| HttpError::BadRequest)?;
     let method = Method::parse(method);
-    let mut target = origin_form(target).ok_or(HttpError::BadRequest)?;
+    let (_, mut target) = split_host(target).ok_or(HttpError::BadRequest)?;
     let mut style = Style::plain(Wire::Line);
     if let Some(below_base) = below_json_base(target) {
         (target, style) = (below_base, style.under_json_base(method));
@@ -347,6 +350,7 @@ fn read_line<'a>(line: &'a [u8], length: usize, limits: &Limits) -> Result<Head<
         method,
         target,
         credentials: Credentials::None,
+        browser: None,
         style,
         media: Media::Other,
         length,
@@ -385,8 +389,8 @@ fn read_http<'a>(input: &'a [u8], limits: &Limits) -> Result<Progress<'a>, Rejec
         Wire::Http11
     };
     let method = Method::parse(request.method.unwrap_or_default().as_bytes());
-    let target = origin_form(request.path.unwrap_or_default());
-    let target = target.ok_or_else(|| reject(HttpError::BadRequest, wire, input))?;
+    let target = split_host(request.path.unwrap_or_default());
+    let (target_host, target) = target.ok_or_else(|| reject(HttpError::BadRequest, wire, input))?;
     let below_base = below_json_base(target);
     let mut fields_read = FieldsRead::new(wire, method);
     for field in request.headers.iter() {
@@ -400,6 +404,7 @@ fn read_http<'a>(input: &'a [u8], limits: &Limits) -> Result<Progress<'a>, Rejec
         method,
         target: below_base.unwrap_or(target),
         credentials: fields_read.credentials,
+        browser: fields_read.browser(target_host),
         style,
         media: fields_read.media,
         length,
@@ -431,14 +436,14 @@ impl From<httparse::Error> for HttpError {
     }
 }
 
-/// Path and query of a target: of `http://host/path` what follows the host (RFC 9112 section 3.2.2). `*`
-/// stands for the server as a whole, as in `OPTIONS *`.
-fn origin_form(target: &str) -> Option<&str> {
+/// The host that a target names, and its path and query: of `http://host/path` what stands before and
+/// behind the slash (RFC 9112 section 3.2.2). `*` stands for the server as a whole, as in `OPTIONS *`.
+fn split_host(target: &str) -> Option<(Option<&str>, &str)> {
     if target.starts_with('/') {
-        return Some(target);
+        return Some((None, target));
     }
     if target == "*" {
-        return Some("/");
+        return Some((None, "/"));
     }
     let (scheme, rest) = target.split_once("://")?;
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
@@ -448,9 +453,9 @@ fn origin_form(target: &str) -> Option<&str> {
     // path, whatever stands in the query.
     match rest.find(['/', '?', '#']) {
         Some(0) => None,
-        Some(end) if rest[end..].starts_with('/') => Some(&rest[end..]),
+        Some(end) if rest[end..].starts_with('/') => Some((Some(&rest[..end]), &rest[end..])),
         Some(_) => None,
-        None => (!rest.is_empty()).then_some("/"),
+        None => (!rest.is_empty()).then_some((Some(rest), "/")),
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod accept;
 mod answer;
+mod browser;
 mod chunked;
 mod credentials;
 mod fields;
@@ -18,6 +19,7 @@ pub use answer::{
     Answer, CONTINUE, Document, Fields, SiteFields, end_of_answer, fit_body, write_answer,
     write_head,
 };
+pub use browser::BrowserMarks;
 pub use chunked::{Chunked, Decoded};
 pub use credentials::Credentials;
 pub use head::{BodyLength, Head, Progress, Scan, read_head, read_head_at_end, skip_between};
@@ -101,7 +103,9 @@ pub struct Style {
     /// lease objects.
     pub as_leases: bool,
     /// The request carried Origin: the answer carries CORS fields.
-    pub cross_origin: bool,
+    pub has_origin: bool,
+    /// A browser sent it: the answer says how little a page of another site may do with it.
+    pub from_browser: bool,
     /// The request was a HEAD: the answer keeps its body to itself.
     pub omits_body: bool,
     /// The connection ends after this answer.
@@ -117,7 +121,8 @@ impl Style {
             names_type: false,
             forbids_caching: false,
             as_leases: false,
-            cross_origin: false,
+            has_origin: false,
+            from_browser: false,
             omits_body: false,
             closes: false,
         }

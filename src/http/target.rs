@@ -21,15 +21,15 @@ pub fn split_target(target: &str) -> (&str, &str) {
     split_at_byte(target, b'?').unwrap_or((target, ""))
 }
 
-/// Parts a path into its segments as they came, none for `/`, and tells whether any has escapes in it.
-/// Of more than there is a place for the last are left out.
+/// Parts a path into its segments as they came, none for `/`, and tells whether any has escapes or dots in it,
+/// so that it may mean something else than it says. Of more than there is a place for the last are left out.
 #[inline]
 pub fn split_path<'s, 'a>(
     path: &'a str,
     places: &'s mut [&'a str],
 ) -> Result<(&'s mut [&'a str], bool), TargetError> {
     let rest = path.strip_prefix('/').unwrap_or(path);
-    let (mut count, mut start, mut has_escapes) = (0, 0, false);
+    let (mut count, mut start, mut is_plain) = (0, 0, true);
     let mut note = |segment: &'a str| {
         if let Some(place) = places.get_mut(count) {
             *place = segment;
@@ -44,7 +44,7 @@ pub fn split_path<'s, 'a>(
                     note(&rest[start..at]);
                     start = at + 1;
                 }
-                b'%' => has_escapes = true,
+                b'%' | b'.' => is_plain = false,
                 _ => {}
             }
         }
@@ -53,7 +53,7 @@ pub fn split_path<'s, 'a>(
         }
         note(&rest[start..]);
     }
-    Ok((&mut places[..count], has_escapes))
+    Ok((&mut places[..count], !is_plain))
 }
 
 /// What the segments of a path mean. A name may have a slash in it, as `%2F`.

@@ -54,6 +54,7 @@ impl Role {
 #[derive(Debug)]
 pub struct Key {
     name: Box<str>,
+    digest: Digest,
     rules: Vec<Rule>,
     /// Its secret is known to be short, so that it can be guessed.
     weak: bool,
@@ -162,6 +163,18 @@ impl Keys {
             (user.is_empty() || user == key.name.as_bytes()).then_some(key)
         });
         key.map_or_else(|| Caller::stranger(credentials), Caller::Holder)
+    }
+
+    /// The caller that has shown this key, when it was one of other keys, before these were read.
+    pub fn caller_again(&self, key: &Key) -> Caller<'_> {
+        let known = self
+            .0
+            .get(&key.digest)
+            .filter(|known| known.name == key.name);
+        let stranger = Caller::Stranger {
+            shows_wrong_key: true,
+        };
+        known.map_or(stranger, Caller::Holder)
     }
 }
 

@@ -137,6 +137,7 @@ impl<'a> KeysSoFar<'a> {
             Entry::Vacant(place) => {
                 let key = Key {
                     name: line.name.into(),
+                    digest: line.digest,
                     rules: vec![line.rule],
                     weak: line.weak,
                 };

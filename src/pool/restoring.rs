@@ -5,7 +5,7 @@ use super::grants::{Grant, GrantKey};
 use super::lending::Pool;
 use super::resources::ResourceKey;
 use super::{Engine, GrantRow, PoolNumber, ResourceRow, Rules};
-use crate::command::{Fence, StoredName};
+use crate::command::{Fence, StoredName, has_dot_segment};
 use crate::time::Time;
 
 /// An engine that is being built anew.
@@ -19,6 +19,8 @@ pub struct Restoring {
     by_seat: Vec<(u64, ResourceKey)>,
     free: Vec<(i64, ResourceKey)>,
     held: Vec<(Fence, i64, ResourceKey, GrantRow)>,
+    /// The names of pools and resources with a part `.` or `..`: the first few, and how many there are.
+    old_names: (Vec<StoredName>, usize),
 }
 
 impl Restoring {
@@ -33,6 +35,7 @@ impl Restoring {
             by_seat: Vec::new(),
             free: Vec::new(),
             held: Vec::new(),
+            old_names: (Vec::new(), 0),
         }
     }
 
@@ -44,6 +47,7 @@ impl Restoring {
     /// A pool. Its resources follow, in any order.
     pub fn pool(&mut self, number: PoolNumber, name: StoredName, fence: Fence) {
         self.finish_pool();
+        self.note_name(&name);
         let engine = &mut self.engine;
         engine.next_number = engine.next_number.max(number.next());
         self.pool = Some(Pool::new(engine.pools.next_key(), number, name, fence));
@@ -51,6 +55,7 @@ impl Restoring {
 
     /// A resource of the pool that was told last. Panics if there was none.
     pub fn resource(&mut self, id: StoredName, row: ResourceRow) {
+        self.note_name(&id);
         let pool = self.pool.as_ref().expect("resources follow their pool");
         let resources = &mut self.engine.books.resources;
         let key = resources.restore(pool.key, id, row.rank);
@@ -59,6 +64,23 @@ impl Restoring {
             None => self.free.push((row.rank, key)),
             Some(grant) => self.held.push((grant.fence, row.rank, key, grant)),
         }
+    }
+
+    fn note_name(&mut self, name: &StoredName) {
+        const SHOWN: usize = 10;
+        if has_dot_segment(name) {
+            let (shown, count) = &mut self.old_names;
+            *count += 1;
+            if shown.len() < SHOWN {
+                shown.push(name.clone());
+            }
+        }
+    }
+
+    /// The names of pools and resources that could not be given any more, as they have a part `.` or `..`: the
+    /// first few, and how many there are.
+    pub fn old_names(&self) -> (&[StoredName], usize) {
+        (&self.old_names.0, self.old_names.1)
     }
 
     /// All was told.

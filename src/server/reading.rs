@@ -102,7 +102,7 @@ impl Server {
     }
 
     /// Lets a connection act, and notes what came of it.
-    fn let_act(
+    pub(super) fn let_act(
         &mut self,
         slot: usize,
         now: Time,

@@ -16,7 +16,7 @@ impl Server {
         let signals: Vec<i32> = self.signals.pending().collect();
         for signal in signals {
             match signal {
-                SIGHUP => self.look_at_files_again(),
+                SIGHUP => self.look_at_files_again(now),
                 _ if self.stop_at.is_some() => self.stop_at = Some(now),
                 _ => self.stop(now),
             }
@@ -47,13 +47,13 @@ impl Server {
     }
 
     /// The log file may have been moved away, the keys changed, and the certificate renewed.
-    fn look_at_files_again(&mut self) {
+    fn look_at_files_again(&mut self, now: Time) {
         if let Some(folder) = &self.log_dir
             && let Err(error) = logging::redirect(folder)
         {
             log::error!("the log file could not be opened again: {error}");
         }
-        self.read_keys_again();
+        self.read_keys_again(now);
         let Some(tls) = &mut self.tls else { return };
         match tls.read_again() {
             Ok(()) => log::info!("the certificate was read again: new connections get it"),
@@ -63,8 +63,8 @@ impl Server {
         }
     }
 
-    /// Whoever is in line stays there: a request is judged when it is carried out, not again.
-    fn read_keys_again(&mut self) {
+    /// A request that waits leaves the queue if its key is no longer for that.
+    fn read_keys_again(&mut self, now: Time) {
         let Some(path) = &self.keys_file else { return };
         match config::read_keys(path) {
             Ok(keys) => {
@@ -73,6 +73,12 @@ impl Server {
                 }
                 log::info!("read {} keys again from {}", keys.len(), path.display());
                 self.settings.keys = Some(keys);
+                let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();
+                for slot in slots {
+                    self.let_act(slot, now, |connection, _, context| {
+                        connection.session.recheck_key(context);
+                    });
+                }
             }
             Err(problem) => log::error!("{problem}; the keys stay as they were"),
         }

@@ -1,9 +1,9 @@
 //! One request in hand, and how its answer is written down.
 
-use super::{Context, Outcome, Shape};
-use crate::api;
+use super::{Context, Outcome, Settings, Shape};
+use crate::api::{self, Problem};
 use crate::command::{Reply, Ticket};
-use crate::http::{self, Answer, Fields, Format, Style};
+use crate::http::{self, Answer, Fields, Format, SiteFields, Style};
 use crate::metrics::{Asked, Route};
 
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(super) struct Exchange {
     pub(super) blocks: bool,
     /// It may stand in line, and nobody has taken it out yet.
     pub(super) waits: bool,
+    /// The origin of the page that asks, if it is the server's own and the answer is to say so.
+    pub(super) own_origin: Option<Box<str>>,
     pub(super) state: State,
 }
 
@@ -35,6 +37,7 @@ impl Exchange {
             asked,
             blocks: false,
             waits: false,
+            own_origin: None,
             state: State::Ready(outcome),
         }
     }
@@ -47,8 +50,27 @@ impl Exchange {
             asked,
             blocks: true,
             waits: false,
+            own_origin: None,
             state: State::Asked(ticket),
         }
+    }
+
+    /// The header fields that do not depend on what the answer says.
+    #[inline]
+    pub(super) fn site_fields<'a>(&'a self, settings: &'a Settings) -> SiteFields<'a> {
+        let own_origin = self.own_origin.as_deref();
+        SiteFields {
+            server: settings.server_name.as_deref(),
+            cors: own_origin.or_else(|| settings.browsers.cors.allowed_origin()),
+        }
+    }
+
+    /// Whether it is not carried out since a browser has sent it.
+    pub(super) fn is_refused_browser(&self) -> bool {
+        matches!(
+            self.state,
+            State::Ready(Outcome::Problem(Problem::Browser(_)))
+        )
     }
 
     /// Whether it can be answered.
@@ -76,6 +98,11 @@ impl Exchange {
             fields = Fields::Metrics;
             let (desk, metrics) = (&mut context.desk, &*context.metrics);
             desk.write_page(survey.as_ref(), metrics, &mut body);
+        } else if self.style.format == Format::Html
+            && let Outcome::Problem(problem @ Problem::Browser(_)) = outcome
+        {
+            // A person reads it, who can do something about it.
+            body.extend_from_slice(format!("{words}: {}", problem.message()).as_bytes());
         } else {
             let json = self.style.format == Format::Json;
             api::render_text(outcome, self.shape, json, &mut body);
@@ -86,7 +113,8 @@ impl Exchange {
             body: &body,
             fields,
         };
-        http::write_answer(output, self.style, &answer, context.settings.site_fields());
+        let fields = self.site_fields(context.settings);
+        http::write_answer(output, self.style, &answer, fields);
         context.buffers.take_back_body(body);
         status
     }

@@ -112,7 +112,8 @@ impl LongAnswer {
             fields,
         };
         let mut head = Vec::with_capacity(HEAD_ROOM);
-        http::write_head(&mut head, style, &answer, context.settings.site_fields());
+        let site_fields = exchange.site_fields(context.settings);
+        http::write_head(&mut head, style, &answer, site_fields);
         if style.omits_body {
             bytes.truncate(HEAD_ROOM);
         }

@@ -11,6 +11,7 @@ mod exchange;
 mod long;
 mod memory;
 mod pace;
+mod pending_key;
 mod reading;
 mod settings;
 mod timing;
@@ -20,12 +21,12 @@ mod yielding;
 
 use std::collections::VecDeque;
 use std::mem;
-use std::rc::Rc;
 
 pub use buffers::Buffers;
 pub use ending::Ending;
 use exchange::{Exchange, State};
 use long::LongAnswer;
+use pending_key::PendingKey;
 pub use settings::Settings;
 use timing::Awaits;
 use undelivered::Undelivered;
@@ -34,7 +35,6 @@ use unfinished::Unfinished;
 use crate::api::{self, Door, Outcome, Shape};
 use crate::command::{Command, Reply, Survey, Ticket};
 use crate::http::{CONTINUE, Scan, Wire};
-use crate::keys::Key;
 use crate::metrics::{Closed, Metrics};
 use crate::time::Time;
 
@@ -78,6 +78,8 @@ pub struct Session {
     why_over: Closed,
     /// Where the client has come in.
     door: Door,
+    /// Its bytes come and go with TLS.
+    has_tls: bool,
     /// The client has closed its side.
     ended: bool,
     /// That may not have been its own doing: what is unfinished is not carried out.
@@ -103,9 +105,9 @@ pub struct Session {
     unfinished: Option<Box<Unfinished>>,
     /// Requests in hand, the oldest first.
     exchanges: VecDeque<Exchange>,
-    /// Whose part of the reply the newest of them is to see, if not all of it. It blocks, so no other
-    /// one can have been asked for since.
-    part_of: Option<Rc<Key>>,
+    /// The key of the newest of them, if it counts until the reply. That one blocks, so no other one can
+    /// have been asked for since.
+    pending_key: Option<Box<PendingKey>>,
     /// The answer to the oldest of them, if it takes several ticks to write it down.
     long: Option<Box<LongAnswer>>,
     output: Vec<u8>,
@@ -150,6 +152,7 @@ impl Session {
             phase: Phase::Open,
             why_over: Closed::Server,
             door,
+            has_tls: false,
             ended: false,
             is_cut_off: false,
             hung_up: false,
@@ -163,13 +166,20 @@ impl Session {
             scan: Scan::default(),
             unfinished: None,
             exchanges: VecDeque::new(),
-            part_of: None,
+            pending_key: None,
             long: None,
             output: Vec::new(),
             sent: 0,
             undelivered: None,
             charged: 0,
         }
+    }
+
+    /// The same session, if its bytes come and go with TLS: the origin of its own page begins with
+    /// `https` then.
+    pub fn with_tls(mut self, has_tls: bool) -> Session {
+        self.has_tls = has_tls;
+        self
     }
 
     /// Where the client has come in.
@@ -250,8 +260,18 @@ impl Session {
             return Err(reply);
         };
         exchange.state = State::Ready(Outcome::Reply(reply));
-        if let (Some(view), State::Ready(outcome)) = (exchange.shape.of_key, &mut exchange.state) {
-            api::filter_visible(outcome, view, self.part_of.take().as_deref());
+        let pending = match exchange.blocks {
+            true => self.pending_key.take(),
+            false => None,
+        };
+        if let State::Ready(outcome) = &mut exchange.state {
+            if let Some(view) = exchange.shape.of_key {
+                let key = pending.as_ref().map(|pending| &*pending.key);
+                api::filter_visible(outcome, view, key);
+            }
+            if exchange.shape.is_old_name {
+                api::refuse_old_name(outcome);
+            }
         }
         self.settle(context);
         // The client could not be at fault while the store had its request.

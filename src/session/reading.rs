@@ -8,7 +8,7 @@ use super::exchange::{Exchange, State};
 use super::pace::Pace;
 use super::unfinished::Unfinished;
 use super::{Context, Phase, Session};
-use crate::api::{self, Action, Outcome, Problem};
+use crate::api::{self, Access, Action, Outcome, Problem};
 use crate::command::Command;
 use crate::http::{
     self, BodyLength, Format, Head, Method, Progress, Rejected, Request, Scan, Style, Wire,
@@ -77,10 +77,10 @@ impl Session {
         };
         self.scan = Scan::default();
         if head.inline_body.len() > TURN_BYTES {
-            let caller = context.settings.caller(head.credentials);
+            let access = self.access(&head, context);
             let pace = Pace::begin(context.settings, context.now);
             let (unfinished, start) =
-                Unfinished::of_line(&head, &input[..head.length], caller, pace);
+                Unfinished::of_line(&head, &input[..head.length], &access, pace);
             self.unfinished = Some(Box::new(unfinished));
             return Ok(start);
         }
@@ -96,9 +96,13 @@ impl Session {
                 Ok(head.length + length)
             }
             BodyLength::Fixed(_) | BodyLength::Chunked => {
-                let caller = context.settings.caller(head.credentials);
+                let access = self.access(&head, context);
+                if head.expects_continue && access.ignores_body() {
+                    self.answer_without_body(head, context);
+                    return Ok(input.len());
+                }
                 let pace = Pace::begin(context.settings, context.now);
-                let unfinished = Unfinished::new(&head, &input[..head.length], caller, pace);
+                let unfinished = Unfinished::new(&head, &input[..head.length], &access, pace);
                 self.unfinished = Some(Box::new(unfinished));
                 Ok(head.length)
             }
@@ -123,12 +127,12 @@ impl Session {
                 unreachable!("a head that was whole stays whole");
             };
             // It is judged by the keys of now. But of a stranger's body nothing was kept.
-            let caller = match is_strangers {
-                true => Caller::stranger(head.credentials),
-                false => context.settings.caller(head.credentials),
-            };
-            let action = api::route_read(head.method, head.target, body, self.door, caller);
-            self.handle(&head, action, caller, context);
+            let mut access = self.access(&head, context);
+            if is_strangers {
+                access.caller = Caller::stranger(head.credentials);
+            }
+            let action = api::route_read(head.method, head.target, body, &access);
+            self.handle(&head, action, access.caller, context);
         } else {
             self.unfinished = Some(unfinished);
         }
@@ -155,9 +159,25 @@ impl Session {
             media: head.media,
             body,
         };
-        let caller = context.settings.caller(head.credentials);
-        let action = api::route(&request, self.door, caller);
-        self.handle(head, action, caller, context);
+        let access = self.access(head, context);
+        let action = api::route(&request, &access);
+        self.handle(head, action, access.caller, context);
+    }
+
+    /// Answers a request whose client asks whether to send the body, and whose body will not count. The client
+    /// may send it or not, so that nothing else can be read behind it.
+    #[cold]
+    fn answer_without_body(&mut self, head: Head<'_>, context: &mut Context<'_>) {
+        let style = Style {
+            closes: true,
+            ..head.style
+        };
+        self.handle_whole(&Head { style, ..head }, b"", context);
+    }
+
+    #[inline]
+    fn access<'c>(&self, head: &Head<'_>, context: &Context<'c>) -> Access<'c> {
+        (context.settings).access(head, self.door, self.has_tls)
     }
 
     /// Does what a request comes to.
@@ -173,15 +193,15 @@ impl Session {
         style.closes |= self.last_one;
         let at = context.metrics.requests.tick_at();
         let asked = |kind, waits| Asked { kind, waits, at };
-        let exchange = match action {
+        let mut exchange = match action {
             Action::Ask(command, mut shape, kind) => {
                 if style.as_leases {
                     shape = shape.as_leases(&command);
                 }
-                if shape.of_key.is_some() {
-                    self.note_part(caller);
-                }
                 let (blocks, waits) = (command.blocks(), command.may_wait());
+                if shape.of_key.is_some() || waits {
+                    self.note_key(caller, &command);
+                }
                 let ticket = context.desk.submit(command);
                 Exchange {
                     style,
@@ -190,6 +210,7 @@ impl Session {
                     // The order of a client's requests is kept also where the store would change it.
                     blocks: blocks || context.desk.holds(ticket),
                     waits,
+                    own_origin: None,
                     state: State::Asked(ticket),
                 }
             }
@@ -213,6 +234,12 @@ impl Session {
             }
             Action::Answer(outcome, kind) => Exchange::ready(style, asked(kind, false), outcome),
         };
+        if let Some(marks) = &head.browser
+            && !exchange.is_refused_browser()
+        {
+            let own_origin = context.settings.browsers.own_origin(marks, self.has_tls);
+            exchange.own_origin = own_origin.map(Box::from);
+        }
         self.push(exchange, context);
         if self.hung_up {
             self.withdraw(context);
@@ -223,12 +250,6 @@ impl Session {
         if self.last_one {
             self.withdraw_for_good(context);
         }
-    }
-
-    /// The request that is taken in hand now is to see only the part of this caller.
-    #[cold]
-    fn note_part(&mut self, caller: Caller<'_>) {
-        self.part_of = caller.key();
     }
 
     fn reject(&mut self, rejected: Rejected, context: &mut Context<'_>) {

@@ -2,7 +2,8 @@
 
 use std::num::NonZeroU32;
 
-use crate::http::{Credentials, Limits, SiteFields};
+use crate::api::{Access, BrowserPolicy, Door, MethodOverride};
+use crate::http::{Head, Limits};
 use crate::keys::{Caller, Keys};
 
 /// A tenth of what the slowest modems carry, in bytes a second.
@@ -31,8 +32,10 @@ pub struct Settings {
     pub idle_timeout_ms: u64,
     /// How long, after the last answer, what a client still sends is read and dropped.
     pub linger_ms: u64,
-    /// The value of `Access-Control-Allow-Origin`; `None` leaves all CORS fields out.
-    pub cors: Option<String>,
+    /// Which requests of browsers are carried out.
+    pub browsers: BrowserPolicy,
+    /// Whether `_method` stands for the method of a POST, where no page sends it.
+    pub method_override: MethodOverride,
     /// The value of the `Server` header field; `None` leaves it out.
     pub server_name: Option<String>,
     /// How many pools are shown one by one in the metrics.
@@ -44,20 +47,24 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The header fields that all answers have in common.
-    pub(super) fn site_fields(&self) -> SiteFields<'_> {
-        SiteFields {
-            server: self.server_name.as_deref(),
-            cors: self.cors.as_deref(),
-        }
-    }
-
-    /// Who shows these credentials.
-    pub(super) fn caller(&self, credentials: Credentials<'_>) -> Caller<'_> {
-        match &self.keys {
+    /// Returns the rights of a request with this head, which has come through this door.
+    #[inline]
+    pub(super) fn access(&self, head: &Head<'_>, door: Door, has_tls: bool) -> Access<'_> {
+        let caller = match &self.keys {
             None => Caller::Anyone,
-            Some(keys) => keys.caller(credentials),
+            Some(keys) => keys.caller(head.credentials),
+        };
+        let mut access = Access {
+            method_override: self.method_override,
+            ..Access::new(door, caller)
+        };
+        if let Some(marks) = &head.browser {
+            access.refused = self.browsers.find_problem(marks, head.method, has_tls);
+            if marks.origin.is_some() && self.method_override == MethodOverride::Taken {
+                access.method_override = MethodOverride::NotOfPage;
+            }
         }
+        access
     }
 }
 
@@ -79,7 +86,8 @@ impl Default for Settings {
             // Longer than the pause of a device that asks once a minute.
             idle_timeout_ms: 120_000,
             linger_ms: 2_000,
-            cors: Some("*".into()),
+            browsers: BrowserPolicy::default(),
+            method_override: MethodOverride::Taken,
             server_name: None,
             metrics_pools: 100,
             stopping: false,

@@ -6,7 +6,7 @@ use memchr::memchr_iter;
 
 use super::Settings;
 use super::pace::Pace;
-use crate::api::{self, BodyReader};
+use crate::api::{self, Access, BodyReader};
 use crate::http::{BodyLength, Chunked, Credentials, Decoded, Head, Limits, Rejected, Style};
 use crate::keys::Caller;
 use crate::time::Time;
@@ -15,8 +15,10 @@ use crate::time::Time;
 pub(super) struct Unfinished {
     head: Vec<u8>,
     style: Style,
-    /// Whoever sent it has shown no key, so nothing is kept of its body.
+    /// Its client has shown no key.
     strangers: bool,
+    /// Nothing is kept of its body, as it will not count.
+    is_dropped: bool,
     body: BodyReader,
     rest: Rest,
     expects_continue: bool,
@@ -37,12 +39,17 @@ enum Rest {
 
 impl Unfinished {
     /// `head` is what `bytes` were read as; its body is still to come.
-    pub(super) fn new(head: &Head<'_>, bytes: &[u8], caller: Caller<'_>, pace: Pace) -> Unfinished {
+    pub(super) fn new(
+        head: &Head<'_>,
+        bytes: &[u8],
+        access: &Access<'_>,
+        pace: Pace,
+    ) -> Unfinished {
         let rest = match head.body {
             BodyLength::Fixed(length) => Rest::Fixed(length),
             BodyLength::Chunked => Rest::Chunked(Chunked::default()),
         };
-        Unfinished::with_rest(head, bytes.to_vec(), rest, caller, pace)
+        Unfinished::with_rest(head, bytes.to_vec(), rest, access, pace)
     }
 
     /// `head` is what the whole line `bytes` was read as; its body is read in pieces. Answers also
@@ -50,7 +57,7 @@ impl Unfinished {
     pub(super) fn of_line(
         head: &Head<'_>,
         bytes: &[u8],
-        caller: Caller<'_>,
+        access: &Access<'_>,
         pace: Pace,
     ) -> (Unfinished, usize) {
         let spaces_before = match head.credentials {
@@ -62,21 +69,22 @@ impl Unfinished {
         let line = [&bytes[..start], b"\n"].concat();
         let length = head.inline_body.len();
         let rest = Rest::Line(length, bytes.len() - start - length);
-        (Unfinished::with_rest(head, line, rest, caller, pace), start)
+        (Unfinished::with_rest(head, line, rest, access, pace), start)
     }
 
     fn with_rest(
         head: &Head<'_>,
         bytes: Vec<u8>,
         rest: Rest,
-        caller: Caller<'_>,
+        access: &Access<'_>,
         pace: Pace,
     ) -> Unfinished {
         Unfinished {
             head: bytes,
             style: head.style,
-            strangers: matches!(caller, Caller::Stranger { .. }),
-            body: api::body_reader(head.method, head.target, head.media, caller),
+            strangers: matches!(access.caller, Caller::Stranger { .. }),
+            is_dropped: access.ignores_body(),
+            body: api::body_reader(head.method, head.target, head.media, access),
             rest,
             expects_continue: head.expects_continue,
             pace,
@@ -86,7 +94,7 @@ impl Unfinished {
 
     /// How much has come of it that is kept, about.
     pub(super) fn kept_bytes(&self) -> usize {
-        if self.strangers { 0 } else { self.received }
+        if self.is_dropped { 0 } else { self.received }
     }
 
     /// The style of its answer.

@@ -84,3 +84,13 @@ pub trait Store {
     /// which has been logged.
     fn close(&mut self) -> bool;
 }
+
+/// Logs names with a part `.` or `..`, which were stored before such parts were refused. The server never takes one
+/// for a step, but a proxy in front may.
+fn warn_of_old_names<'a>(names: impl Iterator<Item = &'a str>, count: usize) {
+    let names: Vec<&str> = names.collect();
+    log::warn!(
+        "{count} stored names have a part . or .. between slashes, as no new ones may: {names:?}; they can be \
+         released and removed"
+    );
+}

@@ -78,6 +78,20 @@ fn underscore_method() -> Vec<Row> {
                 ok(r#"{"A":["2"]}"#),
             )
             .check("GET /pool/A", "200 2"),
+        row("no _method where it is turned off", METHOD)
+            .server(&["--no-method-override"])
+            .given(SEED)
+            .ask(
+                bare("POST /pool/A?_method=DELETE"),
+                fails("400 bad parameter _method"),
+            )
+            .line(
+                "POST /pool/A/lock?%5Fmethod=DELETE",
+                "400 bad parameter _method",
+            )
+            .line("POST /pool?_method=PUT {}", "400 bad parameter _method")
+            .line("POST /pool/A/lock", "200 4")
+            .check("GET /pool", "200 4 1 0 A"),
         row("a GET with _method is refused", GET)
             .given(SEED)
             .lends(&["4"])

@@ -20,6 +20,7 @@ mod secured;
 mod table;
 mod wire;
 
+mod browsers;
 mod caching;
 mod chunked;
 mod connection;

@@ -9,6 +9,7 @@ fn rows_hold() {
     run(rows());
 }
 
+const STEPS: &str = "pool and resource names have no segment `.` or `..` between slashes";
 const NAMES: &str =
     "Pool, resource and owner names: 1 to 128 bytes of UTF-8, no control characters.";
 const DECODED: &str = "Path segments are percent-decoded (`%2F` is a slash inside a name)";
@@ -223,6 +224,34 @@ fn lengths() -> Vec<Row> {
                 format!("POST /pool/A {longest_utf8}"),
                 format!("200 [\"{longest_utf8}\"]"),
             ),
+        row("no name is a step of a path", STEPS)
+            .line(r#"POST /pool {"..":["1"]}"#, "400 bad name")
+            .line(r#"PUT /pool {"A":["1"],"x/./y":["1"]}"#, "400 bad name")
+            .line(r#"POST /pool {"A":["1","../../B/lock/x"]}"#, "400 bad name")
+            .line(r#"POST /pool/A ["."]"#, "400 bad name")
+            .line("PUT /pool/A ..", "400 bad name")
+            .line("POST /pool/.. 1", "400 bad name")
+            .line("PUT /pool/%2E%2e 1", "400 bad name")
+            .line("GET /pool/..", "400 bad name")
+            .line("GET /pool/../lock", "400 bad name")
+            .line("GET /pool/../queue", "400 bad name")
+            .line("DELETE /pool/..", "400 bad name")
+            .line("DELETE /pool/../lock", "400 bad name")
+            .ask(json("DELETE /pool/B%2F..%2FA"), json_fails("400 bad name"))
+            .check("GET /pool", "200"),
+        row("no id is a step of a path", STEPS)
+            .given(SEED)
+            .line("POST /pool/A/lock/..", "400 bad name")
+            .line("PUT /pool/A/lock/%2e", "400 bad name")
+            .line("GET /pool/A/lock/..", "400 bad name")
+            .line("DELETE /pool/A/lock/..%2F..%2FB%2Flock%2Fx", "400 bad name")
+            .line("POST /pool/A/lock/..?_method=DELETE", "400 bad name")
+            .check("GET /pool", "200 4 0 0 A"),
+        row("dots that are no step", STEPS)
+            .given(r#"POST /pool {"...":["10.0.0.1","a..b","..x/.y"]}"#)
+            .line("POST /pool/.../lock/10.0.0.1", "200 10.0.0.1")
+            .line("POST /pool/%2E../lock/..x%2F.y?owner=..", "200 ..x/.y")
+            .line("GET /pool/...", "200 10.0.0.1\ta..b\t..x/.y"),
         row("no byte is too few in a body", NAMES)
             .line(r#"POST /pool {"":["1"]}"#, "400 bad …")
             .line(r#"POST /pool {"A":[""]}"#, "400 bad …")

@@ -282,13 +282,15 @@ fn browsers() -> Vec<Row> {
             "fetch with JSON",
             "CORS headers if the request carried Origin",
         )
+        .server(&["--cors", "http://localhost:3000"])
         .given(SEED)
         .ask(
             "POST /pool/A/lock HTTP/1.1\r\nHost: h:8081\r\nConnection: keep-alive\r\n\
                  Content-Length: 0\r\nUser-Agent: Mozilla/5.0\r\nAccept: application/json\r\n\
                  Origin: http://localhost:3000\r\nSec-Fetch-Mode: cors\r\n\
                  Referer: http://localhost:3000/\r\nAccept-Encoding: gzip, deflate, br\r\n\r\n",
-            json_ok(r#""4""#).header("Access-Control-Allow-Origin", "*"),
+            isolated(json_ok(r#""4""#))
+                .header("Access-Control-Allow-Origin", "http://localhost:3000"),
         ),
         row(
             "axios",

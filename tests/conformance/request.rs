@@ -103,6 +103,13 @@ pub fn answer(body: &str) -> Answer {
     }
 }
 
+/// The same to a browser: no page of another site may take the answer for a script, or look into it.
+pub fn isolated(answer: Answer) -> Answer {
+    answer
+        .header("X-Content-Type-Options", "nosniff")
+        .header("Cross-Origin-Resource-Policy", "same-origin")
+}
+
 /// A header that lists, separated by commas, at least these words.
 pub fn has(words: &[&'static str]) -> Value {
     Value::Has(words.to_vec())

@@ -42,6 +42,20 @@ fn server() -> Vec<Row> {
         )
         .ask(json("GET /ping"), json_ok(r#"{"result":"pong"}"#))
         .line("GET /ping", "200 pong"),
+        row(
+            "words of routes are taken as they are",
+            "words of routes are taken unescaped only",
+        )
+        .given(SEED)
+        .line("GET /%6detrics", "404 no route")
+        .line("GET /pin%67", "404 no route")
+        .line("GET /%70ool", "404 no route")
+        .line("DELETE /poo%6C/A", "404 no route")
+        .line("POST /pool/A/loc%6b", "404 no route")
+        .line("DELETE /pool/A/loc%6b/4", "404 no route")
+        .line("GET /pool/A/%71ueue", "404 no route")
+        .line("GET /openapi%2ejson", "404 no route")
+        .check("GET /pool/%41", "200 1\t2\t3\t4"),
     ]
 }
 

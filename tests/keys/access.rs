@@ -298,21 +298,49 @@ fn a_key_that_is_missing_is_told_from_one_that_is_wrong() {
 fn a_page_in_a_browser_learns_that_it_needs_a_key() {
     let server = seeded();
     let mut client = server.connect();
-    let origin = "Origin: https://page.example";
+    let origin = "Host: h\r\nOrigin: http://h";
+    let isolation =
+        "X-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\n";
     client.send(format!("OPTIONS /pool/A HTTP/1.1\r\n{origin}\r\n\r\n"));
-    client.expect(
+    client.expect(format!(
         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nAllow: GET, HEAD, POST, PUT, DELETE, OPTIONS\r\n\
-         Access-Control-Allow-Origin: *\r\n\
+         Access-Control-Allow-Origin: http://h\r\n\
          Access-Control-Allow-Methods: GET, HEAD, POST, PUT, DELETE, OPTIONS\r\n\
          Access-Control-Allow-Headers: Accept, Authorization, Content-Type\r\n\
-         Access-Control-Max-Age: 86400\r\n\r\n",
-    );
+         Access-Control-Max-Age: 86400\r\n{isolation}\r\n"
+    ));
     client.send(format!("GET /pool/A HTTP/1.1\r\n{origin}\r\n\r\n"));
     let fields = "WWW-Authenticate: Bearer\r\nWWW-Authenticate: Basic realm=\"latchd\"\r\n\
-                  Access-Control-Allow-Origin: *\r\n";
+                  Access-Control-Allow-Origin: http://h\r\n";
     client.expect(format!(
-        "HTTP/1.1 401 no key\r\nContent-Length: 6\r\n{fields}\r\nno key"
+        "HTTP/1.1 401 no key\r\nContent-Length: 6\r\n{fields}{isolation}\r\nno key"
     ));
+}
+
+/// The body of a stranger does not count, so it is not asked for.
+#[test]
+fn a_stranger_is_never_told_to_go_on() {
+    let server = seeded();
+    for length in ["Content-Length: 5", "Transfer-Encoding: chunked"] {
+        let ask = |field: &str| {
+            format!("PUT /pool/A HTTP/1.1\r\n{field}\r\n{length}\r\nExpect: 100-continue\r\n\r\n")
+        };
+        for (field, refused) in [("Host: h", NO_KEY), (&*bearer("unknown"), WRONG_KEY)] {
+            let refused = refused.replacen("\r\nWWW", "\r\nConnection: close\r\nWWW", 1);
+            let mut client = server.connect();
+            client.send(ask(field));
+            let answer = String::from_utf8(client.read_to_end()).expect("it is UTF-8");
+            assert_eq!(answer, refused, "{field}");
+        }
+        let mut client = server.connect();
+        client.send(ask(&bearer(ROOT)));
+        client.expect("HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    // Where the body is there already, the connection goes on.
+    let mut client = server.connect();
+    client.send("PUT /pool/A HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n[]");
+    client.expect(NO_KEY);
+    assert_eq!(client.ask("GET /ping"), "200 pong");
 }
 
 #[test]

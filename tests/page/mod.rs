@@ -108,7 +108,12 @@ fn nobody_else_is() {
         let kind = head.iter().any(|line| line.starts_with("Content-Type: "));
         let stored = !head.contains(&"Cache-Control: no-store".to_owned());
         assert_eq!((kind, !stored), (!fields.is_empty(), !fields.is_empty()));
-        assert_eq!(head.len(), 3 + 2 * usize::from(kind));
+        // A browser that does not navigate is answered as others are, and told to keep the answer to itself.
+        let isolated = fields.contains("Sec-Fetch-");
+        assert_eq!(
+            head.len(),
+            3 + 2 * usize::from(kind) + 2 * usize::from(isolated)
+        );
     }
     assert_eq!(server.connect().ask("GET /"), format!("200 {version}"));
     // Nor is there a page elsewhere, or of what is wrong.
@@ -161,19 +166,29 @@ fn browser(story: &str) -> Option<(PathBuf, PathBuf)> {
 /// Lets a story happen with a server of its own.
 #[track_caller]
 fn tell(story: &str, server: Server) {
-    tell_with(story, server, &[]);
+    tell_from("stories.mjs", story, &server, &[]);
 }
 
 /// The same of a story that is told more than its name.
 #[track_caller]
 fn tell_with(story: &str, server: Server, variables: &[(&str, &str)]) {
+    tell_from("stories.mjs", story, &server, variables);
+}
+
+/// The same of a story in this file.
+#[track_caller]
+fn tell_from(file: &str, story: &str, server: &Server, variables: &[(&str, &str)]) {
     let Some((browser, packages)) = browser(story) else {
         return;
     };
     let mut command = Command::new("timeout");
     command
         .args(["100", "node"])
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/page/stories.mjs"))
+        .arg(
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("tests/page")
+                .join(file),
+        )
         .args([story, &server.url()])
         .envs(variables.iter().copied())
         .env("LATCHD_BROWSER", browser)
@@ -278,4 +293,30 @@ fn it_asks_for_a_key_where_there_are_keys() {
     let keys = "root secret-for-everything admin *\nci secret-for-using-A use A\n\
                 viewer secret-for-looking read *\n";
     tell("keys", serve(keys, &[]));
+}
+
+#[test]
+fn pages_of_other_sites_change_nothing() {
+    tell_from(
+        "strangers.mjs",
+        "changes",
+        &Server::start(StoreKind::Memory),
+        &[],
+    );
+}
+
+#[test]
+fn a_site_whose_name_turns_to_the_server_gets_nothing() {
+    tell_from(
+        "strangers.mjs",
+        "rebinds",
+        &Server::start(StoreKind::Memory),
+        &[],
+    );
+}
+
+#[test]
+fn a_browser_may_use_a_name_that_was_given() {
+    let server = Server::start_with(StoreKind::Memory, &["--host", "locks.example"]);
+    tell_from("strangers.mjs", "named", &server, &[]);
 }

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use latchd::api::{Door, Outcome, Shape, Show, render_status, render_text, route};
+use latchd::api::{Access, Door, Outcome, Shape, Show, render_status, render_text, route};
 use latchd::command::{Fence, Granted, Lease, Reply, StoredName};
 use latchd::http::{
     Answer, Format, Limits, Media, Method, Progress, Request, Scan, SiteFields, Style, Wire,
@@ -60,7 +60,10 @@ fn routed(method: Method, target: &'static str) -> Step {
             media: Media::Other,
             body: &[],
         };
-        black_box(route(black_box(&request), Door::Whole, Caller::Anyone));
+        black_box(route(
+            black_box(&request),
+            &Access::new(Door::Whole, Caller::Anyone),
+        ));
     })
 }
 

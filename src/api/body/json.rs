@@ -42,6 +42,8 @@ pub(super) struct JsonReader {
     names: Names,
     /// What is wrong with the name of the pool whose ids are being read.
     bad_name: Option<String>,
+    /// A name has a part `.` or `..`, which has words of its own.
+    has_dot_segment: bool,
 }
 
 impl JsonReader {
@@ -53,6 +55,7 @@ impl JsonReader {
             seed: Seed::default(),
             names: Names::default(),
             bad_name: None,
+            has_dot_segment: false,
         }
     }
 
@@ -70,7 +73,10 @@ impl JsonReader {
         let used = self.advance(text, last).map_err(|problem| {
             let problem: String = problem.chars().take(MAX_PROBLEM_CHARACTERS).collect();
             let wanted = if self.of_pools { POOLS_FORM } else { IDS_FORM };
-            BodyError::Json(problem.into(), wanted)
+            match self.has_dot_segment {
+                true => BodyError::Id(NameError::DotSegment),
+                false => BodyError::Json(problem.into(), wanted),
+            }
         })?;
         self.place.move_on(used);
         Ok(used)
@@ -129,14 +135,20 @@ impl JsonReader {
         match PoolName::parse(name) {
             Ok(name) if self.names.add(&name, &self.seed) => self.seed.add_pool(&name),
             Ok(_) => self.bad_name = Some("a pool is named twice".into()),
-            Err(error) => self.bad_name = Some(error.to_string()),
+            Err(error) => {
+                self.has_dot_segment |= error == NameError::DotSegment;
+                self.bad_name = Some(error.to_string());
+            }
         }
         self.next = Next::Colon;
         length
     }
 
     fn take_id(&mut self, id: Cow<'_, str>, at: usize, length: usize) -> Result<usize, String> {
-        let id = ResourceId::parse(id).map_err(|error| self.place.say(error, at + length))?;
+        let id = ResourceId::parse(id).map_err(|error| {
+            self.has_dot_segment |= error == NameError::DotSegment;
+            self.place.say(error, at + length)
+        })?;
         if self.bad_name.is_none() {
             self.seed.add_id(&id);
         }

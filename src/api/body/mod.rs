@@ -47,6 +47,7 @@ impl BodyError {
             BodyError::Empty => "bad body: empty",
             BodyError::Utf8 => "bad body: not UTF-8",
             BodyError::Json(..) => "bad JSON",
+            BodyError::Id(NameError::DotSegment) => "bad name",
             BodyError::Id(_) => "bad id",
             BodyError::Quote => "bad id: quotes",
             BodyError::Scalar => "bad body: not ids",

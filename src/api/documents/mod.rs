@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(served["openapi"], "3.1.0");
         let (tricky, length) = compact::<40>(br#" { "a \\" : [ " \" ] " , 1 ] } "#);
         assert_eq!(tricky[..length], *br#"{"a \\":[" \" ] ",1]}"#);
-        assert!(DESCRIPTION.len() < 27_000, "{} bytes", DESCRIPTION.len());
+        assert!(DESCRIPTION.len() < 28_000, "{} bytes", DESCRIPTION.len());
     }
 
     /// What is asked for elsewhere tells others who looks, and is not there without a network.

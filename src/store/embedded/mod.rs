@@ -224,6 +224,9 @@ impl EmbeddedStore {
 fn restore(journal: &Journal, rules: Rules, now: Time) -> Result<Engine, OpenError> {
     let mut restoring = Restoring::new(rules, now);
     journal.read(&mut restoring)?;
+    if let (names, count @ 1..) = restoring.old_names() {
+        super::warn_of_old_names(names.iter().map(|name| &**name), count);
+    }
     Ok(restoring.done())
 }
 

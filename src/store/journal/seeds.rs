@@ -133,13 +133,13 @@ fn read_part(seed: &mut Seed, bytes: &[u8]) -> Option<()> {
     let (pools, rest) = postcard::take_from_bytes::<Pools<'_>>(bytes).ok()?;
     for (goes_on, name, ids) in pools {
         if !goes_on {
-            seed.add_pool(&PoolName::parse(name).ok()?);
+            seed.add_pool(&PoolName::parse_stored(name).ok()?);
         }
         if seed.pool_count() == 0 {
             return None;
         }
         for id in ids {
-            seed.add_id(&ResourceId::parse(id).ok()?);
+            seed.add_id(&ResourceId::parse_stored(id).ok()?);
         }
     }
     rest.is_empty().then_some(())

@@ -7,9 +7,11 @@ use super::seeding::Seeding;
 use super::{Loss, Phase, Pipeline, PoolKey, Question};
 use crate::command::{
     NamePart, PoolQuery, PoolStatus, PoolSums, Refusal, Reply, StoredName, Survey, Ticket,
+    has_dot_segment,
 };
 use crate::store::redis::operation::{Action, Asker, Operation};
 use crate::store::redis::reply::Answer;
+use crate::store::warn_of_old_names;
 use crate::time::Time;
 
 use super::batches::in_words;
@@ -278,6 +280,7 @@ impl Pipeline {
             (None, Task::Sum(_, sums)) => Reply::PoolSums(sums),
             (None, Task::List(_, mut rows)) => {
                 rows.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+                self.warn_of_old_pools(&rows);
                 Reply::Pools(rows)
             }
             (None, Task::Purge(released)) => Reply::Released(released),
@@ -290,6 +293,17 @@ impl Pipeline {
                 log::error!("the purge at the start may not have been carried out everywhere");
             }
             (None, _) => self.handle_first_seed(&reply),
+        }
+    }
+
+    /// Redis tells the names of pools only when it is asked for them, so this is said with the first list that has
+    /// such names.
+    fn warn_of_old_pools(&mut self, rows: &[PoolStatus]) {
+        let names = rows.iter().map(|row| &*row.name);
+        let names = names.filter(|name| has_dot_segment(name));
+        let count = names.clone().count();
+        if count > 0 && !std::mem::replace(&mut self.has_warned_of_old_pools, true) {
+            warn_of_old_names(names.take(10), count);
         }
     }
 

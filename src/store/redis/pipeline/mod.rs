@@ -81,6 +81,7 @@ pub(super) struct Pipeline {
     next_batch: u64,
     replies: VecDeque<(Ticket, Reply)>,
     complained_at: Option<Time>,
+    has_warned_of_old_pools: bool,
     /// Redis has carried something out.
     has_succeeded: bool,
     /// What came of lending for the clients of this server.
@@ -168,6 +169,7 @@ impl Pipeline {
             next_batch: 0,
             replies: VecDeque::new(),
             complained_at: None,
+            has_warned_of_old_pools: false,
             has_succeeded: false,
             counts: Lending::default(),
             answered: 0,
