@@ -66,7 +66,8 @@ impl Unfinished {
         };
         let last_space = memchr_iter(b' ', bytes).nth(spaces_before);
         let start = last_space.expect("a body comes behind method and path") + 1;
-        let line = [&bytes[..start], b"\n"].concat();
+        // A body of one letter, so that the line is read as before: `HTTP /1` alone is misspelt HTTP.
+        let line = [&bytes[..start], b"x\n"].concat();
         let length = head.inline_body.len();
         let rest = Rest::Line(length, bytes.len() - start - length);
         (Unfinished::with_rest(head, line, rest, access, pace), start)

@@ -200,6 +200,14 @@ fn errors() -> Vec<Row> {
         row("an error behind a line is a line", HTTP_FORM)
             .ask("GET /ping\n{}\n", "200 pong\n400 bad request\n")
             .end(),
+        row(
+            "a long body behind what would be misspelt HTTP alone",
+            WHOLE,
+        )
+        .ask(
+            format!("HTTP /1 {}\nGET /ping\n", "x".repeat(100_000)),
+            "404 no route\n200 pong\n",
+        ),
         row("an answer to a line is a line", BOTH)
             .ask(bare("GET /ping"), ok("pong"))
             .ask(
