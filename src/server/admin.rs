@@ -1,13 +1,14 @@
 //! The address of their own that the metrics may have: `--admin-listen`.
 //!
-//! Who comes in there counts against no limit of the others, and nobody has to go for him, nor he for
-//! anybody: so a server can be looked at while it is full. In turn there are never many of them.
+//! Its connections count against no limit of the others, and neither make way for the other: so a server
+//! can be looked at while it is full. In turn there are never many of them. When there are as many as may
+//! be, the one that has been idle for longest makes way for a new one.
 
 use std::io;
 use std::net::SocketAddr;
 
 use mio::Registry;
-use mio::net::TcpListener;
+use mio::net::{TcpListener, TcpStream};
 
 use super::{ACCEPT_PAUSE_MS, LISTENERS, Server, listener, watch_listeners};
 use crate::api::Door;
@@ -16,6 +17,9 @@ use crate::time::Time;
 /// The most connections. Their descriptors are among those that are kept free of clients.
 const MAX_CONNECTIONS: usize = 16;
 
+/// How long a connection keeps its place although it does nothing with it.
+const IDLE_MS: u64 = 2_000;
+
 #[derive(Debug)]
 pub(super) struct Admin {
     listeners: Vec<TcpListener>,
@@ -23,7 +27,10 @@ pub(super) struct Admin {
     first_place: usize,
     /// When to look next for connections that wait to be accepted; `None` until there is an event.
     accept_from: Option<Time>,
-    connections: usize,
+    /// A connection that waits for the place of another one.
+    pending: Option<TcpStream>,
+    /// Slots of the connections.
+    slots: Vec<usize>,
 }
 
 impl Admin {
@@ -40,7 +47,8 @@ impl Admin {
             listeners,
             first_place,
             accept_from: None,
-            connections: 0,
+            pending: None,
+            slots: Vec::with_capacity(MAX_CONNECTIONS),
         })
     }
 
@@ -59,15 +67,14 @@ impl Admin {
         self.accept_from.get_or_insert(now);
     }
 
-    /// When somebody can be taken in who may be waiting.
+    /// When to look for a connection that may be waiting.
     pub(super) fn accept_at(&self) -> Option<Time> {
-        let has_room = self.connections < MAX_CONNECTIONS && !self.listeners.is_empty();
-        self.accept_from.filter(|_| has_room)
+        self.accept_from.filter(|_| !self.listeners.is_empty())
     }
 
-    /// How many have come in there.
+    /// The number of connections.
     pub(super) fn connections(&self) -> usize {
-        self.connections
+        self.slots.len()
     }
 
     /// What clients find who have come in elsewhere.
@@ -78,13 +85,15 @@ impl Admin {
         }
     }
 
-    /// One of its connections is closed.
-    pub(super) fn leave(&mut self) {
-        self.connections -= 1;
+    /// The connection in this slot is closed. One that waits for its place may have it at once.
+    pub(super) fn leave(&mut self, slot: usize, now: Time) {
+        self.slots.retain(|&other| other != slot);
+        self.accept_from = self.accept_from.map(|from| from.min(now));
     }
 
     pub(super) fn stop(&mut self) {
         self.listeners.clear();
+        self.pending = None;
     }
 }
 
@@ -100,18 +109,25 @@ impl Server {
         }
     }
 
-    /// Answers when to go on; `None` if all are in.
+    /// Returns when to look again; `None` if no connection waits.
     fn accept_all_admins(&mut self, now: Time) -> Option<Time> {
         let mut place = 0;
-        while self.admin.connections < MAX_CONNECTIONS {
-            match self.admin.listeners.get(place)?.accept() {
-                Ok((socket, _)) => {
-                    if self
-                        .watch_connection(socket, None, Door::Admin, now)
-                        .is_some()
-                    {
-                        self.admin.connections += 1;
-                    }
+        for _ in 0..MAX_CONNECTIONS {
+            let accepted = match self.admin.pending.take() {
+                Some(socket) => Ok(socket),
+                None => {
+                    let listener = self.admin.listeners.get(place)?;
+                    listener.accept().map(|(socket, _)| socket)
+                }
+            };
+            match accepted {
+                Ok(socket) if !self.has_room_for_admin(now) => {
+                    self.admin.pending = Some(socket);
+                    return Some(now.after_ms(ACCEPT_PAUSE_MS));
+                }
+                Ok(socket) => {
+                    let slot = self.watch_connection(socket, None, Door::Admin, now);
+                    self.admin.slots.extend(slot);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => place += 1,
                 Err(error) if listener::concerns_one_connection(&error) => {}
@@ -122,5 +138,26 @@ impl Server {
             }
         }
         Some(now)
+    }
+
+    /// Whether there is room for another connection, if need be in the place of the one that has been idle
+    /// for longest.
+    fn has_room_for_admin(&mut self, now: Time) -> bool {
+        if self.admin.slots.len() < MAX_CONNECTIONS {
+            return true;
+        }
+        let idle = self.admin.slots.iter().filter_map(|&slot| {
+            let connection = self.connections.get(slot)?;
+            // It is in the middle of a request if this is `None`.
+            connection.idle_since(&self.settings, now)?;
+            Some((connection.session.quiet_since(&self.settings), slot))
+        });
+        match idle.min() {
+            Some((since, slot)) if since.after_ms(IDLE_MS) <= now => {
+                self.close_for_another(slot, now);
+                true
+            }
+            _ => false,
+        }
     }
 }

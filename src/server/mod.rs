@@ -355,7 +355,7 @@ impl Server {
         self.discount(slot);
         let connection = self.connections.remove(slot);
         match connection.session.door() {
-            Door::Admin => self.admin.leave(),
+            Door::Admin => self.admin.leave(slot, now),
             Door::Whole | Door::Service => self.addresses.leave(slot),
         }
         self.metrics.connections.close(why);

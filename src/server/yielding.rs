@@ -85,7 +85,7 @@ impl Server {
         !self.yielding.queue.is_empty()
     }
 
-    /// Who has come in by an address of his own takes nobody's place.
+    /// `None` also for a connection to `--admin-listen`: those make way among themselves.
     fn idle_since(&self, slot: usize, now: Time) -> Option<Time> {
         let connection = self.connections.get(slot)?;
         let is_client = connection.session.door() != Door::Admin;
@@ -94,7 +94,8 @@ impl Server {
             .filter(|_| is_client)
     }
 
-    fn close_for_another(&mut self, slot: usize, now: Time) {
+    /// Closes a connection that is idle, since another one needs the room.
+    pub(super) fn close_for_another(&mut self, slot: usize, now: Time) {
         if let Some(times) = self.yielding.logged.happens(now) {
             log::warn!("no room for another connection: one that was idle is closed{times}");
         }

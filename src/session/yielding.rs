@@ -20,14 +20,9 @@ impl Session {
         if !self.exchanges.is_empty() || is_being_told || self.phase == Phase::Over {
             return None;
         }
-        let since = self.deadline.before_ms(self.awaits.timeout_ms(settings));
+        let since = self.quiet_since(settings);
         match self.awaits {
             Awaits::Request => {
-                let begun = self
-                    .unfinished
-                    .as_ref()
-                    .map(|request| request.pace.begun_at());
-                let since = begun.unwrap_or(since);
                 // Who has just come has not been able to say anything yet.
                 (since < now).then(|| since.after_ms(GRACE_MS))
             }
@@ -36,5 +31,14 @@ impl Session {
             Awaits::More => Some(since.after_ms(GRACE_MS)).filter(|&since| since <= now),
             Awaits::End => Some(since),
         }
+    }
+
+    /// The last time at which the client began a request, ended one, or took a part of an answer.
+    pub fn quiet_since(&self, settings: &Settings) -> Time {
+        let begun = match (self.awaits, &self.unfinished) {
+            (Awaits::Request, Some(request)) => Some(request.pace.begun_at()),
+            _ => None,
+        };
+        begun.unwrap_or(self.deadline.before_ms(self.awaits.timeout_ms(settings)))
     }
 }

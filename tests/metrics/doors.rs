@@ -1,6 +1,7 @@
 //! Where the metrics are: beside all else, or on an address of their own.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -99,6 +100,33 @@ fn there_is_room_for_a_look_when_there_is_none_for_clients() {
     assert_eq!(one_more.read_line(), "200 ok");
     drop(first);
     assert_eq!(second.read_line(), "200 pong");
+}
+
+/// The one that has been silent for longest makes way, and after two seconds only.
+#[test]
+fn silent_connections_keep_nobody_from_the_metrics() {
+    let folder = TempDir::new().expect("a folder");
+    let (_process, _, admin) = start(&folder, &[]);
+    let started_at = Instant::now();
+    let mut first = Client::connect(admin);
+    let mut begun = Client::connect(admin);
+    begun.send("GET /metrics HTTP/1.1\r\n");
+    let silent: Vec<Client> = (0..14).map(|_| Client::connect(admin)).collect();
+    let mut served = Client::connect(admin);
+    assert_eq!(served.ask("GET /health"), "200 ok");
+    let waited = started_at.elapsed();
+    assert!(
+        waited > Duration::from_millis(1_900) && waited < Duration::from_secs(30),
+        "it waited for {waited:?}"
+    );
+    first.expect_end();
+    // All of them are idle by now, and one after the other makes way; the one that has just asked does not.
+    let mut looking: Vec<Client> = (0..3).map(|_| Client::connect(admin)).collect();
+    for client in &mut looking {
+        assert_eq!(client.ask("GET /health"), "200 ok");
+    }
+    assert_eq!(served.ask("GET /health"), "200 ok");
+    drop(silent);
 }
 
 #[test]
