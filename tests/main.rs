@@ -15,6 +15,7 @@ mod configuration;
 mod conformance;
 mod curl;
 mod damage;
+mod documents;
 mod durability;
 mod faults;
 mod full_disk;
