@@ -44,7 +44,7 @@ fn preflighted(origin: &'static str, methods: &[&'static str]) -> Answer {
 
 pub fn rows() -> Vec<Row> {
     let from_page = "Origin: https://page.example";
-    let from_own = "Host: h:8081\r\nOrigin: http://h:8081";
+    let from_own = "Host: h:8081\r\nOrigin: https://h:8081";
     vec![
         row("an answer to a page", CORS)
             .server(STAR)
@@ -142,14 +142,14 @@ pub fn rows() -> Vec<Row> {
             .given(SEED)
             .ask(
                 with("POST /pool/A/lock", from_own),
-                isolated(answer("4")).header(ORIGIN, "http://h:8081"),
+                isolated(answer("4")).header(ORIGIN, "https://h:8081"),
             )
             .ask(
                 with(
                     "OPTIONS /pool/A",
                     &format!("{from_own}\r\nAccess-Control-Request-Method: PUT"),
                 ),
-                preflighted("http://h:8081", &["GET", "PUT"]),
+                preflighted("https://h:8081", &["GET", "PUT"]),
             ),
         row("a page of another origin by default", OWN)
             .ask(with("GET /ping", from_page), isolated(answer("pong")))

@@ -36,6 +36,19 @@ fn curl_takes_a_lock_and_gives_it_back() {
     }
 }
 
+/// A page that came without TLS may be forged on the way, also where host and port are the server's.
+#[test]
+fn a_page_without_tls_is_of_another_origin() {
+    let server = Secured::start();
+    let change = |scheme: &str| {
+        let origin = format!("Origin: {}", server.url().replace("https", scheme));
+        let options = ["-H", &origin, "-w", " %{http_code}", "-X", "DELETE"];
+        succeed(curl(&server, &options).arg(server.url() + "/pool/A"), "")
+    };
+    assert_eq!(change("http"), "other origin 403");
+    assert_eq!(change("https"), "no pool 404");
+}
+
 #[test]
 fn curl_uses_one_connection_and_closes_it_well() {
     let server = Secured::start();
