@@ -291,6 +291,29 @@ fn a_path_in_proxy_pass_breaks_names_with_a_slash() {
     assert_eq!(proxy.ask(LOCK), (404, "no route".into()));
 }
 
+/// nginx names the upstream as the host unless it is told otherwise.
+#[test]
+fn a_page_may_change_something_where_the_proxy_passes_its_host_on() {
+    let server = seeded();
+    let haproxy = Kind::Haproxy.settings(server.address);
+    let nginx = Kind::Nginx.settings(server.address);
+    let without = replace(&nginx, "proxy_set_header Host $http_host;", "");
+    for (kind, settings, status) in [
+        (Kind::Haproxy, &haproxy, 200),
+        (Kind::Nginx, &nginx, 200),
+        (Kind::Nginx, &without, 403),
+    ] {
+        let proxy = kind.start(settings);
+        let mut client = Client::connect(proxy.address);
+        client.send(format!(
+            "POST /pool/A/lock HTTP/1.1\r\nHost: {0}\r\nOrigin: http://{0}\r\n\
+             Connection: close\r\nContent-Length: 0\r\n\r\n",
+            proxy.address
+        ));
+        assert_eq!(hear(client).0, status, "{kind:?}");
+    }
+}
+
 /// nginx asks in HTTP/1.0 unless it is told otherwise, and opens a connection for each request.
 #[test]
 fn connections_are_kept_only_with_http_1_1_and_no_connection_field() {
