@@ -59,6 +59,12 @@ impl Seed {
         ids.for_each(|id| self.add_id(&id));
     }
 
+    /// Returns how much memory it holds, in bytes: the capacity of its buffers.
+    pub fn capacity_bytes(&self) -> usize {
+        let ends = self.ends.capacity() * size_of::<usize>();
+        ends + self.pools.capacity_bytes() + self.ids.0.capacity_bytes()
+    }
+
     /// How many pools there are.
     pub fn pool_count(&self) -> usize {
         self.ends.len()
@@ -172,6 +178,10 @@ struct Packed {
 }
 
 impl Packed {
+    fn capacity_bytes(&self) -> usize {
+        self.text.capacity() + self.ends.capacity() * size_of::<usize>()
+    }
+
     fn push(&mut self, text: &str) {
         self.text.push_str(text);
         self.ends.push(self.text.len());

@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::str;
 
-use memchr::{memchr, memrchr};
+use memchr::{memchr, memchr_iter, memrchr};
 
 use super::fields::FieldsRead;
 use super::{
@@ -278,8 +278,7 @@ fn check_length(input: &[u8], length: usize, limits: &Limits) -> Result<(), Reje
         return Ok(());
     }
     let start = &input[..limits.head_bytes];
-    // So many stand before the body.
-    let spaces = if start.starts_with(KEY) { 3 } else { 2 };
+    let spaces = spaces_before_body(start);
     if start.iter().filter(|&&byte| byte == b' ').count() < spaces {
         return Err(reject(HttpError::PathTooLong, Wire::Http11, input));
     }
@@ -287,6 +286,24 @@ fn check_length(input: &[u8], length: usize, limits: &Limits) -> Result<(), Reje
         return Err(reject(HttpError::BodyTooLarge, Wire::Line, input));
     }
     Ok(())
+}
+
+/// The number of spaces in a one-line request before its body.
+fn spaces_before_body(line: &[u8]) -> usize {
+    if line.starts_with(KEY) { 3 } else { 2 }
+}
+
+/// Returns where the body begins of a one-line request that is longer than a head, so that it can be judged
+/// before all of its body is there. `None` for anything else, and where `scan` says that an earlier call has
+/// seen as much.
+pub fn find_long_body(input: &[u8], scan: Scan, limits: &Limits) -> Option<usize> {
+    let most = limits.head_bytes;
+    if input.len() <= most || scan.from > most || memchr(b'\n', &input[..=most]).is_some() {
+        return None;
+    }
+    let start = &input[..most];
+    let space = memchr_iter(b' ', start).nth(spaces_before_body(start) - 1)?;
+    Some(space + 1)
 }
 
 /// What a one-line request begins with if it shows a secret.

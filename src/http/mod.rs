@@ -22,7 +22,9 @@ pub use answer::{
 pub use browser::BrowserMarks;
 pub use chunked::{Chunked, Decoded};
 pub use credentials::Credentials;
-pub use head::{BodyLength, Head, Progress, Scan, read_head, read_head_at_end, skip_between};
+pub use head::{
+    BodyLength, Head, Progress, Scan, find_long_body, read_head, read_head_at_end, skip_between,
+};
 pub use target::{Parameters, TargetError, decode_segments, split_path, split_target};
 
 /// One whole request.

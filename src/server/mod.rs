@@ -199,6 +199,7 @@ impl Server {
                 self.note_hangups(&mut events, now)?;
             }
             self.write(now);
+            self.evict_strangers(now);
             self.accept_more(now);
             watch.inspect(Watch::note);
             let ended_at;

@@ -1,5 +1,6 @@
-//! Who is closed for the sake of somebody else, when there is no room for another connection: the one
-//! that has been idle for longest. Which ones are idle, and since when, is for their sessions to say.
+//! The connections that are closed for the sake of others. When there is no room for another connection it is
+//! the one that has been idle for longest, and those of clients without a key go when they hold too much
+//! memory, where there are keys. Which ones are idle, and since when, is for their sessions to say.
 
 use super::addresses::Network;
 use super::{ACCEPT_PAUSE_MS, Server};
@@ -29,6 +30,7 @@ pub(super) struct Yielding {
     /// Nobody was idle: it is not looked again before this time.
     barren_until: Time,
     logged: Seldom,
+    strangers_logged: Seldom,
 }
 
 impl Server {
@@ -99,6 +101,36 @@ impl Server {
         if let Some(times) = self.yielding.logged.happens(now) {
             log::warn!("no room for another connection: one that was idle is closed{times}");
         }
+        self.evict(slot, now);
+    }
+
+    /// Closes connections of strangers when these hold as much memory as they may, or are in the way of
+    /// others: first the one whose client has done nothing for longest, such as taken its answers.
+    pub(super) fn evict_strangers(&mut self, now: Time) {
+        let max = self.settings.max_buffers;
+        if !self.buffers.strangers_must_go(max) {
+            return;
+        }
+        let holding = self.connections.iter();
+        let holding = holding.filter(|(_, connection)| connection.session.is_charged_stranger());
+        let mut holding: Vec<(Time, usize)> = holding
+            .map(|(slot, connection)| (connection.session.quiet_since(&self.settings), slot))
+            .collect();
+        holding.sort_unstable();
+        for (_, slot) in holding {
+            if self.buffers.strangers_have_room(max) {
+                break;
+            }
+            if let Some(times) = self.yielding.strangers_logged.happens(now) {
+                log::warn!(
+                    "clients without a key take too much memory (--max-buffers): the connection of one is closed{times}"
+                );
+            }
+            self.evict(slot, now);
+        }
+    }
+
+    fn evict(&mut self, slot: usize, now: Time) {
         self.at(slot, now, |connection, _, context| {
             connection.session.abandon(context);
             connection.say_that_it_ends();

@@ -48,7 +48,7 @@ impl Session {
             && self.long.is_none()
             && LongAnswer::is_for(outcome)
         {
-            if memory::is_refused(outcome, context) {
+            if memory::is_refused(outcome, self.is_stranger, context) {
                 exchange.state = State::Ready(Outcome::Problem(Problem::NoMemory));
             } else {
                 self.long = Some(Box::default());
@@ -65,9 +65,9 @@ impl LongAnswer {
         api::element_count(outcome) > TURN_ELEMENTS
     }
 
-    /// How many bytes there are so far.
-    pub(super) fn len(&self) -> usize {
-        self.body.len()
+    /// How much memory it holds, in bytes.
+    pub(super) fn capacity(&self) -> usize {
+        self.body.capacity()
     }
 
     /// Whether all of it has been written down.

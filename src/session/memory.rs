@@ -1,7 +1,9 @@
 //! What a session holds for its client, and what all of them hold together: requests that are not
 //! whole, and answers that are not taken. So memory has a bound however many clients there are.
 //!
-//! Each may hold a little for nothing, so that small requests and answers go on whatever others do.
+//! Each may hold a little for nothing, so that small requests and answers go on whatever others do. What
+//! counts is the capacity of buffers. Where there are keys, clients that have shown none of them have a
+//! small part of the whole, and never keep a holder of a key from the rest.
 
 use super::exchange::Exchange;
 use super::{Context, Outcome, Phase, Session};
@@ -15,23 +17,42 @@ const FREE_BYTES: usize = 16 << 10;
 impl Session {
     /// Notes what is held now.
     pub(super) fn note_held(&mut self, context: &mut Context<'_>) {
-        let long = self.long.as_ref().map_or(0, |long| long.len());
-        let held = self.unread_bytes() + self.output.len() + long;
+        let long = self.long.as_ref().map_or(0, |long| long.capacity());
+        let unfinished = self.unfinished.as_ref();
+        let unread = self.input.capacity() + unfinished.map_or(0, |request| request.held_bytes());
+        let held = unread + self.output.capacity() + long;
         let charged = u32::try_from(held.saturating_sub(FREE_BYTES)).unwrap_or(u32::MAX);
         if charged != self.charged {
-            context.buffers.held_bytes -= self.charged as usize;
-            context.buffers.held_bytes += charged as usize;
-            self.charged = charged;
+            self.charge(charged, context);
         }
     }
 
     /// Nothing is held any more.
     pub(super) fn note_nothing_held(&mut self, context: &mut Context<'_>) {
-        context.buffers.held_bytes -= self.charged as usize;
-        self.charged = 0;
+        self.charge(0, context);
     }
 
-    /// What has come of requests that are not in hand yet.
+    fn charge(&mut self, charged: u32, context: &mut Context<'_>) {
+        (context.buffers).charge(self.charged as usize, charged as usize, self.is_stranger);
+        self.charged = charged;
+    }
+
+    /// The client has shown a key that the server knows. What it holds no longer counts as a stranger's.
+    pub(super) fn note_known(&mut self, context: &mut Context<'_>) {
+        if self.is_stranger {
+            let charged = self.charged;
+            self.charge(0, context);
+            self.is_stranger = false;
+            self.charge(charged, context);
+        }
+    }
+
+    /// Whether it is a stranger's and holds more than each may hold for nothing.
+    pub fn is_charged_stranger(&self) -> bool {
+        self.is_stranger && self.charged > 0
+    }
+
+    /// How many bytes have come of requests that are not in hand yet.
     fn unread_bytes(&self) -> usize {
         let unfinished = self.unfinished.as_ref();
         self.input.len() + unfinished.map_or(0, |request| request.kept_bytes())
@@ -39,9 +60,12 @@ impl Session {
 
     /// Drops what has come of a large request if others hold all that may be held, and says so.
     pub(super) fn refuse_if_full(&mut self, context: &mut Context<'_>) {
-        let held_by_others = context.buffers.held_bytes - self.charged as usize;
         let is_large = self.unread_bytes() > FREE_BYTES;
-        if !is_large || held_by_others < context.settings.max_buffers || self.phase != Phase::Open {
+        if !is_large || self.phase != Phase::Open {
+            return;
+        }
+        let (buffers, max) = (&context.buffers, context.settings.max_buffers);
+        if !buffers.is_full(self.charged as usize, self.is_stranger, max) {
             return;
         }
         let style = match (&self.unfinished, self.previous) {
@@ -65,12 +89,13 @@ pub(super) fn write_answer(
     exchange: &Exchange,
     outcome: &Outcome,
     output: &mut Vec<u8>,
+    is_stranger: bool,
     context: &mut Context<'_>,
 ) {
     let start = output.len();
     let mut status = exchange.write(outcome, output, context);
     let is_long = output.len() - start > FREE_BYTES;
-    if is_long && is_refused(outcome, context) {
+    if is_long && is_refused(outcome, is_stranger, context) {
         output.truncate(start);
         let problem = Outcome::Problem(Problem::NoMemory);
         status = exchange.write(&problem, output, context);
@@ -79,8 +104,9 @@ pub(super) fn write_answer(
 }
 
 /// Whether an answer that is long is not written down, since all is held that may be.
-pub(super) fn is_refused(outcome: &Outcome, context: &Context<'_>) -> bool {
-    is_list(outcome) && context.buffers.held_bytes >= context.settings.max_buffers
+pub(super) fn is_refused(outcome: &Outcome, is_stranger: bool, context: &Context<'_>) -> bool {
+    let max = context.settings.max_buffers;
+    is_list(outcome) && context.buffers.is_full(0, is_stranger, max)
 }
 
 /// Whether it only tells what there is: nothing has come of it that must be heard of.

@@ -118,6 +118,8 @@ pub struct Session {
     undelivered: Option<Box<Undelivered>>,
     /// How much of what it holds counts in `Buffers::held_bytes`.
     charged: u32,
+    /// There are keys, and the client has shown none of them: what it holds counts as a stranger's, too.
+    is_stranger: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,6 +174,7 @@ impl Session {
             sent: 0,
             undelivered: None,
             charged: 0,
+            is_stranger: settings.keys.is_some(),
         }
     }
 
@@ -399,7 +402,8 @@ impl Session {
                 if self.output.capacity() == 0 {
                     self.output = context.buffers.lend();
                 }
-                memory::write_answer(exchange, outcome, &mut self.output, context);
+                let output = &mut self.output;
+                memory::write_answer(exchange, outcome, output, self.is_stranger, context);
             }
             let unsent = self.output.len() - self.sent;
             if let Some(Exchange { state, .. }) = self.exchanges.pop_front() {

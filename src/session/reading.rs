@@ -6,7 +6,7 @@ use std::mem;
 use super::buffers::drop_first;
 use super::exchange::{Exchange, State};
 use super::pace::Pace;
-use super::unfinished::Unfinished;
+use super::unfinished::{Unfinished, line_of_start};
 use super::{Context, Phase, Session};
 use crate::api::{self, Access, Action, Outcome, Problem};
 use crate::command::Command;
@@ -68,6 +68,13 @@ impl Session {
             self.scan = Scan::default();
             return Ok(skipped);
         }
+        if context.settings.keys.is_some()
+            && let Some(start) = http::find_long_body(input, self.scan, &context.settings.limits)
+            && self.drops_long_body(&input[..start], context)?
+        {
+            self.scan = Scan::default();
+            return Ok(start);
+        }
         let head = match http::read_head(input, self.scan, &context.settings.limits)? {
             Progress::Whole(head) => head,
             Progress::Partial(scan) => {
@@ -107,6 +114,30 @@ impl Session {
                 Ok(head.length)
             }
         }
+    }
+
+    /// Judges a one-line request before its body is there. Returns whether it is a stranger's, of whose body
+    /// nothing is kept.
+    #[cold]
+    fn drops_long_body(
+        &mut self,
+        start: &[u8],
+        context: &mut Context<'_>,
+    ) -> Result<bool, Rejected> {
+        let line = line_of_start(start);
+        let Progress::Whole(head) =
+            http::read_head(&line, Scan::default(), &context.settings.limits)?
+        else {
+            return Ok(false);
+        };
+        let access = self.access(&head, context);
+        if !matches!(access.caller, Caller::Stranger { .. }) {
+            return Ok(false);
+        }
+        let pace = Pace::begin(context.settings, context.now);
+        let unfinished = Unfinished::of_dropped_line(&head, &line, &access, pace);
+        self.unfinished = Some(Box::new(unfinished));
+        Ok(true)
     }
 
     /// Takes what there is of a body, and handles the request if it is whole then.
@@ -176,8 +207,12 @@ impl Session {
     }
 
     #[inline]
-    fn access<'c>(&self, head: &Head<'_>, context: &Context<'c>) -> Access<'c> {
-        (context.settings).access(head, self.door, self.has_tls)
+    fn access<'c>(&mut self, head: &Head<'_>, context: &mut Context<'c>) -> Access<'c> {
+        let access = (context.settings).access(head, self.door, self.has_tls);
+        if matches!(access.caller, Caller::Holder(_)) {
+            self.note_known(context);
+        }
+        access
     }
 
     /// Does what a request comes to.

@@ -2,14 +2,19 @@
 
 use std::mem;
 
-use memchr::memchr_iter;
+use memchr::{memchr, memchr_iter};
 
 use super::Settings;
 use super::pace::Pace;
 use crate::api::{self, Access, BodyReader};
-use crate::http::{BodyLength, Chunked, Credentials, Decoded, Head, Limits, Rejected, Style};
+use crate::http::{
+    BodyLength, Chunked, Credentials, Decoded, Head, HttpError, Limits, Rejected, Style,
+};
 use crate::keys::Caller;
 use crate::time::Time;
+
+/// The longest end of a line: a carriage return and a line feed.
+const LINE_END_BYTES: usize = 2;
 
 #[derive(Debug)]
 pub(super) struct Unfinished {
@@ -35,6 +40,14 @@ enum Rest {
     /// The body of a one-line request is all there, and is so long that it is read in pieces: so
     /// many bytes are left of it, and so many end the line behind it.
     Line(usize, usize),
+    /// All up to the end of the line is dropped.
+    Dropped,
+}
+
+/// Returns a line that is read as one that begins with `start`, whatever body follows in that. The body is
+/// one letter, since without one `HTTP /1` would be misspelt HTTP.
+pub(super) fn line_of_start(start: &[u8]) -> Vec<u8> {
+    [start, b"x\n"].concat()
 }
 
 impl Unfinished {
@@ -66,11 +79,20 @@ impl Unfinished {
         };
         let last_space = memchr_iter(b' ', bytes).nth(spaces_before);
         let start = last_space.expect("a body comes behind method and path") + 1;
-        // A body of one letter, so that the line is read as before: `HTTP /1` alone is misspelt HTTP.
-        let line = [&bytes[..start], b"x\n"].concat();
+        let line = line_of_start(&bytes[..start]);
         let length = head.inline_body.len();
         let rest = Rest::Line(length, bytes.len() - start - length);
         (Unfinished::with_rest(head, line, rest, access, pace), start)
+    }
+
+    /// `head` is what `line` was read as. What still comes of the line is dropped.
+    pub(super) fn of_dropped_line(
+        head: &Head<'_>,
+        line: &[u8],
+        access: &Access<'_>,
+        pace: Pace,
+    ) -> Unfinished {
+        Unfinished::with_rest(head, line.to_vec(), Rest::Dropped, access, pace)
     }
 
     fn with_rest(
@@ -96,6 +118,12 @@ impl Unfinished {
     /// How much has come of it that is kept, about.
     pub(super) fn kept_bytes(&self) -> usize {
         if self.is_dropped { 0 } else { self.received }
+    }
+
+    /// How much memory it holds, in bytes, and at least what has come of it that counts.
+    pub(super) fn held_bytes(&self) -> usize {
+        let capacity = self.head.capacity() + self.body.capacity_bytes();
+        self.kept_bytes().max(capacity)
     }
 
     /// The style of its answer.
@@ -135,6 +163,24 @@ impl Unfinished {
                 Ok(Decoded {
                     used: if whole { used + *end } else { used },
                     whole,
+                })
+            }
+            Rest::Dropped => {
+                let end = memchr(b'\n', input);
+                let used = end.map_or(input.len(), |end| end + 1);
+                if self.received + used > limits.body_bytes + LINE_END_BYTES {
+                    let style = Style {
+                        closes: true,
+                        ..self.style
+                    };
+                    return Err(Rejected {
+                        error: HttpError::BodyTooLarge,
+                        style,
+                    });
+                }
+                Ok(Decoded {
+                    used,
+                    whole: end.is_some(),
                 })
             }
             Rest::Chunked(chunked) => {

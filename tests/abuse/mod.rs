@@ -13,6 +13,7 @@ mod garbage;
 mod newcomers;
 mod paths;
 mod smuggling;
+mod strangers;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;

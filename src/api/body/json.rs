@@ -47,6 +47,11 @@ pub(super) struct JsonReader {
 }
 
 impl JsonReader {
+    /// Returns how much memory it holds, in bytes.
+    pub(super) fn capacity_bytes(&self) -> usize {
+        self.seed.capacity_bytes() + self.names.capacity_bytes()
+    }
+
     pub(super) fn of_pools() -> JsonReader {
         JsonReader {
             of_pools: true,

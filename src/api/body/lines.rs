@@ -19,6 +19,11 @@ pub(super) struct LinesReader {
 }
 
 impl LinesReader {
+    /// Returns how much memory it holds, in bytes.
+    pub(super) fn capacity_bytes(&self) -> usize {
+        self.seed.capacity_bytes() + self.line.capacity()
+    }
+
     pub(super) fn new(pool: &PoolName<'_>) -> LinesReader {
         let mut seed = Seed::default();
         seed.add_pool(pool);

@@ -154,6 +154,16 @@ impl BodyReader {
         }
     }
 
+    /// Returns how much memory it holds, in bytes: the capacity of its buffers.
+    pub fn capacity_bytes(&self) -> usize {
+        let understood = match &self.state {
+            State::Json(json) => json.capacity_bytes(),
+            State::Lines(lines) => lines.capacity_bytes(),
+            State::Undecided(_) | State::Ignored(_) | State::Multipart | State::Wrong(_) => 0,
+        };
+        self.tail.capacity() + understood
+    }
+
     /// Takes the next piece.
     pub fn take(&mut self, piece: &[u8]) {
         if let State::Ignored(ignored) = &mut self.state {

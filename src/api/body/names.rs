@@ -15,6 +15,11 @@ pub(super) struct Names {
 }
 
 impl Names {
+    /// Returns how much memory it holds, in bytes.
+    pub(super) fn capacity_bytes(&self) -> usize {
+        self.hashes.capacity() * size_of::<u64>()
+    }
+
     /// Whether the seed has no pool of this name; then there will be one.
     pub(super) fn add(&mut self, name: &PoolName<'_>, seed: &Seed) -> bool {
         let hash = self.hasher.hash_one(name.as_str());
