@@ -223,12 +223,14 @@ impl Line {
     }
 
     /// The same for all waiters at this place and behind it, and for all that is kept of any kind.
-    pub(super) fn unkeep_from(&mut self, place: Place) -> BTreeMap<Place, ResourceKey> {
-        let Some(places) = &mut self.places else {
-            return BTreeMap::new();
-        };
+    /// `None` if nothing was kept, which is the usual case.
+    pub(super) fn unkeep_from(&mut self, place: Place) -> Option<BTreeMap<Place, ResourceKey>> {
+        let places = self.places.as_mut()?;
+        if !places.keeps_any() {
+            return None;
+        }
         places.kept_count = 0;
-        places.kept.split_off(&place)
+        Some(places.kept.split_off(&place))
     }
 
     /// The first waiter for a certain resource.
@@ -291,7 +293,9 @@ impl Line {
         if let Some(places) = &mut self.places {
             places.remove(waiter);
             if places.len() == 0 {
-                (places.kept_count, places.kept) = Default::default();
+                if places.keeps_any() {
+                    (places.kept_count, places.kept) = Default::default();
+                }
                 let places = self.places.take().filter(|places| places.is_small());
                 if waiters.spare_places.len() < MAX_SPARE_PLACES {
                     waiters.spare_places.extend(places);
@@ -304,6 +308,11 @@ impl Line {
 impl Places {
     fn len(&self) -> usize {
         self.any.len() + self.named.len()
+    }
+
+    /// Whether anything is kept for an absent owner.
+    fn keeps_any(&self) -> bool {
+        self.kept_count > 0 || !self.kept.is_empty()
     }
 
     fn is_small(&self) -> bool {

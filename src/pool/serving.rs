@@ -52,8 +52,10 @@ impl Pool {
         if books.closed_as(self.key).is_some() {
             return;
         }
-        for resource in self.line.unkeep_from(place).into_values() {
-            books.resources.unreserve(&mut self.stock, resource);
+        if let Some(kept) = self.line.unkeep_from(place) {
+            for resource in kept.into_values() {
+                books.resources.unreserve(&mut self.stock, resource);
+            }
         }
         while self.lendable_count() > 0
             && let Some((found, key)) = self.line.next(place)
