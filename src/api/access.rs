@@ -1,8 +1,11 @@
 //! What a caller may do: each command wants a role in the pools that it names.
 
-use super::{BrowserProblem, Door, Outcome, PoolView, Problem};
-use crate::command::{Command, Reply, Seed, max_pools};
+use std::rc::Rc;
+
+use super::{BrowserProblem, Door, PoolView, Problem};
+use crate::command::{Command, PoolStatus, Reply, Seed, max_pools};
 use crate::keys::{Caller, Key, Keys, Role};
+use crate::time::Time;
 
 /// Whether `_method` stands for the method of a POST.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,36 +69,74 @@ pub(super) fn check_metrics(caller: Caller<'_>) -> Result<(), Problem> {
 
 /// Why a request that waits for a lock of this pool may do so no longer, if the key with which it came is
 /// not one of these, or not for that.
-pub fn recheck_waiter(keys: &Keys, key: &Key, pool: &str) -> Option<Problem> {
-    match keys.caller_again(key) {
+pub fn recheck_waiter(keys: &Keys, key: &Key, pool: &str, now: Time) -> Option<Problem> {
+    match keys.caller_again(key, now) {
         Caller::Holder(key) => refuse_unless(key.may(Role::Use, pool), Role::Use).err(),
         Caller::Anyone | Caller::Stranger { .. } => Some(Problem::WrongKey),
     }
 }
 
-/// Leaves of a list of pools those that a key is for, tells its role in each, and makes of them the
-/// view that was asked for. Without a key it leaves nothing.
-#[cold]
-pub fn filter_visible(outcome: &mut Outcome, view: PoolView, key: Option<&Key>) {
-    let Outcome::Reply(Reply::Pools(pools)) = outcome else {
-        return;
-    };
-    let max = match view {
-        PoolView::List(limit) => max_pools(limit),
-        PoolView::Sums => usize::MAX,
-    };
-    let mut left = max;
-    pools.retain_mut(|pool| {
-        // Beyond the limit no pattern is matched for nothing.
-        let role = key
-            .filter(|_| left > 0)
-            .and_then(|key| key.role(&pool.name));
-        left -= usize::from(role.is_some());
-        pool.role = role.map(Role::name);
-        role.is_some()
-    });
-    if view == PoolView::Sums {
-        *outcome = Outcome::Reply(Reply::PoolSums(pools.iter().collect()));
+/// Finds, in slices, the pools of a list that a key is for, and tells its role in each. A key may have
+/// a hundred patterns, and a list a hundred thousand pools.
+#[derive(Debug)]
+pub struct VisiblePools {
+    pools: Vec<PoolStatus>,
+    view: PoolView,
+    /// Without a key nothing is visible.
+    key: Option<Rc<Key>>,
+    /// How many pools are behind, and how many of them are visible: those come first.
+    checked: usize,
+    visible: usize,
+}
+
+/// The most comparisons of one byte in a slice: some 2 ms.
+const SLICE_COMPARISONS: usize = 1 << 20;
+/// A pool costs as much as so many comparisons, however short its name.
+const POOL_COMPARISONS: usize = 64;
+
+impl VisiblePools {
+    /// Nothing has been looked at yet.
+    pub fn new(pools: Vec<PoolStatus>, view: PoolView, key: Option<Rc<Key>>) -> VisiblePools {
+        VisiblePools {
+            pools,
+            view,
+            key,
+            checked: 0,
+            visible: 0,
+        }
+    }
+
+    /// Looks at the next slice. Returns the view that was asked for, once nothing is left.
+    pub fn advance(&mut self) -> Option<Reply> {
+        let max = match self.view {
+            PoolView::List(limit) => max_pools(limit),
+            PoolView::Sums => usize::MAX,
+        };
+        if let Some(key) = &self.key {
+            let per_byte = key.comparisons_per_byte();
+            let mut left = SLICE_COMPARISONS;
+            // Beyond the limit no pattern is matched for nothing.
+            while self.visible < max
+                && let Some(pool) = self.pools.get_mut(self.checked)
+            {
+                if left == 0 {
+                    return None;
+                }
+                left = left.saturating_sub(POOL_COMPARISONS + per_byte * pool.name.len());
+                let role = key.role(&pool.name);
+                pool.role = role.map(Role::name);
+                if role.is_some() {
+                    self.pools.swap(self.visible, self.checked);
+                    self.visible += 1;
+                }
+                self.checked += 1;
+            }
+        }
+        self.pools.truncate(self.visible);
+        Some(match self.view {
+            PoolView::List(_) => Reply::Pools(std::mem::take(&mut self.pools)),
+            PoolView::Sums => Reply::PoolSums(self.pools.iter().collect()),
+        })
     }
 }
 

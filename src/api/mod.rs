@@ -16,7 +16,7 @@ mod render;
 
 use std::num::NonZeroU32;
 
-pub use access::{Access, MethodOverride, filter_visible, recheck_waiter};
+pub use access::{Access, MethodOverride, VisiblePools, recheck_waiter};
 use body::Form;
 pub use body::{BodyError, BodyReader, read_seed};
 pub use browser::{BrowserPolicy, BrowserProblem, Cors, is_host_name};
@@ -102,7 +102,7 @@ pub struct Shape {
     pub list: bool,
     /// What of a lock.
     pub show: Show,
-    /// The view of pools that the caller's key is for: the reply is to pass [`filter_visible`]. `None`
+    /// The view of pools that the caller's key is for: the reply is to pass [`VisiblePools`]. `None`
     /// if no key matters.
     pub of_key: Option<PoolView>,
     /// A name in the request has a part `.` or `..`: what is not there is a bad name.

@@ -6,9 +6,11 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::ConfigError;
 use crate::keys::Keys;
+use crate::time::Time;
 use crate::tls;
 
 /// More than thousands of keys take.
@@ -38,8 +40,8 @@ pub fn access_warnings(
     match keys {
         Some(keys) => {
             let in_clear = (is_plain && tls::IS_BUILT).then_some(Cow::Borrowed(IN_CLEAR));
-            let weak = weak_keys(keys).map(Cow::Owned);
-            in_clear.into_iter().chain(weak).collect()
+            let of_keys = key_warnings(keys).map(Cow::Owned);
+            in_clear.into_iter().chain(of_keys).collect()
         }
         None if is_open => vec![Cow::Borrowed(OPEN)],
         None => Vec::new(),
@@ -52,14 +54,20 @@ const OPEN: &str = "it listens on an address that others can reach, without --ke
 const IN_CLEAR: &str = "it wants keys on an address that others can reach, without TLS: whoever sees the \
      traffic sees them; --tls-listen keeps them secret";
 
-/// What is to be said of keys whose secrets can be guessed.
-pub fn weak_keys(keys: &Keys) -> impl Iterator<Item = String> {
-    let names = keys.weak_names().into_iter();
-    names.map(|name| {
+/// Warnings of secrets that can be guessed, and of those that have ended. They name lines, never words
+/// of a line: any of them may be a secret in the wrong column.
+pub fn key_warnings(keys: &Keys) -> impl Iterator<Item = String> {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = Time::from_ms(since_epoch.unwrap_or_default().as_millis() as u64);
+    let weak = keys.weak_lines().iter().map(|line| {
         format!(
-            "the secret of key {name} is short, so it can be guessed; 32 random characters cannot"
+            "the secret in line {line} of --keys is short, so it can be guessed; 32 random characters cannot"
         )
-    })
+    });
+    let ended = keys.ended_lines(now).into_iter();
+    weak.chain(ended.map(|line| {
+        format!("the secret in line {line} of --keys has ended; it is refused as a wrong key")
+    }))
 }
 
 fn read_private(path: &Path) -> Result<Vec<u8>, String> {

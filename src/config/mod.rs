@@ -39,7 +39,7 @@ pub use capacity::Capacity;
 use draft::Draft;
 use file::Files;
 use flags::Flags;
-pub use keys::{access_warnings, read_keys, weak_keys};
+pub use keys::{access_warnings, key_warnings, read_keys};
 use mask::masked;
 use origins::Origins;
 use redis_url::RedisUrl;

@@ -9,6 +9,7 @@
 //! passwords that somebody has thought up.
 
 mod credentials;
+mod date;
 mod digest;
 mod parse;
 mod pattern;
@@ -22,11 +23,19 @@ pub use parse::{FileProblem, LineProblem};
 use pattern::Pattern;
 
 use crate::http::Credentials;
+use crate::time::Time;
 
 /// The most characters of a secret. What is longer is not looked at.
 pub const MAX_SECRET_BYTES: usize = 256;
 /// The most characters of a key's name.
 pub const MAX_NAME_BYTES: usize = 64;
+/// The most different lines of one key: roles with the pools that they are for. Each is matched with
+/// the name of every pool that is listed.
+pub const MAX_RULES: usize = 100;
+/// The most lines with a secret in one file.
+pub const MAX_LINES: usize = 10_000;
+/// The most secrets of one key: the old one and the new one of a rotation.
+pub const MAX_SECRETS: usize = 2;
 
 /// What a key is for. Each role may do what those before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,17 +59,24 @@ impl Role {
     }
 }
 
-/// One key: what it may do, without its secret.
-#[derive(Debug)]
+/// One key with one of its secrets, of which only the hash is kept: what it may do.
 pub struct Key {
     name: Box<str>,
     digest: Digest,
-    rules: Vec<Rule>,
-    /// Its secret is known to be short, so that it can be guessed.
-    weak: bool,
+    /// The first moment at which the secret is not valid, and the line that says so; `None` is never.
+    end: Option<(Time, usize)>,
+    /// Those of all lines of that name.
+    rules: Rc<[Rule]>,
 }
 
-#[derive(Debug)]
+/// In a line whose words are mixed up the name or a pattern may be the secret, so none of them shows.
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key with {} rules", self.rules.len())
+    }
+}
+
+#[derive(PartialEq)]
 struct Rule {
     role: Role,
     pools: Pattern,
@@ -78,6 +94,16 @@ impl Key {
         let rules = self.rules.iter();
         let roles = rules.filter(|rule| rule.pools.matches(pool));
         roles.map(|rule| rule.role).max()
+    }
+
+    fn is_valid(&self, now: Time) -> bool {
+        self.end.is_none_or(|(end, _)| now < end)
+    }
+
+    /// The most comparisons that its role in a pool takes for each byte of the pool's name.
+    pub fn comparisons_per_byte(&self) -> usize {
+        let rules = self.rules.iter();
+        rules.map(|rule| rule.pools.comparisons_per_byte()).sum()
     }
 
     /// Whether it may look into every pool, whatever its name.
@@ -133,44 +159,61 @@ impl Caller<'_> {
 
 /// All keys that a server knows.
 #[derive(Clone)]
-pub struct Keys(HashMap<Digest, Rc<Key>>);
+pub struct Keys {
+    by_digest: HashMap<Digest, Rc<Key>>,
+    /// How many keys, which may have two secrets each.
+    count: usize,
+    /// The first lines of secrets that can be guessed, sorted.
+    weak_lines: Vec<usize>,
+}
 
 impl Keys {
-    /// Reads a file of keys: on each line `NAME SECRET ROLE POOLS`, or `NAME sha256:HEX ROLE POOLS`.
-    /// A key may have several lines, with the same secret. It is taken whole or not at all.
+    /// Reads a file of keys: on each line `NAME SECRET ROLE POOLS`, with `sha256:HEX` for a secret, and
+    /// `until=YYYY-MM-DD` behind a secret that ends with that day in UTC. A key may have several lines,
+    /// and two secrets, for which all its lines count. The file is taken whole or not at all.
     pub fn parse(text: &[u8]) -> Result<Keys, FileProblem> {
-        parse::parse(text).map(Keys)
+        parse::parse(text)
     }
 
     /// How many keys there are, at least one.
     #[expect(clippy::len_without_is_empty, reason = "they are never empty")]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.count
     }
 
-    /// The names of the keys whose secrets can be guessed, sorted.
-    pub fn weak_names(&self) -> Vec<&str> {
-        let weak = self.0.values().filter(|key| key.weak);
-        let mut names: Vec<&str> = weak.map(|key| &*key.name).collect();
-        names.sort_unstable();
-        names
+    /// The lines with secrets that can be guessed, counted from 1 and sorted. Not the keys' names: where
+    /// two columns are swapped, the name is the secret.
+    pub fn weak_lines(&self) -> &[usize] {
+        &self.weak_lines
     }
 
-    /// Who shows these credentials.
-    pub fn caller(&self, credentials: Credentials<'_>) -> Caller<'_> {
+    /// The lines that name an end which is past, counted from 1 and sorted.
+    pub fn ended_lines(&self, now: Time) -> Vec<usize> {
+        let ends = self.by_digest.values().filter_map(|key| key.end);
+        let mut lines: Vec<usize> = ends
+            .filter(|(end, _)| *end <= now)
+            .map(|(_, line)| line)
+            .collect();
+        lines.sort_unstable();
+        lines
+    }
+
+    /// The caller that shows these credentials at this time.
+    pub fn caller(&self, credentials: Credentials<'_>, now: Time) -> Caller<'_> {
         let key = credentials::with_secret(credentials, |user, secret| {
-            let key = self.0.get(&Digest::of(secret))?;
-            (user.is_empty() || user == key.name.as_bytes()).then_some(key)
+            let key = self.by_digest.get(&Digest::of(secret))?;
+            let is_its_user = user.is_empty() || user == key.name.as_bytes();
+            (is_its_user && key.is_valid(now)).then_some(key)
         });
         key.map_or_else(|| Caller::stranger(credentials), Caller::Holder)
     }
 
     /// The caller that has shown this key, when it was one of other keys, before these were read.
-    pub fn caller_again(&self, key: &Key) -> Caller<'_> {
+    pub fn caller_again(&self, key: &Key, now: Time) -> Caller<'_> {
         let known = self
-            .0
+            .by_digest
             .get(&key.digest)
-            .filter(|known| known.name == key.name);
+            .filter(|known| known.name == key.name && known.is_valid(now));
         let stranger = Caller::Stranger {
             shows_wrong_key: true,
         };
@@ -189,6 +232,9 @@ mod tests {
     use base64ct::{Base64, Encoding};
 
     use super::*;
+
+    /// 2027-01-31, 12:00 UTC.
+    const NOW: Time = Time::from_ms(1_801_396_800_000);
 
     const FILE: &str = "ci  0123456789abcdef-ci  use  build-*\n\
                         ci  0123456789abcdef-ci  read *\n\
@@ -210,7 +256,8 @@ mod tests {
     fn a_key_is_known_by_its_secret() {
         let keys = keys();
         assert_eq!(keys.len(), 3);
-        let by_word = |secret: &str| name_of(keys.caller(Credentials::Word(secret.as_bytes())));
+        let by_word =
+            |secret: &str| name_of(keys.caller(Credentials::Word(secret.as_bytes()), NOW));
         assert_eq!(by_word("0123456789abcdef-ci"), Some("ci"));
         assert_eq!(by_word("test"), Some("ops"));
         for unknown in [
@@ -232,7 +279,8 @@ mod tests {
     #[test]
     fn a_field_is_read_as_the_standard_has_it() {
         let keys = keys();
-        let by_field = |value: &str| name_of(keys.caller(Credentials::Field(value.as_bytes())));
+        let by_field =
+            |value: &str| name_of(keys.caller(Credentials::Field(value.as_bytes()), NOW));
         for (value, name) in [
             ("Bearer test", Some("ops")),
             ("bearer test", Some("ops")),
@@ -257,8 +305,8 @@ mod tests {
         ] {
             assert_eq!(by_field(value), name, "{value}");
         }
-        assert_eq!(name_of(keys.caller(Credentials::None)), None);
-        assert_eq!(name_of(keys.caller(Credentials::Several)), None);
+        assert_eq!(name_of(keys.caller(Credentials::None, NOW)), None);
+        assert_eq!(name_of(keys.caller(Credentials::Several, NOW)), None);
     }
 
     #[test]
@@ -267,7 +315,7 @@ mod tests {
         let file = format!("{} {longest} use *", "n".repeat(MAX_NAME_BYTES));
         let keys = Keys::parse(file.as_bytes()).expect("this is read");
         let is_known = |value: &str| {
-            let caller = keys.caller(Credentials::Field(value.as_bytes()));
+            let caller = keys.caller(Credentials::Field(value.as_bytes()), NOW);
             name_of(caller).is_some()
         };
         assert!(is_known(&format!("Bearer {longest}")));
@@ -287,7 +335,7 @@ mod tests {
     #[test]
     fn a_role_holds_for_the_pools_of_its_line() {
         let keys = keys();
-        let Caller::Holder(ci) = keys.caller(Credentials::Word(b"0123456789abcdef-ci")) else {
+        let Caller::Holder(ci) = keys.caller(Credentials::Word(b"0123456789abcdef-ci"), NOW) else {
             panic!("it is known");
         };
         assert!(ci.may(Role::Use, "build-1") && ci.may(Role::Read, "build-1"));
@@ -295,7 +343,8 @@ mod tests {
         assert!(!ci.may(Role::Admin, "build-1"));
         assert!(ci.may_somewhere(Role::Use) && !ci.may_somewhere(Role::Admin));
         assert!(!Caller::Holder(ci).sees_a_part(), "it sees all");
-        let Caller::Holder(lab) = keys.caller(Credentials::Word(b"0123456789abcdef:lab")) else {
+        let Caller::Holder(lab) = keys.caller(Credentials::Word(b"0123456789abcdef:lab"), NOW)
+        else {
             panic!("it is known");
         };
         assert!(lab.may(Role::Admin, "lab") && !lab.may(Role::Read, "lab2"));
@@ -306,7 +355,7 @@ mod tests {
     #[test]
     fn nothing_secret_can_be_written_down() {
         let keys = keys();
-        let Caller::Holder(ci) = keys.caller(Credentials::Word(b"0123456789abcdef-ci")) else {
+        let Caller::Holder(ci) = keys.caller(Credentials::Word(b"0123456789abcdef-ci"), NOW) else {
             panic!("it is known");
         };
         let credentials = [
@@ -314,16 +363,59 @@ mod tests {
             Credentials::Field(b"Bearer 0123456789abcdef-ci"),
         ];
         let words = format!("{keys:?} {ci:?} {credentials:?}");
-        assert!(words.contains("ci") && words.contains("3 keys"), "{words}");
-        for secret in ["0123456789", "9f86d0", "48, 49"] {
+        assert!(words.contains("3 keys"), "{words}");
+        // Not even a name, which may be a secret in the wrong column.
+        for secret in ["0123456789", "9f86d0", "48, 49", "ci", "build"] {
             assert!(!words.contains(secret), "{words}");
         }
     }
 
     #[test]
-    fn a_short_secret_is_told() {
-        let file = "b 0123456789abcde read *\na 1 read *\nc 0123456789abcdef read *\n";
+    fn the_line_of_a_short_secret_is_told() {
+        let file = "b 0123456789abcde read *\nb 0123456789abcde use b\n# c\n\
+                    a 1 read *\nc 0123456789abcdef read *\n";
         let keys = Keys::parse(file.as_bytes()).expect("this is read");
-        assert_eq!(keys.weak_names(), ["a", "b"]);
+        assert_eq!(keys.weak_lines(), [1, 4]);
+    }
+
+    #[test]
+    fn a_secret_is_valid_to_the_end_of_its_last_day() {
+        let file = "ci 0123456789abcdef-ci until=2027-01-31 use *\n\
+                    ops 0123456789abcdef-ops admin *\n";
+        let keys = Keys::parse(file.as_bytes()).expect("this is read");
+        let knows = |secret: &[u8], now| name_of(keys.caller(Credentials::Word(secret), now));
+        let end = NOW.after_ms(12 * 60 * 60 * 1000);
+        for now in [Time::default(), NOW, end.before_ms(1)] {
+            assert_eq!(knows(b"0123456789abcdef-ci", now), Some("ci"), "{now:?}");
+            assert_eq!(keys.ended_lines(now), [0; 0]);
+        }
+        for now in [end, end.after_ms(1), Time::from_ms(u64::MAX)] {
+            assert_eq!(knows(b"0123456789abcdef-ci", now), None, "{now:?}");
+            assert_eq!(knows(b"0123456789abcdef-ops", now), Some("ops"));
+            assert_eq!(keys.ended_lines(now), [1]);
+        }
+    }
+
+    #[test]
+    fn both_secrets_of_a_key_have_all_its_rules() {
+        let file = "ci 0123456789abcdef-old until=2027-01-31 use build-*\n\
+                    ci 0123456789abcdef-old read *\n\
+                    ci 0123456789abcdef-new use build-*\n\
+                    ci 0123456789abcdef-new admin lab\n";
+        let keys = Keys::parse(file.as_bytes()).expect("this is read");
+        assert_eq!(keys.len(), 1);
+        for secret in [&b"0123456789abcdef-old"[..], b"0123456789abcdef-new"] {
+            let Caller::Holder(key) = keys.caller(Credentials::Word(secret), NOW) else {
+                panic!("it is known");
+            };
+            assert_eq!(key.role("build-1"), Some(Role::Use));
+            assert_eq!(key.role("lab"), Some(Role::Admin));
+            assert_eq!(key.role("other"), Some(Role::Read));
+            assert_eq!(key.rules.len(), 3, "a line that is repeated counts once");
+        }
+        let later = NOW.after_ms(24 * 60 * 60 * 1000);
+        let by_word = |secret: &[u8]| name_of(keys.caller(Credentials::Word(secret), later));
+        assert_eq!(by_word(b"0123456789abcdef-old"), None);
+        assert_eq!(by_word(b"0123456789abcdef-new"), Some("ci"));
     }
 }

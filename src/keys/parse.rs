@@ -7,10 +7,18 @@ use std::fmt;
 use std::rc::Rc;
 use std::str;
 
-use super::{Digest, Key, MAX_NAME_BYTES, MAX_SECRET_BYTES, Pattern, Role, Rule};
+use super::date::end_of_day;
+use super::{
+    Digest, Key, Keys, MAX_LINES, MAX_NAME_BYTES, MAX_RULES, MAX_SECRET_BYTES, MAX_SECRETS,
+    Pattern, Role, Rule,
+};
+use crate::time::Time;
 
 /// A secret of fewer characters can be guessed.
 const MIN_STRONG_BYTES: usize = 16;
+
+/// The word that names the last day of a secret begins with it.
+const UNTIL: &str = "until=";
 
 /// Why a file of keys is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,14 +42,24 @@ pub enum LineProblem {
     Secret,
     /// The hash is not one.
     Hash,
+    /// The end is no day.
+    End,
+    /// The end stands behind the role.
+    EndBehindRole,
     /// The role is not one.
     Role,
     /// No pool can have such a name.
     Pools,
     /// There is a comment behind the pools.
     Comment,
-    /// The key has another secret in this earlier line.
-    OtherSecret(usize),
+    /// The key has two other secrets, the first of them in this earlier line.
+    ThirdSecret(usize),
+    /// The secret has another end in this earlier line.
+    OtherEnd(usize),
+    /// The key has all the different lines that it may have.
+    TooManyRules,
+    /// The file has all the lines that it may have.
+    TooManyLines,
     /// A key of another name has the same secret, in this earlier line.
     SameSecret(usize),
 }
@@ -65,13 +83,32 @@ impl fmt::Display for LineProblem {
             LineProblem::Name => "the name must be 1 to 64 letters, digits, '.', '_' or '-'",
             LineProblem::Secret => "the secret must be 1 to 256 printable ASCII characters",
             LineProblem::Hash => "the hash must be sha256: and 64 hexadecimal digits",
+            LineProblem::End => {
+                "the last day must be until=YYYY-MM-DD, such as until=2027-01-31"
+            }
+            LineProblem::EndBehindRole => "until= must stand between the secret and the role",
             LineProblem::Role => "the role must be read, use or admin",
             LineProblem::Pools => {
                 "the pools must be a name of 1 to 128 bytes, in which * stands for anything"
             }
             LineProblem::Comment => "a comment must have a line of its own",
-            LineProblem::OtherSecret(line) => {
-                return write!(f, "the key must have the same secret as in line {line}");
+            LineProblem::ThirdSecret(line) => {
+                return write!(
+                    f,
+                    "the key has {MAX_SECRETS} secrets already, the first in line {line}; no more are taken"
+                );
+            }
+            LineProblem::OtherEnd(line) => {
+                return write!(f, "the secret must have the same end as in line {line}");
+            }
+            LineProblem::TooManyRules => {
+                return write!(
+                    f,
+                    "a key may have {MAX_RULES} different lines; * stands for several pools"
+                );
+            }
+            LineProblem::TooManyLines => {
+                return write!(f, "a file may have {MAX_LINES} lines with keys");
             }
             LineProblem::SameSecret(line) => {
                 return write!(
@@ -84,7 +121,7 @@ impl fmt::Display for LineProblem {
 }
 
 /// Reads a file of keys.
-pub(super) fn parse(text: &[u8]) -> Result<HashMap<Digest, Rc<Key>>, FileProblem> {
+pub(super) fn parse(text: &[u8]) -> Result<Keys, FileProblem> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let mut keys = KeysSoFar::default();
     for (number, line) in (1..).zip(text.split(|&byte| byte == b'\n')) {
@@ -96,55 +133,102 @@ pub(super) fn parse(text: &[u8]) -> Result<HashMap<Digest, Rc<Key>>, FileProblem
             keys.add(entry, number).map_err(wrong)?;
         }
     }
-    if keys.by_digest.is_empty() {
+    if keys.by_name.is_empty() {
         return Err(FileProblem::Empty);
     }
-    let keys = keys.by_digest.into_iter();
-    Ok(keys
-        .map(|(digest, (key, _))| (digest, Rc::new(key)))
-        .collect())
+    Ok(keys.finish())
 }
 
-/// Keys with the numbers of their first lines.
+/// Keys as the lines so far make them.
 #[derive(Default)]
 struct KeysSoFar<'a> {
-    by_digest: HashMap<Digest, (Key, usize)>,
-    by_name: HashMap<&'a str, (Digest, usize)>,
+    by_name: HashMap<&'a str, KeySoFar>,
+    secrets: HashMap<Digest, SecretSoFar<'a>>,
+    lines: usize,
+}
+
+struct KeySoFar {
+    rules: Vec<Rule>,
+    secrets: usize,
+    first_line: usize,
+}
+
+struct SecretSoFar<'a> {
+    name: &'a str,
+    first_line: usize,
+    end: Option<(Time, usize)>,
+    weak: bool,
 }
 
 impl<'a> KeysSoFar<'a> {
     fn add(&mut self, line: Line<'a>, number: usize) -> Result<(), LineProblem> {
-        match self.by_name.entry(line.name) {
-            Entry::Occupied(known) => {
-                let (digest, first) = *known.get();
-                if digest != line.digest {
-                    return Err(LineProblem::OtherSecret(first));
+        self.lines += 1;
+        if self.lines > MAX_LINES {
+            return Err(LineProblem::TooManyLines);
+        }
+        let key = self.by_name.entry(line.name).or_insert_with(|| KeySoFar {
+            rules: Vec::new(),
+            secrets: 0,
+            first_line: number,
+        });
+        let end = line.end.map(|end| (end, number));
+        match self.secrets.entry(line.digest) {
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                if known.name != line.name {
+                    return Err(LineProblem::SameSecret(known.first_line));
+                }
+                match (known.end, end) {
+                    (Some((known, at)), Some((end, _))) if known != end => {
+                        return Err(LineProblem::OtherEnd(at));
+                    }
+                    (known_end, end) => known.end = known_end.or(end),
                 }
             }
+            Entry::Vacant(_) if key.secrets == MAX_SECRETS => {
+                return Err(LineProblem::ThirdSecret(key.first_line));
+            }
             Entry::Vacant(place) => {
-                place.insert((line.digest, number));
+                key.secrets += 1;
+                place.insert(SecretSoFar {
+                    name: line.name,
+                    first_line: number,
+                    end,
+                    weak: line.weak,
+                });
             }
         }
-        match self.by_digest.entry(line.digest) {
-            Entry::Occupied(mut known) => {
-                let (key, first) = known.get_mut();
-                if *key.name != *line.name {
-                    return Err(LineProblem::SameSecret(*first));
-                }
-                key.weak |= line.weak;
-                key.rules.push(line.rule);
+        if !key.rules.contains(&line.rule) {
+            if key.rules.len() == MAX_RULES {
+                return Err(LineProblem::TooManyRules);
             }
-            Entry::Vacant(place) => {
-                let key = Key {
-                    name: line.name.into(),
-                    digest: line.digest,
-                    rules: vec![line.rule],
-                    weak: line.weak,
-                };
-                place.insert((key, number));
-            }
+            key.rules.push(line.rule);
         }
         Ok(())
+    }
+
+    fn finish(self) -> Keys {
+        let weak = self.secrets.values().filter(|secret| secret.weak);
+        let mut weak_lines: Vec<usize> = weak.map(|secret| secret.first_line).collect();
+        weak_lines.sort_unstable();
+        let count = self.by_name.len();
+        let rules = self.by_name.into_iter();
+        let rules: HashMap<&str, Rc<[Rule]>> =
+            rules.map(|(name, key)| (name, key.rules.into())).collect();
+        let key_of = |(digest, secret): (Digest, SecretSoFar<'_>)| {
+            let key = Key {
+                name: secret.name.into(),
+                digest,
+                end: secret.end,
+                rules: Rc::clone(&rules[secret.name]),
+            };
+            (digest, Rc::new(key))
+        };
+        Keys {
+            by_digest: self.secrets.into_iter().map(key_of).collect(),
+            count,
+            weak_lines,
+        }
     }
 }
 
@@ -153,6 +237,8 @@ struct Line<'a> {
     name: &'a str,
     digest: Digest,
     weak: bool,
+    /// The first moment at which the secret is not valid; `None` is never.
+    end: Option<Time>,
     rule: Rule,
 }
 
@@ -160,6 +246,14 @@ impl<'a> Line<'a> {
     fn parse(line: &'a str) -> Result<Line<'a>, LineProblem> {
         let (name, rest) = first_word(line);
         let (secret, rest) = first_word(rest);
+        // No role is called so, so it cannot be meant for one.
+        let (end, rest) = match rest.starts_with(UNTIL) {
+            true => {
+                let (end, rest) = first_word(rest);
+                (Some(&end[UNTIL.len()..]), rest)
+            }
+            false => (None, rest),
+        };
         let (role, pools) = first_word(rest);
         // Names of pools may have spaces in them: the rest of the line is one.
         if pools.is_empty() {
@@ -169,7 +263,12 @@ impl<'a> Line<'a> {
             return Err(LineProblem::Name);
         }
         let (digest, weak) = parse_secret(secret)?;
+        let end = end.map(|day| end_of_day(day).ok_or(LineProblem::End));
+        let end = end.transpose()?;
         let role = parse_role(role).ok_or(LineProblem::Role)?;
+        if pools.starts_with(UNTIL) {
+            return Err(LineProblem::EndBehindRole);
+        }
         if has_comment(pools) {
             return Err(LineProblem::Comment);
         }
@@ -178,6 +277,7 @@ impl<'a> Line<'a> {
             name,
             digest,
             weak,
+            end,
             rule: Rule { role, pools },
         })
     }
@@ -293,10 +393,28 @@ mod tests {
             ("a secret read * # all", LineProblem::Comment),
             ("a secret read *\t# all", LineProblem::Comment),
             ("a secret read # all", LineProblem::Comment),
-            ("good another read *", LineProblem::OtherSecret(2)),
+            ("a secret until=2027-01-31 read", LineProblem::Short),
+            ("a secret until= read *", LineProblem::End),
+            ("a secret until=tomorrow read *", LineProblem::End),
+            ("a secret until=2027-02-29 read *", LineProblem::End),
+            ("a until=2027-01-31 secret read *", LineProblem::Role),
+            ("until=2027-01-31 a secret read *", LineProblem::Name),
+            (
+                "a secret read until=2027-01-31 *",
+                LineProblem::EndBehindRole,
+            ),
+            ("a secret Until=2027-01-31 read *", LineProblem::Role),
+            ("good third read *", LineProblem::ThirdSecret(2)),
             ("another good-secret read *", LineProblem::SameSecret(2)),
+            (
+                "good newer-secret until=2027-02-01 use a",
+                LineProblem::OtherEnd(3),
+            ),
         ] {
-            let text = format!("# a comment\ngood good-secret read *\n\n{line}\nx y z\n");
+            let text = format!(
+                "# a comment\ngood good-secret read *\n\
+                 good newer-secret until=2027-01-31 read *\n{line}\nx y z\n"
+            );
             let expected = FileProblem::Line(4, wrong);
             assert_eq!(problem(&text), Some(expected.clone()), "{line}");
             let words = expected.to_string();
@@ -310,5 +428,27 @@ mod tests {
         for empty in ["", "\n\n", "# nobody\n", "\u{feff}"] {
             assert_eq!(problem(empty), Some(FileProblem::Empty), "{empty:?}");
         }
+    }
+
+    #[test]
+    fn a_key_has_a_limited_number_of_different_lines() {
+        let line = |number: usize| format!("a secret-1 use pool {number}\n");
+        let mut text: String = (0..MAX_RULES).map(line).collect();
+        text.push_str("a secret-2 use pool 0\nb secret-3 use pool 0\n");
+        assert_eq!(Keys::parse(text.as_bytes()).map(|keys| keys.len()), Ok(2));
+        text.push_str("a secret-2 use another\n");
+        let expected = FileProblem::Line(MAX_RULES + 3, LineProblem::TooManyRules);
+        assert_eq!(problem(&text), Some(expected));
+    }
+
+    #[test]
+    fn a_file_has_a_limited_number_of_lines() {
+        let line = |number: usize| format!("key-{number} secret-{number} use *\n");
+        let text: String = (0..=MAX_LINES).map(line).collect();
+        let expected = FileProblem::Line(MAX_LINES + 1, LineProblem::TooManyLines);
+        assert_eq!(problem(&text), Some(expected));
+        let fitting = &text[..text.trim_end().rfind('\n').expect("several lines")];
+        let count = Keys::parse(fitting.as_bytes()).map(|keys| keys.len());
+        assert_eq!(count, Ok(MAX_LINES));
     }
 }

@@ -20,6 +20,13 @@ impl Pattern {
         self.0.bytes().all(|byte| byte == b'*')
     }
 
+    /// The most comparisons that a name takes for each of its bytes. Behind a wildcard every byte of the
+    /// name may begin the longest text between two wildcards.
+    pub(super) fn comparisons_per_byte(&self) -> usize {
+        let behind_wildcards = self.0.split('*').skip(1);
+        1 + behind_wildcards.map(str::len).max().unwrap_or(0)
+    }
+
     /// Whether a name fits. It takes a wildcard for as short as it can, and for one character more
     /// each time that what follows does not fit; only the last one has to be tried again.
     pub(super) fn matches(&self, name: &str) -> bool {

@@ -68,7 +68,7 @@ impl Server {
         let Some(path) = &self.keys_file else { return };
         match config::read_keys(path) {
             Ok(keys) => {
-                for warning in config::weak_keys(&keys) {
+                for warning in config::key_warnings(&keys) {
                     log::warn!("{warning}");
                 }
                 log::info!("read {} keys again from {}", keys.len(), path.display());

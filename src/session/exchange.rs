@@ -24,6 +24,8 @@ pub(super) struct Exchange {
 pub(super) enum State {
     /// The store has been asked.
     Asked(Ticket),
+    /// The store has replied, and the part of the reply that the key may see is being found.
+    Filtered,
     /// It can be answered.
     Ready(Outcome),
 }

@@ -17,6 +17,7 @@ mod settings;
 mod timing;
 mod undelivered;
 mod unfinished;
+mod visible;
 mod yielding;
 
 use std::collections::VecDeque;
@@ -32,7 +33,7 @@ use timing::Awaits;
 use undelivered::Undelivered;
 use unfinished::Unfinished;
 
-use crate::api::{self, Door, Outcome, Shape};
+use crate::api::{self, Door, Outcome, Shape, VisiblePools};
 use crate::command::{Command, Reply, Survey, Ticket};
 use crate::http::{CONTINUE, Scan, Wire};
 use crate::metrics::{Closed, Metrics};
@@ -108,6 +109,8 @@ pub struct Session {
     /// The key of the newest of them, if it counts until the reply. That one blocks, so no other one can
     /// have been asked for since.
     pending_key: Option<Box<PendingKey>>,
+    /// That reply, as long as it takes several ticks to find what the key may see of it.
+    visible: Option<Box<VisiblePools>>,
     /// The answer to the oldest of them, if it takes several ticks to write it down.
     long: Option<Box<LongAnswer>>,
     output: Vec<u8>,
@@ -169,6 +172,7 @@ impl Session {
             unfinished: None,
             exchanges: VecDeque::new(),
             pending_key: None,
+            visible: None,
             long: None,
             output: Vec::new(),
             sent: 0,
@@ -267,14 +271,12 @@ impl Session {
             true => self.pending_key.take(),
             false => None,
         };
-        if let State::Ready(outcome) = &mut exchange.state {
-            if let Some(view) = exchange.shape.of_key {
-                let key = pending.as_ref().map(|pending| &*pending.key);
-                api::filter_visible(outcome, view, key);
-            }
-            if exchange.shape.is_old_name {
-                api::refuse_old_name(outcome);
-            }
+        if exchange.shape.of_key.is_some() {
+            self.begin_filter(pending);
+        } else if exchange.shape.is_old_name
+            && let State::Ready(outcome) = &mut exchange.state
+        {
+            api::refuse_old_name(outcome);
         }
         self.settle(context);
         // The client could not be at fault while the store had its request.
@@ -294,12 +296,15 @@ impl Session {
     /// Whether `resume` would do something.
     pub fn wants_resume(&self, settings: &Settings) -> bool {
         let waits = self.stalled || self.stopping;
-        waits && self.phase == Phase::Open && self.has_room(settings) || self.writes_long_answer()
+        waits && self.phase == Phase::Open && self.has_room(settings)
+            || self.writes_long_answer()
+            || self.visible.is_some()
     }
 
     /// Goes on with what has waited for room, which replies and sending may have made.
     pub fn resume(&mut self, context: &mut Context<'_>) {
         self.stalled = false;
+        self.advance_filter();
         if let Some(long) = &mut self.long
             && let Some(exchange) = self.exchanges.front()
         {

@@ -39,7 +39,7 @@ impl Session {
             && let Some(exchange) = self.exchanges.back_mut()
             && exchange.waits
             && let State::Asked(ticket) = exchange.state
-            && let Some(problem) = api::recheck_waiter(keys, key, pool)
+            && let Some(problem) = api::recheck_waiter(keys, key, pool, context.now)
         {
             context.desk.withdraw(ticket);
             exchange.waits = false;

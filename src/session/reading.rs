@@ -208,7 +208,7 @@ impl Session {
 
     #[inline]
     fn access<'c>(&mut self, head: &Head<'_>, context: &mut Context<'c>) -> Access<'c> {
-        let access = (context.settings).access(head, self.door, self.has_tls);
+        let access = (context.settings).access(head, self.door, self.has_tls, context.now);
         if matches!(access.caller, Caller::Holder(_)) {
             self.note_known(context);
         }

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use crate::api::{Access, BrowserPolicy, Door, MethodOverride};
 use crate::http::{Head, Limits};
 use crate::keys::{Caller, Keys};
+use crate::time::Time;
 
 /// A tenth of what the slowest modems carry, in bytes a second.
 const MIN_BODY_RATE: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
@@ -49,10 +50,16 @@ pub struct Settings {
 impl Settings {
     /// Returns the rights of a request with this head, which has come through this door.
     #[inline]
-    pub(super) fn access(&self, head: &Head<'_>, door: Door, has_tls: bool) -> Access<'_> {
+    pub(super) fn access(
+        &self,
+        head: &Head<'_>,
+        door: Door,
+        has_tls: bool,
+        now: Time,
+    ) -> Access<'_> {
         let caller = match &self.keys {
             None => Caller::Anyone,
-            Some(keys) => keys.caller(head.credentials),
+            Some(keys) => keys.caller(head.credentials, now),
         };
         let mut access = Access {
             method_override: self.method_override,

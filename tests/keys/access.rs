@@ -93,6 +93,39 @@ fn a_part_of_the_pools_is_limited_and_added_up_by_itself() {
     }
 }
 
+/// Ten slices of a list, and everybody else is served between them.
+#[test]
+fn a_long_list_is_matched_with_many_patterns_in_slices() {
+    let patterns: String = (0..98)
+        .map(|number| format!("ci secret-of-ci-012345 read *-{number:02}-*x\n"))
+        .collect();
+    let keys = format!(
+        "{KEYS}{patterns}ci secret-of-ci-012345 use p1999*\nci secret-of-ci-012345 read *7\n"
+    );
+    let server = serve(&keys, &[]);
+    let mut client = server.connect();
+    let pools: Vec<String> = (10_000..20_000)
+        .map(|number| format!("\"p{number}\":[\"1\"]"))
+        .collect();
+    client.send(format!("key={ROOT} POST /pool {{{}}}\n", pools.join(",")));
+    assert!(client.read_line().starts_with("200 "));
+    let mut expected: Vec<String> = (10_000..20_000)
+        .filter(|number| number % 10 == 7 || number / 10 == 1999)
+        .map(|number| format!("1 0 0 p{number}"))
+        .collect();
+    let mut other = server.connect();
+    client.send(
+        "key=secret-of-ci-012345 GET /pool\nkey=secret-of-ci-012345 GET /pool?sum\n\
+         key=secret-of-ci-012345 GET /pool?limit=2\nGET /ping\n",
+    );
+    assert_eq!(other.ask("GET /ping"), "200 pong");
+    assert_eq!(client.read_line(), format!("200 {}", expected.join("\t")));
+    assert_eq!(client.read_line(), "200 1009 1009 0 0 1009");
+    expected.truncate(2);
+    assert_eq!(client.read_line(), format!("200 {}", expected.join("\t")));
+    assert_eq!(client.read_line(), "200 pong");
+}
+
 #[test]
 fn a_list_in_json_tells_what_the_key_may_do() {
     let keys = format!("{KEYS}ci secret-of-ci-012345 use B\nci secret-of-ci-012345 read *\n");

@@ -173,8 +173,16 @@ fn a_bad_file_is_refused_with_line_and_reason() {
             "a comment must have a line of its own",
         ),
         (
-            "root hidden-secret use *",
-            "the key must have the same secret as in line 1",
+            "ci hidden-secret use until=2027-01-31 *",
+            "until= must stand between the secret and the role",
+        ),
+        (
+            "ci hidden-secret until=31.1.2027 use *",
+            "the last day must be until=YYYY-MM-DD, such as until=2027-01-31",
+        ),
+        (
+            "root hidden-secret use *\nroot third-hidden-secret use *",
+            "the key has 2 secrets already, the first in line 1; no more are taken",
         ),
         (
             "ci 0123456789abcdef-root use *",
@@ -182,7 +190,8 @@ fn a_bad_file_is_refused_with_line_and_reason() {
         ),
     ] {
         write_keys(folder.path(), format!("{GOOD}\n# more\n{line}\nx y z\n"));
-        assert_refused(&folder, &format!("line 4: {why}"));
+        let number = 3 + line.lines().count();
+        assert_refused(&folder, &format!("line {number}: {why}"));
     }
     write_keys(folder.path(), b"root 0123456789abcdef-r\xffot admin *\n");
     assert_refused(&folder, "line 1: it is not UTF-8");
@@ -221,9 +230,66 @@ fn check_counts_the_keys_and_warns_of_short_secrets() {
     assert_eq!(
         warnings,
         [
-            "warning              the secret of key a is short, so it can be guessed; 32 random characters cannot"
+            "warning              the secret in line 1 of --keys is short, so it can be guessed; 32 random characters cannot"
         ]
     );
+}
+
+/// A name that stands where the secret belongs is short, and then the secret stands where the name belongs.
+#[test]
+fn swapped_columns_show_no_secret() {
+    let folder = TempDir::new().expect("a folder");
+    for line in [
+        "0123456789hidden ci use build-*",
+        "ci use 0123456789hidden *",
+        "0123456789hidden use ci *",
+        "use ci 0123456789hidden *",
+        "ci * use 0123456789hidden",
+        "ci use until=2027-01-31 0123456789hidden",
+    ] {
+        write_keys(folder.path(), format!("{GOOD}{line}\n"));
+        let ended = check(&folder);
+        let shown = ended.stdout + &ended.stderr;
+        assert!(shown.contains("line 2"), "{line}: {shown}");
+        assert!(!shown.contains("hidden"), "{line}: {shown}");
+    }
+}
+
+#[test]
+fn a_key_with_too_many_lines_is_refused() {
+    let folder = TempDir::new().expect("a folder");
+    let lines = |count: usize| -> String {
+        let line = |number| format!("root 0123456789abcdef-root use pool-{number}\n");
+        (0..count).map(line).collect()
+    };
+    write_keys(folder.path(), lines(100));
+    assert_eq!(check(&folder).code, Some(0));
+    write_keys(folder.path(), lines(101));
+    assert_refused(
+        &folder,
+        "line 101: a key may have 100 different lines; * stands for several pools",
+    );
+}
+
+#[test]
+fn a_secret_that_has_ended_is_warned_of_and_refused() {
+    let keys = format!(
+        "{GOOD}old 0123456789abcdef-over until=2026-01-31 admin *\n\
+         new 0123456789abcdef-long until=9999-12-31 admin *\n"
+    );
+    let mut server = serve(&keys, &[]);
+    server.signal("HUP");
+    let warning = server.wait_for_log("has ended");
+    let told = "the secret in line 2 of --keys has ended; it is refused as a wrong key";
+    assert!(
+        warning.contains("WARN") && warning.ends_with(told),
+        "{warning}"
+    );
+    let mut client = server.connect();
+    let ask = |secret: &str| format!("key=0123456789abcdef-{secret} GET /pool");
+    assert_eq!(client.ask(&ask("over")), "401 wrong key");
+    assert_eq!(client.ask(&ask("long")), "200");
+    assert_eq!(client.ask(&ask("root")), "200");
 }
 
 /// A build without TLS has nothing better to offer; there it says so in the README alone.

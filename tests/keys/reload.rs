@@ -86,10 +86,25 @@ fn a_short_secret_is_warned_of_again() {
     let mut server = serve(OLD, &[]);
     write_keys(server.folder.path(), "root short admin *\n");
     server.signal("HUP");
-    let line = server.wait_for_log("the secret of key root is short");
+    let line = server.wait_for_log("the secret in line 1 of --keys is short");
     assert!(line.contains("WARN"), "{line}");
     server.wait_for_log("read 1 keys again");
     assert_known(&server, "short", true);
+}
+
+/// Clients change to the new secret one by one, and no request is refused meanwhile.
+#[test]
+fn a_secret_is_rotated_without_a_gap() {
+    let mut server = serve(OLD, &[]);
+    let both = format!("{OLD}root 0123456789abcdef-new admin *\n");
+    let new = "root 0123456789abcdef-new admin *\n";
+    for (keys, old_is_known, new_is_known) in [(&*both, true, true), (new, false, true)] {
+        write_keys(server.folder.path(), keys);
+        server.signal("HUP");
+        server.wait_for_log("read 1 keys again");
+        assert_known(&server, "0123456789abcdef-old", old_is_known);
+        assert_known(&server, "0123456789abcdef-new", new_is_known);
+    }
 }
 
 #[test]

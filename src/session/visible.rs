@@ -1,0 +1,46 @@
+//! Replies of which a key sees a part: it is found in slices, one a tick, so that a long list of pools
+//! and a key with many patterns hold up no other client.
+
+use std::mem;
+
+use super::Session;
+use super::exchange::{Exchange, State};
+use super::pending_key::PendingKey;
+use crate::api::{Outcome, VisiblePools};
+use crate::command::Reply;
+
+impl Session {
+    /// Begins with the reply to the request that has a part.
+    #[cold]
+    pub(super) fn begin_filter(&mut self, key: Option<Box<PendingKey>>) {
+        let key = key.map(|pending| pending.key);
+        if let Some(exchange) = self.partial_exchange()
+            && let Some(view) = exchange.shape.of_key
+            && let State::Ready(Outcome::Reply(Reply::Pools(pools))) = &mut exchange.state
+        {
+            let visible = VisiblePools::new(mem::take(pools), view, key);
+            exchange.state = State::Filtered;
+            self.visible = Some(Box::new(visible));
+            self.advance_filter();
+        }
+    }
+
+    /// Goes on with the next slice, if there is one.
+    pub(super) fn advance_filter(&mut self) {
+        if let Some(visible) = &mut self.visible
+            && let Some(reply) = visible.advance()
+        {
+            self.visible = None;
+            if let Some(exchange) = self.partial_exchange() {
+                exchange.state = State::Ready(Outcome::Reply(reply));
+            }
+        }
+    }
+
+    /// The only request of which the key sees a part. It blocks, so that no request follows it, but the
+    /// refusal of what cannot be read may.
+    fn partial_exchange(&mut self) -> Option<&mut Exchange> {
+        let mut exchanges = self.exchanges.iter_mut();
+        exchanges.rfind(|exchange| exchange.shape.of_key.is_some())
+    }
+}
