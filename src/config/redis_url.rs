@@ -127,7 +127,7 @@ fn login(user: Option<&str>, password: &str) -> Result<Login, &'static str> {
         None if password.is_empty() => Err("the password is empty; wanted a password, or no login"),
         user => Ok(Login {
             user: user.map(decode).transpose()?,
-            password: decode(password)?,
+            password: decode(password)?.into(),
         }),
     }
 }
@@ -247,7 +247,7 @@ mod tests {
             assert_eq!(i64::from(ours.database), settings.db(), "{url}");
             let login = ours.login.as_ref();
             assert_eq!(login.and_then(|login| login.user.as_deref()), user, "{url}");
-            let ours = login.map(|login| login.password.as_str());
+            let ours = login.map(|login| &**login.password);
             // An empty password is none to the redis crate, which then does not log in.
             assert_eq!(ours.filter(|text| !text.is_empty()), password, "{url}");
             let theirs = (settings.username(), settings.password());
@@ -258,6 +258,6 @@ mod tests {
     #[test]
     fn a_plus_in_a_password_is_a_plus() {
         let login = parse("redis+unix:///s?pass=a+b").expect("a URL").login;
-        assert_eq!(login.expect("a login").password, "a+b");
+        assert_eq!(*login.expect("a login").password, "a+b");
     }
 }

@@ -20,6 +20,7 @@ mod stalls;
 mod starting;
 mod unheard;
 mod waiters;
+mod words;
 
 use std::io::{ErrorKind, Read};
 use std::time::{Duration, Instant};

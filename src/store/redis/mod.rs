@@ -7,6 +7,7 @@
 //! `pipeline` is the conversation, without a socket; `link` is the socket, without a word of it;
 //! `scripts` is what Redis carries out.
 
+mod foreign;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod key;
@@ -32,6 +33,7 @@ use crate::command::{Command, Refusal, Reply, Seed, Ticket};
 use crate::metrics::{Backing, Histogram, StoreFigures};
 use crate::pool::Rules;
 use crate::time::Time;
+use foreign::printable;
 use link::{Link, Progress};
 pub use options::{Login, RedisAddress, RedisOptions, RedisTls};
 use pipeline::Pipeline;
@@ -163,8 +165,9 @@ impl RedisStore {
         let pause_ms = pause_ms(self.failures);
         self.failures = self.failures.saturating_add(1);
         log::error!(
-            "{} is lost: {reason}; trying again in {pause_ms} ms",
-            self.options
+            "{} is lost: {}; trying again in {pause_ms} ms",
+            self.options,
+            printable(reason, self.options.password())
         );
         self.give_up_at = None;
         self.try_at = Some(now.after_ms(pause_ms));

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
+use zeroize::Zeroizing;
+
 use crate::tls::ClientSettings;
 
 /// Which Redis, and how to talk to it.
@@ -47,8 +49,15 @@ pub enum RedisAddress {
 pub struct Login {
     /// `None` for the default user.
     pub user: Option<String>,
-    /// It is never shown.
-    pub password: String,
+    /// It is never shown, and wiped at the end.
+    pub password: Zeroizing<String>,
+}
+
+impl RedisOptions {
+    /// The password to log in with.
+    pub(super) fn password(&self) -> Option<&str> {
+        self.login.as_ref().map(|login| &**login.password)
+    }
 }
 
 impl fmt::Debug for Login {

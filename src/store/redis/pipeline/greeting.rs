@@ -29,7 +29,7 @@ impl Pipeline {
         self.command.arg("HELLO").arg(3);
         if let Some(login) = &self.options.login {
             let user = login.user.as_deref().unwrap_or("default");
-            self.command.arg("AUTH").arg(user).arg(&login.password);
+            self.command.arg("AUTH").arg(user).arg(&*login.password);
         }
         self.command.arg("SETNAME").arg("latchd");
         self.send(Question::Greeting(Step::Hello), now);

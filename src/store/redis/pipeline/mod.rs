@@ -22,6 +22,7 @@ use std::collections::{HashMap, VecDeque};
 use redis::Cmd;
 use slab::Slab;
 
+use super::foreign::printable;
 use super::key;
 use super::operation::{Action, Asker, Entry, Operation};
 use super::options::RedisOptions;
@@ -408,7 +409,10 @@ impl Pipeline {
             .is_none_or(|at| at.after_ms(COMPLAINT_MS) <= now)
         {
             self.complained_at = Some(now);
-            log::error!("Redis says: {problem}");
+            log::error!(
+                "Redis says: {}",
+                printable(problem, self.options.password())
+            );
         }
     }
 }
