@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
 use rustls::server::{
     ProducesTickets, ServerSessionMemoryCache, StoresServerSessions, UnbufferedServerConnection,
 };
@@ -24,6 +25,8 @@ const RECORD_HEADER_BYTES: usize = 5;
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
     config: Arc<ServerConfig>,
+    /// What clients are shown, the own one first.
+    certificates: Arc<[CertificateDer<'static>]>,
     record_bytes: u16,
 }
 
@@ -34,6 +37,16 @@ struct Resumption {
     sessions: Arc<dyn StoresServerSessions>,
 }
 
+impl Resumption {
+    /// No client has a session yet.
+    fn new(key: &Pem<'_>) -> Result<Resumption, SettingsError> {
+        let tickets = ring::Ticketer::new()
+            .map_err(|error| key.wrong(format!("the system gives no randomness: {error}")))?;
+        let sessions = ServerSessionMemoryCache::new(REMEMBERED_SESSIONS);
+        Ok(Resumption { tickets, sessions })
+    }
+}
+
 impl ServerSettings {
     /// Reads a certificate, with those of its issuers behind it, and its key. Records carry
     /// `record_bytes` at most.
@@ -42,22 +55,23 @@ impl ServerSettings {
         key: Pem<'_>,
         record_bytes: u16,
     ) -> Result<ServerSettings, SettingsError> {
-        let tickets = ring::Ticketer::new()
-            .map_err(|error| key.wrong(format!("the system gives no randomness: {error}")))?;
-        let sessions = ServerSessionMemoryCache::new(REMEMBERED_SESSIONS);
-        let resumption = Resumption { tickets, sessions };
+        let resumption = Resumption::new(&key)?;
         ServerSettings::build(certificate, key, record_bytes, resumption)
     }
 
-    /// The same with another certificate and key. Clients can go on with sessions that they had before.
+    /// The same with the certificate and key of now. If the certificate is another one, sessions from before
+    /// are forgotten: they rest on a key that may have been replaced since it was stolen.
     pub fn renewed(
         &self,
         certificate: Pem<'_>,
         key: Pem<'_>,
     ) -> Result<ServerSettings, SettingsError> {
-        let resumption = Resumption {
-            tickets: self.config.ticketer.clone(),
-            sessions: self.config.session_storage.clone(),
+        let resumption = match certificate.certificates()?[..] == self.certificates[..] {
+            true => Resumption {
+                tickets: self.config.ticketer.clone(),
+                sessions: self.config.session_storage.clone(),
+            },
+            false => Resumption::new(&key)?,
         };
         ServerSettings::build(certificate, key, self.record_bytes, resumption)
     }
@@ -69,11 +83,12 @@ impl ServerSettings {
         resumption: Resumption,
     ) -> Result<ServerSettings, SettingsError> {
         let provider = Arc::new(ring::default_provider());
+        let certificates = certificate.certificates()?;
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| certificate.wrong(error.to_string()))?
             .with_no_client_auth()
-            .with_single_cert(certificate.certificates()?, key.key()?)
+            .with_single_cert(certificates.clone(), key.key()?)
             .map_err(|error| key.is_of_no_use_to(&certificate, &error))?;
         config.ticketer = resumption.tickets;
         config.session_storage = resumption.sessions;
@@ -83,6 +98,7 @@ impl ServerSettings {
         config.max_fragment_size = Some(usize::from(record_bytes) + RECORD_HEADER_BYTES);
         let settings = ServerSettings {
             config: Arc::new(config),
+            certificates: certificates.into(),
             record_bytes,
         };
         // Whatever could be wrong with it is found here, and not with the first client.

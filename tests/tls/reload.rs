@@ -1,6 +1,10 @@
 //! Certificates are renewed while the server runs: SIGHUP has them read again.
 
 use std::fs;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::{ClientConfig, HandshakeKind};
 
 use crate::support::signal;
 use crate::support::tls::{Identity, NAMES, Secured, TlsClient};
@@ -53,6 +57,7 @@ fn a_bad_file_keeps_the_old_certificate_and_says_what_is_wrong() {
         fs::read(&cert).expect("a file"),
         fs::read(&key).expect("a file"),
     );
+    let private = fs::metadata(&key).expect("a file").permissions();
     type Spoil = fn(&Identity, &Identity);
     let cases: [(Spoil, &str); 4] = [
         (
@@ -88,6 +93,7 @@ fn a_bad_file_keeps_the_old_certificate_and_says_what_is_wrong() {
         assert_eq!(shown(&client), before);
         fs::write(&cert, &good.0).expect("a file");
         fs::write(&key, &good.1).expect("a file");
+        fs::set_permissions(&key, private.clone()).expect("it is ours");
     }
     assert!(told_to_read_again(&mut server).contains("was read again"));
 }
@@ -96,17 +102,26 @@ fn put_key(new: &Identity, old: &Identity) {
     fs::copy(&new.key, &old.key).expect("a copy");
 }
 
-/// Otherwise all devices would do a full handshake at once.
+/// Otherwise all devices would do a full handshake at once, as often as a log is rotated.
 #[test]
-fn sessions_outlive_a_new_certificate() {
-    let mut server = Secured::start();
-    let config = server.trust(&[&rustls::version::TLS13]);
-    let mut first = TlsClient::connect(server.tls, &config);
-    assert_eq!(first.ask("GET /ping"), "200 pong");
-    let new = server.authority.sign("renewed", NAMES);
-    put(&new, &server.identity);
-    told_to_read_again(&mut server);
-    let again = TlsClient::connect(server.tls, &config);
-    let kind = again.stream.connection.handshake_kind();
-    assert_eq!(kind, Some(rustls::HandshakeKind::Resumed));
+fn sessions_outlive_a_signal_and_end_with_the_certificate() {
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        let mut server = Secured::start();
+        let config = server.trust(&[version]);
+        assert_eq!(kind(server.tls, &config), Some(HandshakeKind::Full));
+        assert_eq!(kind(server.tls, &config), Some(HandshakeKind::Resumed));
+        assert!(told_to_read_again(&mut server).contains("was read again"));
+        assert_eq!(kind(server.tls, &config), Some(HandshakeKind::Resumed));
+        let new = server.authority.sign("renewed", NAMES);
+        put(&new, &server.identity);
+        assert!(told_to_read_again(&mut server).contains("was read again"));
+        assert_eq!(kind(server.tls, &config), Some(HandshakeKind::Full));
+    }
+}
+
+/// How a new connection begins.
+fn kind(server: SocketAddr, config: &Arc<ClientConfig>) -> Option<HandshakeKind> {
+    let mut client = TlsClient::connect(server, config);
+    assert_eq!(client.ask("GET /ping"), "200 pong");
+    client.stream.connection.handshake_kind()
 }
