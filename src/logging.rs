@@ -3,10 +3,12 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use log::{LevelFilter, Log, Metadata, Record};
+use rustix::fs::OFlags;
 use rustix::stdio::{dup2_stderr, stderr};
 use simple_logger::SimpleLogger;
 
@@ -30,13 +32,27 @@ pub fn start(level: LevelFilter, folder: Option<&Path>) -> io::Result<()> {
     log::set_boxed_logger(Box::new(logger)).map_err(io::Error::other)
 }
 
-/// Opens the log file, anew if it has been moved away, as log rotation does before it sends SIGHUP.
+/// Opens the log file, anew if it has been moved away, as log rotation does before it sends SIGHUP. A link
+/// is not followed, as it may lead to a file of another user, and a pipe is not waited for. All users but
+/// the owner and the group are kept out, whatever the umask.
 pub fn redirect(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
+    let path = folder.join("latchd.log");
+    let is_regular = |found: fs::Metadata| match found.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::other("latchd.log is no regular file")),
+    };
+    if let Ok(found) = fs::symlink_metadata(&path) {
+        is_regular(found)?;
+    }
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = OpenOptions::new()
         .append(true)
         .create(true)
-        .open(folder.join("latchd.log"))?;
+        .mode(0o640)
+        .custom_flags(flags.bits() as i32)
+        .open(path)?;
+    is_regular(file.metadata()?)?;
     dup2_stderr(&file)?;
     Ok(())
 }

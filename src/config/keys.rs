@@ -1,24 +1,17 @@
 //! The file of keys: read at the start, and again on SIGHUP.
 
 use std::borrow::Cow;
-use std::fs::{self, File};
-use std::io::Read;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::ConfigError;
+use super::private::read_private;
 use crate::keys::Keys;
 use crate::time::Time;
 use crate::tls;
 
-/// More than thousands of keys take.
-const MAX_FILE_BYTES: u64 = 1 << 20;
-/// What the group and others may not: to read it is to have the keys, to write it is to make some.
-const OTHERS_BITS: u32 = 0o066;
-
-/// Reads a file of keys, which nobody but its owner may read or write.
+/// Reads a file of keys, which must be private.
 pub fn read_keys(path: &Path) -> Result<Keys, ConfigError> {
     let wrong = |why: &dyn std::fmt::Display| ConfigError::invalid("--keys", path.display(), why);
     let bytes = read_private(path).map_err(|why| wrong(&why))?;
@@ -68,29 +61,4 @@ pub fn key_warnings(keys: &Keys) -> impl Iterator<Item = String> {
     weak.chain(ended.map(|line| {
         format!("the secret in line {line} of --keys has ended; it is refused as a wrong key")
     }))
-}
-
-fn read_private(path: &Path) -> Result<Vec<u8>, String> {
-    let in_words = |error: std::io::Error| error.to_string();
-    // To open something else could take forever.
-    if !fs::metadata(path).map_err(in_words)?.is_file() {
-        return Err("it is not a file".into());
-    }
-    let file = File::open(path).map_err(in_words)?;
-    let mode = file.metadata().map_err(in_words)?.permissions().mode();
-    if mode & OTHERS_BITS != 0 {
-        let mode = mode & 0o777;
-        let shown = path.display();
-        return Err(format!(
-            "others can read or write it (its mode is {mode:04o}); chmod 600 {shown}"
-        ));
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(in_words)?;
-    match bytes.len() as u64 {
-        0..=MAX_FILE_BYTES => Ok(bytes),
-        _ => Err("it is larger than 1 MiB".into()),
-    }
 }

@@ -13,6 +13,7 @@ mod keys;
 mod machine;
 mod mask;
 mod origins;
+mod private;
 mod redis_tls;
 mod redis_url;
 mod setting;

@@ -58,7 +58,7 @@ impl TlsFiles {
         };
         let identity = match &self.identity {
             None => None,
-            Some((cert, key)) => Some((File::read("cert", cert)?, File::read("key", key)?)),
+            Some((cert, key)) => Some((File::read("cert", cert)?, File::read_private("key", key)?)),
         };
         let identity = identity.as_ref().map(|(cert, key)| (cert.pem(), key.pem()));
         let settings = ClientSettings::new(host, roots, identity);

@@ -1,10 +1,12 @@
 //! What is set about TLS, and the files that are named there.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
+use super::private::{read_private, read_regular};
 use super::{ConfigError, resolve};
 use crate::tls::{self, MAX_RECORD_BYTES, Pem, ServerSettings, SettingsError};
 
@@ -84,22 +86,35 @@ fn with_files(
     settings: impl FnOnce(Pem<'_>, Pem<'_>) -> Result<ServerSettings, SettingsError>,
 ) -> Result<ServerSettings, String> {
     let cert = File::read("--tls-cert", cert)?;
-    let key = File::read("--tls-key", key)?;
+    let key = File::read_private("--tls-key", key)?;
     settings(cert.pem(), key.pem()).map_err(|error| error.to_string())
 }
 
 /// A file that has been read, and what it is called in errors.
 pub(super) struct File {
     name: String,
-    text: Vec<u8>,
+    text: Zeroizing<Vec<u8>>,
 }
 
 impl File {
     pub(super) fn read(name: &str, path: &Path) -> Result<File, String> {
+        File::of(name, path, read_regular(path))
+    }
+
+    /// Reads a file with a secret, which must be private.
+    pub(super) fn read_private(name: &str, path: &Path) -> Result<File, String> {
+        File::of(name, path, read_private(path))
+    }
+
+    fn of(
+        name: &str,
+        path: &Path,
+        text: Result<Zeroizing<Vec<u8>>, String>,
+    ) -> Result<File, String> {
         let name = format!("{name} {}", path.display());
-        match fs::read(path) {
+        match text {
             Ok(text) => Ok(File { name, text }),
-            Err(error) => Err(format!("{name}: {error}")),
+            Err(why) => Err(format!("{name}: {why}")),
         }
     }
 

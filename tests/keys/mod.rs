@@ -4,6 +4,7 @@ mod access;
 mod clients;
 mod file;
 mod matrix;
+mod private;
 mod reload;
 mod secrecy;
 

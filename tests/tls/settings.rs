@@ -51,6 +51,17 @@ fn folder() -> TempDir {
         .arg("-out")
         .arg(path("locked8.pem"));
     assert!(openssl.output().expect("openssl").status.success());
+    fs::copy(path("cert.pem"), path("no-key.pem")).expect("a copy");
+    for name in [
+        "key.pem",
+        "other.pem",
+        "locked.pem",
+        "locked8.pem",
+        "no-key.pem",
+    ] {
+        let private = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(path(name), private).expect("it is ours");
+    }
     folder
 }
 
@@ -125,8 +136,8 @@ fn what_is_missing_or_wrong_is_said_before_anything_is_opened() {
             "--tls-cert broken.pem: the certificate is broken",
         ),
         (
-            pair("cert.pem", "cert.pem"),
-            "--tls-key cert.pem: there is no private key in it; wanted -----BEGIN PRIVATE KEY",
+            pair("cert.pem", "no-key.pem"),
+            "--tls-key no-key.pem: there is no private key in it; wanted -----BEGIN PRIVATE KEY",
         ),
         (
             pair("cert.pem", "other.pem"),
@@ -169,6 +180,26 @@ fn what_is_missing_or_wrong_is_said_before_anything_is_opened() {
         &run(&folder, &["--config", "c.json5"]),
         "tls.recordSize 100: wanted a whole number, 512 to 16384",
     );
+}
+
+/// The rules are those of a file of keys, whose tests are in tests/keys/private.rs.
+#[test]
+fn a_key_that_others_can_read_is_refused() {
+    let folder = folder();
+    let key = folder.path().join("key.pem");
+    let arguments = ["--tls-listen", "127.0.0.1:0", "--check"];
+    let arguments = [
+        &arguments[..],
+        &["--tls-cert", "cert.pem", "--tls-key", "key.pem"],
+    ]
+    .concat();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o666)).expect("it is ours");
+    assert_wrong(
+        &run(&folder, &arguments),
+        "--tls-key key.pem: others can read or write it (its mode is 0666); chmod 600 key.pem",
+    );
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o400)).expect("it is ours");
+    assert_eq!(run(&folder, &arguments).code, Some(0));
 }
 
 #[test]

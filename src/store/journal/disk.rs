@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::OpenOptions;
 use std::io;
 use std::ops::Bound;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use redb::backends::FileBackend;
@@ -40,6 +41,8 @@ impl Disk for File {
             .write(true)
             .create(create)
             .truncate(false)
+            // It holds ids and owners: no other user reads them, whatever the umask.
+            .mode(0o600)
             .open(&self.0)?;
         Ok(Box::new(FileBackend::new(file)?))
     }
