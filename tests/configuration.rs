@@ -535,6 +535,8 @@ fn help_mentions_every_flag_and_every_flag_is_tested_here() {
     // They have tests of their own, tests/tls/settings.rs and tests/tls/ping.rs.
     known.extend(["tls-listen", "tls-cert", "tls-key", "tls-record-size"]);
     known.push("ping-ca");
+    // It needs keys: tests/keys/file.rs.
+    known.push("require-keys");
     mentioned.sort_unstable();
     known.sort_unstable();
     assert_eq!(mentioned, known);

@@ -22,6 +22,7 @@ pub(super) struct Draft {
     /// The Node original would start several processes.
     pub(super) cluster: bool,
     pub(super) keys: Option<PathBuf>,
+    pub(super) require_keys: bool,
     pub(super) store: String,
     pub(super) sync: Option<Sync>,
     pub(super) redis_prefix: Option<String>,
@@ -49,6 +50,7 @@ impl Default for Draft {
             reuse_port: false,
             cluster: false,
             keys: None,
+            require_keys: false,
             store: "file:latchd.redb".into(),
             sync: None,
             redis_prefix: None,

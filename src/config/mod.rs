@@ -88,6 +88,8 @@ pub struct Config {
     pub settings: Settings,
     /// The file that the keys of `settings` are from, if there are any.
     pub keys_file: Option<PathBuf>,
+    /// Whether it must not start without keys.
+    require_keys: bool,
     /// The most connections; `None` for what the system's descriptor limit allows.
     pub max_connections: Option<usize>,
     /// The most connections of one address; `None` for a part of all.
@@ -216,6 +218,10 @@ impl Config {
             .collect::<Result<_, _>>()?;
         settings.browsers.machine_names = machine::names();
         settings.keys = draft.keys.as_deref().map(read_keys).transpose()?;
+        if draft.require_keys && settings.keys.is_none() {
+            let problem = "--require-keys: there are no keys; wanted --keys FILE";
+            return Err(ConfigError::Invalid(problem.into()));
+        }
         let tls = Tls::from_draft(draft.tls)?;
         let listen = draft.listen.unwrap_or_else(|| match tls {
             Some(_) => Vec::new(),
@@ -235,6 +241,7 @@ impl Config {
             rules: draft.rules,
             settings,
             keys_file: draft.keys,
+            require_keys: draft.require_keys,
             max_connections: draft.max_connections,
             max_per_address: draft.max_per_address,
             max_address_waiters: draft.max_address_waiters,

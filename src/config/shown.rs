@@ -136,6 +136,7 @@ impl Config {
                     yes_or_no(settings.method_override == MethodOverride::Off),
                 ),
                 ("keys", keys),
+                ("require-keys", yes_or_no(self.require_keys)),
                 ("seed", or(seed, "none")),
                 ("purge-on-start", yes_or_no(self.purge_on_start)),
                 ("log-level", self.log_level.as_str().to_lowercase()),

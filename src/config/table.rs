@@ -109,6 +109,13 @@ const SERVING: &[Setting] = &[
         kind: Path(|draft, path| draft.keys = Some(path)),
     },
     Setting {
+        flag: "require-keys",
+        key: "server.requireKeys",
+        value: "BOOL",
+        help: "Refuse to start without --keys, so that a setting that was lost opens nothing",
+        kind: Switch(|draft, is_on| draft.require_keys = is_on),
+    },
+    Setting {
         flag: "reuse-port",
         key: "server.reusePort",
         value: "BOOL",

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::{set_mode, write_keys};
 use crate::support::launch::{eventually, latchd_in, refused};
-use crate::support::{Client, Process, run, signal};
+use crate::support::{Client, Process, run, run_command, signal};
 
 const GOOD: &str = "root 0123456789abcdef-root admin *\n";
 const ANOTHER_USER: u32 = 12_345;
@@ -84,6 +84,26 @@ fn a_file_of_another_user_is_refused() {
         "user 12345 can replace it, to whom its folder inner belongs; it must belong to root or to the \
          user of the server: chown 0 inner",
     );
+}
+
+#[test]
+fn without_keys_it_does_not_start_if_they_are_required() {
+    let folder = TempDir::new().expect("a folder");
+    write_keys(folder.path(), GOOD);
+    for check in [&["--check"][..], &[]] {
+        let ended = run(&folder, &[&["--require-keys"], check].concat());
+        assert_eq!((ended.code, &*ended.stdout), (Some(2), ""));
+        let told = "error: --require-keys: there are no keys; wanted --keys FILE\n";
+        assert_eq!(ended.stderr, told);
+    }
+    let with_keys = ["--check", "--require-keys", "--keys", "keys"];
+    let ended = run(&folder, &with_keys);
+    assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
+    let shown = "\nrequire-keys         yes  (--require-keys)\n";
+    assert!(ended.stdout.contains(shown), "{}", ended.stdout);
+    let mut latchd = latchd_in(&folder, &["--check"]);
+    latchd.env("LATCHD_REQUIRE_KEYS", "true");
+    assert_eq!(run_command(latchd).code, Some(2));
 }
 
 fn make_pipe(path: &Path) {
