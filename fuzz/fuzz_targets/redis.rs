@@ -125,7 +125,9 @@ impl World<'_> {
             media: Media::Other,
             body: body.as_bytes(),
         };
-        let Action::Ask(command, ..) = api::route(&request, &Access::new(Door::Whole, Caller::Anyone)) else {
+        let Action::Ask(command, ..) =
+            api::route(&request, &Access::new(Door::Whole, Caller::Anyone))
+        else {
             panic!("{target} is a good request");
         };
         let ticket = Ticket::new(self.next_serial, 0);
