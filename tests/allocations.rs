@@ -331,6 +331,7 @@ fn allocations_of_a_server(rounds: usize) -> u64 {
         max_per_address: None,
         max_address_waiters: None,
         max_requests: 100_000,
+        max_wrong_keys: 60,
         drain_ms: 10_000,
         log_dir: None,
     };

@@ -20,7 +20,7 @@ struct Setting {
 }
 
 /// The last of `shown` is the default.
-const SETTINGS: [Setting; 38] = [
+const SETTINGS: [Setting; 39] = [
     Setting {
         flag: "listen",
         key: "server.listen",
@@ -126,6 +126,12 @@ const SETTINGS: [Setting; 38] = [
         key: "server.drain",
         values: ["1", "0", "3", "4"],
         shown: ["1 s", "0 s", "3 s", "4 s", "10 s"],
+    },
+    Setting {
+        flag: "max-wrong-keys",
+        key: "limits.maxWrongKeys",
+        values: ["1", "0", "3", "4"],
+        shown: [" 1", " 0", " 3", " 4", " 60"],
     },
     Setting {
         flag: "max-requests",

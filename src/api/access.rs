@@ -53,7 +53,7 @@ impl<'a> Access<'a> {
 pub(super) fn check(caller: Caller<'_>, command: &Command<'_>) -> Result<(), Problem> {
     match caller {
         Caller::Anyone => Ok(()),
-        Caller::Stranger { shows_wrong_key } => Err(Problem::of_stranger(shows_wrong_key)),
+        Caller::Stranger(unknown) => Err(Problem::of_stranger(unknown)),
         Caller::Holder(key) => check_key(key, command),
     }
 }
@@ -62,7 +62,7 @@ pub(super) fn check(caller: Caller<'_>, command: &Command<'_>) -> Result<(), Pro
 pub(super) fn check_metrics(caller: Caller<'_>) -> Result<(), Problem> {
     match caller {
         Caller::Anyone => Ok(()),
-        Caller::Stranger { shows_wrong_key } => Err(Problem::of_stranger(shows_wrong_key)),
+        Caller::Stranger(unknown) => Err(Problem::of_stranger(unknown)),
         Caller::Holder(_) => refuse_unless(!caller.sees_a_part(), Role::Read),
     }
 }

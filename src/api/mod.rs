@@ -279,10 +279,10 @@ fn read_request<'a>(
         return Ok(Action::Answer(options, Kind { route, method }));
     }
     // Nobody's body is read for nothing.
-    if let Caller::Stranger { shows_wrong_key } = caller
+    if let Caller::Stranger(unknown) = caller
         && !endpoint.is_open()
     {
-        return Err(Problem::of_stranger(shows_wrong_key));
+        return Err(Problem::of_stranger(unknown));
     }
     let mut parameters = Parameters::parse(query)?;
     let method = parameters::effective_method(method, &mut parameters, access.method_override)?;

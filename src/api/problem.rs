@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{BodyError, BrowserProblem, MethodOverride};
 use crate::command::{NameError, Refusal};
 use crate::http::{HttpError, TargetError};
-use crate::keys::Role;
+use crate::keys::{Role, Unknown};
 
 /// Why a request is not answered with 200.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub enum Problem {
     NoKey,
     /// There are keys, and the request shows something that is none of them.
     WrongKey,
+    /// Too many wrong keys have come from the address of the caller.
+    TooManyWrongKeys,
     /// A browser has sent the request, and it is not carried out.
     Browser(BrowserProblem),
     /// `_method` does not count in this request, or not here.
@@ -66,10 +68,11 @@ impl Problem {
     }
 
     /// Why a caller is refused that has shown no key that the server knows.
-    pub(super) fn of_stranger(shows_wrong_key: bool) -> Problem {
-        match shows_wrong_key {
-            true => Problem::WrongKey,
-            false => Problem::NoKey,
+    pub(super) fn of_stranger(unknown: Unknown) -> Problem {
+        match unknown {
+            Unknown::NoKey => Problem::NoKey,
+            Unknown::WrongKey => Problem::WrongKey,
+            Unknown::Unchecked => Problem::TooManyWrongKeys,
         }
     }
 
@@ -85,7 +88,7 @@ impl Problem {
             Problem::Target(_) | Problem::Name(_) | Problem::Body(_) => 400,
             Problem::UnknownParameter { .. } | Problem::BadValue(..) => 400,
             Problem::NoMethodOverride(_) => 400,
-            Problem::NoKey | Problem::WrongKey => 401,
+            Problem::NoKey | Problem::WrongKey | Problem::TooManyWrongKeys => 401,
             Problem::NotAllowed(_) | Problem::Browser(_) => 403,
             Problem::Stopping | Problem::NoMemory => 503,
             Problem::NoRoute => 404,
@@ -122,6 +125,7 @@ impl Problem {
             Problem::Body(error) => error.words(),
             Problem::NoKey => "no key",
             Problem::WrongKey => "wrong key",
+            Problem::TooManyWrongKeys => "too many wrong keys",
             Problem::NotAllowed(_) => "not allowed",
             Problem::Browser(BrowserProblem::OtherOrigin) => "other origin",
             Problem::Browser(BrowserProblem::UnknownHost) => "unknown host",
@@ -219,6 +223,10 @@ impl Problem {
             Problem::Body(error) => return error.to_string().into(),
             Problem::NoKey => {
                 "a key is needed: Authorization: Bearer SECRET, or Basic with the secret as password"
+            }
+            Problem::TooManyWrongKeys => {
+                "too many wrong keys have come from this address (--max-wrong-keys), and this one has not \
+                 worked from there within a day; try again in a minute"
             }
             Problem::WrongKey => {
                 "the server knows no such key; expected Authorization: Bearer SECRET, or Basic with \

@@ -20,7 +20,7 @@ pub fn render_status(outcome: &Outcome) -> (u16, Cow<'static, str>, Fields) {
         Outcome::Problem(problem) => {
             let fields = match problem {
                 Problem::BadMethod(methods) => Fields::Allow(methods),
-                Problem::NoKey | Problem::WrongKey => Fields::Challenge,
+                Problem::NoKey | Problem::WrongKey | Problem::TooManyWrongKeys => Fields::Challenge,
                 _ => Fields::None,
             };
             (problem.status(), problem.words(), fields)

@@ -90,6 +90,7 @@ fn serve(config: Config) -> Result<bool, String> {
         max_per_address: config.max_per_address,
         max_address_waiters: config.max_address_waiters,
         max_requests: config.max_requests,
+        max_wrong_keys: config.max_wrong_keys,
         drain_ms: config.drain_ms,
         log_dir: config.log_dir,
     };

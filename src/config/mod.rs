@@ -98,6 +98,8 @@ pub struct Config {
     pub max_address_waiters: Option<usize>,
     /// The most requests that are in hand in all, but for those that stand in line.
     pub max_requests: usize,
+    /// The most wrong keys of one address in a minute; 0 for any number.
+    pub max_wrong_keys: usize,
     /// How long what is in hand may take to be answered when the server stops.
     pub drain_ms: u64,
     /// Pools to add at the start.
@@ -246,6 +248,7 @@ impl Config {
             max_per_address: draft.max_per_address,
             max_address_waiters: draft.max_address_waiters,
             max_requests: draft.max_requests,
+            max_wrong_keys: draft.max_wrong_keys,
             drain_ms: draft.drain_ms,
             seed: draft.seed.as_deref().map(read_seed_file).transpose()?,
             purge_on_start: draft.purge_on_start,

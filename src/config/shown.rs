@@ -114,6 +114,7 @@ impl Config {
                 ("max-wait", seconds(rules.max_wait_ms)),
                 ("queue-grace", seconds(rules.queue_grace_ms)),
                 ("max-requests", self.max_requests.to_string()),
+                ("max-wrong-keys", self.max_wrong_keys.to_string()),
                 ("max-pipeline", settings.max_pipeline.to_string()),
                 ("max-backlog", bytes(settings.max_backlog_bytes)),
                 ("max-buffers", bytes(settings.max_buffers)),

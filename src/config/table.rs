@@ -163,6 +163,14 @@ const LIMITS: &[Setting] = &[
         kind: Number(1..=MAX, Draft::put_min_body_rate),
     },
     Setting {
+        flag: "max-wrong-keys",
+        key: "limits.maxWrongKeys",
+        value: "COUNT",
+        help: "The most wrong keys of one IPv4 address, or IPv6 network (/64), in a minute; then only \
+               keys that have worked there are looked at; 0 for no limit [default: 60]",
+        kind: Number(0..=MAX, |draft, n| draft.max_wrong_keys = n),
+    },
+    Setting {
         flag: "max-requests",
         key: "limits.maxRequests",
         value: "COUNT",

@@ -83,6 +83,11 @@ struct Rule {
 }
 
 impl Key {
+    /// Its name, which is no secret.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Whether it may do what this role is for in the pool of this name.
     pub fn may(&self, role: Role, pool: &str) -> bool {
         let mut rules = self.rules.iter();
@@ -117,16 +122,24 @@ impl Key {
     }
 }
 
+/// Why the key of a caller is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// It has shown none.
+    NoKey,
+    /// It has shown something else in the place of a key.
+    WrongKey,
+    /// Too many wrong keys have come from its address, so that its key was not looked at.
+    Unchecked,
+}
+
 /// Who asks, as far as it matters.
 #[derive(Clone, Copy, Debug)]
 pub enum Caller<'a> {
     /// There are no keys: everybody may do everything.
     Anyone,
     /// There are keys, and this caller has shown none of them.
-    Stranger {
-        /// It has shown something else in the place of a key.
-        shows_wrong_key: bool,
-    },
+    Stranger(Unknown),
     /// The holder of a key.
     Holder(&'a Rc<Key>),
 }
@@ -134,9 +147,10 @@ pub enum Caller<'a> {
 impl Caller<'_> {
     /// The caller whose credentials hold no key that the server knows.
     pub fn stranger(credentials: Credentials<'_>) -> Caller<'static> {
-        Caller::Stranger {
-            shows_wrong_key: credentials.show_a_key(),
-        }
+        Caller::Stranger(match credentials.show_a_key() {
+            true => Unknown::WrongKey,
+            false => Unknown::NoKey,
+        })
     }
 
     /// The key that was shown.
@@ -214,9 +228,7 @@ impl Keys {
             .by_digest
             .get(&key.digest)
             .filter(|known| known.name == key.name && known.is_valid(now));
-        let stranger = Caller::Stranger {
-            shows_wrong_key: true,
-        };
+        let stranger = Caller::Stranger(Unknown::WrongKey);
         known.map_or(stranger, Caller::Holder)
     }
 }

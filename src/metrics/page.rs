@@ -77,6 +77,18 @@ impl Scrape<'_> {
             "Requests whose connection was gone before they could be answered.",
             Value::Count(requests.abandoned),
         );
+        page.single(
+            "latchd_wrong_keys_total",
+            Kind::Counter,
+            "Requests with a key that the server does not know.",
+            Value::Count(requests.wrong_keys),
+        );
+        page.single(
+            "latchd_unchecked_keys_total",
+            Kind::Counter,
+            "Requests whose key was not looked at, as too many wrong ones came from their address.",
+            Value::Count(requests.unchecked_keys),
+        );
         let name = "latchd_request_duration_seconds";
         page.family(
             name,

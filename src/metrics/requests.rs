@@ -142,6 +142,10 @@ pub struct Requests {
     answered: [[[u64; STATUSES.len()]; METHODS.len()]; Route::ALL.len()],
     /// Those whose connection was gone before they could be answered.
     pub abandoned: u64,
+    /// Those that have shown a wrong key.
+    pub wrong_keys: u64,
+    /// Those whose key was not looked at, since too many wrong ones have come from their address.
+    pub unchecked_keys: u64,
     durations: Histogram,
     granted_waits: Histogram,
     refused_waits: Histogram,

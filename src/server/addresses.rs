@@ -4,9 +4,14 @@
 //! It knows connections by their slots, and nothing of what is said on them.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use slab::Slab;
+
+use super::wrong_keys::WrongKeys;
+use crate::keys::Key;
+use crate::time::Time;
 
 /// What counts as one address. An IPv4 address does. Of an IPv6 address only the first 64 bits count:
 /// whoever has one address of such a network has them all.
@@ -24,6 +29,15 @@ impl Network {
     }
 }
 
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match u32::try_from(self.0) {
+            Ok(address) if address != 0 => Ipv4Addr::from(address).fmt(f),
+            _ => write!(f, "{}/64", Ipv6Addr::from(u128::from(self.0) << 64)),
+        }
+    }
+}
+
 /// The connections of all addresses.
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
@@ -32,6 +46,7 @@ pub(super) struct Addresses {
     /// Where each slot stands; of no meaning for one without a connection.
     places: Vec<Place>,
     waiting: usize,
+    wrong_keys: WrongKeys,
 }
 
 /// All connections of one address: at least one.
@@ -61,6 +76,33 @@ const NOWHERE: Place = Place {
 };
 
 impl Addresses {
+    /// No connections. Each address may show so many wrong keys in a minute; 0 is for any number.
+    pub(super) fn new(max_wrong_keys: usize) -> Addresses {
+        Addresses {
+            wrong_keys: WrongKeys::new(max_wrong_keys),
+            ..Addresses::default()
+        }
+    }
+
+    /// Whether a key that the server knows may be used by the connection in this slot.
+    pub(super) fn admits_key(&mut self, slot: usize, key: &Key, now: Time) -> bool {
+        let network = self.network_of(slot);
+        self.wrong_keys.admits(network, key, now)
+    }
+
+    /// Notes that the connection in this slot has shown a wrong key. Returns whether it may be told so.
+    pub(super) fn admits_wrong_key(&mut self, slot: usize, now: Time) -> bool {
+        let network = self.network_of(slot);
+        self.wrong_keys.admits_wrong(network, now)
+    }
+
+    /// The address of the connection in this slot; `None` for one to `--admin-listen`.
+    fn network_of(&self, slot: usize) -> Option<Network> {
+        let household = self.places.get(slot)?.household;
+        let household = self.households.get(household as usize)?;
+        Some(household.network)
+    }
+
     /// How many connections an address has.
     pub(super) fn count(&self, network: Network) -> usize {
         let household = self.by_network.get(&network);
@@ -140,7 +182,7 @@ impl Addresses {
             household,
             earlier,
             later,
-        } = self.places[slot];
+        } = std::mem::replace(&mut self.places[slot], NOWHERE);
         let all = &mut self.households[household as usize];
         match earlier {
             NOBODY => all.first = later,

@@ -3,6 +3,7 @@
 use super::addresses::Addresses;
 use super::process;
 use crate::command::{Command, Survey, Ticket};
+use crate::keys::Key;
 use crate::metrics::{Metrics, Scrape};
 use crate::session::Desk;
 use crate::store::Store;
@@ -13,7 +14,7 @@ pub(super) struct StoreDesk<'a> {
     pub(super) store: &'a mut dyn Store,
     pub(super) next_serial: &'a mut u64,
     pub(super) uncommitted: &'a mut bool,
-    pub(super) addresses: &'a Addresses,
+    pub(super) addresses: &'a mut Addresses,
     pub(super) lines: Lines,
     pub(super) slot: usize,
     pub(super) now: Time,
@@ -49,6 +50,14 @@ impl Desk for StoreDesk<'_> {
     fn withdraw(&mut self, ticket: Ticket) {
         *self.uncommitted = true;
         self.store.withdraw(ticket, self.now);
+    }
+
+    fn admits_key(&mut self, key: &Key) -> bool {
+        self.addresses.admits_key(self.slot, key, self.now)
+    }
+
+    fn admits_wrong_key(&mut self) -> bool {
+        self.addresses.admits_wrong_key(self.slot, self.now)
     }
 
     fn write_page(&mut self, survey: Option<&Survey>, metrics: &Metrics, page: &mut Vec<u8>) {

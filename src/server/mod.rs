@@ -19,6 +19,7 @@ mod reading;
 mod signals;
 mod waiting;
 mod watch;
+mod wrong_keys;
 mod yielding;
 
 use std::io;
@@ -136,7 +137,7 @@ impl Server {
             admin,
             connections: Slab::new(),
             max_connections: capacity.max_connections,
-            addresses: Addresses::default(),
+            addresses: Addresses::new(options.max_wrong_keys),
             max_per_address: capacity.max_per_address,
             lines: Lines {
                 most: capacity.max_waiters,
@@ -264,7 +265,7 @@ impl Server {
             store: &mut *self.store,
             next_serial: &mut self.next_serial,
             uncommitted: &mut self.uncommitted,
-            addresses: &self.addresses,
+            addresses: &mut self.addresses,
             lines: self.lines,
             slot,
             now,

@@ -36,6 +36,7 @@ use unfinished::Unfinished;
 use crate::api::{self, Door, Outcome, Shape, VisiblePools};
 use crate::command::{Command, Reply, Survey, Ticket};
 use crate::http::{CONTINUE, Scan, Wire};
+use crate::keys::Key;
 use crate::metrics::{Closed, Metrics};
 use crate::time::Time;
 
@@ -66,6 +67,16 @@ pub trait Desk {
 
     /// Whoever asked with this ticket no longer wants to wait.
     fn withdraw(&mut self, ticket: Ticket);
+
+    /// Whether a key that the server knows may be used from the client's address.
+    fn admits_key(&mut self, _key: &Key) -> bool {
+        true
+    }
+
+    /// Notes that the client has shown a wrong key. Returns whether it may be told so.
+    fn admits_wrong_key(&mut self) -> bool {
+        true
+    }
 
     /// Appends all figures to a page. A desk without a server around it has none.
     fn write_page(&mut self, _survey: Option<&Survey>, _metrics: &Metrics, _page: &mut Vec<u8>) {}

@@ -13,7 +13,7 @@ use crate::command::Command;
 use crate::http::{
     self, BodyLength, Format, Head, Method, Progress, Rejected, Request, Scan, Style, Wire,
 };
-use crate::keys::Caller;
+use crate::keys::{Caller, Unknown};
 use crate::metrics::{Asked, Kind, Route};
 
 /// How much of what it has received a session understands in one tick. More than that there is only
@@ -151,17 +151,22 @@ impl Session {
         let piece = &input[..input.len().min(TURN_BYTES)];
         let decoded = unfinished.receive(piece, context.settings, context.now)?;
         if decoded.whole {
-            let is_strangers = unfinished.is_strangers();
+            let unknown = unfinished.unknown();
             let (head, body) = unfinished.into_parts();
             // Reading it once more is cheaper than to keep it taken apart.
             let Ok(Progress::Whole(head)) = http::read_head(&head, Scan::default(), limits) else {
                 unreachable!("a head that was whole stays whole");
             };
             // It is judged by the keys of now. But of a stranger's body nothing was kept.
-            let mut access = self.access(&head, context);
-            if is_strangers {
-                access.caller = Caller::stranger(head.credentials);
-            }
+            let access = match unknown {
+                None => self.access(&head, context),
+                Some(unknown) => Access {
+                    caller: Caller::Stranger(unknown),
+                    ..context
+                        .settings
+                        .access(&head, self.door, self.has_tls, context.now)
+                },
+            };
             let action = api::route_read(head.method, head.target, body, &access);
             self.handle(&head, action, access.caller, context);
         } else {
@@ -208,11 +213,31 @@ impl Session {
 
     #[inline]
     fn access<'c>(&mut self, head: &Head<'_>, context: &mut Context<'c>) -> Access<'c> {
-        let access = (context.settings).access(head, self.door, self.has_tls, context.now);
-        if matches!(access.caller, Caller::Holder(_)) {
-            self.note_known(context);
+        let mut access = (context.settings).access(head, self.door, self.has_tls, context.now);
+        if !matches!(access.caller, Caller::Anyone) {
+            access.caller = self.judge_caller(access.caller, context);
         }
         access
+    }
+
+    /// Returns the caller again, as a stranger if too many wrong keys have come from its address.
+    #[inline(never)]
+    fn judge_caller<'c>(&mut self, caller: Caller<'c>, context: &mut Context<'_>) -> Caller<'c> {
+        match caller {
+            Caller::Anyone | Caller::Stranger(Unknown::NoKey | Unknown::Unchecked) => caller,
+            Caller::Holder(key) if context.desk.admits_key(key) => {
+                self.note_known(context);
+                caller
+            }
+            Caller::Stranger(Unknown::WrongKey) if context.desk.admits_wrong_key() => {
+                context.metrics.requests.wrong_keys += 1;
+                caller
+            }
+            Caller::Holder(_) | Caller::Stranger(Unknown::WrongKey) => {
+                context.metrics.requests.unchecked_keys += 1;
+                Caller::Stranger(Unknown::Unchecked)
+            }
+        }
     }
 
     /// Does what a request comes to.

@@ -10,7 +10,7 @@ use crate::api::{self, Access, BodyReader};
 use crate::http::{
     BodyLength, Chunked, Credentials, Decoded, Head, HttpError, Limits, Rejected, Style,
 };
-use crate::keys::Caller;
+use crate::keys::{Caller, Unknown};
 use crate::time::Time;
 
 /// The longest end of a line: a carriage return and a line feed.
@@ -20,8 +20,8 @@ const LINE_END_BYTES: usize = 2;
 pub(super) struct Unfinished {
     head: Vec<u8>,
     style: Style,
-    /// Its client has shown no key.
-    strangers: bool,
+    /// Why the key of its client is not known, where one is needed.
+    unknown: Option<Unknown>,
     /// Nothing is kept of its body, as it will not count.
     is_dropped: bool,
     body: BodyReader,
@@ -105,7 +105,10 @@ impl Unfinished {
         Unfinished {
             head: bytes,
             style: head.style,
-            strangers: matches!(access.caller, Caller::Stranger { .. }),
+            unknown: match access.caller {
+                Caller::Stranger(unknown) => Some(unknown),
+                Caller::Anyone | Caller::Holder(_) => None,
+            },
             is_dropped: access.ignores_body(),
             body: api::body_reader(head.method, head.target, head.media, access),
             rest,
@@ -200,9 +203,9 @@ impl Unfinished {
         }
     }
 
-    /// Whether whoever sent it has shown no key, where one is needed.
-    pub(super) fn is_strangers(&self) -> bool {
-        self.strangers
+    /// Why the key of its client was not known when it began, where one is needed.
+    pub(super) fn unknown(&self) -> Option<Unknown> {
+        self.unknown
     }
 
     /// The whole request: its head, and what has read its body.

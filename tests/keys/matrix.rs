@@ -299,7 +299,7 @@ struct World {
 
 impl World {
     fn new() -> World {
-        let server = serve(KEYS, &[]);
+        let server = serve(KEYS, &["--max-wrong-keys", "0"]);
         let root = server.connect();
         World { server, root }
     }

@@ -7,6 +7,7 @@ mod matrix;
 mod private;
 mod reload;
 mod secrecy;
+mod wrong;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

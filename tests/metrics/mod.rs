@@ -33,6 +33,19 @@ pub fn scrape(address: SocketAddr) -> Page {
     Page::read(&page)
 }
 
+/// The same with the secret of a key.
+#[track_caller]
+pub fn scrape_as(address: SocketAddr, secret: &str) -> Page {
+    let mut client = Client::connect(address);
+    let (head, page) = get(
+        &mut client,
+        "/metrics",
+        &format!("Authorization: Bearer {secret}\r\n"),
+    );
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    Page::read(&page)
+}
+
 /// An answer in two parts: up to the blank line, and the body.
 #[track_caller]
 pub fn get(client: &mut Client, path: &str, fields: &str) -> (String, String) {
