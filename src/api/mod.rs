@@ -172,46 +172,44 @@ fn find_action<'a>(
     let door = access.door;
     let wrong = |route, problem| Action::Answer(Outcome::Problem(problem), Kind { route, method });
     let (path, query) = split_target(target);
-    let found = match Endpoint::find(path) {
-        Ok((endpoint, _)) if door != Door::Whole && !door.leads_to(endpoint.route()) => {
-            Err(Problem::NoRoute)
-        }
-        found => found,
-    };
-    let route = found
-        .as_ref()
-        .map_or(Route::None, |(endpoint, _)| endpoint.route());
+    let leads_to = |route| door == Door::Whole || door.leads_to(route);
+    let found = Endpoint::find(path);
     if let Some(problem) = access.refused {
+        let route = match &found {
+            Ok((endpoint, _)) if leads_to(endpoint.route()) => endpoint.route(),
+            Ok(_) | Err(_) => Route::None,
+        };
         return wrong(route, Problem::Browser(problem));
     }
-    let read = match found {
-        Ok((endpoint, false)) => read_request(endpoint, method, query, body, access),
-        Ok((endpoint, true)) => read_old_name(endpoint, method, query, body, access),
-        Err(problem) => Err(problem),
+    let (endpoint, is_old_name) = match found {
+        Ok(found) if leads_to(found.0.route()) => found,
+        Ok(_) => return wrong(Route::None, Problem::NoRoute),
+        Err(problem) => return wrong(Route::None, problem),
     };
-    read.unwrap_or_else(|problem| wrong(route, problem))
+    let route = endpoint.route();
+    let mut action = read_request(endpoint, method, query, body, access)
+        .unwrap_or_else(|problem| wrong(route, problem));
+    if is_old_name {
+        limit_old_name(&mut action);
+    }
+    action
 }
 
-/// The same of a request that names something with a part `.` or `..` in its name. Whatever has such a name from
-/// before may be released and removed, and nothing else.
+/// Limits what may be done with a part `.` or `..` in a name. Whatever has such a name from before may be
+/// released and removed, and nothing else.
 #[cold]
-fn read_old_name<'a>(
-    endpoint: Endpoint<'a>,
-    method: Method,
-    query: &'a str,
-    body: Body<'_>,
-    access: &Access<'_>,
-) -> Result<Action<'a>, Problem> {
-    let mut action = read_request(endpoint, method, query, body, access)?;
-    if let Action::Ask(command, shape, _) = &mut action {
+fn limit_old_name(action: &mut Action<'_>) {
+    if let Action::Ask(command, shape, kind) = action {
         match command {
             Command::RemovePool(_) | Command::Release(..) | Command::ReleaseAll(..) => {
                 shape.is_old_name = true;
             }
-            _ => return Err(Problem::Name(NameError::DotSegment)),
+            _ => {
+                let problem = Problem::Name(NameError::DotSegment);
+                *action = Action::Answer(Outcome::Problem(problem), *kind);
+            }
         }
     }
-    Ok(action)
 }
 
 /// Turns the reply to a command about a name with a part `.` or `..`: if nothing has this name, it is bad.

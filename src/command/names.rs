@@ -107,7 +107,7 @@ impl<'a> ResourceId<'a> {
 
 /// Whether a part of a name between slashes is `.` or `..`.
 pub fn has_dot_segment(name: &str) -> bool {
-    name.contains('.') && name.split('/').any(|part| part == "." || part == "..")
+    name.bytes().any(|byte| byte == b'.') && name.split('/').any(|part| part == "." || part == "..")
 }
 
 fn check_path_name(text: &str) -> Result<(), NameError> {

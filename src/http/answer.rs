@@ -1,6 +1,6 @@
 //! Answers to bytes: as few as will do, for a buffer of 64 bytes on the other side.
 
-use super::{Format, Style, Wire};
+use super::{Format, Sender, Style, Wire};
 
 /// What asks a client to go on with the body that it announced (RFC 9110 section 10.1.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -128,16 +128,24 @@ fn write_http_head(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, site: S
     if answer.fields != Fields::None {
         write_fields(out, answer.fields);
     }
+    if site.server.is_some() | site.cors.is_some() | (style.sender != Sender::Program) {
+        write_site(out, style, answer, site);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the fields that the operator and browsers ask for.
+#[inline(never)]
+fn write_site(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, site: SiteFields<'_>) {
     if let Some(name) = site.server {
         write_field(out, "Server", name);
     }
     if let Some(origin) = site.cors {
         write_cors(out, style, answer, origin);
     }
-    if style.from_browser {
+    if style.sender != Sender::Program {
         write_isolation(out, answer.fields);
     }
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Writes the fields about the body: its type, and that no cache may keep it.
@@ -178,7 +186,7 @@ fn write_fields(out: &mut Vec<u8>, fields: Fields) {
 /// protocol).
 fn write_cors(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, origin: &str) {
     let options = matches!(answer.fields, Fields::Options(_));
-    if style.has_origin || options {
+    if style.sender == Sender::Page || options {
         write_field(out, "Access-Control-Allow-Origin", origin);
     }
     if let Fields::Options(methods) = answer.fields {

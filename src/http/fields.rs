@@ -1,8 +1,8 @@
 //! The header fields of a request that mean something to latchd, and what they come to.
 
 use super::{
-    BodyLength, BrowserMarks, Credentials, Format, HttpError, Limits, Media, Method, Style, Wire,
-    accept,
+    BodyLength, BrowserMarks, Credentials, Format, HttpError, Limits, Media, Method, Sender, Style,
+    Wire, accept,
 };
 
 /// The header fields that mean something to latchd.
@@ -120,8 +120,11 @@ impl<'a> FieldsRead<'a> {
             forbids_caching: (self.accept.is_some() || self.navigates)
                 && matches!(self.method, Method::Get | Method::Head),
             as_leases: false,
-            has_origin: self.marks.origin.is_some(),
-            from_browser: self.marks.is_certain,
+            sender: match (self.marks.is_certain, self.marks.origin) {
+                (false, _) => Sender::Program,
+                (true, None) => Sender::Browser,
+                (true, Some(_)) => Sender::Page,
+            },
             omits_body: self.method == Method::Head,
             closes: !persists,
         }

@@ -14,6 +14,7 @@ mod credentials;
 mod fields;
 mod head;
 mod target;
+mod version;
 
 pub use answer::{
     Answer, CONTINUE, Document, Fields, SiteFields, end_of_answer, fit_body, write_answer,
@@ -104,10 +105,8 @@ pub struct Style {
     /// The request came under the base path for JSON: an acquire or a renewal is answered with an array of
     /// lease objects.
     pub as_leases: bool,
-    /// The request carried Origin: the answer carries CORS fields.
-    pub has_origin: bool,
-    /// A browser sent it: the answer says how little a page of another site may do with it.
-    pub from_browser: bool,
+    /// What sent the request, as its fields tell.
+    pub sender: Sender,
     /// The request was a HEAD: the answer keeps its body to itself.
     pub omits_body: bool,
     /// The connection ends after this answer.
@@ -123,8 +122,7 @@ impl Style {
             names_type: false,
             forbids_caching: false,
             as_leases: false,
-            has_origin: false,
-            from_browser: false,
+            sender: Sender::Program,
             omits_body: false,
             closes: false,
         }
@@ -141,6 +139,17 @@ impl Style {
             ..self
         }
     }
+}
+
+/// What sent a request, as far as it decides about the fields of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// A program that leaves no mark of a browser.
+    Program,
+    /// A browser: the answer says how little a page of another site may do with it.
+    Browser,
+    /// A browser that names the origin of a page: the answer carries CORS fields, too.
+    Page,
 }
 
 /// What the body of an answer is written in.

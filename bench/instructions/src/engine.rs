@@ -70,7 +70,9 @@ impl World {
             now_ms: 0,
             next_serial: 0,
         };
-        let id = |number: usize| ResourceId::parse(number.to_string()).expect("a number is an id");
+        let id = |number: usize| {
+            ResourceId::parse_stored(number.to_string()).expect("a number is an id")
+        };
         let members = (0..resources).map(id).collect();
         world.execute(Command::AddMembers(Seed::of(&pool(), members)));
         world
@@ -97,7 +99,7 @@ impl World {
     }
 
     fn release(&mut self, id: &str, owner: Option<&str>) {
-        let id = ResourceId::parse(id).expect("it was granted");
+        let id = ResourceId::parse_stored(id).expect("it was granted");
         let proof = Proof {
             owner: owner.map(name),
             ..Proof::default()
@@ -117,7 +119,7 @@ impl World {
 }
 
 fn pool() -> PoolName<'static> {
-    PoolName::parse("A").expect("this is a name")
+    PoolName::parse_stored("A").expect("this is a name")
 }
 
 fn name(owner: &str) -> OwnerName<'_> {
