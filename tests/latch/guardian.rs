@@ -53,6 +53,20 @@ fn take(server: &Server) {
     assert!(taken.starts_with("200 "), "{taken}");
 }
 
+/// The group of the script has no tie to a session above it, as in a CI job, and a stopped process in it.
+#[test]
+fn the_end_of_a_run_hangs_up_no_group() {
+    let server = one_resource();
+    let script = r#"sleep 1002 & kill -STOP $!; "$LATCH" run A -- true; echo "alive after $?"; kill -KILL $!"#;
+    let mut command = Command::new("env");
+    command.args(["--default-signal", "setsid", "--wait", "sh", "-c", script]);
+    command.env("LATCH", latch("").get_program());
+    command.env("LATCH_URL", server.url());
+    let mut running = Running::spawn(command);
+    assert_eq!(running.line(), "alive after 0");
+    assert_eq!(running.code(), 0);
+}
+
 /// The shell is gone at once, and what it waits for is not.
 #[test]
 fn a_signal_that_ends_a_shell_ends_what_the_shell_has_started() {

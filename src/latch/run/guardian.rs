@@ -2,9 +2,12 @@
 //!
 //! It is the parent of the command and the reaper of all orphans below it (a child subreaper), so that no
 //! descendant is lost. It ends them in time when latch is killed, stopped or says so, and when the
-//! command has ended and they have not. It has a process group of its own: what the terminal's keys
-//! mean to latch and to the command, such as Ctrl-Z, leaves it alone. It has one thread, and renews
-//! nothing: after latch's death the lock ends with its lease.
+//! command has ended and they have not. It has a session of its own: what the terminal's keys mean to
+//! latch and to the command, such as Ctrl-Z, leaves it alone, and its end hangs up no one. With a mere
+//! process group of its own, its end would count as the loss of the last tie that the group of latch has
+//! to its session: if any process of that group is stopped, the system then sends SIGHUP to all of them
+//! (POSIX, `_exit`). It has one thread, and renews nothing: after latch's death the lock ends with its
+//! lease.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -21,8 +24,10 @@ use std::sync::atomic::AtomicBool;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
-use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, wait};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use rustix::process::{
+    Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, setsid, wait,
+};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 
 use super::descent::descendants;
 use super::ending::{Ending, EndingStep, Reason};
@@ -78,11 +83,13 @@ impl Guardian {
         signal_hook::low_level::pipe::register(SIGCHLD, writer)?;
         // Whoever sends such a signal to all of latch means the command. Handlers, unlike ignored
         // signals, are not handed down to it.
-        for signal in signals::not_ignored(&[SIGHUP, SIGINT, SIGQUIT, SIGTERM]) {
+        for signal in signals::not_ignored(&[SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP]) {
             signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
         }
         control.set_nonblocking(true)?;
+        // The command stays in the session and the group of latch, from which the guardian goes then.
         let started = start_command(command, group, stdin);
+        setsid()?;
         let mut guardian = Guardian {
             control,
             received: Vec::new(),

@@ -51,7 +51,7 @@ impl Guard {
             .arg(form)
             .args(command);
         guardian.envs(as_pairs(environment));
-        guardian.stdin(OwnedFd::from(theirs)).process_group(0);
+        guardian.stdin(OwnedFd::from(theirs));
         let started = guardian.spawn()?;
         let heir = Process::adopted(&started, strangers);
         drop(guardian);
