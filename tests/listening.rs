@@ -1,4 +1,4 @@
-//! Where a server listens, as the system sees it: the length of the queue of new connections, and the
+//! The listening sockets of a server, as the system sees them: the length of the queue of new connections, and the
 //! zones of IPv6 addresses.
 
 use std::fs;

@@ -109,7 +109,7 @@ pub struct Shape {
     pub is_old_name: bool,
 }
 
-/// What of several pools is shown.
+/// The part of several pools that is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolView {
     /// Each of them, or at most this many.

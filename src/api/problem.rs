@@ -172,7 +172,7 @@ impl Problem {
         }
     }
 
-    /// What varies in the short words, with its name in JSON.
+    /// Returns the varying part of the short words, with its name in JSON.
     pub(super) fn detail(&self) -> Option<(&'static str, Detail<'_>)> {
         match self {
             Problem::UnknownParameter { name, .. } if name.is_empty() => None,
@@ -290,7 +290,7 @@ impl Problem {
     }
 }
 
-/// What varies in the short words of a problem.
+/// The varying part of the short words of a problem.
 pub(super) enum Detail<'a> {
     Text(&'a str),
     Count(usize),

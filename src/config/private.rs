@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 /// More than thousands of keys take, and than any certificate has issuers.
 const MAX_FILE_BYTES: u64 = 1 << 20;
-/// What the group and others may not: to read a secret is to have it, to write it is to choose it.
+/// The rights that the group and others must not have: to read a secret is to have it, to write it is to choose it.
 const OTHERS_BITS: u32 = 0o066;
 const OTHERS_WRITE: u32 = 0o022;
 /// In a folder with this bit only the owner of a file may move it away.

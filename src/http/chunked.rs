@@ -39,7 +39,7 @@ enum State {
     Done,
 }
 
-/// Where in the extensions of a chunk the reading stands. White space is allowed around `;` and `=`,
+/// The place in the extensions of a chunk that the reading has come to. White space is allowed around `;` and `=`,
 /// and nowhere else.
 #[derive(Clone, Copy, Debug)]
 enum Extension {
@@ -61,7 +61,7 @@ enum Extension {
 }
 
 impl Extension {
-    /// Where the reading stands behind this byte, which is not the end of the line.
+    /// Returns the place behind this byte, which is not the end of the line.
     fn after(self, byte: u8) -> Option<Extension> {
         Some(match (self, byte) {
             (

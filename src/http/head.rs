@@ -440,8 +440,8 @@ fn split_host(target: &str) -> Option<(Option<&str>, &str)> {
     }
 }
 
-/// What follows the base path for JSON, if the target is under it: all that is said of the rest is said of
-/// the same target without the base path, so that there is one place where it is known.
+/// Returns the rest of a target that is under the base path for JSON. All that follows treats that rest like the
+/// same target without the base path, so this is the only place that knows it.
 #[inline]
 fn below_json_base(target: &str) -> Option<&str> {
     // The second byte tells for nearly all requests that it is not.

@@ -105,7 +105,7 @@ pub struct Style {
     /// The request came under the base path for JSON: an acquire or a renewal is answered with an array of
     /// lease objects.
     pub as_leases: bool,
-    /// What sent the request, as its fields tell.
+    /// The kind of program that sent the request, as its fields tell.
     pub sender: Sender,
     /// The request was a HEAD: the answer keeps its body to itself.
     pub omits_body: bool,
@@ -141,7 +141,7 @@ impl Style {
     }
 }
 
-/// What sent a request, as far as it decides about the fields of the answer.
+/// The kind of program that sent a request, as far as it decides about the fields of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
     /// A program that leaves no mark of a browser.

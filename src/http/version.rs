@@ -75,7 +75,7 @@ fn is_word(line: &[u8]) -> bool {
     end.map_or(0, |at| at + 1) < line.len() && before.is_none_or(|b| b.is_ascii_whitespace())
 }
 
-/// What stands before the number that ends a line, such as 1 or 1.1; `None` if none does.
+/// Returns the part before the number that ends a line, such as 1 or 1.1; `None` if no number does.
 fn without_number(line: &[u8]) -> Option<&[u8]> {
     let is_part = |b: &u8| b.is_ascii_digit() || *b == b'.';
     let start = line.iter().rposition(|b| !is_part(b))? + 1;

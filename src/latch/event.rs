@@ -15,7 +15,7 @@ pub(super) enum Event {
     Line(Result<Held, Failure>),
     /// The server cannot be asked for now; it goes on.
     Trouble(Failure),
-    /// What there is to tell about the queue, in words.
+    /// News about the queue, in words.
     Queue(String),
     /// The guardian of the command has said this, or nothing more.
     #[cfg(target_os = "linux")]

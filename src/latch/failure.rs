@@ -25,7 +25,7 @@ pub(super) enum Cause {
     NotAllowed = 7,
 }
 
-/// What a request that failed may have done at the server.
+/// The effect that a request that failed may have had at the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
     /// Nothing: there was no connection.

@@ -1,4 +1,4 @@
-//! What a person who waits is told: the place in the queue, and who holds what is wanted.
+//! The news for a person who waits: the place in the queue, and who holds what is wanted.
 
 use std::sync::mpsc::Sender;
 use std::thread;

@@ -216,7 +216,7 @@ impl Line {
         }
     }
 
-    /// What was kept for the waiter at this place no longer is. Answers the reserved resource, if
+    /// Keeps nothing more for the waiter at this place. Returns the reserved resource, if
     /// there is one.
     pub(super) fn unkeep(&mut self, place: Place) -> Option<ResourceKey> {
         self.places.as_mut()?.kept.remove(&place)

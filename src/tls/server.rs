@@ -25,7 +25,7 @@ const RECORD_HEADER_BYTES: usize = 5;
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
     config: Arc<ServerConfig>,
-    /// What clients are shown, the own one first.
+    /// The certificates that clients are shown, the own one first.
     certificates: Arc<[CertificateDer<'static>]>,
     record_bytes: u16,
 }

@@ -21,7 +21,7 @@ const COUNT: usize = 60;
 /// A request, and what a server answers to a holder of the key.
 type Turn = (String, String);
 
-/// What is only done where there is memory for it: a large body, and a long list.
+/// Sends requests that need memory: a large body, and a long list.
 fn large_turns() -> [Turn; 2] {
     let ids: Vec<String> = (0..10_000).map(|n| format!("id{n:08}")).collect();
     let json = format!("[\"{}\"]", ids.join("\",\""));

@@ -1,4 +1,4 @@
-//! What caches may keep: nothing that was asked for with Accept, as caches and browsers ask.
+//! Caching: caches may keep nothing that was asked for with Accept, as caches and browsers ask.
 
 use super::expected::{Answer, Body};
 use super::request::*;

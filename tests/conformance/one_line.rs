@@ -120,7 +120,7 @@ fn conversations() -> Vec<Row> {
 
 const LEFT: &str = "Between one-line requests NUL, 0x1A, CR and telnet's IAC triples are skipped.";
 
-/// What terminals, telnet clients and files leave between lines.
+/// Bytes that terminals, telnet clients and files leave between lines.
 fn terminals() -> Vec<Row> {
     let mut rows = Vec::new();
     for (what, left) in [

@@ -128,7 +128,7 @@ impl Asker<'_> {
     }
 }
 
-/// What is free and kept for owners who are away.
+/// The resources that are free and kept for absent owners.
 #[derive(Debug, Default)]
 pub struct Kept {
     /// So many of any kind.
@@ -176,7 +176,7 @@ impl Pool {
         (None, kept)
     }
 
-    /// What is kept when nobody can be served.
+    /// Returns the resources that are kept when no waiter can be served.
     pub fn kept(&self) -> Kept {
         self.walk().1
     }

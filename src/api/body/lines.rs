@@ -6,7 +6,7 @@ use crate::command::{MAX_NAME_BYTES, NameError, PoolName, ResourceId, Seed};
 /// How much of a line is kept until it ends: an id, and as much again.
 const MAX_LINE_BYTES: usize = 2 * MAX_NAME_BYTES;
 
-/// What shells leave around an argument that was quoted for another shell, and what texts have that
+/// The quotes that shells leave around an argument that was quoted for another shell, and those of texts that
 /// were laid out.
 const QUOTES: [char; 6] = ['"', '\'', '\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}'];
 

@@ -204,7 +204,7 @@ impl BodyReader {
         text.len() - rest.len() + used
     }
 
-    /// What follows the byte order mark, if the body begins with one.
+    /// Returns the bytes behind the byte order mark, if the body begins with one.
     fn skip_mark<'a>(&mut self, text: &'a str) -> &'a str {
         if !self.at_start || text.is_empty() {
             return text;

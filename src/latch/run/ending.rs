@@ -12,7 +12,7 @@ const KILL_AGAIN_MS: u64 = 50;
 const KILL_RARELY_MS: u64 = 1000;
 const FREQUENT_KILLS: u32 = 20;
 
-/// What is to be done.
+/// The next thing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EndingStep {
     /// Send SIGTERM to all.
@@ -82,7 +82,7 @@ impl Ending {
         self.planned = Some((moments, Reason::Told));
     }
 
-    /// What is to be done now. The caller does it and asks again at once.
+    /// Returns the next thing to do. The caller does it and asks again at once.
     pub(super) fn next_step(&mut self, now: Time) -> EndingStep {
         let lease = self.lease.map(|lease| (lease, Reason::Overdue));
         let first = |at: fn(&Moments) -> Time| {

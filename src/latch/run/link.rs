@@ -23,7 +23,7 @@ use crate::latch::event::Event;
 #[derive(Debug)]
 pub(super) struct Guard {
     control: UnixStream,
-    /// What becomes of the command if the guardian is killed.
+    /// The command's process, which latch inherits if the guardian is killed.
     heir: Process,
 }
 

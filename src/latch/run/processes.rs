@@ -2,7 +2,7 @@
 //!
 //! The command stays in latch's process group: so the terminal's signals, input and job control are the
 //! shell's business, as without latch. On Linux a guardian starts it and looks after what it starts.
-//! Where there is no procfs, or no Linux, latch starts it itself, and knows only the command.
+//! Without procfs or Linux, latch starts it itself, and knows only the command.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -111,7 +111,7 @@ impl Process {
         problem
     }
 
-    /// What is known to live: all descendants where procfs tells them, else the child alone.
+    /// Returns the processes that are known to live: all descendants where procfs tells them, else the child alone.
     fn all(&self) -> Vec<Pid> {
         #[cfg(target_os = "linux")]
         if super::descent::is_known() {
@@ -139,7 +139,7 @@ pub(super) fn as_pairs<'a>(
     environment.iter().map(|(name, value)| (*name, &**value))
 }
 
-/// What this process is to be instead of the latch that a user calls.
+/// The part that this process plays instead of the latch that a user calls.
 #[derive(Debug)]
 pub(in crate::latch) enum Role<'a> {
     /// It becomes a command: `PARENT json|words COMMAND…`.

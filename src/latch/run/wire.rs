@@ -1,4 +1,4 @@
-//! What latch and its guardian say to each other: lines of words over a socket.
+//! The words between latch and its guardian: lines of words over a socket.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use super::keeper::Moments;
 use super::processes::CommandEnd;
 use crate::time::Time;
 
-/// What latch tells its guardian. Moments are those of the clock that both have.
+/// A message of latch to its guardian. Moments are those of the clock that both have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ToGuardian {
     /// Start the command in this process group. The standard input comes with it.
@@ -23,7 +23,7 @@ pub(super) enum ToGuardian {
     End { kill_at: Time },
 }
 
-/// What the guardian tells latch.
+/// A message of the guardian to latch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::latch) enum FromGuardian {
     /// The command could not be started, for this `errno`.
