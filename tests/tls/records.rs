@@ -96,7 +96,7 @@ fn records_are_as_small_as_was_asked_for() {
         ));
         let mut answer = vec![0; serde_json::json!(ids).to_string().len()];
         let head = format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nContent-Type: application/json\r\n\r\n",
             answer.len()
         );
         client.expect(&head);
