@@ -10,7 +10,7 @@ use std::fmt;
 
 use arbitrary::Arbitrary;
 use latchd::api::{self, Access, Action, BodyError, BodyReader, Door, Outcome, Problem};
-use latchd::command::{Command, Ids, MAX_NAME_BYTES, PoolName, ResourceId, Seed};
+use latchd::command::{Command, Ids, MAX_NAME_BYTES, NameError, PoolName, ResourceId, Seed};
 use latchd::http::{Media, Method};
 use latchd::keys::Caller;
 use libfuzzer_sys::fuzz_target;
@@ -120,6 +120,8 @@ fn agree(taken: &Result<Pools, BodyError>, expected: &Result<Pools, Wrong>, body
                 assert_eq!(**problem, expected, "{words}");
             }
         }
+        // A part . or .. in a name is told as such, whatever else is wrong in the JSON.
+        (Err(BodyError::Id(NameError::DotSegment)), Err(Wrong::Json(_))) => {}
         (Err(error), Err(Wrong::Other(words))) => assert_eq!(error.words(), *words),
         _ => panic!("{taken:?} where {expected:?} was expected: {words}"),
     }
@@ -141,6 +143,7 @@ enum Wrong {
 
 fn expected_text(body: &[u8]) -> Result<&str, Wrong> {
     let text = std::str::from_utf8(body).map_err(|_| Wrong::Other("bad body: not UTF-8"))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match text.trim() {
         "" => Err(Wrong::Other("bad body: empty")),
         _ => Ok(text),
@@ -159,15 +162,28 @@ fn expected_ids(body: &[u8]) -> Result<Pools, Wrong> {
         let IdsJson(ids) = serde_json::from_str(text).map_err(Wrong::Json)?;
         return pool(ids);
     }
-    let lines = text
-        .split('\n')
-        .map(|line| line.strip_suffix('\r').unwrap_or(line));
-    let ids = lines.filter(|line| !line.trim().is_empty()).map(|line| {
-        let id = ResourceId::parse(line).map_err(|_| Wrong::Other("bad id"))?;
+    let lines = text.split('\n').map(str::trim);
+    let ids = lines.filter(|line| !line.is_empty()).map(|line| {
+        let id = ResourceId::parse(line).map_err(|error| match error {
+            NameError::DotSegment => Wrong::Other("bad name"),
+            _ => Wrong::Other("bad id"),
+        })?;
+        if line.starts_with(QUOTES) || line.ends_with(QUOTES) {
+            return Err(Wrong::Other("bad id: quotes"));
+        }
         Ok(id.as_str().to_owned())
     });
-    pool(ids.collect::<Result<_, _>>()?)
+    let ids = ids.collect::<Result<Vec<_>, _>>()?;
+    match &ids[..] {
+        [only] if ["null", "true", "false"].contains(&&**only) => {
+            Err(Wrong::Other("bad body: not ids"))
+        }
+        _ => pool(ids),
+    }
 }
+
+/// The quotes that an id in a line may neither begin nor end with.
+const QUOTES: [char; 6] = ['"', '\'', '\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}'];
 
 fn expected_ignored(body: &[u8]) -> bool {
     let text = body.trim_ascii();
