@@ -91,7 +91,7 @@ pub struct VisiblePools {
 
 /// The most comparisons of one byte in a slice: some 2 ms.
 const SLICE_COMPARISONS: usize = 1 << 20;
-/// A pool costs as much as so many comparisons, however short its name.
+/// The least cost of a pool, in comparisons, however short its name.
 const POOL_COMPARISONS: usize = 64;
 
 impl VisiblePools {

@@ -33,7 +33,7 @@ pub enum Problem {
     BadValue(&'static str, Cow<'static, str>),
     /// There are keys, and the request shows none.
     NoKey,
-    /// There are keys, and the request shows something that is none of them.
+    /// There are keys, and the request shows something that matches none of them.
     WrongKey,
     /// Too many wrong keys have come from the address of the caller.
     TooManyWrongKeys,

@@ -62,7 +62,7 @@ pub(super) fn put(folder: &Path, files: &mut Files<'_>) -> Result<(), ConfigErro
     Ok(())
 }
 
-/// Hands over the text of each file of this name. Returns false if there is none.
+/// Passes on the text of each file of this name. Returns false if no such file exists.
 fn put_each(
     folder: &Path,
     name: &str,

@@ -14,7 +14,7 @@ const QUOTES: [char; 6] = ['"', '\'', '\u{2018}', '\u{2019}', '\u{201c}', '\u{20
 pub(super) struct LinesReader {
     seed: Seed,
     /// The line that has not ended yet, from its first character on that is no blank. Of many blanks
-    /// at its end some are left out, but never so many that what follows could still be an id.
+    /// at its end some are left out, but enough stay that text behind them is still found too long.
     line: String,
 }
 
