@@ -39,7 +39,8 @@
 //! 2. Accept who has come. Who has hung up leaves the line.
 //! 3. Sessions read, and hand over each whole request that they have room for; the store decides.
 //!    Before a commit that has to be synced, see whether more has come meanwhile: it shares the commit.
-//! 4. See whose time is over: connections, leases, waiters. What came in time was read before.
+//! 4. See whose time is over: connections, leases, waiters. What came in time was read before. If very many
+//!    leases are over at once, a tick ends some hundred of them. The others count as over until their turn.
 //! 5. The store does a slice of a large seed, if there is one, and commits once. All changes of the
 //!    tick share one transaction and one sync, or leave for Redis in one write. If that took long, see
 //!    which clients have hung up meanwhile.
@@ -61,7 +62,7 @@
 //!   undone, unless it has an owner.
 //! - Nobody stands in line who could be served, and nobody is served out of turn.
 //! - No client can stop the others: a large seed or listing is carried out in slices, one a tick, and
-//!   nobody sees a part of it. A crash leaves all of a seed or nothing.
+//!   nobody sees a part of it. Leases that are over together end in slices, too. A crash leaves all of a seed or nothing.
 //! - No client can make memory grow: requests, bodies, pipelines and unsent answers are bounded.
 //! - No page of another site changes anything, and none reads anything, unless `--cors` names it: `api` looks at
 //!   the marks that a browser leaves on a request.
@@ -75,8 +76,7 @@
 //! - The order of lending survives a restart, so that wear stays even: each resource has a rank.
 //! - Redis carries out operations one pool at a time, in batches: while one is under way, the next
 //!   one gathers. So a lost connection can leave at most one batch of a pool in doubt.
-//! - Redis keeps a fence for each pool too. It may have lost grants when it was started again, so fences of a
-//!   new history go on at the time: above all of before, whoever saw them.
+//! - Redis keeps a fence for each pool too; servers remember what they saw, and never let it fall.
 //! - A tick does not loop until nothing is left to do. What is left makes the next tick start at
 //!   once, so that one client with a deep pipeline does not hold up the others.
 

@@ -109,44 +109,72 @@ impl Micros {
 /// O(log n), and no memory is taken once it has grown to its largest size.
 #[derive(Debug, Default)]
 pub struct Deadlines {
-    heap: Vec<(Time, usize)>,
+    heap: Vec<Deadline>,
     /// Where a key stands in `heap`; `ABSENT` if nowhere.
     position: Vec<u32>,
 }
 
 const ABSENT: u32 = u32::MAX;
 
+/// One deadline. Of the same moment, the lower order comes first.
+#[derive(Clone, Copy, Debug)]
+struct Deadline {
+    at: Time,
+    order: u32,
+    key: u32,
+}
+
+impl Deadline {
+    fn is_before(self, other: Deadline) -> bool {
+        (self.at, self.order) < (other.at, other.order)
+    }
+}
+
 impl Deadlines {
     /// The earliest deadline.
     pub fn next(&self) -> Option<Time> {
-        self.heap.first().map(|&(at, _)| at)
+        self.heap.first().map(|deadline| deadline.at)
     }
 
     /// Takes out one key whose deadline is `now` or earlier, the earliest first.
     pub fn pop_due(&mut self, now: Time) -> Option<usize> {
-        let &(at, key) = self.heap.first()?;
-        (at <= now).then(|| {
-            self.remove(key);
-            key
-        })
+        let key = self.first_due(now)?;
+        self.remove(key);
+        Some(key)
+    }
+
+    /// The key that `pop_due` takes out next.
+    pub fn first_due(&self, now: Time) -> Option<usize> {
+        let first = self.heap.first()?;
+        (first.at <= now).then_some(first.key as usize)
     }
 
     /// The deadline of `key`.
     pub fn of(&self, key: usize) -> Option<Time> {
-        self.position_of(key).map(|position| self.heap[position].0)
+        self.position_of(key).map(|position| self.heap[position].at)
     }
 
     /// Sets or moves the deadline of `key`.
     pub fn set(&mut self, key: usize, at: Time) {
+        self.set_in_order(key, at, 0);
+    }
+
+    /// Sets or moves the deadline of `key`. Of the same moment, the lowest `order` is due first.
+    pub fn set_in_order(&mut self, key: usize, at: Time, order: u32) {
+        let deadline = Deadline {
+            at,
+            order,
+            key: u32::try_from(key).expect("keys are small numbers"),
+        };
         if let Some(position) = self.position_of(key) {
-            self.heap[position].0 = at;
+            self.heap[position] = deadline;
             self.sift(position);
             return;
         }
         if self.position.len() <= key {
             self.position.resize(key + 1, ABSENT);
         }
-        self.heap.push((at, key));
+        self.heap.push(deadline);
         self.sift(self.heap.len() - 1);
     }
 
@@ -171,16 +199,16 @@ impl Deadlines {
     /// ends up.
     fn sift(&mut self, mut position: usize) {
         let entry = self.heap[position];
-        while position > 0 && entry.0 < self.heap[(position - 1) / 2].0 {
+        while position > 0 && entry.is_before(self.heap[(position - 1) / 2]) {
             self.put(position, self.heap[(position - 1) / 2]);
             position = (position - 1) / 2;
         }
         loop {
             let mut child = 2 * position + 1;
-            if child + 1 < self.heap.len() && self.heap[child + 1].0 < self.heap[child].0 {
+            if child + 1 < self.heap.len() && self.heap[child + 1].is_before(self.heap[child]) {
                 child += 1;
             }
-            if child >= self.heap.len() || self.heap[child].0 >= entry.0 {
+            if child >= self.heap.len() || !self.heap[child].is_before(entry) {
                 break;
             }
             self.put(position, self.heap[child]);
@@ -189,9 +217,9 @@ impl Deadlines {
         self.put(position, entry);
     }
 
-    fn put(&mut self, position: usize, entry: (Time, usize)) {
+    fn put(&mut self, position: usize, entry: Deadline) {
         self.heap[position] = entry;
-        self.position[entry.1] = position as u32;
+        self.position[entry.key as usize] = position as u32;
     }
 }
 
@@ -204,14 +232,15 @@ mod tests {
     fn deadlines_agree_with_a_sorted_map() {
         let mut random = fastrand::Rng::with_seed(1);
         let mut deadlines = Deadlines::default();
-        let mut model: BTreeMap<usize, Time> = BTreeMap::new();
+        let mut model: BTreeMap<usize, (Time, u32)> = BTreeMap::new();
         for _ in 0..20_000 {
             let key = random.usize(0..50);
             match random.u8(0..4) {
                 0 | 1 => {
                     let at = Time::from_ms(random.u64(0..1000));
-                    deadlines.set(key, at);
-                    model.insert(key, at);
+                    let order = random.u32(0..3);
+                    deadlines.set_in_order(key, at, order);
+                    model.insert(key, (at, order));
                 }
                 2 => {
                     deadlines.remove(key);
@@ -220,14 +249,14 @@ mod tests {
                 _ => {
                     let now = Time::from_ms(random.u64(0..1000));
                     let earliest = model.values().min().copied();
-                    assert_eq!(deadlines.next(), earliest);
+                    assert_eq!(deadlines.next(), earliest.map(|(at, _)| at));
                     match deadlines.pop_due(now) {
                         Some(due) => assert_eq!(model.remove(&due), earliest),
-                        None => assert!(earliest.is_none_or(|at| at > now)),
+                        None => assert!(earliest.is_none_or(|(at, _)| at > now)),
                     }
                 }
             }
-            assert_eq!(deadlines.of(key), model.get(&key).copied());
+            assert_eq!(deadlines.of(key), model.get(&key).map(|&(at, _)| at));
         }
     }
 

@@ -17,6 +17,7 @@ mod curl;
 mod damage;
 mod documents;
 mod durability;
+mod expiry;
 mod faults;
 mod full_disk;
 mod handover;

@@ -30,6 +30,8 @@ pub(super) struct Books {
     pub(super) changes: Option<Vec<Change>>,
     /// What came of lending.
     pub(super) counts: Lending,
+    /// More was due than ends at once. What is over and has not ended yet counts as over all the same.
+    pub(super) is_behind: bool,
 }
 
 impl Books {
@@ -66,6 +68,11 @@ impl Books {
             Holder::Grant(grant) => Some(grant),
             Holder::Free | Holder::Reserved => None,
         }
+    }
+
+    /// Whether the time of a lease is over, and it has not ended yet.
+    pub(super) fn is_over(&self, grant: GrantKey, now: Time) -> bool {
+        self.is_behind && self.grants.is_over(grant, now)
     }
 
     /// A resource as the journal is told of it.

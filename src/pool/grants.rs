@@ -1,9 +1,9 @@
 //! The grants of all pools, and when their leases end.
 
-use super::PoolKey;
 use super::index::{Index, Named};
 use super::resources::Resource;
 use super::slots::{Chain, Key, Links, Slots, walk};
+use super::{PoolKey, PoolNumber};
 use crate::command::{Fence, OwnerName, Refusal, StoredName, Ttl};
 use crate::time::{Deadlines, Time};
 
@@ -114,18 +114,29 @@ impl Grants {
         walk(chain.first(), &self.slots, |grant| &grant.siblings)
     }
 
+    /// The grant with the next higher fence in its pool.
+    pub(super) fn next_of_pool(&self, key: GrantKey) -> Option<GrantKey> {
+        self.slots[key].siblings.next()
+    }
+
     pub(super) fn next_key(&self) -> GrantKey {
         self.slots.next_key()
     }
 
     /// Adds a grant, whose lease starts now, to those of its pool. They have lower fences.
-    pub(super) fn insert(&mut self, chain: &mut Chain<Grant>, grant: Grant, now: Time) -> GrantKey {
+    pub(super) fn insert(
+        &mut self,
+        chain: &mut Chain<Grant>,
+        grant: Grant,
+        number: PoolNumber,
+        now: Time,
+    ) -> GrantKey {
         let key = self.slots.insert(grant);
         chain.push_last(key, &mut self.slots, Grant::siblings);
         if self.slots[key].owner().is_some() {
             self.owners.insert(key, &self.slots);
         }
-        self.start_lease(key, now);
+        self.start_lease(key, number, now);
         key
     }
 
@@ -140,11 +151,21 @@ impl Grants {
 
     /// Lets the lease last its full length from now on. `now` names a millisecond that has begun, so
     /// the lease ends with the millisecond in which its length is over: never early.
-    pub(super) fn start_lease(&mut self, key: GrantKey, now: Time) {
-        match self.slots[key].ttl {
-            Some(ttl) => self.expiries.set(key.slot(), now.after_ms(ttl.as_ms() + 1)),
+    pub(super) fn start_lease(&mut self, key: GrantKey, number: PoolNumber, now: Time) {
+        let grant = &self.slots[key];
+        match grant.ttl {
+            Some(ttl) => {
+                let end = now.after_ms(ttl.as_ms() + 1);
+                let order = order_of_end(number, grant.fence);
+                self.expiries.set_in_order(key.slot(), end, order);
+            }
             None => self.expiries.remove(key.slot()),
         }
+    }
+
+    /// Whether the time of a lease is over. It may not have ended yet, if many are over at once.
+    pub(super) fn is_over(&self, key: GrantKey, now: Time) -> bool {
+        self.expiries.of(key.slot()).is_some_and(|end| end <= now)
     }
 
     /// Whole seconds until the lease ends; rounded down, as a client may rely on it.
@@ -158,8 +179,15 @@ impl Grants {
         self.expiries.next()
     }
 
-    /// A grant whose lease is over, if there is one. It counts as alive until it is removed.
-    pub(super) fn pop_expired(&mut self, now: Time) -> Option<GrantKey> {
-        self.expiries.pop_due(now).map(GrantKey::of_slot)
+    /// The grant whose lease ends next, if it is over.
+    pub(super) fn first_over(&self, now: Time) -> Option<GrantKey> {
+        self.expiries.first_due(now).map(GrantKey::of_slot)
     }
+}
+
+/// Orders the leases that end in the same millisecond: by pool, and within a pool by fence. Only the last
+/// bits of both fit. Where they wrap, resources are lent in another order, and nothing else changes.
+fn order_of_end(number: PoolNumber, fence: Fence) -> u32 {
+    const FENCE_BITS: u32 = 24;
+    (number.0 as u32) << FENCE_BITS | (fence.number() as u32 & ((1 << FENCE_BITS) - 1))
 }

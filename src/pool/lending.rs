@@ -17,6 +17,9 @@ use crate::command::{
 };
 use crate::time::Time;
 
+/// How many grants an acquire looks at for a lease that is over, if more are over than end at once.
+const MAX_LOOKED_AT: usize = 1000;
+
 /// There may be a hundred thousand pools, so what is rare stands elsewhere.
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -68,6 +71,9 @@ impl Pool {
         books: &mut Books,
     ) -> Result<Option<Reply>, Refusal> {
         let wanted = StoredWanted::of(&acquire.wanted);
+        if books.is_behind {
+            self.end_what_is_over(&wanted, acquire.owner.as_ref(), now, books);
+        }
         if let Some(owner) = &acquire.owner
             && let Some(grant) = books.grants.of_owner(self.key, owner.as_str())
         {
@@ -84,7 +90,7 @@ impl Pool {
             return self.take_over(waiter, ticket, wanted, acquire, now, books);
         }
         let owner = owner.map(StoredName::from);
-        if self.can_serve(&wanted, books) && !self.line.is_held_up(&books.waiters) {
+        if self.is_servable(&wanted, books) {
             let granted = self.grant(&wanted, owner, acquire.ttl, now, books);
             return Ok(Some(Reply::Granted(granted)));
         }
@@ -110,6 +116,49 @@ impl Pool {
         let key = books.waiters.insert(waiter, until);
         self.line.insert(key, &mut books.waiters);
         Ok(None)
+    }
+
+    /// Ends leases of this pool whose time is over, the oldest grants first, until this can be served. It
+    /// looks at some grants only: in a large pool what is over may stand behind them, and is left to the
+    /// next slices.
+    fn end_what_is_over(
+        &mut self,
+        wanted: &StoredWanted,
+        owner: Option<&OwnerName<'_>>,
+        now: Time,
+        books: &mut Books,
+    ) {
+        let own = owner.and_then(|owner| books.grants.of_owner(self.key, owner.as_str()));
+        match own {
+            Some(grant) if books.is_over(grant, now) => self.end_grant(grant, now, books),
+            // It is renewed.
+            Some(_) => return,
+            None => {}
+        }
+        if let StoredWanted::Named(id) = wanted
+            && let Some((_, grant)) = self.held(id, books)
+        {
+            if !books.is_over(grant, now) {
+                return;
+            }
+            self.end_grant(grant, now, books);
+        }
+        let mut next = self.grants.first();
+        for _ in 0..MAX_LOOKED_AT {
+            let Some(grant) = next.filter(|_| !self.is_servable(wanted, books)) else {
+                return;
+            };
+            next = books.grants.next_of_pool(grant);
+            if books.is_over(grant, now) {
+                self.end_grant(grant, now, books);
+            }
+        }
+    }
+
+    /// Ends a lease whose time is over.
+    fn end_grant(&mut self, grant: GrantKey, now: Time, books: &mut Books) {
+        books.counts.expired += u64::from(books.grants.get(grant).count);
+        self.release_grant(grant, now, books);
     }
 
     /// An owner asks for what it has: the same lock, its lease started anew.
@@ -179,6 +228,11 @@ impl Pool {
         }
     }
 
+    /// Whether a newcomer gets this at once.
+    fn is_servable(&self, wanted: &StoredWanted, books: &Books) -> bool {
+        self.can_serve(wanted, books) && !self.line.is_held_up(&books.waiters)
+    }
+
     /// Makes a grant of what is free.
     pub(super) fn grant(
         &mut self,
@@ -210,7 +264,9 @@ impl Pool {
         }
         self.held_count += grant.count;
         books.counts.granted += u64::from(grant.count);
-        books.grants.insert(&mut self.grants, grant, now);
+        books
+            .grants
+            .insert(&mut self.grants, grant, self.number, now);
         self.note_grant(key, books);
         Granted {
             pool: self.name.clone(),
@@ -226,7 +282,8 @@ impl Pool {
         now: Time,
         books: &mut Books,
     ) -> Result<Leases, Refusal> {
-        let (key, grant) = self.held(id, books).ok_or(Refusal::NotHeld)?;
+        let held = self.held_now(id, now, books);
+        let (key, grant) = held.ok_or(Refusal::NotHeld)?;
         books
             .grants
             .get(grant)
@@ -244,6 +301,7 @@ impl Pool {
     ) -> Result<Leases, Refusal> {
         let owner = renewal.owner.as_ref().ok_or(Refusal::NotHeld)?;
         let grant = books.grants.of_owner(self.key, owner.as_str());
+        let grant = grant.filter(|&grant| !books.is_over(grant, now));
         let grant = grant.ok_or(Refusal::NotHeld)?;
         books
             .grants
@@ -260,7 +318,7 @@ impl Pool {
         if changes {
             grant.ttl = ttl;
         }
-        books.grants.start_lease(key, now);
+        books.grants.start_lease(key, self.number, now);
         if changes {
             self.note_grant(key, books);
         }
@@ -273,7 +331,7 @@ impl Pool {
         now: Time,
         books: &mut Books,
     ) -> Result<(), Refusal> {
-        match self.held(id, books) {
+        match self.held_now(id, now, books) {
             Some((key, grant)) => {
                 let grant = books.grants.get(grant);
                 grant.admits(proof.owner.as_ref(), proof.fence, proof.force)?;
@@ -306,6 +364,9 @@ impl Pool {
         for key in grants {
             let grant = books.grants.get(key);
             let age_ms = now.ms_since(grant.granted_at);
+            if books.is_over(key, now) {
+                continue;
+            }
             if filter
                 .older_s
                 .is_none_or(|older_s| age_ms >= older_s.saturating_mul(1000))
@@ -320,7 +381,7 @@ impl Pool {
 
     /// Takes a grant back that nobody was told of, if it is still there.
     pub(super) fn undo(&mut self, id: &str, fence: Fence, now: Time, books: &mut Books) {
-        if let Some((_, grant)) = self.held(id, books)
+        if let Some((_, grant)) = self.held_now(id, now, books)
             && books.grants.get(grant).fence == fence
             && books.grants.get(grant).owner().is_none()
         {
@@ -332,10 +393,15 @@ impl Pool {
     /// Gives everything back that is in a grant.
     pub(super) fn release_grant(&mut self, grant: GrantKey, now: Time, books: &mut Books) {
         for _ in 0..books.grants.get(grant).count {
-            let key = books.grants.get(grant).resources.first();
-            let key = key.expect("a grant has as many resources as it counts");
-            self.give_back(key, now, books);
+            self.take_back_one(grant, now, books);
         }
+    }
+
+    /// Gives the first resource back that is in a grant.
+    pub(super) fn take_back_one(&mut self, grant: GrantKey, now: Time, books: &mut Books) {
+        let key = books.grants.get(grant).resources.first();
+        let key = key.expect("a grant has as many resources as it counts");
+        self.give_back(key, now, books);
     }
 
     /// Gives one held resource back, and hands it on if somebody waits for it.
@@ -361,6 +427,12 @@ impl Pool {
     fn held(&self, id: &str, books: &Books) -> Option<(ResourceKey, GrantKey)> {
         let key = books.resources.find(self.key, id)?;
         Some((key, books.grant_of(key)?))
+    }
+
+    /// A resource that is held with its grant, whose time is not over.
+    fn held_now(&self, id: &str, now: Time, books: &Books) -> Option<(ResourceKey, GrantKey)> {
+        let held = self.held(id, books);
+        held.filter(|&(_, grant)| !books.is_over(grant, now))
     }
 
     /// Forgets a free resource for good.

@@ -98,7 +98,7 @@ impl Waiters {
         let ticket = waiter.ticket;
         let key = self.slots.insert(waiter);
         self.by_ticket.extend(ticket.map(|ticket| (ticket, key)));
-        self.timeouts.set(key, until);
+        self.set_timeout(key, until);
         key
     }
 
@@ -123,8 +123,14 @@ impl Waiters {
             self.by_ticket.remove(&before);
         }
         self.by_ticket.extend(ticket.map(|ticket| (ticket, key)));
-        self.timeouts.set(key, until);
+        self.set_timeout(key, until);
         before
+    }
+
+    /// Of the same millisecond, the waiter in front leaves first. Only the last bits of its place fit.
+    fn set_timeout(&mut self, key: WaiterKey, until: Time) {
+        let order = self.slots[key].place as u32;
+        self.timeouts.set_in_order(key, until, order);
     }
 
     pub(super) fn next_timeout(&self) -> Option<Time> {

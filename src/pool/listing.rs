@@ -95,6 +95,7 @@ impl Pool {
     pub(super) fn locks(&self, now: Time, books: &Books) -> Leases {
         let grants = books.grants.of_pool(&self.grants);
         grants
+            .filter(|&grant| !books.is_over(grant, now))
             .flat_map(|grant| books.leases_of(grant, now))
             .collect()
     }
@@ -103,6 +104,13 @@ impl Pool {
         let key = books.resources.find(self.key, id);
         let key = key.ok_or(Refusal::NoResource)?;
         let grant = books.grant_of(key).ok_or(Refusal::NotHeld)?;
+        if books.is_over(grant, now) {
+            // What is a member no longer goes with its lease.
+            return Err(match books.resources.get(key).is_member() {
+                true => Refusal::NotHeld,
+                false => Refusal::NoResource,
+            });
+        }
         Ok(smallvec![books.lease(grant, key, now)])
     }
 

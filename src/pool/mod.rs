@@ -29,11 +29,9 @@ use std::cell::Cell;
 
 use books::Books;
 pub use change::{Change, GrantRow, PoolNumber, PoolRow, ResourceRow, Snapshot};
-use grants::{Grant, GrantKey};
 use index::Index;
 use lending::Pool;
 pub use limits::Measuring;
-use line::WaiterKey;
 pub use resources::Seats;
 pub use restoring::Restoring;
 pub use seeding::{Listing, SeedKind, Seeding, Work};
@@ -64,6 +62,9 @@ pub struct Rules {
     pub max_pool_resources: usize,
     /// How long an owner's place in line is kept while it is away.
     pub queue_grace_ms: u64,
+    /// How many resources and waiters leave in one go when their time is over. The rest follows in the next
+    /// calls of [`Engine::handle_timeout`]. A slice and its commit to a file take some milliseconds.
+    pub max_ends: usize,
 }
 
 impl Default for Rules {
@@ -77,6 +78,7 @@ impl Default for Rules {
             max_resources: 1_000_000,
             max_pool_resources: 1_000_000,
             queue_grace_ms: 10_000,
+            max_ends: 500,
         }
     }
 }
@@ -125,8 +127,12 @@ impl Engine {
 
     /// Carries out one command, after all that was due before it. `None` if the asker stands in
     /// line now: `poll_answer` will have its reply. A refused command has changed nothing.
+    ///
+    /// If more is due than ends in one go, the command sees it as over all the same: a lease is neither
+    /// shown, renewed nor released, and who asks for a lock gets what is over in its pool. Only the counts
+    /// of pools still hold it.
     pub fn execute(&mut self, ticket: Ticket, command: Command<'_>, now: Time) -> Option<Reply> {
-        self.handle_timeout(now);
+        self.catch_up(now);
         let reply = self.dispatch(ticket, command, now);
         #[cfg(debug_assertions)]
         self.check();
@@ -142,7 +148,7 @@ impl Engine {
     /// Whoever asked with this ticket no longer wants to wait. If it stands in line it is told that
     /// all is busy; if not, it has its reply already, and nothing happens.
     pub fn withdraw(&mut self, ticket: Ticket, now: Time) {
-        self.handle_timeout(now);
+        self.catch_up(now);
         if let Some(key) = self.books.waiters.find(ticket) {
             let pool = self.books.waiters.get(key).pool;
             self.pools[pool].withdraw(key, now, &mut self.books);
@@ -186,49 +192,55 @@ impl Engine {
     }
 
     /// Ends the leases and the waiting whose time is over, in the order of their times. Of the same
-    /// millisecond, leases go first, by their fences, so that they can still be handed on; then who
-    /// waits, from the front of the line.
+    /// millisecond, leases go first, by their pools and fences, so that they can still be handed on; then
+    /// who waits, from the front of the line. It ends at most [`Rules::max_ends`]: if more is due,
+    /// `next_timeout` says so.
     pub fn handle_timeout(&mut self, now: Time) {
-        loop {
+        for _ in 0..self.books.rules.max_ends {
             let expiry = self.books.grants.next_expiry().filter(|&due| due <= now);
             let timeout = self.books.waiters.next_timeout().filter(|&due| due <= now);
             match (expiry, timeout) {
-                (None, None) => return,
-                (Some(expiry), None) => self.end_leases(expiry, now),
-                (Some(expiry), Some(timeout)) if expiry <= timeout => self.end_leases(expiry, now),
-                (_, Some(timeout)) => self.end_waiting(timeout, now),
+                (None, None) => break,
+                (Some(expiry), Some(timeout)) if timeout < expiry => self.end_waiting(now),
+                (None, Some(_)) => self.end_waiting(now),
+                (Some(_), _) => self.end_lease(now),
             }
+        }
+        self.books.is_behind = self.next_timeout().is_some_and(|due| due <= now);
+    }
+
+    /// Ends what is due, unless that is done in slices already.
+    fn catch_up(&mut self, now: Time) {
+        if !self.books.is_behind {
+            self.handle_timeout(now);
         }
     }
 
-    /// Ends the leases that end at `due`.
-    fn end_leases(&mut self, due: Time, now: Time) {
+    /// Takes one resource back from the grant whose lease ends next. A grant may have any number of them.
+    fn end_lease(&mut self, now: Time) {
         let Engine { pools, books, .. } = self;
-        let mut ending: Vec<GrantKey> =
-            std::iter::from_fn(|| books.grants.pop_expired(due)).collect();
-        ending.sort_by_cached_key(|&grant| books.grants.get(grant).fence);
-        for grant in ending {
-            let Grant { pool, count, .. } = *books.grants.get(grant);
-            books.counts.expired += u64::from(count);
-            pools[pool].release_grant(grant, now, books);
+        if let Some(grant) = books.grants.first_over(now) {
+            let pool = books.grants.get(grant).pool;
+            books.counts.expired += 1;
+            pools[pool].take_back_one(grant, now, books);
         }
     }
 
-    /// Dismisses who waits until `due`. Who is served while others leave need not leave any more. In a
-    /// closed pool this has to wait: there may be something for them once it is open.
-    fn end_waiting(&mut self, due: Time, now: Time) {
+    /// Dismisses the next one who has waited long enough. In a closed pool this has to wait: there may be
+    /// something for it once it is open.
+    fn end_waiting(&mut self, now: Time) {
         let Engine { pools, books, .. } = self;
-        let mut leaving: Vec<WaiterKey> =
-            std::iter::from_fn(|| books.waiters.pop_timed_out(due)).collect();
-        leaving.sort_by_cached_key(|&waiter| books.waiters.get(waiter).place);
-        for waiter in leaving {
-            if books.waiters.contains(waiter)
-                && let pool = books.waiters.get(waiter).pool
-                && books.closed_as(pool).is_none()
-            {
-                pools[pool].dismiss(waiter, Refusal::Busy, now, books);
-            }
+        if let Some(waiter) = books.waiters.pop_timed_out(now)
+            && let pool = books.waiters.get(waiter).pool
+            && books.closed_as(pool).is_none()
+        {
+            pools[pool].dismiss(waiter, Refusal::Busy, now, books);
         }
+    }
+
+    /// Whether more is due than has ended in one go: the rest is for the next calls.
+    pub fn is_behind(&self) -> bool {
+        self.books.is_behind
     }
 
     /// The changes since the last call, in the order in which they were made.

@@ -120,7 +120,9 @@ impl Restoring {
             Some(slot) => slot,
             None => {
                 let grant = Grant::new(pool.key, row.fence, row.granted_at, row.ttl, row.owner);
-                books.grants.insert(&mut pool.grants, grant, self.now)
+                books
+                    .grants
+                    .insert(&mut pool.grants, grant, pool.number, self.now)
             }
         };
         let grant = books.grants.get_mut(slot);

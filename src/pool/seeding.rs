@@ -194,7 +194,7 @@ impl Engine {
 
     /// Does some work for a seed. It may be a little more: what is begun for a single id is ended.
     pub fn seed_on(&mut self, seeding: &mut Seeding, mut work: Work, now: Time) {
-        self.handle_timeout(now);
+        self.catch_up(now);
         if !seeding.is_begun() {
             self.make_room_for(seeding.seed());
         }

@@ -256,6 +256,7 @@ fn tell_model(
 ) {
     match operation {
         Operation::Seed(sliced) => {
+            model.handle_timeout(now);
             let execute = |model: &mut Model, pools| {
                 let command = sliced.command(pools);
                 model.execute(ticket, &command, Time::from_ms(now));

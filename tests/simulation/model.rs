@@ -17,6 +17,9 @@ pub struct Model {
     pub pools: Vec<Pool>,
     pub retired_fence: u64,
     pub answers: Vec<(Ticket, Reply)>,
+    /// More was due than ends in one go. What is over counts as over all the same.
+    pub is_behind: bool,
+    pub next_place: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -44,6 +47,8 @@ pub struct Lock {
 
 #[derive(Clone, Debug)]
 pub struct Waiter {
+    /// Counted over all pools.
+    pub place: u64,
     /// `None` while its owner is away.
     pub ticket: Option<Ticket>,
     pub wanted: Want,
@@ -71,7 +76,7 @@ impl Waiter {
             count,
             id,
             age_s: Some((now - self.since) / 1000),
-            left_s: Some((self.until - now) / 1000),
+            left_s: Some(self.until.saturating_sub(now) / 1000),
             is_lost: self.ticket.is_none(),
         }
     }
@@ -93,6 +98,7 @@ impl Model {
                 lock.start_lease(now);
             }
         }
+        self.is_behind = false;
     }
 
     pub fn waiting(&self) -> usize {
@@ -112,39 +118,52 @@ impl Model {
         self.pools.iter().flat_map(|pool| &pool.line)
     }
 
-    /// What is due, in the order of its time; a lease ends before a wait that ends with it.
+    /// What is due, in the order of its time, and no more than may end in one go. Of the same time, leases
+    /// end before waits: the leases by pool and fence, the waits from the front of the line.
     pub fn handle_timeout(&mut self, now: u64) {
-        while let Some(due) = self.next_timeout().filter(|&due| due <= now) {
+        for _ in 0..self.rules.max_ends {
+            let Some(due) = self.next_timeout().filter(|&due| due <= now) else {
+                break;
+            };
             let Model {
                 pools,
                 answers,
                 rules,
                 ..
             } = self;
-            for pool in pools.iter_mut() {
-                let first_ending = |locks: &[Lock]| {
-                    let ending = (0..locks.len()).filter(|&at| locks[at].expires_at == Some(due));
-                    ending.min_by_key(|&at| locks[at].fence)
-                };
-                while let Some(at) = first_ending(&pool.locks) {
-                    let fence = pool.locks[at].fence;
-                    for id in pool.locks[at].ids.clone() {
-                        pool.free(fence, &id);
-                        pool.serve(now, rules, answers);
-                    }
-                }
+            let ends = |lock: &&Lock| lock.expires_at == Some(due);
+            let ending = pools
+                .iter()
+                .position(|pool| pool.locks.iter().any(|lock| ends(&lock)));
+            if let Some(pool) = ending.map(|at| &mut pools[at])
+                && let Some(lock) = pool.locks.iter().find(ends)
+            {
+                let (fence, id) = (lock.fence, lock.ids[0].clone());
+                pool.free(fence, &id);
+                pool.serve(now, rules, answers);
+                continue;
             }
-            for pool in pools.iter_mut() {
-                while let Some(at) = pool.line.iter().position(|waiter| waiter.until == due) {
+            let leaving = pools.iter().flat_map(|pool| &pool.line);
+            let leaving = leaving.filter(|waiter| waiter.until == due);
+            let place = leaving.map(|waiter| waiter.place).min();
+            for pool in pools {
+                if let Some(at) = pool.line.iter().position(|w| Some(w.place) == place) {
                     pool.dismiss(at, Refusal::Busy, answers);
                     pool.serve(now, rules, answers);
                 }
             }
         }
+        self.is_behind = self.next_timeout().is_some_and(|due| due <= now);
+    }
+
+    fn catch_up(&mut self, now: u64) {
+        if !self.is_behind {
+            self.handle_timeout(now);
+        }
     }
 
     pub fn withdraw(&mut self, ticket: Ticket, now: u64) {
-        self.handle_timeout(now);
+        self.catch_up(now);
         let Model {
             pools,
             answers,
@@ -169,7 +188,7 @@ impl Model {
     /// Carries out a command. All replies, those to others included, are in `answers`.
     pub fn execute(&mut self, ticket: Ticket, command: &Command<'_>, at: Time) {
         let now = at.as_ms();
-        self.handle_timeout(now);
+        self.catch_up(now);
         let reply = self.dispatch(ticket, command, now);
         let reply = reply.unwrap_or_else(|refusal| Some(Reply::Refused(refusal)));
         self.answers.extend(reply.map(|reply| (ticket, reply)));
@@ -191,17 +210,20 @@ impl Model {
         let reply = match command {
             Command::Acquire(pool, acquire) => {
                 let pool = find(pools, pool.as_str())?;
+                self.next_place += 1;
                 let asker = super::model_pool::Asker {
                     ticket,
                     acquire,
                     now,
-                    waiting,
+                    waiting_elsewhere: waiting - pool.line.len(),
+                    place: self.next_place,
+                    is_behind: self.is_behind,
                 };
                 return asker.acquire(pool, rules, answers);
             }
             Command::Renew(pool, id, renewal) => {
                 let pool = find(pools, pool.as_str())?;
-                let lock = pool.lock_of(id.as_str()).ok_or(Refusal::NotHeld)?;
+                let lock = pool.lock_now(id.as_str(), now).ok_or(Refusal::NotHeld)?;
                 lock.admits(
                     renewal.owner.as_ref().map(|o| o.as_str()),
                     renewal.fence,
@@ -214,7 +236,8 @@ impl Model {
                 let pool = find(pools, pool.as_str())?;
                 let owner = renewal.owner.as_ref().map(|o| o.as_str());
                 let mut locks = pool.locks.iter_mut();
-                let lock = locks.find(|lock| owner.is_some() && lock.owner.as_deref() == owner);
+                let is_owners = |lock: &Lock| owner.is_some() && lock.owner.as_deref() == owner;
+                let lock = locks.find(|lock| is_owners(lock) && !lock.is_over(now));
                 let lock = lock.ok_or(Refusal::NotHeld)?;
                 lock.admits(owner, renewal.fence, false)?;
                 lock.renew(renewal.ttl, now);
@@ -223,7 +246,7 @@ impl Model {
             Command::Release(pool, id, proof) => {
                 let pool = find(pools, pool.as_str())?;
                 let owner = proof.owner.as_ref().map(|o| o.as_str());
-                match pool.lock_of(id.as_str()) {
+                match pool.lock_now(id.as_str(), now) {
                     Some(lock) => {
                         lock.admits(owner, proof.fence, proof.force)?;
                         let fence = lock.fence;
@@ -243,7 +266,7 @@ impl Model {
             }
             Command::Undo(pool, id, fence) => {
                 let pool = find(pools, pool.as_str())?;
-                let lock = pool.lock_of(id.as_str());
+                let lock = pool.lock_now(id.as_str(), now);
                 if let Some(lock) = lock
                     && lock.fence == fence.number()
                     && lock.owner.is_none()
@@ -257,12 +280,8 @@ impl Model {
             }
             Command::ListLocks(pool) => {
                 let pool = find(pools, pool.as_str())?;
-                Reply::Leases(
-                    pool.locks
-                        .iter()
-                        .flat_map(|lock| lock.leases(now))
-                        .collect(),
-                )
+                let locks = pool.locks.iter().filter(|lock| !lock.is_over(now));
+                Reply::Leases(locks.flat_map(|lock| lock.leases(now)).collect())
             }
             Command::ListWaiters(pool) => {
                 let line = find(pools, pool.as_str())?.line.iter();
@@ -271,7 +290,7 @@ impl Model {
             Command::ShowLock(pool, id) => {
                 let pool = find(pools, pool.as_str())?;
                 let known = pool.members.iter().any(|member| &**member == id.as_str());
-                match pool.lock_of(id.as_str()) {
+                match pool.lock_now(id.as_str(), now) {
                     Some(lock) => Reply::Leases(Leases::from_iter([lock.lease(id.as_str(), now)])),
                     None if known => return Err(Refusal::NotHeld),
                     None => return Err(Refusal::NoResource),

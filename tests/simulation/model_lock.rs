@@ -15,6 +15,11 @@ impl Lock {
         self.start_lease(now);
     }
 
+    /// Its time is over, though it may not have ended yet.
+    pub fn is_over(&self, now: u64) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+
     /// Whether somebody may renew or release it who names himself and a fence like this.
     pub fn admits(
         &self,

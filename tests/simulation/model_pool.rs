@@ -12,8 +12,12 @@ pub struct Asker<'a> {
     pub ticket: Ticket,
     pub acquire: &'a Acquire<'a>,
     pub now: u64,
-    /// How many stand in all lines.
-    pub waiting: usize,
+    /// How many stand in the lines of other pools.
+    pub waiting_elsewhere: usize,
+    /// Its place, if it has to stand in line.
+    pub place: u64,
+    /// Leases may be over that have not ended.
+    pub is_behind: bool,
 }
 
 impl Pool {
@@ -49,9 +53,18 @@ impl Asker<'_> {
         let want = Want::of(&acquire.wanted);
         let owner: Option<StoredName> =
             acquire.owner.as_ref().map(|o| StoredName::from(o.as_str()));
-        if owner.is_some()
-            && let Some(lock) = pool.locks.iter_mut().find(|lock| lock.owner == owner)
-        {
+        let is_own = |lock: &Lock| owner.is_some() && lock.owner == owner;
+        if self.is_behind {
+            let own = pool.locks.iter().find(|lock| is_own(lock));
+            let own = own.map(|lock| (lock.fence, lock.is_over(now)));
+            if let Some((fence, true)) = own {
+                pool.end(fence, now, rules, answers);
+            }
+            if !matches!(own, Some((_, false))) {
+                pool.end_what_is_over(&want, now, rules, answers);
+            }
+        }
+        if let Some(lock) = pool.locks.iter_mut().find(|lock| is_own(lock)) {
             let same = match &want {
                 Want::Any(count) => lock.ids.len() == *count,
                 Want::Named(id) => lock.ids.len() == 1 && lock.ids.contains(id),
@@ -73,6 +86,7 @@ impl Asker<'_> {
         }
         // It stands at the end of the line, if only for this moment.
         pool.line.push(Waiter {
+            place: self.place,
             ticket: Some(self.ticket),
             wanted: want,
             owner,
@@ -84,7 +98,7 @@ impl Asker<'_> {
         if !pool.waits(self.ticket) {
             return Ok(None);
         }
-        let is_full = self.waiting >= rules.max_waiters
+        let is_full = self.waiting_elsewhere + pool.line.len() > rules.max_waiters
             || pool.line.len() > rules.max_pool_waiters
             || !acquire.may_queue;
         if acquire.wait_ms == 0 || is_full {
@@ -248,6 +262,60 @@ impl Pool {
         }
     }
 
+    /// A lock whose time is not over.
+    pub fn lock_now(&mut self, id: &str, now: u64) -> Option<&mut Lock> {
+        self.lock_of(id).filter(|lock| !lock.is_over(now))
+    }
+
+    /// Ends the lock with this fence.
+    fn end(&mut self, fence: u64, now: u64, rules: &Rules, answers: &mut Answers) {
+        let lock = self.locks.iter().find(|lock| lock.fence == fence);
+        for id in lock.expect("what ends is held").ids.clone() {
+            self.free(fence, &id);
+            self.serve(now, rules, answers);
+        }
+    }
+
+    /// Ends what is over, by fence, until this can be served: first of all the lock of the resource that is
+    /// wanted. If its time is not over, nothing helps.
+    fn end_what_is_over(&mut self, want: &Want, now: u64, rules: &Rules, answers: &mut Answers) {
+        if let Want::Named(id) = want
+            && let Some(lock) = self.lock_of(id)
+        {
+            let (fence, is_over) = (lock.fence, lock.is_over(now));
+            if !is_over {
+                return;
+            }
+            self.end(fence, now, rules, answers);
+        }
+        let fences: Vec<u64> = self.locks.iter().map(|lock| lock.fence).collect();
+        for fence in fences {
+            if self.is_servable(want) {
+                return;
+            }
+            let mut locks = self.locks.iter();
+            if locks.any(|lock| lock.fence == fence && lock.is_over(now)) {
+                self.end(fence, now, rules, answers);
+            }
+        }
+    }
+
+    /// Whether one who comes now gets this at once.
+    fn is_servable(&self, want: &Want) -> bool {
+        let mut with_newcomer = self.clone();
+        with_newcomer.line.push(Waiter {
+            place: u64::MAX,
+            ticket: Some(Ticket::new(u64::MAX, 0)),
+            wanted: want.clone(),
+            owner: None,
+            ttl: None,
+            since: 0,
+            until: 0,
+        });
+        let (served, _) = with_newcomer.walk();
+        served.is_some_and(|(at, _)| at == self.line.len())
+    }
+
     /// Frees what was granted at least so long ago and is this owner's, if one is named.
     pub fn release_all(
         &mut self,
@@ -260,7 +328,7 @@ impl Pool {
         let mut all: Vec<(u64, StoredName)> = Vec::new();
         for lock in &self.locks {
             let is_owner = owner.is_none() || lock.owner.as_deref() == owner;
-            if is_owner && now - lock.granted_at >= older_ms {
+            if is_owner && !lock.is_over(now) && now - lock.granted_at >= older_ms {
                 all.extend(lock.ids.iter().map(|id| (lock.fence, id.clone())));
             }
         }

@@ -265,6 +265,9 @@ fn the_simulation_catches_what_is_broken() {
     is_caught("a member too many", || {
         Bends(|rules| rules.max_pool_resources += 1)
     });
+    is_caught("more that ends at once", || {
+        Bends(|rules| rules.max_ends += 1)
+    });
     is_caught("a lease without end", || {
         Bends(|rules| rules.default_ttl = None)
     });

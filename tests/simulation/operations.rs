@@ -86,6 +86,7 @@ pub fn rules(source: &mut impl Source) -> Rules {
         max_resources: source.one_of(&[1_000_000, 1_000_000, 8]),
         max_pool_resources: source.one_of(&[1_000_000, 1_000_000, 4]),
         queue_grace_ms: source.one_of(&[10_000, 1_500]),
+        max_ends: source.one_of(&[500, 1, 3]),
     }
 }
 

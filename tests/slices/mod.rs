@@ -2,6 +2,7 @@
 //! if it had been done in one go, and a crash at any moment leaves all of a seed or nothing.
 
 mod crashes;
+mod leases;
 mod orders;
 
 use std::collections::BTreeMap;

@@ -135,6 +135,11 @@ impl EmbeddedStore {
         matches!(&self.state, State::Up { engine, journal: Some(_), .. } if engine.has_changes())
     }
 
+    /// Whether the rest of what is over ends in the next ticks.
+    fn is_behind(&self) -> bool {
+        matches!(&self.state, State::Up { engine, .. } if engine.is_behind())
+    }
+
     /// Takes over what the engine has to say to those who stood in line.
     #[inline]
     fn take_answers(&mut self) {
@@ -292,11 +297,10 @@ impl Store for EmbeddedStore {
     fn commit(&mut self, now: Time) {
         let has_others_changes = self.has_changes();
         let note = self.go_on(now);
-        // Slices of a seed that nobody is told of need not be durable one by one.
-        let waits = has_others_changes
-            || !self.replies.is_empty()
-            || self.job.is_none()
-            || note.as_ref().is_some_and(SeedNote::is_final);
+        // Slices of a seed or of many ends that no client is told of need not be durable one by one.
+        let is_slice = self.is_behind() || self.job.is_some() && !has_others_changes;
+        let waits =
+            !is_slice || !self.replies.is_empty() || note.as_ref().is_some_and(SeedNote::is_final);
         let mut result = Ok(());
         if let State::Up {
             engine,

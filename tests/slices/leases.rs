@@ -1,0 +1,206 @@
+//! Very many leases that are over at once end in slices. Until its slice comes a lease counts as over wherever
+//! a client asks, and all else is answered at once.
+
+use std::num::NonZeroU32;
+
+use latchd::command::{
+    Acquire, Command, Filter, OwnerName, PoolQuery, Proof, Refusal, Renewal, Reply, Ttl, Wanted,
+};
+use latchd::pool::{Rules, Work};
+use latchd::store::{EmbeddedStore, Journal, Sync};
+use latchd::time::Time;
+use tempfile::TempDir;
+
+use super::{ANY, Asker, acquire, id, pool, seed};
+
+/// How many resources are held in `A`, in grants of several.
+const HELD: usize = 6_000;
+const IN_A_GRANT: u32 = 20;
+
+const LEASE_S: u32 = 60;
+const LEASE_MS: u64 = LEASE_S as u64 * 1000;
+
+/// What a tick may end at most.
+fn slice() -> usize {
+    Rules::default().max_ends
+}
+
+fn lease_of(wanted: Wanted<'static>) -> Acquire<'static> {
+    Acquire {
+        ttl: Ttl::from_s(LEASE_S),
+        ..acquire(wanted, 0)
+    }
+}
+
+/// All of `A` is held with one lease, by fences in the order of the ids. `B` has one resource that is free.
+fn hold_all(asker: &mut Asker) {
+    let ids = (1..=HELD).rev().collect();
+    asker.ask(Command::AddMembers(seed(&[("A", ids), ("B", vec![1])])));
+    let some = NonZeroU32::new(IN_A_GRANT).expect("it is not 0");
+    for _ in 0..HELD / IN_A_GRANT as usize {
+        asker.submit(Command::Acquire(pool("A"), lease_of(Wanted::Any(some))));
+    }
+    asker.settle();
+    assert_eq!(asker.held(), HELD);
+}
+
+impl Asker {
+    /// How many resources `A` holds by the list of pools, which trails behind.
+    fn held(&mut self) -> usize {
+        match self.ask_once(Command::ListPools(PoolQuery::ALL)) {
+            Reply::Pools(pools) => pools[0].held,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn ask_a(&mut self, wanted: Wanted<'static>) -> Reply {
+        self.ask_once(Command::Acquire(pool("A"), acquire(wanted, 0)))
+    }
+}
+
+fn ids_of(reply: &Reply) -> Vec<String> {
+    match reply {
+        Reply::Granted(granted) => granted.leases.iter().map(|l| l.id.to_string()).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refused(refusal: Refusal) -> Reply {
+    Reply::Refused(refusal)
+}
+
+fn with_owner(name: &'static str) -> Acquire<'static> {
+    Acquire {
+        owner: OwnerName::parse(name).ok(),
+        ..acquire(ANY, 0)
+    }
+}
+
+/// Goes on until all that is over has ended. Each tick ends some and answers what is asked of another pool.
+fn end_in_slices(asker: &mut Asker, mut left: usize) {
+    let mut ticks = 0;
+    while left > 0 {
+        let lent = asker.ask_once(Command::Acquire(pool("B"), acquire(ANY, 0)));
+        assert_eq!(ids_of(&lent), ["1"]);
+        let given_back = asker.ask_once(Command::Release(pool("B"), id(1), Proof::default()));
+        assert_eq!(given_back, Reply::Done);
+        let held = asker.held();
+        // Those were three ticks.
+        assert!(held < left && held + 3 * slice() >= left, "{left}, {held}");
+        left = held;
+        ticks += 3;
+    }
+    assert!(ticks >= HELD / slice() - 2, "{ticks} ticks");
+}
+
+#[test]
+fn each_tick_ends_some_of_many_leases_and_answers_all_else() {
+    let mut asker = Asker::in_memory(Work(20_000));
+    hold_all(&mut asker);
+    asker.now = asker.now.after_ms(LEASE_MS + 2);
+    asker.tick();
+    let held = asker.held();
+    assert_eq!(held, HELD - slice());
+    end_in_slices(&mut asker, held);
+}
+
+/// All leases of a file start anew with the server, and so they are over together.
+#[test]
+fn leases_that_start_anew_with_the_server_end_in_slices() {
+    let folder = TempDir::new_in("/dev/shm").expect("a folder in memory");
+    let path = folder.path().join("file");
+    let mut before = Asker::on_file(&path, Work(20_000));
+    hold_all(&mut before);
+    drop(before);
+    let journal = Journal::open(&path, Sync::Always).expect("the file is opened");
+    let now = Time::from_ms(5_000_000);
+    let store = EmbeddedStore::with_journal(journal, Rules::default(), now);
+    let mut asker = Asker::of(store.expect("the file is read"));
+    asker.now = now.after_ms(LEASE_MS + 1);
+    assert_eq!(asker.held(), HELD - slice());
+    end_in_slices(&mut asker, HELD - slice());
+    drop(asker);
+    let mut after = Asker::on_file(&path, Work(20_000));
+    assert_eq!(after.held(), 0, "what has ended is in the file");
+}
+
+/// Who asks while leases wait for their slice is answered as if they had ended.
+#[test]
+fn what_waits_for_its_slice_is_over() {
+    let mut asker = Asker::in_memory(Work(20_000));
+    hold_all(&mut asker);
+    let renewal = Renewal {
+        owner: None,
+        fence: None,
+        ttl: None,
+    };
+    // The lease of the last grant goes on.
+    let last = HELD - 1;
+    asker.now = asker.now.after_ms(10_000);
+    let renewed = asker.ask_once(Command::Renew(pool("A"), id(last), renewal.clone()));
+    assert!(matches!(renewed, Reply::Leases(_)), "{renewed:?}");
+    asker.now = asker.now.after_ms(LEASE_MS - 9_000);
+    asker.tick();
+    let over = HELD / 2;
+
+    let renewed = asker.ask_once(Command::Renew(pool("A"), id(over), renewal.clone()));
+    assert_eq!(renewed, refused(Refusal::NotHeld));
+    let released = asker.ask_once(Command::Release(pool("A"), id(over), Proof::default()));
+    assert_eq!(released, refused(Refusal::NotHeld));
+    let shown = asker.ask_once(Command::ShowLock(pool("A"), id(over)));
+    assert_eq!(shown, refused(Refusal::NotHeld));
+    let Reply::Leases(locks) = asker.ask_once(Command::ListLocks(pool("A"))) else {
+        panic!("locks are listed");
+    };
+    assert_eq!(locks.len(), IN_A_GRANT as usize);
+    let named = asker.ask_a(Wanted::Named(id(over)));
+    assert_eq!(ids_of(&named), [over.to_string()]);
+    // More than has ended so far.
+    let many = NonZeroU32::new(HELD as u32 - 2_000).expect("it is not 0");
+    assert_eq!(ids_of(&asker.ask_a(Wanted::Any(many))).len(), HELD - 2_000);
+    let held_still = asker.ask_a(Wanted::Named(id(last)));
+    assert_eq!(held_still, refused(Refusal::Busy));
+    let all = Command::ReleaseAll(pool("A"), Filter::default());
+    // What is over is not released any more.
+    let released = HELD - 2_000 + 1 + IN_A_GRANT as usize;
+    assert_eq!(asker.ask_once(all), Reply::Released(released));
+}
+
+/// An owner whose lease is over gets another lock, with a higher fence, and those who wait come first.
+#[test]
+fn waiters_and_owners_get_what_waits_for_its_slice_in_their_order() {
+    let mut asker = Asker::in_memory(Work(20_000));
+    let rules = Rules {
+        max_ends: 1,
+        ..Rules::default()
+    };
+    asker.store = EmbeddedStore::in_memory(rules);
+    asker.ask(Command::AddMembers(seed(&[("A", vec![3, 2, 1])])));
+    for name in ["anna", "bert", "carl"] {
+        let mut request = with_owner(name);
+        request.ttl = Ttl::from_s(1);
+        asker.ask_once(Command::Acquire(pool("A"), request));
+    }
+    let first = asker.submit(Command::Acquire(pool("A"), acquire(ANY, 9_000)));
+    let second = asker.submit(Command::Acquire(pool("A"), acquire(ANY, 9_000)));
+    asker.tick();
+    asker.now = asker.now.after_ms(1_001);
+    // The slice of this tick ends the lease of 1, and this that of 3: both are for those who wait.
+    let renewal = Renewal {
+        owner: OwnerName::parse("bert").ok(),
+        fence: None,
+        ttl: None,
+    };
+    let renewed = asker.ask_once(Command::RenewOwned(pool("A"), renewal));
+    assert_eq!(renewed, refused(Refusal::NotHeld));
+    let lent = asker.ask_once(Command::Acquire(pool("A"), with_owner("carl")));
+    let first = asker.reply(first).expect("it was served");
+    let second = asker.reply(second).expect("it was served");
+    assert_eq!(ids_of(&first), ["1"]);
+    assert_eq!(ids_of(&second), ["2"]);
+    assert_eq!(ids_of(&lent), ["3"]);
+    let Reply::Granted(granted) = lent else {
+        panic!("it was granted");
+    };
+    assert_eq!(granted.leases[0].fence.number(), 6);
+}
