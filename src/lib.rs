@@ -76,7 +76,8 @@
 //! - The order of lending survives a restart, so that wear stays even: each resource has a rank.
 //! - Redis carries out operations one pool at a time, in batches: while one is under way, the next
 //!   one gathers. So a lost connection can leave at most one batch of a pool in doubt.
-//! - Redis keeps a fence for each pool too; servers remember what they saw, and never let it fall.
+//! - Redis keeps a fence for each pool too. It may have lost grants when it was started again, so fences of a
+//!   new history go on at the time: above all of before, whoever saw them.
 //! - A tick does not loop until nothing is left to do. What is left makes the next tick start at
 //!   once, so that one client with a deep pipeline does not hold up the others.
 

@@ -143,14 +143,16 @@ impl World<'_> {
         let hello = [
             Value::Okay,
             Value::Okay,
-            Value::Array(vec![text("1764000000"), text("0")]),
+            text("redis_version:7.0.15\r\nrun_id:a\r\nmaster_replid:b\r\n"),
         ];
-        let hashes = ["a", "b", "c"].map(text);
+        let hashes = ["a", "b", "c", "d"].map(text);
         let channel = Value::Push {
             kind: PushKind::Subscribe,
             data: vec![],
         };
-        for value in hello.into_iter().chain(hashes).chain([channel]) {
+        let history = Value::Array(vec![Value::Int(1_764_000_000_000), text("903168000000000")]);
+        let last = [channel, history];
+        for value in hello.into_iter().chain(hashes).chain(last) {
             if self.talk.hear(value, self.now).is_err() {
                 return self.lose();
             }

@@ -255,6 +255,7 @@ impl Scrape<'_> {
                 round_trips,
                 commands,
                 losses,
+                histories,
             } => {
                 let name = "latchd_redis_round_trip_duration_seconds";
                 page.family(
@@ -274,6 +275,12 @@ impl Scrape<'_> {
                     Kind::Counter,
                     "How often the connection to Redis was lost, or could not be had.",
                     Value::Count(*losses),
+                );
+                page.single(
+                    "latchd_redis_histories_total",
+                    Kind::Counter,
+                    "How often Redis was found started again, replaced or without its data.",
+                    Value::Count(*histories),
                 );
             }
         }

@@ -35,5 +35,7 @@ pub enum Backing {
         commands: u64,
         /// How often the connection was lost, or could not be had.
         losses: u64,
+        /// How often Redis was found to have a new history: it was started again, or has lost its data.
+        histories: u64,
     },
 }

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::support::launch::latchd_in;
-use crate::support::redis::Logged;
+use crate::support::redis::{DURABLE, Logged};
 
 /// Takes a lock and gives it back.
 #[track_caller]
@@ -60,7 +60,7 @@ fn a_user_and_a_password() {
 
 #[test]
 fn a_numbered_database() {
-    let redis = RedisServer::start();
+    let redis = RedisServer::start_new(&[]);
     expect_service(&serve_at(&format!("{}/3", redis.url()), &[]));
     assert_eq!(redis.ask(&["DBSIZE"]), "0");
     assert_ne!(redis.ask_in(3, &["DBSIZE"]), "0");
@@ -68,7 +68,7 @@ fn a_numbered_database() {
 
 #[test]
 fn the_database_is_the_same_after_a_restart_of_redis() {
-    let mut redis = RedisServer::durable();
+    let mut redis = RedisServer::start_new(&DURABLE);
     let server = serve_at(&format!("{}/3", redis.url()), &[]);
     let mut client = with_pool(&server, &["1"]);
     redis.kill();
@@ -88,7 +88,7 @@ fn databases_have_nothing_to_do_with_each_other() {
 
 #[test]
 fn prefixes_have_nothing_to_do_with_each_other() {
-    let redis = RedisServer::start();
+    let redis = RedisServer::start_new(&[]);
     // One begins as the other does.
     let [one, other] =
         ["t:", "t:t:"].map(|prefix| Server::start_at(&redis.url(), &["--redis-prefix", prefix]));
@@ -109,13 +109,13 @@ fn expect_strangers(one: &Server, other: &Server) {
     let mut waiter = park(one, WAIT, 0);
     assert_eq!(other.connect().ask("GET /pool"), "200");
     let mut there = with_pool(other, &["1"]);
-    assert_eq!(there.ask("POST /pool/A/lock?lease"), "200 1 - 1");
+    assert_eq!(there.ask("POST /pool/A/lock"), "200 1");
     assert_eq!(there.ask("DELETE /pool/A/lock/1"), "200");
     assert_eq!(there.ask("DELETE /pool/A"), "200");
     assert_eq!(here.ask("GET /pool"), "200 1 1 1 A");
     expect_silence(&mut waiter);
     assert_eq!(here.ask("DELETE /pool/A/lock/1"), "200");
-    assert_eq!(waiter.read_line(), "200 2 - 1");
+    assert_eq!(grant(&waiter.read_line()).1, "1");
 }
 
 #[test]

@@ -29,6 +29,7 @@ struct Stage {
 
 impl Stage {
     fn new(redis: &RedisServer, prefix: &str) -> Stage {
+        redis.count_from_one(&format!("{prefix}:"));
         Stage::behind(Liar::before(redis), prefix)
     }
 
@@ -321,6 +322,7 @@ fn a_greeting_that_is_none() {
     let redis = RedisServer::start();
     for (number, (harm, told)) in lies.into_iter().enumerate() {
         eprintln!("{number}: {told}");
+        redis.count_from_one(&format!("{number}:"));
         let liar = Liar::before(&redis);
         liar.order(harm);
         let stage = Stage::behind(liar, &number.to_string());

@@ -111,6 +111,7 @@ struct RedisServerClock {
 impl BesideRedis {
     fn connect(redis: &RedisServer, rules: Rules, seed: u64) -> BesideRedis {
         redis.order(&["FLUSHALL"]);
+        redis.count_from_one("pool:");
         let address = redis.address();
         let options = RedisOptions {
             address: RedisAddress::Tcp(address.ip().to_string(), address.port()),

@@ -86,7 +86,17 @@ impl RedisServer {
         RedisServer::start_with(&DURABLE)
     }
 
+    /// One in which fences begin at 1, under the prefixes that tests use most.
     pub fn start_with(options: &[&str]) -> RedisServer {
+        let server = RedisServer::start_new(options);
+        for prefix in ["t:", "pool:"] {
+            server.count_from_one(prefix);
+        }
+        server
+    }
+
+    /// One without any key.
+    pub fn start_new(options: &[&str]) -> RedisServer {
         for _ in 1..START_ATTEMPTS {
             let mut server = RedisServer::absent(options);
             match server.try_start() {
@@ -119,6 +129,19 @@ impl RedisServer {
         if let Err(log) = self.try_start() {
             panic!("redis-server did not start:\n{log}");
         }
+    }
+
+    /// Lets fences of servers with this prefix begin at 1, as if all that was lent before were known. Else they
+    /// begin at the time. It holds until the next restart.
+    pub fn count_from_one(&self, prefix: &str) {
+        let info = self.ask(&["INFO"]);
+        let field = |name: &str| {
+            let line = info.lines().find_map(|line| line.strip_prefix(name));
+            line.expect("INFO tells it").to_owned()
+        };
+        let id = format!("{}/{}", field("run_id:"), field("master_replid:"));
+        let key = format!("{prefix}history");
+        self.order(&["HSET", &key, "id", &id, "above", "0"]);
     }
 
     /// Starts it (again) with a further option for this time, and returns while it may still be
@@ -229,6 +252,28 @@ impl RedisServer {
         let set = self.ask(&["CONFIG", "SET", "requirepass", password]);
         assert_eq!(set, "OK");
         self.password = Some(password.to_owned());
+    }
+
+    /// Copies its append-only file, while nothing is written to it.
+    pub fn keep_file(&self) {
+        self.copy_file("appendonlydir", "kept");
+    }
+
+    /// Puts that copy in place of what was written since, while it does not run.
+    pub fn bring_file_back(&self) {
+        assert!(self.process.is_none(), "it runs");
+        let folder = self.folder.path().join("appendonlydir");
+        std::fs::remove_dir_all(folder).expect("its file can be removed");
+        self.copy_file("kept", "appendonlydir");
+    }
+
+    fn copy_file(&self, from: &str, to: &str) {
+        let [from, to] = [from, to].map(|name| self.folder.path().join(name));
+        std::fs::create_dir_all(&to).expect("a folder");
+        for file in std::fs::read_dir(from).expect("its file is a folder") {
+            let file = file.expect("a part of it");
+            std::fs::copy(file.path(), to.join(file.file_name())).expect("a copy");
+        }
     }
 
     /// Sends a command on a connection of its own, and returns the reply as text: an error starts
@@ -387,6 +432,7 @@ pub fn shared_place() -> Place {
         started
     });
     let prefix = format!("{}:", NEXT.fetch_add(1, Ordering::Relaxed));
+    redis.count_from_one(&prefix);
     let mut place = Place::at(&redis.url());
     place.arguments.extend(["--redis-prefix".into(), prefix]);
     place.redis = Some(redis);

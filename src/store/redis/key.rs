@@ -38,6 +38,11 @@ pub(super) fn index(prefix: &str) -> String {
     format!("{prefix}index")
 }
 
+/// The key that says whose history the data are.
+pub(super) fn history(prefix: &str) -> String {
+    format!("{prefix}history")
+}
+
 /// What the channels on which servers are told of things begin with.
 pub(super) fn channels(prefix: &str) -> String {
     format!("{prefix}server:")

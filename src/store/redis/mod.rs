@@ -10,6 +10,7 @@
 mod foreign;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod info;
 mod key;
 mod link;
 mod operation;
@@ -32,7 +33,7 @@ use super::Store;
 use crate::command::{Command, Refusal, Reply, Seed, Ticket};
 use crate::metrics::{Backing, Histogram, StoreFigures};
 use crate::pool::Rules;
-use crate::time::Time;
+use crate::time::{Seldom, Time};
 use foreign::printable;
 use link::{Link, Progress};
 pub use options::{Login, RedisAddress, RedisOptions, RedisTls};
@@ -58,6 +59,8 @@ pub struct RedisStore {
     failures: u32,
     /// How often the connection was lost, or could not be had.
     losses: u64,
+    /// Why it was lost at last, and when that was logged.
+    loss: (String, Seldom),
     /// What was sent and is not answered whole: when, and how many answers there are then in all.
     under_way: VecDeque<(Instant, u64)>,
     round_trips: Histogram,
@@ -86,6 +89,7 @@ impl RedisStore {
             give_up_at: None,
             failures: 0,
             losses: 0,
+            loss: Default::default(),
             under_way: VecDeque::new(),
             round_trips: Histogram::default(),
         }
@@ -118,6 +122,7 @@ impl RedisStore {
         self.note_answers();
         if self.give_up_at.is_some() && self.pipeline.has_greeted() {
             self.give_up_at = None;
+            self.loss = Default::default();
             log::info!("connected to {}", self.options);
         }
         if self.pipeline.take_success() {
@@ -164,11 +169,15 @@ impl RedisStore {
         self.under_way.clear();
         let pause_ms = pause_ms(self.failures);
         self.failures = self.failures.saturating_add(1);
-        log::error!(
-            "{} is lost: {}; trying again in {pause_ms} ms",
-            self.options,
-            printable(reason, self.options.password())
-        );
+        let reason = printable(reason, self.options.password());
+        // The same reason is logged once a minute: an address may be wrong for days.
+        if self.loss.0 != reason {
+            self.loss = (reason, Seldom::default());
+        }
+        if let Some(times) = self.loss.1.happens(now) {
+            let (options, reason) = (&self.options, &self.loss.0);
+            log::error!("{options} is lost{times}: {reason}; trying again in {pause_ms} ms");
+        }
         self.give_up_at = None;
         self.try_at = Some(now.after_ms(pause_ms));
         self.pipeline.handle_loss(*may_be_alive, now);
@@ -297,6 +306,7 @@ impl Store for RedisStore {
                 round_trips: self.round_trips.clone(),
                 commands: self.pipeline.answered_and_awaited().0,
                 losses: self.losses,
+                histories: self.pipeline.histories(),
             },
         }
     }

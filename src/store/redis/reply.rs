@@ -256,7 +256,7 @@ pub(super) fn integer(value: Option<Value>) -> Result<i64, Garbled> {
 pub(super) fn text(value: Value) -> Result<String, Garbled> {
     match value {
         Value::BulkString(bytes) => String::from_utf8(bytes).map_err(|_| Garbled),
-        Value::SimpleString(text) => Ok(text),
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Ok(text),
         _ => Err(Garbled),
     }
 }

@@ -20,10 +20,13 @@ pub(super) enum Script {
     Seed,
     /// The list of all pools.
     Index,
+    /// Whether Redis has kept all data since another server asked.
+    History,
 }
 
 impl Script {
-    pub(super) const ALL: [Script; 3] = [Script::Pool, Script::Seed, Script::Index];
+    pub(super) const ALL: [Script; 4] =
+        [Script::Pool, Script::Seed, Script::Index, Script::History];
 }
 
 /// Tells the milliseconds by Redis' own clock.
@@ -43,6 +46,7 @@ const POOL: &[&str] = fragments!(
 const SEED: &[&str] = fragments!(
     "begin",
     "seed_head",
+    "first_fence",
     "state",
     "grants",
     "lending",
@@ -51,7 +55,8 @@ const SEED: &[&str] = fragments!(
     "due",
     "seed"
 );
-const INDEX: &[&str] = fragments!("index");
+const INDEX: &[&str] = fragments!("first_fence", "index");
+const HISTORY: &[&str] = fragments!("first_fence", "history");
 
 impl Scripts {
     pub(super) fn new() -> Scripts {
@@ -60,10 +65,14 @@ impl Scripts {
 
     /// The same scripts on another clock: a fragment that defines `clock()`.
     pub(super) fn with_clock(clock: &str) -> Scripts {
-        let texts = Script::ALL.map(|script| match script {
-            Script::Pool => clock.to_owned() + &POOL.concat(),
-            Script::Seed => clock.to_owned() + &SEED.concat(),
-            Script::Index => INDEX.concat(),
+        let texts = Script::ALL.map(|script| {
+            let fragments = match script {
+                Script::Pool => POOL,
+                Script::Seed => SEED,
+                Script::Index => INDEX,
+                Script::History => HISTORY,
+            };
+            clock.to_owned() + &fragments.concat()
         });
         Scripts {
             texts,

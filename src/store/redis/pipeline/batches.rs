@@ -107,7 +107,7 @@ impl Pipeline {
             .arg(limit)
             .arg(&self.server)
             .arg(batch)
-            .arg(queue.floor.number());
+            .arg(queue.floor.number().max(self.history.above()));
         match self.rules.default_ttl {
             Some(ttl) => self.command.arg(Ttl::as_s(ttl)),
             None => self.command.arg(""),
@@ -293,8 +293,10 @@ impl Pipeline {
 
     pub(super) fn note_fence(&mut self, pool: PoolKey, leases: &Leases) {
         let highest = leases.iter().map(|lease| lease.fence).max();
+        let highest = highest.unwrap_or_default();
         let floor = &mut self.pools[pool].floor;
-        *floor = (*floor).max(highest.unwrap_or_default());
+        *floor = (*floor).max(highest);
+        self.history.note_fence(highest);
     }
 
     /// Redis has refused to carry an operation out: nothing was done.

@@ -1,10 +1,10 @@
-//! The first words on a new connection: who we are, which database, the clock, the scripts, and
-//! the channel that this server is told things on.
+//! The first words on a new connection: who we are, which database, what Redis says of itself, the scripts, and
+//! the channel that this server is told things on. Then, once its script is there, the history of the data.
 
 use redis::Value;
 
 use super::seeding::Members;
-use super::{Loss, Phase, Pipeline, Question, key};
+use super::{Info, Loss, Phase, Pipeline, Question, key, printable};
 use crate::command::{Refusal, Reply};
 use crate::store::redis::reply;
 use crate::store::redis::script::Script;
@@ -17,10 +17,14 @@ use super::batches::in_words;
 pub(super) enum Step {
     Hello,
     Database,
-    Clock,
+    Info,
     Script(Script),
     Channel,
+    History,
 }
+
+/// By how much Redis' clock may differ from ours before it is warned of, beside the time that the answer took.
+const MAX_CLOCK_DIFFERENCE_MS: u64 = 2_000;
 
 impl Pipeline {
     /// A connection is there.
@@ -35,23 +39,29 @@ impl Pipeline {
         self.send(Question::Greeting(Step::Hello), now);
         self.command.arg("SELECT").arg(self.options.database);
         self.send(Question::Greeting(Step::Database), now);
-        self.command.arg("TIME");
-        self.send(Question::Greeting(Step::Clock), now);
+        self.command.arg("INFO");
+        self.send(Question::Greeting(Step::Info), now);
         self.load_scripts(|script| Question::Greeting(Step::Script(script)), now);
         let channel = key::channels(&self.options.prefix) + &self.server;
         self.command.arg("SUBSCRIBE").arg(channel);
         self.send(Question::Greeting(Step::Channel), now);
     }
 
-    /// Takes the answer to one of the first words.
+    /// Takes the answer to one of the first words, which was asked at `sent_at`.
     pub(super) fn handle_greeting(
         &mut self,
         step: Step,
         value: Value,
+        sent_at: Time,
         now: Time,
     ) -> Result<(), Loss> {
         if let Value::ServerError(error) = &value {
             return Err(match (step, error.details()) {
+                // A user who may not ask for it: `Info` warns of that.
+                (Step::Info, _) if error.code() == "NOPERM" => {
+                    self.info = Info::default();
+                    return Ok(());
+                }
                 (Step::Hello, Some(details)) if details.contains("unknown command") => {
                     "it is older than Redis 6, which is needed".into()
                 }
@@ -60,15 +70,52 @@ impl Pipeline {
         }
         let unknown = |_| "a greeting of an unknown form";
         match step {
-            Step::Hello | Step::Database => {}
-            Step::Clock => self.set_redis_ms(read_time(value).map_err(unknown)?, now),
+            Step::Hello => refuse_other_modes(&value)?,
+            Step::Database => {}
+            Step::Info => {
+                let text = reply::text(value).map_err(unknown)?;
+                self.info = text.parse().map_err(|_| "a greeting of an unknown form")?;
+            }
             Step::Script(script) => {
                 let hash = reply::text(value).map_err(unknown)?;
                 self.scripts.set_hash(script, hash);
             }
-            Step::Channel => self.start_to_serve(now),
+            Step::Channel => self.ask_for_history(now),
+            Step::History => {
+                let redis_ms = self.handle_history(value, now).map_err(unknown)?;
+                self.set_redis_ms(redis_ms, now);
+                self.warn(redis_ms, sent_at, now);
+                self.start_to_serve(now);
+            }
         }
         Ok(())
+    }
+
+    /// Warns of what locks are lost by, unless it was warned of at the last greeting, too.
+    fn warn(&mut self, redis_ms: u64, sent_at: Time, now: Time) {
+        let mut warnings = self.info.warnings();
+        let sent_ms = sent_at.as_ms();
+        let difference = match redis_ms < sent_ms {
+            true => (sent_ms - redis_ms, "behind"),
+            false => (redis_ms.saturating_sub(now.as_ms()), "ahead of"),
+        };
+        if let (MAX_CLOCK_DIFFERENCE_MS.., side) = difference {
+            let seconds = difference.0 / 1000;
+            warnings.push(format!(
+                "its clock is {seconds} s {side} this machine's; leases follow its clock"
+            ));
+        }
+        // The clocks may drift apart further: that is the same warning.
+        let kind = |warning: &String| warning.split([' ', ',']).take(3).collect::<String>();
+        let last: Vec<String> = self.warnings.iter().map(kind).collect();
+        for warning in warnings
+            .iter()
+            .filter(|warning| !last.contains(&kind(warning)))
+        {
+            let warning = printable(warning, self.options.password());
+            log::warn!("{}: {warning}", self.options);
+        }
+        self.warnings = warnings;
     }
 
     /// Everything is said. What was ordered for the start comes first, once.
@@ -111,12 +158,25 @@ impl Pipeline {
     }
 }
 
-/// TIME: seconds and microseconds, as texts.
-fn read_time(value: Value) -> Result<u64, reply::Garbled> {
-    let mut parts = reply::array(value)?.into_iter();
-    let mut next = || reply::number::<u64>(&reply::text(parts.next().ok_or(reply::Garbled)?)?);
-    let (seconds, microseconds) = (next()?, next()?);
-    Ok(seconds
-        .saturating_mul(1000)
-        .saturating_add(microseconds / 1000))
+/// Refuses a server that answers a greeting as a Redis does, but cannot hold pools.
+fn refuse_other_modes(hello: &Value) -> Result<(), Loss> {
+    let Value::Map(fields) = hello else {
+        return Ok(());
+    };
+    let is = |value: &Value, word: &str| match value {
+        Value::BulkString(bytes) => bytes == word.as_bytes(),
+        Value::SimpleString(text) => text == word,
+        _ => false,
+    };
+    let mode = fields.iter().find(|(name, _)| is(name, "mode"));
+    match mode.map(|(_, mode)| mode) {
+        Some(mode) if is(mode, "sentinel") => {
+            Err("it is a Sentinel, which holds no data; point --store at the master itself".into())
+        }
+        Some(mode) if is(mode, "cluster") => Err(
+            "it is a node of a Redis Cluster, which is not supported yet; point --store at a Redis that is none"
+                .into(),
+        ),
+        _ => Ok(()),
+    }
 }

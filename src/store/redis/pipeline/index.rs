@@ -39,7 +39,8 @@ impl Pipeline {
     /// number they are there already.
     pub(super) fn write_listing(&mut self, job: JobKey, most: Option<usize>) {
         let most = most.unwrap_or(usize::MAX);
-        self.index_command().arg("create").arg(most);
+        let seen = self.history.seen();
+        self.index_command().arg("create").arg(most).arg(seen);
         if let Task::Seed(seeding) = &self.jobs[job].task {
             for (pool, _) in seeding.pools.pools() {
                 self.command.arg(pool.as_str());
@@ -113,10 +114,14 @@ pub(super) fn read_list(value: Value) -> Result<(usize, Vec<(String, String)>), 
 #[derive(Debug)]
 pub(super) enum Listed {
     Done {
-        /// The highest fence of any pool that was removed.
+        /// The fence that new pools start above.
         retired: u64,
         /// The stamp of the last of the pools. Those before it have those before it.
         last_stamp: u64,
+        /// A `1` for each pool that was listed already, else a `0`.
+        listed: String,
+        /// Redis had lost the list, and with it all pools.
+        is_lost: bool,
     },
     /// There would be too many.
     Refused,
@@ -128,8 +133,11 @@ pub(super) fn read_listed(value: Value) -> Result<Listed, Garbled> {
     if first.starts_with('E') {
         return Ok(Listed::Refused);
     }
+    let mut next = || texts.next().ok_or(Garbled)?;
     Ok(Listed::Done {
         retired: reply::number(&first)?,
-        last_stamp: reply::number(&texts.next().ok_or(Garbled)??)?,
+        last_stamp: reply::number(&next()?)?,
+        listed: next()?,
+        is_lost: next()? == "1",
     })
 }

@@ -10,6 +10,7 @@
 mod batches;
 mod figures;
 mod greeting;
+mod history;
 mod index;
 mod jobs;
 mod line;
@@ -23,6 +24,7 @@ use redis::Cmd;
 use slab::Slab;
 
 use super::foreign::printable;
+use super::info::Info;
 use super::key;
 use super::operation::{Action, Asker, Entry, Operation};
 use super::options::RedisOptions;
@@ -33,6 +35,7 @@ use crate::metrics::Lending;
 use crate::pool::Rules;
 use crate::time::{Deadlines, Time};
 use greeting::Step;
+use history::History;
 use jobs::Job;
 pub(super) use jobs::JobKey;
 use queue::PoolQueue;
@@ -67,6 +70,11 @@ pub(super) struct Pipeline {
     awaited: VecDeque<Awaited>,
     /// How far Redis' clock is ahead of ours.
     ahead_ms: i64,
+    /// What Redis has said of itself on this connection.
+    info: Info,
+    /// The warnings that were logged last, so that a connection that comes and goes repeats none.
+    warnings: Vec<String>,
+    history: History,
     pools: Slab<PoolQueue>,
     names: HashMap<StoredName, PoolKey>,
     /// Pools that may have something to send.
@@ -159,6 +167,9 @@ impl Pipeline {
             command: Cmd::new(),
             awaited: VecDeque::new(),
             ahead_ms: 0,
+            info: Info::default(),
+            warnings: Vec::new(),
+            history: History::default(),
             pools: Slab::new(),
             names: HashMap::new(),
             to_send: Vec::new(),

@@ -3,6 +3,8 @@
 //! Each pool's queue is held up until the queues of all of them are, so that what was asked before
 //! is done before. Then one script gives all of them their members.
 
+use std::iter;
+
 use redis::Value;
 
 use super::index::{Listed, read_listed};
@@ -21,10 +23,12 @@ pub(super) struct Seeding {
     pub(super) pools: Seed,
     /// Where these pools stand, once they hold up their queues for it.
     keys: Vec<PoolKey>,
-    /// What new pools start above: the highest fence of any pool that was removed.
+    /// The fence that new pools start above.
     retired: u64,
     /// The stamp that the last pool has on the list.
     last_stamp: u64,
+    /// A `1` for each pool that was listed before, else a `0`.
+    listed: String,
 }
 
 /// What is done with the members that a pool has.
@@ -51,6 +55,7 @@ impl Pipeline {
             keys: Vec::new(),
             retired: 0,
             last_stamp: 0,
+            listed: String::new(),
         };
         let job = self.insert_job(ticket, Task::Seed(seeding));
         match &self.jobs[job].task {
@@ -69,15 +74,28 @@ impl Pipeline {
         if let Value::ServerError(error) = value {
             return self.fail_job(job, &error, now, Pipeline::begin);
         }
-        let listed = read_listed(value).map_err(|_| "a list of an unknown form")?;
+        let answer = read_listed(value).map_err(|_| "a list of an unknown form")?;
+        if let Listed::Done {
+            retired,
+            is_lost: true,
+            ..
+        } = answer
+        {
+            self.note_lost_data(retired);
+        }
         let Some(seeding) = self.seeding(job) else {
             return Ok(());
         };
-        match listed {
+        match answer {
             Listed::Done {
                 retired,
                 last_stamp,
-            } => (seeding.retired, seeding.last_stamp) = (retired, last_stamp),
+                listed,
+                is_lost: _,
+            } => {
+                (seeding.retired, seeding.last_stamp) = (retired, last_stamp);
+                seeding.listed = listed;
+            }
             Listed::Refused => {
                 let is_first = self.jobs[job].ticket.is_none();
                 self.jobs[job].refused = Some(Refusal::TooManyPools);
@@ -148,8 +166,16 @@ impl Pipeline {
             .arg(LAPSE_MS)
             .arg(key::channels(&self.options.prefix))
             .arg(self.rules.max_pool_resources);
-        for (&pool, (_, ids)) in seeding.keys.iter().zip(seeding.pools.pools()) {
-            command.arg(self.pools[pool].floor.number()).arg(ids.len());
+        let listed = seeding
+            .listed
+            .as_bytes()
+            .chunks(1)
+            .chain(iter::repeat(&b"0"[..]));
+        for ((&pool, (_, ids)), listed) in
+            seeding.keys.iter().zip(seeding.pools.pools()).zip(listed)
+        {
+            let floor = self.pools[pool].floor.number().max(self.history.above());
+            command.arg(floor).arg(listed).arg(ids.len());
             for id in ids {
                 command.arg(id.as_str());
             }

@@ -34,7 +34,7 @@ impl Pipeline {
             .ok_or("an answer that was not asked for")?;
         self.answered += 1;
         match question.what {
-            Question::Greeting(step) => self.handle_greeting(step, value, now),
+            Question::Greeting(step) => self.handle_greeting(step, value, question.sent_at, now),
             Question::Batch(pool) => {
                 let result = self.handle_batch(pool, value, now);
                 if result.is_err() {

@@ -1,14 +1,17 @@
--- The index of all pools: a sorted set of names, each with the stamp of its latest seed. It is put
--- together of this fragment alone.
+-- The index of all pools: a sorted set of names, each with the stamp of its latest seed. The last fragment of:
+--
+--   clock, first_fence, index
 --
 -- Promises that a pool which was seeded again in the meantime is not forgotten, and that no fence
--- of a removed pool is. It does not know whether a pool is there: it may be named before it is, and
+-- of a removed pool is. Without RETIRED the index was lost, and with it all pools. It does not know whether a pool is there: it may be named before it is, and
 -- for a while after it was.
 
 local call = redis.call
 local index, operation = KEYS[1], ARGV[1]
 -- No pool has these names: a name is not empty, and has no control characters.
 local RETIRED, STAMPS = '', '\n'
+-- Of `create`.
+local FIRST_NAME = 4
 
 -- What Redis says a score is, for numbers that count.
 local function score_of(member)
@@ -22,11 +25,11 @@ end
 -- Whether these names would make more pools than there may be.
 local function are_too_many(limit)
   local count = call('ZCARD', index)
-  if count + #ARGV - 2 <= limit then
+  if count + #ARGV - FIRST_NAME + 1 <= limit then
     return false
   end
   local new = 0
-  for at = 3, #ARGV do
+  for at = FIRST_NAME, #ARGV do
     new = new + (call('ZSCORE', index, ARGV[at]) and 0 or 1)
   end
   for _, own in ipairs({RETIRED, STAMPS}) do
@@ -35,16 +38,31 @@ local function are_too_many(limit)
   return new > 0 and count + new > limit
 end
 
--- Stamps each name: from now on the pool may be there. Answers the last stamp, too; those before it
--- were given in the order of the names.
-local function create(limit)
+-- A new history begins: no pool is made any more that starts below this fence.
+local function begin(above)
+  if tonumber(above) > score_of(RETIRED) or not call('ZSCORE', index, RETIRED) then
+    call('ZADD', index, above, RETIRED)
+  end
+  return {}
+end
+
+-- Stamps each name: from now on the pool may be there. Answers the fence to start above, and the last stamp;
+-- those before it were given in the order of the names. Then for each name whether it was listed already, and
+-- whether the index had been lost.
+local function create(limit, seen)
   if are_too_many(tonumber(limit)) then
     return {'E too many pools'}
   end
-  for at = 3, #ARGV do
+  local is_lost = not call('ZSCORE', index, RETIRED)
+  if is_lost then
+    call('ZADD', index, text(first_fence(clock(), tonumber(seen))), RETIRED)
+  end
+  local listed = {}
+  for at = FIRST_NAME, #ARGV do
+    listed[#listed + 1] = call('ZSCORE', index, ARGV[at]) and '1' or '0'
     call('ZADD', index, call('ZINCRBY', index, 1, STAMPS), ARGV[at])
   end
-  return {text(score_of(RETIRED)), text(score_of(STAMPS))}
+  return {text(score_of(RETIRED)), text(score_of(STAMPS)), table.concat(listed), is_lost and '1' or '0'}
 end
 
 -- How many pools there are, and all of them, or so many: those that were seeded longest ago.
@@ -74,11 +92,13 @@ local function forget(name, seen_stamp, fence)
   if score and tonumber(score) == tonumber(seen_stamp) then
     call('ZREM', index, name)
   end
-  if tonumber(fence) > score_of(RETIRED) then
+  -- An index that was lost meanwhile knows of other fences less: `create` begins above them all.
+  local retired = call('ZSCORE', index, RETIRED)
+  if retired and tonumber(fence) > tonumber(retired) then
     call('ZADD', index, fence, RETIRED)
   end
   return {}
 end
 
-local OPERATIONS = {create = create, list = list, stamp = stamp, forget = forget}
+local OPERATIONS = {begin = begin, create = create, list = list, stamp = stamp, forget = forget}
 return OPERATIONS[operation](ARGV[2], ARGV[3], ARGV[4])

@@ -1,17 +1,21 @@
 -- Members of one or more pools, all or nothing. The last fragment of:
 --
---   clock, begin, seed_head, state, grants, lending, line, serving, due, seed
+--   clock, begin, seed_head, first_fence, state, grants, lending, line, serving, due, seed
 --
 -- Promises that a pool comes into being above every fence that any pool of its name has had, and
 -- that nothing changes if a key of any of the pools is of a wrong type, or one of them would have too
 -- many members. It does not know the index.
 
--- A pool that is not there begins, without resources.
-local function create_if_missing(seen_fence)
+-- A pool that is not there begins, without resources. One that was listed before has left its latest fence when it
+-- was removed; if it has not, Redis has lost it since the list was asked.
+local function create_if_missing(seen_fence, was_listed)
   if not pool.exists then
-    local left = tonumber(call('GET', key.fence)) or 0
+    local left = tonumber(call('GET', key.fence))
     pool.exists = true
-    pool.fence = math.max(retired, left, seen_fence)
+    pool.fence = math.max(retired, left or 0, seen_fence)
+    if was_listed and not left then
+      pool.fence = first_fence(now, pool.fence)
+    end
   end
 end
 
@@ -96,11 +100,11 @@ local at, is_refused = FIRST_POOL, false
 -- Which of them are there.
 local known = {now, 'E too many resources'}
 for _, name in ipairs(KEYS) do
-  local count = tonumber(ARGV[at + 1])
+  local count = tonumber(ARGV[at + 2])
   open(name, 0, true)
   known[#known + 1] = pool.exists and '1' or '0'
-  is_refused = is_refused or is_too_much(at + 2, count)
-  at = at + 2 + count
+  is_refused = is_refused or is_too_much(at + 3, count)
+  at = at + 3 + count
 end
 if is_refused then
   return known
@@ -108,17 +112,17 @@ end
 local replies = {now}
 at = FIRST_POOL
 for _, name in ipairs(KEYS) do
-  local seen_fence, count = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  local seen_fence, was_listed, count = tonumber(ARGV[at]), ARGV[at + 1] == '1', tonumber(ARGV[at + 2])
   local ids = {}
-  for one = at + 2, at + 1 + count do
+  for one = at + 3, at + 2 + count do
     ids[#ids + 1] = ARGV[one]
   end
-  at = at + 2 + count
+  at = at + 3 + count
   open(name, seen_fence, true)
   if pool.exists then
     handle_due()
   end
-  create_if_missing(seen_fence)
+  create_if_missing(seen_fence, was_listed)
   apply(ids)
   close()
   replies[#replies + 1] = 'M' .. table.concat(call('ZRANGE', key.members, 0, -1), '\n')
