@@ -16,6 +16,7 @@ mod misheard;
 mod misplaced;
 mod overload;
 mod refusals;
+mod rights;
 mod servers;
 mod servers_lost;
 mod stalls;

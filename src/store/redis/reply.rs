@@ -3,7 +3,7 @@
 //! Redis is another machine, which anybody may have written to: what does not have the expected
 //! form is an error, never a panic.
 
-use redis::Value;
+use redis::{ServerError, Value};
 
 use crate::command::{Fence, IdList, InLine, Lease, Leases, Refusal, StoredName};
 
@@ -34,6 +34,18 @@ pub(super) struct Done {
     pub(super) served: Vec<(u64, Leases)>,
     /// One for each operation.
     pub(super) answers: Vec<Answer>,
+    /// Redis refused a command of the next operation. That one and those behind it were not carried out.
+    pub(super) refused: Option<ServerError>,
+}
+
+impl Done {
+    /// Whether it can be the reply to that many operations.
+    pub(super) fn is_answer_to(&self, operation_count: usize) -> bool {
+        match self.refused {
+            None => self.answers.len() == operation_count,
+            Some(_) => self.answers.len() <= operation_count,
+        }
+    }
 }
 
 /// What came of one operation.
@@ -83,12 +95,22 @@ pub(super) fn read_batch(value: Value) -> Result<BatchReply, Garbled> {
         .into_iter()
         .map(|(serial, leases)| Ok((serial.ok_or(Garbled)?, leases)));
     let served = served.collect::<Result<_, Garbled>>()?;
-    let answers = values.map(read_answer).collect::<Result<_, Garbled>>()?;
+    let mut values: Vec<Value> = values.collect();
+    let refused = match values.pop() {
+        Some(Value::ServerError(error)) => Some(error),
+        Some(answer) => {
+            values.push(answer);
+            None
+        }
+        None => None,
+    };
+    let answers = values.into_iter().map(read_answer);
     Ok(BatchReply::Done(Done {
         redis_ms,
         wake_ms,
         served,
-        answers,
+        answers: answers.collect::<Result<_, Garbled>>()?,
+        refused,
     }))
 }
 

@@ -41,7 +41,7 @@ macro_rules! fragments {
 
 const POOL: &[&str] = fragments!(
     "begin", "head", "quick", "state", "grants", "lending", "listing", "alone", "line", "in_line",
-    "serving", "due", "waiting", "pool"
+    "serving", "repair", "due", "waiting", "pool"
 );
 const SEED: &[&str] = fragments!(
     "begin",
@@ -52,6 +52,7 @@ const SEED: &[&str] = fragments!(
     "lending",
     "line",
     "serving",
+    "repair",
     "due",
     "seed"
 );

@@ -145,9 +145,8 @@ impl Pipeline {
                 self.ask_again(pool, flight.operations);
                 Ok(())
             }
-            Ok(BatchReply::Done(done)) if done.answers.len() == flight.operations.len() => {
-                self.handle_done(pool, flight.operations, done, now);
-                Ok(())
+            Ok(BatchReply::Done(done)) if done.is_answer_to(flight.operations.len()) => {
+                self.handle_done(pool, flight, done, now)
             }
             _ => {
                 // What was done cannot be known, or is still to be done if this was no answer at all: it
@@ -158,7 +157,15 @@ impl Pipeline {
         }
     }
 
-    fn handle_done(&mut self, pool: PoolKey, operations: Vec<Operation>, done: Done, now: Time) {
+    fn handle_done(
+        &mut self,
+        pool: PoolKey,
+        mut flight: Flight,
+        done: Done,
+        now: Time,
+    ) -> Result<(), Loss> {
+        let left = flight.operations.split_off(done.answers.len());
+        let operations = std::mem::replace(&mut flight.operations, left);
         self.set_redis_ms(done.redis_ms, now);
         self.has_succeeded = true;
         // Who has been served does not hear that there was nobody to take out of the line.
@@ -169,8 +176,12 @@ impl Pipeline {
         for (operation, answer) in operations.into_iter().zip(done.answers) {
             self.handle_answer(pool, operation, answer, now);
         }
+        if let Some(error) = done.refused {
+            return self.handle_batch_error(pool, flight, &error, now);
+        }
         self.plan_look(pool, done.wake_ms, now);
         self.forget_if_idle(pool);
+        Ok(())
     }
 
     fn handle_batch_error(

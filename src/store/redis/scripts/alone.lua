@@ -92,17 +92,35 @@ end
 open(base, floor, may_need_line())
 
 local at = FIRST_OPERATION
-if pool.exists and pool.waiting == 0 and pool.first_end > now then
+
+-- Carries out what is left of the batch, up to an operation that needs the line.
+local function carry_out(operate_at, acquire)
   while at <= #ARGV do
-    local next_at = operate(at, acquire_alone)
+    local next_at = operate_at(at, acquire)
     if not next_at then
       break
     end
     at = next_at
   end
-  if at > #ARGV then
-    close()
-    remember()
-    return replies
+end
+
+-- Ends the batch, and answers its reply. If Redis has refused something in the middle, what was done
+-- before is answered, and its refusal stands for the rest.
+local function finish(is_whole, problem)
+  remember()
+  close()
+  if not is_whole then
+    if #replies == 3 and #served == 0 then
+      return refusal_of(problem)
+    end
+    replies[#replies + 1] = refusal_of(problem)
+  end
+  return replies
+end
+
+if pool.exists and pool.waiting == 0 and pool.first_end > now and not pool.has_lost then
+  local is_whole, problem = pcall(carry_out, operate, acquire_alone)
+  if at > #ARGV or not is_whole then
+    return finish(is_whole, problem)
   end
 end

@@ -14,14 +14,17 @@ local function first_due(set)
 end
 
 local function end_lease(member)
-  call('ZREM', key.expiry, member)
   local grant = grant_with(num(tonumber(member)))
-  if grant then
+  if grant and grant.ttl ~= '-' then
     release_grant(grant)
+  else
+    -- Redis has stopped the script that was making the grant.
+    call('ZREM', key.expiry, member)
   end
 end
 
 local function end_absence(place)
+  try_to_change_line()
   call('ZREM', key.absent, place)
   local w = waiter_at(place)
   if w then
@@ -32,6 +35,7 @@ end
 -- A server has not been heard of: its waiters leave the line, and those with an owner are away since
 -- it was last heard of. If it is still there to hear that, it asks for them again.
 local function bury(name, ended)
+  try_to_change_line()
   call('ZREM', key.servers, name)
   local left = waiters_where(function(w) return w.server == name end)
   local until_ms = ended - lapse + grace
@@ -62,7 +66,7 @@ end
 local function doubt(name, ended)
   local until_ms = (name == server and now or started_at()) + lapse
   if until_ms > now then
-    -- A full Redis refuses a script only before its first write.
+    try_to_change_line()
     call('ZREM', key.servers, name)
     call('ZADD', key.servers, until_ms, name)
   else

@@ -1,7 +1,8 @@
 -- Grants: what was lent under one fence, to whom, since when and for how long.
 --
--- Promises that `held`, `grants`, `owners` and `expiry` agree, and that fences rise. It does not
--- know why something is lent, nor who gets it next.
+-- Promises that `held`, `grants`, `owners` and `expiry` agree, that fences rise, and that a resource
+-- is at no moment in no set. It may be free and held for a moment, and stay so if Redis stops a
+-- script: then it is held. It does not know why something is lent, nor who gets it next.
 
 local function grant_of_row(fence, row)
   local at, ttl, owner, ids = row:match('^(%d+) (%S+)\n([^\n]*)\n(.*)$')
@@ -51,13 +52,17 @@ local function start_lease(grant)
   end
 end
 
--- Starts a lease anew, for its last length if none is given.
+-- Starts a lease anew, for its last length if none is given. A full Redis allows that.
 local function renew_lease(grant, ttl)
-  if ttl ~= '' and ttl ~= grant.ttl then
-    grant.ttl = ttl
+  local is_changed = ttl ~= '' and ttl ~= grant.ttl
+  grant.ttl = is_changed and ttl or grant.ttl
+  if grant.ttl ~= '-' then
+    try_to_remove()
+    start_lease(grant)
+  end
+  if is_changed then
     keep_grant(grant)
   end
-  start_lease(grant)
 end
 
 local function seconds(ms)
@@ -76,36 +81,52 @@ local function leases(grant, ids)
   return head .. table.concat(ids, '\n' .. head)
 end
 
--- Takes what is wanted out of what is free, or the one that was kept for who asks.
-local function take(n, id)
-  if n then
-    local popped = call('ZPOPMIN', key.free, n)
-    local ids = {}
-    for at = 1, #popped, 2 do
-      ids[#ids + 1] = popped[at]
+-- Those of these ids that are held.
+local function held_of(ids)
+  local held = {}
+  for first = 1, #ids, CHUNK do
+    local last = math.min(first + CHUNK - 1, #ids)
+    local fences = call('HMGET', key.held, unpack(ids, first, last))
+    for at = 1, #fences do
+      if fences[at] then
+        held[#held + 1] = ids[first + at - 1]
+      end
     end
-    return ids
   end
-  if call('ZREM', key.free, id) == 0 then
-    call('HDEL', key.reserved, id)
-    call('HDEL', key.ranks, id)
-  end
-  return {id}
+  return held
 end
 
--- Makes a grant of what is free: any `n`, or `id`. Answers the reply.
-local function lend(n, id, owner, ttl, serial)
+-- The first `n` that are free; nil if there are fewer.
+local function first_free(n)
+  local ids = call('ZRANGE', key.free, 0, n - 1)
+  if #ids < n then
+    return
+  end
+  local held = held_of(ids)
+  if not held[1] then
+    return ids
+  end
+  -- Redis has stopped the script that was giving them back.
+  spread('ZREM', key.free, held)
+  return first_free(n)
+end
+
+-- Makes a grant of these ids, which are free, or kept for who asks. Answers the reply.
+local function lend(ids, owner, ttl, serial)
   pool.fence = pool.fence + 1
+  try_to_store()
   ttl = ttl == '' and default_ttl or ttl
-  local grant = {fence = num(pool.fence), at = now, ttl = ttl, owner = owner, ids = take(n, id)}
+  local grant = {fence = num(pool.fence), at = now, ttl = ttl, owner = owner, ids = ids}
+  -- A lease without a grant ends unnoticed. A grant without a lease would not end.
+  start_lease(grant)
   local pairs_held = {}
   for _, one in ipairs(grant.ids) do
     pairs_held[#pairs_held + 1] = one
     pairs_held[#pairs_held + 1] = grant.fence
   end
-  spread('HSET', key.held, pairs_held)
   keep_grant(grant)
-  start_lease(grant)
+  spread('HSET', key.held, pairs_held)
+  spread('ZREM', key.free, ids)
   local reply = 'G' .. leases(grant, grant.ids)
   if owner ~= '' then
     call('HSET', key.owners, owner, grant.fence)
@@ -116,20 +137,21 @@ local function lend(n, id, owner, ttl, serial)
   return reply
 end
 
--- Ends a grant. What was in it is in no set then: it must be put back.
+-- Ends a grant whose resources are free, or will be.
 local function end_grant(grant)
-  call('HDEL', key.grants, grant.fence)
+  spread('HDEL', key.held, grant.ids)
   if grant.ttl ~= '-' then
     call('ZREM', key.expiry, padded(grant.fence))
   end
   if grant.owner ~= '' then
     call('HDEL', key.owners, grant.owner)
   end
-  spread('HDEL', key.held, grant.ids)
+  call('HDEL', key.grants, grant.fence)
 end
 
--- Takes one id out of a grant of several. It is in no set then.
+-- Takes one id out of a grant of several.
 local function shrink_grant(grant, id)
+  call('HDEL', key.held, '')
   for at = 1, #grant.ids do
     if grant.ids[at] == id then
       table.remove(grant.ids, at)

@@ -20,9 +20,15 @@ local served = {}
 -- the answer can find out: the batch, then serial and reply of each.
 local made = {batch}
 
--- Keeps what this batch has made, until the next batch of this server that makes something.
+-- What a command has raised, as a reply.
+local function refusal_of(problem)
+  return {err = type(problem) == 'table' and problem.err or tostring(problem)}
+end
+
+-- Keeps what this batch has made, until the next batch of this server that makes something. Who hears
+-- the answer does not need it.
 local function remember()
   if #made > 1 then
-    call('SET', base .. ':last:' .. server, cmsgpack.pack(made), 'PX', 86400000)
+    redis.pcall('SET', base .. ':last:' .. server, cmsgpack.pack(made), 'PX', 86400000)
   end
 end

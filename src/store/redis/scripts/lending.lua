@@ -14,30 +14,45 @@ local function put_in_free(id)
   call('ZADD', key.free, pool.high, id)
 end
 
--- Puts resources back that are in no set, at the end of the order of lending; those that are
--- members no longer are gone now.
-local function put_back(ids)
-  for _, id in ipairs(ids) do
-    if call('ZSCORE', key.members, id) then
-      put_in_free(id)
-      if pool.waiting > 0 then
-        offer(id)
+-- Puts these back at the end of the order of lending, and takes them out of their grant with `take`.
+-- Those that are members no longer are gone then.
+--
+-- Nobody is offered one before it is taken out, so of several the others become free after that if
+-- somebody is in line. An error in between must not keep them from it.
+local function put_back(ids, take, grant, id)
+  try_to_remove()
+  local members = {}
+  for _, one in ipairs(ids) do
+    if call('ZSCORE', key.members, one) then
+      members[#members + 1] = one
+      if #members == 1 or pool.waiting == 0 then
+        put_in_free(one)
       end
     end
+  end
+  take(grant, id)
+  local problem
+  for at = 1, pool.waiting > 0 and #members or 0 do
+    if at > 1 then
+      put_in_free(members[at])
+    end
+    local is_done, what = pcall(offer, members[at])
+    problem = problem or not is_done and what
+  end
+  if problem then
+    error(problem, 0)
   end
 end
 
 local function release_grant(grant)
-  end_grant(grant)
-  put_back(grant.ids)
+  put_back(grant.ids, end_grant, grant)
 end
 
 local function give_back(grant, id)
   if #grant.ids == 1 then
     return release_grant(grant)
   end
-  shrink_grant(grant, id)
-  put_back({id})
+  put_back({id}, shrink_grant, grant, id)
 end
 
 -- How many are free and not kept for an absent owner.
@@ -45,12 +60,16 @@ local function lendable_count()
   return math.max(0, call('ZCARD', key.free) - pool.kept)
 end
 
--- Whether enough can be lent for this, whoever else may be waiting for it.
-local function is_free(n, id)
-  if n then
-    return n <= lendable_count()
+-- What can be lent for this, whoever else may be waiting for it; nil if there is not enough.
+local function free_for(n, id)
+  if pool.kept > 0 and (n or 1) > lendable_count() then
+    return
   end
-  return call('ZSCORE', key.free, id) ~= false and (pool.kept == 0 or lendable_count() > 0)
+  if n then
+    return first_free(n)
+  end
+  local is_free = call('ZSCORE', key.free, id) and call('HEXISTS', key.held, id) == 0
+  return is_free and {id} or nil
 end
 
 -- Why the pool could not serve this even if nobody held anything; nil if it could.
@@ -82,17 +101,19 @@ local function settled(n, id, owner, ttl)
   return hopelessness(n, id)
 end
 
--- Acquires while nobody is in line. Nil if the asker has to get in line.
+-- Acquires while nobody is in line. Nil if the asker has to get in line. What is free can be lent, so
+-- whether there is hope is asked last.
 local function acquire_alone(serial, n, id, owner, ttl, wait)
   n = tonumber(n)
-  local reply = settled(n, id, owner, ttl)
-  if reply then
-    return reply
+  local own = grant_owned_by(owner)
+  if own then
+    return recover(own, n, id, ttl)
   end
-  if is_free(n, id) then
-    return lend(n, id, owner, ttl, wait ~= '0' and serial or '')
+  local ids = free_for(n, id)
+  if ids then
+    return lend(ids, owner, ttl, wait ~= '0' and serial or '')
   end
-  return wait == '0' and 'E busy' or nil
+  return hopelessness(n, id) or wait == '0' and 'E busy' or nil
 end
 
 local function release(id, owner, fence, force)

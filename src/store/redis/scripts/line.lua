@@ -137,6 +137,7 @@ end
 
 -- Puts a waiter at the end, until then.
 local function join(w, ends)
+  try_to_grow()
   local last = call('ZRANGE', key.line, -1, -1)[1]
   w.place = padded(math.max((tonumber(last) or 0) + 1, now * 1000))
   call('ZADD', key.line, w.place, w.place)
@@ -151,6 +152,7 @@ end
 
 -- Takes a waiter out. A resource that was kept for it still is.
 local function leave(w)
+  try_to_change_line()
   call('ZREM', key.line, w.place)
   call('HDEL', key.waiters, w.place)
   unlist_wish(w)
@@ -167,6 +169,7 @@ end
 
 -- An owner is away: its place is kept until then.
 local function go_absent(w, until_ms)
+  try_to_change_line()
   unlist_ticket(w)
   w.server, w.serial, w.woken = '', '', 0
   keep_waiter(w)
@@ -181,7 +184,7 @@ end
 
 -- This server has somebody in line here, and is there.
 local function attend()
-  -- A full Redis refuses a script only before its first write, and this one may take.
+  try_to_change_line()
   call('ZREM', key.servers, server)
   call('ZADD', key.servers, now + lapse, server)
 end

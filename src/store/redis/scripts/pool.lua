@@ -1,7 +1,7 @@
 -- One batch of operations on one pool, each after all that is due. The last fragment of:
 --
---   clock, begin, head, quick, state, grants, lending, listing, alone, line, in_line, serving, due,
---   waiting, pool
+--   clock, begin, head, quick, state, grants, lending, listing, alone, line, in_line, serving, repair,
+--   due, waiting, pool
 --
 -- Promises a reply for each operation in its order, with what was granted to waiters of the same
 -- server meanwhile. It does not know of other pools, nor of their index.
@@ -21,15 +21,17 @@ end
 -- Removes the pool. Those in line are told that it is gone. What its servers have granted last
 -- stays known, as it was granted.
 local function remove()
-  for _, w in ipairs(waiters_where(function(w) return w.server ~= '' end)) do
-    tell(w.server, w.serial, 'E no pool')
-  end
+  local waiters = waiters_where(function(w) return w.server ~= '' end)
+  -- Behind a write that a full Redis allows, which this one is not.
+  try_to_remove()
+  call('SET', key.fence, num(pool.fence))
   call('UNLINK', base, key.members, key.free, key.held, key.grants, key.expiry, key.owners,
     key.line, key.any, key.wanted, key.waiters, key.queued, key.tickets, key.absent, key.reserved,
     key.ranks, key.servers)
-  -- Behind a write that a full Redis allows, which this one is not.
-  call('SET', key.fence, num(pool.fence))
   pool.exists, pool.waiting = false, 0
+  for _, w in ipairs(waiters) do
+    tell(w.server, w.serial, 'E no pool')
+  end
   return 'D ' .. num(pool.fence)
 end
 
@@ -75,14 +77,18 @@ local function operate_in_line(at)
   return at + 1 + ARGUMENTS[name]
 end
 
--- To find out what a batch has granted must grant nothing: it would take the place of what is asked for.
-if pool.exists and at == FIRST_OPERATION and ARGV[at] ~= 'K' then
-  handle_due()
+local function carry_out_in_line()
+  -- To find out what a batch has granted must grant nothing: it would take the place of what is asked for.
+  if pool.exists and at == FIRST_OPERATION and ARGV[at] ~= 'K' then
+    repair_if_lost()
+    handle_due()
+  end
+  carry_out(operate_in_line)
 end
-while at <= #ARGV do
-  at = operate_in_line(at)
+
+local is_whole, problem = pcall(carry_out_in_line)
+local reply = finish(is_whole, problem)
+if is_whole then
+  replies[2] = time_to_look()
 end
-close()
-remember()
-replies[2] = time_to_look()
-return replies
+return reply

@@ -3,6 +3,9 @@
 -- Promises the same answers as the long way, for a few calls a batch. It returns from the script if
 -- it has carried out the batch; otherwise it has changed nothing, and the long way follows. It
 -- stands in front of that, so that none of its functions is created here. It does not know the line.
+--
+-- The order of its writes is that of the long way, see `state`: a missing right or a full Redis stops
+-- it before a change, or after.
 
 -- Whether there is nothing but plain acquires ('a') and plain releases ('r') in the batch.
 local function is_plain()
@@ -17,35 +20,58 @@ if is_plain() then
   local members, free, held = base .. ':members', base .. ':free', base .. ':held'
   local grants, expiry = base .. ':grants', base .. ':expiry'
 
-  -- Every key that may be written is read by its type first: what a wrong one raises, it raises now.
+  -- Every key that may be written is read by its type first: what a wrong one raises, it raises now. Only
+  -- that of the grants is read by who releases, and is the first to be written by who acquires.
   local counters = call('HMGET', base, 'fence', 'high')
   local waiting = call('ZCARD', base .. ':line')
   local first_end = tonumber(call('ZRANGE', expiry, 0, 0, 'WITHSCORES')[2]) or math.huge
   local free_count, held_count = call('ZCARD', free), call('HLEN', held)
   local member_count = call('ZCARD', members)
-  call('HLEN', grants)
-  call('STRLEN', base .. ':last:' .. server)
 
-  if counters[1] and waiting == 0 and first_end > now then
+  -- If there are more members than are free or held, some are in no set: the long way repairs that.
+  if counters[1] and waiting == 0 and first_end > now and free_count + held_count >= member_count then
     local fence, high = math.max(tonumber(counters[1]), floor), tonumber(counters[2]) or 0
-    -- While nothing is reserved, what is neither free nor a held member is a member no longer.
+    local kept_fence, kept_high = tonumber(counters[1]), high
+    -- While nothing is reserved, what is neither free nor a held member is a member no longer, or it is
+    -- held and free, since Redis has stopped the script that gave it back.
     local has_ghosts = free_count + held_count > member_count
     local replies = {now, -1, served}
     local count = #replies
+
+    local function keep_counters(next_fence)
+      if next_fence ~= kept_fence or high ~= kept_high then
+        call('HSET', base, 'fence', format('%.0f', next_fence), 'high', format('%.0f', high))
+        kept_fence, kept_high = next_fence, high
+      end
+    end
+
+    -- The first `n` that are free, or as many as there are.
+    local function first_free(n)
+      local ids, held_ids = call('ZRANGE', free, 0, n - 1), {}
+      local fences = has_ghosts and #ids > 0 and call('HMGET', held, unpack(ids)) or {}
+      for at = 1, #fences do
+        held_ids[#held_ids + 1] = fences[at] and ids[at] or nil
+      end
+      if #held_ids == 0 then
+        return ids
+      end
+      call('ZREM', free, unpack(held_ids))
+      return first_free(n)
+    end
 
     -- Answers in these places of the reply.
     local function acquire(spots)
       if #spots == 0 then
         return
       end
-      local popped = call('ZPOPMIN', free, #spots)
+      local ids = first_free(#spots)
       local row_head = format('%.0f ', now) .. default_ttl .. '\n\n'
       local lease_head = ' ' .. default_ttl .. ' 0\n\n'
       local ends = default_ttl ~= '-' and now + default_ttl * 1000 + 1
       local held_now, rows, leases = {}, {}, {}
       local made_count = #made
-      for at = 1, #popped, 2 do
-        local id = popped[at]
+      for one = 1, #ids do
+        local id, at = ids[one], 2 * one - 1
         fence = fence + 1
         local name = format('%.0f', fence)
         local granted = 'G' .. name .. lease_head .. id
@@ -55,12 +81,17 @@ if is_plain() then
           leases[at], leases[at + 1] = ends, format('%016.0f', fence)
         end
         made[made_count + at], made[made_count + at + 1] = '', granted
-        replies[spots[(at + 1) / 2]] = granted
+        replies[spots[one]] = granted
       end
-      spread('HSET', held, held_now)
-      spread('HSET', grants, rows)
-      spread('ZADD', expiry, leases)
-      for at = #popped / 2 + 1, #spots do
+      if #ids > 0 then
+        keep_counters(fence)
+        call('ZREM', free, '')
+        spread('ZADD', expiry, leases)
+        call('HSET', grants, unpack(rows))
+        call('HSET', held, unpack(held_now))
+        call('ZREM', free, unpack(ids))
+      end
+      for at = #ids + 1, #spots do
         replies[spots[at]] = member_count == 0 and 'E only 0' or 'E busy'
       end
     end
@@ -122,13 +153,20 @@ if is_plain() then
           end
         end
       end
-      spread('HDEL', held, given)
-      spread('HDEL', grants, ended)
-      spread('ZREM', expiry, over)
+      if #given == 0 then
+        return
+      end
+      call('HDEL', held, '')
+      if #over > 0 then
+        call('ZREM', expiry, '')
+      end
       spread('ZADD', free, freed)
       for name, row in pairs(shrunk) do
         call('HSET', grants, name, row)
       end
+      spread('HDEL', held, given)
+      spread('ZREM', expiry, over)
+      spread('HDEL', grants, ended)
     end
 
     -- The runs of the batch: where the answers go, and of releases the ids.
@@ -157,19 +195,28 @@ if is_plain() then
       is_independent = is_independent and fences[one]
     end
     if is_independent then
-      acquire(all_acquires)
+      -- A grant comes last: no error may follow that nobody hears of it for.
       release(ids, all_releases, fences)
+      acquire(all_acquires)
     else
       for _, run in ipairs(runs) do
-        if run.ids then
-          release(run.ids, run.spots)
-        else
-          acquire(run.spots)
+        local act = run.ids and release or acquire
+        local is_done, problem = pcall(act, run.ids or run.spots, run.spots)
+        if not is_done then
+          -- What was done before is answered, and the refusal stands for the rest.
+          for _, spot in ipairs(run.spots) do
+            replies[spot] = nil
+          end
+          if #replies == 3 then
+            return refusal_of(problem)
+          end
+          replies[#replies + 1] = refusal_of(problem)
+          break
         end
       end
     end
-    if #all_acquires + #ids > 0 and (fence ~= tonumber(counters[1]) or high ~= tonumber(counters[2])) then
-      call('HSET', base, 'fence', format('%.0f', fence), 'high', format('%.0f', high))
+    if #all_acquires + #ids > 0 then
+      keep_counters(fence)
     end
     remember()
     return replies

@@ -1,6 +1,6 @@
 -- Members of one or more pools, all or nothing. The last fragment of:
 --
---   clock, begin, seed_head, first_fence, state, grants, lending, line, serving, due, seed
+--   clock, begin, seed_head, first_fence, state, grants, lending, line, serving, repair, due, seed
 --
 -- Promises that a pool comes into being above every fence that any pool of its name has had, and
 -- that nothing changes if a key of any of the pools is of a wrong type, or one of them would have too
@@ -73,6 +73,10 @@ local function apply(ids)
     local first_seat = pool.seat
     seat(ids, false)
     drop_before(first_seat)
+    -- The number of members tells only whether more are lost than are held and no members any longer.
+    if call('HLEN', key.held) > 0 then
+      repair()
+    end
     dismiss_hopeless()
   end
   serve_from('-inf')
@@ -119,10 +123,13 @@ for _, name in ipairs(KEYS) do
   end
   at = at + 3 + count
   open(name, seen_fence, true)
-  if pool.exists then
+  local is_new = not pool.exists
+  create_if_missing(seen_fence, was_listed)
+  try_to_grow()
+  if not is_new then
+    repair_if_lost()
     handle_due()
   end
-  create_if_missing(seen_fence, was_listed)
   apply(ids)
   close()
   replies[#replies + 1] = 'M' .. table.concat(call('ZRANGE', key.members, 0, -1), '\n')

@@ -19,21 +19,28 @@ local function is_kept_for(w)
   return not w.n and call('HGET', key.reserved, w.id) == w.place
 end
 
-local function serve(w)
-  leave(w)
-  local reply = lend(w.n, w.id, w.owner, w.ttl, w.serial)
+-- Grants a waiter these, or the one that it wants, and that is free or was kept for it.
+local function serve(w, ids)
+  try_to_change_line()
+  local reply = lend(ids or {w.id}, w.owner, w.ttl, w.serial)
+  if not ids then
+    call('HDEL', key.reserved, w.id)
+    call('HDEL', key.ranks, w.id)
+  end
   if w.place == asking then
     answer = reply
   else
     served[#served + 1] = w.serial
     served[#served + 1] = reply
   end
+  leave(w)
 end
 
 -- Tells a waiter's server to look; if it has just been told, it is on its way.
 local function wake(w)
   local since = now - w.woken
   if w.server ~= '' and (since < 0 or since >= 1000) then
+    try_to_change_line()
     w.woken = now
     keep_waiter(w)
     tell(w.server, '', '')
@@ -45,22 +52,23 @@ local function serve_named(w)
   if w.server == server then
     return serve(w)
   end
+  try_to_change_line()
   local rank = call('ZSCORE', key.free, w.id)
-  -- A full Redis refuses a script only before its first write, and this one may take.
-  call('ZREM', key.free, w.id)
   call('HSET', key.ranks, w.id, rank)
   call('HSET', key.reserved, w.id, w.place)
+  call('ZREM', key.free, w.id)
   wake(w)
 end
 
 -- Does for one waiter what can be done. Answers whether those behind it may be looked at.
 local function pass(w)
-  if not is_free(w.n, w.id) then
+  local ids = free_for(w.n, w.id)
+  if not ids then
     return not w.n or w.server == ''
   elseif not w.n then
     serve_named(w)
   elseif w.server == server then
-    serve(w)
+    serve(w, ids)
   elseif w.server == '' then
     pool.kept = pool.kept + w.n
   else
@@ -72,15 +80,16 @@ end
 
 -- Makes what is reserved free, where it was in the order of lending.
 local function unreserve(id)
-  call('HDEL', key.reserved, id)
+  try_to_change_line()
   local rank = call('HGET', key.ranks, id)
   if rank then
-    call('HDEL', key.ranks, id)
     call('ZADD', key.free, rank, id)
+    call('HDEL', key.ranks, id)
   else
     -- A server of an older version has reserved it.
     put_in_free(id)
   end
+  call('HDEL', key.reserved, id)
 end
 
 -- Nothing is kept any more for the waiters at this place and behind it, nor anything of any kind.

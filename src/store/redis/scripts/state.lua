@@ -1,8 +1,13 @@
 -- One pool as it is kept: its keys, its counters, and that they are what they should be.
 --
 -- Promises that a key of a wrong type raises its error when the pool is opened, before anything has
--- been written, and that the counters are written at most once. It does not know what anything
--- means.
+-- been written, and that no change is stopped half-way by a missing right. It does not know what
+-- anything means.
+--
+-- Redis looks at the rights of its user, and at `maxmemory`, at each command. What a script has
+-- written before it is refused one stays. So the commands that a change ends with are tried before
+-- it begins, in a form that changes nothing. A full Redis refuses only a first write, and only one
+-- that takes memory: so a release begins with one that does not, and a grant with one that does.
 --
 -- Hash fields and values are formatted here; scores are left to Redis, which reads any form.
 
@@ -11,6 +16,9 @@ local key
 -- Its counters, whether it exists, how many are in line, and how many free resources of any kind are
 -- kept for those of them who are away. Written by `close`.
 local pool
+
+-- What the rights of Redis' user were tried for in the open pool.
+local may_remove, may_store, may_change_line
 
 local COUNTERS = {'fence', 'seat', 'high', 'low'}
 
@@ -29,7 +37,7 @@ local function check_line()
   call('HLEN', key.waiters)
   call('HLEN', key.queued)
   call('HLEN', key.tickets)
-  call('HLEN', key.reserved)
+  pool.reserved_count = call('HLEN', key.reserved)
   call('HLEN', key.ranks)
   call('ZCARD', key.any)
   call('ZCARD', key.wanted)
@@ -38,14 +46,14 @@ local function check_line()
   call('STRLEN', key.fence)
 end
 
--- The same for what every operation may change.
+-- The same for what every operation may change. Answers how many members more there are than
+-- resources that are free or held.
 local function check_lending()
-  call('ZCARD', key.members)
-  call('ZCARD', key.free)
-  call('HLEN', key.held)
+  local member_count, free_count = call('ZCARD', key.members), call('ZCARD', key.free)
+  local held_count = call('HLEN', key.held)
   call('HLEN', key.grants)
   call('HLEN', key.owners)
-  call('STRLEN', key['last:' .. server])
+  return member_count - free_count - held_count
 end
 
 -- Makes this pool the one that all else is about. With `with_line` the keys of the line are
@@ -70,13 +78,52 @@ local function open(name, seen_fence, with_line)
   end
   -- A server of an older version may have left more, when the last one left the line.
   pool.kept = pool.waiting > 0 and tonumber(row[5]) or 0
-  check_lending()
+  may_remove, may_store, may_change_line = false, false, false
+  local missing_count = check_lending()
+  pool.reserved_count = 0
   if with_line or pool.waiting > 0 then
     check_line()
   end
+  -- Some members are in no set.
+  pool.has_lost = missing_count > (pool.waiting > 0 and pool.reserved_count or 0)
   if pool.exists then
     pool.fence = math.max(pool.fence, seen_fence)
   end
+end
+
+-- Comes before a change that ends with ZREM.
+local function try_to_remove()
+  if not may_remove then
+    call('ZREM', key.free, '')
+    may_remove = true
+  end
+end
+
+-- Comes before a grant: its fence, or a later one, is kept before it is given.
+local function try_to_store()
+  if not may_store then
+    local fence = num(pool.fence)
+    call('HSET', base, 'fence', fence)
+    pool.stored[1], may_store = fence, true
+  end
+  try_to_remove()
+end
+
+-- Comes before a change of the line, which takes all commands that write.
+local function try_to_change_line()
+  if not may_change_line then
+    try_to_remove()
+    call('HDEL', key.held, '')
+    call('ZADD', key.line, 'XX', 0, '')
+    try_to_store()
+    may_change_line = true
+  end
+end
+
+-- Comes before what a full Redis takes no more of: the first write of a script is one that takes memory.
+local function try_to_grow()
+  call('ZADD', key.line, 'XX', 0, '')
+  try_to_change_line()
 end
 
 -- Writes the counters that have changed.

@@ -13,6 +13,7 @@ end
 
 -- An owner who has a place in line asks again: the place is now for this request.
 local function take_over(w, serial, n, id, ttl, ends)
+  try_to_change_line()
   if w.server ~= '' then
     tell(w.server, w.serial, 'E busy')
   end
@@ -66,8 +67,9 @@ local function acquire(serial, n, id, owner, ttl, wait, room)
     end
     return take_over(w, serial, n, id, ttl, ends)
   end
-  if is_free(n, id) and not is_held_up() then
-    return lend(n, id, owner, ttl, waits and serial or '')
+  local ids = not is_held_up() and free_for(n, id)
+  if ids then
+    return lend(ids, owner, ttl, waits and serial or '')
   end
   if not waits then
     return 'E busy'

@@ -1,0 +1,45 @@
+-- What Redis has stopped in the middle, in a script of an older version, or under the hands of
+-- somebody else: a member that is in no set is lent to nobody.
+--
+-- Promises that afterwards each member is free, held or reserved, and nothing free is held. It looks at
+-- all members at once.
+
+local function repair()
+  try_to_change_line()
+  local is_grant, is_placed = {}, {}
+  for _, fence in ipairs(call('HKEYS', key.grants)) do
+    is_grant[fence] = true
+  end
+  local held, ended = call('HGETALL', key.held), {}
+  for at = 1, #held, 2 do
+    if is_grant[held[at + 1]] then
+      is_placed[held[at]] = true
+    else
+      ended[#ended + 1] = held[at]
+    end
+  end
+  local doubled = {}
+  for _, id in ipairs(call('ZRANGE', key.free, 0, -1)) do
+    if is_placed[id] then
+      doubled[#doubled + 1] = id
+    end
+    is_placed[id] = true
+  end
+  for _, id in ipairs(pool.waiting > 0 and call('HKEYS', key.reserved) or {}) do
+    is_placed[id] = true
+  end
+  for _, id in ipairs(call('ZRANGE', key.members, 0, -1)) do
+    if not is_placed[id] then
+      put_in_free(id)
+    end
+  end
+  spread('HDEL', key.held, ended)
+  spread('ZREM', key.free, doubled)
+end
+
+local function repair_if_lost()
+  if pool.has_lost then
+    repair()
+    serve_from('-inf')
+  end
+end
