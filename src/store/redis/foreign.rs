@@ -1,10 +1,38 @@
 //! Words of a Redis, for the log. Redis is another machine, which may send anything, even the password
 //! that it was shown.
 
+use crate::time::{Seldom, Time, Times};
+
+/// The most complaints that are kept apart.
+const MAX_COMPLAINTS: usize = 8;
 /// The most characters that are logged.
 const MAX_CHARS: usize = 300;
 /// A part of a password that is shorter may be anything.
 const MIN_PART_BYTES: usize = 4;
+
+/// Limits what is logged of a Redis that fails: each reason at once, and then once a minute.
+#[derive(Debug, Default)]
+pub(super) struct Complaints {
+    /// The latest one is the last.
+    reasons: Vec<(String, Seldom)>,
+}
+
+impl Complaints {
+    /// Notes a complaint. Returns how often it has come since it was last logged, if it is to be logged now.
+    pub(super) fn happens(&mut self, reason: &str, now: Time) -> Option<Times> {
+        let known = self.reasons.iter().position(|(known, _)| known == reason);
+        let mut complaint = match known {
+            Some(at) => self.reasons.remove(at),
+            None => (reason.to_owned(), Seldom::default()),
+        };
+        let times = complaint.1.happens(now);
+        if self.reasons.len() == MAX_COMPLAINTS {
+            self.reasons.remove(0);
+        }
+        self.reasons.push(complaint);
+        times
+    }
+}
 
 /// Returns words as they may be logged: without the password or its first part, in printable characters,
 /// and not too long.
@@ -43,7 +71,30 @@ fn without(words: &str, password: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::printable;
+    use super::{Complaints, MAX_COMPLAINTS, printable};
+    use crate::time::Time;
+
+    #[test]
+    fn each_complaint_is_logged_at_once_and_then_once_a_minute() {
+        let mut complaints = Complaints::default();
+        let mut logged = |reason: &str, s: u64| {
+            let times = complaints.happens(reason, Time::from_ms(s * 1000));
+            times.map(|times| times.to_string())
+        };
+        assert_eq!(logged("full", 1), Some(String::new()));
+        assert_eq!(logged("full", 2), None);
+        assert_eq!(logged("gone", 3), Some(String::new()), "another reason");
+        assert_eq!(logged("full", 60), None);
+        assert_eq!(logged("full", 61), Some(" (3 times)".into()));
+        for other in 0..MAX_COMPLAINTS {
+            logged(&other.to_string(), 62);
+        }
+        assert_eq!(
+            logged("full", 63),
+            Some(String::new()),
+            "memory has a limit"
+        );
+    }
 
     #[test]
     fn words_lose_passwords_and_what_is_not_printable() {

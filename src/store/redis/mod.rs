@@ -33,8 +33,8 @@ use super::Store;
 use crate::command::{Command, Refusal, Reply, Seed, Ticket};
 use crate::metrics::{Backing, Histogram, StoreFigures};
 use crate::pool::Rules;
-use crate::time::{Seldom, Time};
-use foreign::printable;
+use crate::time::Time;
+use foreign::{Complaints, printable};
 use link::{Link, Progress};
 pub use options::{Login, RedisAddress, RedisOptions, RedisTls};
 use pipeline::Pipeline;
@@ -59,8 +59,9 @@ pub struct RedisStore {
     failures: u32,
     /// How often the connection was lost, or could not be had.
     losses: u64,
-    /// Why it was lost at last, and when that was logged.
-    loss: (String, Seldom),
+    complaints: Complaints,
+    /// The log says that the connection is lost.
+    is_loss_logged: bool,
     /// What was sent and is not answered whole: when, and how many answers there are then in all.
     under_way: VecDeque<(Instant, u64)>,
     round_trips: Histogram,
@@ -89,7 +90,8 @@ impl RedisStore {
             give_up_at: None,
             failures: 0,
             losses: 0,
-            loss: Default::default(),
+            complaints: Complaints::default(),
+            is_loss_logged: true,
             under_way: VecDeque::new(),
             round_trips: Histogram::default(),
         }
@@ -122,8 +124,9 @@ impl RedisStore {
         self.note_answers();
         if self.give_up_at.is_some() && self.pipeline.has_greeted() {
             self.give_up_at = None;
-            self.loss = Default::default();
-            log::info!("connected to {}", self.options);
+            if std::mem::take(&mut self.is_loss_logged) {
+                log::info!("connected to {}", self.options);
+            }
         }
         if self.pipeline.take_success() {
             self.failures = 0;
@@ -169,14 +172,13 @@ impl RedisStore {
         self.under_way.clear();
         let pause_ms = pause_ms(self.failures);
         self.failures = self.failures.saturating_add(1);
-        let reason = printable(reason, self.options.password());
-        // The same reason is logged once a minute: an address may be wrong for days.
-        if self.loss.0 != reason {
-            self.loss = (reason, Seldom::default());
-        }
-        if let Some(times) = self.loss.1.happens(now) {
-            let (options, reason) = (&self.options, &self.loss.0);
-            log::error!("{options} is lost{times}: {reason}; trying again in {pause_ms} ms");
+        if let Some(times) = self.complaints.happens(reason, now) {
+            log::error!(
+                "{} is lost: {}; trying again in {pause_ms} ms{times}",
+                self.options,
+                printable(reason, self.options.password())
+            );
+            self.is_loss_logged = true;
         }
         self.give_up_at = None;
         self.try_at = Some(now.after_ms(pause_ms));

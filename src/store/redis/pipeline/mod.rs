@@ -23,7 +23,7 @@ use std::collections::{HashMap, VecDeque};
 use redis::Cmd;
 use slab::Slab;
 
-use super::foreign::printable;
+use super::foreign::{Complaints, printable};
 use super::info::Info;
 use super::key;
 use super::operation::{Action, Asker, Entry, Operation};
@@ -49,8 +49,6 @@ const BEAT_MS: u64 = 1_500;
 const MAX_BATCH: usize = 500;
 /// How many pools are kept in mind that there is nothing to do for.
 const MAX_IDLE_POOLS: usize = 10_000;
-/// The same complaint is logged no more often than this.
-const COMPLAINT_MS: u64 = 1_000;
 
 /// Why a connection is of no more use, in words for the log.
 pub(super) type Loss = String;
@@ -89,7 +87,7 @@ pub(super) struct Pipeline {
     start: Start,
     next_batch: u64,
     replies: VecDeque<(Ticket, Reply)>,
-    complained_at: Option<Time>,
+    complaints: Complaints,
     has_warned_of_old_pools: bool,
     /// Redis has carried something out.
     has_succeeded: bool,
@@ -180,7 +178,7 @@ impl Pipeline {
             start: Start::default(),
             next_batch: 0,
             replies: VecDeque::new(),
-            complained_at: None,
+            complaints: Complaints::default(),
             has_warned_of_old_pools: false,
             has_succeeded: false,
             counts: Lending::default(),
@@ -415,15 +413,9 @@ impl Pipeline {
 
     /// Logs what Redis says that it should not, but not for each request.
     fn complain(&mut self, problem: &str, now: Time) {
-        if self
-            .complained_at
-            .is_none_or(|at| at.after_ms(COMPLAINT_MS) <= now)
-        {
-            self.complained_at = Some(now);
-            log::error!(
-                "Redis says: {}",
-                printable(problem, self.options.password())
-            );
+        if let Some(times) = self.complaints.happens(problem, now) {
+            let words = printable(problem, self.options.password());
+            log::error!("Redis says: {words}{times}");
         }
     }
 }
