@@ -1,15 +1,14 @@
 //! The marks that a browser leaves on a request. A page can make its browser send nearly any request, but it
 //! cannot take these away.
 
-/// The marks that a browser has left on a request.
+use std::mem::MaybeUninit;
+
+use super::MAX_HEADER_FIELDS;
+use super::head::split_host;
+
+/// What a browser says of where a request goes and of the page that makes it ask.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BrowserMarks<'a> {
-    /// Nothing but a browser, or a program that wants to be taken for one, sends these fields: Origin,
-    /// Referer, `Sec-Fetch-…`, or a User-Agent that begins with `Mozilla/`.
-    pub is_certain: bool,
-    /// Each browser sends Accept-Language, and some other programs do. In some browsers it is the only
-    /// mark that a page cannot keep from a GET to its own origin.
-    pub is_possible: bool,
     /// The host that the browser asks for, with its port.
     pub host: Option<&'a [u8]>,
     /// The origin of the page. Empty if there are several, so that it is no origin.
@@ -19,23 +18,37 @@ pub struct BrowserMarks<'a> {
 }
 
 impl<'a> BrowserMarks<'a> {
-    /// Notes an Origin field.
-    pub(super) fn note_origin(&mut self, value: &'a [u8]) {
-        self.is_certain = true;
-        self.origin = Some(if self.origin.is_none() { value } else { b"" });
+    /// Reads the marks in a head that was read before. To read it twice costs less than to keep them of each
+    /// request, as most have none.
+    #[cold]
+    pub fn read(head: &'a [u8]) -> BrowserMarks<'a> {
+        let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADER_FIELDS];
+        let mut request = httparse::Request::new(&mut []);
+        let mut marks = BrowserMarks::default();
+        if request
+            .parse_with_uninit_headers(head, &mut fields)
+            .is_err()
+        {
+            return marks;
+        }
+        for field in request.headers.iter() {
+            marks.note(field.name, field.value);
+        }
+        // A target that names a host overrules the Host field (RFC 9112 section 3.2.2).
+        let target = request.path.and_then(split_host);
+        if let Some((Some(host), _)) = target {
+            marks.host = Some(host.as_bytes());
+        }
+        marks
     }
 
-    /// Notes a field that has no other meaning here.
-    pub(super) fn note_other(&mut self, name: &str, value: &[u8]) {
-        const PREFIX: &str = "Sec-Fetch-";
-        let Some((start, rest)) = name.split_at_checked(PREFIX.len()) else {
-            return;
-        };
-        if !start.eq_ignore_ascii_case(PREFIX) {
-            return;
-        }
-        self.is_certain = true;
-        if rest.eq_ignore_ascii_case("Site") {
+    fn note(&mut self, name: &str, value: &'a [u8]) {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        if is("Host") {
+            self.host = Some(value);
+        } else if is("Origin") {
+            self.origin = Some(if self.origin.is_none() { value } else { b"" });
+        } else if is("Sec-Fetch-Site") {
             let value = value.trim_ascii();
             let others: [&[u8]; 2] = [b"cross-site", b"same-site"];
             self.is_other_origin |= others.iter().any(|other| value.eq_ignore_ascii_case(other));

@@ -1,8 +1,7 @@
 //! The header fields of a request that mean something to latchd, and what they come to.
 
 use super::{
-    BodyLength, BrowserMarks, Credentials, Format, HttpError, Limits, Media, Method, Sender, Style,
-    Wire, accept,
+    BodyLength, Credentials, Format, HttpError, Limits, Media, Method, Sender, Style, Wire, accept,
 };
 
 /// The header fields that mean something to latchd.
@@ -16,8 +15,12 @@ pub(super) struct FieldsRead<'a> {
     close: bool,
     keep_alive: bool,
     pub(super) expects_continue: bool,
-    host: Option<&'a [u8]>,
-    marks: BrowserMarks<'a>,
+    has_origin: bool,
+    /// It has a field that nothing but a browser sends, or a program that wants to be taken for one.
+    from_browser: bool,
+    /// It has Accept-Language, which each browser sends, and some other programs do. In some browsers it is
+    /// the only mark that a page cannot keep from a GET to its own origin.
+    has_language: bool,
     accept: Option<accept::Preference>,
     /// A browser navigates here: the answer is looked at.
     navigates: bool,
@@ -38,8 +41,9 @@ impl<'a> FieldsRead<'a> {
             close: false,
             keep_alive: false,
             expects_continue: false,
-            host: None,
-            marks: BrowserMarks::default(),
+            has_origin: false,
+            from_browser: false,
+            has_language: false,
             accept: None,
             navigates: false,
             hosts: 0,
@@ -68,37 +72,34 @@ impl<'a> FieldsRead<'a> {
             6 if is("Expect") => {
                 self.expects_continue |= value.trim_ascii().eq_ignore_ascii_case(b"100-continue");
             }
-            4 if is("Host") => {
-                self.host = Some(value);
-                self.hosts += 1;
-            }
+            4 if is("Host") => self.hosts += 1,
             12 if is("Content-Type") => self.media = self.media.max(media_of(value)),
             14 if is("Sec-Fetch-Mode") => {
-                self.marks.is_certain = true;
+                self.from_browser = true;
                 self.navigates |= value == b"navigate";
             }
             6 if is("Accept") => self.accept.get_or_insert_default().read(value),
-            6 if is("Origin") => self.marks.note_origin(value),
-            7 if is("Referer") => self.marks.is_certain = true,
-            10 if is("User-Agent") => self.marks.is_certain |= value.starts_with(b"Mozilla/"),
-            15 if is("Accept-Language") => self.marks.is_possible = true,
+            6 if is("Origin") => {
+                self.has_origin = true;
+                self.from_browser = true;
+            }
+            7 if is("Referer") => self.from_browser = true,
+            10 if value.starts_with(b"Mozilla/") && is("User-Agent") => self.from_browser = true,
+            15 if is("Accept-Language") => self.has_language = true,
             13 if is("Authorization") => {
                 self.credentials = match self.credentials {
                     Credentials::None => Credentials::Field(value),
                     _ => Credentials::Several,
                 };
             }
-            _ => self.marks.note_other(name, value),
+            _ if is_fetch_metadata(name) => self.from_browser = true,
+            _ => {}
         }
     }
 
-    /// The marks of a browser, if there are any. A target that names a host overrules the Host field
-    /// (RFC 9112 section 3.2.2).
-    pub(super) fn browser(&self, target_host: Option<&'a str>) -> Option<BrowserMarks<'a>> {
-        (self.marks.is_certain || self.marks.is_possible).then(|| BrowserMarks {
-            host: target_host.map(str::as_bytes).or(self.host),
-            ..self.marks
-        })
+    /// Whether there are marks of a browser.
+    pub(super) fn has_browser_marks(&self) -> bool {
+        self.from_browser || self.has_language
     }
 
     pub(super) fn style(&self) -> Style {
@@ -120,10 +121,10 @@ impl<'a> FieldsRead<'a> {
             forbids_caching: (self.accept.is_some() || self.navigates)
                 && matches!(self.method, Method::Get | Method::Head),
             as_leases: false,
-            sender: match (self.marks.is_certain, self.marks.origin) {
+            sender: match (self.from_browser, self.has_origin) {
                 (false, _) => Sender::Program,
-                (true, None) => Sender::Browser,
-                (true, Some(_)) => Sender::Page,
+                (true, false) => Sender::Browser,
+                (true, true) => Sender::Page,
             },
             omits_body: self.method == Method::Head,
             closes: !persists,
@@ -152,6 +153,13 @@ impl<'a> FieldsRead<'a> {
             (None, Some(digits)) => fixed_length(digits, limits).map(BodyLength::Fixed),
         }
     }
+}
+
+/// Whether a field says what a browser sends a request for: `Sec-Fetch-…`.
+fn is_fetch_metadata(name: &str) -> bool {
+    const PREFIX: &[u8] = b"Sec-Fetch-";
+    let start = name.as_bytes().get(..PREFIX.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
 /// The type that a Content-Type field names, without its parameters.

@@ -8,8 +8,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 use super::fields::FieldsRead;
 use super::version::LineForm;
 use super::{
-    BrowserMarks, Credentials, HttpError, Limits, MAX_HEADER_FIELDS, Media, Method, Rejected,
-    Style, Wire,
+    Credentials, HttpError, Limits, MAX_HEADER_FIELDS, Media, Method, Rejected, Style, Wire,
 };
 
 /// How far a head has come.
@@ -40,8 +39,8 @@ pub struct Head<'a> {
     pub target: &'a str,
     /// What it shows to say who asks.
     pub credentials: Credentials<'a>,
-    /// The marks of a browser, if there are any.
-    pub browser: Option<BrowserMarks<'a>>,
+    /// Its bytes, if a browser has left marks on it: see [`BrowserMarks`](super::BrowserMarks).
+    pub browser: Option<&'a [u8]>,
     /// How to answer.
     pub style: Style,
     /// The type of its body.
@@ -72,7 +71,16 @@ const IAC: u8 = 0xff;
 /// are blank lines, and telnet's commands where `previous`, the form of the last request, is not
 /// HTTP. After a one-line request they are also the header lines that some devices send behind it,
 /// and what terminals and files leave there: NUL, 0x1A and carriage returns.
+#[inline]
 pub fn skip_between(input: &[u8], previous: Option<Wire>, limits: &Limits) -> usize {
+    match input.first() {
+        // As nearly all that is HTTP begins.
+        Some(b'A'..=b'Z') if previous != Some(Wire::Line) => 0,
+        _ => skip_some(input, previous, limits),
+    }
+}
+
+fn skip_some(input: &[u8], previous: Option<Wire>, limits: &Limits) -> usize {
     let after_line = previous == Some(Wire::Line);
     let mut skipped = 0;
     loop {
@@ -213,6 +221,7 @@ fn check_unfinished(input: &[u8], scan: Scan, limits: &Limits) -> Result<(), Rej
 
 /// Checks the length of a first line, ended or not, in such a way that it makes no difference in
 /// how many pieces it came. Only the body of a one-line request may make it longer than a head.
+#[inline]
 fn check_length(input: &[u8], length: usize, limits: &Limits) -> Result<(), Rejected> {
     if length <= limits.head_bytes {
         return Ok(());
@@ -347,7 +356,7 @@ fn read_http<'a>(input: &'a [u8], limits: &Limits) -> Result<Progress<'a>, Rejec
     };
     let method = Method::parse(request.method.unwrap_or_default().as_bytes());
     let target = split_host(request.path.unwrap_or_default());
-    let (target_host, target) = target.ok_or_else(|| reject(HttpError::BadRequest, wire, input))?;
+    let (_, target) = target.ok_or_else(|| reject(HttpError::BadRequest, wire, input))?;
     let below_base = below_json_base(target);
     if request.headers.is_empty() && below_base.is_none() {
         return Ok(Progress::Whole(bare(method, target, wire, length)));
@@ -364,7 +373,7 @@ fn read_http<'a>(input: &'a [u8], limits: &Limits) -> Result<Progress<'a>, Rejec
         method,
         target: below_base.unwrap_or(target),
         credentials: fields_read.credentials,
-        browser: fields_read.browser(target_host),
+        browser: fields_read.has_browser_marks().then_some(&lines[..length]),
         style,
         media: fields_read.media,
         length,
@@ -419,7 +428,7 @@ impl From<httparse::Error> for HttpError {
 
 /// The host that a target names, and its path and query: of `http://host/path` what stands before and
 /// behind the slash (RFC 9112 section 3.2.2). `*` stands for the server as a whole, as in `OPTIONS *`.
-fn split_host(target: &str) -> Option<(Option<&str>, &str)> {
+pub(super) fn split_host(target: &str) -> Option<(Option<&str>, &str)> {
     if target.starts_with('/') {
         return Some((None, target));
     }

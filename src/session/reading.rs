@@ -11,7 +11,8 @@ use super::{Context, Phase, Session};
 use crate::api::{self, Access, Action, Outcome, Problem};
 use crate::command::Command;
 use crate::http::{
-    self, BodyLength, Format, Head, Method, Progress, Rejected, Request, Scan, Style, Wire,
+    self, BodyLength, BrowserMarks, Format, Head, Method, Progress, Rejected, Request, Scan, Style,
+    Wire,
 };
 use crate::keys::{Caller, Unknown};
 use crate::metrics::{Asked, Kind, Route};
@@ -75,19 +76,22 @@ impl Session {
             self.scan = Scan::default();
             return Ok(start);
         }
-        let head = match http::read_head(input, self.scan, &context.settings.limits)? {
-            Progress::Whole(head) => head,
-            Progress::Partial(scan) => {
-                self.scan = scan;
+        // It is looked at where it was made, since to move it costs as much as to route the request.
+        let read = http::read_head(input, self.scan, &context.settings.limits);
+        let head = match &read {
+            Ok(Progress::Whole(head)) => head,
+            Ok(Progress::Partial(scan)) => {
+                self.scan = *scan;
                 return Ok(0);
             }
+            Err(rejected) => return Err(*rejected),
         };
         self.scan = Scan::default();
         if head.inline_body.len() > TURN_BYTES {
-            let access = self.access(&head, context);
+            let access = self.access(head, context);
             let pace = Pace::begin(context.settings, context.now);
             let (unfinished, start) =
-                Unfinished::of_line(&head, &input[..head.length], &access, pace);
+                Unfinished::of_line(head, &input[..head.length], &access, pace);
             self.unfinished = Some(Box::new(unfinished));
             return Ok(start);
         }
@@ -99,17 +103,17 @@ impl Session {
                 } else {
                     head.inline_body
                 };
-                self.handle_whole(&head, body, context);
+                self.handle_whole(head, body, context);
                 Ok(head.length + length)
             }
             BodyLength::Fixed(_) | BodyLength::Chunked => {
-                let access = self.access(&head, context);
+                let access = self.access(head, context);
                 if head.expects_continue && access.ignores_body() {
                     self.answer_without_body(head, context);
                     return Ok(input.len());
                 }
                 let pace = Pace::begin(context.settings, context.now);
-                let unfinished = Unfinished::new(&head, &input[..head.length], &access, pace);
+                let unfinished = Unfinished::new(head, &input[..head.length], &access, pace);
                 self.unfinished = Some(Box::new(unfinished));
                 Ok(head.length)
             }
@@ -188,6 +192,7 @@ impl Session {
     }
 
     /// Deals with one whole request.
+    #[inline(always)]
     fn handle_whole(&mut self, head: &Head<'_>, body: &[u8], context: &mut Context<'_>) {
         let request = Request {
             method: head.method,
@@ -203,12 +208,12 @@ impl Session {
     /// Answers a request whose client asks whether to send the body, and whose body will not count. The client
     /// may send it or not, so that nothing else can be read behind it.
     #[cold]
-    fn answer_without_body(&mut self, head: Head<'_>, context: &mut Context<'_>) {
+    fn answer_without_body(&mut self, head: &Head<'_>, context: &mut Context<'_>) {
         let style = Style {
             closes: true,
             ..head.style
         };
-        self.handle_whole(&Head { style, ..head }, b"", context);
+        self.handle_whole(&Head { style, ..*head }, b"", context);
     }
 
     #[inline]
@@ -253,7 +258,7 @@ impl Session {
         style.closes |= self.last_one;
         let at = context.metrics.requests.tick_at();
         let asked = |kind, waits| Asked { kind, waits, at };
-        let mut exchange = match action {
+        let exchange = match action {
             Action::Ask(command, mut shape, kind) => {
                 if style.as_leases {
                     shape = shape.as_leases(&command);
@@ -294,13 +299,10 @@ impl Session {
             }
             Action::Answer(outcome, kind) => Exchange::ready(style, asked(kind, false), outcome),
         };
-        if let Some(marks) = &head.browser
-            && !exchange.is_refused_browser()
-        {
-            let own_origin = context.settings.browsers.own_origin(marks, self.has_tls);
-            exchange.own_origin = own_origin.map(Box::from);
-        }
         self.push(exchange, context);
+        if let Some(head_bytes) = head.browser {
+            self.note_own_origin(head_bytes, context);
+        }
         if self.hung_up {
             self.withdraw(context);
         }
@@ -309,6 +311,18 @@ impl Session {
         }
         if self.last_one {
             self.withdraw_for_good(context);
+        }
+    }
+
+    /// The answer to the newest request is to name the origin of the page that asks, if that is the server's own.
+    #[cold]
+    fn note_own_origin(&mut self, head_bytes: &[u8], context: &Context<'_>) {
+        if let Some(exchange) = self.exchanges.back_mut()
+            && !exchange.is_refused_browser()
+        {
+            let marks = BrowserMarks::read(head_bytes);
+            let own_origin = context.settings.browsers.own_origin(&marks, self.has_tls);
+            exchange.own_origin = own_origin.map(Box::from);
         }
     }
 

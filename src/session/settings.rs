@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::api::{Access, BrowserPolicy, Door, MethodOverride};
-use crate::http::{Head, Limits};
+use crate::http::{BrowserMarks, Head, Limits};
 use crate::keys::{Caller, Keys};
 use crate::time::Time;
 
@@ -62,11 +62,14 @@ impl Settings {
             Some(keys) => keys.caller(head.credentials, now),
         };
         let mut access = Access {
+            door,
+            caller,
             method_override: self.method_override,
-            ..Access::new(door, caller)
+            refused: None,
         };
-        if let Some(marks) = &head.browser {
-            access.refused = self.browsers.find_problem(marks, head.method, has_tls);
+        if let Some(head_bytes) = head.browser {
+            let marks = BrowserMarks::read(head_bytes);
+            access.refused = self.browsers.find_problem(&marks, head.method, has_tls);
             if marks.origin.is_some() && self.method_override == MethodOverride::Taken {
                 access.method_override = MethodOverride::NotOfPage;
             }
