@@ -16,7 +16,18 @@ const FREE_BYTES: usize = 16 << 10;
 
 impl Session {
     /// Notes what is held now.
+    #[inline(always)]
     pub(super) fn note_held(&mut self, context: &mut Context<'_>) {
+        // As it is nearly always: two buffers of which each is at most half of what is for nothing.
+        let buffers = self.input.capacity() | self.output.capacity();
+        let has_more = self.unfinished.is_some() || self.long.is_some() || self.charged > 0;
+        if has_more || buffers > FREE_BYTES / 2 {
+            self.count_held(context);
+        }
+    }
+
+    #[inline(never)]
+    fn count_held(&mut self, context: &mut Context<'_>) {
         let long = self.long.as_ref().map_or(0, |long| long.capacity());
         let unfinished = self.unfinished.as_ref();
         let unread = self.input.capacity() + unfinished.map_or(0, |request| request.held_bytes());
