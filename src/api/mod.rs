@@ -169,9 +169,29 @@ fn find_action<'a>(
     body: Body<'_>,
     access: &Access<'_>,
 ) -> Action<'a> {
+    let (path, query) = split_target(target);
+    if access.refused.is_none()
+        && access.door != Door::Admin
+        && let Some(endpoint) = Endpoint::find_plain_lock(path)
+    {
+        let route = endpoint.route();
+        return read_request(endpoint, method, query, body, access).unwrap_or_else(|problem| {
+            Action::Answer(Outcome::Problem(problem), Kind { route, method })
+        });
+    }
+    find_other_action(method, (path, query), body, access)
+}
+
+/// The same of any path.
+#[inline(never)]
+fn find_other_action<'a>(
+    method: Method,
+    (path, query): (&'a str, &'a str),
+    body: Body<'_>,
+    access: &Access<'_>,
+) -> Action<'a> {
     let door = access.door;
     let wrong = |route, problem| Action::Answer(Outcome::Problem(problem), Kind { route, method });
-    let (path, query) = split_target(target);
     let leads_to = |route| door == Door::Whole || door.leads_to(route);
     let found = Endpoint::find(path);
     if let Some(problem) = access.refused {

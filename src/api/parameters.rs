@@ -100,6 +100,7 @@ pub(super) fn pools<'a>(
 
 /// The method that is meant: `_method` lets a POST stand for what a modem cannot say. A GET never
 /// changes anything, so it cannot stand for another.
+#[inline]
 pub(super) fn effective_method(
     method: Method,
     parameters: &mut Parameters<'_>,

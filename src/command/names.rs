@@ -105,6 +105,36 @@ impl<'a> ResourceId<'a> {
     }
 }
 
+impl<'a> PoolName<'a> {
+    /// Takes a name from the start of a path, and returns what follows it: nothing, or a slash and more. `None` if
+    /// the name has to be decoded or checked in another way, or is wrong.
+    #[inline(always)]
+    pub fn split_plain(path: &'a str) -> Option<(PoolName<'a>, &'a str)> {
+        let (name, rest) = split_plain_segment(path)?;
+        Some((PoolName(name.into()), rest))
+    }
+}
+
+impl<'a> ResourceId<'a> {
+    /// Takes an id from the end of a path, as [`PoolName::split_plain`] does from its start.
+    #[inline(always)]
+    pub fn parse_plain(path: &'a str) -> Option<ResourceId<'a>> {
+        match split_plain_segment(path)? {
+            (id, "") => Some(ResourceId(id.into())),
+            _ => None,
+        }
+    }
+}
+
+#[inline(always)]
+fn split_plain_segment(path: &str) -> Option<(&str, &str)> {
+    let is_plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'%' | b'.' | b'/');
+    let length = path.bytes().position(|b| !is_plain(b));
+    let (segment, rest) = path.split_at_checked(length.unwrap_or(path.len()))?;
+    let is_name = matches!(segment.len(), 1..=MAX_NAME_BYTES);
+    (is_name && (rest.is_empty() || rest.starts_with('/'))).then_some((segment, rest))
+}
+
 /// Whether a part of a name between slashes is `.` or `..`.
 pub fn has_dot_segment(name: &str) -> bool {
     name.bytes().any(|byte| byte == b'.') && name.split('/').any(|part| part == "." || part == "..")
