@@ -145,13 +145,14 @@ impl World<'_> {
             Value::Okay,
             text("redis_version:7.0.15\r\nrun_id:a\r\nmaster_replid:b\r\n"),
         ];
-        let hashes = ["a", "b", "c", "d"].map(text);
+        let hashes = ["a", "b", "c", "d", "e"].map(text);
         let channel = Value::Push {
             kind: PushKind::Subscribe,
             data: vec![],
         };
         let history = Value::Array(vec![Value::Int(1_764_000_000_000), text("903168000000000")]);
-        let last = [channel, history];
+        let trial = Value::Array(vec![]);
+        let last = [channel, trial, history];
         for value in hello.into_iter().chain(hashes).chain(last) {
             if self.talk.hear(value, self.now).is_err() {
                 return self.lose();

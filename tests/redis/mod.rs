@@ -15,6 +15,7 @@ mod lies;
 mod misheard;
 mod misplaced;
 mod overload;
+mod ready;
 mod refusals;
 mod rights;
 mod servers;

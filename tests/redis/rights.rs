@@ -3,7 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use tempfile::TempDir;
+
 use super::*;
+use crate::support::launch::latchd_in;
+use crate::support::redis::Logged;
 
 /// The commands that scripts use on pools.
 const COMMANDS: [&str; 18] = [
@@ -234,4 +238,101 @@ fn what_is_free_and_held_is_held() {
     redis.order(&["ZADD", "t:{A}:free", "-100", "1"]);
     assert_eq!(client.ask("DELETE /pool/A/lock/1"), "200");
     assert_eq!(client.ask("POST /pool/A/lock?n=3"), "200 3\t2\t1");
+}
+
+/// The rights that the README gives to a user of latchd's own.
+fn documented_rights() -> Vec<&'static str> {
+    let readme = include_str!("../../README.md");
+    let start = "ACL SETUSER latchd on >PASSWORD ";
+    let at = readme.find(start).expect("the README names the rights") + start.len();
+    let rights = readme[at..].split("```").next().unwrap_or_default();
+    rights.split_whitespace().collect()
+}
+
+fn start_as_latchd(redis: &RedisServer, rights: &[&str]) -> Logged {
+    redis.order(&["ACL", "DELUSER", "latchd"]);
+    redis.order(&[&["ACL", "SETUSER", "latchd", "on", ">word"], rights].concat());
+    let store = format!("redis://latchd:word@127.0.0.1:{}", redis.port);
+    let folder = TempDir::new().expect("a folder");
+    let arguments = ["--listen", "127.0.0.1:0", "--store", &store];
+    Logged::start(latchd_in(&folder, &arguments))
+}
+
+/// A user who has these rights and no others can do all that there is to do.
+#[test]
+fn the_documented_rights_are_enough() {
+    let redis = RedisServer::start();
+    let rights = documented_rights();
+    assert!(rights.len() > 20, "{rights:?}");
+    let mut latchd = start_as_latchd(&redis, &rights);
+    latchd.wait_for(|line| line.contains("connected to "));
+    let mut client = Client::connect(latchd.address);
+    await_service(&mut client);
+    let mut waiting = Client::connect(latchd.address);
+    for (request, expected) in [
+        ("POST /pool {\"A\":[\"1\",\"2\"]}", r#"200 {"A":["1","2"]}"#),
+        ("POST /pool/A/lock", "200 2"),
+        ("POST /pool/A/lock/1?owner=o&ttl=60", "200 1"),
+        ("PUT /pool/A/lock/1?owner=o&ttl=90", "200"),
+        ("PUT /pool/A/lock?owner=o", "200"),
+        ("POST /pool/A/lock", "409 busy"),
+        ("GET /ready", "200 ready"),
+    ] {
+        assert_eq!(client.ask(request), expected, "{request}");
+    }
+    waiting.send("POST /pool/A/lock?wait=60\n");
+    await_line_of(&mut client, 1);
+    assert_eq!(client.ask("DELETE /pool/A/lock/2"), "200");
+    assert_eq!(waiting.read_line(), "200 2");
+    waiting.send("POST /pool/A/lock/2?wait=60&owner=p\n");
+    await_line_of(&mut client, 1);
+    assert!(client.ask("GET /pool/A/queue").contains(" p"));
+    for (request, expected) in [
+        ("PUT /pool/A [1,2,3]", r#"200 ["1","2","3"]"#),
+        ("DELETE /pool/A/lock/2?force", "200"),
+        ("GET /pool/A", "200 1\t2\t3"),
+        ("DELETE /pool/A/lock", "200 2"),
+        ("GET /pool", "200 3 0 0 A"),
+        ("DELETE /pool/A", "200"),
+        ("POST /pool/A 7", r#"200 ["7"]"#),
+        ("POST /pool/A/lock", "200 7"),
+    ] {
+        assert_eq!(client.ask(request), expected, "{request}");
+    }
+    assert_eq!(waiting.read_line(), "200 2");
+    let log = latchd.end();
+    let told: Vec<&String> = log.iter().filter(|line| line.contains("ERROR")).collect();
+    assert_eq!(told, Vec::<&String>::new());
+}
+
+/// None of them is one too many, and the log names the one that is missing.
+#[test]
+fn each_documented_right_is_missed_by_name() {
+    let redis = RedisServer::start();
+    let rights = documented_rights();
+    for missing in &rights {
+        let others: Vec<&str> = rights
+            .iter()
+            .filter(|right| *right != missing)
+            .copied()
+            .collect();
+        let mut latchd = start_as_latchd(&redis, &others);
+        latchd.wait_for(|line| {
+            let is_serious = line.contains("ERROR") || line.contains("WARN");
+            is_serious && line.split([' ', ';']).any(|word| word == *missing)
+        });
+    }
+}
+
+/// A right that is taken away while a latchd runs is named, too.
+#[test]
+fn a_right_that_is_taken_away_is_named() {
+    let redis = RedisServer::start();
+    let mut latchd = start_as_latchd(&redis, &documented_rights());
+    let mut client = Client::connect(latchd.address);
+    await_service(&mut client);
+    assert_eq!(client.ask("POST /pool/A 1"), r#"200 ["1"]"#);
+    redis.order(&["ACL", "SETUSER", "latchd", "-hset", "-zrem"]);
+    assert_eq!(client.ask("POST /pool/A/lock"), DOWN);
+    latchd.wait_for(|line| line.contains("ACL SETUSER latchd +hset +zrem"));
 }

@@ -43,6 +43,11 @@ pub(super) fn history(prefix: &str) -> String {
     format!("{prefix}history")
 }
 
+/// A key of one server, on which it tries what it may do. No pool has keys of such a name.
+pub(super) fn trial(prefix: &str, server: &str) -> String {
+    format!("{prefix}trial:{{{server}}}")
+}
+
 /// What the channels on which servers are told of things begin with.
 pub(super) fn channels(prefix: &str) -> String {
     format!("{prefix}server:")

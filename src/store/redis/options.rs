@@ -54,6 +54,14 @@ pub struct Login {
 }
 
 impl RedisOptions {
+    /// The user to log in as.
+    pub(super) fn user(&self) -> &str {
+        let login = self.login.as_ref();
+        login
+            .and_then(|login| login.user.as_deref())
+            .unwrap_or("default")
+    }
+
     /// The password to log in with.
     pub(super) fn password(&self) -> Option<&str> {
         self.login.as_ref().map(|login| &**login.password)

@@ -22,11 +22,18 @@ pub(super) enum Script {
     Index,
     /// Whether Redis has kept all data since another server asked.
     History,
+    /// A try of all commands that the others use.
+    Trial,
 }
 
 impl Script {
-    pub(super) const ALL: [Script; 4] =
-        [Script::Pool, Script::Seed, Script::Index, Script::History];
+    pub(super) const ALL: [Script; 5] = [
+        Script::Pool,
+        Script::Seed,
+        Script::Index,
+        Script::History,
+        Script::Trial,
+    ];
 }
 
 /// Tells the milliseconds by Redis' own clock.
@@ -57,6 +64,7 @@ const SEED: &[&str] = fragments!(
     "seed"
 );
 const INDEX: &[&str] = fragments!("first_fence", "index");
+const TRIAL: &[&str] = fragments!("trial");
 const HISTORY: &[&str] = fragments!("first_fence", "history");
 
 impl Scripts {
@@ -72,6 +80,7 @@ impl Scripts {
                 Script::Seed => SEED,
                 Script::Index => INDEX,
                 Script::History => HISTORY,
+                Script::Trial => TRIAL,
             };
             clock.to_owned() + &fragments.concat()
         });

@@ -11,7 +11,7 @@ use crate::store::redis::script::Script;
 use crate::time::Time;
 
 /// Redis cannot be written on this connection, or not for long: another one may find it better.
-const HOPELESS: [&str; 6] = [
+pub(super) const HOPELESS: [&str; 6] = [
     "READONLY",
     "LOADING",
     "MASTERDOWN",
@@ -198,6 +198,7 @@ impl Pipeline {
         }
         let problem = in_words(error);
         self.complain(&problem, now);
+        self.look_for_rights(error, now);
         let mut refused = flight.operations;
         if self.pools[pool].unsettled.is_some() {
             // Nothing can be done with this pool until that has been answered.

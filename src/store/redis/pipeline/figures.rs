@@ -1,33 +1,11 @@
 //! How the conversation stands: whether Redis answers, and what came of lending.
 
-use redis::Value;
-
-use super::batches::in_words;
-use super::{Phase, Pipeline, Question};
-use crate::command::{Refusal, Reply, Ticket};
+use super::{Phase, Pipeline};
 use crate::metrics::Lending;
 use crate::store::redis::operation::Action;
 use crate::store::redis::reply::Answer;
-use crate::time::Time;
 
 impl Pipeline {
-    /// Asks Redis whether it is there. While it is known not to be, nobody waits for it to come.
-    pub(super) fn probe(&mut self, ticket: Ticket, now: Time) {
-        if self.phase != Phase::Ready {
-            return self.refuse(ticket, Refusal::StoreDown);
-        }
-        self.command.arg("PING");
-        self.send(Question::Probe(ticket), now);
-    }
-
-    pub(super) fn handle_probe(&mut self, ticket: Ticket, value: Value, now: Time) {
-        if let Value::ServerError(error) = value {
-            self.complain(&in_words(&error), now);
-            return self.refuse(ticket, Refusal::StoreDown);
-        }
-        self.replies.push_back((ticket, Reply::Ready));
-    }
-
     /// Counts what has been lent and given back. What is given back because a lease is over is not
     /// told.
     pub(super) fn count(&mut self, action: &Action, answer: &Answer) {

@@ -1,5 +1,6 @@
 //! The first words on a new connection: who we are, which database, what Redis says of itself, the scripts, and
-//! the channel that this server is told things on. Then, once its script is there, the history of the data.
+//! the channel that this server is told things on. Then, once their scripts are there, what this server may do, and the
+//! history of the data.
 
 use redis::Value;
 
@@ -20,7 +21,22 @@ pub(super) enum Step {
     Info,
     Script(Script),
     Channel,
+    Trial,
     History,
+}
+
+impl Step {
+    /// The right that a user needs for it.
+    fn right(self) -> &'static str {
+        match self {
+            Step::Hello => "+hello",
+            Step::Database => "+select",
+            Step::Info => "+info",
+            Step::Script(_) => "+script|load",
+            Step::Channel => "+subscribe",
+            Step::Trial | Step::History => "+evalsha",
+        }
+    }
 }
 
 /// By how much Redis' clock may differ from ours before it is warned of, beside the time that the answer took.
@@ -32,8 +48,10 @@ impl Pipeline {
         self.phase = Phase::Greeting;
         self.command.arg("HELLO").arg(3);
         if let Some(login) = &self.options.login {
-            let user = login.user.as_deref().unwrap_or("default");
-            self.command.arg("AUTH").arg(user).arg(&*login.password);
+            self.command
+                .arg("AUTH")
+                .arg(self.options.user())
+                .arg(&*login.password);
         }
         self.command.arg("SETNAME").arg("latchd");
         self.send(Question::Greeting(Step::Hello), now);
@@ -65,6 +83,15 @@ impl Pipeline {
                 (Step::Hello, Some(details)) if details.contains("unknown command") => {
                     "it is older than Redis 6, which is needed".into()
                 }
+                _ if error.code() == "NOPERM" => {
+                    let (user, prefix) = (self.options.user(), &self.options.prefix);
+                    let right = match error.details().unwrap_or_default() {
+                        words if words.contains("key") => format!("~{prefix}*"),
+                        words if words.contains("channel") => format!("&{prefix}server:*"),
+                        _ => step.right().into(),
+                    };
+                    format!("{}; ACL SETUSER {user} {right} lets it", in_words(error))
+                }
                 _ => in_words(error),
             });
         }
@@ -80,7 +107,11 @@ impl Pipeline {
                 let hash = reply::text(value).map_err(unknown)?;
                 self.scripts.set_hash(script, hash);
             }
-            Step::Channel => self.ask_for_history(now),
+            Step::Channel => {
+                self.send_trial(Question::Greeting(Step::Trial), now);
+                self.ask_for_history(now);
+            }
+            Step::Trial => self.handle_first_trial(value, now)?,
             Step::History => {
                 let redis_ms = self.handle_history(value, now).map_err(unknown)?;
                 self.set_redis_ms(redis_ms, now);

@@ -336,6 +336,7 @@ impl Pipeline {
         }
         let problem = in_words(error);
         self.complain(&problem, now);
+        self.look_for_rights(error, now);
         if self.jobs[job].ticket.is_none() {
             // What was ordered for the start is tried again on the next connection.
             return Err(problem);

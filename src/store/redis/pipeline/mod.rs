@@ -16,6 +16,7 @@ mod jobs;
 mod line;
 mod queue;
 mod seeding;
+mod trial;
 mod values;
 
 use std::collections::{HashMap, VecDeque};
@@ -40,6 +41,7 @@ use jobs::Job;
 pub(super) use jobs::JobKey;
 use queue::PoolQueue;
 use seeding::Members;
+use trial::Trials;
 
 /// How long a server that gives no sign of life keeps its places in line, in milliseconds.
 const LAPSE_MS: u64 = 5_000;
@@ -88,6 +90,7 @@ pub(super) struct Pipeline {
     next_batch: u64,
     replies: VecDeque<(Ticket, Reply)>,
     complaints: Complaints,
+    trials: Trials,
     has_warned_of_old_pools: bool,
     /// Redis has carried something out.
     has_succeeded: bool,
@@ -138,8 +141,8 @@ enum Question {
     /// The list of all pools.
     List(JobKey),
     Seed(JobKey),
-    /// Somebody wants to know whether Redis answers.
-    Probe(Ticket),
+    /// What Redis lets this server do.
+    Trial,
     /// The script was missing.
     Load,
     /// A removed pool is off the list, and its fence is kept there.
@@ -179,6 +182,7 @@ impl Pipeline {
             next_batch: 0,
             replies: VecDeque::new(),
             complaints: Complaints::default(),
+            trials: Trials::default(),
             has_warned_of_old_pools: false,
             has_succeeded: false,
             counts: Lending::default(),
@@ -307,13 +311,9 @@ impl Pipeline {
         self.output.clear();
         let sent: Vec<Awaited> = self.awaited.drain(..).collect();
         for awaited in sent {
-            match awaited.what {
-                Question::Batch(pool) => {
-                    let arrives_until = awaited.sent_at.after_ms(self.options.timeout_ms + 1);
-                    self.lose_batch(pool, if may_be_alive { arrives_until } else { now });
-                }
-                Question::Probe(ticket) => self.refuse(ticket, Refusal::StoreDown),
-                _ => {}
+            if let Question::Batch(pool) = awaited.what {
+                let arrives_until = awaited.sent_at.after_ms(self.options.timeout_ms + 1);
+                self.lose_batch(pool, if may_be_alive { arrives_until } else { now });
             }
         }
         let pools: Vec<PoolKey> = self.pools.iter().map(|(pool, _)| pool).collect();
@@ -327,6 +327,7 @@ impl Pipeline {
                 .for_each(|operation| self.drop_unheard(pool, operation));
         }
         self.fail_jobs();
+        self.fail_trials();
         self.to_send.clear();
         for pool in pools {
             self.forget_if_idle(pool);

@@ -54,10 +54,7 @@ impl Pipeline {
                 self.handle_forgotten(pool, value, now);
                 Ok(())
             }
-            Question::Probe(ticket) => {
-                self.handle_probe(ticket, value, now);
-                Ok(())
-            }
+            Question::Trial => self.handle_trial(value, now),
             Question::Load | Question::Unheeded => {
                 if let Value::ServerError(error) = value {
                     self.complain(&in_words(&error), now);

@@ -1,0 +1,193 @@
+//! What this server may do in Redis. It is tried at each greeting, for a client that asks whether the
+//! store is ready, and when a script was refused a command.
+
+use redis::{ServerError, Value};
+
+use super::batches::{HOPELESS, in_words};
+use super::{Loss, Phase, Pipeline, Question, key};
+use crate::command::{Refusal, Reply, Ticket};
+use crate::store::redis::reply::{self, Garbled};
+use crate::store::redis::script::Script;
+use crate::time::Time;
+
+/// How long the outcome of a trial counts.
+const TRIAL_MS: u64 = 1_000;
+
+/// The first words of a Redis that refuses writes for a while, whoever asks.
+const STATES: [&str; 3] = ["OOM", "NOREPLICAS", "MISCONF"];
+
+/// The command without which only the time is wrong at which clients that wait are served.
+const OPTIONAL: &str = "PUBLISH";
+
+/// The trials on a connection.
+#[derive(Debug, Default)]
+pub(super) struct Trials {
+    /// Clients that are answered with the next outcome.
+    asking: Vec<Ticket>,
+    is_under_way: bool,
+    /// When the latest one has ended, and whether Redis lets this server lend.
+    latest: Option<(Time, bool)>,
+}
+
+/// What came of a trial.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Locks can be lent. What is missing all the same, in words for the log.
+    Able(Option<String>),
+    /// Redis refuses writes for now. These are its words.
+    Unwritable(String),
+    /// Rights are missing, in words for the log.
+    Unallowed(String),
+}
+
+impl Pipeline {
+    /// Asks Redis whether it lets this server lend. All who ask within a second share an answer. While
+    /// Redis is known to be away, the answer is no at once.
+    pub(super) fn probe(&mut self, ticket: Ticket, now: Time) {
+        if self.phase != Phase::Ready {
+            return self.refuse(ticket, Refusal::StoreDown);
+        }
+        match self.trials.latest {
+            Some((ended_at, is_able)) if ended_at.after_ms(TRIAL_MS) > now => {
+                self.answer_probe(ticket, is_able);
+            }
+            _ => {
+                self.trials.asking.push(ticket);
+                self.start_trial(now);
+            }
+        }
+    }
+
+    /// Finds out which rights are missing, if this is what Redis has refused something for.
+    pub(super) fn look_for_rights(&mut self, error: &ServerError, now: Time) {
+        let words = in_words(error);
+        if words.contains("NOPERM") || words.contains("executing the script can't") {
+            self.start_trial(now);
+        }
+    }
+
+    fn start_trial(&mut self, now: Time) {
+        if !std::mem::replace(&mut self.trials.is_under_way, true) {
+            self.send_trial(Question::Trial, now);
+        }
+    }
+
+    pub(super) fn send_trial(&mut self, question: Question, now: Time) {
+        let prefix = &self.options.prefix;
+        self.command
+            .arg("EVALSHA")
+            .arg(self.scripts.hash(Script::Trial))
+            .arg(1)
+            .arg(key::trial(prefix, &self.server))
+            .arg(key::channels(prefix));
+        self.send(question, now);
+    }
+
+    pub(super) fn handle_trial(&mut self, value: Value, now: Time) -> Result<(), Loss> {
+        if let Value::ServerError(error) = &value
+            && error.code() == "NOSCRIPT"
+        {
+            self.load_scripts(|_| Question::Load, now);
+            self.send_trial(Question::Trial, now);
+            return Ok(());
+        }
+        let problem = match self.verdict(value)? {
+            Verdict::Able(_) => None,
+            Verdict::Unwritable(problem) | Verdict::Unallowed(problem) => Some(problem),
+        };
+        self.trials.is_under_way = false;
+        self.trials.latest = Some((now, problem.is_none()));
+        for ticket in std::mem::take(&mut self.trials.asking) {
+            self.answer_probe(ticket, problem.is_none());
+        }
+        match problem {
+            Some(problem) if is_hopeless(&problem) => Err(problem),
+            Some(problem) => {
+                self.complain(&problem, now);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The trial at the greeting. A full Redis is of use, since releases go on.
+    pub(super) fn handle_first_trial(&mut self, value: Value, now: Time) -> Result<(), Loss> {
+        match self.verdict(value)? {
+            Verdict::Able(None) => {}
+            Verdict::Unwritable(problem) if is_hopeless(&problem) => return Err(problem),
+            Verdict::Able(Some(problem)) | Verdict::Unwritable(problem) => {
+                self.complain(&problem, now);
+            }
+            Verdict::Unallowed(problem) => return Err(problem),
+        }
+        Ok(())
+    }
+
+    /// The connection is lost.
+    pub(super) fn fail_trials(&mut self) {
+        for ticket in std::mem::take(&mut self.trials).asking {
+            self.refuse(ticket, Refusal::StoreDown);
+        }
+    }
+
+    fn answer_probe(&mut self, ticket: Ticket, is_able: bool) {
+        match is_able {
+            true => self.replies.push_back((ticket, Reply::Ready)),
+            false => self.refuse(ticket, Refusal::StoreDown),
+        }
+    }
+
+    fn verdict(&self, value: Value) -> Result<Verdict, Loss> {
+        if let Value::ServerError(error) = &value {
+            return Ok(Verdict::Unwritable(in_words(error)));
+        }
+        let refused = read_refused(value).map_err(|_| "a trial of an unknown form")?;
+        let is_state = |words: &str| STATES.iter().any(|state| words.contains(state));
+        let states = refused.iter().map(|(_, words)| words);
+        if let Some(words) = { states }.find(|words| is_state(words) || is_hopeless(words)) {
+            return Ok(Verdict::Unwritable(words.clone()));
+        }
+        if refused.iter().any(|(name, _)| name != OPTIONAL) {
+            return Ok(Verdict::Unallowed(self.missing(&refused)));
+        }
+        Ok(Verdict::Able((!refused.is_empty()).then(|| {
+            let missing = self.missing(&refused);
+            format!("{missing}; until then clients that wait are served up to 1.5 s late")
+        })))
+    }
+
+    /// Which rights are missing, and how Redis grants them.
+    fn missing(&self, refused: &[(String, String)]) -> String {
+        let user = self.options.user();
+        let names: Vec<&str> = refused.iter().map(|(name, _)| &**name).collect();
+        let prefix = &self.options.prefix;
+        let mut rights: Vec<String> = refused
+            .iter()
+            .map(|(name, words)| match words {
+                words if words.contains("keys") => format!("~{prefix}*"),
+                words if words.contains("channel") => format!("&{}*", key::channels(prefix)),
+                _ => format!("+{}", name.to_lowercase()),
+            })
+            .collect();
+        rights.dedup();
+        format!(
+            "its user {user} may not use {}; ACL SETUSER {user} {} lets it",
+            names.join(", "),
+            rights.join(" ")
+        )
+    }
+}
+
+fn is_hopeless(words: &str) -> bool {
+    HOPELESS.iter().any(|code| words.contains(code))
+}
+
+/// Names of commands, and why Redis has refused each.
+fn read_refused(value: Value) -> Result<Vec<(String, String)>, Garbled> {
+    let mut texts = reply::array(value)?.into_iter().map(reply::text);
+    let mut refused = Vec::new();
+    while let Some(name) = texts.next() {
+        refused.push((name?, texts.next().ok_or(Garbled)??));
+    }
+    Ok(refused)
+}

@@ -1,0 +1,46 @@
+-- Tries all commands that the other scripts use, on keys that nobody else has. The last fragment of:
+--
+--   clock, trial
+--
+-- Promises that the keys are gone afterwards. Answers the name of each command that is refused, and
+-- what Redis says.
+
+local key, channels = KEYS[1], ARGV[1]
+local hash, set = key .. ':hash', key .. ':set'
+
+-- The first is a write that takes memory: what refuses all writes, or these, is seen there.
+local TRIALS = {
+  {'SET', key, '1', 'PX', 1000},
+  {'GET', key},
+  {'STRLEN', key},
+  {'PEXPIRE', key, 1000},
+  {'HSET', hash, 'a', '1'},
+  {'HGET', hash, 'a'},
+  {'HMGET', hash, 'a'},
+  {'HGETALL', hash},
+  {'HKEYS', hash},
+  {'HLEN', hash},
+  {'HEXISTS', hash, 'a'},
+  {'HDEL', hash, 'a'},
+  {'ZADD', set, 0, 'a'},
+  {'ZINCRBY', set, 1, 'a'},
+  {'ZCARD', set},
+  {'ZSCORE', set, 'a'},
+  {'ZRANGE', set, 0, 0, 'WITHSCORES'},
+  {'ZRANGEBYSCORE', set, '-inf', '+inf'},
+  {'ZRANGEBYLEX', set, '-', '+'},
+  {'ZREM', set, 'a'},
+  {'UNLINK', key, hash, set},
+  {'TIME'},
+  {'PUBLISH', channels, ''},
+}
+
+local refused = {}
+for _, command in ipairs(TRIALS) do
+  local reply = redis.pcall(unpack(command))
+  if type(reply) == 'table' and reply.err then
+    refused[#refused + 1] = command[1]
+    refused[#refused + 1] = reply.err
+  end
+end
+return refused
