@@ -15,12 +15,13 @@ use crate::support::{Server, StoreKind, run_command, signal};
 const README: &str = include_str!("../README.md");
 
 /// What only the machine of a reader can do, or what takes more than is shown; by its first line.
-const ELSEWHERE: [(&str, &str); 7] = [
+const ELSEWHERE: [(&str, &str); 8] = [
     (
         "cargo run --release",
         "the gate builds it, and runs tests/run",
     ),
     ("latchd --store redis://127.0.0.1:6379", "tests/redis"),
+    ("ACL SETUSER latchd on >PASSWORD", "tests/redis/rights.rs"),
     ("for core in 1 2 3 4", "tests/reuse_port.rs, tests/redis"),
     ("cargo build --release --features tls", "tests/tls"),
     ("openssl req", "tests/tls"),
