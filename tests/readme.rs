@@ -294,6 +294,8 @@ fn nothing_is_shown_that_is_not_run() {
         ("Keys", "sh"),
         ("Keys", "console"),
         ("Configuration", "js"),
+        // By tests/conformance/dump.rs, to the byte.
+        ("Stores", "text"),
         // By tests/proxies.rs.
         ("Behind a proxy", "nginx"),
         ("Behind a proxy", "haproxy"),

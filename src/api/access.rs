@@ -67,6 +67,15 @@ pub(super) fn check_metrics(caller: Caller<'_>) -> Result<(), Problem> {
     }
 }
 
+/// Whether a caller may do everything in every pool, whatever its name.
+pub(super) fn check_all(caller: Caller<'_>) -> Result<(), Problem> {
+    match caller {
+        Caller::Anyone => Ok(()),
+        Caller::Stranger(unknown) => Err(Problem::of_stranger(unknown)),
+        Caller::Holder(key) => refuse_unless(key.administers_all(), Role::Admin),
+    }
+}
+
 /// Why a request that waits for a lock of this pool may do so no longer, if the key with which it came is
 /// not one of these, or not for that.
 pub fn recheck_waiter(keys: &Keys, key: &Key, pool: &str, now: Time) -> Option<Problem> {
@@ -158,7 +167,11 @@ fn check_key(key: &Key, command: &Command<'_>) -> Result<(), Problem> {
         Command::AddMembers(seed) | Command::SetMembers(seed) => return check_seed(key, seed),
         Command::RemovePool(pool) => (Role::Admin, pool),
         // No request asks for these, or not in this way.
-        Command::Undo(..) | Command::Purge | Command::Survey(_) | Command::Probe => {
+        Command::Undo(..)
+        | Command::Purge
+        | Command::Survey(_)
+        | Command::Probe
+        | Command::Dump(_) => {
             return Err(Problem::NotAllowed(Role::Admin));
         }
     };

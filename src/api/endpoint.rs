@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Problem;
+use super::{Problem, dump};
 use crate::command::{PoolName, ResourceId, has_dot_segment};
 use crate::http::{decode_segments, split_path};
 use crate::metrics::Route;
@@ -19,6 +19,7 @@ pub(super) enum Endpoint<'a> {
     Ready,
     Metrics,
     Description,
+    Dump,
     Pools,
     Pool(PoolName<'a>),
     Locks(PoolName<'a>),
@@ -73,6 +74,7 @@ impl<'a> Endpoint<'a> {
             ["ready"] => Endpoint::Ready,
             ["metrics"] => Endpoint::Metrics,
             ["openapi.json"] => Endpoint::Description,
+            ["dump"] => Endpoint::Dump,
             ["pool", _] => Endpoint::Pool(PoolName::parse_stored(name_at(1))?),
             ["pool", _, "lock"] => Endpoint::Locks(PoolName::parse_stored(name_at(1))?),
             ["pool", _, "queue"] => Endpoint::Queue(PoolName::parse_stored(name_at(1))?),
@@ -92,6 +94,7 @@ impl<'a> Endpoint<'a> {
             Endpoint::Ready => Route::Ready,
             Endpoint::Metrics => Route::Metrics,
             Endpoint::Description => Route::Description,
+            Endpoint::Dump => Route::Dump,
             Endpoint::Pools => Route::Pools,
             Endpoint::Pool(_) => Route::Pool,
             Endpoint::Locks(_) => Route::Locks,
@@ -105,7 +108,7 @@ impl<'a> Endpoint<'a> {
         match self {
             Endpoint::Root | Endpoint::Ping | Endpoint::Health | Endpoint::Ready => true,
             Endpoint::Pools | Endpoint::Pool(_) | Endpoint::Locks(_) | Endpoint::Lock(..) => false,
-            Endpoint::Queue(_) | Endpoint::Metrics => false,
+            Endpoint::Queue(_) | Endpoint::Metrics | Endpoint::Dump => false,
             Endpoint::Description => true,
         }
     }
@@ -116,6 +119,7 @@ impl<'a> Endpoint<'a> {
             Endpoint::Root | Endpoint::Ping | Endpoint::Health => OPEN_METHODS,
             Endpoint::Ready | Endpoint::Metrics | Endpoint::Description => OPEN_METHODS,
             Endpoint::Queue(_) => OPEN_METHODS,
+            Endpoint::Dump => dump::METHODS,
             Endpoint::Pools => POOLS_METHODS,
             Endpoint::Pool(_) | Endpoint::Locks(_) | Endpoint::Lock(..) => POOL_METHODS,
         }

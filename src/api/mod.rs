@@ -7,6 +7,7 @@ mod access;
 mod body;
 mod browser;
 mod documents;
+mod dump;
 mod endpoint;
 mod parameters;
 mod part;
@@ -20,6 +21,7 @@ pub use access::{Access, MethodOverride, VisiblePools, recheck_waiter};
 use body::Form;
 pub use body::{BodyError, BodyReader, read_seed};
 pub use browser::{BrowserPolicy, BrowserProblem, Cors, is_host_name};
+pub use dump::DumpWriter;
 use endpoint::{Endpoint, OPEN_METHODS, POOL_METHODS, POOLS_METHODS};
 pub use part::Rendering;
 pub use problem::Problem;
@@ -49,7 +51,7 @@ impl Door {
     fn leads_to(self, route: Route) -> bool {
         match route {
             Route::Pools | Route::Pool | Route::Locks | Route::Lock => self != Door::Admin,
-            Route::Queue | Route::Description => self != Door::Admin,
+            Route::Queue | Route::Description | Route::Dump => self != Door::Admin,
             Route::Metrics => self != Door::Service,
             Route::Root | Route::Ping | Route::Health | Route::Ready | Route::None => true,
         }
@@ -326,6 +328,7 @@ fn read_request<'a>(
         (Endpoint::Queue(pool), Method::Get | Method::Head) => {
             queue::list(pool, body, of(Route::Queue), caller)?
         }
+        (Endpoint::Dump, method) => dump::dump(method, body, caller)?,
         (Endpoint::Pools, method) => pools(method, body, &mut parameters, caller)?,
         (Endpoint::Pool(pool), method) => pool_itself(pool, method, body, caller)?,
         (Endpoint::Locks(pool), method) => {

@@ -33,6 +33,7 @@ pub fn render_status(outcome: &Outcome) -> (u16, Cow<'static, str>, Fields) {
         }
         // Members are told as JSON to every client.
         Outcome::Reply(Reply::Seeded(_)) => (200, "OK".into(), Fields::Json),
+        Outcome::Reply(Reply::Dumped(_)) => (200, "OK".into(), Fields::JsonLines),
         Outcome::Reply(_) | Outcome::Version | Outcome::Pong | Outcome::Healthy => {
             (200, "OK".into(), Fields::None)
         }
@@ -120,6 +121,8 @@ pub fn element_count(outcome: &Outcome) -> usize {
         Reply::Waiters(waiters) => waiters.len(),
         Reply::Done | Reply::Released(_) | Reply::Refused(_) => 0,
         Reply::Ready | Reply::Survey(_) | Reply::PoolSums(_) => 0,
+        // It never leaves in one piece.
+        Reply::Dumped(_) => usize::MAX,
     }
 }
 
@@ -172,8 +175,8 @@ fn render_reply(reply: &Reply, shape: Shape, json: bool, part: &mut Part<'_>) {
         Reply::Seeded(seed) => part.pools(seed),
         Reply::Ready => render_word("ready", json, part.body),
         Reply::Done | Reply::Refused(_) if json => string(part.body, ""),
-        // The page that a survey is for is not of this room.
-        Reply::Done | Reply::Refused(_) | Reply::Survey(_) => {}
+        // The page that a survey is for is not of this room, and a dump is written in pieces.
+        Reply::Done | Reply::Refused(_) | Reply::Survey(_) | Reply::Dumped(_) => {}
     }
 }
 

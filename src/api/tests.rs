@@ -12,6 +12,8 @@ fn each_request_is_counted_by_its_path_and_what_it_means() {
         (Get, "/ready", "", (Route::Ready, Get)),
         (Get, "/metrics", "", (Route::Metrics, Get)),
         (Get, "/openapi.json", "", (Route::Description, Get)),
+        (Get, "/dump", "", (Route::Dump, Get)),
+        (Post, "/dump", "", (Route::Dump, Post)),
         (Get, "/pool", "", (Route::Pools, Get)),
         (Post, "/pool", "{\"A\":[]}", (Route::Pools, Post)),
         (Put, "/pool", "{}", (Route::Pools, Put)),

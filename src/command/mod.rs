@@ -3,6 +3,7 @@
 //! Past the edge a wrong value cannot be expressed: a name has been checked when it exists. Nothing
 //! here knows of HTTP, of sockets or of how a store keeps what it is told.
 
+mod dump;
 mod names;
 mod overview;
 mod owned;
@@ -10,6 +11,7 @@ mod seed;
 
 use std::num::NonZeroU32;
 
+pub use dump::{DumpPart, DumpPlace, DumpedLock, PoolDump};
 pub use names::{
     MAX_NAME_BYTES, NameError, OwnerName, PoolName, ResourceId, StoredName, has_dot_segment,
 };
@@ -58,6 +60,8 @@ pub enum Command<'a> {
     ListWaiters(PoolName<'a>),
     /// Gives every resource of every pool back: `--purge-on-start`.
     Purge,
+    /// Dumps some pools with their locks, from this place on.
+    Dump(DumpPlace),
 }
 
 impl Command<'_> {
@@ -67,7 +71,7 @@ impl Command<'_> {
         match self {
             Command::ListPools(_) | Command::SumPools(_) => true,
             Command::ListMembers(_) | Command::ListLocks(_) => true,
-            Command::Survey(_) | Command::ListWaiters(_) => true,
+            Command::Survey(_) | Command::ListWaiters(_) | Command::Dump(_) => true,
             Command::AddMembers(_) | Command::SetMembers(_) => true,
             Command::Acquire(_, acquire) => {
                 let several = matches!(acquire.wanted, Wanted::Any(count) if count.get() > 1);
@@ -219,6 +223,8 @@ pub enum Reply {
     Survey(Option<Survey>),
     /// The store answers.
     Ready,
+    /// Some pools with their locks.
+    Dumped(Box<DumpPart>),
     /// It was refused, and nothing has changed.
     Refused(Refusal),
 }

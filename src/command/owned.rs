@@ -36,6 +36,7 @@ impl Command<'_> {
             Command::Purge => Command::Purge,
             Command::Survey(shown) => Command::Survey(shown),
             Command::Probe => Command::Probe,
+            Command::Dump(place) => Command::Dump(place),
         }
     }
 
@@ -43,7 +44,7 @@ impl Command<'_> {
     pub fn pool(&self) -> Option<&PoolName<'_>> {
         match self {
             Command::ListPools(_) | Command::SumPools(_) => None,
-            Command::Survey(_) | Command::Probe | Command::Purge => None,
+            Command::Survey(_) | Command::Probe | Command::Purge | Command::Dump(_) => None,
             Command::AddMembers(_) | Command::SetMembers(_) => None,
             Command::ListMembers(pool) | Command::RemovePool(pool) => Some(pool),
             Command::Acquire(pool, _) | Command::Renew(pool, ..) => Some(pool),

@@ -103,6 +103,11 @@ impl IdList {
         self.0.push(id);
     }
 
+    /// Returns how much memory it holds, in bytes: the capacity of its buffers.
+    pub fn capacity_bytes(&self) -> usize {
+        self.0.capacity_bytes()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.ends.len()

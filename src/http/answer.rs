@@ -33,6 +33,8 @@ pub enum Fields {
     Metrics,
     /// `Content-Type` of JSON, whatever form was asked for: the body is JSON to every client.
     Json,
+    /// `Content-Type` of lines of JSON, whatever form was asked for.
+    JsonLines,
     /// Those of a document.
     Document(&'static Document),
 }
@@ -101,6 +103,62 @@ pub fn end_of_answer(style: Style) -> &'static [u8] {
     }
 }
 
+/// Appends what stands before a body whose length is not known yet: pieces of it in the form that `write_piece` gives
+/// them are to follow, and then what `write_last_piece` says. To HTTP/1.0 the body ends with the connection.
+pub fn write_stream_head(out: &mut Vec<u8>, style: Style, fields: Fields, site: SiteFields<'_>) {
+    if style.wire == Wire::Line {
+        return out.extend_from_slice(if style.omits_body { b"200" } else { b"200 " });
+    }
+    out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    if style.wire == Wire::Http11 {
+        write_field(out, "Transfer-Encoding", "chunked");
+    }
+    write_type(out, style, fields);
+    if style.closes {
+        write_field(out, "Connection", "close");
+    }
+    let answer = Answer {
+        status: 200,
+        words: "OK",
+        body: b"",
+        fields,
+    };
+    write_site(out, style, &answer, site);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a piece of such a body, which is whole lines or parts of them.
+pub fn write_piece(out: &mut Vec<u8>, style: Style, piece: &[u8]) {
+    if piece.is_empty() || style.omits_body {
+        return;
+    }
+    if style.wire == Wire::Http11 {
+        out.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+    }
+    let start = out.len();
+    out.extend_from_slice(piece);
+    fit_body(style, &mut out[start..]);
+    if style.wire == Wire::Http11 {
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Appends the last piece of such a body, which ends with a line feed, and the end of the body.
+pub fn write_last_piece(out: &mut Vec<u8>, style: Style, piece: &[u8]) {
+    match style.wire {
+        // The line feed ends the answer.
+        Wire::Line => {
+            write_piece(out, style, piece.strip_suffix(b"\n").unwrap_or(piece));
+            out.push(b'\n');
+        }
+        Wire::Http11 if !style.omits_body => {
+            write_piece(out, style, piece);
+            out.extend_from_slice(b"0\r\n\r\n");
+        }
+        Wire::Http10 | Wire::Http11 => write_piece(out, style, piece),
+    }
+}
+
 #[inline(always)]
 fn write_http_head(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, site: SiteFields<'_>) {
     match (answer.status, answer.words) {
@@ -154,6 +212,7 @@ fn write_type(out: &mut Vec<u8>, style: Style, fields: Fields) {
     let kind = match fields {
         Fields::Document(document) => document.kind,
         Fields::Json => "application/json",
+        Fields::JsonLines => "application/x-ndjson",
         _ if !style.names_type => return,
         Fields::Metrics => "text/plain; version=0.0.4; charset=utf-8",
         _ if style.format == Format::Json => "application/json",
@@ -167,7 +226,7 @@ fn write_type(out: &mut Vec<u8>, style: Style, fields: Fields) {
 
 fn write_fields(out: &mut Vec<u8>, fields: Fields) {
     match fields {
-        Fields::None | Fields::Metrics | Fields::Json => {}
+        Fields::None | Fields::Metrics | Fields::Json | Fields::JsonLines => {}
         Fields::Document(document) => {
             for (name, value) in document.fields {
                 write_field(out, name, value);

@@ -18,7 +18,7 @@ mod version;
 
 pub use answer::{
     Answer, CONTINUE, Document, Fields, SiteFields, end_of_answer, fit_body, write_answer,
-    write_head,
+    write_head, write_last_piece, write_piece, write_stream_head,
 };
 pub use browser::BrowserMarks;
 pub use chunked::{Chunked, Decoded};

@@ -116,6 +116,12 @@ impl Key {
         self.rules.iter().any(|rule| rule.pools.matches_all())
     }
 
+    /// Whether it may do everything in every pool, whatever its name.
+    pub fn administers_all(&self) -> bool {
+        let mut rules = self.rules.iter();
+        rules.any(|rule| rule.role == Role::Admin && rule.pools.matches_all())
+    }
+
     /// Whether there can be a pool for which it may.
     pub fn may_somewhere(&self, role: Role) -> bool {
         self.rules.iter().any(|rule| rule.role >= role)

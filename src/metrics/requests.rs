@@ -26,12 +26,13 @@ pub enum Route {
     Locks,
     Lock,
     Queue,
+    Dump,
     /// A path that there is not, or what cannot be read.
     None,
 }
 
 impl Route {
-    const ALL: [Route; 12] = [
+    const ALL: [Route; 13] = [
         Route::Root,
         Route::Ping,
         Route::Health,
@@ -43,6 +44,7 @@ impl Route {
         Route::Locks,
         Route::Lock,
         Route::Queue,
+        Route::Dump,
         Route::None,
     ];
 
@@ -59,6 +61,7 @@ impl Route {
             Route::Locks => "/pool/:pool/lock",
             Route::Lock => "/pool/:pool/lock/:id",
             Route::Queue => "/pool/:pool/queue",
+            Route::Dump => "/dump",
             Route::None => "none",
         }
     }

@@ -2,7 +2,7 @@
 
 use super::index::{Index, Named};
 use super::resources::Resource;
-use super::slots::{Chain, Key, Links, Slots, walk};
+use super::slots::{Chain, Key, Links, Slots, walk, walk_back};
 use super::{PoolKey, PoolNumber};
 use crate::command::{Fence, OwnerName, Refusal, StoredName, Ttl};
 use crate::time::{Deadlines, Time};
@@ -117,6 +117,20 @@ impl Grants {
     /// The grant with the next higher fence in its pool.
     pub(super) fn next_of_pool(&self, key: GrantKey) -> Option<GrantKey> {
         self.slots[key].siblings.next()
+    }
+
+    /// The grants of a pool against the order of their fences.
+    pub(super) fn of_pool_from_last(
+        &self,
+        chain: &Chain<Grant>,
+    ) -> impl Iterator<Item = GrantKey> + '_ {
+        walk_back(chain.last(), &self.slots, |grant| &grant.siblings)
+    }
+
+    /// The first grant in this slot or behind it, and its pool.
+    pub(super) fn next_from(&self, slot: usize) -> Option<(GrantKey, PoolKey)> {
+        let (key, grant) = self.slots.iter_from(slot).next()?;
+        Some((key, grant.pool))
     }
 
     pub(super) fn next_key(&self) -> GrantKey {

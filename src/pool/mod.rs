@@ -11,6 +11,7 @@
 
 mod books;
 mod change;
+mod dumping;
 mod grants;
 mod index;
 mod lending;
@@ -29,6 +30,7 @@ use std::cell::Cell;
 
 use books::Books;
 pub use change::{Change, GrantRow, PoolNumber, PoolRow, ResourceRow, Snapshot};
+pub use dumping::Dumping;
 use index::Index;
 use lending::Pool;
 pub use limits::Measuring;
@@ -314,6 +316,7 @@ impl Engine {
                 Reply::Done
             }
             Command::Purge => Reply::Released(self.purge(now)),
+            Command::Dump(place) => Reply::Dumped(Box::new(self.dump_pools(place, now))),
         };
         Ok(Some(reply))
     }

@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use super::PoolKey;
 use super::grants::GrantKey;
 use super::index::{Index, Named};
-use super::slots::{Chain, Key, Links, Slots, walk};
+use super::slots::{Chain, Key, Links, Slots, walk, walk_back};
 use crate::command::StoredName;
 
 /// A resource. Valid until the resource is removed.
@@ -168,6 +168,21 @@ impl Resources {
     /// The resources of a grant, in the order in which they were lent.
     pub(super) fn lent(&self, chain: &Chain<Resource>) -> impl Iterator<Item = ResourceKey> + '_ {
         walk(chain.first(), &self.slots, |resource| &resource.lending)
+    }
+
+    /// What has this key, if it was not removed.
+    pub(super) fn try_get(&self, key: ResourceKey) -> Option<&Resource> {
+        self.slots.get(key)
+    }
+
+    /// At least the rank of every resource.
+    pub(super) fn highest_rank(&self) -> i64 {
+        self.highest_rank
+    }
+
+    /// The free and reserved resources of a pool against the order of lending.
+    pub(super) fn free_from_last(&self, stock: &Stock) -> impl Iterator<Item = ResourceKey> + '_ {
+        walk_back(stock.free.last(), &self.slots, |resource| &resource.lending)
     }
 
     /// The free resource that is lent next.

@@ -117,6 +117,17 @@ impl<T> Slots<T> {
         self.0.iter().map(|(slot, item)| (Key::of_slot(slot), item))
     }
 
+    /// The things in this slot and in those behind it.
+    pub(super) fn iter_from(&self, slot: usize) -> impl Iterator<Item = (Key<T>, &T)> {
+        let slots = slot..self.0.capacity();
+        slots.filter_map(|slot| Some((Key::of_slot(slot), self.0.get(slot)?)))
+    }
+
+    /// What has this key, if there still is anything.
+    pub(super) fn get(&self, key: Key<T>) -> Option<&T> {
+        self.0.get(key.slot())
+    }
+
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.0.iter_mut().map(|(_, item)| item)
     }
@@ -141,6 +152,16 @@ impl<T> ops::IndexMut<Key<T>> for Slots<T> {
     fn index_mut(&mut self, key: Key<T>) -> &mut T {
         &mut self.0[key.slot()]
     }
+}
+
+/// `from` and all that stand before it in its chain.
+pub(super) fn walk_back<'a, T>(
+    from: Option<Key<T>>,
+    slots: &'a Slots<T>,
+    links: impl Fn(&T) -> &Links<T> + 'a,
+) -> impl Iterator<Item = Key<T>> + 'a {
+    let before = move |&key: &Key<T>| links(&slots[key]).previous;
+    std::iter::successors(from, before)
 }
 
 /// Whether giving memory back is worth the work.

@@ -26,6 +26,8 @@ pub(super) enum State {
     Asked(Ticket),
     /// The store has replied, and the part of the reply that the key may see is being found.
     Filtered,
+    /// A part of a dump is being written, and the session asks for the next one itself.
+    Dumping,
     /// It can be answered.
     Ready(Outcome),
 }

@@ -6,6 +6,7 @@
 use super::exchange::{Exchange, State};
 use super::{Context, Outcome, Session, memory};
 use crate::api::{self, Problem, Rendering};
+use crate::command::Reply;
 use crate::http::{self, Answer, Format};
 
 /// How many elements of a list are written down in one tick. A longer list is a long answer.
@@ -40,7 +41,7 @@ impl Session {
         long.is_some_and(|long| !long.is_whole() || self.output.is_empty())
     }
 
-    /// Whether the answer that is next in order can be written down at once. A long one is begun
+    /// Whether the answer that is next in order can be written down at once. A long one or a dump is begun
     /// instead, and goes on in `resume`.
     pub(super) fn can_answer_next(&mut self, context: &mut Context<'_>) -> bool {
         if let Some(exchange) = self.exchanges.front_mut()
@@ -48,8 +49,11 @@ impl Session {
             && self.long.is_none()
             && LongAnswer::is_for(outcome)
         {
-            if memory::is_refused(outcome, self.is_stranger, context) {
+            if self.dump.is_none() && memory::is_refused(outcome, self.is_stranger, context) {
                 exchange.state = State::Ready(Outcome::Problem(Problem::NoMemory));
+            } else if matches!(outcome, Outcome::Reply(Reply::Dumped(_))) {
+                self.take_dump_part(context);
+                return false;
             } else {
                 self.long = Some(Box::default());
             }

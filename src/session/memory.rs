@@ -31,7 +31,8 @@ impl Session {
         let long = self.long.as_ref().map_or(0, |long| long.capacity());
         let unfinished = self.unfinished.as_ref();
         let unread = self.input.capacity() + unfinished.map_or(0, |request| request.held_bytes());
-        let held = unread + self.output.capacity() + long;
+        let dump = self.dump.as_ref().map_or(0, |dump| dump.capacity_bytes());
+        let held = unread + self.output.capacity() + long + dump;
         let charged = u32::try_from(held.saturating_sub(FREE_BYTES)).unwrap_or(u32::MAX);
         if charged != self.charged {
             self.charge(charged, context);
@@ -125,6 +126,7 @@ fn is_list(outcome: &Outcome) -> bool {
     matches!(
         outcome,
         Outcome::Reply(Reply::Pools(_) | Reply::Members(_) | Reply::Leases(_) | Reply::Waiters(_))
+            | Outcome::Reply(Reply::Dumped(_))
             | Outcome::Page
             | Outcome::Description
     )

@@ -6,6 +6,7 @@
 
 mod breaking;
 mod buffers;
+mod dump;
 mod ending;
 mod exchange;
 mod long;
@@ -24,6 +25,7 @@ use std::collections::VecDeque;
 use std::mem;
 
 pub use buffers::Buffers;
+use dump::DumpAnswer;
 pub use ending::Ending;
 use exchange::{Exchange, State};
 use long::LongAnswer;
@@ -124,6 +126,8 @@ pub struct Session {
     visible: Option<Box<VisiblePools>>,
     /// The answer to the oldest of them, if it takes several ticks to write it down.
     long: Option<Box<LongAnswer>>,
+    /// The answer to the oldest of them, if it is a dump, whose parts leave as they come.
+    dump: Option<Box<DumpAnswer>>,
     output: Vec<u8>,
     /// How much of `output` has been sent.
     sent: usize,
@@ -185,6 +189,7 @@ impl Session {
             pending_key: None,
             visible: None,
             long: None,
+            dump: None,
             output: Vec::new(),
             sent: 0,
             undelivered: None,
@@ -273,6 +278,9 @@ impl Session {
         reply: Reply,
         context: &mut Context<'_>,
     ) -> Result<(), Reply> {
+        if self.dump.is_some() && self.breaks_dump_off(ticket, &reply, context) {
+            return Ok(());
+        }
         let asked = |exchange: &&mut Exchange| exchange.state == State::Asked(ticket);
         let Some(exchange) = self.exchanges.iter_mut().find(asked) else {
             return Err(reply);
@@ -309,6 +317,7 @@ impl Session {
         let waits = self.stalled || self.stopping;
         waits && self.phase == Phase::Open && self.has_room(settings)
             || self.writes_long_answer()
+            || self.writes_dump()
             || self.visible.is_some()
     }
 
@@ -321,6 +330,7 @@ impl Session {
         {
             long.go_on(exchange);
         }
+        self.write_dump(context);
         if self.phase == Phase::Open && !self.input.is_empty() {
             self.consume_input(context);
         }

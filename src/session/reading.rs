@@ -256,6 +256,10 @@ impl Session {
         self.previous = Some(head.style.wire);
         let mut style = head.style;
         style.closes |= self.last_one;
+        if style.wire == Wire::Http10 && matches!(action, Action::Ask(Command::Dump(_), ..)) {
+            // Its end is that of the connection.
+            style.closes = true;
+        }
         let at = context.metrics.requests.tick_at();
         let asked = |kind, waits| Asked { kind, waits, at };
         let exchange = match action {

@@ -135,7 +135,7 @@ fn head() -> Vec<Row> {
 }
 
 fn not_allowed() -> Vec<Row> {
-    let paths: [(&str, &[&'static str], &[&str]); 7] = [
+    let paths: [(&str, &[&'static str], &[&str]); 8] = [
         ("/", &["GET"], &["POST", "PUT", "DELETE", "PATCH"]),
         ("/ping", &["GET"], &["POST", "PUT", "DELETE", "BREW"]),
         (
@@ -158,6 +158,7 @@ fn not_allowed() -> Vec<Row> {
             &["GET", "POST", "PUT", "DELETE"],
             &["PATCH", "UNLOCK"],
         ),
+        ("/dump", &["GET"], &["POST", "DELETE", "PATCH"]),
         (
             "/pool/A/queue",
             &["GET"],

@@ -28,6 +28,7 @@ mod cors;
 mod decisions;
 mod decisions_http;
 mod decisions_queue;
+mod dump;
 mod durable;
 mod errors;
 mod expect;

@@ -47,6 +47,7 @@ fn unknown() -> Vec<Row> {
         ("POST /pool/A/lock", ""),
         ("GET /pool/A/lock", ""),
         ("GET /pool/A/queue", ""),
+        ("GET /dump", ""),
         ("DELETE /pool/A/lock", ""),
         ("POST /pool/A/lock/1", ""),
         ("GET /pool/A/lock/4", ""),

@@ -38,6 +38,7 @@ fn all_rows() -> Vec<Row> {
         ("decisions", decisions::rows()),
         ("decisions_http", decisions_http::rows()),
         ("decisions_queue", decisions_queue::rows()),
+        ("dump", dump::rows()),
         ("errors", errors::rows()),
         ("expect", expect::rows()),
         ("fences", fences::rows()),

@@ -11,6 +11,8 @@ enum Needs {
     Read,
     Use,
     Admin,
+    /// Admin of all pools.
+    Root,
 }
 
 /// Keys of each role for pools whose names begin with A, and for those that begin with B.
@@ -25,7 +27,7 @@ const KEYS: &str = "\
 
 /// Who asks: name, secret, what it is for, and whether it is for A.
 const CALLERS: [(&str, &str, Needs, bool); 9] = [
-    ("root", "secret-of-root", Needs::Admin, true),
+    ("root", "secret-of-root", Needs::Root, true),
     ("reader", "secret-of-reader", Needs::Read, true),
     ("user", "secret-of-user", Needs::Use, true),
     ("admin", "secret-of-admin", Needs::Admin, true),
@@ -52,6 +54,7 @@ const REQUESTS: &[(Needs, &str, &str)] = &[
     (Needs::Nothing, "OPTIONS /pool/A/lock", ""),
     (Needs::Nothing, "OPTIONS /pool/A/lock/1", ""),
     (Needs::Nothing, "OPTIONS /pool/A/queue", ""),
+    (Needs::Nothing, "OPTIONS /dump", ""),
     (Needs::Read, "GET /pool/A", ""),
     (Needs::Read, "HEAD /pool/A", ""),
     (Needs::Read, "GET /pool/%41", ""),
@@ -107,6 +110,8 @@ const REQUESTS: &[(Needs, &str, &str)] = &[
         "POST /pool?_method=PUT",
         r#"{"A2":["4"],"A":[]}"#,
     ),
+    (Needs::Root, "GET /dump", ""),
+    (Needs::Root, "HEAD /dump", ""),
 ];
 
 #[test]
@@ -199,7 +204,7 @@ fn an_empty_seed_wants_admin_somewhere() {
     for (name, secret, role, _) in CALLERS {
         let verdict = match role {
             Needs::Nothing => Verdict::NoKey,
-            Needs::Admin => Verdict::Allowed,
+            Needs::Admin | Needs::Root => Verdict::Allowed,
             Needs::Read | Needs::Use => Verdict::NotAllowed,
         };
         for way in ways(name, secret) {

@@ -94,6 +94,7 @@ fn it_names_each_path_and_method_that_there_is() {
     let paths: Vec<&str> = operations.iter().map(|(path, _)| &**path).collect();
     let there_are = [
         "/",
+        "/dump",
         "/health",
         "/metrics",
         "/openapi.json",
@@ -210,6 +211,7 @@ fn the_server_does_what_it_says_in_json() {
         ("/ready", "GET"),
         ("/metrics", "GET"),
         ("/openapi.json", "GET"),
+        ("/dump", "GET"),
         ("/pool", "GET POST"),
         ("/pool/:pool", "GET POST"),
         ("/pool/:pool/lock", "GET POST PUT DELETE"),

@@ -1,4 +1,4 @@
-//! Work that is too much for one tick: large seeds, and the listing of large pools.
+//! Work that is too much for one tick: large seeds, and the listing and dumping of large pools.
 //!
 //! A little of it is done each tick, and everybody else is served in between. There is one job at a
 //! time: further ones wait, as do all seeds, and commands that could tell that it is done in part.
@@ -10,7 +10,7 @@
 
 use super::held::Named;
 use crate::command::{Command, IdList, PoolName, Reply, Seed, Ticket};
-use crate::pool::{Engine, Listing, Measuring, SeedKind, Seeding, Work};
+use crate::pool::{Dumping, Engine, Listing, Measuring, SeedKind, Seeding, Work};
 use crate::store::journal::{PendingSeed, SeedNote, SeedParts, SeedPlace};
 use crate::time::Time;
 
@@ -42,6 +42,7 @@ pub(super) enum Task {
     Write(SeedParts, Seeding),
     Apply(Seeding),
     List(PoolName<'static>, Listing, IdList),
+    Dump(Box<Dumping>),
     /// It is done, and is answered so once the journal has heard of it.
     Done(Reply),
 }
@@ -54,13 +55,19 @@ pub(super) fn is_large(command: &Command<'_>, engine: &Engine, slice: Work) -> b
             engine.seed_takes_more_than(slice, seed)
         }
         Command::ListMembers(pool) => engine.listing_takes_more_than(slice, pool),
+        Command::Dump(place) => engine.dump_takes_more_than(slice, place),
         _ => false,
     }
 }
 
 impl Job {
     /// The job that a large command makes.
-    pub(super) fn of(ticket: Ticket, command: Command<'_>, has_journal: bool) -> Job {
+    pub(super) fn of(
+        ticket: Ticket,
+        command: Command<'_>,
+        has_journal: bool,
+        engine: &Engine,
+    ) -> Job {
         let of_seed = |kind, seed| {
             let seeding = Seeding::new(kind, seed).with_members_now(Seed::default());
             Task::Measure(seeding, Measuring::new(kind))
@@ -70,6 +77,10 @@ impl Job {
             Command::SetMembers(seed) => of_seed(SeedKind::Sets, seed),
             Command::ListMembers(pool) => {
                 Task::List(pool.into_owned(), Listing::default(), IdList::default())
+            }
+            Command::Dump(place) => {
+                let dumping = engine.begin_dumping(&place);
+                Task::Dump(Box::new(dumping.expect("a large pool is there")))
             }
             other => panic!("this is never large: {other:?}"),
         };
@@ -105,6 +116,8 @@ impl Job {
             Command::ListPools(_) | Command::SumPools(_) => {
                 return self.is_applied() && self.named.is_several();
             }
+            // It may come to any pool.
+            Command::Dump(_) => return self.is_applied(),
             _ => {}
         }
         let Some(pool) = command.pool() else {
@@ -133,6 +146,7 @@ impl Job {
             Task::Measure(..) | Task::Name(_) | Task::Write(..) | Task::Done(_) => None,
             Task::Apply(seeding) => seeding.pool_at_hand(),
             Task::List(pool, ..) => Some((pool.clone(), false)),
+            Task::Dump(dumping) => Some((dumping.pool(), false)),
         }
     }
 
@@ -190,6 +204,11 @@ impl Job {
                 self.task = Task::Done(result.map_or_else(Reply::Refused, members));
                 None
             }
+            Task::Dump(dumping) => {
+                let part = engine.dump_on(dumping, slice, now)?;
+                self.task = Task::Done(Reply::Dumped(Box::new(part)));
+                None
+            }
             Task::Done(_) => None,
         }
     }
@@ -222,7 +241,8 @@ impl Job {
     /// The journal has failed, and may have the decision that this seed is to be applied.
     pub(super) fn may_be_decided(&self) -> bool {
         match &self.task {
-            Task::Measure(..) | Task::Name(_) | Task::Write(..) | Task::List(..) => false,
+            Task::Measure(..) | Task::Name(_) | Task::Write(..) => false,
+            Task::List(..) | Task::Dump(_) => false,
             Task::Apply(_) => true,
             Task::Done(reply) => matches!(reply, Reply::Seeded(_)),
         }

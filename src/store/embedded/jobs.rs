@@ -22,7 +22,7 @@ impl EmbeddedStore {
             } => {
                 if is_large(&command, engine, self.slice) {
                     assert!(self.job.is_none(), "there is one job at a time");
-                    self.job = Some(Job::of(ticket, command, journal.is_some()));
+                    self.job = Some(Job::of(ticket, command, journal.is_some(), engine));
                     return;
                 }
                 engine.execute(ticket, command, now)

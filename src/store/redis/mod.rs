@@ -19,6 +19,7 @@ mod pipeline;
 mod reply;
 mod resolver;
 mod script;
+mod slice;
 mod stream;
 mod waiters;
 

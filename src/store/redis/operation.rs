@@ -206,7 +206,8 @@ impl Action {
             | Command::Probe
             | Command::AddMembers(_)
             | Command::SetMembers(_)
-            | Command::Purge => return None,
+            | Command::Purge
+            | Command::Dump(_) => return None,
         };
         Some((pool.as_str(), action))
     }

@@ -24,15 +24,18 @@ pub(super) enum Script {
     History,
     /// A try of all commands that the others use.
     Trial,
+    /// A slice of a pool for a dump.
+    Dump,
 }
 
 impl Script {
-    pub(super) const ALL: [Script; 5] = [
+    pub(super) const ALL: [Script; 6] = [
         Script::Pool,
         Script::Seed,
         Script::Index,
         Script::History,
         Script::Trial,
+        Script::Dump,
     ];
 }
 
@@ -66,6 +69,7 @@ const SEED: &[&str] = fragments!(
 const INDEX: &[&str] = fragments!("first_fence", "index");
 const TRIAL: &[&str] = fragments!("trial");
 const HISTORY: &[&str] = fragments!("first_fence", "history");
+const DUMP: &[&str] = fragments!("dump");
 
 impl Scripts {
     pub(super) fn new() -> Scripts {
@@ -81,6 +85,7 @@ impl Scripts {
                 Script::Index => INDEX,
                 Script::History => HISTORY,
                 Script::Trial => TRIAL,
+                Script::Dump => DUMP,
             };
             clock.to_owned() + &fragments.concat()
         });

@@ -2,6 +2,7 @@
 
 use redis::Value;
 
+use super::dump::Dumping;
 use super::index::read_list;
 use super::seeding::Seeding;
 use super::{Loss, Phase, Pipeline, PoolKey, Question};
@@ -48,6 +49,7 @@ pub(super) enum Task {
     },
     Purge(usize),
     Seed(Seeding),
+    Dump(Box<Dumping>),
 }
 
 impl Pipeline {
@@ -121,6 +123,10 @@ impl Pipeline {
             Task::Sum(Some(part), _) => {
                 pools.retain(|(name, _)| NamePart::occurs(Some(part), name));
             }
+            Task::Dump(_) => {
+                self.dump_listed(job, pools, now);
+                return Ok(());
+            }
             Task::Sum(None, _) | Task::Survey { .. } | Task::Purge(_) | Task::Seed(_) => {}
         }
         self.jobs[job].rest = pools;
@@ -186,6 +192,7 @@ impl Pipeline {
             Task::List(..) | Task::Sum(..) | Task::Survey { .. } | Task::Purge(_) => {
                 self.ask_for_list(job, now);
             }
+            Task::Dump(_) => self.begin_dump(job, now),
         }
     }
 
@@ -285,6 +292,7 @@ impl Pipeline {
             }
             (None, Task::Purge(released)) => Reply::Released(released),
             (None, Task::Seed(seeding)) => Reply::Seeded(seeding.pools),
+            (None, Task::Dump(dumping)) => Reply::Dumped(Box::new(dumping.into_part())),
         };
         match (ticket, &reply) {
             (Some(ticket), _) => self.replies.push_back((ticket, reply)),

@@ -8,6 +8,7 @@
 //! It knows neither the socket nor the clock, and keeps nothing of a pool that Redis decides about.
 
 mod batches;
+mod dump;
 mod figures;
 mod greeting;
 mod history;
@@ -143,6 +144,10 @@ enum Question {
     Seed(JobKey),
     /// What Redis lets this server do.
     Trial,
+    /// A slice of the pool at this place among those of a dump.
+    Slice(JobKey, usize),
+    /// The highest fence of the pools that were removed, for a dump.
+    Retired(JobKey),
     /// The script was missing.
     Load,
     /// A removed pool is off the list, and its fence is kept there.
@@ -250,6 +255,7 @@ impl Pipeline {
                 Command::SetMembers(seed) => {
                     self.start_seed(Some(ticket), seed.clone(), Members::Set, now);
                 }
+                Command::Dump(place) => self.start_dump(ticket, place.clone(), now),
                 _ => self.start_purge(Some(ticket), now),
             },
         }

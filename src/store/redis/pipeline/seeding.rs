@@ -278,7 +278,8 @@ impl Pipeline {
     pub(super) fn seeding(&mut self, job: JobKey) -> Option<&mut Seeding> {
         match &mut self.jobs.get_mut(job)?.task {
             Task::Seed(seeding) => Some(seeding),
-            Task::List(..) | Task::Sum(..) | Task::Survey { .. } | Task::Purge(_) => None,
+            Task::List(..) | Task::Sum(..) | Task::Survey { .. } => None,
+            Task::Purge(_) | Task::Dump(_) => None,
         }
     }
 }

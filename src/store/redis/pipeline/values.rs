@@ -50,6 +50,8 @@ impl Pipeline {
             Question::Listing(job) => self.handle_listing(job, value, now),
             Question::List(job) => self.handle_list(job, value, now),
             Question::Seed(job) => self.handle_seed(job, value, now),
+            Question::Slice(job, read) => self.handle_slice(job, read, value, now),
+            Question::Retired(job) => self.handle_retired(job, value, now),
             Question::Forgotten(pool) => {
                 self.handle_forgotten(pool, value, now);
                 Ok(())

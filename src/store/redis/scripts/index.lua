@@ -86,6 +86,11 @@ local function stamp(name)
   return {score and text(tonumber(score)) or ''}
 end
 
+-- The highest fence of any pool that was removed.
+local function retired()
+  return {text(score_of(RETIRED))}
+end
+
 -- A pool was removed, with this fence: forgets its name, unless it was stamped again since.
 local function forget(name, seen_stamp, fence)
   local score = call('ZSCORE', index, name)
@@ -100,5 +105,7 @@ local function forget(name, seen_stamp, fence)
   return {}
 end
 
-local OPERATIONS = {begin = begin, create = create, list = list, stamp = stamp, forget = forget}
+local OPERATIONS = {
+  begin = begin, create = create, list = list, stamp = stamp, retired = retired, forget = forget,
+}
 return OPERATIONS[operation](ARGV[2], ARGV[3], ARGV[4])

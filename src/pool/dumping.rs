@@ -1,0 +1,387 @@
+//! Pools as a dump has them: each as it was at one moment.
+//!
+//! A small pool is dumped at once. A large one is read in slices while commands go on, and the last slice adds what
+//! they have changed since the first: what was lent since then has a higher fence, and what was given back a higher
+//! rank, so both stand at the end of their chains. The members must not change meanwhile.
+
+use std::collections::BTreeMap;
+
+use super::grants::GrantKey;
+use super::resources::{Holder, ResourceKey};
+use super::{Books, Engine, PoolKey, Work};
+use crate::command::{DumpPart, DumpPlace, DumpedLock, Fence, PoolDump, PoolName};
+use crate::time::Time;
+
+/// How many members and locks one part of a dump has, in small pools.
+const PART: Work = Work(20_000);
+
+/// A large pool that is being dumped.
+#[derive(Debug)]
+pub struct Dumping {
+    pool: PoolKey,
+    stage: Stage,
+    /// What was lent since the first slice has a higher fence.
+    first_fence: Fence,
+    /// What was given back since the first slice has a higher rank.
+    first_rank: i64,
+    /// The members that were read, in seeding order.
+    seen: Vec<Seen>,
+    /// Held resources that are no members.
+    leaving: Vec<(ResourceKey, Fence)>,
+    dump: PoolDump,
+    /// The place behind this pool.
+    next: DumpPlace,
+}
+
+/// What is read next of a large pool.
+#[derive(Debug)]
+enum Stage {
+    Begin,
+    /// The members from this one on.
+    Members(ResourceKey),
+    /// Grants of all pools from this slot on, for what is no member.
+    Grants(usize),
+}
+
+/// A member as it was read.
+#[derive(Debug)]
+struct Seen {
+    seat: u64,
+    rank: i64,
+    /// The fence of its grant; `None` if it was free.
+    fence: Option<Fence>,
+}
+
+impl Engine {
+    /// Whether the pool that is next in a dump has more members and locks than this.
+    pub fn dump_takes_more_than(&self, work: Work, place: &DumpPlace) -> bool {
+        let next = self.pool_in_dump(place);
+        next.is_some_and(|(key, _)| self.pool_size(key) > work.0)
+    }
+
+    /// Dumps small pools from this place on, up to the next large one; at least one pool, if there is one.
+    pub(super) fn dump_pools(&self, mut place: DumpPlace, now: Time) -> DumpPart {
+        let mut pools = Vec::new();
+        let mut left = PART;
+        while let Some((key, next)) = self.pool_in_dump(&place) {
+            let size = self.pool_size(key);
+            if !pools.is_empty() && size > left.0 {
+                break;
+            }
+            left.spend(size, 1);
+            left.spend(1, Work::POOL);
+            pools.push(self.dump_pool(key, now));
+            place = next;
+        }
+        self.dump_part(pools, place)
+    }
+
+    /// The dump of a large pool that is next at this place, if there is one.
+    pub fn begin_dumping(&self, place: &DumpPlace) -> Option<Dumping> {
+        let (pool, next) = self.pool_in_dump(place)?;
+        let dump = PoolDump {
+            name: self.pools[pool].name.clone(),
+            ..PoolDump::default()
+        };
+        Some(Dumping {
+            pool,
+            stage: Stage::Begin,
+            first_fence: Fence::default(),
+            first_rank: 0,
+            seen: Vec::new(),
+            leaving: Vec::new(),
+            dump,
+            next,
+        })
+    }
+
+    /// Does some of the work for a large pool. `None` if there is more to do.
+    pub fn dump_on(&self, dumping: &mut Dumping, mut work: Work, now: Time) -> Option<DumpPart> {
+        while work > Work(0) {
+            if self.dump_step(dumping, &mut work, now) {
+                self.add_changes(dumping, now);
+                let dump = std::mem::take(&mut dumping.dump);
+                return Some(self.dump_part(vec![dump], std::mem::take(&mut dumping.next)));
+            }
+        }
+        None
+    }
+
+    fn dump_part(&self, pools: Vec<PoolDump>, next: DumpPlace) -> DumpPart {
+        DumpPart {
+            pools,
+            next: self.pool_in_dump(&next).is_some().then_some(next),
+            retired_fence: self.retired_fence,
+        }
+    }
+
+    /// The next pool of a dump, and the place behind it.
+    fn pool_in_dump(&self, place: &DumpPlace) -> Option<(PoolKey, DumpPlace)> {
+        let (slot, end) = match place {
+            DumpPlace::Start => (0, self.next_number.0),
+            DumpPlace::Slot { slot, end } => (*slot, *end),
+            DumpPlace::Names(_) => panic!("names are another store's"),
+        };
+        let mut pools = self.pools.iter_from(slot);
+        let (key, _) = pools.find(|(_, pool)| pool.number.0 < end)?;
+        let slot = key.slot() + 1;
+        Some((key, DumpPlace::Slot { slot, end }))
+    }
+
+    fn pool_size(&self, key: PoolKey) -> usize {
+        let pool = &self.pools[key];
+        pool.stock.member_count() + pool.held_count as usize
+    }
+
+    fn dump_pool(&self, key: PoolKey, now: Time) -> PoolDump {
+        let (pool, books) = (&self.pools[key], &self.books);
+        let mut dump = PoolDump {
+            name: pool.name.clone(),
+            fence: pool.fence,
+            ..PoolDump::default()
+        };
+        let members = books.resources.members_from(pool.stock.first_member());
+        for (place, member) in (0..).zip(members) {
+            let resource = books.resources.get(member);
+            dump.members.push_stored(&resource.id);
+            if !matches!(resource.holder(), Holder::Grant(_)) {
+                dump.free.insert(resource.rank, place);
+            }
+        }
+        for grant in books.grants.of_pool(&pool.grants) {
+            books.dump_grant(grant, now, &mut dump.locks);
+        }
+        dump
+    }
+
+    /// Reads some of a large pool. True if all was read.
+    fn dump_step(&self, dumping: &mut Dumping, work: &mut Work, now: Time) -> bool {
+        let (pool, resources) = (&self.pools[dumping.pool], &self.books.resources);
+        match dumping.stage {
+            Stage::Begin => {
+                dumping.first_fence = pool.fence;
+                dumping.first_rank = resources.highest_rank();
+                dumping.seen.reserve(pool.stock.member_count());
+                dumping.stage = match pool.stock.first_member() {
+                    Some(first) => Stage::Members(first),
+                    None => Stage::Grants(0),
+                };
+            }
+            Stage::Members(member) => {
+                self.dump_member(dumping, member, now);
+                work.spend(1, 2);
+                dumping.stage = match resources.next_member(member) {
+                    Some(next) => Stage::Members(next),
+                    None => Stage::Grants(0),
+                };
+            }
+            Stage::Grants(slot) => {
+                let Some((grant, of)) = self.books.grants.next_from(slot) else {
+                    return true;
+                };
+                work.spend(1, 1);
+                if of == dumping.pool {
+                    let lent = self.books.lent_by(grant);
+                    let leaving = lent.filter(|&key| !resources.get(key).is_member());
+                    let fence = self.books.grants.get(grant).fence;
+                    dumping.leaving.extend(leaving.map(|key| (key, fence)));
+                }
+                dumping.stage = Stage::Grants(grant.slot() + 1);
+            }
+        }
+        false
+    }
+
+    fn dump_member(&self, dumping: &mut Dumping, member: ResourceKey, now: Time) {
+        let resource = self.books.resources.get(member);
+        let seat = resource
+            .seat()
+            .expect("the members of a pool do not change while it is dumped");
+        let place = dumping.seen.len() as u32;
+        dumping.dump.members.push_stored(&resource.id);
+        let grant = self.books.grant_of(member);
+        dumping.seen.push(Seen {
+            seat,
+            rank: resource.rank,
+            fence: grant.map(|grant| self.books.grants.get(grant).fence),
+        });
+        match grant {
+            None => {
+                dumping.dump.free.insert(resource.rank, place);
+            }
+            Some(grant) => self
+                .books
+                .dump_lock(grant, member, now, &mut dumping.dump.locks),
+        }
+    }
+
+    /// Adds what has changed since the first slice. All of it happens at one moment.
+    fn add_changes(&self, dumping: &mut Dumping, now: Time) {
+        let (pool, books) = (&self.pools[dumping.pool], &self.books);
+        dumping.dump.fence = pool.fence;
+        let (since_fence, since_rank) = (dumping.first_fence, dumping.first_rank);
+        let given_back = books.resources.free_from_last(&pool.stock);
+        for key in given_back.take_while(|&key| books.resources.get(key).rank > since_rank) {
+            if let Some(place) = dumping.forget(key, books) {
+                let rank = books.resources.get(key).rank;
+                dumping.dump.free.insert(rank, place);
+            }
+        }
+        let lent = books.grants.of_pool_from_last(&pool.grants);
+        for grant in lent.take_while(|&grant| books.grants.get(grant).fence > since_fence) {
+            for key in books.lent_by(grant) {
+                dumping.forget(key, books);
+            }
+            books.dump_grant(grant, now, &mut dumping.dump.locks);
+        }
+        for (key, fence) in std::mem::take(&mut dumping.leaving) {
+            // It is gone if it was released since, and its place may be another's.
+            let holder = books
+                .resources
+                .try_get(key)
+                .filter(|one| one.pool == dumping.pool);
+            let grant = holder.and_then(|one| match one.holder() {
+                Holder::Grant(grant) if !one.is_member() => Some(grant),
+                _ => None,
+            });
+            if let Some(grant) = grant.filter(|&grant| books.grants.get(grant).fence == fence) {
+                books.dump_lock(grant, key, now, &mut dumping.dump.locks);
+            }
+        }
+    }
+}
+
+impl Dumping {
+    /// The pool that is being dumped.
+    pub fn pool(&self) -> PoolName<'_> {
+        PoolName::parse_stored(&*self.dump.name).expect("a pool has a good name")
+    }
+
+    /// Takes out what was read of a member, which has changed since. Returns its place.
+    fn forget(&mut self, key: ResourceKey, books: &Books) -> Option<u32> {
+        let seat = books.resources.get(key).seat()?;
+        let place = self
+            .seen
+            .binary_search_by_key(&seat, |seen| seen.seat)
+            .ok()?;
+        let Seen { rank, fence, .. } = self.seen[place];
+        match fence {
+            None => {
+                self.dump.free.remove(&rank);
+            }
+            Some(fence) => {
+                self.dump.locks.remove(&(fence, rank));
+            }
+        }
+        Some(place as u32)
+    }
+}
+
+impl Books {
+    fn lent_by(&self, grant: GrantKey) -> impl Iterator<Item = ResourceKey> + '_ {
+        self.resources.lent(&self.grants.get(grant).resources)
+    }
+
+    fn dump_grant(
+        &self,
+        grant: GrantKey,
+        now: Time,
+        locks: &mut BTreeMap<(Fence, i64), DumpedLock>,
+    ) {
+        for key in self.lent_by(grant) {
+            self.dump_lock(grant, key, now, locks);
+        }
+    }
+
+    fn dump_lock(
+        &self,
+        grant: GrantKey,
+        key: ResourceKey,
+        now: Time,
+        locks: &mut BTreeMap<(Fence, i64), DumpedLock>,
+    ) {
+        let lease = self.lease(grant, key, now);
+        let lock = DumpedLock {
+            id: lease.id,
+            lease: self.grants.get(grant).ttl,
+            ttl_s: lease.ttl_s,
+            owner: lease.owner,
+            age_s: lease.age_s,
+        };
+        locks.insert((lease.fence, self.resources.get(key).rank), lock);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::command::{Acquire, Command, Proof, ResourceId, Seed, Ticket, Ttl, Wanted};
+    use crate::pool::Rules;
+
+    const NOW: Time = Time::from_ms(1_000_000);
+
+    fn ask(engine: &mut Engine, command: Command<'_>) {
+        engine.execute(Ticket::new(0, 0), command, NOW);
+    }
+
+    fn seed(name: &str, ids: std::ops::Range<u32>) -> Seed {
+        let mut seed = Seed::default();
+        seed.add_pool(&PoolName::parse(name).expect("a good name"));
+        for id in ids {
+            seed.add_id(&ResourceId::parse(id.to_string()).expect("a good id"));
+        }
+        seed
+    }
+
+    fn change(engine: &mut Engine, random: &mut fastrand::Rng) {
+        let pool = PoolName::parse("A").expect("a good name");
+        let id = ResourceId::parse(random.u32(0..30).to_string()).expect("a good id");
+        let command = match random.u32(0..3) {
+            0 => Command::Release(pool, id, Proof::default()),
+            kind => {
+                let count = NonZeroU32::new(random.u32(1..4)).expect("it is not 0");
+                let wanted = if kind == 1 {
+                    Wanted::Any(count)
+                } else {
+                    Wanted::Named(id)
+                };
+                let acquire = Acquire {
+                    wanted,
+                    owner: None,
+                    ttl: Ttl::from_s(60),
+                    wait_ms: 0,
+                    may_queue: true,
+                };
+                Command::Acquire(pool, acquire)
+            }
+        };
+        ask(engine, command);
+    }
+
+    /// Whatever is lent and given back between the slices, the dump is the pool as it is at the last one.
+    #[test]
+    fn a_large_pool_is_dumped_as_it_is_at_the_end() {
+        let mut random = fastrand::Rng::with_seed(15);
+        for _ in 0..300 {
+            let mut engine = Engine::new(Rules::default());
+            ask(&mut engine, Command::AddMembers(seed("B", 0..3)));
+            ask(&mut engine, Command::AddMembers(seed("A", 0..30)));
+            (0..random.u32(0..40)).for_each(|_| change(&mut engine, &mut random));
+            // What is held of these is a member no longer.
+            ask(&mut engine, Command::SetMembers(seed("A", 5..30)));
+            let place = DumpPlace::Slot { slot: 1, end: 2 };
+            let mut dumping = engine.begin_dumping(&place).expect("there is a pool");
+            assert_eq!(dumping.pool().as_str(), "A");
+            let part = loop {
+                if let Some(part) = engine.dump_on(&mut dumping, Work(3), NOW) {
+                    break part;
+                }
+                (0..random.u32(0..3)).for_each(|_| change(&mut engine, &mut random));
+            };
+            assert_eq!(part, engine.dump_pools(place, NOW));
+            assert_eq!(part.next, None);
+        }
+    }
+}

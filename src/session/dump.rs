@@ -1,0 +1,112 @@
+//! A dump on its way to a client: a little is written when all that was written before is sent, and the store is asked
+//! for further pools when those at hand are written. So memory is bounded by the largest pool, however slow the client.
+
+use super::exchange::State;
+use super::{Context, Outcome, Session};
+use crate::api::DumpWriter;
+use crate::command::{Command, DumpPlace, Reply, Ticket};
+use crate::http::{self, Fields};
+
+/// How many names are written in one tick.
+const PIECE_NAMES: usize = 16 << 10;
+
+/// The dump that the oldest exchange is answered with.
+#[derive(Debug, Default)]
+pub(super) struct DumpAnswer {
+    writer: DumpWriter,
+    /// Where the store goes on; `None` behind its last pool.
+    next: Option<DumpPlace>,
+    /// The head is written, so that an error can no longer be told.
+    has_head: bool,
+}
+
+impl DumpAnswer {
+    /// About how much memory it holds, in bytes.
+    pub(super) fn capacity_bytes(&self) -> usize {
+        self.writer.capacity_bytes()
+    }
+}
+
+impl Session {
+    /// Whether there is a dump that `resume` would go on with.
+    pub(super) fn writes_dump(&self) -> bool {
+        self.dump.is_some() && self.output.is_empty() && self.is_dump_at_hand()
+    }
+
+    fn is_dump_at_hand(&self) -> bool {
+        let first = self.exchanges.front();
+        first.is_some_and(|exchange| exchange.state == State::Dumping)
+    }
+
+    /// Takes a part of a dump, which the store has replied to the oldest exchange.
+    pub(super) fn take_dump_part(&mut self, context: &mut Context<'_>) {
+        let Some(exchange) = self.exchanges.front_mut() else {
+            return;
+        };
+        let State::Ready(Outcome::Reply(Reply::Dumped(part))) =
+            std::mem::replace(&mut exchange.state, State::Dumping)
+        else {
+            unreachable!("it is looked at before it is taken");
+        };
+        let mut part = *part;
+        let dump = self.dump.get_or_insert_default();
+        dump.next = part.next.take();
+        dump.writer.add(part);
+        self.write_dump(context);
+    }
+
+    /// Breaks a dump off if the store refuses a further part of it: what was sent does not end as a dump does, nor as
+    /// a body. Returns whether that is so.
+    pub(super) fn breaks_dump_off(
+        &mut self,
+        ticket: Ticket,
+        reply: &Reply,
+        context: &mut Context<'_>,
+    ) -> bool {
+        let oldest = self.exchanges.front();
+        let is_asked = oldest.is_some_and(|exchange| exchange.state == State::Asked(ticket));
+        let is_refused = is_asked && matches!(reply, Reply::Refused(_));
+        if is_refused {
+            self.dump = None;
+            self.break_off(context);
+        }
+        is_refused
+    }
+
+    /// Writes the next piece of a dump, if all before it was sent.
+    pub(super) fn write_dump(&mut self, context: &mut Context<'_>) {
+        if !self.writes_dump() {
+            return;
+        }
+        let (Some(dump), Some(exchange)) = (&mut self.dump, self.exchanges.front_mut()) else {
+            return;
+        };
+        let style = exchange.style;
+        if self.output.capacity() == 0 {
+            self.output = context.buffers.lend();
+        }
+        if !std::mem::replace(&mut dump.has_head, true) {
+            let site = exchange.site_fields(context.settings);
+            http::write_stream_head(&mut self.output, style, Fields::JsonLines, site);
+        }
+        let mut piece = context.buffers.lend_body();
+        // A client that wants the head alone gets it at once.
+        let is_written = style.omits_body || dump.writer.write(PIECE_NAMES, &mut piece);
+        let next = dump.next.take_if(|_| is_written && !style.omits_body);
+        let is_last = is_written && next.is_none();
+        if is_last {
+            dump.writer.finish(&mut piece);
+            http::write_last_piece(&mut self.output, style, &piece);
+        } else {
+            http::write_piece(&mut self.output, style, &piece);
+        }
+        context.buffers.take_back_body(piece);
+        if let Some(next) = next {
+            exchange.state = State::Asked(context.desk.submit(Command::Dump(next)));
+        } else if is_last {
+            (context.metrics.requests).note_answer(exchange.asked, 200);
+            self.exchanges.pop_front();
+            self.dump = None;
+        }
+    }
+}

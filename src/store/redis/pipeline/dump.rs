@@ -1,0 +1,319 @@
+//! A part of a dump: some pools, each as it was at one moment.
+//!
+//! A pool whose members fit into one slice is read by one script. A larger one is read in slices, between which
+//! other commands go on; the last slice tells what they have changed. If the members have changed meanwhile, the pool
+//! is read again from its beginning.
+
+use std::collections::HashMap;
+
+use redis::Value;
+
+use super::batches::in_words;
+use super::jobs::{JobKey, Task};
+use super::{Loss, Pipeline, Question, key};
+use crate::command::{DumpPart, DumpPlace, Fence, PoolDump, StoredName, Ticket};
+use crate::store::redis::reply;
+use crate::store::redis::script::Script;
+use crate::store::redis::slice::{self, Counters, Holding, Slice, Told};
+use crate::time::Time;
+
+/// The most members in one slice: a few milliseconds for Redis.
+const SLICE: usize = 2_000;
+/// How many pools are begun at a time.
+const MAX_POOLS: usize = 20;
+/// How often a pool is begun again whose members change while it is read.
+const MAX_TRIES: u32 = 10;
+
+/// Some pools that are being dumped.
+#[derive(Debug, Default)]
+pub(super) struct Dumping {
+    place: DumpPlace,
+    /// Those of this part.
+    reads: Vec<PoolRead>,
+    /// The highest fence of any pool that was removed, once it is known.
+    retired_fence: Option<Fence>,
+}
+
+/// A pool that is being read.
+#[derive(Debug, Default)]
+struct PoolRead {
+    dump: PoolDump,
+    /// The state at the first slice.
+    first: Option<Counters>,
+    is_whole: bool,
+    /// There is no such pool.
+    is_missing: bool,
+    tries: u32,
+    /// How each member was read: its rank, or its fence and place in the grant.
+    seen: Vec<(i64, Option<Fence>)>,
+    /// The place of each member, if there are several slices.
+    places: HashMap<StoredName, u32>,
+}
+
+impl Pipeline {
+    pub(super) fn start_dump(&mut self, ticket: Ticket, place: DumpPlace, now: Time) {
+        let dumping = Dumping {
+            place,
+            ..Dumping::default()
+        };
+        let job = self.insert_job(Some(ticket), Task::Dump(Box::new(dumping)));
+        self.begin(job, now);
+    }
+
+    /// Redis can be asked.
+    pub(super) fn begin_dump(&mut self, job: JobKey, now: Time) {
+        match self.dumping(job).map(|dumping| &dumping.place) {
+            Some(DumpPlace::Names(_)) => self.begin_reads(job, now),
+            _ => self.ask_for_list(job, now),
+        }
+    }
+
+    /// The names of all pools have come, in the order in which they were seeded.
+    pub(super) fn dump_listed(&mut self, job: JobKey, names: Vec<(String, String)>, now: Time) {
+        let names = names.into_iter().rev();
+        let names = names.map(|(name, _)| StoredName::from(name)).collect();
+        if let Some(dumping) = self.dumping(job) {
+            dumping.place = DumpPlace::Names(names);
+        }
+        self.begin_reads(job, now);
+    }
+
+    fn dumping(&mut self, job: JobKey) -> Option<&mut Dumping> {
+        match &mut self.jobs.get_mut(job)?.task {
+            Task::Dump(dumping) => Some(dumping),
+            _ => None,
+        }
+    }
+
+    /// Asks for the first slices of the next pools.
+    fn begin_reads(&mut self, job: JobKey, now: Time) {
+        let Some(dumping) = self.dumping(job) else {
+            return;
+        };
+        if let DumpPlace::Names(names) = &mut dumping.place {
+            let kept = names.len().saturating_sub(MAX_POOLS);
+            let read = |name| PoolRead {
+                dump: PoolDump {
+                    name,
+                    ..PoolDump::default()
+                },
+                ..PoolRead::default()
+            };
+            dumping.reads = names.drain(kept..).rev().map(read).collect();
+        }
+        let count = dumping.reads.len();
+        for read in 0..count {
+            self.ask_for_slice(job, read, now);
+        }
+        if count == 0 {
+            self.end_reads(job, now);
+        }
+    }
+
+    fn ask_for_slice(&mut self, job: JobKey, read: usize, now: Time) {
+        self.jobs[job].open += 1;
+        let Some(Dumping { reads, .. }) = self.dumping(job) else {
+            return;
+        };
+        let PoolRead {
+            dump, first, seen, ..
+        } = &reads[read];
+        let (from, first, name) = (seen.len(), *first, dump.name.clone());
+        let base = key::base(&self.options.prefix, &name);
+        let command = &mut self.command;
+        command
+            .arg("EVALSHA")
+            .arg(self.scripts.hash(Script::Dump))
+            .arg(1)
+            .arg(base)
+            .arg(from)
+            .arg(SLICE);
+        match first {
+            Some(first) => command.arg(first.fence.number()).arg(first.high),
+            None => command.arg("").arg(""),
+        };
+        self.send(Question::Slice(job, read), now);
+    }
+
+    /// A slice has come.
+    pub(super) fn handle_slice(
+        &mut self,
+        job: JobKey,
+        read: usize,
+        value: Value,
+        now: Time,
+    ) -> Result<(), Loss> {
+        self.jobs[job].open -= 1;
+        if let Value::ServerError(error) = value {
+            if error.code() == "NOSCRIPT" {
+                self.load_scripts(|_| Question::Load, now);
+                self.ask_for_slice(job, read, now);
+                return Ok(());
+            }
+            self.complain(&in_words(&error), now);
+            self.jobs[job].failed = true;
+        } else {
+            let told = slice::read(value).map_err(|_| "a slice of an unknown form")?;
+            if let Some(Dumping { reads, .. }) = self.dumping(job) {
+                reads[read].take(told);
+                if reads[read].tries > MAX_TRIES {
+                    self.complain("the members of a pool change too often to be dumped", now);
+                    self.jobs[job].failed = true;
+                }
+            }
+        }
+        if self.jobs[job].open == 0 {
+            match self.jobs[job].failed {
+                true => self.finish(job),
+                false => self.go_on_reading(job, now),
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with one pool that is not whole. The others of them are left for a further part.
+    fn go_on_reading(&mut self, job: JobKey, now: Time) {
+        let Some(Dumping { reads, place, .. }) = self.dumping(job) else {
+            return;
+        };
+        let is_left = |read: &PoolRead| !read.is_whole && !read.is_missing;
+        let large = reads.iter().position(is_left);
+        if let Some(large) = large
+            && let DumpPlace::Names(names) = place
+        {
+            for at in (large + 1..reads.len()).rev() {
+                if is_left(&reads[at]) {
+                    names.push(reads.remove(at).dump.name);
+                }
+            }
+        }
+        match large {
+            Some(large) => self.ask_for_slice(job, large, now),
+            None => self.end_reads(job, now),
+        }
+    }
+
+    /// All pools of this part are read. Behind the last part comes the highest fence of those that were removed.
+    fn end_reads(&mut self, job: JobKey, now: Time) {
+        let is_last = |dumping: &mut Dumping| match &dumping.place {
+            DumpPlace::Names(names) => names.is_empty(),
+            _ => true,
+        };
+        if self.dumping(job).is_some_and(is_last) {
+            self.index_command().arg("retired");
+            self.send(Question::Retired(job), now);
+        } else {
+            self.finish(job);
+        }
+    }
+
+    pub(super) fn handle_retired(
+        &mut self,
+        job: JobKey,
+        value: Value,
+        now: Time,
+    ) -> Result<(), Loss> {
+        if let Value::ServerError(error) = value {
+            return self.fail_job(job, &error, now, Pipeline::end_reads);
+        }
+        let mut values = reply::array(value).unwrap_or_default().into_iter();
+        let retired = values.next().and_then(|value| reply::text(value).ok());
+        let retired = retired.and_then(|text| reply::number(&text).ok());
+        let retired = retired.ok_or("a list of an unknown form")?;
+        if let Some(dumping) = self.dumping(job) {
+            dumping.retired_fence = Some(Fence::from_number(retired));
+        }
+        self.finish(job);
+        Ok(())
+    }
+}
+
+impl Dumping {
+    /// What was read.
+    pub(super) fn into_part(self) -> DumpPart {
+        let reads = self.reads.into_iter().filter(|read| !read.is_missing);
+        DumpPart {
+            pools: reads.map(|read| read.dump).collect(),
+            next: self.retired_fence.is_none().then_some(self.place),
+            retired_fence: self.retired_fence.unwrap_or_default(),
+        }
+    }
+}
+
+impl PoolRead {
+    fn take(&mut self, told: Told) {
+        let slice = match told {
+            // It was removed, or was named before it was there.
+            Told::Nothing => return self.is_missing = true,
+            Told::Again => return self.begin_again(),
+            Told::Slice(slice) => slice,
+        };
+        let first = *self.first.get_or_insert(slice.counters);
+        let has_same_members = first.seat == slice.counters.seat
+            && first.total == slice.counters.total
+            && first.fence <= slice.counters.fence
+            && first.high <= slice.counters.high;
+        if !has_same_members || slice.member_count == 0 && self.seen.len() < first.total {
+            return self.begin_again();
+        }
+        self.dump.fence = slice.counters.fence;
+        self.add(slice, first.total);
+        self.is_whole = self.seen.len() >= first.total;
+    }
+
+    fn begin_again(&mut self) {
+        let name = std::mem::take(&mut self.dump.name);
+        *self = PoolRead {
+            dump: PoolDump {
+                name,
+                ..PoolDump::default()
+            },
+            tries: self.tries + 1,
+            ..PoolRead::default()
+        };
+    }
+
+    fn add(&mut self, slice: Slice, total: usize) {
+        let is_large = slice.member_count < total;
+        for (at, (id, holding)) in slice.resources.into_iter().enumerate() {
+            let place = if at < slice.member_count {
+                let place = self.seen.len() as u32;
+                self.dump.members.push_stored(&id);
+                self.seen.push((0, None));
+                if is_large {
+                    self.places.insert(id, place);
+                }
+                Some(place)
+            } else {
+                let place = self.places.get(&id).copied();
+                place.inspect(|&place| self.forget(place))
+            };
+            match (holding, place) {
+                (Holding::Free(rank), Some(place)) => {
+                    self.seen[place as usize] = (rank, None);
+                    self.dump.free.insert(rank, place);
+                }
+                (Holding::Held(fence, order, lock), place) => {
+                    if let Some(place) = place {
+                        self.seen[place as usize] = (order, Some(fence));
+                    }
+                    self.dump.locks.insert((fence, order), lock);
+                }
+                // What is no member is never free.
+                (Holding::Free(_), None) => {}
+            }
+        }
+    }
+
+    /// Drops what was read of a member before.
+    fn forget(&mut self, place: u32) {
+        match self.seen[place as usize] {
+            (rank, None) => {
+                self.dump.free.remove(&rank);
+            }
+            (order, Some(fence)) => {
+                self.dump.locks.remove(&(fence, order));
+            }
+        }
+    }
+}
