@@ -59,6 +59,23 @@ struct Head {
 impl Answer {
     /// Reads one whole answer.
     pub(super) fn read(from: &mut impl Read) -> Result<Answer, AnswerError> {
+        let (answer, length) = Answer::read_head(from)?;
+        answer.read_rest(from, length)
+    }
+
+    /// Reads the rest of an answer whose body is as long as `read_head` says.
+    pub(super) fn read_rest(
+        self,
+        from: &mut impl Read,
+        length: Option<u64>,
+    ) -> Result<Answer, AnswerError> {
+        let body = read_body(from, self.body, length)?;
+        Ok(Answer { body, ..self })
+    }
+
+    /// Reads the head of an answer, and perhaps some of its body. Returns also how long the body is; `None` if it ends
+    /// with the connection.
+    pub(super) fn read_head(from: &mut impl Read) -> Result<(Answer, Option<u64>), AnswerError> {
         let mut bytes = Vec::new();
         let (head, head_bytes) = loop {
             if let Some(found) = parse_head(&bytes)? {
@@ -71,16 +88,16 @@ impl Answer {
                 return Err(AnswerError::Cut);
             }
         };
-        let body = read_body(from, bytes.split_off(head_bytes), head.body_bytes)?;
-        Ok(Answer {
+        let answer = Answer {
             status: head.status,
             reason: head.reason,
-            body,
-        })
+            body: bytes.split_off(head_bytes),
+        };
+        Ok((answer, head.body_bytes))
     }
 }
 
-fn read_some(from: &mut impl Read, bytes: &mut Vec<u8>) -> Result<usize, AnswerError> {
+pub(super) fn read_some(from: &mut impl Read, bytes: &mut Vec<u8>) -> Result<usize, AnswerError> {
     let mut piece = [0; 4096];
     loop {
         match from.read(&mut piece) {

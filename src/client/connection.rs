@@ -38,6 +38,13 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// Moves the deadline.
+    pub(super) fn set_deadline(&mut self, deadline: Instant) {
+        self.socket.deadline = deadline;
+    }
+}
+
 impl Read for Connection {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.tls {

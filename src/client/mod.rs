@@ -14,6 +14,7 @@ mod zone;
 
 use std::fmt;
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 pub use answer::{Answer, AnswerError, is_tls_alert};
@@ -91,6 +92,47 @@ impl Client {
             (Err(AnswerError::Tls), _) => Err(ClientError::Tls(AnswerError::Tls.to_string())),
             (Err(_), Err(error)) => Err(ClientError::Unanswered(AnswerError::Io(error))),
             (Err(error), Ok(())) => Err(ClientError::Unanswered(error)),
+        }
+    }
+
+    /// Asks, and hands over the lines of an answer that is 200 as they come, without their line feeds. The next piece
+    /// has to come within `limit`. What is left at the end without a line feed is the body of the answer.
+    pub fn ask_for_lines(
+        &self,
+        request: &Request,
+        limit: Duration,
+        take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<Answer, ClientError> {
+        let lost = |error| match error {
+            AnswerError::Tls => ClientError::Tls(AnswerError::Tls.to_string()),
+            error => ClientError::Unanswered(error),
+        };
+        let deadline = || Instant::now() + limit;
+        let mut connection = Connection::open(&self.peer, deadline()).map_err(unmet)?;
+        let key = self.key.as_ref().map(|key| &*key.0);
+        let bytes = request.to_bytes(self.peer.url(), key);
+        let sent = connection.write_all(&bytes);
+        sent.map_err(|error| lost(AnswerError::Io(error)))?;
+        let (mut answer, length) = Answer::read_head(&mut connection).map_err(lost)?;
+        if answer.status != 200 || length.is_some() {
+            return answer.read_rest(&mut connection, length).map_err(lost);
+        }
+        let mut scanned = 0;
+        loop {
+            let (mut start, bytes) = (0, &answer.body);
+            while let Some(at) = memchr::memchr(b'\n', &bytes[scanned..]) {
+                let end = scanned + at;
+                if take(&bytes[start..end]).is_break() {
+                    return Ok(answer);
+                }
+                (start, scanned) = (end + 1, end + 1);
+            }
+            answer.body.drain(..start);
+            scanned = answer.body.len();
+            connection.set_deadline(deadline());
+            if answer::read_some(&mut connection, &mut answer.body).map_err(lost)? == 0 {
+                return Ok(answer);
+            }
         }
     }
 }

@@ -20,6 +20,8 @@ pub struct Request {
     /// Path and query.
     target: String,
     body: Vec<u8>,
+    /// The answer may come without its length, and end with the connection.
+    is_streamed: bool,
 }
 
 impl Request {
@@ -34,6 +36,7 @@ impl Request {
             method,
             target,
             body: Vec::new(),
+            is_streamed: false,
         }
     }
 
@@ -66,6 +69,13 @@ impl Request {
         self
     }
 
+    /// Lets the answer come without its length: HTTP/1.0 has no chunks, and its answers end with the connection.
+    #[must_use]
+    pub fn streamed(mut self) -> Request {
+        self.is_streamed = true;
+        self
+    }
+
     /// Whether it changes nothing at the server.
     pub fn is_read(&self) -> bool {
         self.method == "GET"
@@ -75,7 +85,8 @@ impl Request {
     pub(super) fn to_bytes(&self, url: &Url, key: Option<&str>) -> Vec<u8> {
         let Request { method, target, .. } = self;
         let (prefix, host) = (url.path().trim_end_matches('/'), url.authority());
-        let mut head = format!("{method} {prefix}{target} HTTP/1.1\r\nHost: {host}\r\n");
+        let minor = if self.is_streamed { 0 } else { 1 };
+        let mut head = format!("{method} {prefix}{target} HTTP/1.{minor}\r\nHost: {host}\r\n");
         head.push_str("Accept: application/json\r\nConnection: close\r\n");
         if let Some(key) = key {
             let _ = write!(head, "Authorization: Bearer {key}\r\n");

@@ -74,6 +74,7 @@ pub(super) enum Order {
     Seed(Seed),
     Purge(Purge),
     Remove(Remove),
+    Dump(Dump),
     WaitFree(WaitFree),
     Watch(Watch),
     Completions(Completions),
@@ -333,6 +334,18 @@ pub(super) struct Remove {
     #[arg(value_parser = pool_name)]
     pub(super) pool: PoolName<'static>,
 }
+
+/// Print all that the store knows, for a backup
+///
+/// A line for each pool, with its members, the order of lending and the locks, between a first line and a last one
+/// with counts. It ends with an error if the last line is missing. Nobody is held up. The server wants a key with
+/// admin for all pools.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  latch dump > pools.dump
+  latch dump | jq -r 'select(.pool) | .pool'")]
+pub(super) struct Dump {}
 
 /// Wait until a pool has free resources, or until nothing is held
 ///

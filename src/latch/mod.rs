@@ -5,6 +5,7 @@
 
 mod arguments;
 mod clock;
+mod dump;
 mod event;
 mod failure;
 mod line;
@@ -84,6 +85,7 @@ fn follow(arguments: Arguments, output: Output) -> Result<u8, Failure> {
         Order::Seed(order) => orders::seed(&server()?, order, output),
         Order::Purge(order) => orders::purge(&server()?, order, output),
         Order::Remove(order) => orders::remove(&server()?, order, output),
+        Order::Dump(_) => dump::dump(&server()?, output),
         Order::WaitFree(order) => looking::wait_free(&server()?, order, output),
         Order::Watch(order) => looking::watch(&server()?, order, output),
         Order::Completions(order) => print_completions(order, output),

@@ -189,7 +189,7 @@ fn read_leases(body: Vec<u8>) -> Result<Told<Vec<Lease>>, Failure> {
 
 /// JSON as text without any control character: what there may be in it are those from U+007F to
 /// U+009F, which JSON allows within strings.
-fn printable(json: Vec<u8>) -> Result<String, Failure> {
+pub(super) fn printable(json: Vec<u8>) -> Result<String, Failure> {
     let json = String::from_utf8(json).map_err(|_| Failure::strange("it is not UTF-8"))?;
     if !json.contains(char::is_control) {
         return Ok(json);

@@ -2,6 +2,7 @@
 
 mod answers;
 mod completions;
+mod dump;
 mod guardian;
 mod looking;
 mod lost;

@@ -1,0 +1,49 @@
+//! The backup: `dump`.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use super::failure::{Cause, Failure};
+use super::orders::Done;
+use super::output::Output;
+use super::server::{Server, printable};
+use crate::client::Request;
+
+/// The longest pause between two pieces of a dump.
+const PIECE_LIMIT: Duration = Duration::from_secs(60);
+
+/// The last line of a dump begins with this.
+const LAST_LINE: &str = "{\"pools\":";
+
+pub(super) fn dump(server: &Server, output: Output) -> Done {
+    let request = Request::new("GET", &["dump"]).streamed();
+    let mut is_whole = false;
+    let mut problem = None;
+    let answer = server
+        .client
+        .ask_for_lines(&request, PIECE_LIMIT, &mut |line| {
+            let printed = printable(line.to_vec()).and_then(|line| {
+                is_whole = line.starts_with(LAST_LINE);
+                output.print(&line)
+            });
+            match printed {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(failure) => {
+                    problem = Some(failure);
+                    ControlFlow::Break(())
+                }
+            }
+        });
+    if let Some(failure) = problem {
+        return Err(failure);
+    }
+    match answer {
+        Ok(answer) if answer.status != 200 => Err(Failure::of_answer(&answer)),
+        Ok(answer) if is_whole && answer.body.is_empty() => Ok(0),
+        Ok(_) => {
+            let message = "the dump is cut off: its last line, with the counts, has not come";
+            Err(Failure::new(Cause::Unreachable, "cut off", message))
+        }
+        Err(error) => Err(Failure::of_client(&error, server.client.peer.url())),
+    }
+}
