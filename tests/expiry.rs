@@ -1,19 +1,20 @@
 //! Very many leases that are over together, on a whole server: how long a client waits for its answer while
 //! they end.
 //!
-//! The normal run has some thousands and holds that all goes on. `LATCHD_FULL=1` has a million on a file;
-//! with `--release` it holds how long an answer takes at most.
+//! The normal run has some thousands and holds that all goes on. `LATCHD_FULL=1` has a million on a file and
+//! 300,000 on Redis; with `--release` it holds how long an answer and a script take at most.
 
 use std::io::{BufRead, BufReader, Write};
 use std::time::{Duration, Instant};
 
+use crate::support::redis::{RedisServer, let_pass};
 use crate::support::{Client, PATIENCE, Server, StoreKind};
 
 /// How many resources are held, how many of them a grant has, and for how long, in seconds.
-fn sizes(full: usize) -> (usize, usize, u32) {
+fn sizes(full: usize, normal: usize) -> (usize, usize, u32) {
     match std::env::var_os("LATCHD_FULL") {
         Some(_) => (full, 1, 60),
-        None => (4_000, 20, 5),
+        None => (normal, 20, 5),
     }
 }
 
@@ -66,21 +67,18 @@ fn held(client: &mut Client) -> usize {
         .unwrap_or_else(|| panic!("a list of pools: {list}"))
 }
 
-/// Locks and releases in `B` until all that is held in `A` has ended. Answers how long an answer took at
-/// most, and how often it was asked while leases ended.
-fn use_b_until_all_has_ended(server: &Server, count: usize) -> (Duration, usize) {
+/// Locks and releases in `B` until `is_done` says so. Answers how long an answer took at most.
+fn use_b_until(server: &Server, mut is_done: impl FnMut(&mut Client) -> bool) -> Duration {
     let (mut client, mut overseer) = (server.connect(), server.connect());
-    let (mut longest, mut asked) = (Duration::ZERO, 0);
+    let mut longest = Duration::ZERO;
     let end = Instant::now() + 10 * PATIENCE;
     loop {
         let before = Instant::now();
         assert_eq!(client.ask("POST /pool/B/lock"), "200 1");
         longest = longest.max(before.elapsed());
         assert_eq!(client.ask("DELETE /pool/B/lock/1"), "200");
-        match held(&mut overseer) {
-            0 => return (longest, asked),
-            some if some < count => asked += 1,
-            _ => {}
+        if is_done(&mut overseer) {
+            return longest;
         }
         assert!(Instant::now() < end, "not all has ended in time");
     }
@@ -88,14 +86,74 @@ fn use_b_until_all_has_ended(server: &Server, count: usize) -> (Duration, usize)
 
 #[test]
 fn a_file_of_leases_that_start_anew_together_holds_up_nobody() {
-    let (count, in_a_grant, ttl_s) = sizes(1_000_000);
+    let (count, in_a_grant, ttl_s) = sizes(1_000_000, 4_000);
     let mut server = Server::start_with(StoreKind::File, &["--max-body", "16777216"]);
     all_held(&server, count, in_a_grant, ttl_s);
     server.kill();
     server.restart();
-    let (longest, asked) = use_b_until_all_has_ended(&server, count);
-    eprintln!("{count} leases on a file: {asked} requests meanwhile, the longest took {longest:?}");
-    assert!(asked > 0, "they end in slices");
+    let mut asked = 0;
+    let longest = use_b_until(&server, |client| {
+        let held = held(client);
+        asked += usize::from((1..count).contains(&held));
+        held == 0
+    });
+    eprintln!(
+        "{count} leases on a file: {asked} lists meanwhile, the longest request took {longest:?}"
+    );
     #[cfg(not(debug_assertions))]
     assert!(longest < Duration::from_millis(100), "{longest:?}");
+}
+
+/// On Redis leases end when a request comes, in slices of a thousand resources. What is left counts as over.
+#[test]
+fn many_leases_on_redis_end_in_short_scripts() {
+    let (count, in_a_grant, ttl_s) = sizes(300_000, 12_000);
+    let redis = RedisServer::start();
+    let server = Server::start_at(&redis.url(), &["--max-body", "16777216"]);
+    all_held(&server, count, in_a_grant, ttl_s);
+    let held_since = Instant::now();
+    let mut client = server.connect();
+    // The last grant is kept, and the one before is over last.
+    assert_eq!(client.ask("PUT /pool/A/lock/1?ttl=600"), "200");
+    let over = in_a_grant + 1;
+    let over_after = Duration::from_secs(u64::from(ttl_s)) + Duration::from_millis(100);
+    let_pass(over_after.saturating_sub(held_since.elapsed()));
+    redis.order(&["CONFIG", "SET", "latency-monitor-threshold", "1"]);
+
+    let not_held = "404 not held";
+    assert_eq!(client.ask(&format!("PUT /pool/A/lock/{over}")), not_held);
+    assert_eq!(client.ask(&format!("DELETE /pool/A/lock/{over}")), not_held);
+    assert_eq!(client.ask(&format!("GET /pool/A/lock/{over}")), not_held);
+    let locks = client.ask("GET /pool/A/lock");
+    assert_eq!(
+        locks.split('\t').count(),
+        in_a_grant,
+        "what is over is not listed"
+    );
+    assert!(held(&mut client) > count / 2, "not all have ended so far");
+    let lent = client.ask(&format!("POST /pool/A/lock/{over}"));
+    assert_eq!(lent, format!("200 {over}"));
+    assert_eq!(client.ask("POST /pool/A/lock/1"), "409 busy");
+    let left = count - in_a_grant - 1;
+    if left < 20_000 {
+        let all = client.ask(&format!("POST /pool/A/lock?n={left}"));
+        assert_eq!(all.split('\t').count(), left);
+    } else {
+        let longest = use_b_until(&server, |client| {
+            client.ask("PUT /pool/A/lock/1") == "200" && held(client) == count - left
+        });
+        let slowest_ms = slowest_command_ms(&redis);
+        eprintln!(
+            "{count} leases on Redis: the longest request took {longest:?}, the slowest script {slowest_ms} ms"
+        );
+        #[cfg(not(debug_assertions))]
+        assert!(slowest_ms < 50, "{slowest_ms}");
+    }
+}
+
+/// What Redis says of the command that took it longest, since it was told to watch.
+fn slowest_command_ms(redis: &RedisServer) -> u64 {
+    let latest = redis.ask(&["LATENCY", "LATEST"]);
+    let mut lines = latest.lines().skip_while(|line| *line != "command");
+    lines.nth(3).and_then(|line| line.parse().ok()).unwrap_or(0)
 }

@@ -2,7 +2,11 @@
 -- too long, servers that have not been heard of.
 --
 -- Promises the order of the engine: by time; in the same millisecond leases first, by their fences,
--- then places by their order. It does not know what happens in a line.
+-- then places by their order. If very much is due, the rest follows in the next calls, and counts as
+-- over until then. It does not know what happens in a line.
+
+-- How many resources and places leave in one call: that takes Redis some 15 ms.
+local MAX_ENDS = 1000
 
 -- The first of a sorted set, if its time has come, and that time.
 local function first_due(set)
@@ -13,6 +17,7 @@ local function first_due(set)
   end
 end
 
+-- Ends a lease. Answers how many resources were in it, and 1 at least.
 local function end_lease(member)
   local grant = grant_with(num(tonumber(member)))
   if grant and grant.ttl ~= '-' then
@@ -21,6 +26,7 @@ local function end_lease(member)
     -- Redis has stopped the script that was making the grant.
     call('ZREM', key.expiry, member)
   end
+  return grant and #grant.ids or 1
 end
 
 local function end_absence(place)
@@ -75,20 +81,23 @@ local function doubt(name, ended)
 end
 
 local function handle_due()
-  while true do
+  local left = MAX_ENDS
+  while left > 0 do
     local lease, lease_end = first_due(key.expiry)
     local place, place_end
     if pool.waiting > 0 then
       place, place_end = first_due(key.absent)
     end
     if lease and (not place or lease_end <= place_end) then
-      end_lease(lease)
+      left = left - end_lease(lease)
     elseif place then
       end_absence(place)
+      left = left - 1
     else
       break
     end
   end
+  pool.is_behind = left <= 0 and first_due(key.expiry) ~= nil
   while pool.waiting > 0 do
     local name, ended = first_due(key.servers)
     if not name then

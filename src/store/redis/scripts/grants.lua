@@ -19,12 +19,28 @@ local function grant_with(fence)
   return row and grant_of_row(fence, row)
 end
 
+-- When a lease ends; nil if it does not.
+local function end_of_lease(fence)
+  return tonumber(call('ZSCORE', key.expiry, padded(fence)))
+end
+
+-- Whether the time of a grant is over. It may not have ended yet, if more is over than ends in one go.
+local function is_over(grant)
+  local ends = pool.is_behind and grant.ttl ~= '-' and end_of_lease(grant.fence)
+  return ends and ends <= now
+end
+
+-- A grant that counts: what is over is as good as ended.
+local function current(grant)
+  return grant and not is_over(grant) and grant
+end
+
 local function grant_holding(id)
-  return grant_with(call('HGET', key.held, id))
+  return current(grant_with(call('HGET', key.held, id)))
 end
 
 local function grant_owned_by(owner)
-  return grant_with(owner ~= '' and call('HGET', key.owners, owner))
+  return current(grant_with(owner ~= '' and call('HGET', key.owners, owner)))
 end
 
 -- All grants, in the order of their fences.
@@ -32,7 +48,7 @@ local function all_grants()
   local rows = call('HGETALL', key.grants)
   local grants = {}
   for at = 1, #rows, 2 do
-    grants[#grants + 1] = grant_of_row(rows[at], rows[at + 1])
+    grants[#grants + 1] = current(grant_of_row(rows[at], rows[at + 1])) or nil
   end
   table.sort(grants, function(a, b) return tonumber(a.fence) < tonumber(b.fence) end)
   return grants

@@ -38,6 +38,40 @@ local function take_over(w, serial, n, id, ttl, ends)
   return 'E busy'
 end
 
+-- How many leases may end for acquires of this call beyond what they want themselves.
+local ends_left = MAX_ENDS
+
+local function end_if_over(fence)
+  local ends = fence and end_of_lease(fence)
+  if ends and ends <= now then
+    end_lease(padded(fence))
+  end
+end
+
+local function could_be_lent(n, id)
+  return not n and free_for(n, id) or n and n <= lendable_count()
+end
+
+-- Ends leases that are over until this can be served: the asker's own, that of the resource it wants,
+-- then those that were over first.
+local function end_what_is_over(n, id, owner)
+  end_if_over(owner ~= '' and call('HGET', key.owners, owner))
+  end_if_over(not n and call('HGET', key.held, id))
+  if not n and call('HEXISTS', key.held, id) == 1 then
+    return
+  end
+  local left = n or 1
+  while (left > 0 or ends_left > 0) and (is_held_up() or not could_be_lent(n, id)) do
+    local lease = first_due(key.expiry)
+    if not lease then
+      return
+    end
+    local count = end_lease(lease)
+    ends_left = ends_left - math.max(0, count - left)
+    left = math.max(0, left - count)
+  end
+end
+
 local function acquire(serial, n, id, owner, ttl, wait, room)
   -- '2' asks for a place that it had before. For how many milliseconds more follows.
   local waits, had_place = wait ~= '0', wait:sub(1, 1) == '2'
@@ -50,6 +84,9 @@ local function acquire(serial, n, id, owner, ttl, wait, room)
       attend()
     end
     return reply or 'W' .. asks_again.place
+  end
+  if pool.is_behind and not grant_owned_by(owner) then
+    end_what_is_over(n, id, owner)
   end
   local reply = settled(n, id, owner, ttl)
   if reply then
