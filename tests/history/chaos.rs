@@ -8,6 +8,7 @@ use fastrand::Rng;
 
 use super::call::{Disturbance, SECOND, Time};
 use super::wire::{Clock, Door, Doors};
+use crate::redis::gate::Gate;
 use crate::support::redis::RedisServer;
 use crate::support::{Server, signal};
 
@@ -19,39 +20,63 @@ pub const REDIS_TIMEOUT_S: u64 = 1;
 const HARMLESS: Time = 2 * SECOND;
 
 /// A campaign that lasts longer has time for longer faults.
-const LONG: Duration = Duration::from_secs(10);
+const LONG: Duration = Duration::from_secs(12);
 
-/// latchd processes on one Redis.
+/// Where the servers of a campaign keep their pools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ground {
+    Redis,
+    /// One server on a file.
+    File,
+}
+
+/// A Redis, and what stands between it and the servers.
+struct SharedRedis {
+    redis: RedisServer,
+    gate: Gate,
+}
+
+/// latchd processes on one Redis, or one on a file.
 pub struct Cluster<'a> {
-    pub redis: RedisServer,
+    shared: Option<SharedRedis>,
     pub disturbances: Vec<Disturbance>,
     /// What was done, and when.
     pub log: Vec<(Time, String)>,
-    servers: Vec<(Server, usize)>,
+    pub(super) servers: Vec<(Server, usize)>,
     /// How many processes there have been.
     started: &'a AtomicUsize,
-    clock: Clock,
+    pub(super) clock: Clock,
     doors: &'a Doors,
 }
 
 impl<'a> Cluster<'a> {
     pub fn start(
+        ground: Ground,
         count: usize,
         clock: Clock,
         doors: &'a Doors,
         started: &'a AtomicUsize,
     ) -> Cluster<'a> {
-        let redis = RedisServer::durable();
+        let shared = (ground == Ground::Redis).then(|| {
+            let redis = RedisServer::durable();
+            let gate = Gate::before(&redis);
+            SharedRedis { redis, gate }
+        });
         let timeout = REDIS_TIMEOUT_S.to_string();
-        let arguments = ["--redis-timeout", &timeout, "--queue-grace", "1"];
         let start = |_| {
-            let server = Server::start_at(&redis.url(), &arguments);
+            let server = match &shared {
+                Some(shared) => {
+                    let arguments = ["--redis-timeout", &timeout, "--queue-grace", "1"];
+                    Server::start_at(&shared.gate.url(), &arguments)
+                }
+                None => Server::start_on_a_disk_that_fills(&["--queue-grace", "1"]),
+            };
             (server, started.fetch_add(1, Ordering::Relaxed))
         };
         let servers = (0..count).map(start).collect();
         let cluster = Cluster {
             servers,
-            redis,
+            shared,
             disturbances: Vec::new(),
             log: Vec::new(),
             started,
@@ -71,17 +96,27 @@ impl<'a> Cluster<'a> {
             thread::sleep(Duration::from_millis(random.u64(10..calm_ms)));
             match random.u8(..20) {
                 0..9 => self.cut_clients(random),
-                9..12 => self.cut_redis(random),
                 12..15 => self.kill_server(random),
                 15 => self.freeze_server(random, 800),
                 // Longer than it may be silent without being thought dead.
                 16 if duration > LONG => self.freeze_server(random, 8_000),
                 16 => self.freeze_server(random, 300),
-                17 => self.freeze_redis(random),
-                18 => self.kill_redis(random, false),
-                _ => self.kill_redis(random, true),
+                _ if self.shared.is_none() => self.hurt_file(random),
+                9..12 => self.cut_redis(random),
+                17 => self.hold_up_redis(random),
+                18 => self.limit_redis(random),
+                _ => {
+                    let with_server = random.bool();
+                    self.kill_redis(random, with_server);
+                }
             }
         }
+    }
+
+    /// The Redis that all servers share.
+    pub fn redis(&self) -> &RedisServer {
+        let shared = self.shared.as_ref();
+        &shared.expect("this campaign is on a Redis").redis
     }
 
     fn cut_clients(&mut self, random: &mut Rng) {
@@ -95,12 +130,12 @@ impl<'a> Cluster<'a> {
         match random.choice(["normal", "pubsub", "scripts"]) {
             Some("scripts") => {
                 self.note("Redis forgets all scripts".into());
-                self.redis.order(&["SCRIPT", "FLUSH"]);
+                self.redis().order(&["SCRIPT", "FLUSH"]);
             }
             kind => {
                 let kind = kind.expect("there are some to choose from");
                 self.note(format!("all {kind} connections to Redis are cut"));
-                self.redis.cut_connections(kind);
+                self.redis().cut_connections(kind);
             }
         }
         self.mended(None, from);
@@ -113,7 +148,7 @@ impl<'a> Cluster<'a> {
         self.restart(at);
     }
 
-    fn kill(&mut self, at: usize) {
+    pub(super) fn kill(&mut self, at: usize) {
         let from = self.clock.now();
         let (server, number) = &mut self.servers[at];
         let number = *number;
@@ -128,7 +163,7 @@ impl<'a> Cluster<'a> {
     }
 
     /// As a new process, at a new address.
-    fn restart(&mut self, at: usize) {
+    pub(super) fn restart(&mut self, at: usize) {
         let (server, number) = &mut self.servers[at];
         server.restart();
         *number = self.started.fetch_add(1, Ordering::Relaxed);
@@ -149,13 +184,49 @@ impl<'a> Cluster<'a> {
         self.mended(Some(number), from);
     }
 
-    fn freeze_redis(&mut self, random: &mut Rng) {
+    /// Redis stands still, or what it says arrives late.
+    fn hold_up_redis(&mut self, random: &mut Rng) {
         let from = self.clock.now();
-        self.note("Redis is stopped".into());
-        self.redis.freeze();
+        let is_stopped = random.bool();
+        let shared = self.shared.as_ref();
+        let SharedRedis { redis, gate } = shared.expect("this campaign is on a Redis");
+        match is_stopped {
+            true => redis.freeze(),
+            false => gate.shut(),
+        }
         // Longer or shorter than a server waits for it.
         rest(random, 1_500 * REDIS_TIMEOUT_S);
-        self.redis.thaw();
+        match is_stopped {
+            true => redis.thaw(),
+            false => gate.open(),
+        }
+        let what = match is_stopped {
+            true => "Redis is stopped",
+            false => "the link is slow",
+        };
+        self.log.push((from, what.into()));
+        self.mended(None, from);
+    }
+
+    /// Redis has no memory left, or takes away the right to carry out scripts.
+    fn limit_redis(&mut self, random: &mut Rng) {
+        let from = self.clock.now();
+        let (what, limit, end): (_, &[&str], &[&str]) = match random.bool() {
+            true => (
+                "Redis is full",
+                &["CONFIG", "SET", "maxmemory", "1"],
+                &["CONFIG", "SET", "maxmemory", "0"],
+            ),
+            false => (
+                "rights are taken away",
+                &["ACL", "SETUSER", "default", "-evalsha"],
+                &["ACL", "SETUSER", "default", "+@all"],
+            ),
+        };
+        self.note(what.into());
+        self.redis().order(limit);
+        rest(random, 500);
+        self.redis().order(end);
         self.mended(None, from);
     }
 
@@ -163,13 +234,17 @@ impl<'a> Cluster<'a> {
     fn kill_redis(&mut self, random: &mut Rng, with_server: bool) {
         let from = self.clock.now();
         self.note("Redis is killed".into());
-        self.redis.kill();
+        if let Some(shared) = &mut self.shared {
+            shared.redis.kill();
+        }
         let victim = with_server.then(|| random.usize(..self.servers.len()));
         if let Some(at) = victim {
             self.kill(at);
         }
         rest(random, 300);
-        self.redis.resume();
+        if let Some(shared) = &mut self.shared {
+            shared.redis.resume();
+        }
         self.mended(None, from);
         if let Some(at) = victim {
             self.restart(at);
@@ -187,6 +262,21 @@ impl<'a> Cluster<'a> {
             until: now + SECOND,
             costs_places: now - from > HARMLESS,
         });
+    }
+
+    /// A store goes on that was down since `from`: it has forgotten its line, and leases start anew.
+    pub(super) fn recovered(&mut self, from: Time) {
+        self.note("the store goes on".into());
+        let now = self.clock.now();
+        // It is tried again after a second. What was told of a lease before tells no longer when it ends.
+        for (until, costs_places) in [(now + 2 * SECOND, true), (now + 5 * SECOND, false)] {
+            self.disturbances.push(Disturbance {
+                server: None,
+                from,
+                until,
+                costs_places,
+            });
+        }
     }
 
     /// All processes end in good order: none of them has failed on the way.
@@ -209,18 +299,9 @@ impl<'a> Cluster<'a> {
             .iter()
             .map(|(at, what)| format!("{at:>10} {what}\n"));
         let mut text: String = log.collect();
-        let commands: [(&str, &[&str]); 4] = [
-            ("HGETALL", &["waiters"]),
-            ("ZRANGE", &["servers", "0", "-1", "WITHSCORES"]),
-            ("ZRANGE", &["absent", "0", "-1", "WITHSCORES"]),
-            ("HGETALL", &["held"]),
-        ];
-        for (command, words) in commands {
-            let key = format!("pool:{{{pool}}}:{}", words[0]);
-            let command = [&[command, &*key], &words[1..]].concat();
-            text.push_str(&format!("{command:?}: {:?}\n", self.redis.ask(&command)));
+        if let Some(shared) = &self.shared {
+            text.push_str(&line_in(&shared.redis, pool));
         }
-        text.push_str(&format!("TIME: {:?}\n", self.redis.ask(&["TIME"])));
         for (server, number) in &mut self.servers {
             server.terminate();
             let lines = server.rest_of_log().join("\n  ");
@@ -237,11 +318,28 @@ impl<'a> Cluster<'a> {
         self.doors.set(self.servers.iter().map(door).collect());
     }
 
-    fn note(&mut self, what: String) {
+    pub(super) fn note(&mut self, what: String) {
         self.log.push((self.clock.now(), what));
     }
 }
 
-fn rest(random: &mut Rng, most_ms: u64) {
+/// What a Redis keeps of a pool's line.
+fn line_in(redis: &RedisServer, pool: &str) -> String {
+    let mut text = String::new();
+    let commands: [(&str, &[&str]); 4] = [
+        ("HGETALL", &["waiters"]),
+        ("ZRANGE", &["servers", "0", "-1", "WITHSCORES"]),
+        ("ZRANGE", &["absent", "0", "-1", "WITHSCORES"]),
+        ("HGETALL", &["held"]),
+    ];
+    for (command, words) in commands {
+        let key = format!("pool:{{{pool}}}:{}", words[0]);
+        let command = [&[command, &*key], &words[1..]].concat();
+        text.push_str(&format!("{command:?}: {:?}\n", redis.ask(&command)));
+    }
+    text + &format!("TIME: {:?}\n", redis.ask(&["TIME"]))
+}
+
+pub(super) fn rest(random: &mut Rng, most_ms: u64) {
     thread::sleep(Duration::from_millis(random.u64(..most_ms)));
 }

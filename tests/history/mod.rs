@@ -5,6 +5,7 @@ mod call;
 mod campaign;
 mod chaos;
 mod check;
+mod disk;
 mod grants;
 mod leases;
 mod line;

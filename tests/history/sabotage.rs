@@ -1,17 +1,19 @@
-//! The checker beside a store that lends something twice, because somebody has meddled with it: a real
-//! run, without faults, in which it must find just that.
+//! The checker beside a store that breaks a promise, because the test has meddled with it: a real run,
+//! without other faults, in which the checker must find just that.
 
+use std::sync::atomic::AtomicUsize;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use super::call::{Answer, Asked, Call, Lease, Wanted};
+use super::call::{Answer, Asked, Call, History, Lease, Wanted};
 use super::campaign::{Campaign, Ending};
-use super::chaos::Cluster;
+use super::chaos::{Cluster, Ground};
 use super::check::{Kind, check};
 use super::rounds::Hall;
-use super::wire::Caller;
+use super::telling::kinds;
+use super::wire::{Caller, Clock, Doors};
 use super::workers::{QUICK, force};
 
 const PLANTED: usize = 5;
@@ -46,8 +48,34 @@ fn without_faults_and_meddling_nothing_is_found() {
     );
 }
 
+/// A file is set back to an older copy: what was answered since is lost, and granted again.
+#[test]
+fn a_file_that_is_set_back_is_found() {
+    let clock = Clock(Instant::now());
+    let (doors, started) = (Doors::default(), AtomicUsize::new(0));
+    let mut cluster = Cluster::start(Ground::File, 1, clock, &doors, &started);
+    let mut caller = Caller::new(0, clock, &doors, Rng::new());
+    caller.order(&format!("POST /pool/{QUICK} [\"1\"]"));
+    caller.move_on();
+    cluster.set_file_back(|| {
+        acquire(&mut caller);
+    });
+    caller.move_on();
+    caller.call(QUICK, Asked::List);
+    acquire(&mut caller);
+    let history = History {
+        calls: caller.calls,
+        ..History::default()
+    };
+    let kinds = kinds(&history);
+    assert!(kinds.contains(&Kind::Lost), "{kinds:?}");
+    let is_twice = |kind| matches!(kind, &Kind::GrantedTwice | &Kind::FenceTwice);
+    assert!(kinds.iter().any(is_twice), "{kinds:?}");
+}
+
 fn campaign() -> Campaign {
     Campaign {
+        ground: Ground::Redis,
         servers: 2,
         seed: fastrand::u64(..),
         duration: Duration::from_millis(1_500),
@@ -61,9 +89,10 @@ fn meddle(cluster: &mut Cluster<'_>, hall: &Hall<'_>, random: &mut Rng) -> Vec<C
     let [held, free] = ["held", "free"].map(|part| format!("pool:{{{QUICK}}}:{part}"));
     for _ in 0..PLANTED {
         let lease = acquire(&mut holder);
-        cluster.redis.order(&["HDEL", &held, &lease.id]);
+        cluster.redis().order(&["HDEL", &held, &lease.id]);
         // What has the lowest rank is lent next.
-        cluster.redis.order(&["ZADD", &free, "-1000000", &lease.id]);
+        let rank = ["ZADD", &free, "-1000000", &lease.id];
+        cluster.redis().order(&rank);
         let second = acquire(&mut other);
         force(&mut holder, QUICK, lease.id, lease.fence);
         force(&mut other, QUICK, second.id, second.fence);

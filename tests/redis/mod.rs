@@ -7,7 +7,7 @@
 mod connecting;
 mod cut;
 mod faults;
-mod gate;
+pub mod gate;
 mod greeting;
 mod histories;
 mod liar;

@@ -63,6 +63,8 @@ impl StoreKind {
 /// Where a server's pools are, which stays so over its restarts.
 pub struct Place {
     arguments: Vec<String>,
+    /// A limit on the size of files looks to the server like a full disk, and does not end it.
+    has_size_limit: bool,
     /// The redis-server that they are in, if it is not the test that looks after it.
     redis: Option<Arc<RedisServer>>,
 }
@@ -71,6 +73,7 @@ impl Place {
     fn at(url: &str) -> Place {
         Place {
             arguments: vec!["--store".into(), url.into()],
+            has_size_limit: false,
             redis: None,
         }
     }
@@ -97,6 +100,14 @@ impl Server {
     pub fn start_with(store: StoreKind, arguments: &[&str]) -> Server {
         let folder = TempDir::new().expect("a temporary folder");
         Server::start_in(folder, store, arguments)
+    }
+
+    /// Starts on a file. `prlimit --fsize` then fills its disk.
+    pub fn start_on_a_disk_that_fills(arguments: &[&str]) -> Server {
+        let folder = TempDir::new().expect("a temporary folder");
+        let mut place = StoreKind::File.place(&folder);
+        place.has_size_limit = true;
+        Server::start_in_place(folder, place, arguments)
     }
 
     /// Starts in a folder that a test has prepared, which becomes the working directory.
@@ -170,6 +181,16 @@ fn launch(
     arguments: &[String],
 ) -> (Process, SocketAddr, Option<SocketAddr>) {
     let mut command = latchd();
+    if place.has_size_limit {
+        let mut ignoring = Command::new("env");
+        ignoring
+            .arg("--ignore-signal=XFSZ")
+            .arg(command.get_program());
+        for (name, _) in command.get_envs() {
+            ignoring.env_remove(name);
+        }
+        command = ignoring;
+    }
     command.current_dir(folder.path());
     command
         .args(["--listen", "127.0.0.1:0"])
