@@ -20,7 +20,7 @@ struct Setting {
 }
 
 /// The last of `shown` is the default.
-const SETTINGS: [Setting; 39] = [
+const SETTINGS: [Setting; 40] = [
     Setting {
         flag: "listen",
         key: "server.listen",
@@ -273,6 +273,12 @@ const SETTINGS: [Setting; 39] = [
         key: "store.sync",
         values: ["never", "interval", r#""always""#, r#""never""#],
         shown: ["never", "interval", "always", "never", "always"],
+    },
+    Setting {
+        flag: "restore",
+        key: "store.restore",
+        values: ["1.dump", "2.dump", r#""3.dump""#, r#""1.dump""#],
+        shown: ["1 pools", "2 pools", "3 pools", "1 pools", "none"],
     },
     Setting {
         flag: "seed",
@@ -576,12 +582,25 @@ pub fn check_text(text: &str) -> Ended {
     run(&folder, &["--check", "--config", "config.json5"])
 }
 
-/// A folder with seeds of one, two and three pools, and files of as many keys.
+/// A folder with seeds and dumps of one, two and three pools, and files of as many keys.
 pub fn folder() -> TempDir {
     let folder = TempDir::new().expect("a folder");
     write(&folder, "1.json", r#"{"A":[1]}"#);
     write(&folder, "2.json", r#"{"A":[1],"B":[2]}"#);
     write(&folder, "3.json", r#"{"A":[1],"B":[2],"C":[3]}"#);
+    for count in 1..=3 {
+        let pool = |number| {
+            format!(r#"{{"pool":"{number}","fence":0,"members":[],"free":[],"locks":[]}}"#)
+        };
+        let first = r#"{"latchd":"0","dump":1}"#.to_owned();
+        let last = format!(r#"{{"pools":{count},"members":0,"locks":0,"retired_fence":0}}"#);
+        let lines: Vec<String> = [first]
+            .into_iter()
+            .chain((0..count).map(pool))
+            .chain([last])
+            .collect();
+        write(&folder, &format!("{count}.dump"), &lines.join("\n"));
+    }
     let mut keys = String::new();
     for number in 1..=3 {
         keys += &format!("key{number} 0123456789abcdef-{number} read *\n");

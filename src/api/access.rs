@@ -171,7 +171,8 @@ fn check_key(key: &Key, command: &Command<'_>) -> Result<(), Problem> {
         | Command::Purge
         | Command::Survey(_)
         | Command::Probe
-        | Command::Dump(_) => {
+        | Command::Dump(_)
+        | Command::Restore(_) => {
             return Err(Problem::NotAllowed(Role::Admin));
         }
     };

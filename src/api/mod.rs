@@ -21,14 +21,14 @@ pub use access::{Access, MethodOverride, VisiblePools, recheck_waiter};
 use body::Form;
 pub use body::{BodyError, BodyReader, read_seed};
 pub use browser::{BrowserPolicy, BrowserProblem, Cors, is_host_name};
-pub use dump::DumpWriter;
+pub use dump::{DumpError, DumpReader, DumpWriter};
 use endpoint::{Endpoint, OPEN_METHODS, POOL_METHODS, POOLS_METHODS};
 pub use part::Rendering;
 pub use problem::Problem;
 pub use render::{element_count, render_some, render_status, render_text};
 
 use crate::command::{
-    Command, NameError, PoolName, PoolQuery, Refusal, Reply, ResourceId, Seed, Wanted,
+    Command, NameError, PoolName, PoolQuery, Refusal, Reply, ResourceId, Restoration, Seed, Wanted,
 };
 use crate::http::{Media, Method, Parameters, Request, split_target};
 use crate::keys::Caller;
@@ -260,6 +260,7 @@ pub fn body_reader(method: Method, target: &str, media: Media, access: &Access<'
     let form = match &found {
         _ if access.ignores_body() => Form::Nothing,
         Ok((Endpoint::Pools, Method::Post | Method::Put)) => Form::Pools,
+        Ok((Endpoint::Dump, Method::Put)) => Form::Dump,
         Ok((Endpoint::Pool(pool), Method::Post | Method::Put)) => Form::Ids(pool),
         // Of a request that cannot be understood the body is not, either.
         Ok(_) | Err(_) => Form::Nothing,
@@ -281,6 +282,19 @@ impl Body<'_> {
             Body::Whole(bytes, media) => body::read(form, media, bytes),
             Body::Read(reader) => reader.finish(),
         }
+    }
+
+    /// The dump that it is.
+    fn take_dump(self) -> Result<Restoration, BodyError> {
+        let reader = match self {
+            Body::Whole(bytes, media) => {
+                let mut reader = BodyReader::new(Form::Dump, media);
+                reader.take(bytes);
+                reader
+            }
+            Body::Read(reader) => reader,
+        };
+        reader.finish_dump()
     }
 }
 

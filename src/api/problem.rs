@@ -97,6 +97,7 @@ impl Problem {
                 Refusal::NoPool | Refusal::NoResource | Refusal::NotHeld => 404,
                 Refusal::Busy | Refusal::NotYours | Refusal::Stale | Refusal::OwnerHolds(_) => 409,
                 Refusal::OnlyResources(_) => 422,
+                Refusal::NotEmpty => 409,
                 Refusal::StoreDown | Refusal::QueueFull => 503,
                 Refusal::TooManyPools | Refusal::TooManyResources => 503,
             },
@@ -147,6 +148,7 @@ impl Problem {
                 Refusal::NotYours => "not yours",
                 Refusal::Stale => "stale",
                 Refusal::OwnerHolds(count) => return format!("owner holds {count}").into(),
+                Refusal::NotEmpty => "not empty",
                 Refusal::QueueFull => "queue full",
                 Refusal::TooManyPools => "too many pools",
                 Refusal::TooManyResources => "too many resources",
@@ -268,6 +270,7 @@ impl Problem {
                     return format!("this owner holds {count} here, and not what is asked for now")
                         .into();
                 }
+                Refusal::NotEmpty => "there are pools already; a dump goes into an empty store",
                 Refusal::QueueFull => {
                     "no more may stand in line, here or from this address; try again later"
                 }

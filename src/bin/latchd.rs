@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use latchd::command::Refusal;
 use latchd::config::{Config, ConfigError, Order, StoreUrl, access_warnings};
 use latchd::logging;
 use latchd::ping::Target;
@@ -96,6 +97,16 @@ fn serve(config: Config) -> Result<bool, String> {
     };
     let mut server =
         Server::bind(options, store, clock).map_err(|e| format!("cannot listen on {e}"))?;
+    if let Some(restoration) = config.restoration {
+        server
+            .restore(restoration)
+            .map_err(|refusal| match refusal {
+                Refusal::NotEmpty => {
+                    "--restore: there are pools already; nothing was restored".to_owned()
+                }
+                refusal => format!("--restore: nothing was restored: {refusal:?}"),
+            })?;
+    }
     server
         .prepare(config.purge_on_start, config.seed)
         .map_err(|refusal| {

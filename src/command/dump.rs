@@ -63,6 +63,15 @@ pub struct DumpPart {
     pub retired_fence: Fence,
 }
 
+/// All pools of a dump that is to be restored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restoration {
+    /// The pools. No name stands twice, each member is free or locked, and each fence is one that its pool has given.
+    pub pools: Vec<PoolDump>,
+    /// A new pool starts above this fence.
+    pub retired_fence: Fence,
+}
+
 impl PoolDump {
     /// About how much memory it holds, in bytes.
     pub fn capacity_bytes(&self) -> usize {

@@ -10,8 +10,9 @@ mod owned;
 mod seed;
 
 use std::num::NonZeroU32;
+use std::rc::Rc;
 
-pub use dump::{DumpPart, DumpPlace, DumpedLock, PoolDump};
+pub use dump::{DumpPart, DumpPlace, DumpedLock, PoolDump, Restoration};
 pub use names::{
     MAX_NAME_BYTES, NameError, OwnerName, PoolName, ResourceId, StoredName, has_dot_segment,
 };
@@ -62,6 +63,8 @@ pub enum Command<'a> {
     Purge,
     /// Dumps some pools with their locks, from this place on.
     Dump(DumpPlace),
+    /// Takes all pools from a dump, if there are none yet.
+    Restore(Rc<Restoration>),
 }
 
 impl Command<'_> {
@@ -72,7 +75,7 @@ impl Command<'_> {
             Command::ListPools(_) | Command::SumPools(_) => true,
             Command::ListMembers(_) | Command::ListLocks(_) => true,
             Command::Survey(_) | Command::ListWaiters(_) | Command::Dump(_) => true,
-            Command::AddMembers(_) | Command::SetMembers(_) => true,
+            Command::AddMembers(_) | Command::SetMembers(_) | Command::Restore(_) => true,
             Command::Acquire(_, acquire) => {
                 let several = matches!(acquire.wanted, Wanted::Any(count) if count.get() > 1);
                 acquire.wait_ms > 0 || several
@@ -325,6 +328,8 @@ pub enum Refusal {
     OwnerHolds(usize),
     /// The pool has only so many members, fewer than are wanted.
     OnlyResources(usize),
+    /// There are pools already.
+    NotEmpty,
     /// No more acquires may stand in line.
     QueueFull,
     /// No more pools may be made.

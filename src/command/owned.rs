@@ -37,6 +37,7 @@ impl Command<'_> {
             Command::Survey(shown) => Command::Survey(shown),
             Command::Probe => Command::Probe,
             Command::Dump(place) => Command::Dump(place),
+            Command::Restore(restoration) => Command::Restore(restoration),
         }
     }
 
@@ -45,7 +46,7 @@ impl Command<'_> {
         match self {
             Command::ListPools(_) | Command::SumPools(_) => None,
             Command::Survey(_) | Command::Probe | Command::Purge | Command::Dump(_) => None,
-            Command::AddMembers(_) | Command::SetMembers(_) => None,
+            Command::AddMembers(_) | Command::SetMembers(_) | Command::Restore(_) => None,
             Command::ListMembers(pool) | Command::RemovePool(pool) => Some(pool),
             Command::Acquire(pool, _) | Command::Renew(pool, ..) => Some(pool),
             Command::RenewOwned(pool, _) | Command::Release(pool, ..) => Some(pool),

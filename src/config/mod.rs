@@ -23,6 +23,7 @@ mod tls;
 mod variables;
 
 use std::fmt;
+use std::io::Read;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -31,7 +32,7 @@ use log::LevelFilter;
 
 use crate::api;
 use crate::client::parse_with_zone;
-use crate::command::Seed;
+use crate::command::{Restoration, Seed};
 use crate::ping::Target;
 use crate::pool::Rules;
 use crate::session::Settings;
@@ -104,6 +105,8 @@ pub struct Config {
     pub drain_ms: u64,
     /// Pools to add at the start.
     pub seed: Option<Seed>,
+    /// A dump that is restored before all else, with fences that go on higher.
+    pub restoration: Option<Restoration>,
     /// Release every lock at the start.
     pub purge_on_start: bool,
     /// What is logged.
@@ -145,6 +148,22 @@ impl fmt::Display for StoreUrl {
 struct RedisSettings {
     prefix: String,
     timeout_ms: u64,
+}
+
+/// Reads a dump.
+fn read_dump_file(path: &Path) -> Result<Restoration, ConfigError> {
+    let mut file = fs::File::open(path)
+        .map_err(|error| ConfigError::invalid("--restore", path.display(), error))?;
+    let (mut reader, mut piece) = (api::DumpReader::default(), vec![0; 64 << 10]);
+    loop {
+        let read = file.read(&mut piece);
+        match read.map_err(|error| ConfigError::invalid("--restore", path.display(), error))? {
+            0 => break,
+            count => reader.take(&piece[..count]),
+        }
+    }
+    let dump = reader.finish();
+    dump.map_err(|error| ConfigError::invalid("--restore", path.display(), error))
 }
 
 /// Reads a file of pools.
@@ -251,6 +270,7 @@ impl Config {
             max_wrong_keys: draft.max_wrong_keys,
             drain_ms: draft.drain_ms,
             seed: draft.seed.as_deref().map(read_seed_file).transpose()?,
+            restoration: draft.restore.as_deref().map(read_dump_file).transpose()?,
             purge_on_start: draft.purge_on_start,
             log_level: draft.log_level,
             log_dir: draft.log_dir,

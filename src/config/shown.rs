@@ -98,6 +98,8 @@ impl Config {
         };
         let seed = self.seed.as_ref();
         let seed = seed.map(|seed| format!("{} pools", seed.pool_count()));
+        let restore = self.restoration.as_ref();
+        let restore = restore.map(|dump| format!("{} pools", dump.pools.len()));
         let log_dir = self.log_dir.as_ref();
         let log_dir = log_dir.map(|folder| folder.display().to_string());
         lines.extend(
@@ -138,6 +140,7 @@ impl Config {
                 ),
                 ("keys", keys),
                 ("require-keys", yes_or_no(self.require_keys)),
+                ("restore", or(restore, "none")),
                 ("seed", or(seed, "none")),
                 ("purge-on-start", yes_or_no(self.purge_on_start)),
                 ("log-level", self.log_level.as_str().to_lowercase()),

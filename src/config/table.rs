@@ -327,6 +327,13 @@ const STORING: &[Setting] = &[
         kind: Decimal(Draft::put_redis_timeout),
     },
     Setting {
+        flag: "restore",
+        key: "store.restore",
+        value: "FILE",
+        help: "Restore a dump that latch dump has made, into an empty store; give it once",
+        kind: Path(|draft, path| draft.restore = Some(path)),
+    },
+    Setting {
         flag: "seed",
         key: "store.seed",
         value: "FILE",

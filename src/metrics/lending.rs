@@ -17,10 +17,11 @@ pub struct Lending {
 }
 
 /// What the reasons are called.
-const REASONS: [&str; 12] = [
+const REASONS: [&str; 13] = [
     "busy",
     "no pool",
     "no resource",
+    "not empty",
     "not held",
     "not yours",
     "owner holds",
@@ -39,15 +40,16 @@ impl Lending {
             Refusal::Busy => 0,
             Refusal::NoPool => 1,
             Refusal::NoResource => 2,
-            Refusal::NotHeld => 3,
-            Refusal::NotYours => 4,
-            Refusal::OwnerHolds(_) => 5,
-            Refusal::OnlyResources(_) => 6,
-            Refusal::QueueFull => 7,
-            Refusal::Stale => 8,
-            Refusal::StoreDown => 9,
-            Refusal::TooManyPools => 10,
-            Refusal::TooManyResources => 11,
+            Refusal::NotEmpty => 3,
+            Refusal::NotHeld => 4,
+            Refusal::NotYours => 5,
+            Refusal::OwnerHolds(_) => 6,
+            Refusal::OnlyResources(_) => 7,
+            Refusal::QueueFull => 8,
+            Refusal::Stale => 9,
+            Refusal::StoreDown => 10,
+            Refusal::TooManyPools => 11,
+            Refusal::TooManyResources => 12,
         };
         self.refused[place] += 1;
     }
@@ -67,6 +69,7 @@ mod tests {
         for (refusal, reason) in [
             (Refusal::NoPool, "no pool"),
             (Refusal::NoResource, "no resource"),
+            (Refusal::NotEmpty, "not empty"),
             (Refusal::NotHeld, "not held"),
             (Refusal::Busy, "busy"),
             (Refusal::NotYours, "not yours"),

@@ -315,6 +315,10 @@ impl Engine {
                 self.remove(&pool)?;
                 Reply::Done
             }
+            Command::Restore(restoration) => {
+                self.load(&restoration, now)?;
+                Reply::Done
+            }
             Command::Purge => Reply::Released(self.purge(now)),
             Command::Dump(place) => Reply::Dumped(Box::new(self.dump_pools(place, now))),
         };

@@ -1,12 +1,60 @@
 //! An engine that is built anew from stored rows, which are told one after the other: so a start
 //! takes little more memory than what it builds.
 
+use std::collections::HashMap;
+
 use super::grants::{Grant, GrantKey};
 use super::lending::Pool;
 use super::resources::ResourceKey;
-use super::{Engine, GrantRow, PoolNumber, ResourceRow, Rules};
-use crate::command::{Fence, StoredName, has_dot_segment};
+use super::{Change, Engine, GrantRow, PoolNumber, ResourceRow, Rules};
+use crate::command::{Fence, PoolDump, Refusal, Restoration, StoredName, has_dot_segment};
 use crate::time::Time;
+
+impl Restoration {
+    /// Whether there may be so many pools and resources.
+    pub fn check_limits(&self, rules: &Rules) -> Result<(), Refusal> {
+        let size = |pool: &PoolDump| {
+            let held_members = pool.members.len() - pool.free.len();
+            pool.members.len() + pool.locks.len() - held_members
+        };
+        let is_too_large = |pool: &PoolDump| pool.members.len() > rules.max_pool_resources;
+        if self.pools.len() > rules.max_pools {
+            return Err(Refusal::TooManyPools);
+        }
+        let count: usize = self.pools.iter().map(size).sum();
+        if count > rules.max_resources || self.pools.iter().any(is_too_large) {
+            return Err(Refusal::TooManyResources);
+        }
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// Takes all pools from a dump, if there are none yet. Every lease gets its full time again.
+    pub(super) fn load(&mut self, restoration: &Restoration, now: Time) -> Result<(), Refusal> {
+        if self.pools.len() > 0 {
+            return Err(Refusal::NotEmpty);
+        }
+        restoration.check_limits(&self.books.rules)?;
+        let mut loading = Restoring::on(std::mem::take(self), now);
+        let engine = &mut loading.engine;
+        let least_fence = engine.retired_fence;
+        engine.retired_fence = least_fence.max(restoration.retired_fence);
+        let (number, retired_fence) = (engine.next_number, engine.retired_fence);
+        engine.next_number = number.next();
+        // There is no row for this fence alone: it is told as that of a pool that is gone.
+        engine.books.note(|| Change::PoolRemoved {
+            number,
+            name: StoredName::default(),
+            retired_fence,
+        });
+        for pool in &restoration.pools {
+            loading.load_pool(pool, least_fence);
+        }
+        *self = loading.done();
+        Ok(())
+    }
+}
 
 /// An engine that is being built anew.
 #[derive(Debug)]
@@ -28,6 +76,10 @@ impl Restoring {
     pub fn new(rules: Rules, now: Time) -> Restoring {
         let mut engine = Engine::new(rules);
         engine.books.changes = Some(Vec::new());
+        Restoring::on(engine, now)
+    }
+
+    fn on(engine: Engine, now: Time) -> Restoring {
         Restoring {
             engine,
             now,
@@ -37,6 +89,53 @@ impl Restoring {
             held: Vec::new(),
             old_names: (Vec::new(), 0),
         }
+    }
+
+    /// Takes a pool from a dump. Its fences go on above `least_fence`.
+    fn load_pool(&mut self, dump: &PoolDump, least_fence: Fence) {
+        let (name, fence) = (dump.name.clone(), dump.fence.max(least_fence));
+        let number = self.engine.next_number;
+        self.engine.books.note(|| Change::PoolCreated {
+            number,
+            name: name.clone(),
+            fence,
+        });
+        self.pool(number, name, fence);
+        let members = dump.members.iter();
+        let mut ranks: Vec<Option<i64>> = vec![None; members.len()];
+        for (&place, rank) in dump.free.values().zip(0..) {
+            ranks[place as usize] = Some(rank);
+        }
+        let mut held_seats = HashMap::new();
+        for (place, id) in members.enumerate() {
+            let seat = Some(place as u64);
+            match ranks[place] {
+                None => {
+                    held_seats.insert(StoredName::from(id.as_str()), place as u64);
+                }
+                Some(rank) => {
+                    let grant = None;
+                    self.load_resource(number, id.as_str(), ResourceRow { seat, rank, grant });
+                }
+            }
+        }
+        for ((&(fence, _), lock), rank) in dump.locks.iter().zip(0..) {
+            let granted_at = self.now.before_ms(lock.age_s.saturating_mul(1000));
+            let grant = Some(GrantRow {
+                fence,
+                granted_at,
+                ttl: lock.lease,
+                owner: lock.owner.clone(),
+            });
+            let seat = held_seats.get(&lock.id).copied();
+            self.load_resource(number, &lock.id, ResourceRow { seat, rank, grant });
+        }
+    }
+
+    fn load_resource(&mut self, pool: PoolNumber, id: &str, row: ResourceRow) {
+        let id = StoredName::from(id);
+        (self.engine.books).note(|| Change::ResourceSet(pool, id.clone(), row.clone()));
+        self.resource(id, row);
     }
 
     /// The highest fence of any pool that was removed.

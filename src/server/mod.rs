@@ -25,6 +25,7 @@ mod yielding;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
@@ -33,7 +34,7 @@ use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
 use crate::api::Door;
-use crate::command::{Granted, Refusal, Reply, Seed, Ticket};
+use crate::command::{Granted, Refusal, Reply, Restoration, Seed, Ticket};
 use crate::config::{Capacity, Tls};
 use crate::metrics::{Closed, Metrics};
 use crate::session::{Buffers, Context, Settings};
@@ -172,6 +173,11 @@ impl Server {
     pub fn addresses(&self) -> io::Result<Vec<(SocketAddr, bool)>> {
         let address = |listener: &Listener| Ok((listener.socket.local_addr()?, listener.has_tls));
         self.listeners.iter().map(address).collect()
+    }
+
+    /// Restores a dump, before all else.
+    pub fn restore(&mut self, restoration: Restoration) -> Result<(), Refusal> {
+        self.store.restore(Rc::new(restoration), self.clock.now())
     }
 
     /// Carries out what was ordered for the start, before anybody is served.

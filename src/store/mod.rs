@@ -15,11 +15,12 @@ pub use redis::fuzzing as redis_fuzzing;
 pub use redis::{Login, RedisAddress, RedisOptions, RedisStore, RedisTls};
 
 use std::io;
+use std::rc::Rc;
 
 use mio::event::Event;
 use mio::{Registry, Token};
 
-use crate::command::{Command, Refusal, Reply, Seed, Ticket};
+use crate::command::{Command, Refusal, Reply, Restoration, Seed, Ticket};
 use crate::metrics::StoreFigures;
 use crate::time::Time;
 
@@ -34,6 +35,10 @@ pub trait Store {
     /// Called once, before anything is submitted: carries out what was ordered for the start, or
     /// sees to it that it is done before anybody is served.
     fn prepare(&mut self, purge: bool, seed: Option<Seed>, now: Time) -> Result<(), Refusal>;
+
+    /// Called at most once, before `prepare`: takes all pools from a dump, or sees to it that it is done before all
+    /// else. An error has changed nothing.
+    fn restore(&mut self, restoration: Rc<Restoration>, now: Time) -> Result<(), Refusal>;
 
     /// Something has happened to what was registered. A call too many does no harm.
     fn handle_event(&mut self, _event: &Event, _now: Time) {}

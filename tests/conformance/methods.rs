@@ -158,7 +158,7 @@ fn not_allowed() -> Vec<Row> {
             &["GET", "POST", "PUT", "DELETE"],
             &["PATCH", "UNLOCK"],
         ),
-        ("/dump", &["GET"], &["POST", "DELETE", "PATCH"]),
+        ("/dump", &["GET", "PUT"], &["POST", "DELETE", "PATCH"]),
         (
             "/pool/A/queue",
             &["GET"],

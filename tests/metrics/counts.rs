@@ -83,6 +83,7 @@ fn every_count_is_right_after_a_known_conversation() {
                 r#"{reason="busy"} 2"#,
                 r#"{reason="no pool"} 1"#,
                 r#"{reason="no resource"} 1"#,
+                r#"{reason="not empty"} 0"#,
                 r#"{reason="not held"} 1"#,
                 r#"{reason="not yours"} 1"#,
                 r#"{reason="owner holds"} 1"#,

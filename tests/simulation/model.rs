@@ -317,7 +317,7 @@ impl Model {
             Command::Survey(most) => Reply::Survey(Some(survey(pools, *most))),
             Command::Probe => Reply::Ready,
             // It is compared elsewhere, with what a restored store does.
-            Command::Dump(_) => panic!("the model is never dumped"),
+            Command::Dump(_) | Command::Restore(_) => panic!("the model is never dumped"),
             Command::AddMembers(seed) | Command::SetMembers(seed) => {
                 let sets = matches!(command, Command::SetMembers(_));
                 self.check_room(seed, sets)?;

@@ -16,7 +16,8 @@ use json::JsonReader;
 use lines::LinesReader;
 use memchr::memchr;
 
-use crate::command::{NameError, PoolName, Seed};
+use super::dump::{DumpError, DumpReader};
+use crate::command::{NameError, PoolName, Restoration, Seed};
 use crate::http::Media;
 
 /// Why a body is not taken.
@@ -38,6 +39,8 @@ pub enum BodyError {
     Multipart,
     /// It holds parameters, which are looked for in the query.
     Parameters,
+    /// It is not a whole dump.
+    Dump(DumpError),
 }
 
 impl BodyError {
@@ -53,6 +56,7 @@ impl BodyError {
             BodyError::Scalar => "bad body: not ids",
             BodyError::Multipart => "bad body: multipart",
             BodyError::Parameters => "bad body: use the query",
+            BodyError::Dump(_) => "bad dump",
         }
     }
 }
@@ -74,6 +78,7 @@ impl fmt::Display for BodyError {
             BodyError::Multipart => {
                 f.write_str("the body is a form of several parts; send it as it is: curl -T FILE")
             }
+            BodyError::Dump(error) => error.fmt(f),
             BodyError::Parameters => f.write_str("parameters go into the query: /lock?n=2"),
         }
     }
@@ -86,6 +91,8 @@ pub(super) enum Form<'a> {
     Pools,
     /// `["1","2"]`, or an id a line, for this pool.
     Ids(&'a PoolName<'a>),
+    /// A dump.
+    Dump,
     /// None is needed.
     Nothing,
 }
@@ -128,6 +135,7 @@ enum State {
     Lines(LinesReader),
     Ignored(Ignored),
     Multipart,
+    Dump(Box<DumpReader>),
     /// What is wrong. The rest is looked at only for worse.
     Wrong(BodyError),
 }
@@ -137,6 +145,7 @@ impl BodyReader {
         let state = match form {
             Form::Nothing => State::Ignored(Ignored::Blank),
             _ if media == Media::Multipart => State::Multipart,
+            Form::Dump => State::Dump(Box::default()),
             Form::Pools => State::Json(Box::new(JsonReader::of_pools())),
             Form::Ids(pool) if media == Media::Json => {
                 State::Json(Box::new(JsonReader::of_ids(pool)))
@@ -159,6 +168,7 @@ impl BodyReader {
         let understood = match &self.state {
             State::Json(json) => json.capacity_bytes(),
             State::Lines(lines) => lines.capacity_bytes(),
+            State::Dump(dump) => dump.capacity_bytes(),
             State::Undecided(_) | State::Ignored(_) | State::Multipart | State::Wrong(_) => 0,
         };
         self.tail.capacity() + understood
@@ -168,6 +178,8 @@ impl BodyReader {
     pub fn take(&mut self, piece: &[u8]) {
         if let State::Ignored(ignored) = &mut self.state {
             ignored.take(piece);
+        } else if let State::Dump(dump) = &mut self.state {
+            dump.take(piece);
         } else if matches!(self.state, State::Multipart) {
             // Nothing of it is looked at.
         } else if self.tail.is_empty() {
@@ -219,6 +231,7 @@ impl BodyReader {
             State::Json(json) => json.take(text, last),
             State::Lines(lines) => lines.take(text),
             State::Ignored(_) | State::Multipart | State::Wrong(_) => Ok(text.len()),
+            State::Dump(_) => Ok(text.len()),
             State::Undecided(both) => {
                 // More of it than JSON knows.
                 let space = text.len() - text.trim_start().len();
@@ -250,7 +263,17 @@ impl BodyReader {
             State::Json(json) => Ok(json.finish()),
             State::Lines(lines) => lines.finish(),
             State::Wrong(error) => Err(error),
-            State::Undecided(_) | State::Ignored(_) | State::Multipart => Err(BodyError::Empty),
+            State::Undecided(_) | State::Ignored(_) => Err(BodyError::Empty),
+            State::Multipart | State::Dump(_) => Err(BodyError::Empty),
+        }
+    }
+
+    /// The body is whole, and is to be a dump.
+    pub(super) fn finish_dump(self) -> Result<Restoration, BodyError> {
+        match self.state {
+            State::Dump(dump) => dump.finish().map_err(BodyError::Dump),
+            State::Multipart => Err(BodyError::Multipart),
+            _ => Err(BodyError::Empty),
         }
     }
 }

@@ -9,9 +9,15 @@
 //! {"pools":1,"members":2,"locks":1,"retired_fence":0}
 //! ```
 
+mod read;
+
+use std::rc::Rc;
+
 use super::body::Form;
 use super::render::{field, number, object, or_null, string};
 use super::{Action, Body, Problem, Shape, access};
+pub use read::{DumpError, DumpReader};
+
 use crate::command::{Command, DumpPart, DumpPlace, DumpedLock, Fence, PoolDump, Ttl};
 use crate::http::Method;
 use crate::keys::Caller;
@@ -21,7 +27,7 @@ use crate::metrics::{Kind, Route};
 const FORMAT: u64 = 1;
 
 /// The methods of `/dump`, for `Allow`.
-pub(super) const METHODS: &str = "GET, HEAD, OPTIONS";
+pub(super) const METHODS: &str = "GET, HEAD, PUT, OPTIONS";
 
 /// `/dump`
 pub(super) fn dump<'a>(
@@ -29,14 +35,15 @@ pub(super) fn dump<'a>(
     body: Body<'_>,
     caller: Caller<'_>,
 ) -> Result<Action<'a>, Problem> {
+    access::check_all(caller)?;
     let command = match method {
         Method::Get | Method::Head => {
             body.take(Form::Nothing)?;
             Command::Dump(DumpPlace::Start)
         }
+        Method::Put => Command::Restore(Rc::new(body.take_dump()?)),
         _ => return Err(Problem::BadMethod(METHODS)),
     };
-    access::check_all(caller)?;
     let route = Route::Dump;
     Ok(Action::Ask(
         command,

@@ -112,7 +112,7 @@ impl Job {
     /// Whether a command has to wait until the job is done, or further than it is.
     pub(super) fn holds_up(&self, command: &Command<'_>) -> bool {
         match command {
-            Command::AddMembers(_) | Command::SetMembers(_) => return true,
+            Command::AddMembers(_) | Command::SetMembers(_) | Command::Restore(_) => return true,
             Command::ListPools(_) | Command::SumPools(_) => {
                 return self.is_applied() && self.named.is_several();
             }

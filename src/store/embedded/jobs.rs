@@ -50,7 +50,10 @@ impl EmbeddedStore {
         let State::Up { engine, .. } = &self.state else {
             return false;
         };
-        let is_seed = matches!(command, Command::AddMembers(_) | Command::SetMembers(_));
+        let is_seed = matches!(
+            command,
+            Command::AddMembers(_) | Command::SetMembers(_) | Command::Restore(_)
+        );
         let is_behind = match command.pool() {
             Some(pool) => self.held.has_of(pool),
             None => is_seed && !self.held.is_empty(),

@@ -17,7 +17,7 @@ use job::Job;
 
 use super::Store;
 use super::journal::{Disk, Journal, OpenError, SeedNote, Sync};
-use crate::command::{Command, Granted, Refusal, Reply, Seed, Ticket};
+use crate::command::{Command, Granted, Refusal, Reply, Restoration, Seed, Ticket};
 use crate::metrics::{Backing, Histogram, Lending, StoreFigures};
 use crate::pool::{Engine, Restoring, Rules, Work};
 use crate::time::{Seldom, Time};
@@ -140,6 +140,23 @@ impl EmbeddedStore {
         matches!(&self.state, State::Up { engine, .. } if engine.is_behind())
     }
 
+    /// Carries out a command that was ordered for the start, all in one piece: no client waits yet.
+    fn carry_out_first(&mut self, command: Command<'_>, now: Time) -> Result<(), Refusal> {
+        while self.job.is_some() && matches!(self.state, State::Up { .. }) {
+            self.commit(now);
+        }
+        let slice = std::mem::replace(&mut self.slice, Work::ALL);
+        self.submit(NOBODY, command, now);
+        self.commit(now);
+        self.slice = slice;
+        while let Some((_, reply)) = self.poll_reply() {
+            if let Reply::Refused(refusal) = reply {
+                return Err(refusal);
+            }
+        }
+        Ok(())
+    }
+
     /// Takes over what the engine has to say to those who stood in line.
     #[inline]
     fn take_answers(&mut self) {
@@ -252,24 +269,17 @@ impl State {
 }
 
 impl Store for EmbeddedStore {
+    fn restore(&mut self, restoration: Rc<Restoration>, now: Time) -> Result<(), Refusal> {
+        self.carry_out_first(Command::Restore(restoration), now)
+    }
+
     fn prepare(&mut self, purge: bool, seed: Option<Seed>, now: Time) -> Result<(), Refusal> {
         while self.job.is_some() && matches!(self.state, State::Up { .. }) {
             self.commit(now);
         }
-        // All in one piece: nobody is kept waiting yet.
-        let slice = std::mem::replace(&mut self.slice, Work::ALL);
         let purge = purge.then_some(Command::Purge);
-        for command in purge.into_iter().chain(seed.map(Command::AddMembers)) {
-            self.submit(NOBODY, command, now);
-        }
-        self.commit(now);
-        self.slice = slice;
-        while let Some((_, reply)) = self.poll_reply() {
-            if let Reply::Refused(refusal) = reply {
-                return Err(refusal);
-            }
-        }
-        Ok(())
+        let mut commands = purge.into_iter().chain(seed.map(Command::AddMembers));
+        commands.try_for_each(|command| self.carry_out_first(command, now))
     }
 
     fn submit(&mut self, ticket: Ticket, command: Command<'_>, now: Time) {

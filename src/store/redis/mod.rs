@@ -25,13 +25,14 @@ mod waiters;
 
 use std::collections::VecDeque;
 use std::io;
+use std::rc::Rc;
 use std::time::Instant;
 
 use mio::event::Event;
 use mio::{Registry, Token};
 
 use super::Store;
-use crate::command::{Command, Refusal, Reply, Seed, Ticket};
+use crate::command::{Command, Refusal, Reply, Restoration, Seed, Ticket};
 use crate::metrics::{Backing, Histogram, StoreFigures};
 use crate::pool::Rules;
 use crate::time::Time;
@@ -233,6 +234,11 @@ impl Store for RedisStore {
         let tls = tls.as_ref().map(|tls| tls.settings.clone());
         self.link = Some(Link::new(address.clone(), tls, registry, token)?);
         self.try_to_connect(now);
+        Ok(())
+    }
+
+    fn restore(&mut self, restoration: Rc<Restoration>, _: Time) -> Result<(), Refusal> {
+        self.pipeline.restore_first(restoration);
         Ok(())
     }
 

@@ -207,7 +207,8 @@ impl Action {
             | Command::AddMembers(_)
             | Command::SetMembers(_)
             | Command::Purge
-            | Command::Dump(_) => return None,
+            | Command::Dump(_)
+            | Command::Restore(_) => return None,
         };
         Some((pool.as_str(), action))
     }

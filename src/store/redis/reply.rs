@@ -250,6 +250,7 @@ fn refusal(words: &str) -> Option<Refusal> {
         "busy" => Refusal::Busy,
         "not yours" => Refusal::NotYours,
         "stale" => Refusal::Stale,
+        "not empty" => Refusal::NotEmpty,
         "queue full" => Refusal::QueueFull,
         "too many pools" => Refusal::TooManyPools,
         "too many resources" => Refusal::TooManyResources,

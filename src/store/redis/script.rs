@@ -26,16 +26,19 @@ pub(super) enum Script {
     Trial,
     /// A slice of a pool for a dump.
     Dump,
+    /// All pools of a dump.
+    Restore,
 }
 
 impl Script {
-    pub(super) const ALL: [Script; 6] = [
+    pub(super) const ALL: [Script; 7] = [
         Script::Pool,
         Script::Seed,
         Script::Index,
         Script::History,
         Script::Trial,
         Script::Dump,
+        Script::Restore,
     ];
 }
 
@@ -70,6 +73,7 @@ const INDEX: &[&str] = fragments!("first_fence", "index");
 const TRIAL: &[&str] = fragments!("trial");
 const HISTORY: &[&str] = fragments!("first_fence", "history");
 const DUMP: &[&str] = fragments!("dump");
+const RESTORE: &[&str] = fragments!("begin", "first_fence", "restore");
 
 impl Scripts {
     pub(super) fn new() -> Scripts {
@@ -86,6 +90,7 @@ impl Scripts {
                 Script::History => HISTORY,
                 Script::Trial => TRIAL,
                 Script::Dump => DUMP,
+                Script::Restore => RESTORE,
             };
             clock.to_owned() + &fragments.concat()
         });

@@ -152,6 +152,17 @@ impl Pipeline {
     /// Everything is said. What was ordered for the start comes first, once.
     fn start_to_serve(&mut self, now: Time) {
         self.phase = Phase::Preparing;
+        match self.start.restoration.clone() {
+            Some(restoration) => {
+                self.start.open += 1;
+                self.start_restore(None, restoration, now);
+            }
+            None => self.prepare_others(now),
+        }
+    }
+
+    /// Does what was ordered for the start beside a restore.
+    pub(super) fn prepare_others(&mut self, now: Time) {
         if self.start.purge {
             self.start.open += 1;
             self.start_purge(None, now);

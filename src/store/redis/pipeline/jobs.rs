@@ -1,5 +1,7 @@
 //! What takes more than one pool: the list of pools and the purge; `seeding` is a job, too.
 
+use std::rc::Rc;
+
 use redis::Value;
 
 use super::dump::Dumping;
@@ -7,8 +9,8 @@ use super::index::read_list;
 use super::seeding::Seeding;
 use super::{Loss, Phase, Pipeline, PoolKey, Question};
 use crate::command::{
-    NamePart, PoolQuery, PoolStatus, PoolSums, Refusal, Reply, StoredName, Survey, Ticket,
-    has_dot_segment,
+    NamePart, PoolQuery, PoolStatus, PoolSums, Refusal, Reply, Restoration, StoredName, Survey,
+    Ticket, has_dot_segment,
 };
 use crate::store::redis::operation::{Action, Asker, Operation};
 use crate::store::redis::reply::Answer;
@@ -50,6 +52,7 @@ pub(super) enum Task {
     Purge(usize),
     Seed(Seeding),
     Dump(Box<Dumping>),
+    Restore(Rc<Restoration>),
 }
 
 impl Pipeline {
@@ -127,7 +130,8 @@ impl Pipeline {
                 self.dump_listed(job, pools, now);
                 return Ok(());
             }
-            Task::Sum(None, _) | Task::Survey { .. } | Task::Purge(_) | Task::Seed(_) => {}
+            Task::Sum(None, _) | Task::Survey { .. } | Task::Purge(_) => {}
+            Task::Seed(_) | Task::Restore(_) => {}
         }
         self.jobs[job].rest = pools;
         self.ask_next(job);
@@ -193,6 +197,7 @@ impl Pipeline {
                 self.ask_for_list(job, now);
             }
             Task::Dump(_) => self.begin_dump(job, now),
+            Task::Restore(_) => self.send_restore(job, now),
         }
     }
 
@@ -267,6 +272,7 @@ impl Pipeline {
             ..
         } = self.jobs.remove(job);
         let is_purge = matches!(task, Task::Purge(_));
+        let is_restore = matches!(task, Task::Restore(_));
         let refused = match failed {
             true => Some(Refusal::StoreDown),
             false => refused,
@@ -292,10 +298,12 @@ impl Pipeline {
             }
             (None, Task::Purge(released)) => Reply::Released(released),
             (None, Task::Seed(seeding)) => Reply::Seeded(seeding.pools),
+            (None, Task::Restore(_)) => Reply::Done,
             (None, Task::Dump(dumping)) => Reply::Dumped(Box::new(dumping.into_part())),
         };
         match (ticket, &reply) {
             (Some(ticket), _) => self.replies.push_back((ticket, reply)),
+            (None, reply) if is_restore => self.handle_first_restore(reply),
             (None, Reply::Released(count)) => log::info!("purged: {count} resources released"),
             (None, Reply::Refused(_)) if is_purge => {
                 log::error!("the purge at the start may not have been carried out everywhere");

@@ -16,11 +16,13 @@ mod index;
 mod jobs;
 mod line;
 mod queue;
+mod restore;
 mod seeding;
 mod trial;
 mod values;
 
 use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 
 use redis::Cmd;
 use slab::Slab;
@@ -32,7 +34,7 @@ use super::operation::{Action, Asker, Entry, Operation};
 use super::options::RedisOptions;
 use super::script::{Script, Scripts};
 use super::waiters::{PoolKey, Waiters};
-use crate::command::{Command, NamePart, Refusal, Reply, Seed, StoredName, Ticket};
+use crate::command::{Command, NamePart, Refusal, Reply, Restoration, Seed, StoredName, Ticket};
 use crate::metrics::Lending;
 use crate::pool::Rules;
 use crate::time::{Deadlines, Time};
@@ -118,6 +120,8 @@ enum Phase {
 /// What was ordered for the start.
 #[derive(Debug, Default)]
 struct Start {
+    /// It comes before all else, and is kept until it is known what came of it.
+    restoration: Option<Rc<Restoration>>,
     purge: bool,
     seed: Option<Seed>,
     /// So many answers are needed before it can be sent.
@@ -148,6 +152,7 @@ enum Question {
     Slice(JobKey, usize),
     /// The highest fence of the pools that were removed, for a dump.
     Retired(JobKey),
+    Restored(JobKey),
     /// The script was missing.
     Load,
     /// A removed pool is off the list, and its fence is kept there.
@@ -193,6 +198,11 @@ impl Pipeline {
             counts: Lending::default(),
             answered: 0,
         }
+    }
+
+    /// Notes a dump that is to be restored as soon as Redis is there.
+    pub(super) fn restore_first(&mut self, restoration: Rc<Restoration>) {
+        self.start.restoration = Some(restoration);
     }
 
     /// Notes what is to be done as soon as Redis is there, and before anybody is served.
@@ -256,6 +266,9 @@ impl Pipeline {
                     self.start_seed(Some(ticket), seed.clone(), Members::Set, now);
                 }
                 Command::Dump(place) => self.start_dump(ticket, place.clone(), now),
+                Command::Restore(restoration) => {
+                    self.start_restore(Some(ticket), restoration.clone(), now);
+                }
                 _ => self.start_purge(Some(ticket), now),
             },
         }

@@ -279,7 +279,7 @@ impl Pipeline {
         match &mut self.jobs.get_mut(job)?.task {
             Task::Seed(seeding) => Some(seeding),
             Task::List(..) | Task::Sum(..) | Task::Survey { .. } => None,
-            Task::Purge(_) | Task::Dump(_) => None,
+            Task::Purge(_) | Task::Dump(_) | Task::Restore(_) => None,
         }
     }
 }

@@ -52,6 +52,7 @@ impl Pipeline {
             Question::Seed(job) => self.handle_seed(job, value, now),
             Question::Slice(job, read) => self.handle_slice(job, read, value, now),
             Question::Retired(job) => self.handle_retired(job, value, now),
+            Question::Restored(job) => self.handle_restored(job, value, now),
             Question::Forgotten(pool) => {
                 self.handle_forgotten(pool, value, now);
                 Ok(())

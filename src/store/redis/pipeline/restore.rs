@@ -1,0 +1,151 @@
+//! All pools of a dump, all or nothing: one script.
+
+use std::rc::Rc;
+
+use redis::Value;
+
+use super::jobs::{JobKey, Task};
+use super::{Loss, Pipeline, Question, key};
+use crate::command::{Fence, PoolDump, Refusal, Reply, Restoration, Ticket, Ttl};
+use crate::store::redis::reply::{self, Answer};
+use crate::store::redis::script::Script;
+use crate::time::Time;
+
+impl Pipeline {
+    /// Without a ticket it is what was ordered for the start.
+    pub(super) fn start_restore(
+        &mut self,
+        ticket: Option<Ticket>,
+        restoration: Rc<Restoration>,
+        now: Time,
+    ) {
+        let refused = restoration.check_limits(&self.rules).err();
+        let job = self.insert_job(ticket, Task::Restore(restoration));
+        self.jobs[job].refused = refused;
+        match refused {
+            Some(_) => self.finish_restore(job, now),
+            None => self.begin(job, now),
+        }
+    }
+
+    pub(super) fn send_restore(&mut self, job: JobKey, now: Time) {
+        let limit = self.limit_ms(now);
+        let Task::Restore(restoration) = &self.jobs[job].task else {
+            return;
+        };
+        let prefix = &self.options.prefix;
+        let command = &mut self.command;
+        command
+            .arg("EVALSHA")
+            .arg(self.scripts.hash(Script::Restore))
+            .arg(1 + restoration.pools.len())
+            .arg(key::index(prefix));
+        for pool in &restoration.pools {
+            command.arg(key::base(prefix, &pool.name));
+        }
+        command
+            .arg(limit)
+            .arg(prefix)
+            .arg(restoration.retired_fence.number());
+        for pool in &restoration.pools {
+            write_pool(pool, command);
+        }
+        self.send(Question::Restored(job), now);
+    }
+
+    pub(super) fn handle_restored(
+        &mut self,
+        job: JobKey,
+        value: Value,
+        now: Time,
+    ) -> Result<(), Loss> {
+        if let Value::ServerError(error) = value {
+            return self.fail_job(job, &error, now, Pipeline::send_restore);
+        }
+        let unknown = |_| "an answer to a restore of an unknown form";
+        let mut values = reply::array(value).map_err(unknown)?.into_iter();
+        let redis_ms = reply::integer(values.next()).map_err(unknown)?;
+        self.set_redis_ms(redis_ms.unsigned_abs(), now);
+        match values.next().map(reply::read_answer).transpose() {
+            Ok(None) => {}
+            // Nothing was done.
+            Ok(Some(Answer::Late)) => {
+                self.send_restore(job, now);
+                return Ok(());
+            }
+            Ok(Some(Answer::Refused(refusal))) => self.jobs[job].refused = Some(refusal),
+            _ => return Err("an answer to a restore of an unknown form".into()),
+        }
+        self.finish_restore(job, now);
+        Ok(())
+    }
+
+    /// What was ordered for the start goes on behind it.
+    fn finish_restore(&mut self, job: JobKey, now: Time) {
+        let is_first = self.jobs[job].ticket.is_none();
+        self.finish(job);
+        if is_first {
+            self.start.open -= 1;
+            self.prepare_others(now);
+        }
+    }
+
+    /// What came of a restore at the start.
+    pub(super) fn handle_first_restore(&mut self, reply: &Reply) {
+        match reply {
+            Reply::Refused(Refusal::StoreDown) => {
+                return log::error!("the dump of --restore could not be restored yet");
+            }
+            Reply::Refused(Refusal::NotEmpty) => {
+                log::error!("--restore: there are pools already; nothing was restored");
+            }
+            Reply::Refused(refusal) => {
+                log::error!("--restore: nothing was restored: {refusal:?}");
+            }
+            _ => log::info!("the dump of --restore was restored"),
+        }
+        self.start.restoration = None;
+    }
+}
+
+fn write_pool(pool: &PoolDump, command: &mut redis::Cmd) {
+    let mut ids = String::new();
+    let join = |ids: &mut String, id: &str| {
+        if !ids.is_empty() {
+            ids.push('\n');
+        }
+        ids.push_str(id);
+    };
+    command.arg(&*pool.name).arg(pool.fence.number());
+    let members = pool.members.iter();
+    members.clone().for_each(|id| join(&mut ids, id.as_str()));
+    command.arg(&ids);
+    ids.clear();
+    for &place in pool.free.values() {
+        join(&mut ids, members.at(place as usize));
+    }
+    command.arg(&ids);
+    let fences = || pool.locks.keys().map(|(fence, _)| *fence);
+    let mut latest = None;
+    let count = fences()
+        .filter(|&fence| latest.replace(fence) != Some(fence))
+        .count();
+    command.arg(count);
+    let mut locks = pool.locks.iter().peekable();
+    while let Some((&(fence, _), lock)) = locks.next() {
+        ids.clear();
+        join(&mut ids, &lock.id);
+        let is_same = |fence: Fence, other: Fence| fence == other;
+        while let Some((_, other)) = locks.next_if(|((other, _), _)| is_same(fence, *other)) {
+            join(&mut ids, &other.id);
+        }
+        command.arg(fence.number());
+        match lock.lease.map(Ttl::as_s) {
+            Some(lease_s) => command.arg(lease_s),
+            None => command.arg("-"),
+        };
+        let owner = lock.owner.as_deref().unwrap_or_default();
+        let age_ms = lock.age_s.saturating_mul(1000);
+        command.arg(owner).arg(age_ms).arg(&ids);
+    }
+}
