@@ -45,6 +45,7 @@ mod recipes;
 mod redis;
 mod redis_settings;
 mod restart;
+mod restoring;
 mod reuse_port;
 mod seeding;
 mod simulation;

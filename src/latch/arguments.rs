@@ -75,6 +75,7 @@ pub(super) enum Order {
     Purge(Purge),
     Remove(Remove),
     Dump(Dump),
+    Restore(Restore),
     WaitFree(WaitFree),
     Watch(Watch),
     Completions(Completions),
@@ -338,7 +339,7 @@ pub(super) struct Remove {
 /// Print all that the store knows, for a backup
 ///
 /// A line for each pool, with its members, the order of lending and the locks, between a first line and a last one
-/// with counts. It ends with an error if the last line is missing. Nobody is held up. The server wants a key with
+/// with counts. It ends with an error if the last line is missing. Other requests go on. The server wants a key with
 /// admin for all pools.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -346,6 +347,21 @@ Examples:
   latch dump > pools.dump
   latch dump | jq -r 'select(.pool) | .pool'")]
 pub(super) struct Dump {}
+
+/// Restore a dump into a server that has no pools
+///
+/// All of it is restored or nothing. Leases get their full time again, and fences go on 16 million higher. The server
+/// takes a dump up to its --max-body; a larger one is for latchd --restore. It wants a key with admin for all pools.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  latch restore pools.dump
+  latch --url http://old:8081 dump | latch --url http://new:8081 restore")]
+pub(super) struct Restore {
+    /// The dump; without one, or with -, the standard input
+    #[arg(value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+}
 
 /// Wait until a pool has free resources, or until nothing is held
 ///

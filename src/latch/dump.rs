@@ -1,16 +1,20 @@
-//! The backup: `dump`.
+//! The backup: `dump` and `restore`.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use super::arguments::Restore;
 use super::failure::{Cause, Failure};
-use super::orders::Done;
+use super::orders::{Done, read_input};
 use super::output::Output;
 use super::server::{Server, printable};
 use crate::client::Request;
 
 /// The longest pause between two pieces of a dump.
 const PIECE_LIMIT: Duration = Duration::from_secs(60);
+
+/// The server is busy with it for as long as it takes.
+const RESTORE_LIMIT: Duration = Duration::from_secs(60);
 
 /// The last line of a dump begins with this.
 const LAST_LINE: &str = "{\"pools\":";
@@ -46,4 +50,15 @@ pub(super) fn dump(server: &Server, output: Output) -> Done {
         }
         Err(error) => Err(Failure::of_client(&error, server.client.peer.url())),
     }
+}
+
+pub(super) fn restore(server: &Server, order: Restore, output: Output) -> Done {
+    let missing = "no dump; name its file, or give it on the standard input";
+    let body = read_input(order.file.as_deref(), missing)?;
+    let request = Request::new("PUT", &["dump"]).with_body(body);
+    server.change(&request, RESTORE_LIMIT)?;
+    if output.json {
+        output.print("{\"restored\":true}")?;
+    }
+    Ok(0)
 }

@@ -173,6 +173,7 @@ fn cause_of(status: u16, code: &str) -> Cause {
         (401 | 403, _) => Cause::NotAllowed,
         // Other words are those of whatever stands between: it may know the server again later.
         (404, "no pool" | "no resource" | "not held") => Cause::NotFound,
+        (409, "not empty") => Cause::Failed,
         (409, "busy") | (503, "queue full") | (429, _) => Cause::Busy,
         (409, _) => Cause::NotYours,
         (502..=504, _) => Cause::Unreachable,

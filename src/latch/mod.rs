@@ -86,6 +86,7 @@ fn follow(arguments: Arguments, output: Output) -> Result<u8, Failure> {
         Order::Purge(order) => orders::purge(&server()?, order, output),
         Order::Remove(order) => orders::remove(&server()?, order, output),
         Order::Dump(_) => dump::dump(&server()?, output),
+        Order::Restore(order) => dump::restore(&server()?, order, output),
         Order::WaitFree(order) => looking::wait_free(&server()?, order, output),
         Order::Watch(order) => looking::watch(&server()?, order, output),
         Order::Completions(order) => print_completions(order, output),

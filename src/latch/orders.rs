@@ -214,7 +214,10 @@ pub(super) fn ls(server: &Server, order: Ls, output: Output) -> Done {
 
 pub(super) fn seed(server: &Server, order: Seed, output: Output) -> Done {
     let body = match (&*order.ids, &order.file) {
-        ([], file) => read_input(file.as_deref())?,
+        ([], file) => read_input(
+            file.as_deref(),
+            "no ids; give them behind the pool, in --file, or on the standard input",
+        )?,
         (ids, _) => {
             let ids: Vec<&str> = ids.iter().map(ResourceId::as_str).collect();
             json!(ids).to_string().into_bytes()
@@ -246,15 +249,13 @@ pub(super) fn seed(server: &Server, order: Seed, output: Output) -> Done {
     Ok(0)
 }
 
-fn read_input(file: Option<&Path>) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_input(file: Option<&Path>, missing: &str) -> Result<Vec<u8>, Failure> {
     let mut input = Vec::new();
     let (name, read) = match file {
         Some(path) if path != "-" => (path.display().to_string(), fs::read(path)),
         named => {
             if named.is_none() && io::stdin().is_terminal() {
-                let message =
-                    "no ids; give them behind the pool, in --file, or on the standard input";
-                return Err(Failure::new(Cause::Usage, "usage", message));
+                return Err(Failure::new(Cause::Usage, "usage", missing));
             }
             let read = io::stdin().read_to_end(&mut input).map(|_| input);
             ("the standard input".to_owned(), read)

@@ -37,7 +37,7 @@ fn shells_take_their_scripts() {
 #[test]
 fn bash_completes() {
     for (words, at, found) in [
-        ("latch re", 1, "renew remove"),
+        ("latch re", 1, "renew remove restore"),
         ("latch run --gr", 2, "--grace"),
         ("latch lock --c", 2, "--count --ca"),
         ("latch completions z", 2, "zsh"),
