@@ -64,6 +64,7 @@ const DUMP: &str = "GET /dump";
 pub fn rows() -> Vec<Row> {
     let mut rows = forms();
     rows.extend(states());
+    rows.extend(restores());
     rows
 }
 
@@ -204,5 +205,37 @@ fn states() -> Vec<Row> {
             .given("POST /pool/A/lock?n=2")
             .restart()
             .line(DUMP, line_of(&dump(&[&several], &counts(1, 4, 2, 0)))),
+    ]
+}
+
+const RESTORED: &str =
+    "README: `PUT /dump` restores that, where there are no pools: all of it or nothing";
+
+fn restores() -> Vec<Row> {
+    let held = lock("2", 7, "null", r#""o""#, "60").replace('~', "");
+    let whole = dump(
+        &[&pool("A", 7, [r#""1","2""#, r#""1""#, &held])],
+        &counts(1, 2, 1, 3),
+    );
+    let after = r#"{"pool":"A","fence":16777223,"members":["1","2"],"free":["1"],"locks":[{"id":"2","fence":7,"ttl":…"#;
+    vec![
+        row("a dump is restored", RESTORED)
+            .ask(body("PUT /dump", &whole), ok(""))
+            .line(DUMP, format!("200 {FIRST}\t{after}"))
+            .line("POST /pool/A/lock?owner=o&lease", "200 7 ~60 2")
+            .line("POST /pool/A/lock?lease", "200 16777224 - 1"),
+        row("a dump into a store with pools is refused", RESTORED)
+            .given("PUT /pool/B []")
+            .ask(body("PUT /dump", &whole), fails("409 not empty"))
+            .ask(json_body("PUT /dump", &whole), json_fails("409 not empty"))
+            .line("GET /pool", "200 0 0 0 B"),
+        row("what is no whole dump is refused", RESTORED)
+            .ask(
+                body("PUT /dump", &whole[..whole.len() - 9]),
+                fails("400 bad dump"),
+            )
+            .ask(json_body("PUT /dump", "{}"), json_fails("400 bad dump"))
+            .line("PUT /dump", "400 bad dump")
+            .line("GET /pool", "200"),
     ]
 }
