@@ -336,8 +336,10 @@ fn allocations_of_a_server(rounds: usize) -> u64 {
         log_dir: None,
     };
     let store = EmbeddedStore::in_memory(Rules::default());
-    let mut server =
-        Server::bind(options, Box::new(store), Clock::start()).expect("a port is free");
+    let bound = Server::bind(options, Clock::start()).expect("a port is free");
+    let mut server = bound
+        .with_store(Box::new(store))
+        .expect("a store in memory");
     let pool = PoolName::parse("A").expect("this is a name");
     let only = ResourceId::parse("1").expect("this is an id");
     let seeded = server.prepare(false, Some(Seed::of(&pool, [only].into_iter().collect())));

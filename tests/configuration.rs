@@ -20,7 +20,7 @@ struct Setting {
 }
 
 /// The last of `shown` is the default.
-const SETTINGS: [Setting; 40] = [
+const SETTINGS: [Setting; 41] = [
     Setting {
         flag: "listen",
         key: "server.listen",
@@ -279,6 +279,12 @@ const SETTINGS: [Setting; 40] = [
         key: "store.restore",
         values: ["1.dump", "2.dump", r#""3.dump""#, r#""1.dump""#],
         shown: ["1 pools", "2 pools", "3 pools", "1 pools", "none"],
+    },
+    Setting {
+        flag: "must-exist",
+        key: "store.mustExist",
+        values: ["true", "false", "true", "true"],
+        shown: ["yes", "no", "yes", "yes", "no"],
     },
     Setting {
         flag: "seed",

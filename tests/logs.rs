@@ -39,8 +39,11 @@ fn nothing_is_logged_for_a_request_at_the_default_level() {
         server.signal("TERM");
         let mut rest = server.rest_of_log();
         if store == StoreKind::Redis {
-            rest.retain(|line| !line.contains("connected to redis://"));
+            let expected = ["connected to redis://", "it keeps no append-only file"];
+            rest.retain(|line| !expected.iter().any(|words| line.contains(words)));
         }
+        // So it may be on a busy machine.
+        rest.retain(|line| !line.contains("a commit to the store took "));
         assert!(rest.len() == 1 && rest[0].contains("stopping"), "{rest:#?}");
         assert!(rest[0].contains("INFO"), "{rest:?}");
     }

@@ -327,8 +327,8 @@ fn purge_on_start_releases_every_lock_and_nothing_else() {
     assert_eq!(client.ask("GET /pool"), "200 4 0 0 A\t1 0 0 B");
     assert_eq!(
         client.ask("POST /pool/A/lock?lease"),
-        "200 2 - 2",
-        "fences go on rising"
+        "200 1001 - 2",
+        "fences go on rising, after a kill a thousand higher"
     );
 }
 

@@ -70,15 +70,6 @@ fn serve(config: Config) -> Result<bool, String> {
         log::warn!("{warning}");
     }
     let clock = Clock::start();
-    let store: Box<dyn Store> = match &config.store {
-        StoreUrl::Memory => Box::new(EmbeddedStore::in_memory(config.rules)),
-        StoreUrl::File(path) => {
-            let journal = Journal::open(path, config.sync).map_err(|error| error.to_string())?;
-            let store = EmbeddedStore::with_journal(journal, config.rules, clock.now());
-            Box::new(store.map_err(|error| error.to_string())?)
-        }
-        StoreUrl::Redis(options) => Box::new(RedisStore::new(options.clone(), config.rules)),
-    };
     let keys = config.settings.keys.clone();
     let options = Options {
         listen: config.listen,
@@ -95,8 +86,25 @@ fn serve(config: Config) -> Result<bool, String> {
         drain_ms: config.drain_ms,
         log_dir: config.log_dir,
     };
-    let mut server =
-        Server::bind(options, store, clock).map_err(|e| format!("cannot listen on {e}"))?;
+    let bound = Server::bind(options, clock).map_err(|e| format!("cannot listen on {e}"))?;
+    let store: Box<dyn Store> = match &config.store {
+        StoreUrl::Memory => Box::new(EmbeddedStore::in_memory(config.rules)),
+        StoreUrl::File(path) => {
+            let journal = match config.must_exist {
+                true => Journal::open_existing(path, config.sync),
+                false => Journal::open(path, config.sync),
+            };
+            let journal = journal.map_err(|error| error.to_string())?;
+            if journal.is_new() {
+                log::info!("{} is new and has no pools yet", config.store);
+            }
+            let store = EmbeddedStore::with_journal(journal, config.rules, clock.now());
+            Box::new(store.map_err(|error| error.to_string())?)
+        }
+        StoreUrl::Redis(options) => Box::new(RedisStore::new(options.clone(), config.rules)),
+    };
+    let server = bound.with_store(store);
+    let mut server = server.map_err(|error| format!("the event loop cannot start: {error}"))?;
     if let Some(restoration) = config.restoration {
         server
             .restore(restoration)

@@ -83,6 +83,8 @@ pub struct Config {
     pub store: StoreUrl,
     /// When a change in a file is durable.
     pub sync: Sync,
+    /// Whether a store has to be there already.
+    pub must_exist: bool,
     /// What the operator decides about lending.
     pub rules: Rules,
     /// Limits and time-outs of a connection.
@@ -252,13 +254,20 @@ impl Config {
             prefix: draft.redis_prefix.unwrap_or_else(|| "pool:".into()),
             timeout_ms: draft.redis_timeout_ms.unwrap_or(2000),
         };
+        let store = parse_store(&draft.store, &redis)?;
+        if draft.must_exist && !matches!(store, StoreUrl::File(_)) {
+            // Of a Redis only the greeting can say whether it has pools.
+            let problem = "--must-exist: only the store of file:PATH can be checked for it";
+            return Err(ConfigError::Invalid(problem.into()));
+        }
         Ok(Config {
             listen: resolve("--listen", &listen)?,
             tls,
             admin_listen: resolve("--admin-listen", &draft.admin_listen)?,
             reuse_port: draft.reuse_port,
-            store: parse_store(&draft.store, &redis)?,
+            store,
             sync: draft.sync.unwrap_or_default(),
+            must_exist: draft.must_exist,
             rules: draft.rules,
             settings,
             keys_file: draft.keys,

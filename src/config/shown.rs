@@ -110,6 +110,7 @@ impl Config {
                 ("server-name", or(settings.server_name.clone(), "none")),
                 ("store", self.store.to_string()),
                 ("sync", sync.into()),
+                ("must-exist", yes_or_no(self.must_exist)),
                 ("redis-prefix", self.redis.prefix.clone()),
                 ("redis-timeout", seconds(self.redis.timeout_ms)),
                 ("default-ttl", or(default_ttl, "none")),

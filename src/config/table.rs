@@ -312,6 +312,13 @@ const STORING: &[Setting] = &[
         kind: Text(Draft::put_sync),
     },
     Setting {
+        flag: "must-exist",
+        key: "store.mustExist",
+        value: "BOOL",
+        help: "Refuse to start if the file of the store is missing or empty, instead of creating it",
+        kind: Switch(|draft, is_on| draft.must_exist = is_on),
+    },
+    Setting {
         flag: "redis-prefix",
         key: "redis.prefix",
         value: "PREFIX",

@@ -109,17 +109,28 @@ pub struct Server {
     stop_at: Option<Time>,
 }
 
-impl Server {
-    /// Binds all addresses. Nothing is served yet.
-    pub fn bind(options: Options, mut store: Box<dyn Store>, clock: Clock) -> io::Result<Server> {
-        let poll = Poll::new()?;
+/// A server that has its addresses and no store yet.
+pub struct Bound {
+    poll: Poll,
+    listeners: Vec<Listener>,
+    admin: Admin,
+    options: Options,
+    clock: Clock,
+}
+
+impl Bound {
+    /// Makes it a server of this store. Nothing is served yet.
+    pub fn with_store(self, mut store: Box<dyn Store>) -> io::Result<Server> {
+        let Bound {
+            poll,
+            listeners,
+            admin,
+            options,
+            clock,
+        } = self;
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
         poll.registry()
             .register(&mut signals, SIGNALS, Interest::READABLE)?;
-        let mut listeners = listener::open(&options)?;
-        let sockets = listeners.iter_mut().map(|listener| &mut listener.socket);
-        watch_listeners(sockets, 0, poll.registry())?;
-        let admin = Admin::bind(&options.admin_listen, listeners.len(), poll.registry())?;
         store.attach(poll.registry(), STORE, clock.now())?;
         let capacity = Capacity::new(
             options.max_connections,
@@ -165,6 +176,24 @@ impl Server {
             drain_ms: options.drain_ms,
             keys_file: options.keys_file,
             stop_at: None,
+        })
+    }
+}
+
+impl Server {
+    /// Binds all addresses, before there is a store: where that fails, no store is created.
+    pub fn bind(options: Options, clock: Clock) -> io::Result<Bound> {
+        let poll = Poll::new()?;
+        let mut listeners = listener::open(&options)?;
+        let sockets = listeners.iter_mut().map(|listener| &mut listener.socket);
+        watch_listeners(sockets, 0, poll.registry())?;
+        let admin = Admin::bind(&options.admin_listen, listeners.len(), poll.registry())?;
+        Ok(Bound {
+            poll,
+            listeners,
+            admin,
+            options,
+            clock,
         })
     }
 

@@ -9,7 +9,7 @@ mod journal;
 mod redis;
 
 pub use embedded::EmbeddedStore;
-pub use journal::{Disk, Journal, OpenError, Sync};
+pub use journal::{Disk, Displaced, Journal, OpenError, Sync, WriteError};
 #[cfg(fuzzing)]
 pub use redis::fuzzing as redis_fuzzing;
 pub use redis::{Login, RedisAddress, RedisOptions, RedisStore, RedisTls};

@@ -167,6 +167,11 @@ fn states() -> Vec<Row> {
     let several =
         lock("4", 1, "null", "null", "null") + "," + &lock("3", 1, "null", "null", "null");
     let several = pool("A", 1, [r#""1","2","3","4""#, r#""2","1""#, &several]);
+    let all = line_of(&dump(&[&several], ""));
+    let (until_fence, _) = all
+        .split_once(r#","members""#)
+        .expect("members follow the fence");
+    let until_fence = format!("{until_fence}…");
     let locked = |name: &str| {
         row(name, DUMPED)
             .given(SEED)
@@ -203,8 +208,11 @@ fn states() -> Vec<Row> {
             .durable()
             .given(SEED)
             .given("POST /pool/A/lock?n=2")
+            .line(DUMP, line_of(&dump(&[&several], &counts(1, 4, 2, 0))))
             .restart()
-            .line(DUMP, line_of(&dump(&[&several], &counts(1, 4, 2, 0)))),
+            .line("GET /pool/A/lock", "200 1 - 4\t1 - 3")
+            // On a file fences go on higher after a kill: 1, or 1000.
+            .line(DUMP, until_fence),
     ]
 }
 

@@ -5,6 +5,7 @@
 //! back, and once the disk is well the service goes on.
 
 mod disk;
+mod fences;
 mod full;
 mod ledger;
 mod story;

@@ -18,19 +18,31 @@ fn a_restart_within_the_lease_is_survived() {
     }
 }
 
+/// The queue of the file store does not outlive a restart: all ask again, and all are served.
 #[test]
 fn whoever_waits_asks_again_after_a_restart() {
     let mut lasting = start(StoreKind::File);
     ask(&lasting.server, "POST /pool/A/lock");
-    let mut running = lasting.run(&[], "echo $LATCH_FENCE");
-    wait_for_state(&lasting.server, "1 1 1");
+    let mut waiting: Vec<Running> = (1..=3)
+        .map(|count| {
+            let running = lasting.run(&[], "echo $LATCH_FENCE");
+            wait_for_state(&lasting.server, &format!("1 1 {count}"));
+            running
+        })
+        .collect();
     lasting.server.kill();
-    running.hear("trying again");
+    for running in &mut waiting {
+        running.hear("trying again");
+    }
     lasting.server.restart();
-    wait_for_state(&lasting.server, "1 1 1");
+    wait_for_state(&lasting.server, "1 1 3");
     ask(&lasting.server, "DELETE /pool/A/lock/1");
-    assert_eq!(running.line(), "2");
-    assert_eq!(running.code(), 0);
+    let mut fences: Vec<String> = waiting.iter_mut().map(Running::line).collect();
+    fences.sort_unstable();
+    assert_eq!(fences, ["1001", "1002", "1003"]);
+    for running in &mut waiting {
+        assert_eq!(running.code(), 0);
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What is seen while a store is down: the process is well, the store is not, and no count falls.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -103,10 +104,9 @@ fn a_scrape_that_redis_leaves_unanswered_tells_the_rest() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written() {
-    let folder = TempDir::new().expect("a folder");
-    let (mut process, mut client) = start_on_a_small_disk(&folder);
-    let address = client.stream.peer_addr().expect("its address");
+fn a_file_that_is_not_at_its_place() {
+    let mut server = Server::start(StoreKind::File);
+    let (address, mut client) = (server.address, server.connect());
     converse(
         &mut client,
         &[
@@ -117,10 +117,14 @@ fn a_file_that_cannot_be_written() {
         ],
     );
     let before = scrape(address);
-    fill_until_refused(&mut client);
+    assert_eq!(before.value("latchd_store_up", &[]), 1.0);
+    let file = server.folder.path().join("latchd.redb");
+    let aside = file.with_extension("aside");
+    fs::rename(&file, &aside).expect("it is moved");
     converse(
         &mut client,
         &[
+            ("POST /pool/A/lock", DOWN),
             ("GET /ready", DOWN),
             ("GET /health", "200 ok"),
             ("POST /pool/A/lock", DOWN),
@@ -135,7 +139,8 @@ fn a_file_that_cannot_be_written() {
         3.0
     );
     assert!(during.lines("latchd_pool").is_empty());
-    process.wait_for_line("the store can be written again");
+    fs::rename(&aside, &file).expect("it is moved back");
+    server.wait_for_log("the store can be written again");
     await_ready(&mut client);
     let after = scrape(address);
     after.expect_not_below(&during);
@@ -143,6 +148,29 @@ fn a_file_that_cannot_be_written() {
     // What was refused was never granted.
     assert_eq!(after.value("latchd_resources_granted_total", &[]), 1.0);
     assert_eq!(after.value("latchd_pool_free", &[("pool", "A")]), 1.0);
+}
+
+#[test]
+fn a_disk_that_is_full() {
+    let folder = TempDir::new().expect("a folder");
+    let (_process, mut client) = start_on_a_small_disk(&folder);
+    let address = client.stream.peer_addr().expect("its address");
+    converse(&mut client, &[("POST /pool/A 1", r#"200 ["1"]"#)]);
+    let before = scrape(address);
+    fill_until_refused(&mut client);
+    let during = scrape(address);
+    during.expect_not_below(&before);
+    assert_eq!(
+        during.value("latchd_refused_total", &[("reason", "store down")]),
+        1.0
+    );
+    assert!(during.value("latchd_journal_failures_total", &[]) >= 1.0);
+    // Locks go on.
+    assert_eq!(during.value("latchd_store_up", &[]), 1.0);
+    converse(
+        &mut client,
+        &[("GET /ready", "200 ready"), ("POST /pool/A/lock", "200 1")],
+    );
 }
 
 #[test]

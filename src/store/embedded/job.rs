@@ -47,6 +47,14 @@ pub(super) enum Task {
     Done(Reply),
 }
 
+/// Whether a command adds or sets members.
+pub(super) fn is_seed(command: &Command<'_>) -> bool {
+    matches!(
+        command,
+        Command::AddMembers(_) | Command::SetMembers(_) | Command::Restore(_)
+    )
+}
+
 /// Whether a command is more work than a slice.
 #[inline]
 pub(super) fn is_large(command: &Command<'_>, engine: &Engine, slice: Work) -> bool {
@@ -112,7 +120,7 @@ impl Job {
     /// Whether a command has to wait until the job is done, or further than it is.
     pub(super) fn holds_up(&self, command: &Command<'_>) -> bool {
         match command {
-            Command::AddMembers(_) | Command::SetMembers(_) | Command::Restore(_) => return true,
+            seed if is_seed(seed) => return true,
             Command::ListPools(_) | Command::SumPools(_) => {
                 return self.is_applied() && self.named.is_several();
             }

@@ -1,8 +1,9 @@
 //! The job at hand of the store, and the commands that wait for it.
 
+use super::failing::refuse;
 use super::held::Item;
-use super::job::{Job, Task, is_large};
-use super::{EmbeddedStore, NOBODY, RETRY_MS, State, refuse};
+use super::job::{Job, Task, is_large, is_seed};
+use super::{EmbeddedStore, NOBODY, RETRY_MS, State};
 use crate::command::{Command, Reply, Ticket};
 use crate::pool::Engine;
 use crate::store::Store;
@@ -50,13 +51,9 @@ impl EmbeddedStore {
         let State::Up { engine, .. } = &self.state else {
             return false;
         };
-        let is_seed = matches!(
-            command,
-            Command::AddMembers(_) | Command::SetMembers(_) | Command::Restore(_)
-        );
         let is_behind = match command.pool() {
             Some(pool) => self.held.has_of(pool),
-            None => is_seed && !self.held.is_empty(),
+            None => is_seed(command) && !self.held.is_empty(),
         };
         let job = self.job.as_ref();
         let is_held_up = |job: &Job| job.holds_up(command) || is_large(command, engine, self.slice);

@@ -5,6 +5,7 @@
 //! told `store down`, the engine is built anew from the journal, and until that has worked nothing
 //! is decided.
 
+mod failing;
 mod held;
 mod job;
 mod jobs;
@@ -12,21 +13,25 @@ mod jobs;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use failing::{Logged, NoSpace};
 use held::{Held, Item};
 use job::Job;
 
 use super::Store;
-use super::journal::{Disk, Journal, OpenError, SeedNote, Sync};
+use super::journal::{Disk, Journal, OpenError, SeedNote, Sync, WriteError};
 use crate::command::{Command, Granted, Refusal, Reply, Restoration, Seed, Ticket};
 use crate::metrics::{Backing, Histogram, Lending, StoreFigures};
 use crate::pool::{Engine, Restoring, Rules, Work};
-use crate::time::{Seldom, Time};
+use crate::time::Time;
 
 /// How long to wait before a journal that failed is tried again.
 const RETRY_MS: u64 = 1000;
 
 /// How often `--sync interval` makes durable what was written.
 const SYNC_INTERVAL_MS: u64 = 1000;
+
+/// How long the file may be used without a look whether it is still at its place.
+const CHECK_MS: u64 = 1000;
 
 /// How much of large work is done in one tick: some thousand ids.
 const SLICE: Work = Work(20_000);
@@ -61,13 +66,10 @@ pub struct EmbeddedStore {
     held: Held,
     /// Some of them may go on.
     held_may_go_on: bool,
-}
-
-#[derive(Default)]
-struct Logged {
-    failed: Seldom,
-    still_down: Seldom,
-    up_again: Seldom,
+    /// When the file is looked for at its place at the latest, if there is something to answer.
+    check_at: Time,
+    /// The disk was full lately.
+    no_space: Option<NoSpace>,
 }
 
 #[expect(clippy::large_enum_variant, reason = "there is one of it in a process")]
@@ -127,7 +129,13 @@ impl EmbeddedStore {
             slice: SLICE,
             held: Held::default(),
             held_may_go_on: false,
+            check_at: Time::default(),
+            no_space: None,
         }
+    }
+
+    fn has_no_space_for_grants(&self) -> bool {
+        self.no_space.is_some_and(|space| space.even_for_grants)
     }
 
     /// Whether there is something to be journaled.
@@ -157,86 +165,70 @@ impl EmbeddedStore {
         Ok(())
     }
 
+    /// Writes what has changed, and how a large seed stands. What is synced counts only if the file is still at
+    /// its place then; else that is seen within a second. False if the store has failed.
+    fn write(&mut self, note: Option<SeedNote>, waits: bool, now: Time) -> bool {
+        let State::Up {
+            engine,
+            journal,
+            sync_at,
+        } = &mut self.state
+        else {
+            return true;
+        };
+        let Some(journal) = journal else {
+            return true;
+        };
+        let counts = *engine.counts();
+        let is_written = engine.has_changes() || note.is_some();
+        let mut result = Ok(());
+        // A look is cheap beside a sync, but not beside a commit without one.
+        let is_synced = is_written && waits && journal.sync() == Sync::Always;
+        if is_synced {
+            // Looked at before, too, so that hardly any file gets what is never answered.
+            result = journal.check_place().map_err(WriteError::Displaced);
+        }
+        if is_written && result.is_ok() {
+            let appended = journal.append(engine.drain_changes(), note, waits);
+            result = appended.map_err(WriteError::Failed).map(|took_us| {
+                self.commits.note(took_us, 1);
+                self.logged.note_commit(took_us, now);
+            });
+        }
+        let mut answers = self.replies.iter().skip(self.released);
+        let must_check = match self.check_at <= now {
+            true => answers.next().is_some(),
+            false => answers.any(|(_, reply)| matches!(reply, Reply::Ready)),
+        };
+        if result.is_ok() && (is_synced || must_check) {
+            self.check_at = now.after_ms(CHECK_MS);
+            result = journal.check_place().map_err(WriteError::Displaced);
+        }
+        match result {
+            Ok(()) => {
+                self.counts = counts;
+                self.released = self.replies.len();
+                if is_written {
+                    self.unsure.clear();
+                    if journal.sync() == Sync::Interval {
+                        sync_at.get_or_insert(now.after_ms(SYNC_INTERVAL_MS));
+                    }
+                }
+                true
+            }
+            Err(error) => {
+                self.fail(&error, now);
+                false
+            }
+        }
+    }
+
     /// Takes over what the engine has to say to those who stood in line.
     #[inline]
     fn take_answers(&mut self) {
         if let State::Up { engine, .. } = &mut self.state {
             while let Some(answer) = engine.poll_answer() {
                 self.replies.push_back(answer);
-            }
-        }
-    }
-
-    /// The journal could not be written: forgets what it does not have.
-    fn fail(&mut self, error: &redb::Error, now: Time) {
-        if let Some(times) = self.logged.failed.happens(now) {
-            log::error!(
-                "the store could not be written: {error}; trying again in {RETRY_MS} ms{times}"
-            );
-        }
-        self.failures += 1;
-        for (_, reply) in self.replies.iter_mut().skip(self.released) {
-            let refused = match reply {
-                Reply::Survey(_) => Reply::Survey(None),
-                _ => refuse(&mut self.counts),
-            };
-            if let Reply::Granted(granted) = std::mem::replace(reply, refused) {
-                self.unsure.push(granted);
-            }
-        }
-        if let State::Up {
-            engine,
-            journal: Some(journal),
-            ..
-        } = &self.state
-        {
-            let counts = &mut self.counts;
-            self.replies
-                .extend(engine.waiting().map(|ticket| (ticket, refuse(counts))));
-            let (disk, sync) = (journal.disk().clone(), journal.sync());
-            self.state = State::Down {
-                disk,
-                sync,
-                retry_at: now.after_ms(RETRY_MS),
-            };
-        }
-        self.fail_job();
-    }
-
-    fn recover(&mut self, now: Time) {
-        let State::Down {
-            disk,
-            sync,
-            retry_at,
-        } = &mut self.state
-        else {
-            return;
-        };
-        let opened = Journal::reopen(disk.clone(), *sync);
-        let rules = self.rules;
-        let read = |journal: Journal| {
-            let engine = restore(&journal, rules, now)?;
-            Ok((engine, journal.pending_seed()?, journal))
-        };
-        match opened.and_then(read) {
-            Ok((mut engine, pending, journal)) => {
-                if let Some(times) = self.logged.up_again.happens(now) {
-                    log::warn!("the store can be written again{times}");
-                }
-                for command in self.unsure.iter().filter_map(Granted::undo) {
-                    engine.execute(NOBODY, command, now);
-                }
-                // It goes on where the other one was when it was last written down.
-                engine.set_counts(self.counts);
-                self.resume_job(pending, &mut engine, now);
-                self.state = State::up(engine, Some(journal));
-            }
-            Err(error) => {
-                if let Some(times) = self.logged.still_down.happens(now) {
-                    log::error!("the store is still down: {error}{times}");
-                }
-                self.failures += 1;
-                *retry_at = now.after_ms(RETRY_MS);
             }
         }
     }
@@ -250,12 +242,6 @@ fn restore(journal: &Journal, rules: Rules, now: Time) -> Result<Engine, OpenErr
         super::warn_of_old_names(names.iter().map(|name| &**name), count);
     }
     Ok(restoring.done())
-}
-
-/// What is asked of a store that is down, or was decided and could not be kept.
-fn refuse(counts: &mut Lending) -> Reply {
-    counts.refuse(Refusal::StoreDown);
-    Reply::Refused(Refusal::StoreDown)
 }
 
 impl State {
@@ -285,6 +271,8 @@ impl Store for EmbeddedStore {
     fn submit(&mut self, ticket: Ticket, command: Command<'_>, now: Time) {
         if self.must_wait(&command) {
             self.held.push(ticket, Item::Command(command.into_owned()));
+        } else if self.no_space.is_some() {
+            self.carry_out_in_little_space(ticket, command, now);
         } else {
             self.carry_out(ticket, command, now);
         }
@@ -306,38 +294,17 @@ impl Store for EmbeddedStore {
 
     fn commit(&mut self, now: Time) {
         let has_others_changes = self.has_changes();
+        if self.no_space.is_some() && has_others_changes && self.job.is_some() {
+            // There may be no space for the next part of a seed: it must not take others with it.
+            self.write(None, true, now);
+        }
         let note = self.go_on(now);
         // Slices of a seed or of many ends that no client is told of need not be durable one by one.
         let is_slice = self.is_behind() || self.job.is_some() && !has_others_changes;
         let waits =
             !is_slice || !self.replies.is_empty() || note.as_ref().is_some_and(SeedNote::is_final);
-        let mut result = Ok(());
-        if let State::Up {
-            engine,
-            journal: Some(journal),
-            sync_at,
-        } = &mut self.state
-        {
-            let counts = *engine.counts();
-            if !engine.has_changes() && note.is_none() {
-                self.counts = counts;
-            } else {
-                match journal.append(engine.drain_changes(), note, waits) {
-                    Ok(took_us) => {
-                        self.counts = counts;
-                        self.commits.note(took_us, 1);
-                        self.unsure.clear();
-                        if journal.sync() == Sync::Interval {
-                            sync_at.get_or_insert(now.after_ms(SYNC_INTERVAL_MS));
-                        }
-                    }
-                    Err(error) => result = Err(error),
-                }
-            }
-        }
-        match result {
-            Ok(()) => self.settle_job(),
-            Err(error) => self.fail(&error, now),
+        if self.write(note, waits, now) {
+            self.settle_job();
         }
         self.released = self.replies.len();
     }
@@ -377,11 +344,15 @@ impl Store for EmbeddedStore {
                 {
                     match journal.make_durable() {
                         Ok(took_us) => self.commits.note(took_us, 1),
-                        Err(error) => self.fail(&error, now),
+                        Err(error) => self.fail(&error.into(), now),
                     }
                 }
             }
-            State::Down { retry_at, .. } if *retry_at <= now => self.recover(now),
+            State::Down { retry_at, .. } if *retry_at <= now => {
+                if self.recover(now) {
+                    self.log_recovery(now);
+                }
+            }
             State::Down { .. } => {}
         }
         self.take_answers();
@@ -395,7 +366,7 @@ impl Store for EmbeddedStore {
             State::Down { .. } => (None, true),
         };
         StoreFigures {
-            is_up: engine.is_some(),
+            is_up: engine.is_some() && !self.has_no_space_for_grants(),
             lending: match engine {
                 Some(engine) if !has_journal => *engine.counts(),
                 _ => self.counts,

@@ -1,11 +1,13 @@
 //! What is under the journal: a file, opened with care, and synced or not.
 
-use std::fmt;
-use std::fs::OpenOptions;
+use std::cell::OnceCell;
+use std::fs::{self, Metadata, OpenOptions};
 use std::io;
 use std::ops::Bound;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
+use std::{fmt, process};
 
 use redb::backends::FileBackend;
 use redb::{BackendError, Builder, Database, DatabaseError, RepairSession, StorageBackend};
@@ -21,15 +23,97 @@ const CACHE_BYTES: usize = 2 << 20;
 pub trait Disk: fmt::Display {
     /// Opens what is there. It is created, empty, only if that is asked for.
     fn open(&self, create: bool) -> Result<Box<dyn StorageBackend>, DatabaseError>;
+
+    /// Whether what was opened first is still what its name leads to: if not, nobody will find there what
+    /// is written from now on.
+    fn check(&self) -> Result<(), Displaced> {
+        Ok(())
+    }
+}
+
+/// Why a file no longer counts as the store.
+#[derive(Debug)]
+pub enum Displaced {
+    /// It has another name now.
+    Moved,
+    /// It has no name any more. On Linux its contents can still be read at this path.
+    Removed(String),
+    /// Its name leads to another file.
+    Replaced,
+    /// Its name leads to nothing that can be looked at.
+    Unknown(io::Error),
+}
+
+impl fmt::Display for Displaced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Displaced::Moved => f.write_str(
+                "the file was moved away while it was in use; move it back, or stop this server",
+            ),
+            Displaced::Removed(contents) => write!(
+                f,
+                "the file was removed while it was in use; copy {contents} before you stop this server, \
+                 and start it again on the copy"
+            ),
+            Displaced::Replaced => f.write_str(
+                "another file has taken the place of the one in use; move that one back, or start this \
+                 server again on the new one",
+            ),
+            Displaced::Unknown(error) => write!(f, "the file cannot be looked at: {error}"),
+        }
+    }
 }
 
 /// A file.
 #[derive(Debug)]
-pub(super) struct File(pub(super) PathBuf);
+pub(super) struct File {
+    path: PathBuf,
+    /// The file that was opened first.
+    first: OnceCell<First>,
+}
+
+/// A file that stays open for as long as it is compared with: until then no other file gets its number.
+#[derive(Debug)]
+struct First {
+    file: fs::File,
+    identity: Identity,
+}
+
+/// Device and inode.
+type Identity = (u64, u64);
+
+fn identity(metadata: &Metadata) -> Identity {
+    (metadata.dev(), metadata.ino())
+}
+
+impl File {
+    pub(super) fn new(path: PathBuf) -> File {
+        let first = OnceCell::new();
+        File { path, first }
+    }
+
+    /// Whether there is no file, or an empty one.
+    pub(super) fn is_missing(&self) -> bool {
+        match fs::metadata(&self.path) {
+            Ok(found) => found.len() == 0,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+    }
+
+    /// Why there is nothing at its path.
+    fn missing(&self, first: &First) -> Displaced {
+        let is_removed = first.file.metadata().is_ok_and(|file| file.nlink() == 0);
+        let (process, file) = (process::id(), first.file.as_raw_fd());
+        match is_removed && cfg!(target_os = "linux") {
+            true => Displaced::Removed(format!("/proc/{process}/fd/{file}")),
+            false => Displaced::Moved,
+        }
+    }
+}
 
 impl fmt::Display for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.display().fmt(f)
+        self.path.display().fmt(f)
     }
 }
 
@@ -43,8 +127,29 @@ impl Disk for File {
             .truncate(false)
             // It holds ids and owners: no other user reads them, whatever the umask.
             .mode(0o600)
-            .open(&self.0)?;
+            .open(&self.path)?;
+        if self.first.get().is_none() {
+            // Opened once more, since a lock belongs to all copies of one descriptor.
+            let first = fs::File::open(&self.path)?;
+            let identity = identity(&first.metadata()?);
+            let _ = self.first.set(First {
+                file: first,
+                identity,
+            });
+        }
         Ok(Box::new(FileBackend::new(file)?))
+    }
+
+    fn check(&self) -> Result<(), Displaced> {
+        let Some(first) = self.first.get() else {
+            return Ok(());
+        };
+        match fs::metadata(&self.path) {
+            Ok(found) if identity(&found) == first.identity => Ok(()),
+            Ok(_) => Err(Displaced::Replaced),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.missing(first)),
+            Err(error) => Err(Displaced::Unknown(error)),
+        }
     }
 }
 
@@ -123,22 +228,26 @@ impl StorageBackend for Synced {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.backend.read(offset, out)
+        let read = self.backend.read(offset, out);
+        read.map_err(|error| cannot_be("read", error))
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.backend.set_len(len)
+        let resized = self.backend.set_len(len);
+        resized.map_err(|error| cannot_be("resized", error))
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        if self.is_synced {
-            self.backend.sync_data()?;
+        if !self.is_synced {
+            return Ok(());
         }
-        Ok(())
+        let synced = self.backend.sync_data();
+        synced.map_err(|error| cannot_be("synced", error))
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.backend.write(offset, data)
+        let written = self.backend.write(offset, data);
+        written.map_err(|error| cannot_be("written", error))
     }
 
     fn close(&self) -> io::Result<()> {
@@ -152,4 +261,9 @@ impl StorageBackend for Synced {
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
         self.backend.unlock_range(start, end)
     }
+}
+
+/// Says of an error what was tried. Its kind stays.
+fn cannot_be(done: &str, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("it cannot be {done}: {error}"))
 }

@@ -1,11 +1,11 @@
-//! Why a journal cannot be opened, in words that say what to do.
+//! Why a journal cannot be opened or written, in words that say what to do.
 
 use std::fmt;
 use std::io;
 
 use redb::DatabaseError;
 
-use super::FORMAT;
+use super::{Displaced, FORMAT, FORMAT_BEFORE};
 
 /// Why a journal could not be opened.
 #[derive(Debug)]
@@ -20,8 +20,48 @@ pub(super) enum Problem {
     Damaged(String),
     /// None if its tables are of other types.
     Format(Option<u64>),
+    Displaced(Displaced),
+    /// It was expected to be there: `--must-exist`.
+    Missing,
     Io(io::Error),
     Other(redb::Error),
+}
+
+/// Why what was appended to a journal does not count.
+#[derive(Debug)]
+pub enum WriteError {
+    /// The file is not where it was opened.
+    Displaced(Displaced),
+    /// The file or the disk fails.
+    Failed(redb::Error),
+}
+
+impl WriteError {
+    /// Whether what fails is that there is no space for more.
+    pub(in crate::store) fn is_lack_of_space(&self) -> bool {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(
+            self,
+            WriteError::Failed(redb::Error::Io(error))
+                if matches!(error.kind(), FileTooLarge | QuotaExceeded | StorageFull)
+        )
+    }
+}
+
+impl From<redb::Error> for WriteError {
+    fn from(error: redb::Error) -> WriteError {
+        WriteError::Failed(error)
+    }
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WriteError::Displaced(why) => why.fmt(f),
+            WriteError::Failed(redb::Error::Io(error)) => error.fmt(f),
+            WriteError::Failed(error) => error.fmt(f),
+        }
+    }
 }
 
 impl From<DatabaseError> for Problem {
@@ -59,17 +99,23 @@ impl fmt::Display for OpenError {
                     "{disk} is damaged or no latchd store ({what}); restore it from a copy, or name another file"
                 )
             }
-            Problem::Format(found) => {
-                let found = found.map_or("another".into(), |found| found.to_string());
-                write!(
-                    f,
-                    "{disk} has format {found}, and this latchd knows format {FORMAT}; use the latchd that wrote it"
-                )
-            }
-            Problem::Io(error) => write!(
+            Problem::Format(Some(found)) => write!(
                 f,
-                "{disk} cannot be opened for reading and writing: {error}"
+                "{disk} has format {found}, and this latchd knows the formats {FORMAT_BEFORE} and {FORMAT}; \
+                 use the version that wrote it, or name another file"
             ),
+            Problem::Format(None) => write!(
+                f,
+                "{disk} is not in a format that this latchd knows: another program wrote it, or a version \
+                 that is older than format {FORMAT_BEFORE}; name another file"
+            ),
+            Problem::Displaced(why) => write!(f, "{disk}: {why}"),
+            Problem::Missing => write!(
+                f,
+                "there is no store in {disk}, and --must-exist wants one; name the right file, or start once \
+                 without --must-exist to create it"
+            ),
+            Problem::Io(error) => write!(f, "{disk} cannot be opened: {error}"),
             Problem::Other(error) => write!(f, "{disk} cannot be read: {error}"),
         }
     }

@@ -6,6 +6,7 @@
 
 mod disk;
 mod error;
+mod fences;
 mod row;
 mod seeds;
 
@@ -15,11 +16,12 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
 
-pub use disk::Disk;
-pub use error::OpenError;
+pub use disk::{Disk, Displaced};
 use error::Problem;
+pub use error::{OpenError, WriteError};
+use fences::Fences;
 use redb::{
-    Database, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction,
+    Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
 };
 use seeds::FORMAT_WITH_SEED;
 
@@ -28,13 +30,16 @@ pub(super) use seeds::{PendingSeed, SeedNote, SeedParts, SeedPlace};
 use crate::command::{Fence, StoredName};
 use crate::pool::{Change, PoolNumber, Restoring};
 
-/// What the tables below mean. A file with another number is refused.
-const FORMAT: u64 = 4;
+/// What the tables below mean. A change of it needs a file of the format before in `tests/formats`, with a
+/// test that opens it. A file with a number that is neither this one nor the one before is refused.
+const FORMAT: u64 = 5;
+/// The format of 0.1.0. It knows neither [`fences::CEILING`] nor [`fences::FLOOR`].
+const FORMAT_BEFORE: u64 = 4;
 
 /// All tables are of one type: redb's code for a type takes 50 KB of the binary.
 type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
-/// Single numbers: [`FORMAT_KEY`], [`RETIRED_FENCE`], and [`BEHIND`].
+/// Single numbers: [`FORMAT_KEY`], [`RETIRED_FENCE`], and those of `fences`.
 const NUMBERS: Rows = TableDefinition::new("numbers");
 /// Pool name to pool number.
 const POOLS: Rows = TableDefinition::new("pools");
@@ -44,10 +49,6 @@ const RESOURCES: Rows = TableDefinition::new("resources");
 
 const FORMAT_KEY: &[u8] = b"format";
 const RETIRED_FENCE: &[u8] = b"retired fence";
-/// Stands in `NUMBERS` while the file may be behind what was answered.
-const BEHIND: &[u8] = b"behind";
-/// More grants than are made in one pool in the half minute that a system may take to write back.
-const MAX_FENCES_BEHIND: u64 = 1 << 24;
 
 /// When a change is durable: `--sync`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,15 +69,28 @@ pub struct Journal {
     database: Database,
     disk: Rc<dyn Disk>,
     sync: Sync,
+    fences: Fences,
+    is_new: bool,
 }
 
 impl Journal {
     /// Opens the file, or creates it if it is missing or empty. The whole file is verified.
     pub fn open(path: &Path, sync: Sync) -> Result<Journal, OpenError> {
-        Journal::open_on(Rc::new(disk::File(path.to_owned())), sync)
+        Journal::open_on(Rc::new(disk::File::new(path.to_owned())), sync)
     }
 
-    /// The same where the journal is on something else than a file.
+    /// Opens the file, which has to be there: `--must-exist`.
+    pub fn open_existing(path: &Path, sync: Sync) -> Result<Journal, OpenError> {
+        let file = disk::File::new(path.to_owned());
+        if file.is_missing() {
+            let disk = file.to_string();
+            let problem = Problem::Missing;
+            return Err(OpenError { disk, problem });
+        }
+        Journal::open_or_create(Rc::new(file), sync, false)
+    }
+
+    /// Opens or creates a journal on something else than a file.
     pub fn open_on(disk: Rc<dyn Disk>, sync: Sync) -> Result<Journal, OpenError> {
         Journal::open_or_create(disk, sync, true)
     }
@@ -91,18 +105,25 @@ impl Journal {
             disk: disk.to_string(),
             problem,
         };
+        let in_place = || disk.check().map_err(|why| error(Problem::Displaced(why)));
+        in_place()?;
         let opened = disk::open_database(&*disk, sync, create);
         let database = opened.map_err(|e| error(Problem::from(e)))?;
-        let journal = Journal {
+        // It may have been replaced in between.
+        in_place()?;
+        let (fences, is_new) = prepare(&database, sync).map_err(error)?;
+        Ok(Journal {
             database,
-            disk: disk.clone(),
+            disk,
             sync,
-        };
-        let format = journal.prepare().map_err(|e| error(Problem::from(e)))?;
-        if format != FORMAT && format != FORMAT_WITH_SEED {
-            return Err(error(Problem::Format(Some(format))));
-        }
-        Ok(journal)
+            fences,
+            is_new,
+        })
+    }
+
+    /// Whether it was created by this opening.
+    pub fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// What it is on.
@@ -113,31 +134,6 @@ impl Journal {
     /// When a change is durable.
     pub fn sync(&self) -> Sync {
         self.sync
-    }
-
-    /// Creates what a new file lacks, and answers the file's format.
-    fn prepare(&self) -> Result<u64, redb::Error> {
-        let transaction = self.database.begin_write()?;
-        let format = {
-            let mut numbers = transaction.open_table(NUMBERS)?;
-            let format = number_at(&numbers, FORMAT_KEY)?.unwrap_or(FORMAT);
-            if format != FORMAT && format != FORMAT_WITH_SEED {
-                return Ok(format);
-            }
-            numbers.insert(FORMAT_KEY, &row::write_number(format)[..])?;
-            seeds::drop_undecided(&transaction, &numbers)?;
-            if numbers.remove(BEHIND)?.is_some() {
-                skip_fences(&transaction, &mut numbers)?;
-            }
-            if self.sync != Sync::Always {
-                numbers.insert(BEHIND, &[][..])?;
-            }
-            format
-        };
-        transaction.open_table(POOLS)?;
-        transaction.open_table(RESOURCES)?;
-        transaction.commit()?;
-        Ok(format)
     }
 
     /// Tells everything that was appended, summed up.
@@ -153,14 +149,15 @@ impl Journal {
         let numbers = transaction.open_table(NUMBERS)?;
         let resources = transaction.open_table(RESOURCES)?;
         let retired_fence = number_at(&numbers, RETIRED_FENCE)?.unwrap_or(0);
-        restoring.retired_fence(Fence::from_number(retired_fence));
+        let above_floor = |fence: u64| Fence::from_number(fence.max(self.fences.floor()));
+        restoring.retired_fence(above_floor(retired_fence));
         for entry in transaction.open_table(POOLS)?.iter()? {
             let (name, number) = entry?;
             let name = str::from_utf8(name.value()).map_err(|_| corrupted("a pool's name"))?;
             let number = PoolNumber(read_number(number.value())?);
             let keys = all_of(number);
             let fence = number_at(&resources, &keys.start)?.unwrap_or(0);
-            restoring.pool(number, StoredName::from(name), Fence::from_number(fence));
+            restoring.pool(number, StoredName::from(name), above_floor(fence));
             for entry in resources.range(bounds(&keys))? {
                 let (key, row) = entry?;
                 match row::id_in_key(number, key.value()) {
@@ -198,15 +195,27 @@ impl Journal {
     ) -> Result<u64, redb::Error> {
         let started = Instant::now();
         let mut transaction = self.database.begin_write()?;
-        if self.sync == Sync::Interval || !waits {
+        let is_durable = self.sync != Sync::Interval && waits;
+        if !is_durable {
             transaction.set_durability(Durability::None)?;
         }
-        apply(&transaction, changes)?;
+        let highest_fence = apply(&transaction, changes)?;
+        let raised = self.fences.raise(&transaction, highest_fence)?;
         if let Some(note) = seed {
             seeds::note(&transaction, note)?;
         }
         transaction.commit()?;
+        if self.fences.set_ceiling(raised, highest_fence) && is_durable {
+            // More fences at once than the ceiling was above them: a second commit, so that the first is not
+            // the last.
+            self.database.begin_write()?.commit()?;
+        }
         Ok(started.elapsed().as_micros() as u64)
+    }
+
+    /// Whether the file is still where it was opened. What was appended counts only then.
+    pub(super) fn check_place(&self) -> Result<(), Displaced> {
+        self.disk.check()
     }
 
     /// Makes durable what was appended so far. Answers how many microseconds that took.
@@ -220,37 +229,46 @@ impl Journal {
     /// Makes durable what was appended, and that it is all there is.
     pub fn close(&mut self) -> Result<(), redb::Error> {
         let transaction = self.database.begin_write()?;
-        transaction.open_table(NUMBERS)?.remove(BEHIND)?;
+        fences::mark_closed(&mut transaction.open_table(NUMBERS)?)?;
         transaction.commit()?;
         Ok(())
     }
 }
 
-/// Grants that were answered may be missing in the file: leaves out the fences that they may have.
-fn skip_fences(
-    transaction: &WriteTransaction,
-    numbers: &mut Table<'_, &[u8], &[u8]>,
-) -> Result<(), redb::Error> {
-    let retired = number_at(numbers, RETIRED_FENCE)?.unwrap_or(0);
-    numbers.insert(
-        RETIRED_FENCE,
-        &row::write_number(retired + MAX_FENCES_BEHIND)[..],
-    )?;
-    let mut resources = transaction.open_table(RESOURCES)?;
-    let mut key = Vec::new();
-    for entry in transaction.open_table(POOLS)?.iter()? {
-        let (_, number) = entry?;
-        row::write_key(PoolNumber(read_number(number.value())?), "", &mut key);
-        let fence = number_at(&resources, &key)?.unwrap_or(0);
-        resources.insert(&key[..], &row::write_number(fence + MAX_FENCES_BEHIND)[..])?;
-    }
-    Ok(())
+/// Creates what a new file lacks, and brings one of the format before to this one. Answers what is known of
+/// fences, and whether the file is new.
+fn prepare(database: &Database, sync: Sync) -> Result<(Fences, bool), Problem> {
+    let written = |database: &Database| -> Result<_, redb::Error> {
+        let transaction = database.begin_write()?;
+        let mut numbers = transaction.open_table(NUMBERS)?;
+        let found = number_at(&numbers, FORMAT_KEY)?;
+        let (format, is_of_before) = match found {
+            Some(format @ (FORMAT | FORMAT_WITH_SEED)) => (format, false),
+            Some(FORMAT_BEFORE) => (FORMAT, true),
+            Some(seeds::FORMAT_BEFORE_WITH_SEED) => (FORMAT_WITH_SEED, true),
+            Some(unknown) => return Ok(Err(unknown)),
+            None => (FORMAT, false),
+        };
+        numbers.insert(FORMAT_KEY, &row::write_number(format)[..])?;
+        seeds::drop_undecided(&transaction, &numbers)?;
+        let fences = Fences::open(&transaction, &mut numbers, sync, is_of_before)?;
+        drop(numbers);
+        transaction.open_table(POOLS)?;
+        transaction.open_table(RESOURCES)?;
+        transaction.commit()?;
+        Ok(Ok((fences, found.is_none())))
+    };
+    written(database)
+        .map_err(Problem::from)?
+        .map_err(|unknown| Problem::Format(Some(unknown)))
 }
 
+/// Writes changes. Answers the highest fence that a pool in them has, 0 if there is none.
 fn apply(
     transaction: &WriteTransaction,
     changes: impl Iterator<Item = Change>,
-) -> Result<(), redb::Error> {
+) -> Result<u64, redb::Error> {
+    let mut highest_fence = 0;
     let mut resources = transaction.open_table(RESOURCES)?;
     // Each grant of the tick moves its pool's fence; only the last one needs writing.
     let mut latest_fences: HashMap<PoolNumber, Fence> = HashMap::new();
@@ -267,6 +285,7 @@ fn apply(
                 resources.remove(&key[..])?;
             }
             Change::Fence(pool, fence) => {
+                highest_fence = highest_fence.max(fence.number());
                 latest_fences.insert(pool, fence);
             }
             Change::PoolCreated {
@@ -274,6 +293,7 @@ fn apply(
                 name,
                 fence,
             } => {
+                highest_fence = highest_fence.max(fence.number());
                 let mut pools = transaction.open_table(POOLS)?;
                 pools.insert(name.as_bytes(), &row::write_number(number.0)[..])?;
                 row::write_key(number, "", &mut key);
@@ -297,7 +317,7 @@ fn apply(
         row::write_key(pool, "", &mut key);
         resources.insert(&key[..], &row::write_number(fence.number())[..])?;
     }
-    Ok(())
+    Ok(highest_fence)
 }
 
 fn number_at(

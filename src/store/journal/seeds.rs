@@ -6,7 +6,7 @@
 use redb::{ReadTransaction, ReadableTable, Table, WriteTransaction};
 
 use super::row::write_number;
-use super::{FORMAT, FORMAT_KEY, NUMBERS, Rows, corrupted, number_at};
+use super::{FORMAT, FORMAT_BEFORE, FORMAT_KEY, NUMBERS, Rows, corrupted, number_at};
 use crate::command::{PoolName, ResourceId, Seed};
 use crate::pool::{Seats, SeedKind};
 
@@ -24,6 +24,8 @@ const LOWEST_RANK: &[u8] = b"seed lowest rank";
 /// The format of a file in which a seed is decided and not done with: who does not know of seeds must
 /// not go on with it. It is out of the way of all formats to come.
 pub(super) const FORMAT_WITH_SEED: u64 = FORMAT + 1000;
+/// The same of the format before.
+pub(super) const FORMAT_BEFORE_WITH_SEED: u64 = FORMAT_BEFORE + 1000;
 
 /// How long a part is, give or take a name.
 const PART_BYTES: usize = 256 << 10;

@@ -1,0 +1,195 @@
+//! What happens when the journal fails: what it does not have is forgotten, and it is opened again.
+
+use super::job::is_seed;
+use super::{EmbeddedStore, NOBODY, RETRY_MS, State, restore};
+use crate::command::{Command, Granted, Refusal, Reply, Ticket};
+use crate::metrics::Lending;
+use crate::store::journal::{Journal, WriteError};
+use crate::time::{Seldom, Time};
+
+/// A commit that takes longer than this is logged.
+const SLOW_COMMIT_US: u64 = 100_000;
+
+/// What is logged of a journal that fails again and again, or is slow.
+#[derive(Default)]
+pub(super) struct Logged {
+    failed: Seldom,
+    still_down: Seldom,
+    up_again: Seldom,
+    no_space: Seldom,
+    slow: Seldom,
+}
+
+impl Logged {
+    /// Warns of a commit that took long.
+    pub(super) fn note_commit(&mut self, took_us: u64, now: Time) {
+        if took_us > SLOW_COMMIT_US
+            && let Some(times) = self.slow.happens(now)
+        {
+            let ms = took_us / 1000;
+            log::warn!(
+                "a commit to the store took {ms} ms; the disk is slow or busy, and every request waits for it\
+                 {times}"
+            );
+        }
+    }
+}
+
+/// A disk that was full lately. What needs no space goes on: releases, ends of leases, renewals, listings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NoSpace {
+    /// When what needs space is tried again.
+    retry_at: Time,
+    /// There was none for a grant either; else there was none for a seed.
+    pub(super) even_for_grants: bool,
+}
+
+impl EmbeddedStore {
+    /// The journal could not be written: forgets what it does not have.
+    pub(super) fn fail(&mut self, error: &WriteError, now: Time) {
+        let is_full = error.is_lack_of_space();
+        let logged = match is_full {
+            true => &mut self.logged.no_space,
+            false => &mut self.logged.failed,
+        };
+        if let Some(times) = logged.happens(now) {
+            let goes_on = match is_full {
+                true => "what needs no space goes on, and the rest is tried",
+                false => "nothing is lent until it works; it is tried",
+            };
+            let disk = self.disk_name();
+            log::error!(
+                "the store failed: {disk}: {error}; {goes_on} again after {RETRY_MS} ms{times}"
+            );
+        }
+        self.failures += 1;
+        let mut unwritten = self.replies.iter().skip(self.released);
+        let is_seeded = |(_, reply): &(Ticket, Reply)| matches!(reply, Reply::Seeded(_));
+        let had_seed = self.job.is_some() || unwritten.any(is_seeded);
+        for (_, reply) in self.replies.iter_mut().skip(self.released) {
+            let refused = match reply {
+                Reply::Survey(_) => Reply::Survey(None),
+                _ => refuse(&mut self.counts),
+            };
+            if let Reply::Granted(granted) = std::mem::replace(reply, refused) {
+                self.unsure.push(granted);
+            }
+        }
+        if let State::Up {
+            engine,
+            journal: Some(journal),
+            ..
+        } = &self.state
+        {
+            let counts = &mut self.counts;
+            self.replies
+                .extend(engine.waiting().map(|ticket| (ticket, refuse(counts))));
+            let (disk, sync) = (journal.disk().clone(), journal.sync());
+            self.state = State::Down {
+                disk,
+                sync,
+                retry_at: now.after_ms(RETRY_MS),
+            };
+        }
+        self.fail_job();
+        if is_full {
+            self.no_space = Some(NoSpace {
+                retry_at: now.after_ms(RETRY_MS),
+                even_for_grants: !had_seed,
+            });
+            self.recover(now);
+        }
+    }
+
+    fn disk_name(&self) -> String {
+        match &self.state {
+            State::Up {
+                journal: Some(journal),
+                ..
+            } => journal.disk().to_string(),
+            State::Up { journal: None, .. } => String::new(),
+            State::Down { disk, .. } => disk.to_string(),
+        }
+    }
+
+    /// Opens a journal that has failed again, and goes on with what it has. False if that fails.
+    pub(super) fn recover(&mut self, now: Time) -> bool {
+        let State::Down {
+            disk,
+            sync,
+            retry_at,
+        } = &mut self.state
+        else {
+            return true;
+        };
+        let opened = Journal::reopen(disk.clone(), *sync);
+        let rules = self.rules;
+        let read = |journal: Journal| {
+            let engine = restore(&journal, rules, now)?;
+            Ok((engine, journal.pending_seed()?, journal))
+        };
+        match opened.and_then(read) {
+            Ok((mut engine, pending, journal)) => {
+                for command in self.unsure.iter().filter_map(Granted::undo) {
+                    engine.execute(NOBODY, command, now);
+                }
+                // It goes on where the other one was when it was last written down.
+                engine.set_counts(self.counts);
+                self.resume_job(pending, &mut engine, now);
+                self.state = State::up(engine, Some(journal));
+                true
+            }
+            Err(error) => {
+                if let Some(times) = self.logged.still_down.happens(now) {
+                    log::error!("the store is still down: {error}{times}");
+                }
+                self.failures += 1;
+                *retry_at = now.after_ms(RETRY_MS);
+                false
+            }
+        }
+    }
+
+    pub(super) fn log_recovery(&mut self, now: Time) {
+        if let Some(times) = self.logged.up_again.happens(now) {
+            log::warn!("the store can be written again{times}");
+        }
+    }
+
+    /// Hands a command to the engine while the disk may be full. What there may be no space for is refused
+    /// for a while, and then tried in a commit of its own, so that it takes nothing else with it.
+    pub(super) fn carry_out_in_little_space(
+        &mut self,
+        ticket: Ticket,
+        command: Command<'_>,
+        now: Time,
+    ) {
+        let (Some(no_space), State::Up { .. }) = (self.no_space, &self.state) else {
+            return self.carry_out(ticket, command, now);
+        };
+        let (needs_space, writes) = match &command {
+            Command::Acquire(..) => (no_space.even_for_grants, true),
+            Command::Probe => (no_space.even_for_grants, false),
+            other => (is_seed(other), true),
+        };
+        if needs_space && now < no_space.retry_at {
+            self.replies.push_back((ticket, refuse(&mut self.counts)));
+            return;
+        }
+        if !(needs_space && writes) {
+            return self.carry_out(ticket, command, now);
+        }
+        self.write(None, true, now);
+        self.carry_out(ticket, command, now);
+        if self.write(None, true, now) && self.job.is_none() {
+            self.no_space = None;
+            self.log_recovery(now);
+        }
+    }
+}
+
+/// What is asked of a store that is down, or was decided and could not be kept.
+pub(super) fn refuse(counts: &mut Lending) -> Reply {
+    counts.refuse(Refusal::StoreDown);
+    Reply::Refused(Refusal::StoreDown)
+}
