@@ -37,7 +37,8 @@
 //!
 //! 1. Wait for events; read the clock. What Redis has answered is taken in.
 //! 2. Accept who has come. Who has hung up leaves the line.
-//! 3. Sessions read, and hand over each whole request that they have room for; the store decides.
+//! 3. Sessions read, and hand over each whole request that they have room for; the store decides. If the
+//!    server stood still, all that has come meanwhile is read, and no lease that was due then has ended yet.
 //!    Before a commit that has to be synced, see whether more has come meanwhile: it shares the commit.
 //! 4. See whose time is over: connections, leases, waiters. What came in time was read before. If very many
 //!    leases are over at once, a tick ends some hundred of them. The others count as over until their turn.

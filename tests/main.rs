@@ -53,6 +53,7 @@ mod seeding;
 mod simulation;
 mod slices;
 mod splits;
+mod stalls;
 mod starting;
 mod static_binary;
 #[cfg(feature = "tls")]

@@ -13,6 +13,7 @@ mod lending;
 mod page;
 mod process;
 mod requests;
+mod stalls;
 mod store;
 mod text;
 
@@ -22,6 +23,7 @@ pub use lending::Lending;
 pub use page::Scrape;
 pub use process::{Memory, Process};
 pub use requests::{Asked, Kind, Requests, Route};
+pub use stalls::Stalls;
 pub use store::{Backing, StoreFigures};
 
 /// What the server and its sessions count.
@@ -31,4 +33,6 @@ pub struct Metrics {
     pub requests: Requests,
     /// Connections, and what went over them.
     pub connections: Connections,
+    /// Times in which the server stood still.
+    pub stalls: Stalls,
 }

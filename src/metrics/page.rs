@@ -61,6 +61,19 @@ impl Scrape<'_> {
             "How often the event loop has waited for something to do, and done it.",
             Value::Count(ticks),
         );
+        let stalls = &self.metrics.stalls;
+        page.single(
+            "latchd_stalls_total",
+            Kind::Counter,
+            "How often the server stood still for more than a second: stopped, or on a busy machine or disk.",
+            Value::Count(stalls.count),
+        );
+        page.single(
+            "latchd_stall_seconds_total",
+            Kind::Counter,
+            "How long the server stood still then.",
+            Value::Micros(stalls.total_us),
+        );
     }
 
     fn requests(&self, page: &mut Writer<'_>) {

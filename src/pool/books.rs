@@ -32,12 +32,19 @@ pub(super) struct Books {
     pub(super) counts: Lending,
     /// More was due than ends at once. What is over and has not ended yet counts as over all the same.
     pub(super) is_behind: bool,
+    /// What is due later than this does not end yet, if there is such a time.
+    pub(super) held_after: Option<Time>,
 }
 
 impl Books {
     /// What is told of a pool that is being seeded, if it is this one.
     pub(super) fn closed_as(&self, pool: PoolKey) -> Option<&Closed> {
         self.closed.as_ref().filter(|closed| closed.pool == pool)
+    }
+
+    /// Up to when what is due may end.
+    pub(super) fn ends_until(&self, now: Time) -> Time {
+        self.held_after.map_or(now, |held| held.min(now))
     }
 
     pub(super) fn note(&mut self, change: impl FnOnce() -> Change) {
@@ -72,7 +79,7 @@ impl Books {
 
     /// Whether the time of a lease is over, and it has not ended yet.
     pub(super) fn is_over(&self, grant: GrantKey, now: Time) -> bool {
-        self.is_behind && self.grants.is_over(grant, now)
+        self.is_behind && self.grants.is_over(grant, self.ends_until(now))
     }
 
     /// A resource as the journal is told of it.

@@ -193,14 +193,21 @@ impl Engine {
         times.into_iter().flatten().min()
     }
 
+    /// Lets nothing end that is due later than this, until it is called with `None`.
+    pub fn hold_timeouts(&mut self, after: Option<Time>) {
+        self.books.held_after = after;
+    }
+
     /// Ends the leases and the waiting whose time is over, in the order of their times. Of the same
     /// millisecond, leases go first, by their pools and fences, so that they can still be handed on; then
     /// who waits, from the front of the line. It ends at most [`Rules::max_ends`]: if more is due,
     /// `next_timeout` says so.
     pub fn handle_timeout(&mut self, now: Time) {
+        let until = self.books.ends_until(now);
         for _ in 0..self.books.rules.max_ends {
-            let expiry = self.books.grants.next_expiry().filter(|&due| due <= now);
-            let timeout = self.books.waiters.next_timeout().filter(|&due| due <= now);
+            let expiry = self.books.grants.next_expiry().filter(|&due| due <= until);
+            let timeout = self.books.waiters.next_timeout();
+            let timeout = timeout.filter(|&due| due <= until);
             match (expiry, timeout) {
                 (None, None) => break,
                 (Some(expiry), Some(timeout)) if timeout < expiry => self.end_waiting(now),
@@ -208,7 +215,7 @@ impl Engine {
                 (Some(_), _) => self.end_lease(now),
             }
         }
-        self.books.is_behind = self.next_timeout().is_some_and(|due| due <= now);
+        self.books.is_behind = self.next_timeout().is_some_and(|due| due <= until);
     }
 
     /// Ends what is due, unless that is done in slices already.

@@ -1,7 +1,7 @@
 //! The event loop: the only room that touches sockets, signals and the clock.
 //!
-//! One tick: wait for events; read the clock; accept; let sessions read and the store decide;
-//! gather what has come meanwhile, if a commit is costly; see what is due; commit once; hand out the
+//! One tick: wait for events; read the clock; accept; let sessions read and the store decide; if the server
+//! stood still, read all that has come meanwhile; gather what has come, if a commit is costly; see what is due; commit once; hand out the
 //! replies; write once for each connection that has something to say; close what has ended, last, so
 //! that no stale event meets a slot that is used again; read the clock once more, to measure.
 
@@ -17,6 +17,7 @@ mod options;
 mod process;
 mod reading;
 mod signals;
+mod stalls;
 mod waiting;
 mod watch;
 mod wrong_keys;
@@ -50,6 +51,7 @@ use listener::Listener;
 use load::Load;
 pub use options::Options;
 use reading::Piece;
+use stalls::Pace;
 use waiting::watch_listeners;
 use watch::Watch;
 use yielding::Yielding;
@@ -100,6 +102,7 @@ pub struct Server {
     uncommitted: bool,
     settings: Settings,
     metrics: Metrics,
+    pace: Pace,
     buffers: Buffers,
     read_buffer: Box<[u8]>,
     log_dir: Option<PathBuf>,
@@ -170,6 +173,7 @@ impl Bound {
             uncommitted: false,
             settings: options.settings,
             metrics,
+            pace: Pace::new(clock.now()),
             buffers: Buffers::default(),
             read_buffer: vec![0; READ_BYTES].into_boxed_slice(),
             log_dir: options.log_dir,
@@ -218,15 +222,20 @@ impl Server {
     pub fn run(mut self) -> io::Result<bool> {
         let mut events = Events::with_capacity(EVENTS_PER_TICK);
         let (mut ended, _) = self.clock.read();
+        self.pace = Pace::new(ended);
         loop {
-            self.wait(&mut events, ended)?;
+            let wake_at = self.wait(&mut events, ended)?;
             let watch = log::log_enabled!(log::Level::Debug).then(Watch::start);
             let (now, began_at) = self.clock.read();
             self.metrics.requests.begin_tick(began_at);
+            let stood_still = self.hold_after_stall(wake_at, ended, now);
             self.note_events(&events, now);
             self.accept(now);
             self.accept_admin(now);
             self.read(now);
+            if stood_still {
+                self.catch_up(&mut events, now)?;
+            }
             self.gather(&mut events, now)?;
             self.expire(now);
             let is_costly = self.uncommitted && self.store.commit_is_costly();

@@ -6,19 +6,23 @@ use std::time::Duration;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Registry, Token};
 
+use super::stalls::MAX_SLEEP_MS;
 use super::{LISTENERS, SIGNALS, STORE, Server};
 use crate::time::Time;
 
 impl Server {
-    /// Waits for something to do; `now` is the end of the last tick.
-    pub(super) fn wait(&mut self, events: &mut Events, now: Time) -> io::Result<()> {
+    /// Waits for something to do; `now` is the end of the last tick. Answers when the waiting was to be over
+    /// at the latest.
+    pub(super) fn wait(&mut self, events: &mut Events, now: Time) -> io::Result<Option<Time>> {
         let at_once = self.uncommitted || !self.to_read.is_empty() || !self.to_write.is_empty();
-        let timeout = if at_once {
-            Some(Duration::ZERO)
+        let wake_at = if at_once {
+            Some(now)
         } else {
             self.next_timeout(now)
         };
-        self.look(events, timeout)
+        let timeout = wake_at.map(|at| Duration::from_millis(at.ms_since(now)));
+        self.look(events, timeout)?;
+        Ok(wake_at)
     }
 
     pub(super) fn look(
@@ -32,7 +36,8 @@ impl Server {
         }
     }
 
-    fn next_timeout(&self, now: Time) -> Option<Duration> {
+    /// When there is something to do without an event; not before `now`.
+    fn next_timeout(&self, now: Time) -> Option<Time> {
         let accept_at = self.accept_from.filter(|_| !self.listeners.is_empty());
         let times = [
             self.deadlines.next(),
@@ -42,7 +47,7 @@ impl Server {
             self.stop_at,
         ];
         let next = times.into_iter().flatten().min()?;
-        Some(Duration::from_millis(next.ms_since(now)))
+        Some(next.clamp(now, now.after_ms(MAX_SLEEP_MS)))
     }
 
     pub(super) fn note_events(&mut self, events: &Events, now: Time) {

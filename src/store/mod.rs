@@ -77,6 +77,10 @@ pub trait Store {
     /// Does what is due. A call too many does no harm.
     fn handle_timeout(&mut self, now: Time);
 
+    /// After the server stood still: what is due later than this does not end, as what came in time for it has
+    /// yet to be read. `None` ends that.
+    fn hold_timeouts(&mut self, _after: Option<Time>) {}
+
     /// How it stands, and what it has done since the start. No count in it ever falls.
     fn figures(&self) -> StoreFigures;
 

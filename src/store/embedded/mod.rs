@@ -358,6 +358,12 @@ impl Store for EmbeddedStore {
         self.take_answers();
     }
 
+    fn hold_timeouts(&mut self, after: Option<Time>) {
+        if let State::Up { engine, .. } = &mut self.state {
+            engine.hold_timeouts(after);
+        }
+    }
+
     fn figures(&self) -> StoreFigures {
         let (engine, has_journal) = match &self.state {
             State::Up {

@@ -1,0 +1,84 @@
+//! Times in which the server stood still: it was stopped, its machine was busy, or a commit took long.
+//!
+//! What clients have sent meanwhile waits in their sockets, and has come in time. So it is read before
+//! leases end.
+
+use std::io;
+
+use mio::Events;
+
+use super::Server;
+use crate::time::{Seldom, Time};
+
+/// A request that waits in its socket for no longer than this is as late as one that was on its way.
+const SHORT_MS: u64 = 50;
+/// What takes longer is logged and counted.
+const LONG_MS: u64 = 1000;
+/// How often to look for more that has come meanwhile. Each look takes in hundreds of clients.
+const MAX_LOOKS: usize = 100;
+/// How long an idle server sleeps at most while there is something that has a time. So it notices when it
+/// was stopped.
+pub(super) const MAX_SLEEP_MS: u64 = 1000;
+
+/// When the server was awake last.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// The start of the tick before: what was due by then has ended.
+    began: Time,
+    logged: Seldom,
+}
+
+impl Pace {
+    pub(super) fn new(now: Time) -> Pace {
+        Pace {
+            began: now,
+            logged: Seldom::default(),
+        }
+    }
+}
+
+impl Server {
+    /// A tick begins, `wake_at` is when it was to begin at the latest, and `ended` when the one before has
+    /// ended. If the server stood still meanwhile, what became due in that time does not end before all that
+    /// has come in it is read. Answers whether that is so.
+    pub(super) fn hold_after_stall(
+        &mut self,
+        wake_at: Option<Time>,
+        ended: Time,
+        now: Time,
+    ) -> bool {
+        let late_ms = wake_at.map_or(0, |at| now.ms_since(at));
+        let stood_ms = late_ms.max(ended.ms_since(self.pace.began));
+        if stood_ms > LONG_MS {
+            self.metrics.stalls.note(stood_ms);
+            if let Some(times) = self.pace.logged.happens(now) {
+                log::warn!(
+                    "the server stood still for at least {stood_ms} ms: it was stopped, or its machine or \
+                     disk was busy{times}"
+                );
+            }
+        }
+        let held_from = std::mem::replace(&mut self.pace.began, now);
+        let must_hold = stood_ms > SHORT_MS;
+        if must_hold {
+            self.store.hold_timeouts(Some(held_from));
+        }
+        must_hold
+    }
+
+    /// Reads all that has come while the server stood still, so that what is due can end.
+    pub(super) fn catch_up(&mut self, events: &mut Events, now: Time) -> io::Result<()> {
+        for _ in 0..MAX_LOOKS {
+            self.look(events, Some(std::time::Duration::ZERO))?;
+            let accepted = self.metrics.connections.accepted;
+            self.note_events(events, now);
+            self.accept(now);
+            self.read(now);
+            if events.is_empty() && self.metrics.connections.accepted == accepted {
+                break;
+            }
+        }
+        self.store.hold_timeouts(None);
+        Ok(())
+    }
+}
