@@ -152,7 +152,7 @@ impl World<'_> {
         };
         let history = Value::Array(vec![Value::Int(1_764_000_000_000), text("903168000000000")]);
         let trial = Value::Array(vec![]);
-        let last = [channel, trial, history];
+        let last = [trial, history, channel];
         for value in hello.into_iter().chain(hashes).chain(last) {
             if self.talk.hear(value, self.now).is_err() {
                 return self.lose();

@@ -57,9 +57,9 @@ use watch::Watch;
 use yielding::Yielding;
 
 const SIGNALS: Token = Token(usize::MAX);
-const STORE: Token = Token(usize::MAX - 1);
+const STORE: [Token; 2] = [Token(usize::MAX - 1), Token(usize::MAX - 2)];
 /// Listener `i` has the token `LISTENERS - i`; connections have the token of their slot.
-const LISTENERS: usize = usize::MAX - 2;
+const LISTENERS: usize = usize::MAX - 3;
 
 const EVENTS_PER_TICK: usize = 1024;
 /// How often to look for more before a commit, so that a stream of requests cannot put it off for long.

@@ -54,7 +54,7 @@ impl Server {
         for event in events {
             match event.token() {
                 SIGNALS => self.handle_signals(now),
-                STORE => self.store.handle_event(event, now),
+                token if STORE.contains(&token) => self.store.handle_event(event, now),
                 Token(token) if token > LISTENERS - self.listeners.len() => {
                     self.accept_from.get_or_insert(now);
                 }

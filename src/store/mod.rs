@@ -26,9 +26,9 @@ use crate::time::Time;
 
 /// A place where pools live.
 pub trait Store {
-    /// Called once, before all else: a store that has sockets registers them under `token`, and is
+    /// Called once, before all else: a store that has sockets registers them under these tokens, and is
     /// told of their events by `handle_event`.
-    fn attach(&mut self, _registry: &Registry, _token: Token, _now: Time) -> io::Result<()> {
+    fn attach(&mut self, _registry: &Registry, _tokens: [Token; 2], _now: Time) -> io::Result<()> {
         Ok(())
     }
 

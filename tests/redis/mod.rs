@@ -14,6 +14,7 @@ mod liar;
 mod lies;
 mod misheard;
 mod misplaced;
+mod notices;
 mod overload;
 mod ready;
 mod refusals;

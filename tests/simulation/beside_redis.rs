@@ -4,7 +4,7 @@
 //! long as there is one server, Redis may not be told from the engine in anything, fences, leases
 //! and the order of lending included.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use latchd::command::{Command, PoolQuery, Reply, Ticket};
 use latchd::metrics::Lending;
@@ -125,7 +125,7 @@ impl BesideRedis {
         let mut store = RedisStore::with_clock(options, rules, CLOCK);
         let now = 1_000_000;
         store
-            .attach(poll.registry(), Token(0), Time::from_ms(now))
+            .attach(poll.registry(), [Token(0), Token(1)], Time::from_ms(now))
             .expect("a socket");
         let connection = std::net::TcpStream::connect(address).expect("Redis accepts");
         connection.set_nodelay(true).expect("nodelay");
@@ -188,8 +188,17 @@ impl BesideRedis {
         let mut answers = Vec::new();
         self.settle(&mut answers);
         let mut expected = std::mem::take(&mut self.expected);
-        for answers in [&mut answers, &mut expected] {
+        let is_heard = |(ticket, _): &(Ticket, Reply)| !self.unheard.contains(ticket);
+        expected.retain(is_heard);
+        answers.retain(is_heard);
+        // What other clients are told comes on a connection of its own, and may come later.
+        let end = Instant::now() + PATIENCE;
+        while answers.len() < expected.len() && Instant::now() < end {
+            self.take_events(Duration::from_millis(20));
+            self.settle(&mut answers);
             answers.retain(|(ticket, _)| !self.unheard.contains(ticket));
+        }
+        for answers in [&mut answers, &mut expected] {
             answers.sort_by_key(|(ticket, _)| ticket.serial());
         }
         self.unheard.clear();
@@ -219,13 +228,18 @@ impl BesideRedis {
             if self.store.is_settled() {
                 return;
             }
-            self.poll
-                .poll(&mut self.events, Some(PATIENCE))
-                .expect("the poll works");
+            self.take_events(PATIENCE);
             assert!(!self.events.is_empty(), "Redis does not answer");
-            for event in &self.events {
-                self.store.handle_event(event, now);
-            }
+        }
+    }
+
+    fn take_events(&mut self, patience: Duration) {
+        let now = Time::from_ms(self.clock.shown);
+        self.poll
+            .poll(&mut self.events, Some(patience))
+            .expect("the poll works");
+        for event in &self.events {
+            self.store.handle_event(event, now);
         }
     }
 }

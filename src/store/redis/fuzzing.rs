@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use redis::{Parser, Value};
+use redis::{Parser, PushKind, Value};
 
 use super::link::parse_pieces;
 use super::pipeline::Pipeline;
@@ -131,9 +131,20 @@ impl Talk {
         self.0.withdraw(ticket);
     }
 
-    /// Redis says something; an error means that the connection is lost.
+    /// Redis says something, on one connection or the other; an error means that the connection is lost.
     pub fn hear(&mut self, value: Value, now: Time) -> Result<(), String> {
-        self.0.handle_value(value, now)
+        match value {
+            Value::Push {
+                kind: PushKind::Subscribe,
+                ..
+            } => self.0.handle_listening(),
+            Value::Push {
+                kind: PushKind::Message,
+                data,
+            } => self.0.handle_notice(data),
+            value => return self.0.handle_value(value, now),
+        }
+        Ok(())
     }
 
     /// What is due is done; an error means that the connection is lost.

@@ -71,19 +71,20 @@ pub(super) enum Progress {
 }
 
 impl Link {
-    /// A link that is down. Its sockets are registered under `token`.
+    /// A link that is down. Its sockets are registered under `token`, and `waker` wakes the loop under it.
     pub(super) fn new(
         address: RedisAddress,
         tls: Option<ClientSettings>,
         registry: &Registry,
         token: Token,
+        waker: Arc<Waker>,
     ) -> io::Result<Link> {
         Ok(Link {
             address,
             tls,
             registry: registry.try_clone()?,
             token,
-            waker: Arc::new(Waker::new(registry, token)?),
+            waker,
             state: State::Down,
             input: Input::default(),
             parser: Parser::new(),

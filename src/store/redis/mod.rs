@@ -5,7 +5,7 @@
 //! who waits stays in line, and it connects again by itself, ever more patiently.
 //!
 //! `pipeline` is the conversation, without a socket; `link` is the socket, without a word of it;
-//! `scripts` is what Redis carries out.
+//! `subscription` is a second connection, for what Redis tells unasked; `scripts` is what Redis carries out.
 
 mod foreign;
 #[cfg(fuzzing)]
@@ -21,15 +21,17 @@ mod resolver;
 mod script;
 mod slice;
 mod stream;
+mod subscription;
 mod waiters;
 
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use mio::event::Event;
-use mio::{Registry, Token};
+use mio::{Registry, Token, Waker};
 
 use super::Store;
 use crate::command::{Command, Refusal, Reply, Restoration, Seed, Ticket};
@@ -41,6 +43,7 @@ use link::{Link, Progress};
 pub use options::{Login, RedisAddress, RedisOptions, RedisTls};
 use pipeline::Pipeline;
 use script::Scripts;
+use subscription::{Heard, Subscription};
 
 /// The first pause before another attempt to connect, about; each failure doubles it.
 const FIRST_PAUSE_MS: u64 = 50;
@@ -53,6 +56,8 @@ pub struct RedisStore {
     pipeline: Pipeline,
     /// `None` until `attach`.
     link: Option<Link>,
+    /// `None` until `attach`. It is there only while `link` is.
+    subscription: Option<Subscription>,
     /// When to try again; `None` while there is a connection or an attempt.
     try_at: Option<Time>,
     /// When an attempt that has not come to a greeting counts as failed.
@@ -88,6 +93,7 @@ impl RedisStore {
             pipeline: Pipeline::new(options.clone(), rules, server, scripts),
             options,
             link: None,
+            subscription: None,
             try_at: None,
             give_up_at: None,
             failures: 0,
@@ -136,6 +142,47 @@ impl RedisStore {
         Ok(())
     }
 
+    /// Takes what Redis tells without being asked, as much as one turn may.
+    fn listen_to_notices(&mut self, now: Time) {
+        let Some(subscription) = &mut self.subscription else {
+            return;
+        };
+        subscription.begin_turn();
+        let result = loop {
+            match subscription.hear() {
+                Ok(Some(Heard::Listening)) => self.pipeline.handle_listening(),
+                Ok(Some(Heard::Notice(data))) => self.pipeline.handle_notice(data),
+                Ok(None) => break Ok(()),
+                Err(loss) => break Err(loss),
+            }
+        };
+        self.check_subscription(result, now);
+    }
+
+    /// Subscribes, if that is not done and may be: Redis knows this server by then.
+    fn subscribe(&mut self, now: Time) {
+        if !self.pipeline.has_greeted() {
+            return;
+        }
+        if let Some(subscription) = &mut self.subscription {
+            let result = subscription.connect_if_due(now);
+            self.check_subscription(result, now);
+        }
+    }
+
+    fn check_subscription(&mut self, result: Result<(), Loss>, now: Time) {
+        let (Some(subscription), Err(loss)) = (&mut self.subscription, result) else {
+            return;
+        };
+        let pause_ms = subscription.lose(now);
+        let reason = format!("the connection for notices failed: {}", loss.reason);
+        if let Some(times) = self.complaints.happens(&reason, now) {
+            let reason = printable(&reason, self.options.password());
+            let options = &self.options;
+            log::error!("{options}: {reason}; trying again in {pause_ms} ms{times}");
+        }
+    }
+
     fn speak(&mut self, now: Time) -> Result<(), Loss> {
         self.pipeline.flush(now);
         let Some(link) = &mut self.link else {
@@ -170,6 +217,9 @@ impl RedisStore {
         } = loss;
         let Some(link) = &mut self.link else { return };
         link.close();
+        if let Some(subscription) = &mut self.subscription {
+            subscription.close();
+        }
         self.losses += 1;
         self.under_way.clear();
         let pause_ms = pause_ms(self.failures);
@@ -229,10 +279,20 @@ fn pause_ms(failures: u32) -> u64 {
 }
 
 impl Store for RedisStore {
-    fn attach(&mut self, registry: &Registry, token: Token, now: Time) -> io::Result<()> {
+    fn attach(
+        &mut self,
+        registry: &Registry,
+        [token, notices]: [Token; 2],
+        now: Time,
+    ) -> io::Result<()> {
         let RedisOptions { address, tls, .. } = &self.options;
         let tls = tls.as_ref().map(|tls| tls.settings.clone());
-        self.link = Some(Link::new(address.clone(), tls, registry, token)?);
+        let waker = Arc::new(Waker::new(registry, token)?);
+        let link = |token| Link::new(address.clone(), tls.clone(), registry, token, waker.clone());
+        let (own, other) = (link(token)?, link(notices)?);
+        self.link = Some(own);
+        let (options, channel) = (self.options.clone(), self.pipeline.channel());
+        self.subscription = Some(Subscription::new(other, notices, options, channel));
         self.try_to_connect(now);
         Ok(())
     }
@@ -248,11 +308,25 @@ impl Store for RedisStore {
     }
 
     fn handle_event(&mut self, event: &Event, now: Time) {
+        if let Some(subscription) = &mut self.subscription
+            && subscription.note_event(event)
+        {
+            return self.listen_to_notices(now);
+        }
         if let Some(link) = &mut self.link {
             link.note_event(event);
         }
         let result = self.listen(now);
         self.check(result, now);
+        self.subscribe(now);
+        // Whichever of them looks up a name, the waker wakes them both.
+        if self
+            .subscription
+            .as_ref()
+            .is_some_and(Subscription::is_trying)
+        {
+            self.listen_to_notices(now);
+        }
     }
 
     fn submit(&mut self, ticket: Ticket, command: Command<'_>, now: Time) {
@@ -273,10 +347,13 @@ impl Store for RedisStore {
     }
 
     fn next_timeout(&self) -> Option<Time> {
-        let has_more = self.link.as_ref().is_some_and(Link::has_more);
+        let subscription = self.subscription.as_ref();
+        let has_more = self.link.as_ref().is_some_and(Link::has_more)
+            || subscription.is_some_and(Subscription::has_more);
         let at_once = has_more.then_some(Time::from_ms(0));
         let timeout = self.pipeline.next_timeout();
-        [at_once, timeout, self.try_at, self.give_up_at]
+        let notices = subscription.and_then(Subscription::next_timeout);
+        [at_once, timeout, notices, self.try_at, self.give_up_at]
             .into_iter()
             .flatten()
             .min()
@@ -286,6 +363,15 @@ impl Store for RedisStore {
         if self.link.as_ref().is_some_and(Link::has_more) {
             let result = self.listen(now);
             self.check(result, now);
+        }
+        if let Some(subscription) = &mut self.subscription {
+            let has_more = subscription.has_more();
+            let result = subscription.handle_timeout(now);
+            self.check_subscription(result, now);
+            self.subscribe(now);
+            if has_more {
+                self.listen_to_notices(now);
+            }
         }
         let result = self.pipeline.handle_timeout(now);
         self.check(result.map_err(Loss::of_use), now);

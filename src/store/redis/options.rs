@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
+use redis::{Cmd, ServerError};
 use zeroize::Zeroizing;
 
 use crate::tls::ClientSettings;
@@ -60,6 +61,32 @@ impl RedisOptions {
         login
             .and_then(|login| login.user.as_deref())
             .unwrap_or("default")
+    }
+
+    /// Appends the first words on a connection that is to be called `name`.
+    pub(super) fn write_hello(&self, name: &str, command: &mut Cmd) {
+        command.arg("HELLO").arg(3);
+        if let Some(login) = &self.login {
+            command.arg("AUTH").arg(self.user()).arg(&**login.password);
+        }
+        command.arg("SETNAME").arg(name);
+    }
+
+    /// What Redis has answered to a command that takes this right, in words for the log. If a right is missing,
+    /// they say how Redis grants it.
+    pub(super) fn lacking(&self, error: &ServerError, right: &str) -> String {
+        let details = error.details().unwrap_or_default();
+        let words = format!("{} {details}", error.code());
+        if error.code() != "NOPERM" {
+            return words;
+        }
+        let (user, prefix) = (self.user(), &self.prefix);
+        let right = match details {
+            details if details.contains("key") => format!("~{prefix}*"),
+            details if details.contains("channel") => format!("&{prefix}server:*"),
+            _ => right.to_owned(),
+        };
+        format!("{words}; ACL SETUSER {user} {right} lets it")
     }
 
     /// The password to log in with.

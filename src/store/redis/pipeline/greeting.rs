@@ -1,6 +1,5 @@
-//! The first words on a new connection: who we are, which database, what Redis says of itself, the scripts, and
-//! the channel that this server is told things on. Then, once their scripts are there, what this server may do, and the
-//! history of the data.
+//! The first words on a new connection: who we are, which database, what Redis says of itself, and the scripts.
+//! Then, once they are there, what this server may do, and the history of the data.
 
 use redis::Value;
 
@@ -11,8 +10,6 @@ use crate::store::redis::reply;
 use crate::store::redis::script::Script;
 use crate::time::Time;
 
-use super::batches::in_words;
-
 /// One of the first words.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
@@ -20,7 +17,6 @@ pub(super) enum Step {
     Database,
     Info,
     Script(Script),
-    Channel,
     Trial,
     History,
 }
@@ -33,7 +29,6 @@ impl Step {
             Step::Database => "+select",
             Step::Info => "+info",
             Step::Script(_) => "+script|load",
-            Step::Channel => "+subscribe",
             Step::Trial | Step::History => "+evalsha",
         }
     }
@@ -43,26 +38,21 @@ impl Step {
 const MAX_CLOCK_DIFFERENCE_MS: u64 = 2_000;
 
 impl Pipeline {
+    /// The channel on which Redis tells this server of its waiters.
+    pub(in super::super) fn channel(&self) -> String {
+        key::channels(&self.options.prefix) + &self.server
+    }
+
     /// A connection is there.
     pub(in super::super) fn handle_connected(&mut self, now: Time) {
         self.phase = Phase::Greeting;
-        self.command.arg("HELLO").arg(3);
-        if let Some(login) = &self.options.login {
-            self.command
-                .arg("AUTH")
-                .arg(self.options.user())
-                .arg(&*login.password);
-        }
-        self.command.arg("SETNAME").arg("latchd");
+        self.options.write_hello("latchd", &mut self.command);
         self.send(Question::Greeting(Step::Hello), now);
         self.command.arg("SELECT").arg(self.options.database);
         self.send(Question::Greeting(Step::Database), now);
         self.command.arg("INFO");
         self.send(Question::Greeting(Step::Info), now);
         self.load_scripts(|script| Question::Greeting(Step::Script(script)), now);
-        let channel = key::channels(&self.options.prefix) + &self.server;
-        self.command.arg("SUBSCRIBE").arg(channel);
-        self.send(Question::Greeting(Step::Channel), now);
     }
 
     /// Takes the answer to one of the first words, which was asked at `sent_at`.
@@ -83,16 +73,7 @@ impl Pipeline {
                 (Step::Hello, Some(details)) if details.contains("unknown command") => {
                     "it is older than Redis 6, which is needed".into()
                 }
-                _ if error.code() == "NOPERM" => {
-                    let (user, prefix) = (self.options.user(), &self.options.prefix);
-                    let right = match error.details().unwrap_or_default() {
-                        words if words.contains("key") => format!("~{prefix}*"),
-                        words if words.contains("channel") => format!("&{prefix}server:*"),
-                        _ => step.right().into(),
-                    };
-                    format!("{}; ACL SETUSER {user} {right} lets it", in_words(error))
-                }
-                _ => in_words(error),
+                _ => self.options.lacking(error, step.right()),
             });
         }
         let unknown = |_| "a greeting of an unknown form";
@@ -106,10 +87,10 @@ impl Pipeline {
             Step::Script(script) => {
                 let hash = reply::text(value).map_err(unknown)?;
                 self.scripts.set_hash(script, hash);
-            }
-            Step::Channel => {
-                self.send_trial(Question::Greeting(Step::Trial), now);
-                self.ask_for_history(now);
+                if Some(&script) == Script::ALL.last() {
+                    self.send_trial(Question::Greeting(Step::Trial), now);
+                    self.ask_for_history(now);
+                }
             }
             Step::Trial => self.handle_first_trial(value, now)?,
             Step::History => {

@@ -203,6 +203,22 @@ impl Pipeline {
         self.list_to_send(pool);
     }
 
+    /// Redis tells of waiters from now on. What it had to tell before may be lost, so all of them ask again.
+    pub(in super::super) fn handle_listening(&mut self) {
+        if self.phase != Phase::Ready {
+            return;
+        }
+        let pools = self.pools.iter();
+        let waited_for = pools.filter(|(_, pool)| !pool.waiters.is_empty());
+        let pools: Vec<PoolKey> = waited_for.map(|(pool, _)| pool).collect();
+        for pool in pools {
+            // A pool with a lost batch asks again when that is known.
+            if self.pools[pool].unsettled.is_none() {
+                self.come_back(pool);
+            }
+        }
+    }
+
     /// Asks again for each who waits here. Whoever still has a place keeps it.
     pub(super) fn come_back(&mut self, pool: PoolKey) {
         // Once is enough: who is served at the first time must not get in line at the second.

@@ -1,33 +1,19 @@
-//! What comes from Redis: answers in the order of the questions, and notices in between.
+//! What comes from Redis: answers in the order of the questions, and notices on a connection of their own.
 
-use redis::{PushKind, Value};
+use redis::Value;
 
 use super::batches::in_words;
-use super::{Loss, Pipeline, Question, Step, key};
+use super::{Loss, Pipeline, Question, key};
 use crate::store::redis::reply::{self, Answer};
 use crate::time::Time;
 
 impl Pipeline {
     /// Takes one value. An error means that the connection is of no more use.
     pub(in super::super) fn handle_value(&mut self, value: Value, now: Time) -> Result<(), Loss> {
-        let value = match value {
-            Value::Push {
-                kind: PushKind::Subscribe,
-                ..
-            } => match self.awaited.front() {
-                Some(next) if matches!(next.what, Question::Greeting(Step::Channel)) => Value::Okay,
-                _ => return Ok(()),
-            },
-            Value::Push {
-                kind: PushKind::Message,
-                data,
-            } => {
-                self.handle_notice(data);
-                return Ok(());
-            }
-            Value::Push { .. } => return Ok(()),
-            answer => answer,
-        };
+        // What this server is told comes on the other connection.
+        if let Value::Push { .. } = value {
+            return Ok(());
+        }
         let question = self
             .awaited
             .pop_front()
@@ -69,7 +55,7 @@ impl Pipeline {
 
     /// A message on this server's channel: the keys of a pool, a serial, and what there is to say;
     /// without a serial, that there may be something to be had, or that all its places are lost.
-    fn handle_notice(&mut self, data: Vec<Value>) {
+    pub(in super::super) fn handle_notice(&mut self, data: Vec<Value>) {
         let Some(Ok(text)) = data.into_iter().nth(1).map(reply::text) else {
             return;
         };

@@ -1,0 +1,169 @@
+//! The connection on which Redis tells this server what it did not ask for: that a client that waits may be
+//! served, or what it waits for is gone.
+//!
+//! It is a connection of its own, since Redis limits what may be on its way to a subscriber (32 MB), and closes
+//! the connection beyond that: a long listing must not be on it. While it is away, clients that wait are looked
+//! after by the clock.
+
+use mio::Token;
+use mio::event::Event;
+use redis::{Cmd, PushKind, Value};
+
+use super::link::{Link, Progress};
+use super::options::RedisOptions;
+use super::{Loss, pause_ms};
+use crate::time::Time;
+
+/// The connection on which Redis tells this server what it did not ask for.
+pub(super) struct Subscription {
+    link: Link,
+    token: Token,
+    options: RedisOptions,
+    channel: String,
+    state: State,
+    /// When to try again, or when an attempt counts as failed.
+    timer: Option<Time>,
+    /// How many attempts have failed in a row.
+    failures: u32,
+    output: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Down,
+    Trying,
+    Listening,
+}
+
+/// What has come.
+pub(super) enum Heard {
+    /// Redis tells from now on. What it had to tell before may be lost.
+    Listening,
+    Notice(Vec<Value>),
+}
+
+impl Subscription {
+    /// One that is down, whose events come under `token`.
+    pub(super) fn new(
+        link: Link,
+        token: Token,
+        options: RedisOptions,
+        channel: String,
+    ) -> Subscription {
+        Subscription {
+            link,
+            token,
+            options,
+            channel,
+            state: State::Down,
+            timer: None,
+            failures: 0,
+            output: Vec::new(),
+        }
+    }
+
+    /// Connects, if it is down and not just waiting for a better time.
+    pub(super) fn connect_if_due(&mut self, now: Time) -> Result<(), Loss> {
+        if self.state != State::Down || self.timer.is_some_and(|at| at > now) {
+            return Ok(());
+        }
+        self.state = State::Trying;
+        self.timer = Some(now.after_ms(self.options.timeout_ms));
+        Ok(self.link.connect()?)
+    }
+
+    /// Notes an event, if it is one of this connection. Returns whether it is.
+    pub(super) fn note_event(&mut self, event: &Event) -> bool {
+        let is_own = event.token() == self.token;
+        if is_own {
+            self.link.note_event(event);
+        }
+        is_own
+    }
+
+    /// Whether it is being connected.
+    pub(super) fn is_trying(&self) -> bool {
+        self.state == State::Trying
+    }
+
+    /// Whether something has come that no event tells of any more.
+    pub(super) fn has_more(&self) -> bool {
+        self.link.has_more()
+    }
+
+    pub(super) fn begin_turn(&mut self) {
+        self.link.begin_turn();
+    }
+
+    /// The next thing that has come in this turn.
+    pub(super) fn hear(&mut self) -> Result<Option<Heard>, Loss> {
+        while self.link.progress()? == Progress::Connected {
+            self.greet();
+        }
+        if self.state != State::Down {
+            self.link.send(&mut self.output)?;
+        }
+        while let Some(value) = self.link.read(false)? {
+            match value {
+                Value::Push {
+                    kind: PushKind::Message,
+                    data,
+                } => return Ok(Some(Heard::Notice(data))),
+                Value::Push {
+                    kind: PushKind::Subscribe,
+                    ..
+                } => {
+                    self.state = State::Listening;
+                    (self.timer, self.failures) = (None, 0);
+                    return Ok(Some(Heard::Listening));
+                }
+                Value::ServerError(error) => {
+                    return Err(Loss::of_use(self.options.lacking(&error, "+subscribe")));
+                }
+                _ if self.state == State::Listening => {
+                    return Err(Loss::of_use("an answer that was not asked for".into()));
+                }
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn greet(&mut self) {
+        let mut hello = Cmd::new();
+        self.options.write_hello("latchd-notices", &mut hello);
+        hello.write_packed_command(&mut self.output);
+        let mut subscribe = Cmd::new();
+        subscribe.arg("SUBSCRIBE").arg(&self.channel);
+        subscribe.write_packed_command(&mut self.output);
+    }
+
+    /// When `handle_timeout` wants to be called at the latest, apart from the time to connect.
+    pub(super) fn next_timeout(&self) -> Option<Time> {
+        self.timer
+    }
+
+    /// An attempt that takes too long is lost.
+    pub(super) fn handle_timeout(&mut self, now: Time) -> Result<(), Loss> {
+        if self.state == State::Trying && self.timer.is_some_and(|at| at <= now) {
+            return Err(Loss::of_use("no answer in time".into()));
+        }
+        Ok(())
+    }
+
+    /// It is lost. Returns after how many milliseconds it is tried again.
+    pub(super) fn lose(&mut self, now: Time) -> u64 {
+        let pause_ms = pause_ms(self.failures);
+        self.failures = self.failures.saturating_add(1);
+        self.close();
+        self.timer = Some(now.after_ms(pause_ms));
+        pause_ms
+    }
+
+    /// Closes it, until the other connection is there.
+    pub(super) fn close(&mut self) {
+        self.link.close();
+        self.output.clear();
+        (self.state, self.timer) = (State::Down, None);
+    }
+}

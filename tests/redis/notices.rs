@@ -1,0 +1,78 @@
+//! The two connections of a server: one for what it asks, and one for what Redis tells it. Each can be lost
+//! without the other.
+
+use super::*;
+use crate::metrics::scrape;
+
+/// A listing that is longer than what Redis lets a subscriber have on its way.
+#[test]
+fn a_long_listing_cuts_nobody_off() {
+    let redis = RedisServer::start();
+    redis.order(&[
+        "CONFIG",
+        "SET",
+        "client-output-buffer-limit",
+        "pubsub 20000 20000 0",
+    ]);
+    let server = serve(&redis);
+    let mut client = server.connect();
+    await_service(&mut client);
+    let ids: Vec<String> = (0..5_000).map(|id| format!("\"{id:08}\"")).collect();
+    let list = ids.join(",");
+    assert_eq!(
+        client.ask(&format!("PUT /pool/A [{list}]")),
+        format!("200 [{list}]")
+    );
+    let listed = client.ask("GET /pool/A");
+    assert_eq!(listed.split(['\t', ' ']).count(), 5_001);
+    assert_eq!(
+        client.ask("POST /pool/A/lock?n=5000&wait=1").len(),
+        5_000 * 9 + 3
+    );
+    assert!(client.ask("GET /pool/A/lock").len() > 50_000);
+    let losses = scrape(server.address).value("latchd_redis_losses_total", &[]);
+    assert_eq!(losses, 0.0);
+}
+
+/// It is woken by what another server does, whichever connection is cut before.
+#[test]
+fn who_waits_is_woken_after_either_connection_was_lost() {
+    let redis = RedisServer::start();
+    let servers = [serve(&redis), serve(&redis)];
+    let mut holder = with_pool(&servers[0], &["only"]);
+    let mut fence = grant(&holder.ask("POST /pool/A/lock?lease")).0;
+    for cut in [&["pubsub"][..], &["normal"], &["normal", "pubsub"], &[]] {
+        let mut waiter = park(&servers[1], WAIT, 0);
+        cut.iter().for_each(|kind| redis.cut_connections(kind));
+        await_service(&mut holder);
+        await_answer(&mut holder, "DELETE /pool/A/lock/only", "200");
+        let (next, id) = grant(&waiter.read_line());
+        assert!(next > fence && id == "only", "after {cut:?} were cut");
+        fence = next;
+    }
+}
+
+/// What it is told while nobody listens is not lost.
+#[test]
+fn who_waits_for_a_pool_that_goes_hears_it_after_the_connection_was_lost() {
+    let redis = RedisServer::start();
+    let servers = [serve(&redis), serve(&redis)];
+    let mut holder = with_pool(&servers[0], &["only"]);
+    assert_eq!(holder.ask("POST /pool/A/lock"), "200 only");
+    let mut waiter = park(&servers[1], WAIT, 0);
+    redis.cut_connections("pubsub");
+    await_answer(&mut holder, "DELETE /pool/A", "200");
+    assert_eq!(waiter.read_line(), "404 no pool");
+}
+
+/// Redis knows which connection is which.
+#[test]
+fn both_connections_have_names() {
+    let redis = RedisServer::start();
+    let _server = serve(&redis);
+    eventually("both are there", || {
+        let list = redis.ask(&["CLIENT", "LIST"]);
+        let is_there = |name: &str| list.contains(&format!(" name={name} "));
+        (is_there("latchd") && is_there("latchd-notices")).then_some(())
+    });
+}
