@@ -79,6 +79,7 @@
 //!   one gathers. So a lost connection can leave at most one batch of a pool in doubt.
 //! - Redis keeps a fence for each pool too. It may have lost grants when it was started again, so fences of a
 //!   new history go on at the time: above all of before, whoever saw them.
+//! - Times in Redis are by its clock less the jumps that servers have seen beside their monotonic clocks.
 //! - A tick does not loop until nothing is left to do. What is left makes the next tick start at
 //!   once, so that one client with a deep pipeline does not hold up the others.
 

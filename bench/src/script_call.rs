@@ -30,8 +30,8 @@ pub struct Replayed {
 
 /// latchd gives up what Redis has not done by a certain millisecond. This one never comes.
 const NEVER_LATE: &str = "9007199254740991";
-/// Of EVALSHA, the hash, the number of keys, the key, and this limit.
-const LIMIT_AT: usize = 4;
+/// Of EVALSHA, the hash, the number of keys, the key, the earliest moment, and this limit.
+const LIMIT_AT: usize = 5;
 
 impl ScriptCall {
     /// Takes one lock from a pool that has a free resource, and looks on.
@@ -130,11 +130,11 @@ mod tests {
 
     #[test]
     fn the_call_for_one_lock_is_known_in_what_monitor_shows() {
-        let line = "+1795466425.1 [0 127.0.0.1:5] \"EVALSHA\" \"ab\" \"1\" \"pool:{A}\" \"7\" \"s\" \"\" \"a\" \"1\"";
+        let line = "+1795466425.1 [0 127.0.0.1:5] \"EVALSHA\" \"ab\" \"1\" \"pool:{A}\" \"5\" \"7\" \"0\" \"s\" \"\" \"a\" \"1\"";
         let words = call_for_one_lock(line).unwrap();
-        assert_eq!(words.len(), 9);
+        assert_eq!(words.len(), 11);
         assert_eq!(
-            (&*words[3], &*words[LIMIT_AT], &*words[6]),
+            (&*words[3], &*words[LIMIT_AT], &*words[8]),
             ("pool:{A}", "7", "")
         );
         for other in [

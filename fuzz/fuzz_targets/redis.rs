@@ -150,7 +150,8 @@ impl World<'_> {
             kind: PushKind::Subscribe,
             data: vec![],
         };
-        let history = Value::Array(vec![Value::Int(1_764_000_000_000), text("903168000000000")]);
+        let history = [text("903168000000000"), text("0")];
+        let history = Value::Array([&[Value::Int(1_764_000_000_000)], &history[..]].concat());
         let trial = Value::Array(vec![]);
         let last = [trial, history, channel];
         for value in hello.into_iter().chain(hashes).chain(last) {

@@ -269,6 +269,7 @@ impl Scrape<'_> {
                 commands,
                 losses,
                 histories,
+                clock_jumps,
             } => {
                 let name = "latchd_redis_round_trip_duration_seconds";
                 page.family(
@@ -294,6 +295,12 @@ impl Scrape<'_> {
                     Kind::Counter,
                     "How often Redis was found started again, replaced or without its data.",
                     Value::Count(*histories),
+                );
+                page.single(
+                    "latchd_redis_clock_jumps_total",
+                    Kind::Counter,
+                    "How often the clock of Redis was found to have jumped.",
+                    Value::Count(*clock_jumps),
                 );
             }
         }

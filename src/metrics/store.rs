@@ -37,5 +37,7 @@ pub enum Backing {
         losses: u64,
         /// How often Redis was found to have a new history: it was started again, or has lost its data.
         histories: u64,
+        /// How often Redis' clock was found to have jumped.
+        clock_jumps: u64,
     },
 }

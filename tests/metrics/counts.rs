@@ -170,12 +170,13 @@ fn what_a_store_stands_on_is_told_of_that_store_alone() {
             "latchd_redis_commands_total",
             "latchd_redis_losses_total",
             "latchd_redis_histories_total",
+            "latchd_redis_clock_jumps_total",
             "latchd_resources_expired_total",
         ];
         let found = families.map(|name| page.find(name, &[]));
         match store {
             StoreKind::Memory => {
-                assert_eq!(found, [None, None, None, None, None, None, Some(0.0)]);
+                assert_eq!(found, [None, None, None, None, None, None, None, Some(0.0)]);
             }
             // Each of the 8 requests that change something is a commit.
             StoreKind::File => {
@@ -183,7 +184,10 @@ fn what_a_store_stands_on_is_told_of_that_store_alone() {
                     panic!("commits are told: {found:?}");
                 };
                 assert_eq!(commits, 8.0);
-                assert_eq!(found[1..], [Some(0.0), None, None, None, None, Some(0.0)]);
+                assert_eq!(
+                    found[1..],
+                    [Some(0.0), None, None, None, None, None, Some(0.0)]
+                );
             }
             StoreKind::Redis => {
                 let [
@@ -193,13 +197,14 @@ fn what_a_store_stands_on_is_told_of_that_store_alone() {
                     Some(commands),
                     losses,
                     histories,
+                    jumps,
                     None,
                 ] = found
                 else {
                     panic!("{found:?}");
                 };
                 assert!(trips >= 20.0 && commands > trips, "{found:?}");
-                assert_eq!((losses, histories), (Some(0.0), Some(0.0)));
+                assert_eq!([losses, histories, jumps], [Some(0.0); 3]);
             }
         }
     }

@@ -4,6 +4,7 @@
 //! Each test has a redis-server of its own. Where a test lets real seconds go by, they are those of a
 //! time-out, a lease or a heartbeat, never the time that something needs to get done.
 
+mod clocks;
 mod connecting;
 mod cut;
 mod faults;

@@ -32,6 +32,8 @@ pub struct RedisServer {
     options: Vec<String>,
     /// What a test's own commands authenticate with.
     password: Option<String>,
+    /// What is put before the system's clock, if the test sets it.
+    clock: Option<PathBuf>,
     process: Option<Running>,
 }
 
@@ -95,6 +97,28 @@ impl RedisServer {
         server
     }
 
+    /// One whose clock the test sets, in which fences begin at 1.
+    pub fn start_on_a_clock(options: &[&str]) -> RedisServer {
+        let mut server = RedisServer::absent(options);
+        let shim = server.folder.path().join("clock.so");
+        let mut compiler = Command::new("cc");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/redis/clock.c");
+        compiler.args(["-shared", "-fPIC", "-Wall", "-Werror", source, "-o"]);
+        let compiled = compiler.arg(&shim).status();
+        assert!(compiled.expect("a C compiler is installed").success());
+        server.clock = Some(shim);
+        server.resume();
+        server.count_from_one("t:");
+        server
+    }
+
+    /// Its clock is ahead of the system's by so much from now on.
+    pub fn set_clock_ahead(&self, ms: i64) {
+        let [new, file] = ["clock.new", "clock"].map(|name| self.folder.path().join(name));
+        std::fs::write(&new, ms.to_string()).expect("a file");
+        std::fs::rename(new, file).expect("it replaces the one before");
+    }
+
     /// One without any key.
     pub fn start_new(options: &[&str]) -> RedisServer {
         for _ in 1..START_ATTEMPTS {
@@ -119,6 +143,7 @@ impl RedisServer {
             folder: TempDir::new().expect("a temporary folder"),
             options: options.iter().map(|word| word.to_string()).collect(),
             password: password.map(|word| word.to_string()),
+            clock: None,
             process: None,
         }
     }
@@ -160,6 +185,10 @@ impl RedisServer {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
+        if let Some(shim) = &self.clock {
+            let file = self.folder.path().join("clock");
+            command.env("LD_PRELOAD", shim).env("CLOCK_FILE", file);
+        }
         let port = self.port.to_string();
         command.current_dir(self.folder.path()).args([
             "--port",

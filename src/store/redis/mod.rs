@@ -402,6 +402,7 @@ impl Store for RedisStore {
                 commands: self.pipeline.answered_and_awaited().0,
                 losses: self.losses,
                 histories: self.pipeline.histories(),
+                clock_jumps: self.pipeline.clock_jumps(),
             },
         }
     }

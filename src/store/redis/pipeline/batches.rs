@@ -23,7 +23,7 @@ pub(super) const HOPELESS: [&str; 6] = [
 impl Pipeline {
     /// Writes down all that can be sent.
     pub(in super::super) fn flush(&mut self, now: Time) {
-        if self.phase != Phase::Ready {
+        if self.phase != Phase::Ready || self.clock.is_correcting() {
             return;
         }
         let mut pools = std::mem::take(&mut self.to_send);
@@ -95,7 +95,7 @@ impl Pipeline {
                 _ => {}
             }
         }
-        let limit = self.limit_ms(now);
+        let (earliest_ms, latest_ms, jumps_ms) = self.clock.bounds(self.options.timeout_ms, now);
         let batch = self.next_batch;
         self.next_batch += 1;
         let queue = &mut self.pools[pool];
@@ -104,7 +104,9 @@ impl Pipeline {
             .arg(self.scripts.hash(Script::Pool))
             .arg(1)
             .arg(&queue.base)
-            .arg(limit)
+            .arg(earliest_ms)
+            .arg(latest_ms)
+            .arg(jumps_ms)
             .arg(&self.server)
             .arg(batch)
             .arg(queue.floor.number().max(self.history.above()));
@@ -126,6 +128,7 @@ impl Pipeline {
         &mut self,
         pool: PoolKey,
         value: Value,
+        sent_at: Time,
         now: Time,
     ) -> Result<(), Loss> {
         let flight = self.pools[pool]
@@ -140,12 +143,13 @@ impl Pipeline {
         }
         match reply::read_batch(value) {
             Ok(BatchReply::Late { redis_ms }) => {
-                // Nothing was done: Redis' clock has been put forward, or the network is slow.
-                self.set_redis_ms(redis_ms, now);
+                // Nothing was done: Redis' clock has been set, or the network is slow.
+                self.note_redis_ms(redis_ms, sent_at, now);
                 self.ask_again(pool, flight.operations);
                 Ok(())
             }
             Ok(BatchReply::Done(done)) if done.is_answer_to(flight.operations.len()) => {
+                self.note_redis_ms(done.redis_ms, sent_at, now);
                 self.handle_done(pool, flight, done, now)
             }
             _ => {
@@ -166,7 +170,6 @@ impl Pipeline {
     ) -> Result<(), Loss> {
         let left = flight.operations.split_off(done.answers.len());
         let operations = std::mem::replace(&mut flight.operations, left);
-        self.set_redis_ms(done.redis_ms, now);
         self.has_succeeded = true;
         // Who has been served does not hear that there was nobody to take out of the line.
         for (serial, leases) in done.served {

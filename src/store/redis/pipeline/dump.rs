@@ -132,6 +132,7 @@ impl Pipeline {
             Some(first) => command.arg(first.fence.number()).arg(first.high),
             None => command.arg("").arg(""),
         };
+        command.arg(self.clock.jumps_ms());
         self.send(Question::Slice(job, read), now);
     }
 

@@ -3,6 +3,7 @@
 
 use redis::Value;
 
+use super::history::{KnownHistory, read_history};
 use super::seeding::Members;
 use super::{Info, Loss, Phase, Pipeline, Question, key, printable};
 use crate::command::{Refusal, Reply};
@@ -94,9 +95,14 @@ impl Pipeline {
             }
             Step::Trial => self.handle_first_trial(value, now)?,
             Step::History => {
-                let redis_ms = self.handle_history(value, now).map_err(unknown)?;
-                self.set_redis_ms(redis_ms, now);
-                self.warn(redis_ms, sent_at, now);
+                let KnownHistory {
+                    redis_ms,
+                    above,
+                    jumps_ms,
+                } = read_history(value).map_err(unknown)?;
+                self.handle_history(above, now);
+                self.warn(redis_ms.saturating_add_signed(jumps_ms), sent_at, now);
+                self.greet_clock(redis_ms, jumps_ms, sent_at, now);
                 self.start_to_serve(now);
             }
         }

@@ -53,28 +53,53 @@ impl History {
     }
 }
 
+/// The history of the data, as Redis tells it.
+#[derive(Debug)]
+pub(super) struct KnownHistory {
+    /// Redis' clock without its jumps, in milliseconds.
+    pub(super) redis_ms: u64,
+    /// All fences are above this.
+    pub(super) above: u64,
+    /// The sum of the jumps of the clock, in milliseconds; below 0 if it was set back.
+    pub(super) jumps_ms: i64,
+}
+
+pub(super) fn read_history(value: Value) -> Result<KnownHistory, Garbled> {
+    let mut values = reply::array(value)?.into_iter();
+    let redis_ms = reply::integer(values.next())?;
+    let mut next = || reply::text(values.next().ok_or(Garbled)?);
+    let history = KnownHistory {
+        redis_ms: redis_ms.try_into().map_err(|_| Garbled)?,
+        above: reply::number(&next()?)?,
+        jumps_ms: reply::number(&next()?)?,
+    };
+    match history.above < FENCES_END {
+        true => Ok(history),
+        false => Err(Garbled),
+    }
+}
+
 impl Pipeline {
     pub(super) fn ask_for_history(&mut self, now: Time) {
+        self.write_history(0);
+        self.send(Question::Greeting(Step::History), now);
+    }
+
+    /// Asks for the history, and adds a jump of the clock to those that are known there; 0 for none.
+    pub(super) fn write_history(&mut self, jump_ms: i64) {
         self.command
             .arg("EVALSHA")
             .arg(self.scripts.hash(Script::History))
             .arg(1)
             .arg(key::history(&self.options.prefix))
             .arg(self.info.history())
-            .arg(self.history.seen());
-        self.send(Question::Greeting(Step::History), now);
+            .arg(self.history.seen())
+            .arg(self.clock.jumps_ms())
+            .arg(jump_ms);
     }
 
-    /// Takes the history of the data. Returns Redis' clock, in milliseconds.
-    pub(super) fn handle_history(&mut self, value: Value, now: Time) -> Result<u64, Garbled> {
-        let mut values = reply::array(value)?.into_iter();
-        let redis_ms = reply::integer(values.next())?
-            .try_into()
-            .map_err(|_| Garbled)?;
-        let above = reply::number(&reply::text(values.next().ok_or(Garbled)?)?)?;
-        if above >= FENCES_END {
-            return Err(Garbled);
-        }
+    /// Takes what fences are above from now on.
+    pub(super) fn handle_history(&mut self, above: u64, now: Time) {
         if self.history.begin(above) {
             log::warn!(
                 "{} was started again or replaced, and may have lost locks; fences go on above {above}",
@@ -84,7 +109,6 @@ impl Pipeline {
         // No pool is made below it, and a list without it was lost.
         self.index_command().arg("begin").arg(above);
         self.send(Question::Unheeded, now);
-        Ok(redis_ms)
     }
 
     /// Redis had lost the list of pools while the connection lasted; new pools start above this fence.

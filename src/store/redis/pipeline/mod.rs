@@ -8,6 +8,7 @@
 //! It knows neither the socket nor the clock, and keeps nothing of a pool that Redis decides about.
 
 mod batches;
+mod clock;
 mod dump;
 mod figures;
 mod greeting;
@@ -38,6 +39,7 @@ use crate::command::{Command, NamePart, Refusal, Reply, Restoration, Seed, Store
 use crate::metrics::Lending;
 use crate::pool::Rules;
 use crate::time::{Deadlines, Time};
+use clock::RedisClock;
 use greeting::Step;
 use history::History;
 use jobs::Job;
@@ -71,8 +73,7 @@ pub(super) struct Pipeline {
     command: Cmd,
     /// What the values to come are answers to, the next one first.
     awaited: VecDeque<Awaited>,
-    /// How far Redis' clock is ahead of ours.
-    ahead_ms: i64,
+    clock: RedisClock,
     /// What Redis has said of itself on this connection.
     info: Info,
     /// The warnings that were logged last, so that a connection that comes and goes repeats none.
@@ -153,6 +154,8 @@ enum Question {
     /// The highest fence of the pools that were removed, for a dump.
     Retired(JobKey),
     Restored(JobKey),
+    /// A jump of Redis' clock by so many milliseconds is being added to those that are known.
+    Clock(i64),
     /// The script was missing.
     Load,
     /// A removed pool is off the list, and its fence is kept there.
@@ -177,7 +180,7 @@ impl Pipeline {
             output: Vec::new(),
             command: Cmd::new(),
             awaited: VecDeque::new(),
-            ahead_ms: 0,
+            clock: RedisClock::default(),
             info: Info::default(),
             warnings: Vec::new(),
             history: History::default(),
@@ -415,20 +418,6 @@ impl Pipeline {
                 .arg(self.scripts.text(script));
             self.send(question(script), now);
         }
-    }
-
-    /// Redis' clock, as far as we know, in milliseconds.
-    fn redis_ms(&self, now: Time) -> u64 {
-        now.as_ms().saturating_add_signed(self.ahead_ms)
-    }
-
-    /// When a script is too late that is sent now, by Redis' clock.
-    fn limit_ms(&self, now: Time) -> u64 {
-        self.redis_ms(now).saturating_add(self.options.timeout_ms)
-    }
-
-    fn set_redis_ms(&mut self, redis_ms: u64, now: Time) {
-        self.ahead_ms = redis_ms.wrapping_sub(now.as_ms()) as i64;
     }
 
     /// Logs what Redis says that it should not, but not for each request.

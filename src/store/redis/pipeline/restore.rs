@@ -29,7 +29,7 @@ impl Pipeline {
     }
 
     pub(super) fn send_restore(&mut self, job: JobKey, now: Time) {
-        let limit = self.limit_ms(now);
+        let (earliest_ms, latest_ms, jumps_ms) = self.clock.bounds(self.options.timeout_ms, now);
         let Task::Restore(restoration) = &self.jobs[job].task else {
             return;
         };
@@ -44,7 +44,9 @@ impl Pipeline {
             command.arg(key::base(prefix, &pool.name));
         }
         command
-            .arg(limit)
+            .arg(earliest_ms)
+            .arg(latest_ms)
+            .arg(jumps_ms)
             .arg(prefix)
             .arg(restoration.retired_fence.number());
         for pool in &restoration.pools {
@@ -57,6 +59,7 @@ impl Pipeline {
         &mut self,
         job: JobKey,
         value: Value,
+        sent_at: Time,
         now: Time,
     ) -> Result<(), Loss> {
         if let Value::ServerError(error) = value {
@@ -65,7 +68,7 @@ impl Pipeline {
         let unknown = |_| "an answer to a restore of an unknown form";
         let mut values = reply::array(value).map_err(unknown)?.into_iter();
         let redis_ms = reply::integer(values.next()).map_err(unknown)?;
-        self.set_redis_ms(redis_ms.unsigned_abs(), now);
+        self.note_redis_ms(redis_ms.unsigned_abs(), sent_at, now);
         match values.next().map(reply::read_answer).transpose() {
             Ok(None) => {}
             // Nothing was done.

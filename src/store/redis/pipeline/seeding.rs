@@ -141,7 +141,7 @@ impl Pipeline {
     }
 
     fn send_seed(&mut self, job: JobKey, now: Time) {
-        let limit = self.limit_ms(now);
+        let (earliest_ms, latest_ms, jumps_ms) = self.clock.bounds(self.options.timeout_ms, now);
         let Task::Seed(seeding) = &self.jobs[job].task else {
             return;
         };
@@ -158,7 +158,9 @@ impl Pipeline {
             Members::Set => "set",
         };
         command
-            .arg(limit)
+            .arg(earliest_ms)
+            .arg(latest_ms)
+            .arg(jumps_ms)
             .arg(members)
             .arg(seeding.retired)
             .arg(self.rules.queue_grace_ms);
@@ -184,14 +186,20 @@ impl Pipeline {
     }
 
     /// New members are there.
-    pub(super) fn handle_seed(&mut self, job: JobKey, value: Value, now: Time) -> Result<(), Loss> {
+    pub(super) fn handle_seed(
+        &mut self,
+        job: JobKey,
+        value: Value,
+        sent_at: Time,
+        now: Time,
+    ) -> Result<(), Loss> {
         if let Value::ServerError(error) = value {
             return self.fail_job(job, &error, now, Pipeline::send_seed);
         }
         let unknown = |_| "new members of an unknown form";
         let mut values = reply::array(value).map_err(unknown)?.into_iter();
         let redis_ms = reply::integer(values.next()).map_err(unknown)?;
-        self.set_redis_ms(redis_ms.unsigned_abs(), now);
+        self.note_redis_ms(redis_ms.unsigned_abs(), sent_at, now);
         let mut members = Vec::new();
         while let Some(value) = values.next() {
             match reply::read_answer(value) {

@@ -22,7 +22,7 @@ impl Pipeline {
         match question.what {
             Question::Greeting(step) => self.handle_greeting(step, value, question.sent_at, now),
             Question::Batch(pool) => {
-                let result = self.handle_batch(pool, value, now);
+                let result = self.handle_batch(pool, value, question.sent_at, now);
                 if result.is_err() {
                     // With the loss that follows it is lost like the others.
                     self.awaited.push_front(question);
@@ -35,15 +35,16 @@ impl Pipeline {
             }
             Question::Listing(job) => self.handle_listing(job, value, now),
             Question::List(job) => self.handle_list(job, value, now),
-            Question::Seed(job) => self.handle_seed(job, value, now),
+            Question::Seed(job) => self.handle_seed(job, value, question.sent_at, now),
             Question::Slice(job, read) => self.handle_slice(job, read, value, now),
             Question::Retired(job) => self.handle_retired(job, value, now),
-            Question::Restored(job) => self.handle_restored(job, value, now),
+            Question::Restored(job) => self.handle_restored(job, value, question.sent_at, now),
             Question::Forgotten(pool) => {
                 self.handle_forgotten(pool, value, now);
                 Ok(())
             }
             Question::Trial => self.handle_trial(value, now),
+            Question::Clock(jump_ms) => self.handle_clock(jump_ms, value, question.sent_at, now),
             Question::Load | Question::Unheeded => {
                 if let Value::ServerError(error) = value {
                     self.complain(&in_words(&error), now);

@@ -1,10 +1,11 @@
 -- What pool and seed have in common before anything else: the fragment after `clock`.
 --
--- Promises that nothing is done for a server which has given up waiting for the answer. It knows no
--- key, and touches none.
+-- Promises that nothing is done for a server which has given up waiting for the answer, or by a clock that has
+-- jumped since that server has last heard of it. It knows no key, and touches none.
 
-local now = clock()
-if now > tonumber(ARGV[1]) then
+-- Without the jumps that servers have seen: see `pipeline/clock.rs`.
+local now = clock() - ARGV[3]
+if now > tonumber(ARGV[2]) or now < tonumber(ARGV[1]) then
   return {now, 'late'}
 end
 

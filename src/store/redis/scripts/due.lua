@@ -80,6 +80,19 @@ local function doubt(name, ended)
   end
 end
 
+-- A sign of life is never further ahead than one that is given now: else the clock was set back while no server saw
+-- it, and a dead server would hold up the line until then.
+local function clamp_signs()
+  local latest = now + lapse
+  local last = call('ZRANGE', key.servers, -1, -1, 'WITHSCORES')
+  while last[1] and tonumber(last[2]) > latest do
+    try_to_change_line()
+    call('ZREM', key.servers, last[1])
+    call('ZADD', key.servers, latest, last[1])
+    last = call('ZRANGE', key.servers, -1, -1, 'WITHSCORES')
+  end
+end
+
 local function handle_due()
   local left = MAX_ENDS
   while left > 0 do
@@ -98,6 +111,9 @@ local function handle_due()
     end
   end
   pool.is_behind = left <= 0 and first_due(key.expiry) ~= nil
+  if pool.waiting > 0 then
+    clamp_signs()
+  end
   while pool.waiting > 0 do
     local name, ended = first_due(key.servers)
     if not name then

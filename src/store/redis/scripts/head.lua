@@ -6,13 +6,13 @@
 -- KEYS[1] is the hash of the pool; all its other keys begin with that name.
 local base = KEYS[1]
 -- Who asks, and the number of this batch.
-local server, batch = ARGV[2], ARGV[3]
+local server, batch = ARGV[4], ARGV[5]
 -- A fence that this server has seen, possibly from a Redis that has been lost since.
-local floor = tonumber(ARGV[4])
+local floor = tonumber(ARGV[6])
 -- In seconds, '-' for a lease that does not end.
-local default_ttl = ARGV[5] == '' and '-' or ARGV[5]
-local grace, lapse, channel = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
-local FIRST_OPERATION = 9
+local default_ttl = ARGV[7] == '' and '-' or ARGV[7]
+local grace, lapse, channel = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
+local FIRST_OPERATION = 11
 
 -- Waiters of this server who were served: serial, reply, serial, reply…
 local served = {}

@@ -4,18 +4,31 @@
 --
 -- Promises each server a number that all fences of this history are above, and all before it are not. A
 -- Redis that was started again, or that a replica took the place of, has a new history: it may have lost
--- grants. It knows no pool.
+-- grants. Promises that each jump of the clock is added to the sum once. It knows no pool.
 
 local key, id, seen = KEYS[1], ARGV[1], tonumber(ARGV[2])
-local known = redis.call('HMGET', key, 'id', 'above')
-local now, above = clock(), tonumber(known[2]) or 0
+-- The sum of the jumps as the server knows it, and the jump that it has seen; 0 for none.
+local known_jumps, jump = tonumber(ARGV[3]), tonumber(ARGV[4])
+
+local row = redis.call('HMGET', key, 'id', 'above', 'jumps')
+local now, above = clock(), tonumber(row[2]) or 0
+local jumps = tonumber(row[3]) or known_jumps
+if jumps == known_jumps then
+  jumps = jumps + jump
+end
 -- A server that may not ask Redis who it is has an empty id.
-if id == '' or known[1] ~= id then
+if id == '' or row[1] ~= id then
   above = first_fence(now, math.max(above, seen))
-  local written = redis.pcall('HSET', key, 'id', id, 'above', string.format('%.0f', above))
-  -- A full Redis still takes releases. What is not written is found anew by the next connection.
-  if type(written) == 'table' and written.err and not written.err:find('OOM', 1, true) then
-    return written
+end
+local fields = {'id', id, 'above', string.format('%.0f', above), 'jumps', string.format('%.0f', jumps)}
+if fields[2] ~= row[1] or fields[4] ~= row[2] or fields[6] ~= row[3] then
+  local written = redis.pcall('HSET', key, unpack(fields))
+  if type(written) == 'table' and written.err then
+    -- A full Redis still takes releases. What is not written is found again by the next connection.
+    if not written.err:find('OOM', 1, true) then
+      return written
+    end
+    jumps = tonumber(row[3]) or known_jumps
   end
 end
-return {now, string.format('%.0f', above)}
+return {now - jumps, fields[4], string.format('%.0f', jumps)}

@@ -7,7 +7,7 @@
 
 local index = KEYS[1]
 local RETIRED, STAMPS = '', '\n'
-local prefix, retired = ARGV[2], tonumber(ARGV[3])
+local prefix, retired = ARGV[4], tonumber(ARGV[5])
 local ESCAPES = {['{'] = '%7B', ['}'] = '%7D', ['%'] = '%25'}
 
 local function num(x)
@@ -47,7 +47,7 @@ end
 -- Without RETIRED the index was lost, and the fences that were given here are not known.
 local known = tonumber(call('ZSCORE', index, RETIRED) or nil) or first_fence(now, 0)
 call('ZADD', index, num(math.max(retired, known)), RETIRED)
-local at = 4
+local at = 6
 for one = 2, #KEYS do
   local base, name = KEYS[one], ARGV[at]
   call('ZADD', index, call('ZINCRBY', index, 1, STAMPS), name)

@@ -3,11 +3,11 @@
 --
 -- There is no server that waiters could be served for here: all of them are told to look.
 
-local mode, retired = ARGV[2], tonumber(ARGV[3])
-local grace, lapse, channel = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local mode, retired = ARGV[4], tonumber(ARGV[5])
+local grace, lapse, channel = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 -- The most members of a pool.
-local most = tonumber(ARGV[7])
-local FIRST_POOL = 8
+local most = tonumber(ARGV[9])
+local FIRST_POOL = 10
 
 -- The pool that is open, set by `open`.
 local base

@@ -1,0 +1,242 @@
+//! Redis' clock beside the monotonic one of this process.
+//!
+//! All times in Redis are by its own clock, less the jumps of it that servers have seen: so a lease, a place in the
+//! queue and a sign of life keep their length when that clock is set. The sum of the jumps is kept beside the
+//! history of the data, and each script is told it. The first server that sees a jump adds it there; the others
+//! find it done.
+//!
+//! A script that finds the clock behind the bounds that its server has told does nothing.
+
+use redis::Value;
+
+use super::history::read_history;
+use super::{Loss, Pipeline, Question};
+use crate::time::Time;
+
+use super::batches::in_words;
+
+/// By how much the clocks may come apart without that being a jump, beside their drift.
+const MAX_SLIP_MS: i64 = 1_000;
+/// A millisecond of drift in so many is no jump either.
+const DRIFT: u64 = 1_000;
+
+/// Redis' clock without its jumps, beside ours.
+#[derive(Debug, Default)]
+pub(super) struct RedisClock {
+    /// How far it is ahead of ours: at least and at most. `None` before the first answer.
+    ahead_ms: Option<(i64, i64)>,
+    measured_at: Time,
+    /// The sum of the jumps that it is without; below 0 if the clock was set back.
+    jumps_ms: i64,
+    /// A jump is being added to those: till then nothing is sent that the clock matters for.
+    is_correcting: bool,
+    /// When the last jump was added: what was sent till then is answered by the clock of before.
+    corrected_at: Time,
+    /// How many jumps were seen.
+    jumps: u64,
+}
+
+impl RedisClock {
+    /// The bounds between which a script finds the clock that is sent now and arrives within `timeout_ms`; and the
+    /// jumps that it has to be without.
+    pub(super) fn bounds(&self, timeout_ms: u64, now: Time) -> (u64, u64, i64) {
+        let (least, most) = match self.ahead_ms {
+            Some((least, _)) => {
+                let redis_ms = now.as_ms().saturating_add_signed(least);
+                let slip_ms = (MAX_SLIP_MS + self.drift_ms(now)) as u64;
+                (
+                    redis_ms.saturating_sub(slip_ms),
+                    redis_ms.saturating_add(timeout_ms),
+                )
+            }
+            None => (0, u64::MAX >> 1),
+        };
+        (least, most, self.jumps_ms)
+    }
+
+    fn drift_ms(&self, now: Time) -> i64 {
+        (now.ms_since(self.measured_at) / DRIFT) as i64
+    }
+
+    /// Takes its time from an answer. Returns by how much it has jumped since the last one, if it has: rather too
+    /// far forward than too little, so that no lease ends early.
+    fn measure(&mut self, redis_ms: u64, sent_at: Time, now: Time) -> Option<i64> {
+        let beside = |moment: Time| redis_ms.wrapping_sub(moment.as_ms()) as i64;
+        let (mut least, mut most) = (beside(now), beside(sent_at));
+        if let Some((least_before, most_before)) = self.ahead_ms {
+            let drift_ms = 1 + self.drift_ms(now);
+            let slip_ms = MAX_SLIP_MS + drift_ms;
+            if least > most_before.saturating_add(slip_ms)
+                || most < least_before.saturating_sub(slip_ms)
+            {
+                return Some(most.saturating_sub(least_before));
+            }
+            let nearer = (
+                least.max(least_before.saturating_sub(drift_ms)),
+                most.min(most_before.saturating_add(drift_ms)),
+            );
+            if nearer.0 <= nearer.1 {
+                (least, most) = nearer;
+            }
+        }
+        self.ahead_ms = Some((least, most));
+        self.measured_at = now;
+        None
+    }
+
+    /// The sum of the jumps that times in Redis are without, in milliseconds.
+    pub(super) fn jumps_ms(&self) -> i64 {
+        self.jumps_ms
+    }
+
+    /// Whether nothing is to be sent that the clock matters for.
+    pub(super) fn is_correcting(&self) -> bool {
+        self.is_correcting
+    }
+
+    /// Forgets how the clocks stood.
+    fn adopt(&mut self, jumps_ms: i64) {
+        self.jumps_ms = jumps_ms;
+        self.ahead_ms = None;
+    }
+}
+
+impl Pipeline {
+    /// Takes Redis' time from the answer to a script.
+    pub(super) fn note_redis_ms(&mut self, redis_ms: u64, sent_at: Time, now: Time) {
+        if self.clock.is_correcting || sent_at <= self.clock.corrected_at {
+            return;
+        }
+        self.compare_clocks(redis_ms, sent_at, now);
+    }
+
+    /// Looks again where the clock seems to have jumped, since one answer may be garbled.
+    fn compare_clocks(&mut self, redis_ms: u64, sent_at: Time, now: Time) {
+        if self.clock.measure(redis_ms, sent_at, now).is_some() {
+            self.ask_for_clock(0, now);
+        }
+    }
+
+    fn ask_for_clock(&mut self, jump_ms: i64, now: Time) {
+        self.clock.is_correcting = true;
+        self.write_history(jump_ms);
+        self.send(Question::Clock(jump_ms), now);
+    }
+
+    /// Takes the sum of the jumps at a greeting.
+    pub(super) fn greet_clock(&mut self, redis_ms: u64, jumps_ms: i64, sent_at: Time, now: Time) {
+        self.clock.is_correcting = false;
+        let by_ms = jumps_ms.saturating_sub(self.clock.jumps_ms);
+        if by_ms != 0 {
+            // Another server has seen a jump while this one was away, or before it was there.
+            let is_known = self.clock.ahead_ms.is_some();
+            self.clock.adopt(jumps_ms);
+            if is_known {
+                self.note_jump(by_ms);
+            }
+        }
+        self.compare_clocks(redis_ms, sent_at, now);
+    }
+
+    /// Takes the clock, which was looked at for the sake of a jump, or to which one was added.
+    pub(super) fn handle_clock(
+        &mut self,
+        jump_ms: i64,
+        value: Value,
+        sent_at: Time,
+        now: Time,
+    ) -> Result<(), Loss> {
+        if let Value::ServerError(error) = &value {
+            if error.code() == "NOSCRIPT" {
+                self.load_scripts(|_| Question::Load, now);
+                self.ask_for_clock(jump_ms, now);
+                return Ok(());
+            }
+            return Err(in_words(error));
+        }
+        let answer = read_history(value).map_err(|_| "a clock of an unknown form")?;
+        self.clock.is_correcting = false;
+        let corrected_ms = answer.jumps_ms.saturating_sub(self.clock.jumps_ms);
+        if corrected_ms == 0 && jump_ms == 0 {
+            if let Some(jump_ms) = self.clock.measure(answer.redis_ms, sent_at, now) {
+                self.ask_for_clock(jump_ms, now);
+            }
+            return Ok(());
+        }
+        self.clock.adopt(answer.jumps_ms);
+        self.clock.corrected_at = now;
+        self.clock.measure(answer.redis_ms, sent_at, now);
+        match corrected_ms {
+            0 => log::warn!(
+                "a jump of the clock of {} could not be noted there",
+                self.options
+            ),
+            corrected_ms => self.note_jump(corrected_ms),
+        }
+        Ok(())
+    }
+
+    fn note_jump(&mut self, by_ms: i64) {
+        self.clock.jumps += 1;
+        let (seconds, direction) = (
+            by_ms.unsigned_abs() as f64 / 1000.0,
+            if by_ms < 0 { "back" } else { "forward" },
+        );
+        log::warn!(
+            "the clock of {} has jumped {seconds:.1} s {direction}; leases and places move with it",
+            self.options
+        );
+    }
+
+    /// How many jumps of Redis' clock were seen.
+    pub(in super::super) fn clock_jumps(&self) -> u64 {
+        self.clock.jumps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Time {
+        Time::from_ms(ms)
+    }
+
+    #[test]
+    fn a_slow_answer_and_drift_are_no_jumps() {
+        let mut clock = RedisClock::default();
+        assert_eq!(clock.measure(50_000, at(1_000), at(1_010)), None);
+        // It came at once and was read 9 s later; then the next one took 9 s to be carried out.
+        assert_eq!(clock.measure(51_000, at(2_000), at(11_000)), None);
+        assert_eq!(clock.measure(69_000, at(11_000), at(20_005)), None);
+        assert_eq!(clock.ahead_ms, Some((48_995, 49_000)));
+        // A day without an answer, and a clock that is 60 s fast a day.
+        assert_eq!(
+            clock.measure(86_529_000, at(86_420_000), at(86_420_001)),
+            None
+        );
+    }
+
+    #[test]
+    fn a_jump_is_told_from_a_slow_answer() {
+        let mut clock = RedisClock::default();
+        clock.measure(50_000, at(1_000), at(1_010));
+        // At most so far.
+        assert_eq!(clock.measure(59_000, at(2_000), at(2_010)), Some(8_010));
+        assert_eq!(clock.measure(43_000, at(2_000), at(2_010)), Some(-7_990));
+        assert_eq!(clock.measure(52_100, at(2_000), at(2_010)), Some(1_110));
+        assert_eq!(
+            clock.measure(51_900, at(2_000), at(2_010)),
+            None,
+            "within a second"
+        );
+    }
+
+    #[test]
+    fn a_script_is_told_bounds() {
+        let mut clock = RedisClock::default();
+        assert_eq!(clock.bounds(2_000, at(0)), (0, u64::MAX >> 1, 0));
+        clock.measure(50_000, at(1_000), at(1_010));
+        assert_eq!(clock.bounds(2_000, at(2_010)), (49_999, 53_000, 0));
+    }
+}
