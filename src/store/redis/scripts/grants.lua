@@ -43,12 +43,17 @@ local function grant_owned_by(owner)
   return current(grant_with(owner ~= '' and call('HGET', key.owners, owner)))
 end
 
--- All grants, in the order of their fences.
+-- All grants that count, in the order of their fences.
 local function all_grants()
-  local rows = call('HGETALL', key.grants)
+  local rows, is_ending = call('HGETALL', key.grants), {}
+  for _, fence in ipairs(pool.is_behind and call('ZRANGEBYSCORE', key.expiry, '-inf', now) or {}) do
+    is_ending[fence] = true
+  end
   local grants = {}
   for at = 1, #rows, 2 do
-    grants[#grants + 1] = current(grant_of_row(rows[at], rows[at + 1])) or nil
+    if not is_ending[padded(rows[at])] then
+      grants[#grants + 1] = grant_of_row(rows[at], rows[at + 1])
+    end
   end
   table.sort(grants, function(a, b) return tonumber(a.fence) < tonumber(b.fence) end)
   return grants
