@@ -109,7 +109,7 @@ fn a_file_of_leases_that_start_anew_together_holds_up_nobody() {
     assert!(longest < Duration::from_millis(100), "{longest:?}");
 }
 
-/// On Redis leases end when a request comes, in slices of a thousand resources. What is left counts as over.
+/// On Redis leases end when a request comes, in slices of 500 resources. What is left counts as over.
 #[test]
 fn many_leases_on_redis_end_in_short_scripts() {
     let (count, in_a_grant, ttl_s) = sizes(300_000, 12_000);
