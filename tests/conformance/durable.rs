@@ -3,6 +3,7 @@
 use super::request::*;
 use super::runner::run;
 use super::table::{Row, row};
+use crate::support::StoreKind;
 
 #[test]
 fn rows_hold() {
@@ -15,6 +16,12 @@ const FENCE: &str =
     "strictly increasing within a pool, also across restart, deletion and re-creation";
 
 pub fn rows() -> Vec<Row> {
+    let mut rows = state();
+    rows.extend(fences());
+    rows
+}
+
+fn state() -> Vec<Row> {
     vec![
         row("an answered grant", ANSWERED)
             .given(SEED)
@@ -84,26 +91,57 @@ pub fn rows() -> Vec<Row> {
         .restart()
         .line("GET /pool", "200")
         .line("POST /pool/A/lock", "404 no pool"),
-        row("fences rise across a restart", FENCE)
+    ]
+}
+
+/// After a kill the file goes on above all fences that a lost commit may have given.
+fn fences() -> Vec<Row> {
+    let stores = [
+        ("fences rise across a restart", StoreKind::Redis, [2, 3]),
+        (
+            "fences of a file rise across a restart",
+            StoreKind::File,
+            [1001, 2001],
+        ),
+    ];
+    let rows = stores.map(|(name, store, [second, third])| {
+        row(name, FENCE)
+            .only(store)
             .given(r#"POST /pool {"A":["1"]}"#)
             .line("POST /pool/A/lock?lease", "200 1 - 1")
             .line("DELETE /pool/A/lock/1", "200")
             .restart()
-            .line("POST /pool/A/lock?lease", "200 2 - 1")
+            .line("POST /pool/A/lock?lease", format!("200 {second} - 1"))
             .restart()
             .line("DELETE /pool/A/lock/1", "200")
-            .line("POST /pool/A/lock?lease", "200 3 - 1"),
-        row("fences rise across removal, restart and re-creation", FENCE)
+            .line("POST /pool/A/lock?lease", format!("200 {third} - 1"))
+    });
+    let stores = [
+        (
+            "fences rise across removal, restart and re-creation",
+            StoreKind::Redis,
+            [2, 3],
+        ),
+        (
+            "fences of a file rise across removal, restart and re-creation",
+            StoreKind::File,
+            [1001, 3001],
+        ),
+    ];
+    let re_created = stores.map(|(name, store, [second, third])| {
+        row(name, FENCE)
+            .only(store)
             .given(SEED)
             .line("POST /pool/A/lock?lease", "200 1 - 4")
             .line("DELETE /pool/A", "200")
             .restart()
             .given(SEED)
-            .line("POST /pool/A/lock?lease", "200 2 - 4")
+            .line("POST /pool/A/lock?lease", format!("200 {second} - 4"))
             .restart()
             .line("DELETE /pool/A", "200")
             .given(SEED)
             .restart()
-            .line("POST /pool/A/lock?lease", "200 3 - 4"),
-    ]
+            .line("POST /pool/A/lock?lease", format!("200 {third} - 4"))
+    });
+    rows.into_iter().chain(re_created).collect()
 }
