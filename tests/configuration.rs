@@ -20,7 +20,7 @@ struct Setting {
 }
 
 /// The last of `shown` is the default.
-const SETTINGS: [Setting; 41] = [
+const SETTINGS: [Setting; 42] = [
     Setting {
         flag: "listen",
         key: "server.listen",
@@ -285,6 +285,12 @@ const SETTINGS: [Setting; 41] = [
         key: "store.mustExist",
         values: ["true", "false", "true", "true"],
         shown: ["yes", "no", "yes", "yes", "no"],
+    },
+    Setting {
+        flag: "commit-timeout",
+        key: "store.commitTimeout",
+        values: ["1", "2", "3", "4"],
+        shown: ["1 s", "2 s", "3 s", "4 s", "10 s"],
     },
     Setting {
         flag: "seed",

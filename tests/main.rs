@@ -52,6 +52,7 @@ mod reuse_port;
 mod seeding;
 mod simulation;
 mod slices;
+mod slow_disk;
 mod splits;
 mod stalls;
 mod starting;

@@ -9,7 +9,7 @@ use latchd::config::{Config, ConfigError, Order, StoreUrl, access_warnings};
 use latchd::logging;
 use latchd::ping::Target;
 use latchd::server::{Clock, Options, Server};
-use latchd::store::{EmbeddedStore, Journal, RedisStore, Store};
+use latchd::store::{EmbeddedStore, Journal, JournalPort, JournalThread, RedisStore, Store};
 
 /// It could not serve, or could not end well, or another one is not well.
 const FAILED: u8 = 1;
@@ -98,7 +98,10 @@ fn serve(config: Config) -> Result<bool, String> {
             if journal.is_new() {
                 log::info!("{} is new and has no pools yet", config.store);
             }
-            let store = EmbeddedStore::with_journal(journal, config.rules, clock.now());
+            let start =
+                |worker| Ok(Box::new(JournalThread::start(worker)?) as Box<dyn JournalPort>);
+            let store = EmbeddedStore::with_port(journal, config.rules, clock.now(), start)
+                .map(|store| store.with_commit_timeout(config.commit_timeout_ms));
             Box::new(store.map_err(|error| error.to_string())?)
         }
         StoreUrl::Redis(options) => Box::new(RedisStore::new(options.clone(), config.rules)),

@@ -10,7 +10,7 @@ use super::tls::TlsDraft;
 use crate::api::{Cors, MethodOverride};
 use crate::pool::Rules;
 use crate::session::Settings;
-use crate::store::Sync;
+use crate::store::{COMMIT_TIMEOUT_MS, Sync};
 
 /// Filled by one source after the other: the later one counts. What is `None` nobody has said.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ pub(super) struct Draft {
     pub(super) store: String,
     pub(super) sync: Option<Sync>,
     pub(super) must_exist: bool,
+    pub(super) commit_timeout_ms: u64,
     pub(super) redis_prefix: Option<String>,
     pub(super) redis_timeout_ms: Option<u64>,
     pub(super) restore: Option<PathBuf>,
@@ -57,6 +58,7 @@ impl Default for Draft {
             store: "file:latchd.redb".into(),
             sync: None,
             must_exist: false,
+            commit_timeout_ms: COMMIT_TIMEOUT_MS,
             redis_prefix: None,
             redis_timeout_ms: None,
             restore: None,

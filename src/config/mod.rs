@@ -85,6 +85,8 @@ pub struct Config {
     pub sync: Sync,
     /// Whether a store has to be there already.
     pub must_exist: bool,
+    /// How long a commit may take before it counts as failed, in milliseconds.
+    pub commit_timeout_ms: u64,
     /// What the operator decides about lending.
     pub rules: Rules,
     /// Limits and time-outs of a connection.
@@ -268,6 +270,7 @@ impl Config {
             store,
             sync: draft.sync.unwrap_or_default(),
             must_exist: draft.must_exist,
+            commit_timeout_ms: draft.commit_timeout_ms,
             rules: draft.rules,
             settings,
             keys_file: draft.keys,

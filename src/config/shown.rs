@@ -111,6 +111,7 @@ impl Config {
                 ("store", self.store.to_string()),
                 ("sync", sync.into()),
                 ("must-exist", yes_or_no(self.must_exist)),
+                ("commit-timeout", seconds(self.commit_timeout_ms)),
                 ("redis-prefix", self.redis.prefix.clone()),
                 ("redis-timeout", seconds(self.redis.timeout_ms)),
                 ("default-ttl", or(default_ttl, "none")),

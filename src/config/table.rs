@@ -319,6 +319,14 @@ const STORING: &[Setting] = &[
         kind: Switch(|draft, is_on| draft.must_exist = is_on),
     },
     Setting {
+        flag: "commit-timeout",
+        key: "store.commitTimeout",
+        value: "SECONDS",
+        help: "How long the disk may take to make a change safe. After that its requests get 503 store down, and \
+               so do others until the disk answers [default: 10]",
+        kind: Number(1..=MAX, |draft, s| draft.commit_timeout_ms = ms(s)),
+    },
+    Setting {
         flag: "redis-prefix",
         key: "redis.prefix",
         value: "PREFIX",

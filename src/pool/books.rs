@@ -62,6 +62,15 @@ impl Books {
         })
     }
 
+    /// Exchanges the changes since the last call for an empty vector.
+    pub(super) fn take_changes(&mut self, spare: Vec<Change>) -> Vec<Change> {
+        assert!(spare.is_empty(), "no change is told twice");
+        match &mut self.changes {
+            Some(changes) => std::mem::replace(changes, spare),
+            None => spare,
+        }
+    }
+
     pub(super) fn answer(&mut self, ticket: Option<Ticket>, refusal: Refusal) {
         if let Some(ticket) = ticket {
             self.answers.push_back((ticket, Reply::Refused(refusal)));

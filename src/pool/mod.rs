@@ -257,6 +257,11 @@ impl Engine {
         self.books.drain_changes()
     }
 
+    /// Exchanges the changes since the last call for an empty vector, so that both keep their memory.
+    pub fn take_changes(&mut self, spare: Vec<Change>) -> Vec<Change> {
+        self.books.take_changes(spare)
+    }
+
     /// Whether there is anything to journal.
     pub fn has_changes(&self) -> bool {
         self.books

@@ -1,9 +1,14 @@
 //! The event loop: the only room that touches sockets, signals and the clock.
 //!
 //! One tick: wait for events; read the clock; accept; let sessions read and the store decide; if the server
-//! stood still, read all that has come meanwhile; gather what has come, if a commit is costly; see what is due; commit once; hand out the
-//! replies; write once for each connection that has something to say; close what has ended, last, so
-//! that no stale event meets a slot that is used again; read the clock once more, to measure.
+//! stood still, read all that has come meanwhile; gather what has come, if a commit begins; see what is due; commit
+//! once; hand out the replies; write once for each connection that has something to say; close what has ended, last,
+//! so that no stale event meets a slot that is used again; read the clock once more, to measure.
+//!
+//! What may block it: a log line, if its reader does not read and the pipe is full (`--log-dir` writes to a file
+//! instead); on SIGHUP the opening of the log, and the reading of keys and certificates; a disk that is full, which
+//! fails fast. Before it serves: the file of the store, `--seed` and `--restore`. What does not: commits, which have a
+//! thread (`store::JournalThread`); the names of a Redis, which are looked up by another one.
 
 mod accepting;
 mod addresses;
@@ -238,11 +243,7 @@ impl Server {
             }
             self.gather(&mut events, now)?;
             self.expire(now);
-            let is_costly = self.uncommitted && self.store.commit_is_costly();
             self.commit(now);
-            if is_costly {
-                self.note_hangups(&mut events, now)?;
-            }
             self.write(now);
             self.evict_strangers(now);
             self.accept_more(now);
@@ -273,15 +274,6 @@ impl Server {
             self.accept(now);
             self.read(now);
         }
-        Ok(())
-    }
-
-    /// Looks which clients have closed their side during a commit that took long, before they are
-    /// answered. What they have sent is read in the next tick.
-    fn note_hangups(&mut self, events: &mut Events, now: Time) -> io::Result<()> {
-        self.look(events, Some(Duration::ZERO))?;
-        self.note_events(events, now);
-        self.tell_hangups(now);
         Ok(())
     }
 

@@ -8,8 +8,11 @@ mod embedded;
 mod journal;
 mod redis;
 
-pub use embedded::EmbeddedStore;
-pub use journal::{Disk, Displaced, Journal, OpenError, Sync, WriteError};
+pub use embedded::{COMMIT_TIMEOUT_MS, EmbeddedStore};
+pub use journal::{
+    Disk, Displaced, Inline, Journal, JournalPort, JournalThread, OpenError, Order, Outcome, Sync,
+    Worker, WriteError,
+};
 #[cfg(fuzzing)]
 pub use redis::fuzzing as redis_fuzzing;
 pub use redis::{Login, RedisAddress, RedisOptions, RedisStore, RedisTls};

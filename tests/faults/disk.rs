@@ -10,7 +10,6 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::ops::Range;
-use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use fastrand::Rng;
@@ -166,9 +165,9 @@ impl Disk for FaultyDisk {
     }
 }
 
-impl From<&FaultyDisk> for Rc<dyn Disk> {
-    fn from(disk: &FaultyDisk) -> Rc<dyn Disk> {
-        Rc::new(disk.clone())
+impl From<&FaultyDisk> for Arc<dyn Disk> {
+    fn from(disk: &FaultyDisk) -> Arc<dyn Disk> {
+        Arc::new(disk.clone())
     }
 }
 

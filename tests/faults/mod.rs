@@ -8,6 +8,7 @@ mod disk;
 mod fences;
 mod full;
 mod ledger;
+mod port;
 mod story;
 
 use std::collections::BTreeMap;

@@ -9,11 +9,12 @@ use latchd::command::{
     Seed, Ticket, Ttl, Wanted,
 };
 use latchd::pool::{Rules, Work};
-use latchd::store::{EmbeddedStore, Journal, Store, Sync};
+use latchd::store::{EmbeddedStore, Journal, JournalPort, Store, Sync};
 use latchd::time::Time;
 
 use super::disk::{Fault, FaultyDisk};
 use super::ledger::{Found, Known, Pool};
+use super::port::LatePort;
 
 const POOLS: [&str; 4] = ["A", "B", "C", "D"];
 const IDS: [&str; 6] = ["1", "2", "3", "4", "5", "6"];
@@ -21,6 +22,8 @@ const OWNERS: [&str; 3] = ["anna", "bert", "carl"];
 
 /// A store tries again within this time.
 const RETRY_MS: u64 = 1_100;
+/// A commit that takes longer counts as failed.
+const COMMIT_TIMEOUT_MS: u64 = 500;
 
 pub struct Story {
     random: Rng,
@@ -29,6 +32,9 @@ pub struct Story {
     /// How much of a seed is done in one tick.
     slice: Work,
     store: EmbeddedStore,
+    /// The way of the store to its journal, and whether that takes its time.
+    port: LatePort,
+    is_late: bool,
     now: Time,
     serial: u64,
     pools: BTreeMap<&'static str, Pool>,
@@ -44,6 +50,8 @@ pub struct Story {
 struct Asked {
     pool: &'static str,
     what: What,
+    /// It may wait for others.
+    may_wait: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -71,9 +79,13 @@ impl Story {
             false => Work::ALL,
         };
         let now = Time::from_ms(1_000_000);
+        let is_late = random.bool();
+        let (store, port) = open(&disk, sync, slice, is_late, now).expect("a new disk");
         Story {
             random,
-            store: open(&disk, sync, slice, now).expect("a new disk"),
+            store,
+            port,
+            is_late,
             disk,
             sync,
             slice,
@@ -89,7 +101,9 @@ impl Story {
     /// Goes through it. Answers how the disk has failed.
     pub fn run(mut self, steps: usize) -> Result<Vec<Fault>, String> {
         let result = self.go_through(steps);
-        let start = self.log.len().saturating_sub(40);
+        // All of it, if it is this story that is looked for.
+        let shown = std::env::var_os("LATCHD_SEED").map_or(40, |_| usize::MAX);
+        let start = self.log.len().saturating_sub(shown);
         result.map_err(|problem| format!("{}\n{problem}", self.log[start..].join("\n")))?;
         Ok(self.disk.fired())
     }
@@ -109,6 +123,8 @@ impl Story {
             }
         }
         self.disk.heal();
+        self.be_prompt()?;
+        self.is_late = false;
         self.pass(RETRY_MS)?;
         self.survey(true)?;
         self.lend_everything()
@@ -141,9 +157,20 @@ impl Story {
     }
 
     fn go_on(&mut self) -> Result<(), String> {
+        // A disk may be slow, so that a commit takes several ticks, or more time than it has.
+        for _ in 0..self.random.u8(0..3) {
+            self.port.go_on();
+        }
         self.store.handle_timeout(self.now);
         self.store.commit(self.now);
         self.hear().map(|_| ())
+    }
+
+    /// What is under way comes to its end, and nothing is late for now.
+    fn be_prompt(&mut self) -> Result<(), String> {
+        self.port.set_prompt(true);
+        self.go_on()?;
+        self.go_on()
     }
 
     /// Whether a seed of this pool is not answered yet.
@@ -151,6 +178,13 @@ impl Story {
         let is_seed = |asked: &Asked| matches!(asked.what, What::Add(_) | What::Set(_));
         let mut asked = self.asked.values();
         asked.any(|asked| asked.pool == pool && is_seed(asked))
+    }
+
+    /// Whether something about this pool is not answered yet, and does not stand in line as far as can be told.
+    fn has_asked(&self, pool: &str) -> bool {
+        let is_late = self.port.is_busy();
+        let mut asked = self.asked.values();
+        asked.any(|asked| asked.pool == pool && (is_late || !asked.may_wait))
     }
 
     /// All seeds are answered. False if one cannot be yet.
@@ -174,11 +208,17 @@ impl Story {
         self.random.shuffle(&mut pools);
         let count = self.random.usize(1..=pools.len());
         for &pool in &pools[..count] {
-            if self.is_seeded(pool) {
+            if self.has_asked(pool) {
                 continue;
             }
             let (command, what) = self.draw(pool);
-            self.ask(command, Some(Asked { pool, what }));
+            let may_wait = command.may_wait();
+            let asked = Asked {
+                pool,
+                what,
+                may_wait,
+            };
+            self.ask(command, Some(asked));
         }
         let ms = self.random.u64(0..200);
         self.pass(ms)
@@ -323,6 +363,13 @@ impl Story {
     /// Compares all that there is with what must be. If the store is down it cannot be told, unless
     /// it must not be.
     fn survey(&mut self, must_be_up: bool) -> Result<(), String> {
+        self.be_prompt()?;
+        let surveyed = self.survey_promptly(must_be_up);
+        self.port.set_prompt(!self.is_late);
+        surveyed
+    }
+
+    fn survey_promptly(&mut self, must_be_up: bool) -> Result<(), String> {
         if !self.settle(must_be_up)? {
             return Ok(());
         }
@@ -381,7 +428,8 @@ impl Story {
         let placeholder = EmbeddedStore::in_memory(Rules::default());
         drop(std::mem::replace(&mut self.store, placeholder));
         self.disk.heal();
-        self.store = open(&self.disk, self.sync, self.slice, self.now)?;
+        let (disk, sync, slice) = (&self.disk, self.sync, self.slice);
+        (self.store, self.port) = open(disk, sync, slice, self.is_late, self.now)?;
         self.survey(true)
     }
 
@@ -396,7 +444,12 @@ impl Story {
             for _ in 0..2 {
                 let what = What::ReleaseAll(self.pools[name].fences());
                 let command = Command::ReleaseAll(pool(), Filter::default());
-                self.ask(command, Some(Asked { pool: name, what }));
+                let asked = Asked {
+                    pool: name,
+                    what,
+                    may_wait: false,
+                };
+                self.ask(command, Some(asked));
                 self.pass(RETRY_MS)?;
             }
             let mut lent = BTreeSet::new();
@@ -443,13 +496,28 @@ fn doubt(pool: &mut Pool, what: &What) {
     }
 }
 
-fn open(disk: &FaultyDisk, sync: Sync, slice: Work, now: Time) -> Result<EmbeddedStore, String> {
+/// A store on this disk, and its way to the journal.
+fn open(
+    disk: &FaultyDisk,
+    sync: Sync,
+    slice: Work,
+    is_late: bool,
+    now: Time,
+) -> Result<(EmbeddedStore, LatePort), String> {
+    let mut port = None;
+    let start = |worker| {
+        let started = port.insert(LatePort::new(worker, !is_late)).clone();
+        Ok(Box::new(started) as Box<dyn JournalPort>)
+    };
     let journal = Journal::open_on(disk.into(), sync);
-    let store = journal.and_then(|journal| EmbeddedStore::with_journal(journal, rules(), now));
-    let mut store = store.map_err(|error| error.to_string())?.with_slice(slice);
+    let store = journal.and_then(|journal| EmbeddedStore::with_port(journal, rules(), now, start));
+    let store = store.map_err(|error| error.to_string())?;
+    let mut store = store
+        .with_slice(slice)
+        .with_commit_timeout(COMMIT_TIMEOUT_MS);
     let prepared = store.prepare(false, None, now);
     prepared.map_err(|refusal| format!("a start without orders: {refusal:?}"))?;
-    Ok(store)
+    Ok((store, port.expect("it was started")))
 }
 
 fn rules() -> Rules {

@@ -1,10 +1,10 @@
 //! What happens when the journal fails: what it does not have is forgotten, and it is opened again.
 
 use super::job::is_seed;
-use super::{EmbeddedStore, NOBODY, RETRY_MS, State, restore};
+use super::{EmbeddedStore, NOBODY, RETRY_MS, State};
 use crate::command::{Command, Granted, Refusal, Reply, Ticket};
 use crate::metrics::Lending;
-use crate::store::journal::{Journal, WriteError};
+use crate::store::journal::{OpenError, Reopened, WriteError};
 use crate::time::{Seldom, Time};
 
 /// A commit that takes longer than this is logged.
@@ -28,8 +28,8 @@ impl Logged {
         {
             let ms = took_us / 1000;
             log::warn!(
-                "a commit to the store took {ms} ms; the disk is slow or busy, and every request waits for it\
-                 {times}"
+                "a commit to the store took {ms} ms; the disk is slow or busy, and answers about changes wait \
+                 for it{times}"
             );
         }
     }
@@ -67,85 +67,74 @@ impl EmbeddedStore {
         let is_seeded = |(_, reply): &(Ticket, Reply)| matches!(reply, Reply::Seeded(_));
         let had_seed = self.job.is_some() || unwritten.any(is_seeded);
         for (_, reply) in self.replies.iter_mut().skip(self.released) {
-            let refused = match reply {
-                Reply::Survey(_) => Reply::Survey(None),
-                _ => refuse(&mut self.counts),
-            };
+            let refused = refuse(&mut self.counts);
             if let Reply::Granted(granted) = std::mem::replace(reply, refused) {
                 self.unsure.push(granted);
             }
         }
-        if let State::Up {
-            engine,
-            journal: Some(journal),
-            ..
-        } = &self.state
-        {
+        self.refuse_questions();
+        if let State::Up(engine) = &self.state {
             let counts = &mut self.counts;
             self.replies
                 .extend(engine.waiting().map(|ticket| (ticket, refuse(counts))));
-            let (disk, sync) = (journal.disk().clone(), journal.sync());
             self.state = State::Down {
-                disk,
-                sync,
                 retry_at: now.after_ms(RETRY_MS),
             };
         }
         self.fail_job();
+        // All that is refused may be told.
+        self.released = self.replies.len();
         if is_full {
             self.no_space = Some(NoSpace {
                 retry_at: now.after_ms(RETRY_MS),
                 even_for_grants: !had_seed,
             });
-            self.recover(now);
+            // What needs no space is to go on at once, and a disk that is full fails fast.
+            self.reopen(now);
+            self.wait_for_journal(now);
         }
     }
 
-    fn disk_name(&self) -> String {
-        match &self.state {
-            State::Up {
-                journal: Some(journal),
-                ..
-            } => journal.disk().to_string(),
-            State::Up { journal: None, .. } => String::new(),
-            State::Down { disk, .. } => disk.to_string(),
-        }
+    fn disk_name(&self) -> &str {
+        let commits = self.commits.as_ref();
+        commits.map_or("", |commits| &commits.disk_name)
     }
 
-    /// Opens a journal that has failed again, and goes on with what it has. False if that fails.
-    pub(super) fn recover(&mut self, now: Time) -> bool {
-        let State::Down {
-            disk,
-            sync,
-            retry_at,
-        } = &mut self.state
-        else {
-            return true;
-        };
-        let opened = Journal::reopen(disk.clone(), *sync);
-        let rules = self.rules;
-        let read = |journal: Journal| {
-            let engine = restore(&journal, rules, now)?;
-            Ok((engine, journal.pending_seed()?, journal))
-        };
-        match opened.and_then(read) {
-            Ok((mut engine, pending, journal)) => {
+    /// Opens a journal that has failed again.
+    pub(super) fn reopen(&mut self, now: Time) {
+        if let Some(commits) = &mut self.commits {
+            commits.reopen(now);
+        }
+        self.take_outcomes(now);
+    }
+
+    /// Goes on with what the journal has.
+    pub(super) fn take_reopened(&mut self, reopened: Result<Box<Reopened>, OpenError>, now: Time) {
+        match reopened {
+            Ok(reopened) => {
+                let Reopened {
+                    mut engine,
+                    pending_seed,
+                } = *reopened;
                 for command in self.unsure.iter().filter_map(Granted::undo) {
                     engine.execute(NOBODY, command, now);
                 }
                 // It goes on where the other one was when it was last written down.
                 engine.set_counts(self.counts);
-                self.resume_job(pending, &mut engine, now);
-                self.state = State::up(engine, Some(journal));
-                true
+                self.resume_job(pending_seed, &mut engine, now);
+                self.state = State::Up(engine);
+                if self.no_space.is_none() {
+                    self.log_recovery(now);
+                }
             }
             Err(error) => {
                 if let Some(times) = self.logged.still_down.happens(now) {
                     log::error!("the store is still down: {error}{times}");
                 }
                 self.failures += 1;
-                *retry_at = now.after_ms(RETRY_MS);
-                false
+                self.state = State::Down {
+                    retry_at: now.after_ms(RETRY_MS),
+                };
             }
         }
     }
@@ -164,7 +153,7 @@ impl EmbeddedStore {
         command: Command<'_>,
         now: Time,
     ) {
-        let (Some(no_space), State::Up { .. }) = (self.no_space, &self.state) else {
+        let (Some(no_space), State::Up(_)) = (self.no_space, &self.state) else {
             return self.carry_out(ticket, command, now);
         };
         let (needs_space, writes) = match &command {
@@ -179,9 +168,9 @@ impl EmbeddedStore {
         if !(needs_space && writes) {
             return self.carry_out(ticket, command, now);
         }
-        self.write(None, true, now);
+        self.commit_alone(now);
         self.carry_out(ticket, command, now);
-        if self.write(None, true, now) && self.job.is_none() {
+        if self.commit_alone(now) && self.job.is_none() {
             self.no_space = None;
             self.log_recovery(now);
         }

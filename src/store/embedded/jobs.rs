@@ -18,15 +18,18 @@ impl EmbeddedStore {
     #[inline]
     pub(super) fn carry_out(&mut self, ticket: Ticket, command: Command<'_>, now: Time) {
         let reply = match &mut self.state {
-            State::Up {
-                engine, journal, ..
-            } => {
+            State::Up(engine) => {
                 if is_large(&command, engine, self.slice) {
                     assert!(self.job.is_none(), "there is one job at a time");
-                    self.job = Some(Job::of(ticket, command, journal.is_some(), engine));
+                    let has_journal = self.commits.is_some();
+                    self.job = Some(Job::of(ticket, command, has_journal, engine));
                     return;
                 }
-                engine.execute(ticket, command, now)
+                match (&command, &mut self.commits) {
+                    // It is the journal that has to say.
+                    (Command::Probe, Some(commits)) => return commits.ask(ticket),
+                    _ => engine.execute(ticket, command, now),
+                }
             }
             State::Down { .. } => Some(match command {
                 Command::Survey(_) => Reply::Survey(None),
@@ -35,7 +38,7 @@ impl EmbeddedStore {
         };
         self.take_answers();
         if let Some(reply) = reply {
-            self.replies.push_back((ticket, reply));
+            self.push_reply(ticket, reply);
         }
     }
 
@@ -48,7 +51,7 @@ impl EmbeddedStore {
     }
 
     fn is_held_up(&self, command: &Command<'_>) -> bool {
-        let State::Up { engine, .. } = &self.state else {
+        let State::Up(engine) = &self.state else {
             return false;
         };
         let is_behind = match command.pool() {
@@ -74,7 +77,7 @@ impl EmbeddedStore {
         if std::mem::take(&mut self.held_may_go_on) {
             self.release_held(now);
         }
-        let State::Up { engine, .. } = &mut self.state else {
+        let State::Up(engine) = &mut self.state else {
             return None;
         };
         let job = self.job.as_mut().filter(|job| job.next_turn() <= now)?;
@@ -111,7 +114,7 @@ impl EmbeddedStore {
         {
             self.held_may_go_on = !self.held.is_empty();
             if job.ticket != NOBODY {
-                self.replies.push_back((job.ticket, reply));
+                self.at_once.push_back((job.ticket, reply));
             }
         }
     }
@@ -140,7 +143,7 @@ impl EmbeddedStore {
         let Some(pending) = pending else {
             // It is not decided after all, or it was applied, or what was written since is lost.
             if let Some(job) = asked.filter(|job| job.ticket != NOBODY) {
-                self.replies
+                self.at_once
                     .push_back((job.ticket, refuse(&mut self.counts)));
             }
             return;

@@ -1,12 +1,12 @@
 //! What is under the journal: a file, opened with care, and synced or not.
 
-use std::cell::OnceCell;
 use std::fs::{self, Metadata, OpenOptions};
 use std::io;
 use std::ops::Bound;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::{fmt, process};
 
 use redb::backends::FileBackend;
@@ -20,7 +20,7 @@ const CACHE_BYTES: usize = 2 << 20;
 
 /// Where a journal has its bytes. It is opened again after it has failed. What it is called goes into
 /// messages.
-pub trait Disk: fmt::Display {
+pub trait Disk: fmt::Display + Send + std::marker::Sync {
     /// Opens what is there. It is created, empty, only if that is asked for.
     fn open(&self, create: bool) -> Result<Box<dyn StorageBackend>, DatabaseError>;
 
@@ -69,7 +69,7 @@ impl fmt::Display for Displaced {
 pub(super) struct File {
     path: PathBuf,
     /// The file that was opened first.
-    first: OnceCell<First>,
+    first: OnceLock<First>,
 }
 
 /// A file that stays open for as long as it is compared with: until then no other file gets its number.
@@ -88,7 +88,7 @@ fn identity(metadata: &Metadata) -> Identity {
 
 impl File {
     pub(super) fn new(path: PathBuf) -> File {
-        let first = OnceCell::new();
+        let first = OnceLock::new();
         File { path, first }
     }
 

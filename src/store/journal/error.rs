@@ -24,6 +24,8 @@ pub(super) enum Problem {
     /// It was expected to be there: `--must-exist`.
     Missing,
     Io(io::Error),
+    /// The system has no thread to give.
+    Thread(io::Error),
     Other(redb::Error),
 }
 
@@ -34,6 +36,8 @@ pub enum WriteError {
     Displaced(Displaced),
     /// The file or the disk fails.
     Failed(redb::Error),
+    /// The disk has not answered for so many milliseconds. It may still do what it was told.
+    TimedOut(u64),
 }
 
 impl WriteError {
@@ -60,6 +64,7 @@ impl fmt::Display for WriteError {
             WriteError::Displaced(why) => why.fmt(f),
             WriteError::Failed(redb::Error::Io(error)) => error.fmt(f),
             WriteError::Failed(error) => error.fmt(f),
+            WriteError::TimedOut(ms) => write!(f, "the disk has not answered for {ms} ms"),
         }
     }
 }
@@ -115,9 +120,18 @@ impl fmt::Display for OpenError {
                 "there is no store in {disk}, and --must-exist wants one; name the right file, or start once \
                  without --must-exist to create it"
             ),
+            Problem::Thread(error) => write!(f, "the system has no thread for {disk}: {error}"),
             Problem::Io(error) => write!(f, "{disk} cannot be opened: {error}"),
             Problem::Other(error) => write!(f, "{disk} cannot be read: {error}"),
         }
+    }
+}
+
+impl OpenError {
+    /// The journal was opened, but the system has no thread for it.
+    pub(in crate::store) fn no_thread(disk: &str, error: io::Error) -> OpenError {
+        let (disk, problem) = (disk.to_owned(), Problem::Thread(error));
+        OpenError { disk, problem }
     }
 }
 

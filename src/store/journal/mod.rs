@@ -7,25 +7,30 @@
 mod disk;
 mod error;
 mod fences;
+mod port;
 mod row;
 mod seeds;
+mod worker;
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 pub use disk::{Disk, Displaced};
 use error::Problem;
 pub use error::{OpenError, WriteError};
 use fences::Fences;
+pub use port::{Inline, JournalPort, JournalThread};
 use redb::{
     Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
 };
 use seeds::FORMAT_WITH_SEED;
 
 pub(super) use seeds::{PendingSeed, SeedNote, SeedParts, SeedPlace};
+pub(super) use worker::{Batch, Done, Reopened, Task, Written, restore};
+pub use worker::{Order, Outcome, Worker};
 
 use crate::command::{Fence, StoredName};
 use crate::pool::{Change, PoolNumber, Restoring};
@@ -67,7 +72,7 @@ pub enum Sync {
 /// The engine's changes on disk.
 pub struct Journal {
     database: Database,
-    disk: Rc<dyn Disk>,
+    disk: Arc<dyn Disk>,
     sync: Sync,
     fences: Fences,
     is_new: bool,
@@ -76,7 +81,7 @@ pub struct Journal {
 impl Journal {
     /// Opens the file, or creates it if it is missing or empty. The whole file is verified.
     pub fn open(path: &Path, sync: Sync) -> Result<Journal, OpenError> {
-        Journal::open_on(Rc::new(disk::File::new(path.to_owned())), sync)
+        Journal::open_on(Arc::new(disk::File::new(path.to_owned())), sync)
     }
 
     /// Opens the file, which has to be there: `--must-exist`.
@@ -87,20 +92,20 @@ impl Journal {
             let problem = Problem::Missing;
             return Err(OpenError { disk, problem });
         }
-        Journal::open_or_create(Rc::new(file), sync, false)
+        Journal::open_or_create(Arc::new(file), sync, false)
     }
 
     /// Opens or creates a journal on something else than a file.
-    pub fn open_on(disk: Rc<dyn Disk>, sync: Sync) -> Result<Journal, OpenError> {
+    pub fn open_on(disk: Arc<dyn Disk>, sync: Sync) -> Result<Journal, OpenError> {
         Journal::open_or_create(disk, sync, true)
     }
 
     /// Opens again what has failed. If it is gone it is not created: what it held would be lent twice.
-    pub fn reopen(disk: Rc<dyn Disk>, sync: Sync) -> Result<Journal, OpenError> {
+    pub fn reopen(disk: Arc<dyn Disk>, sync: Sync) -> Result<Journal, OpenError> {
         Journal::open_or_create(disk, sync, false)
     }
 
-    fn open_or_create(disk: Rc<dyn Disk>, sync: Sync, create: bool) -> Result<Journal, OpenError> {
+    fn open_or_create(disk: Arc<dyn Disk>, sync: Sync, create: bool) -> Result<Journal, OpenError> {
         let error = |problem| OpenError {
             disk: disk.to_string(),
             problem,
@@ -127,7 +132,7 @@ impl Journal {
     }
 
     /// What it is on.
-    pub fn disk(&self) -> &Rc<dyn Disk> {
+    pub fn disk(&self) -> &Arc<dyn Disk> {
         &self.disk
     }
 
