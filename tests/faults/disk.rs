@@ -73,6 +73,13 @@ struct State {
     pending: Vec<Change>,
     /// Processes that have ended have no say any more.
     process: u32,
+    /// The process that opened the disk last, which `publish` belongs to.
+    opener: u32,
+    /// The process ends after this many changes, syncs and renames.
+    ends_after: Option<u32>,
+    /// The contents are those of a whole store, in their place; and that survives a power cut.
+    is_published: bool,
+    is_publication_safe: bool,
     plan: Option<Plan>,
     /// Which blocks have space on the disk, and how many may have.
     blocks: BTreeSet<usize>,
@@ -102,6 +109,10 @@ impl FaultyDisk {
             safe: Vec::new(),
             pending: Vec::new(),
             process: 0,
+            opener: 0,
+            ends_after: None,
+            is_published: false,
+            is_publication_safe: false,
             plan: None,
             blocks: BTreeSet::new(),
             most_blocks: usize::MAX,
@@ -139,6 +150,17 @@ impl FaultyDisk {
         self.state().process += 1;
     }
 
+    /// Ends the process after this many changes, syncs and renames.
+    pub fn kill_process_after(&self, steps: u32) {
+        self.state().ends_after = Some(steps);
+    }
+
+    /// Whether the process that opened the disk last has ended.
+    pub fn has_process_ended(&self) -> bool {
+        let state = self.state();
+        state.process != state.opener
+    }
+
     /// The power is cut.
     pub fn cut_power(&self) {
         let mut state = self.state();
@@ -147,6 +169,9 @@ impl FaultyDisk {
             state.make_safe_by_chance(change);
         }
         state.seen = state.safe.clone();
+        if !state.is_publication_safe {
+            state.is_published = state.is_published && state.random.bool();
+        }
     }
 }
 
@@ -157,11 +182,35 @@ impl fmt::Display for FaultyDisk {
 }
 
 impl Disk for FaultyDisk {
-    fn open(&self, _create: bool) -> Result<Box<dyn StorageBackend>, DatabaseError> {
+    fn open(&self, create: bool) -> Result<Box<dyn StorageBackend>, DatabaseError> {
+        let mut state = self.state();
+        if create && !state.is_published {
+            state.seen.clear();
+            state.safe.clear();
+            state.pending.clear();
+            state.blocks.clear();
+        }
+        state.opener = state.process;
         Ok(Box::new(Handle {
-            process: self.state().process,
+            process: state.process,
             disk: self.clone(),
         }))
+    }
+
+    fn publish(&self) -> io::Result<()> {
+        let mut state = self.state();
+        let process = state.opener;
+        if state.is_published || !state.advances(process) {
+            return Ok(());
+        }
+        state.sync();
+        if state.advances(process) {
+            state.is_published = true;
+        }
+        if state.advances(process) {
+            state.is_publication_safe = true;
+        }
+        Ok(())
     }
 }
 
@@ -172,6 +221,31 @@ impl From<&FaultyDisk> for Arc<dyn Disk> {
 }
 
 impl State {
+    /// Whether this process still does what it is about to do.
+    fn advances(&mut self, process: u32) -> bool {
+        if process != self.process {
+            return false;
+        }
+        match &mut self.ends_after {
+            None => true,
+            Some(0) => {
+                self.process += 1;
+                self.ends_after = None;
+                false
+            }
+            Some(steps) => {
+                *steps -= 1;
+                true
+            }
+        }
+    }
+
+    fn sync(&mut self) {
+        for change in mem::take(&mut self.pending) {
+            apply(&mut self.safe, &change);
+        }
+    }
+
     /// Whether an operation that can fail in these ways does.
     fn fails(&mut self, ways: &[Fault]) -> Option<Fault> {
         let plan = self.plan.as_mut()?;
@@ -263,8 +337,8 @@ struct Handle {
 impl Handle {
     /// The state, if the process still lives.
     fn state(&self) -> Option<MutexGuard<'_, State>> {
-        let state = self.disk.state();
-        (state.process == self.process).then_some(state)
+        let mut state = self.disk.state();
+        state.advances(self.process).then_some(state)
     }
 }
 
@@ -304,9 +378,7 @@ impl StorageBackend for Handle {
             state.fail_to_sync();
             return Err(fault.error());
         }
-        for change in mem::take(&mut state.pending) {
-            apply(&mut state.safe, &change);
-        }
+        state.sync();
         Ok(())
     }
 

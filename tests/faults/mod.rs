@@ -4,6 +4,7 @@
 //! Whatever happens: what was answered is there afterwards, nothing is lent twice, no fence comes
 //! back, and once the disk is well the service goes on.
 
+mod creation;
 mod disk;
 mod fences;
 mod full;

@@ -1,16 +1,18 @@
 //! What is under the journal: a file, opened with care, and synced or not.
 
-use std::fs::{self, Metadata, OpenOptions};
+use std::fs::{self, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::ops::Bound;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{fmt, process};
 
 use redb::backends::FileBackend;
 use redb::{BackendError, Builder, Database, DatabaseError, RepairSession, StorageBackend};
+use rustix::fs::OFlags;
 
 use super::Sync;
 
@@ -18,11 +20,18 @@ use super::Sync;
 /// looked for again and again is the upper pages of the trees, and the rows of the last minute.
 const CACHE_BYTES: usize = 2 << 20;
 
+/// The store holds ids and owners: no other user reads them, whatever the umask.
+const MODE: u32 = 0o600;
+
 /// Where a journal has its bytes. It is opened again after it has failed. What it is called goes into
 /// messages.
 pub trait Disk: fmt::Display + Send + std::marker::Sync {
-    /// Opens what is there. It is created, empty, only if that is asked for.
+    /// Opens what is there. With `create`, an empty one is begun where there is none; `publish` ends that.
     fn open(&self, create: bool) -> Result<Box<dyn StorageBackend>, DatabaseError>;
+
+    /// Puts in place what `open` has begun, once it is whole: until then the next opening begins again. Changes
+    /// nothing if it was there before.
+    fn publish(&self) -> io::Result<()>;
 
     /// Whether what was opened first is still what its name leads to: if not, nobody will find there what
     /// is written from now on.
@@ -64,7 +73,8 @@ impl fmt::Display for Displaced {
     }
 }
 
-/// A file.
+/// A file. A new one is written under another name beside it, and renamed when it is whole: a kill or a power cut
+/// must not leave half a store in its place.
 #[derive(Debug)]
 pub(super) struct File {
     path: PathBuf,
@@ -77,6 +87,8 @@ pub(super) struct File {
 struct First {
     file: fs::File,
     identity: Identity,
+    /// False while a new file has its provisional name.
+    is_published: AtomicBool,
 }
 
 /// Device and inode.
@@ -109,6 +121,120 @@ impl File {
             false => Displaced::Moved,
         }
     }
+
+    /// The path behind symbolic links, of which the last may lead to nothing yet.
+    fn target(&self) -> PathBuf {
+        /// As many as Linux follows.
+        const MAX_LINKS: u32 = 40;
+        let mut target = self.path.clone();
+        for _ in 0..MAX_LINKS {
+            let Ok(link) = fs::read_link(&target) else {
+                break;
+            };
+            target = target.parent().unwrap_or(Path::new("")).join(link);
+        }
+        target
+    }
+
+    /// The name of a new file until it is whole.
+    fn provisional_path(&self) -> PathBuf {
+        let mut path = self.target().into_os_string();
+        path.push(".new");
+        path.into()
+    }
+
+    /// Begins a new file, empty and locked, under its provisional name. `None` if an empty file is there that can
+    /// only be written in place: the folder takes no new file, or a file system is mounted on it.
+    fn begin(&self) -> Result<Option<fs::File>, DatabaseError> {
+        let target = self.target();
+        let existing = fs::symlink_metadata(&target).ok();
+        // Devices and pipes have no length either, and are not to be replaced.
+        if existing
+            .as_ref()
+            .is_some_and(|existing| !existing.is_file())
+        {
+            return Ok(None);
+        }
+        let provisional = self.provisional_path();
+        let file = match open_provisional(&provisional) {
+            Err(error) if existing.is_some() && is_in_place_only(&error) => return Ok(None),
+            opened => opened?,
+        };
+        let is_locked = file.try_lock();
+        let at_path = fs::symlink_metadata(&provisional).map(|found| identity(&found));
+        let is_ours =
+            at_path.is_ok_and(|found| file.metadata().is_ok_and(|f| identity(&f) == found));
+        // Where the file system knows no locks, redb does without them too. A file that has left its path was
+        // renamed by another process, which was faster.
+        if matches!(is_locked, Err(TryLockError::WouldBlock)) || !is_ours || !self.is_missing() {
+            return Err(DatabaseError::DatabaseAlreadyOpen);
+        }
+        if existing.is_some()
+            && let Err(error) = fs::remove_file(&target)
+        {
+            fs::remove_file(&provisional)?;
+            return match is_in_place_only(&error) {
+                true => Ok(None),
+                false => Err(error.into()),
+            };
+        }
+        file.set_permissions(fs::Permissions::from_mode(MODE))?;
+        file.set_len(0)?;
+        Ok(Some(file))
+    }
+}
+
+/// Opens a file to build a store in. A left-over of an earlier attempt will do; another file that was put there will
+/// not, as it may belong to another user.
+fn open_provisional(path: &Path) -> io::Result<fs::File> {
+    let in_the_way = || {
+        let path = path.display();
+        let problem = format!("{path} is in the way of a new store; remove it");
+        io::Error::other(problem)
+    };
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(MODE)
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
+        .open(path);
+    let file = match opened {
+        Err(error) if is_in_place_only(&error) || error.kind() == io::ErrorKind::NotFound => {
+            return Err(error);
+        }
+        Err(_) if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) => {
+            return Err(in_the_way());
+        }
+        opened => opened?,
+    };
+    let found = file.metadata()?;
+    let is_ours = found.uid() == rustix::process::geteuid().as_raw();
+    match is_ours && found.is_file() && found.nlink() <= 1 {
+        true => Ok(file),
+        false => Err(in_the_way()),
+    }
+}
+
+/// Whether an empty file can still be written, although it cannot be replaced.
+fn is_in_place_only(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
+    matches!(
+        error.kind(),
+        PermissionDenied | ReadOnlyFilesystem | ResourceBusy
+    )
+}
+
+/// Makes the names in the folder of this file durable, where the system can do that.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    let synced = fs::File::open(folder.unwrap_or(Path::new("."))).and_then(|f| f.sync_all());
+    synced.or_else(|error| match error.kind() {
+        InvalidInput | PermissionDenied | Unsupported => Ok(()),
+        _ => Err(error),
+    })
 }
 
 impl fmt::Display for File {
@@ -119,32 +245,56 @@ impl fmt::Display for File {
 
 impl Disk for File {
     fn open(&self, create: bool) -> Result<Box<dyn StorageBackend>, DatabaseError> {
-        let mut options = OpenOptions::new();
-        let file = options
-            .read(true)
-            .write(true)
-            .create(create)
-            .truncate(false)
-            // It holds ids and owners: no other user reads them, whatever the umask.
-            .mode(0o600)
-            .open(&self.path)?;
+        let begun = match create && self.is_missing() {
+            true => self.begin()?,
+            false => None,
+        };
+        let is_published = begun.is_none();
+        let (file, path) = match begun {
+            Some(file) => (file, self.provisional_path()),
+            None => {
+                let mut options = OpenOptions::new();
+                let file = options.read(true).write(true).open(&self.path)?;
+                (file, self.path.clone())
+            }
+        };
         if self.first.get().is_none() {
             // Opened once more, since a lock belongs to all copies of one descriptor.
-            let first = fs::File::open(&self.path)?;
+            let first = fs::File::open(path)?;
             let identity = identity(&first.metadata()?);
             let _ = self.first.set(First {
                 file: first,
                 identity,
+                is_published: is_published.into(),
             });
         }
         Ok(Box::new(FileBackend::new(file)?))
+    }
+
+    fn publish(&self) -> io::Result<()> {
+        let Some(first) = self.first.get() else {
+            return Ok(());
+        };
+        if first.is_published.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let target = self.target();
+        // Even if no commit is synced: the name must not be safe before the contents are.
+        first.file.sync_all()?;
+        fs::rename(self.provisional_path(), &target)?;
+        first.is_published.store(true, Ordering::Relaxed);
+        sync_folder(&target)
     }
 
     fn check(&self) -> Result<(), Displaced> {
         let Some(first) = self.first.get() else {
             return Ok(());
         };
-        match fs::metadata(&self.path) {
+        let found = match first.is_published.load(Ordering::Relaxed) {
+            true => fs::metadata(&self.path),
+            false => fs::symlink_metadata(self.provisional_path()),
+        };
+        match found {
             Ok(found) if identity(&found) == first.identity => Ok(()),
             Ok(_) => Err(Displaced::Replaced),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.missing(first)),

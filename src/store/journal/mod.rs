@@ -117,6 +117,7 @@ impl Journal {
         // It may have been replaced in between.
         in_place()?;
         let (fences, is_new) = prepare(&database, sync).map_err(error)?;
+        disk.publish().map_err(|e| error(Problem::Io(e)))?;
         Ok(Journal {
             database,
             disk,
