@@ -104,7 +104,13 @@ fn serve(config: Config) -> Result<bool, String> {
                 .map(|store| store.with_commit_timeout(config.commit_timeout_ms));
             Box::new(store.map_err(|error| error.to_string())?)
         }
-        StoreUrl::Redis(options) => Box::new(RedisStore::new(options.clone(), config.rules)),
+        StoreUrl::Redis(options) => {
+            let store = RedisStore::new(options.clone(), config.rules);
+            Box::new(match config.must_exist {
+                true => store.expecting_pools(),
+                false => store,
+            })
+        }
     };
     let server = bound.with_store(store);
     let mut server = server.map_err(|error| format!("the event loop cannot start: {error}"))?;

@@ -257,9 +257,9 @@ impl Config {
             timeout_ms: draft.redis_timeout_ms.unwrap_or(2000),
         };
         let store = parse_store(&draft.store, &redis)?;
-        if draft.must_exist && !matches!(store, StoreUrl::File(_)) {
-            // Of a Redis only the greeting can say whether it has pools.
-            let problem = "--must-exist: only the store of file:PATH can be checked for it";
+        if draft.must_exist && matches!(store, StoreUrl::Memory) {
+            let problem =
+                "--must-exist: memory: is new at each start; name a store in a file or in Redis";
             return Err(ConfigError::Invalid(problem.into()));
         }
         Ok(Config {

@@ -315,7 +315,8 @@ const STORING: &[Setting] = &[
         flag: "must-exist",
         key: "store.mustExist",
         value: "BOOL",
-        help: "Refuse to start if the file of the store is missing or empty, instead of creating it",
+        help: "Refuse to start if the file of the store is missing or empty, instead of creating it. A Redis without a \
+               list of pools is not used: requests get 503 store down",
         kind: Switch(|draft, is_on| draft.must_exist = is_on),
     },
     Setting {

@@ -13,8 +13,17 @@ use crate::support::launch::{free_port, latchd_in};
 use crate::support::redis::{DURABLE, Logged};
 
 fn start_logged(url: &str) -> Logged {
+    start_logged_with(url, &[])
+}
+
+fn start_logged_with(url: &str, further: &[&str]) -> Logged {
     let folder = TempDir::new().expect("a folder");
-    let arguments = [&["--listen", "127.0.0.1:0", "--store", url], &ARGUMENTS[..]].concat();
+    let arguments = [
+        &["--listen", "127.0.0.1:0", "--store", url],
+        &ARGUMENTS[..],
+        further,
+    ]
+    .concat();
     Logged::start(latchd_in(&folder, &arguments))
 }
 
@@ -22,6 +31,12 @@ fn start_logged(url: &str) -> Logged {
 #[track_caller]
 fn expect_refusal(url: &str, words: &str) {
     let mut latchd = start_logged(url);
+    await_refusals(&mut latchd, words);
+    expect_told_once(&latchd.end(), words);
+}
+
+#[track_caller]
+fn await_refusals(latchd: &mut Logged, words: &str) {
     latchd.wait_for(|line| line.contains("ERROR") && line.contains(words));
     let address = latchd.address;
     eventually("it has tried again", || {
@@ -29,7 +44,10 @@ fn expect_refusal(url: &str, words: &str) {
         (losses >= 3.0).then_some(())
     });
     assert_eq!(Client::connect(address).ask("GET /ready"), DOWN);
-    let log = latchd.end();
+}
+
+#[track_caller]
+fn expect_told_once(log: &[String], words: &str) {
     let told = log.iter().filter(|line| line.contains(words)).count();
     assert_eq!(told, 1, "{log:#?}");
     assert!(
@@ -62,6 +80,42 @@ fn a_node_of_a_cluster_is_named() {
     let redis = RedisServer::start_new(&["--cluster-enabled", "yes"]);
     let words = "it is a node of a Redis Cluster, which is not supported yet; point --store at a Redis that is none";
     expect_refusal(&redis.url(), words);
+}
+
+const NO_LIST: &str = "it has no list of pools under t:, and --must-exist wants one; name the right Redis, database \
+                       and --redis-prefix, or start once without --must-exist to create it";
+
+#[test]
+fn must_exist_uses_no_redis_without_pools() {
+    let redis = RedisServer::start_new(&[]);
+    let mut latchd = start_logged_with(&redis.url(), &["--must-exist"]);
+    await_refusals(&mut latchd, NO_LIST);
+    assert_eq!(redis.contents("t:"), [], "nothing is written there");
+    expect_told_once(&latchd.end(), NO_LIST);
+}
+
+#[test]
+fn must_exist_goes_on_when_there_are_pools() {
+    let redis = RedisServer::start_new(&[]);
+    let mut latchd = start_logged_with(&redis.url(), &["--must-exist"]);
+    latchd.wait_for(|line| line.contains(NO_LIST));
+    with_pool(&serve(&redis), &["1"]);
+    let mut client = Client::connect(latchd.address);
+    await_answer(&mut client, "GET /pool", "200 1 0 0 A");
+    let mut second = start_logged_with(&redis.url(), &["--must-exist"]);
+    second.wait_for(|line| line.contains("connected to"));
+    expect_told_no(&second.end(), NO_LIST);
+
+    // Only the first Redis is taken for the wrong one.
+    redis.order(&["FLUSHALL"]);
+    redis.cut_all();
+    await_answer(&mut client, "GET /pool", "200");
+    assert_eq!(client.ask("PUT /pool/A 1"), r#"200 ["1"]"#);
+}
+
+#[track_caller]
+fn expect_told_no(log: &[String], words: &str) {
+    assert!(!log.iter().any(|line| line.contains(words)), "{log:#?}");
 }
 
 #[test]

@@ -86,6 +86,13 @@ impl RedisStore {
         RedisStore::with_scripts(options, rules, Scripts::with_clock(clock))
     }
 
+    /// The same, but until it has found pools in Redis once, it refuses all requests: `--must-exist`.
+    #[must_use]
+    pub fn expecting_pools(mut self) -> RedisStore {
+        self.pipeline.expect_pools();
+        self
+    }
+
     fn with_scripts(options: RedisOptions, rules: Rules, scripts: Scripts) -> RedisStore {
         // Two servers of one Redis must not be called the same.
         let server = format!("{:016x}", fastrand::u64(..));

@@ -9,10 +9,10 @@ use std::collections::HashMap;
 use redis::Value;
 
 use super::batches::in_words;
+use super::index::read_retired_fence;
 use super::jobs::{JobKey, Task};
 use super::{Loss, Pipeline, Question, key};
 use crate::command::{DumpPart, DumpPlace, Fence, PoolDump, StoredName, Ticket};
-use crate::store::redis::reply;
 use crate::store::redis::script::Script;
 use crate::store::redis::slice::{self, Counters, Holding, Slice, Told};
 use crate::time::Time;
@@ -201,8 +201,7 @@ impl Pipeline {
             _ => true,
         };
         if self.dumping(job).is_some_and(is_last) {
-            self.index_command().arg("retired");
-            self.send(Question::Retired(job), now);
+            self.ask_for_retired_fence(Question::Retired(job), now);
         } else {
             self.finish(job);
         }
@@ -217,10 +216,7 @@ impl Pipeline {
         if let Value::ServerError(error) = value {
             return self.fail_job(job, &error, now, Pipeline::end_reads);
         }
-        let mut values = reply::array(value).unwrap_or_default().into_iter();
-        let retired = values.next().and_then(|value| reply::text(value).ok());
-        let retired = retired.and_then(|text| reply::number(&text).ok());
-        let retired = retired.ok_or("a list of an unknown form")?;
+        let retired = read_retired_fence(value).map_err(|_| "a list of an unknown form")?;
         if let Some(dumping) = self.dumping(job) {
             dumping.retired_fence = Some(Fence::from_number(retired));
         }

@@ -4,6 +4,7 @@
 use redis::Value;
 
 use super::history::{KnownHistory, read_history};
+use super::index::read_retired_fence;
 use super::seeding::Members;
 use super::{Info, Loss, Phase, Pipeline, Question, key, printable};
 use crate::command::{Refusal, Reply};
@@ -19,6 +20,8 @@ pub(super) enum Step {
     Info,
     Script(Script),
     Trial,
+    /// Whether there is a list of pools.
+    List,
     History,
 }
 
@@ -30,7 +33,7 @@ impl Step {
             Step::Database => "+select",
             Step::Info => "+info",
             Step::Script(_) => "+script|load",
-            Step::Trial | Step::History => "+evalsha",
+            Step::Trial | Step::List | Step::History => "+evalsha",
         }
     }
 }
@@ -90,10 +93,20 @@ impl Pipeline {
                 self.scripts.set_hash(script, hash);
                 if Some(&script) == Script::ALL.last() {
                     self.send_trial(Question::Greeting(Step::Trial), now);
-                    self.ask_for_history(now);
+                    match self.start.must_exist {
+                        true => self.ask_for_retired_fence(Question::Greeting(Step::List), now),
+                        false => self.ask_for_history(now),
+                    }
                 }
             }
             Step::Trial => self.handle_first_trial(value, now)?,
+            Step::List => {
+                if read_retired_fence(value).map_err(unknown)? == 0 {
+                    return Err(self.no_pools());
+                }
+                self.start.must_exist = false;
+                self.ask_for_history(now);
+            }
             Step::History => {
                 let KnownHistory {
                     redis_ms,
@@ -107,6 +120,14 @@ impl Pipeline {
             }
         }
         Ok(())
+    }
+
+    fn no_pools(&self) -> Loss {
+        let prefix = &self.options.prefix;
+        format!(
+            "it has no list of pools under {prefix}, and --must-exist wants one; name the right Redis, database and \
+             --redis-prefix, or start once without --must-exist to create it"
+        )
     }
 
     /// Warns of what locks are lost by, unless it was warned of at the last greeting, too.

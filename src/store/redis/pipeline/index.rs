@@ -35,6 +35,12 @@ impl Pipeline {
         self.send(Question::List(job), now);
     }
 
+    /// Asks for the highest fence of the pools that were removed.
+    pub(super) fn ask_for_retired_fence(&mut self, question: Question, now: Time) {
+        self.index_command().arg("retired");
+        self.send(question, now);
+    }
+
     /// Lists the pools of a seed, if there are no more of them then than there may be; without such a
     /// number they are there already.
     pub(super) fn write_listing(&mut self, job: JobKey, most: Option<usize>) {
@@ -108,6 +114,12 @@ pub(super) fn read_list(value: Value) -> Result<(usize, Vec<(String, String)>), 
         ));
     }
     Ok((count, list))
+}
+
+/// Reads the highest fence of the pools that were removed. It is 0 only where there is no list.
+pub(super) fn read_retired_fence(value: Value) -> Result<u64, Garbled> {
+    let mut values = reply::array(value)?.into_iter();
+    reply::number(&reply::text(values.next().ok_or(Garbled)?)?)
 }
 
 /// What comes of listing the pools of a seed.

@@ -121,6 +121,8 @@ enum Phase {
 /// What was ordered for the start.
 #[derive(Debug, Default)]
 struct Start {
+    /// A list of pools has to be there: `--must-exist`. False once it was found.
+    must_exist: bool,
     /// It comes before all else, and is kept until it is known what came of it.
     restoration: Option<Rc<Restoration>>,
     purge: bool,
@@ -212,6 +214,11 @@ impl Pipeline {
     pub(super) fn prepare(&mut self, purge: bool, seed: Option<Seed>) {
         self.start.purge = purge;
         self.start.seed = seed.filter(|seed| seed.pool_count() > 0);
+    }
+
+    /// Takes the first Redis for the wrong one if it has no list of pools.
+    pub(super) fn expect_pools(&mut self) {
+        self.start.must_exist = true;
     }
 
     /// Takes a command. If there is no Redis, it is refused.
