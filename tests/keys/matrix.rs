@@ -114,6 +114,16 @@ const REQUESTS: &[(Needs, &str, &str)] = &[
     (Needs::Root, "HEAD /dump", ""),
 ];
 
+/// A request in one line has no room for it.
+const DUMP: &str = concat!(
+    r#"{"latchd":"0.1.0","dump":1}"#,
+    "\n",
+    r#"{"pool":"A","fence":7,"members":["1"],"free":["1"],"locks":[]}"#,
+    "\n",
+    r#"{"pools":1,"members":1,"locks":0,"retired_fence":0}"#,
+    "\n",
+);
+
 #[test]
 fn every_route_wants_its_role_in_its_pool() {
     let mut world = World::new();
@@ -193,6 +203,33 @@ fn a_seed_of_several_pools_wants_admin_in_each_of_them() {
                 for way in ways(name, secret) {
                     world.check(line, body, &way, verdict);
                 }
+            }
+        }
+    }
+}
+
+/// It is only for a store without pools, so that it has no row above.
+#[test]
+fn a_restore_wants_admin_of_all_pools() {
+    let mut world = World::new();
+    for line in ["PUT /dump", "POST /dump?_method=PUT", "PUT /json/dump"] {
+        for (name, secret, role, _) in CALLERS {
+            for way in ways(name, secret) {
+                world.remove_pools();
+                let mut client = world.server.connect();
+                client.send(way.request(line, if way.is_line() { "" } else { DUMP }));
+                let (status, pools) = match (role, way.is_line()) {
+                    (Needs::Nothing, _) => ("401", "200"),
+                    (Needs::Root, false) => ("200", "200 1 0 0 A"),
+                    (Needs::Root, true) => ("400", "200"),
+                    _ => ("403", "200"),
+                };
+                client.half_close();
+                let answer = String::from_utf8(client.read_to_end()).expect("it is UTF-8");
+                let start = if way.is_line() { "" } else { "HTTP/1.1 " };
+                let is_as_wanted = answer.starts_with(&format!("{start}{status}"));
+                assert!(is_as_wanted, "{line} {way:?}: {answer:?}");
+                assert_eq!(world.ask("GET /pool"), pools, "{line} {way:?}");
             }
         }
     }
@@ -279,6 +316,10 @@ fn ways(name: &str, secret: &str) -> Vec<Way> {
 }
 
 impl Way {
+    fn is_line(&self) -> bool {
+        matches!(self, Way::Line(_))
+    }
+
     /// Whether there is something in the place of a key.
     fn shows_a_key(&self) -> bool {
         !matches!(self, Way::Http(field) if field == "X-None: x")
@@ -313,11 +354,15 @@ impl World {
         self.root.ask(&format!("key=secret-of-root {line}"))
     }
 
-    /// Brings the pools into the state that `REQUESTS` tells of.
-    fn prepare(&mut self) {
+    fn remove_pools(&mut self) {
         for pool in ["A", "A2", "A3", "B", "C"] {
             self.ask(&format!("DELETE /pool/{pool}"));
         }
+    }
+
+    /// Brings the pools into the state that `REQUESTS` tells of.
+    fn prepare(&mut self) {
+        self.remove_pools();
         for line in [
             r#"POST /pool {"A":["1","2","3"],"B":["9"]}"#,
             "POST /pool/A/lock/1",
