@@ -225,11 +225,14 @@ fn restores() -> Vec<Row> {
         &[&pool("A", 7, [r#""1","2""#, r#""1""#, &held])],
         &counts(1, 2, 1, 3),
     );
+    let again = lock("2", 7, "~60", r#""o""#, "60").replace("~9", "~18");
+    let again = pool("A", 16777223, [r#""1","2""#, r#""1""#, &again]);
     let after = r#"{"pool":"A","fence":16777223,"members":["1","2"],"free":["1"],"locks":[{"id":"2","fence":7,"ttl":…"#;
     vec![
         row("a dump is restored", RESTORED)
             .ask(body("PUT /dump", &whole), ok(""))
             .line(DUMP, format!("200 {FIRST}\t{after}"))
+            .line(DUMP, line_of(&dump(&[&again], &counts(1, 2, 1, 16777219))))
             .line("POST /pool/A/lock?owner=o&lease", "200 7 ~60 2")
             .line("POST /pool/A/lock?lease", "200 16777224 - 1"),
         row("a dump into a store with pools is refused", RESTORED)

@@ -219,7 +219,7 @@ impl Connection {
             }
         }
         let body: Vec<u8> = self.received.drain(..length).collect();
-        String::from_utf8(hide_age(&body)).map_err(|_| "the body is not UTF-8".into())
+        String::from_utf8(body).map_err(|_| "the body is not UTF-8".into())
     }
 
     fn read_line(&mut self) -> Result<String, String> {
@@ -302,8 +302,7 @@ impl Connection {
 }
 
 fn compare_line(expected: &str, received: &str) -> Result<(), String> {
-    let shown = hide_age(received.as_bytes());
-    match matches(expected, &String::from_utf8_lossy(&shown)) {
+    match matches(expected, received) {
         true => Ok(()),
         false => Err(differ(
             "another line",
