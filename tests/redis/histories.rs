@@ -69,6 +69,22 @@ fn no_fence_is_given_twice_though_a_pool_is_lost_behind_its_listing() {
     fences.lend(&second, 1);
 }
 
+/// As if both were evicted. A new server knows only the history, which says that fences are above 0.
+#[test]
+fn no_fence_is_given_twice_though_the_list_and_a_pool_are_lost() {
+    let redis = RedisServer::start();
+    let mut fences = Fences::default();
+    let first = serve(&redis);
+    drop(with_pool(&first, &["1"]));
+    fences.lend(&first, 3);
+    drop(first);
+    redis.order(&["DEL", "t:index", "t:{A}", "t:{A}:members", "t:{A}:free"]);
+    assert_eq!(redis.ask(&["EXISTS", "t:history"]), "1");
+    let second = serve(&redis);
+    drop(with_pool(&second, &["1"]));
+    fences.lend(&second, 3);
+}
+
 /// An append-only file that is older than the last grants, which only the first server has seen.
 #[test]
 fn no_fence_is_given_twice_though_redis_comes_back_with_an_older_file() {

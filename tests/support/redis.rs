@@ -167,6 +167,8 @@ impl RedisServer {
         let id = format!("{}/{}", field("run_id:"), field("master_replid:"));
         let key = format!("{prefix}history");
         self.order(&["HSET", &key, "id", &id, "above", "0"]);
+        // The list of pools was not lost.
+        self.order(&["ZADD", &format!("{prefix}index"), "NX", "0", ""]);
     }
 
     /// Starts it (again) with a further option for this time, and returns while it may still be

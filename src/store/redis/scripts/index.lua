@@ -2,9 +2,9 @@
 --
 --   clock, first_fence, index
 --
--- Promises that a pool which was seeded again in the meantime is not forgotten, and that no fence
--- of a removed pool is. Without RETIRED the index was lost, and with it all pools. It does not know whether a pool is there: it may be named before it is, and
--- for a while after it was.
+-- Promises that a pool which was seeded again in the meantime is not forgotten, and that no fence of a removed
+-- pool is. Without RETIRED the index was lost, and with it maybe all pools. It does not know whether a pool is
+-- there: it may be named before it is, and for a while after it was.
 
 local call = redis.call
 local index, operation = KEYS[1], ARGV[1]
@@ -38,9 +38,12 @@ local function are_too_many(limit)
   return new > 0 and count + new > limit
 end
 
--- A new history begins: no pool is made any more that starts below this fence.
+-- A server has asked for the history: no pool is made any more that starts below this fence. The history may have
+-- outlived an index that was lost, and then the fences of its pools are above this one.
 local function begin(above)
-  if tonumber(above) > score_of(RETIRED) or not call('ZSCORE', index, RETIRED) then
+  if not call('ZSCORE', index, RETIRED) then
+    call('ZADD', index, text(first_fence(clock(), tonumber(above))), RETIRED)
+  elseif tonumber(above) > score_of(RETIRED) then
     call('ZADD', index, above, RETIRED)
   end
   return {}
