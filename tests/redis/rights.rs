@@ -336,3 +336,69 @@ fn a_right_that_is_taken_away_is_named() {
     assert_eq!(client.ask("POST /pool/A/lock"), DOWN);
     latchd.wait_for(|line| line.contains("ACL SETUSER latchd +hset +zrem"));
 }
+
+/// The counts are right though each thing is wrong: 3 is held and free, and 1 is in no set.
+#[test]
+fn a_lost_member_does_not_hide_one_that_is_free_and_held() {
+    let redis = RedisServer::start();
+    let server = serve(&redis);
+    let mut client = with_pool(&server, &["1", "2", "3"]);
+    assert_eq!(client.ask("POST /pool/A/lock/3"), "200 3");
+    redis.order(&["ZADD", "t:{A}:free", "-100", "3"]);
+    redis.order(&["ZREM", "t:{A}:free", "1"]);
+    assert_eq!(client.ask("POST /pool/A/lock"), "200 2");
+    // Now the counts tell that one is lost.
+    assert_eq!(client.ask("POST /pool/A/lock"), "200 1");
+    assert_eq!(client.ask("POST /pool/A/lock"), "409 busy");
+    assert_eq!(client.ask("DELETE /pool/A/lock"), "200 3");
+}
+
+/// As older versions could leave it: 3 is in no set, 4 is held and no member, 9 is free and no member.
+#[test]
+fn what_is_no_member_is_not_lent_and_hides_no_lost_one_for_good() {
+    let redis = RedisServer::start();
+    let server = serve(&redis);
+    let mut client = with_pool(&server, &["1", "2", "3", "4"]);
+    assert_eq!(client.ask("POST /pool/A/lock/4"), "200 4");
+    assert_eq!(client.ask("PUT /pool/A [1,2,3]"), r#"200 ["1","2","3"]"#);
+    redis.order(&["ZREM", "t:{A}:free", "3"]);
+    assert_eq!(client.ask("DELETE /pool/A/lock/4"), "200");
+    let grants = client.ask("POST /pool/A/lock?n=3");
+    assert_eq!(grants, "200 2\t1\t3");
+    assert_eq!(client.ask("DELETE /pool/A/lock"), "200 3");
+
+    redis.order(&["ZREM", "t:{A}:free", "1"]);
+    redis.order(&["ZADD", "t:{A}:free", "-100", "9"]);
+    assert_eq!(client.ask("PUT /pool/A [1,2,3]"), r#"200 ["1","2","3"]"#);
+    assert_eq!(client.ask("GET /pool"), "200 3 0 0 A");
+    let mut lent = [(); 3].map(|()| client.ask("POST /pool/A/lock"));
+    lent.sort_unstable();
+    assert_eq!(lent, ["200 1", "200 2", "200 3"]);
+    assert_eq!(client.ask("POST /pool/A/lock"), "409 busy");
+}
+
+/// A release needs no HSET, and an acquire does.
+#[test]
+fn a_release_is_answered_though_an_acquire_beside_it_is_refused() {
+    let redis = RedisServer::start();
+    let server = serve_at(&with_user(&redis), &[]);
+    let mut client = with_pool(&server, &["1", "2", "3", "4"]);
+    for id in ["1", "2"] {
+        assert_eq!(
+            client.ask(&format!("POST /pool/A/lock/{id}")),
+            format!("200 {id}")
+        );
+    }
+    redis.order(&["ACL", "SETUSER", "bob", "-hset"]);
+    let requests = [
+        "POST /pool/A/lock",
+        "DELETE /pool/A/lock/1",
+        "POST /pool/A/lock",
+        "DELETE /pool/A/lock/2",
+    ];
+    let answers = ask_together(&mut client, &requests.map(|request| format!("{request}\n")));
+    assert_eq!(answers, [DOWN, "200", DOWN, "200"]);
+    redis.order(&["ACL", "SETUSER", "bob", "+hset"]);
+    await_service(&mut client);
+    assert_eq!(client.ask("GET /pool"), "200 4 0 0 A");
+}

@@ -252,6 +252,7 @@ fn refusal(words: &str) -> Option<Refusal> {
         "stale" => Refusal::Stale,
         "not empty" => Refusal::NotEmpty,
         "queue full" => Refusal::QueueFull,
+        "store down" => Refusal::StoreDown,
         "too many pools" => Refusal::TooManyPools,
         "too many resources" => Refusal::TooManyResources,
         _ => match words.rsplit_once(' ')? {

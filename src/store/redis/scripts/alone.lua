@@ -108,7 +108,10 @@ end
 -- before is answered, and its refusal stands for the rest.
 local function finish(is_whole, problem)
   remember()
-  close()
+  local is_kept, why = pcall(close)
+  if is_whole and not is_kept then
+    is_whole, problem = false, why
+  end
   if not is_whole then
     if #replies == 3 and #served == 0 then
       return refusal_of(problem)

@@ -28,13 +28,11 @@ if is_plain() then
   local free_count, held_count = call('ZCARD', free), call('HLEN', held)
   local member_count = call('ZCARD', members)
 
-  -- If there are more members than are free or held, some are in no set: the long way repairs that.
+  -- If there are more members than are free or held, some are in no set: the long way repairs that. The counts tell
+  -- no more: a lost member and one that is free and held, or held and no member, cancel out.
   if counters[1] and waiting == 0 and first_end > now and free_count + held_count >= member_count then
     local fence, high = math.max(tonumber(counters[1]), floor), tonumber(counters[2]) or 0
     local kept_fence, kept_high = tonumber(counters[1]), high
-    -- While nothing is reserved, what is neither free nor a held member is a member no longer, or it is
-    -- held and free, since Redis has stopped the script that gave it back.
-    local has_ghosts = free_count + held_count > member_count
     local replies = {now, -1, served}
     local count = #replies
 
@@ -45,14 +43,19 @@ if is_plain() then
       end
     end
 
-    -- The first `n` that are free, or as many as there are.
+    -- The first `n` that are free, or as many as there are. What is free and held is held: Redis has stopped the
+    -- script that gave it back.
     local function first_free(n)
-      local ids, held_ids = call('ZRANGE', free, 0, n - 1), {}
-      local fences = has_ghosts and #ids > 0 and call('HMGET', held, unpack(ids)) or {}
+      local ids = call('ZRANGE', free, 0, n - 1)
+      local fences = #ids > 0 and call('HMGET', held, unpack(ids)) or {}
+      local held_ids
       for at = 1, #fences do
-        held_ids[#held_ids + 1] = fences[at] and ids[at] or nil
+        if fences[at] then
+          held_ids = held_ids or {}
+          held_ids[#held_ids + 1] = ids[at]
+        end
       end
-      if #held_ids == 0 then
+      if not held_ids then
         return ids
       end
       call('ZREM', free, unpack(held_ids))
@@ -69,7 +72,6 @@ if is_plain() then
       local lease_head = ' ' .. default_ttl .. ' 0\n\n'
       local ends = default_ttl ~= '-' and now + default_ttl * 1000 + 1
       local held_now, rows, leases = {}, {}, {}
-      local made_count = #made
       for one = 1, #ids do
         local id, at = ids[one], 2 * one - 1
         fence = fence + 1
@@ -80,7 +82,6 @@ if is_plain() then
         if ends then
           leases[at], leases[at + 1] = ends, format('%016.0f', fence)
         end
-        made[made_count + at], made[made_count + at + 1] = '', granted
         replies[spots[one]] = granted
       end
       if #ids > 0 then
@@ -89,6 +90,10 @@ if is_plain() then
         spread('ZADD', expiry, leases)
         call('HSET', grants, unpack(rows))
         call('HSET', held, unpack(held_now))
+        for one = 1, #ids do
+          made[#made + 1] = ''
+          made[#made + 1] = replies[spots[one]]
+        end
         call('ZREM', free, unpack(ids))
       end
       for at = #ids + 1, #spots do
@@ -146,7 +151,7 @@ if is_plain() then
               over[#over + 1] = format('%016.0f', name)
             end
           end
-          if not has_ghosts or call('ZSCORE', members, id) then
+          if call('ZSCORE', members, id) then
             high = high + 1
             freed[#freed + 1] = high
             freed[#freed + 1] = id
@@ -197,7 +202,17 @@ if is_plain() then
     if is_independent then
       -- A grant comes last: no error may follow that nobody hears of it for.
       release(ids, all_releases, fences)
-      acquire(all_acquires)
+      local is_done, problem = pcall(acquire, all_acquires)
+      if not is_done then
+        -- What was released is answered, also where it comes behind an acquire.
+        if #all_releases == 0 then
+          return refusal_of(problem)
+        end
+        for _, spot in ipairs(all_acquires) do
+          replies[spot] = 'E store down'
+        end
+        replies[count + 1] = refusal_of(problem)
+      end
     else
       for _, run in ipairs(runs) do
         local act = run.ids and release or acquire
@@ -215,8 +230,10 @@ if is_plain() then
         end
       end
     end
-    if #all_acquires + #ids > 0 then
-      keep_counters(fence)
+    -- Fences were kept before their grants. What was done is answered, though the latest rank may not be kept.
+    local is_kept, problem = pcall(keep_counters, fence)
+    if not is_kept and type(replies[#replies]) == 'string' then
+      replies[#replies + 1] = refusal_of(problem)
     end
     remember()
     return replies

@@ -1,8 +1,8 @@
 -- What Redis has stopped in the middle, in a script of an older version, or under the hands of
 -- somebody else: a member that is in no set is lent to nobody.
 --
--- Promises that afterwards each member is free, held or reserved, and nothing free is held. It looks at
--- all members at once.
+-- Promises that afterwards each member is free, held or reserved, and that what is free is a member and not held. It
+-- looks at all members at once.
 
 local function repair()
   try_to_change_line()
@@ -18,23 +18,27 @@ local function repair()
       ended[#ended + 1] = held[at]
     end
   end
-  local doubled = {}
+  local members, is_member = call('ZRANGE', key.members, 0, -1), {}
+  for _, id in ipairs(members) do
+    is_member[id] = true
+  end
+  local dropped = {}
   for _, id in ipairs(call('ZRANGE', key.free, 0, -1)) do
-    if is_placed[id] then
-      doubled[#doubled + 1] = id
+    if is_placed[id] or not is_member[id] then
+      dropped[#dropped + 1] = id
     end
     is_placed[id] = true
   end
   for _, id in ipairs(pool.waiting > 0 and call('HKEYS', key.reserved) or {}) do
     is_placed[id] = true
   end
-  for _, id in ipairs(call('ZRANGE', key.members, 0, -1)) do
+  for _, id in ipairs(members) do
     if not is_placed[id] then
       put_in_free(id)
     end
   end
   spread('HDEL', key.held, ended)
-  spread('ZREM', key.free, doubled)
+  spread('ZREM', key.free, dropped)
 end
 
 local function repair_if_lost()

@@ -66,15 +66,15 @@ local function dismiss_hopeless()
   end
 end
 
-local function apply(ids)
+local function apply(ids, is_new)
   if mode == 'add' then
     seat(ids, true)
   else
     local first_seat = pool.seat
     seat(ids, false)
     drop_before(first_seat)
-    -- The number of members tells only whether more are lost than are held and no members any longer.
-    if call('HLEN', key.held) > 0 then
+    -- The counts do not show a lost member beside one that is held and free, or beside what is no member.
+    if not is_new then
       repair()
     end
     dismiss_hopeless()
@@ -130,7 +130,7 @@ for _, name in ipairs(KEYS) do
     repair_if_lost()
     handle_due()
   end
-  apply(ids)
+  apply(ids, is_new)
   close()
   replies[#replies + 1] = 'M' .. table.concat(call('ZRANGE', key.members, 0, -1), '\n')
 end
