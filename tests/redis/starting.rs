@@ -141,3 +141,38 @@ fn seeding_and_purging_together_wait_for_redis() {
     await_service(&mut client);
     assert_eq!(client.ask("GET /pool"), "200 3 0 0 A\t1 0 0 my pool");
 }
+
+/// A dump with these pools, each with one free member.
+fn dump_of(pools: &[&str]) -> String {
+    let pool = |name: &&str| {
+        format!(
+            "{{\"pool\":\"{name}\",\"fence\":5,\"members\":[\"x\"],\"free\":[\"x\"],\"locks\":[]}}\n"
+        )
+    };
+    let rows: String = pools.iter().map(pool).collect();
+    let count = pools.len();
+    format!(
+        "{{\"latchd\":\"0\",\"dump\":1}}\n{rows}{{\"pools\":{count},\"members\":{count},\"locks\":0,\"retired_fence\":0}}\n"
+    )
+}
+
+#[test]
+fn a_restore_clears_what_is_left_of_pools_that_are_gone() {
+    let redis = RedisServer::start();
+    redis.order(&["SET", "t:{B}:members", "no set"]);
+    redis.order(&["ZADD", "t:{A}:free", "-1", "stale"]);
+    redis.order(&["HSET", "t:{A}:held", "x", "3"]);
+    redis.order(&["HSET", "t:{A}:reserved", "x", "3"]);
+
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("pools.dump");
+    fs::write(&file, dump_of(&["A", "B"])).expect("a file in it");
+    let dump = file.to_str().expect("a temporary name is UTF-8");
+    let server = serve_with(&redis, &["--restore", dump]);
+    let mut client = server.connect();
+    await_answer(&mut client, "GET /pool", "200 1 0 0 A\t1 0 0 B");
+    for pool in ["A", "B"] {
+        assert_eq!(client.ask(&format!("POST /pool/{pool}/lock")), "200 x");
+        assert_eq!(client.ask(&format!("POST /pool/{pool}/lock")), "409 busy");
+    }
+}

@@ -54,7 +54,7 @@ macro_rules! fragments {
 
 const POOL: &[&str] = fragments!(
     "begin", "head", "quick", "state", "grants", "lending", "listing", "alone", "line", "in_line",
-    "serving", "repair", "due", "waiting", "pool"
+    "serving", "repair", "due", "waiting", "keys", "pool"
 );
 const SEED: &[&str] = fragments!(
     "begin",
@@ -73,7 +73,7 @@ const INDEX: &[&str] = fragments!("first_fence", "index");
 const TRIAL: &[&str] = fragments!("trial");
 const HISTORY: &[&str] = fragments!("first_fence", "history");
 const DUMP: &[&str] = fragments!("dump");
-const RESTORE: &[&str] = fragments!("begin", "first_fence", "restore");
+const RESTORE: &[&str] = fragments!("begin", "first_fence", "keys", "restore");
 
 impl Scripts {
     pub(super) fn new() -> Scripts {

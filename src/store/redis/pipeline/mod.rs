@@ -125,6 +125,10 @@ struct Start {
     must_exist: bool,
     /// It comes before all else, and is kept until it is known what came of it.
     restoration: Option<Rc<Restoration>>,
+    /// Redis has been sent it, and has not answered.
+    is_restore_sent: bool,
+    /// The answer to a try was lost.
+    may_be_restored: bool,
     purge: bool,
     seed: Option<Seed>,
     /// So many answers are needed before it can be sent.

@@ -52,6 +52,9 @@ impl Pipeline {
         for pool in &restoration.pools {
             write_pool(pool, command);
         }
+        if self.jobs[job].ticket.is_none() {
+            self.start.is_restore_sent = true;
+        }
         self.send(Question::Restored(job), now);
     }
 
@@ -62,6 +65,9 @@ impl Pipeline {
         sent_at: Time,
         now: Time,
     ) -> Result<(), Loss> {
+        if self.jobs[job].ticket.is_none() {
+            self.start.is_restore_sent = false;
+        }
         if let Value::ServerError(error) = value {
             return self.fail_job(job, &error, now, Pipeline::send_restore);
         }
@@ -97,7 +103,18 @@ impl Pipeline {
     pub(super) fn handle_first_restore(&mut self, reply: &Reply) {
         match reply {
             Reply::Refused(Refusal::StoreDown) => {
+                if std::mem::take(&mut self.start.is_restore_sent) {
+                    self.start.may_be_restored = true;
+                    return log::error!(
+                        "--restore: no answer; whether the dump was restored is not known yet"
+                    );
+                }
                 return log::error!("the dump of --restore could not be restored yet");
+            }
+            Reply::Refused(Refusal::NotEmpty) if self.start.may_be_restored => {
+                log::warn!(
+                    "--restore: there are pools: the dump may have been restored by a try whose answer was lost"
+                );
             }
             Reply::Refused(Refusal::NotEmpty) => {
                 log::error!("--restore: there are pools already; nothing was restored");

@@ -1,7 +1,7 @@
 -- One batch of operations on one pool, each after all that is due. The last fragment of:
 --
 --   clock, begin, head, quick, state, grants, lending, listing, alone, line, in_line, serving, repair,
---   due, waiting, pool
+--   due, waiting, keys, pool
 --
 -- Promises a reply for each operation in its order, with what was granted to waiters of the same
 -- server meanwhile. It does not know of other pools, nor of their index.
@@ -25,9 +25,7 @@ local function remove()
   -- Behind a write that a full Redis allows, which this one is not.
   try_to_remove()
   call('SET', key.fence, num(pool.fence))
-  call('UNLINK', base, key.members, key.free, key.held, key.grants, key.expiry, key.owners,
-    key.line, key.any, key.wanted, key.waiters, key.queued, key.tickets, key.absent, key.reserved,
-    key.ranks, key.servers)
+  call('UNLINK', unpack(keys_of(base)))
   pool.exists, pool.waiting = false, 0
   for _, w in ipairs(waiters) do
     tell(w.server, w.serial, 'E no pool')

@@ -1,9 +1,10 @@
 -- All pools of a dump, all or nothing. The last fragment of:
 --
---   clock, begin, first_fence, restore
+--   clock, begin, first_fence, keys, restore
 --
--- Promises that nothing is changed if there is any pool already, and that each pool goes on above every fence that a
--- pool of its name has had. It does not know who asks.
+-- Promises that nothing is changed if there is any pool already, or a key of a wrong type that is to be kept. Each
+-- pool goes on above every fence that a pool of its name has had. What was left of a pool that is gone goes away. It
+-- does not know who asks.
 
 local index = KEYS[1]
 local RETIRED, STAMPS = '', '\n'
@@ -38,21 +39,27 @@ for _, name in ipairs(call('ZRANGE', index, 0, -1)) do
     return {now, 'E not empty'}
   end
 end
+-- The latest fence of each pool that was removed.
+local left = {}
 for at = 2, #KEYS do
   if call('HLEN', KEYS[at]) > 0 then
     return {now, 'E not empty'}
   end
+  left[at] = tonumber(call('GET', KEYS[at] .. ':fence') or nil) or 0
 end
 
 -- Without RETIRED the index was lost, and the fences that were given here are not known.
 local known = tonumber(call('ZSCORE', index, RETIRED) or nil) or first_fence(now, 0)
+-- The first write is one that a full Redis refuses.
 call('ZADD', index, num(math.max(retired, known)), RETIRED)
+for one = 2, #KEYS do
+  call('UNLINK', unpack(keys_of(KEYS[one])))
+end
 local at = 6
 for one = 2, #KEYS do
   local base, name = KEYS[one], ARGV[at]
   call('ZADD', index, call('ZINCRBY', index, 1, STAMPS), name)
-  local left = tonumber(call('GET', base .. ':fence') or nil) or 0
-  local fence = math.max(tonumber(ARGV[at + 1]), known, left)
+  local fence = math.max(tonumber(ARGV[at + 1]), known, left[one])
   local members, free, count = lines_of(ARGV[at + 2]), lines_of(ARGV[at + 3]), tonumber(ARGV[at + 4])
   at = at + 5
   rank(base .. ':members', members)

@@ -1,0 +1,15 @@
+-- The keys of one pool.
+--
+-- Promises all that go with the pool. What stays is the latest fence of a removed pool, and the last grants of
+-- each server.
+
+local function keys_of(base)
+  local keys = {base}
+  for _, part in ipairs({
+    'members', 'free', 'held', 'grants', 'expiry', 'owners', 'line', 'any', 'wanted', 'waiters', 'queued', 'tickets',
+    'absent', 'reserved', 'ranks', 'servers',
+  }) do
+    keys[#keys + 1] = base .. ':' .. part
+  end
+  return keys
+end
