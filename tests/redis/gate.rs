@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +14,11 @@ pub struct Gate {
     address: SocketAddr,
     shut: Arc<AtomicBool>,
     over: Arc<AtomicBool>,
+    /// For each connection for notices whether it is lost without anybody being told.
+    notices: Losses,
 }
+
+type Losses = Arc<Mutex<Vec<Arc<AtomicBool>>>>;
 
 impl Gate {
     pub fn before(redis: &RedisServer) -> Gate {
@@ -28,9 +32,11 @@ impl Gate {
             address: listener.local_addr().expect("its address"),
             shut: Arc::default(),
             over: Arc::default(),
+            notices: Arc::default(),
         };
         let redis = redis.address();
         let (shut, over) = (gate.shut.clone(), gate.over.clone());
+        let notices = gate.notices.clone();
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 if over.load(Ordering::SeqCst) {
@@ -40,8 +46,22 @@ impl Gate {
                     continue;
                 };
                 let _ = (near.set_nodelay(true), far.set_nodelay(true));
-                pass_on(&near, &far, Duration::ZERO, Arc::default());
-                pass_on(&far, &near, delay, shut.clone());
+                let (lost, notices) = (Arc::<AtomicBool>::default(), notices.clone());
+                let told = lost.clone();
+                pass_on(&near, &far, Duration::ZERO, move |bytes| {
+                    let name = b"latchd-notices";
+                    if bytes.windows(name.len()).any(|part| part == name) {
+                        notices.lock().expect("the list").push(told.clone());
+                    }
+                    true
+                });
+                let shut = shut.clone();
+                pass_on(&far, &near, delay, move |_| {
+                    while shut.load(Ordering::SeqCst) {
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                    !lost.load(Ordering::SeqCst)
+                });
             }
         });
         gate
@@ -53,6 +73,14 @@ impl Gate {
 
     pub fn shut(&self) {
         self.shut.store(true, Ordering::SeqCst);
+    }
+
+    /// Nothing is heard any more on the connections for notices that there are, and none of them ends.
+    pub fn lose_notices(&self) {
+        let notices = self.notices.lock().expect("the list");
+        notices
+            .iter()
+            .for_each(|lost| lost.store(true, Ordering::SeqCst));
     }
 
     pub fn open(&self) {
@@ -68,7 +96,13 @@ impl Drop for Gate {
     }
 }
 
-fn pass_on(from: &TcpStream, to: &TcpStream, delay: Duration, shut: Arc<AtomicBool>) {
+/// Passes bytes on, unless `passes` says that they are lost.
+fn pass_on(
+    from: &TcpStream,
+    to: &TcpStream,
+    delay: Duration,
+    passes: impl Fn(&[u8]) -> bool + Send + 'static,
+) {
     let both = (from.try_clone(), to.try_clone());
     let (Ok(mut from), Ok(mut to)) = both else {
         panic!("no further descriptors");
@@ -77,10 +111,7 @@ fn pass_on(from: &TcpStream, to: &TcpStream, delay: Duration, shut: Arc<AtomicBo
         thread::sleep(delay);
         let mut bytes = [0; 16 * 1024];
         while let Ok(count @ 1..) = from.read(&mut bytes) {
-            while shut.load(Ordering::SeqCst) {
-                thread::sleep(Duration::from_millis(1));
-            }
-            if to.write_all(&bytes[..count]).is_err() {
+            if passes(&bytes[..count]) && to.write_all(&bytes[..count]).is_err() {
                 break;
             }
         }

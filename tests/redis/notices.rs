@@ -1,6 +1,7 @@
 //! The two connections of a server: one for what it asks, and one for what Redis tells it. Each can be lost
 //! without the other.
 
+use super::gate::Gate;
 use super::*;
 use crate::metrics::scrape;
 
@@ -75,4 +76,50 @@ fn both_connections_have_names() {
         let is_there = |name: &str| list.contains(&format!(" name={name} "));
         (is_there("latchd") && is_there("latchd-notices")).then_some(())
     });
+}
+
+/// The number of the latest connection for notices, once it is another than `before`.
+#[track_caller]
+fn await_notices(redis: &RedisServer, before: u64) -> u64 {
+    eventually("it connects for notices", || {
+        let list = redis.ask(&["CLIENT", "LIST", "TYPE", "pubsub"]);
+        let numbers = list.lines().filter_map(|line| {
+            let number = line.strip_prefix("id=")?.split(' ').next()?;
+            number.parse().ok()
+        });
+        numbers.max().filter(|&latest| latest > before)
+    })
+}
+
+/// A firewall has forgotten it, say.
+#[test]
+fn a_connection_that_is_lost_without_a_word_is_replaced() {
+    let redis = RedisServer::start();
+    let gate = Gate::before(&redis);
+    let server = serve_at(&gate.url(), &[]);
+    let mut holder = with_pool(&server, &["only"]);
+    let first = await_notices(&redis, 0);
+    assert_eq!(holder.ask("POST /pool/A/lock"), "200 only");
+    gate.lose_notices();
+    await_notices(&redis, first);
+    let mut waiter = park(&server, WAIT, 0);
+    assert_eq!(holder.ask("DELETE /pool/A/lock/only"), "200");
+    grant(&waiter.read_line());
+    let losses = scrape(server.address).value("latchd_redis_losses_total", &[]);
+    assert_eq!(losses, 0.0, "the other connection stays");
+}
+
+/// At least 25, 50, 100, 200, 400 and 800 ms go by before the attempts.
+#[test]
+fn a_connection_that_is_cut_at_once_is_tried_ever_more_patiently() {
+    let redis = RedisServer::start();
+    let _server = serve(&redis);
+    let mut latest = await_notices(&redis, 0);
+    let begun = Instant::now();
+    for _ in 0..6 {
+        redis.cut_connections("pubsub");
+        latest = await_notices(&redis, latest);
+    }
+    let time = begun.elapsed();
+    assert!(time > Duration::from_millis(1500), "six times in {time:?}");
 }

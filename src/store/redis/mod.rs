@@ -156,7 +156,7 @@ impl RedisStore {
         };
         subscription.begin_turn();
         let result = loop {
-            match subscription.hear() {
+            match subscription.hear(now) {
                 Ok(Some(Heard::Listening)) => self.pipeline.handle_listening(),
                 Ok(Some(Heard::Notice(data))) => self.pipeline.handle_notice(data),
                 Ok(None) => break Ok(()),

@@ -5,6 +5,8 @@
 //! the connection beyond that: a long listing must not be on it. While it is away, clients that wait are looked
 //! after by the clock.
 
+use std::mem;
+
 use mio::Token;
 use mio::event::Event;
 use redis::{Cmd, PushKind, Value};
@@ -14,6 +16,9 @@ use super::options::RedisOptions;
 use super::{Loss, pause_ms};
 use crate::time::Time;
 
+/// How often Redis is asked for a sign of life, in milliseconds.
+const CHECK_MS: u64 = 3_000;
+
 /// The connection on which Redis tells this server what it did not ask for.
 pub(super) struct Subscription {
     link: Link,
@@ -21,9 +26,9 @@ pub(super) struct Subscription {
     options: RedisOptions,
     channel: String,
     state: State,
-    /// When to try again, or when an attempt counts as failed.
+    /// When to try again, when to ask for a sign of life, or when an attempt or such a question counts as failed.
     timer: Option<Time>,
-    /// How many attempts have failed in a row.
+    /// How many connections have failed in a row before a first sign of life.
     failures: u32,
     output: Vec<u8>,
 }
@@ -33,6 +38,8 @@ enum State {
     Down,
     Trying,
     Listening,
+    /// A sign of life is awaited.
+    Checking,
 }
 
 /// What has come.
@@ -96,7 +103,7 @@ impl Subscription {
     }
 
     /// The next thing that has come in this turn.
-    pub(super) fn hear(&mut self) -> Result<Option<Heard>, Loss> {
+    pub(super) fn hear(&mut self, now: Time) -> Result<Option<Heard>, Loss> {
         while self.link.progress()? == Progress::Connected {
             self.greet();
         }
@@ -113,14 +120,18 @@ impl Subscription {
                     kind: PushKind::Subscribe,
                     ..
                 } => {
-                    self.state = State::Listening;
-                    (self.timer, self.failures) = (None, 0);
-                    return Ok(Some(Heard::Listening));
+                    let before = mem::replace(&mut self.state, State::Listening);
+                    self.timer = Some(now.after_ms(CHECK_MS));
+                    if before == State::Trying {
+                        return Ok(Some(Heard::Listening));
+                    }
+                    // A connection that is cut right after each greeting is tried ever more patiently.
+                    self.failures = 0;
                 }
                 Value::ServerError(error) => {
                     return Err(Loss::of_use(self.options.lacking(&error, "+subscribe")));
                 }
-                _ if self.state == State::Listening => {
+                _ if self.state != State::Trying => {
                     return Err(Loss::of_use("an answer that was not asked for".into()));
                 }
                 _ => {}
@@ -133,6 +144,11 @@ impl Subscription {
         let mut hello = Cmd::new();
         self.options.write_hello("latchd-notices", &mut hello);
         hello.write_packed_command(&mut self.output);
+        self.ask_to_listen();
+    }
+
+    /// Once it is done, this changes nothing, and the answer is a sign of life. A PING would take one more right.
+    fn ask_to_listen(&mut self) {
         let mut subscribe = Cmd::new();
         subscribe.arg("SUBSCRIBE").arg(&self.channel);
         subscribe.write_packed_command(&mut self.output);
@@ -143,12 +159,21 @@ impl Subscription {
         self.timer
     }
 
-    /// An attempt that takes too long is lost.
+    /// Asks for a sign of life if it is time. An attempt or an answer that takes too long is lost.
     pub(super) fn handle_timeout(&mut self, now: Time) -> Result<(), Loss> {
-        if self.state == State::Trying && self.timer.is_some_and(|at| at <= now) {
-            return Err(Loss::of_use("no answer in time".into()));
+        if self.timer.is_none_or(|at| at > now) {
+            return Ok(());
         }
-        Ok(())
+        match self.state {
+            State::Down => Ok(()),
+            State::Trying | State::Checking => Err(Loss::of_use("no answer in time".into())),
+            State::Listening => {
+                self.ask_to_listen();
+                self.state = State::Checking;
+                self.timer = Some(now.after_ms(self.options.timeout_ms));
+                Ok(self.link.send(&mut self.output)?)
+            }
+        }
     }
 
     /// It is lost. Returns after how many milliseconds it is tried again.
