@@ -159,6 +159,64 @@ fn a_server_that_died_before_the_clock_was_set_back_leaves_the_line() {
     assert!(time < LAPSE, "served after {time:?}");
 }
 
+/// The sum of the jumps is lost with all else, and a server that has seen none of them comes.
+#[test]
+fn a_jump_is_known_after_redis_was_emptied() {
+    let redis = RedisServer::start_on_a_clock(&[]);
+    let server = serve(&redis);
+    let mut client = with_pool(&server, &["only"]);
+    redis.set_clock_ahead(HOUR_MS);
+    assert_eq!(
+        client.ask("POST /pool/A/lock?lease&ttl=60"),
+        "200 1 60 only"
+    );
+    redis.order(&["FLUSHALL"]);
+    drop(with_pool(&server, &["only"]));
+    let held = client.ask("POST /pool/A/lock?lease&ttl=60");
+    let (fence, _) = grant(&held);
+    let second = serve(&redis);
+    let mut other = second.connect();
+    assert!((40..=60).contains(&seconds_left(&mut other)));
+    assert_eq!(other.ask("POST /pool/A/lock"), "409 busy");
+    assert_eq!(
+        client.ask(&format!("DELETE /pool/A/lock/only?fence={fence}")),
+        "200"
+    );
+}
+
+/// A server that knows of no jump comes before the one that has seen it looks again.
+#[test]
+fn a_sum_that_is_lost_is_written_again() {
+    let redis = RedisServer::start_on_a_clock(&[]);
+    let server = serve(&redis);
+    let mut client = with_pool(&server, &["only"]);
+    redis.set_clock_ahead(HOUR_MS);
+    assert_eq!(
+        client.ask("POST /pool/A/lock?lease&ttl=60"),
+        "200 1 60 only"
+    );
+    let sum = || redis.ask(&["HGET", "t:history", "jumps"]).parse::<i64>();
+    assert!(sum().is_ok_and(|sum| sum > HOUR_MS - 2_000));
+    redis.order(&["DEL", "t:history"]);
+    let _other = serve(&redis);
+    eventually("the sum is there again", || {
+        (sum().ok()? > HOUR_MS - 2_000).then_some(())
+    });
+    assert!((20..=60).contains(&seconds_left(&mut client)));
+}
+
+/// Nobody asks for anything, and nobody waits.
+#[test]
+fn an_idle_server_sees_a_jump() {
+    let redis = RedisServer::start_on_a_clock(&[]);
+    let servers = [serve(&redis), serve(&redis)];
+    for server in &servers {
+        await_service(&mut server.connect());
+    }
+    redis.set_clock_ahead(HOUR_MS);
+    await_jumps(&[&servers[0], &servers[1]], 1.0);
+}
+
 #[test]
 fn a_clock_that_differs_and_one_that_jumps_are_warned_of() {
     let redis = RedisServer::start_on_a_clock(&[]);

@@ -17,10 +17,7 @@ pub(super) enum BatchReply {
     /// It was carried out.
     Done(Done),
     /// It came too late, and nothing was done.
-    Late {
-        /// Redis' clock, in milliseconds.
-        redis_ms: u64,
-    },
+    Late,
 }
 
 /// What came of a batch that was carried out.
@@ -86,7 +83,7 @@ pub(super) fn read_batch(value: Value) -> Result<BatchReply, Garbled> {
     let wake_ms = match values.next() {
         Some(Value::Int(wake_ms)) => u64::try_from(wake_ms).ok(),
         Some(Value::BulkString(word)) if word == b"late" => {
-            return Ok(BatchReply::Late { redis_ms });
+            return Ok(BatchReply::Late);
         }
         _ => return Err(Garbled),
     };

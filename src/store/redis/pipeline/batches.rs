@@ -142,9 +142,9 @@ impl Pipeline {
             return self.handle_batch_error(pool, flight, &error, now);
         }
         match reply::read_batch(value) {
-            Ok(BatchReply::Late { redis_ms }) => {
+            Ok(BatchReply::Late) => {
                 // Nothing was done: Redis' clock has been set, or the network is slow.
-                self.note_redis_ms(redis_ms, sent_at, now);
+                self.note_late(now);
                 self.ask_again(pool, flight.operations);
                 Ok(())
             }

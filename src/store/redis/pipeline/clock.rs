@@ -19,6 +19,10 @@ use super::batches::in_words;
 const MAX_SLIP_MS: i64 = 1_000;
 /// A millisecond of drift in so many is no jump either.
 const DRIFT: u64 = 1_000;
+/// The most drift, in milliseconds: behind more than this a jump forward could hide.
+const MAX_DRIFT_MS: u64 = 1_000;
+/// How often the clock and the sum of its jumps are looked at, in milliseconds, for the sake of an idle server.
+const LOOK_MS: u64 = 10_000;
 
 /// Redis' clock without its jumps, beside ours.
 #[derive(Debug, Default)]
@@ -30,6 +34,10 @@ pub(super) struct RedisClock {
     jumps_ms: i64,
     /// A jump is being added to those: till then nothing is sent that the clock matters for.
     is_correcting: bool,
+    /// The clock is only looked at because `LOOK_MS` have passed.
+    is_routine: bool,
+    /// When it was last looked at.
+    looked_at: Time,
     /// When the last jump was added: what was sent till then is answered by the clock of before.
     corrected_at: Time,
     /// How many jumps were seen.
@@ -43,7 +51,7 @@ impl RedisClock {
         let (least, most) = match self.ahead_ms {
             Some((least, _)) => {
                 let redis_ms = now.as_ms().saturating_add_signed(least);
-                let slip_ms = (MAX_SLIP_MS + self.drift_ms(now)) as u64;
+                let slip_ms = (MAX_SLIP_MS as u64) + self.drift_ms(now).min(MAX_DRIFT_MS);
                 (
                     redis_ms.saturating_sub(slip_ms),
                     redis_ms.saturating_add(timeout_ms),
@@ -54,8 +62,8 @@ impl RedisClock {
         (least, most, self.jumps_ms)
     }
 
-    fn drift_ms(&self, now: Time) -> i64 {
-        (now.ms_since(self.measured_at) / DRIFT) as i64
+    fn drift_ms(&self, now: Time) -> u64 {
+        now.ms_since(self.measured_at) / DRIFT
     }
 
     /// Takes its time from an answer. Returns by how much it has jumped since the last one, if it has: rather too
@@ -64,10 +72,11 @@ impl RedisClock {
         let beside = |moment: Time| redis_ms.wrapping_sub(moment.as_ms()) as i64;
         let (mut least, mut most) = (beside(now), beside(sent_at));
         if let Some((least_before, most_before)) = self.ahead_ms {
-            let drift_ms = 1 + self.drift_ms(now);
-            let slip_ms = MAX_SLIP_MS + drift_ms;
-            if least > most_before.saturating_add(slip_ms)
-                || most < least_before.saturating_sub(slip_ms)
+            // A jump back ends leases, so that all that may be drift is none.
+            let drift_ms = 1 + self.drift_ms(now) as i64;
+            let forward_ms = drift_ms.min(1 + MAX_DRIFT_MS as i64);
+            if least > most_before.saturating_add(MAX_SLIP_MS + forward_ms)
+                || most < least_before.saturating_sub(MAX_SLIP_MS + drift_ms)
             {
                 return Some(most.saturating_sub(least_before));
             }
@@ -94,10 +103,37 @@ impl RedisClock {
         self.is_correcting
     }
 
-    /// Forgets how the clocks stood.
-    fn adopt(&mut self, jumps_ms: i64) {
+    /// Takes another sum of the jumps, and the time without them. Returns by how much the clock has jumped beyond
+    /// that sum, if it has. `is_own`: the jump that this server has seen was added, and no other.
+    fn adopt(
+        &mut self,
+        jumps_ms: i64,
+        is_own: bool,
+        (redis_ms, sent_at): (u64, Time),
+        now: Time,
+    ) -> Option<i64> {
+        let by_ms = jumps_ms.saturating_sub(self.jumps_ms);
         self.jumps_ms = jumps_ms;
+        let rest_ms = self.measure(redis_ms, sent_at, now)?;
+        // Another server has seen a jump forward, and this one none. That may be the other one's mistake. The two
+        // must not undo each other's sum for ever, and leases rather end late than early.
+        let is_unseen = rest_ms.saturating_add(by_ms).abs() <= 2 * MAX_SLIP_MS;
+        if rest_ms < 0 && is_unseen && !is_own {
+            self.restart(redis_ms, sent_at, now);
+            return None;
+        }
+        Some(rest_ms)
+    }
+
+    /// Forgets how the clocks stood before this answer.
+    fn restart(&mut self, redis_ms: u64, sent_at: Time, now: Time) {
         self.ahead_ms = None;
+        self.measure(redis_ms, sent_at, now);
+    }
+
+    /// When the clock is to be looked at; `None` while that is being done.
+    pub(super) fn look_at(&self) -> Option<Time> {
+        (!self.is_correcting).then(|| self.looked_at.after_ms(LOOK_MS))
     }
 }
 
@@ -117,8 +153,26 @@ impl Pipeline {
         }
     }
 
+    /// Looks at the clock, and reads the sum of its jumps, since a script has found it outside its bounds: another
+    /// server may have added a jump that does not show here.
+    pub(super) fn note_late(&mut self, now: Time) {
+        if !self.clock.is_correcting {
+            self.ask_for_clock(0, now);
+        }
+    }
+
+    /// Looks at the clock if that was not done for long.
+    pub(super) fn look_at_clock(&mut self, now: Time) {
+        if self.clock.look_at().is_some_and(|at| at <= now) {
+            self.ask_for_clock(0, now);
+            self.clock.is_routine = true;
+        }
+    }
+
     fn ask_for_clock(&mut self, jump_ms: i64, now: Time) {
         self.clock.is_correcting = true;
+        self.clock.is_routine = false;
+        self.clock.looked_at = now;
         self.write_history(jump_ms);
         self.send(Question::Clock(jump_ms), now);
     }
@@ -126,16 +180,16 @@ impl Pipeline {
     /// Takes the sum of the jumps at a greeting.
     pub(super) fn greet_clock(&mut self, redis_ms: u64, jumps_ms: i64, sent_at: Time, now: Time) {
         self.clock.is_correcting = false;
+        self.clock.looked_at = now;
         let by_ms = jumps_ms.saturating_sub(self.clock.jumps_ms);
-        if by_ms != 0 {
-            // Another server has seen a jump while this one was away, or before it was there.
-            let is_known = self.clock.ahead_ms.is_some();
-            self.clock.adopt(jumps_ms);
-            if is_known {
-                self.note_jump(by_ms);
-            }
+        if by_ms != 0 && self.clock.ahead_ms.is_some() {
+            // Another server has seen a jump while this one was away.
+            self.note_jump(by_ms);
         }
-        self.compare_clocks(redis_ms, sent_at, now);
+        let answer = (redis_ms, sent_at);
+        if self.clock.adopt(jumps_ms, false, answer, now).is_some() {
+            self.ask_for_clock(0, now);
+        }
     }
 
     /// Takes the clock, which was looked at for the sake of a jump, or to which one was added.
@@ -152,6 +206,11 @@ impl Pipeline {
                 self.ask_for_clock(jump_ms, now);
                 return Ok(());
             }
+            if self.clock.is_routine {
+                self.clock.is_correcting = false;
+                self.complain(&in_words(error), now);
+                return Ok(());
+            }
             return Err(in_words(error));
         }
         let answer = read_history(value).map_err(|_| "a clock of an unknown form")?;
@@ -163,15 +222,21 @@ impl Pipeline {
             }
             return Ok(());
         }
-        self.clock.adopt(answer.jumps_ms);
         self.clock.corrected_at = now;
-        self.clock.measure(answer.redis_ms, sent_at, now);
-        match corrected_ms {
-            0 => log::warn!(
+        if corrected_ms == 0 {
+            self.clock.restart(answer.redis_ms, sent_at, now);
+            log::warn!(
                 "a jump of the clock of {} could not be noted there",
                 self.options
-            ),
-            corrected_ms => self.note_jump(corrected_ms),
+            );
+            return Ok(());
+        }
+        self.note_jump(corrected_ms);
+        let is_own = corrected_ms == jump_ms;
+        let rest_ms = (self.clock).adopt(answer.jumps_ms, is_own, (answer.redis_ms, sent_at), now);
+        if let Some(rest_ms) = rest_ms {
+            // It has jumped once more since, or the sum was lost.
+            self.ask_for_clock(rest_ms, now);
         }
         Ok(())
     }
@@ -209,12 +274,49 @@ mod tests {
         // It came at once and was read 9 s later; then the next one took 9 s to be carried out.
         assert_eq!(clock.measure(51_000, at(2_000), at(11_000)), None);
         assert_eq!(clock.measure(69_000, at(11_000), at(20_005)), None);
-        assert_eq!(clock.ahead_ms, Some((48_995, 49_000)));
-        // A day without an answer, and a clock that is 60 s fast a day.
-        assert_eq!(
-            clock.measure(86_529_000, at(86_420_000), at(86_420_001)),
-            None
-        );
+        assert_eq!(clock.ahead_ms, Some((48_995, 49_010)));
+        // An idle quarter of an hour, and a clock that is 60 s fast a day.
+        assert_eq!(clock.measure(969_625, at(920_000), at(920_001)), None);
+    }
+
+    /// After 150 minutes without an answer.
+    #[test]
+    fn a_jump_forward_does_not_hide_behind_drift() {
+        let mut clock = RedisClock::default();
+        clock.measure(50_000, at(0), at(0));
+        let later = at(9_000_000);
+        assert_eq!(clock.bounds(2_000, later).0, 9_048_000);
+        assert_eq!(clock.measure(9_060_000, later, later), Some(10_000));
+        assert_eq!(clock.measure(9_052_002, later, later), Some(2_002));
+        assert_eq!(clock.measure(9_042_000, later, later), None, "slow by 8 s");
+    }
+
+    #[test]
+    fn a_second_jump_is_seen_behind_the_first() {
+        let mut clock = RedisClock::default();
+        clock.measure(50_000, at(0), at(0));
+        // The sum is an hour, and the clock without it is 5 s too far, or just right.
+        let far = (56_000, at(1_000));
+        assert_eq!(clock.adopt(3_600_000, true, far, at(1_000)), Some(5_000));
+        let right = (52_000, at(2_000));
+        assert_eq!(clock.adopt(3_605_000, true, right, at(2_000)), None);
+        // The sum is lost.
+        let lost = (3_658_000, at(3_000));
+        assert_eq!(clock.adopt(0, false, lost, at(3_000)), Some(3_605_000));
+    }
+
+    /// Of two servers that disagree, the one whose leases end later prevails.
+    #[test]
+    fn servers_do_not_undo_the_jumps_of_each_other() {
+        let mut clock = RedisClock::default();
+        clock.measure(50_000, at(0), at(0));
+        let early = (61_000, at(1_000));
+        assert_eq!(clock.adopt(-10_000, false, early, at(1_000)), Some(10_000));
+        let mut clock = RedisClock::default();
+        clock.measure(50_000, at(0), at(0));
+        let late = (41_000, at(1_000));
+        assert_eq!(clock.adopt(10_000, false, late, at(1_000)), None);
+        assert_eq!(clock.ahead_ms, Some((40_000, 40_000)));
     }
 
     #[test]

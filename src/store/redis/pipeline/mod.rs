@@ -313,7 +313,9 @@ impl Pipeline {
             .awaited
             .front()
             .map(|next| next.sent_at.after_ms(self.options.timeout_ms));
-        let look_at = self.looks.next().filter(|_| self.phase == Phase::Ready);
+        let looks = [self.looks.next(), self.clock.look_at()];
+        let look_at = looks.into_iter().flatten().min();
+        let look_at = look_at.filter(|_| self.phase == Phase::Ready);
         [overdue_at, look_at, self.waiters.next_timeout()]
             .into_iter()
             .flatten()
@@ -327,6 +329,7 @@ impl Pipeline {
             while let Some(pool) = self.looks.pop_due(now) {
                 self.look(pool);
             }
+            self.look_at_clock(now);
         }
         let timeout_ms = self.options.timeout_ms;
         match self.awaited.front() {

@@ -79,6 +79,7 @@ impl Pipeline {
             Ok(None) => {}
             // Nothing was done.
             Ok(Some(Answer::Late)) => {
+                self.note_late(now);
                 self.send_restore(job, now);
                 return Ok(());
             }

@@ -82,6 +82,8 @@ impl Pipeline {
         } = answer
         {
             self.note_lost_data(retired);
+            // The sum of the jumps may be lost, too: it is there again before a new pool is.
+            self.note_late(now);
         }
         let Some(seeding) = self.seeding(job) else {
             return Ok(());
@@ -206,6 +208,7 @@ impl Pipeline {
                 Ok(Answer::Members(ids)) => members.push(ids),
                 // Nothing was done.
                 Ok(Answer::Late) => {
+                    self.note_late(now);
                     self.send_seed(job, now);
                     return Ok(());
                 }
