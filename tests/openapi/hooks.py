@@ -26,3 +26,9 @@ def map_query(context, query):
     if isinstance(wait, int) and 0 < wait < 999_999_999:
         return {**query, "wait": 0}
     return query
+
+
+@schemathesis.serializer("application/x-ndjson")
+def lines(context, value):
+    """Nearly none is a dump."""
+    return str(value).encode(errors="replace")
