@@ -186,6 +186,7 @@ impl Pipeline {
     pub(super) fn serve_if_prepared(&mut self, now: Time) {
         if self.phase == Phase::Preparing && self.start.open == 0 {
             self.phase = Phase::Ready;
+            self.answer_early_probes(now);
             self.take_up_all();
             for job in std::mem::take(&mut self.early_jobs) {
                 self.begin(job, now);

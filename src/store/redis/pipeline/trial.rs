@@ -42,19 +42,27 @@ enum Verdict {
 
 impl Pipeline {
     /// Asks Redis whether it lets this server lend. All who ask within a second share an answer. While
-    /// Redis is known to be away, the answer is no at once.
+    /// Redis is known to be away, the answer is no at once; while it is greeted, it is that of the greeting.
     pub(super) fn probe(&mut self, ticket: Ticket, now: Time) {
-        if self.phase != Phase::Ready {
-            return self.refuse(ticket, Refusal::StoreDown);
-        }
-        match self.trials.latest {
-            Some((ended_at, is_able)) if ended_at.after_ms(TRIAL_MS) > now => {
+        match (self.phase, self.trials.latest) {
+            (Phase::Down, _) => self.refuse(ticket, Refusal::StoreDown),
+            (Phase::Trying | Phase::Greeting | Phase::Preparing, _) => {
+                self.trials.asking.push(ticket);
+            }
+            (Phase::Ready, Some((ended_at, is_able))) if ended_at.after_ms(TRIAL_MS) > now => {
                 self.answer_probe(ticket, is_able);
             }
-            _ => {
+            (Phase::Ready, _) => {
                 self.trials.asking.push(ticket);
                 self.start_trial(now);
             }
+        }
+    }
+
+    /// Redis was greeted, and what was ordered for the start is done.
+    pub(super) fn answer_early_probes(&mut self, now: Time) {
+        if !self.trials.asking.is_empty() {
+            self.start_trial(now);
         }
     }
 
