@@ -124,6 +124,9 @@ const UNKNOWN: &str = "a reply of an unknown form";
 const NOT_REDIS: &str = "it does not speak Redis' protocol (";
 const NO_ANSWER: &str = "no answer for 1000 ms";
 
+/// A message of a channel. It belongs on the other connection.
+const NOTICE: &str = ">3\r\n$7\r\nmessage\r\n$1\r\nx\r\n$1\r\ny\r\n";
+
 #[test]
 fn what_is_no_reply_to_what_was_asked() {
     let all_bytes: Vec<u8> = (0..=255).collect();
@@ -233,7 +236,6 @@ fn a_reply_that_breaks_off() {
 #[test]
 fn a_reply_without_end() {
     let endless = |start: &str, more: &str| Harm::Endless(start.into(), more.into());
-    let notice = ">3\r\n$7\r\nmessage\r\n$1\r\nx\r\n$1\r\ny\r\n";
     let lies = [
         ("a text", endless("$99999999999\r\n", "x"), ""),
         ("a line", endless("+", "x"), ""),
@@ -242,7 +244,7 @@ fn a_reply_without_end() {
             endless("*999999999\r\n", ":1\r\n"),
             "",
         ),
-        ("notices", endless("", notice), NO_ANSWER),
+        ("notices", endless("", NOTICE), "not asked for"),
         ("answers", endless("", ":1\r\n"), UNKNOWN),
     ];
     tell_all(
@@ -263,6 +265,7 @@ fn what_comes_unasked() {
             endless("", ":1\r\n"),
             "not asked for",
         ),
+        ("notices without end", endless("", NOTICE), "not asked for"),
         (
             "a text without end",
             endless("$99999999999\r\n", "x"),
@@ -347,23 +350,6 @@ fn a_right_answer_may_be_long() {
     client.send("POST /pool/A/lock?n=40000\n");
     client.expect(format!("200 {}\n", lent.join("\t")));
     assert_eq!(client.ask("DELETE /pool/A/lock"), "200 40000");
-}
-
-/// They are no answers, so that only what is asked for meanwhile ends them: it is not answered.
-#[test]
-fn notices_that_come_without_end_do_not_stop_the_server() {
-    let redis = RedisServer::start();
-    let mut stage = Stage::new(&redis, "t");
-    let notice = b">3\r\n$7\r\nmessage\r\n$1\r\nx\r\n$1\r\ny\r\n".to_vec();
-    stage.liar.order_at_once(Harm::Endless(Vec::new(), notice));
-    eventually("they have begun", || stage.liar.has_obeyed().then_some(()));
-    for _ in 0..20 {
-        assert_eq!(stage.client.ask("GET /ping"), "200 pong");
-    }
-    let (answer, time) = ask_timed(&mut stage.client, "POST /pool/A/lock?lease");
-    assert_eq!(answer, DOWN);
-    assert!(time < TIMEOUT + MARGIN * 2, "told after {time:?}");
-    stage.expect_recovery(Some(NO_ANSWER), 16 * MEBIBYTE);
 }
 
 /// What it says is right; only its pieces are small.

@@ -12,7 +12,7 @@ impl Pipeline {
     pub(in super::super) fn handle_value(&mut self, value: Value, now: Time) -> Result<(), Loss> {
         // What this server is told comes on the other connection.
         if let Value::Push { .. } = value {
-            return Ok(());
+            return Err("a notice that was not asked for".into());
         }
         let question = self
             .awaited
