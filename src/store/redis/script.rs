@@ -42,15 +42,28 @@ impl Script {
     ];
 }
 
-/// Tells the milliseconds by Redis' own clock.
-const CLOCK: &str = include_str!("scripts/clock.lua");
+/// A fragment without its comments and indents, which are a third of it.
+macro_rules! fragment {
+    ($name:literal) => {{
+        const SOURCE: &[u8] = include_str!(concat!("scripts/", $name, ".lua")).as_bytes();
+        const LENGTH: usize = compact::<{ SOURCE.len() }>(SOURCE).1;
+        const COMPACTED: [u8; LENGTH] = compact::<LENGTH>(SOURCE).0;
+        match str::from_utf8(&COMPACTED) {
+            Ok(text) => text,
+            Err(_) => panic!("whole lines are left out"),
+        }
+    }};
+}
 
 /// The fragments of a script. One that is part of several scripts stands in the binary once.
 macro_rules! fragments {
     ($($name:literal),*) => {
-        &[$(include_str!(concat!("scripts/", $name, ".lua"))),*]
+        &[$(fragment!($name)),*]
     };
 }
+
+/// Tells the milliseconds by Redis' own clock.
+const CLOCK: &str = fragment!("clock");
 
 const POOL: &[&str] = fragments!(
     "begin", "head", "quick", "state", "grants", "lending", "listing", "alone", "line", "in_line",
@@ -74,6 +87,30 @@ const TRIAL: &[&str] = fragments!("trial");
 const HISTORY: &[&str] = fragments!("first_fence", "history");
 const DUMP: &[&str] = fragments!("dump");
 const RESTORE: &[&str] = fragments!("begin", "first_fence", "keys", "restore");
+
+/// A script without indents, empty lines, and lines that are comments; and how long it is: the first call finds the
+/// length for the second. No text in the scripts goes over several lines.
+const fn compact<const LENGTH: usize>(source: &[u8]) -> ([u8; LENGTH], usize) {
+    let mut compacted = [0; LENGTH];
+    let (mut at, mut length) = (0, 0);
+    while at < source.len() {
+        while at < source.len() && source[at].is_ascii_whitespace() {
+            at += 1;
+        }
+        let is_comment = at + 1 < source.len() && source[at] == b'-' && source[at + 1] == b'-';
+        while at < source.len() {
+            if !is_comment {
+                compacted[length] = source[at];
+                length += 1;
+            }
+            at += 1;
+            if source[at - 1] == b'\n' {
+                break;
+            }
+        }
+    }
+    (compacted, length)
+}
 
 impl Scripts {
     pub(super) fn new() -> Scripts {
@@ -111,5 +148,22 @@ impl Scripts {
 
     pub(super) fn set_hash(&mut self, script: Script, hash: String) {
         self.hashes[script as usize] = hash;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fragments_lose_comments_and_indents_alone() {
+        const SOURCE: &[u8] = b"-- What it does.\nlocal a = 1 -- stays\n\n  if a - -1 then\n    --[[x]]\n    b('-- ')\nend";
+        const LENGTH: usize = compact::<{ SOURCE.len() }>(SOURCE).1;
+        let compacted = compact::<LENGTH>(SOURCE).0;
+        let expected = b"local a = 1 -- stays\nif a - -1 then\nb('-- ')\nend";
+        assert_eq!(
+            compacted.escape_ascii().to_string(),
+            expected.escape_ascii().to_string()
+        );
     }
 }
