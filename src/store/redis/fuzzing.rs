@@ -63,7 +63,8 @@ fn write_answer(answer: &Answer) -> String {
             Refusal::TooManyResources => "E too many resources".into(),
             Refusal::OwnerHolds(count) => format!("E owner holds {count}"),
             Refusal::OnlyResources(count) => format!("E only {count}"),
-            Refusal::StoreDown => unreachable!("no script says so"),
+            Refusal::StoreDown => "E store down".into(),
+            Refusal::NotEmpty => "E not empty".into(),
         },
         Answer::Settled(_) => unreachable!("it is no text"),
     }
