@@ -257,6 +257,12 @@ impl Engine {
         self.books.drain_changes()
     }
 
+    /// Whether `poll_answer` has something.
+    #[inline]
+    pub fn has_answers(&self) -> bool {
+        !self.books.answers.is_empty()
+    }
+
     /// Exchanges the changes since the last call for an empty vector, so that both keep their memory.
     pub fn take_changes(&mut self, spare: Vec<Change>) -> Vec<Change> {
         self.books.take_changes(spare)

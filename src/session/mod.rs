@@ -281,7 +281,7 @@ impl Session {
         if self.dump.is_some() && self.breaks_dump_off(ticket, &reply, context) {
             return Ok(());
         }
-        let asked = |exchange: &&mut Exchange| exchange.state == State::Asked(ticket);
+        let asked = |exchange: &&mut Exchange| matches!(exchange.state, State::Asked(asked) if asked == ticket);
         let Some(exchange) = self.exchanges.iter_mut().find(asked) else {
             return Err(reply);
         };

@@ -154,8 +154,10 @@ impl EmbeddedStore {
     pub(super) fn begin_commit(&mut self, now: Time) {
         let Some(commits) = &mut self.commits else {
             // Nothing is kept, so that everything may be told.
-            self.go_on(now);
-            self.settle_job();
+            if self.job.is_some() || self.held_may_go_on {
+                self.go_on(now);
+                self.settle_job();
+            }
             self.released = self.replies.len();
             return;
         };

@@ -204,17 +204,25 @@ impl EmbeddedStore {
     /// Takes a reply. What is refused since others hold it promises nothing, so that it waits for no commit.
     #[inline]
     fn push_reply(&mut self, ticket: Ticket, reply: Reply) {
-        match reply {
-            Reply::Refused(Refusal::Busy) | Reply::Survey(_) if self.commits.is_some() => {
-                self.at_once.push_back((ticket, reply));
-            }
-            _ => self.replies.push_back((ticket, reply)),
+        if self.commits.is_some()
+            && matches!(reply, Reply::Refused(Refusal::Busy) | Reply::Survey(_))
+        {
+            self.at_once.push_back((ticket, reply));
+        } else {
+            self.replies.push_back((ticket, reply));
         }
     }
 
     /// Takes over what the engine has to say to those who stood in line.
-    #[inline]
+    #[inline(always)]
     fn take_answers(&mut self) {
+        if matches!(&self.state, State::Up(engine) if engine.has_answers()) {
+            self.take_some_answers();
+        }
+    }
+
+    #[inline(never)]
+    fn take_some_answers(&mut self) {
         while let State::Up(engine) = &mut self.state
             && let Some((ticket, reply)) = engine.poll_answer()
         {
@@ -278,8 +286,8 @@ impl Store for EmbeddedStore {
     }
 
     fn poll_reply(&mut self) -> Option<(Ticket, Reply)> {
-        if let Some(reply) = self.at_once.pop_front() {
-            return Some(reply);
+        if !self.at_once.is_empty() {
+            return self.at_once.pop_front();
         }
         self.released = self.released.checked_sub(1)?;
         self.replies.pop_front()
