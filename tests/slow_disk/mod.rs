@@ -215,3 +215,15 @@ fn a_server_that_stops_waits_for_its_disk() {
     let server = Server::start_in(server.folder, &[]);
     assert_eq!(server.connect().ask("POST /pool/A/lock"), "409 busy");
 }
+
+#[test]
+fn a_server_that_stops_does_not_wait_for_a_stuck_disk_for_ever() {
+    let mut server = Server::start(&["--commit-timeout", "1", "--drain", "1"]);
+    let _waits = server.with_a_lock_that_waits();
+    crate::support::signal(server.process.child.id(), "TERM");
+    server.process.wait_for_line("the disk does not answer");
+    assert!(
+        !server.process.wait().success(),
+        "it says that something may be lost"
+    );
+}

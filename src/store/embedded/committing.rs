@@ -57,9 +57,9 @@ enum Kind {
         counts: Lending,
         has_changes: bool,
     },
-    /// What was written before is made durable.
+    /// Earlier batches are made durable.
     MakeDurable,
-    /// What has failed is opened again.
+    /// A journal that has failed is opened again.
     Reopen,
     /// It took too long, and counts as failed whatever comes of it.
     GivenUp,
@@ -341,40 +341,42 @@ impl EmbeddedStore {
         let (now, timeout) = (commits.now, Duration::from_millis(commits.timeout_ms));
         // The batch under way, and the one behind it.
         for _ in 0..2 {
-            if self.is_writing()
-                && let Some(commits) = &mut self.commits
-            {
-                match commits.port.wait(timeout) {
-                    Some(outcome) => self.take_outcome(outcome, now),
-                    None => break,
-                }
+            if !self.wait_in_time(timeout, now) {
+                return false;
             }
             self.write_batch(None, true, now);
         }
-        self.wait_at_end(timeout, now)
+        self.wait_in_time(timeout, now) && self.close_in_time()
     }
 
-    fn wait_at_end(&mut self, timeout: Duration, now: Time) -> bool {
-        if self.is_writing()
+    /// Waits until no order is under way. False if the disk does not answer in time.
+    fn wait_in_time(&mut self, timeout: Duration, now: Time) -> bool {
+        while self.is_writing()
             && let Some(commits) = &mut self.commits
-            && let Some(outcome) = commits.port.wait(timeout)
         {
+            let Some(outcome) = commits.port.wait(timeout) else {
+                log::error!("the store could not be closed well: the disk does not answer");
+                return false;
+            };
             self.take_outcome(outcome, now);
         }
-        let is_up = matches!(self.state, State::Up(_)) && !self.is_writing();
-        match &mut self.commits {
-            Some(commits) if is_up => match commits.close() {
-                Some(Ok(())) => true,
-                Some(Err(error)) => {
-                    log::error!("the store could not be closed well: {error}");
-                    false
-                }
-                None => {
-                    log::error!("the store could not be closed well: the disk does not answer");
-                    false
-                }
-            },
-            _ => false,
+        true
+    }
+
+    fn close_in_time(&mut self) -> bool {
+        let (State::Up(_), Some(commits)) = (&self.state, &mut self.commits) else {
+            return false;
+        };
+        match commits.close() {
+            Some(Ok(())) => true,
+            Some(Err(error)) => {
+                log::error!("the store could not be closed well: {error}");
+                false
+            }
+            None => {
+                log::error!("the store could not be closed well: the disk does not answer");
+                false
+            }
         }
     }
 
