@@ -8,7 +8,7 @@ use latchd::{
         Acquire, Command, Filter, Granted, OwnerName, PoolName, PoolQuery, Proof, Reply,
         ResourceId, Seed, StoredName, Ticket, Ttl, Wanted,
     },
-    pool::{Engine, Rules, Snapshot},
+    pool::{Change, Engine, Rules, Snapshot},
     time::{Deadlines, Time},
 };
 
@@ -20,6 +20,8 @@ const FOREVER_MS: u64 = 1 << 50;
 
 pub struct World {
     engine: Engine,
+    /// Memory for the changes of a command.
+    spare: Vec<Change>,
     now_ms: u64,
     next_serial: u64,
     pub random: Random,
@@ -43,6 +45,7 @@ impl World {
         };
         Self {
             engine,
+            spare: Vec::new(),
             now_ms: 0,
             next_serial: 0,
             random: Random(0x9e37_79b9_7f4a_7c15),
@@ -77,9 +80,11 @@ impl World {
         let ticket = self.ticket();
         let now = Time::from_ms(self.now_ms);
         let reply = self.engine.execute(ticket, command, now);
-        self.engine.drain_changes().for_each(|change| {
+        let mut changes = self.engine.take_changes(std::mem::take(&mut self.spare));
+        changes.drain(..).for_each(|change| {
             black_box(change);
         });
+        self.spare = changes;
         reply
     }
 

@@ -34,7 +34,7 @@ pub struct DumpedLock {
     pub age_s: u64,
 }
 
-/// Where a dump goes on. A store makes it and understands it; a client hands it back.
+/// The place at which a dump goes on. A store makes it and understands it; a client hands it back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum DumpPlace {
     /// Nothing was dumped yet.
@@ -57,7 +57,7 @@ pub enum DumpPlace {
 pub struct DumpPart {
     /// The pools, in no order.
     pub pools: Vec<PoolDump>,
-    /// Where it goes on; `None` behind the last part.
+    /// The place at which it goes on; `None` behind the last part.
     pub next: Option<DumpPlace>,
     /// The highest fence of any pool that was removed before.
     pub retired_fence: Fence,

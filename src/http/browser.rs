@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use super::MAX_HEADER_FIELDS;
 use super::head::split_host;
 
-/// What a browser says of where a request goes and of the page that makes it ask.
+/// The host that a browser asks, and the page that makes it ask.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BrowserMarks<'a> {
     /// The host that the browser asks for, with its port.

@@ -13,9 +13,6 @@ use crate::command::{Lease, Leases, Refusal, Reply, Ticket};
 use crate::metrics::Lending;
 use crate::time::Time;
 
-/// More changes than a tick makes that does not seed: what was for more is given back.
-const USUAL_CHANGES: usize = 4096;
-
 #[derive(Debug, Default)]
 pub(super) struct Books {
     pub(super) rules: Rules,
@@ -32,7 +29,7 @@ pub(super) struct Books {
     pub(super) counts: Lending,
     /// More was due than ends at once. What is over and has not ended yet counts as over all the same.
     pub(super) is_behind: bool,
-    /// What is due later than this does not end yet, if there is such a time.
+    /// The time up to which leases and waits may end, if they are held.
     pub(super) held_after: Option<Time>,
 }
 
@@ -51,15 +48,6 @@ impl Books {
         if let Some(changes) = &mut self.changes {
             changes.push(change());
         }
-    }
-
-    /// The changes since the last call, in order.
-    pub(super) fn drain_changes(&mut self) -> impl Iterator<Item = Change> + '_ {
-        self.changes.iter_mut().flat_map(|changes| {
-            let is_unusual = changes.capacity() > USUAL_CHANGES;
-            let unusual = is_unusual.then(|| std::mem::take(changes));
-            unusual.into_iter().flatten().chain(changes.drain(..))
-        })
     }
 
     /// Exchanges the changes since the last call for an empty vector.

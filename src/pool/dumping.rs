@@ -20,9 +20,9 @@ const PART: Work = Work(20_000);
 pub struct Dumping {
     pool: PoolKey,
     stage: Stage,
-    /// What was lent since the first slice has a higher fence.
+    /// Resources that were lent since the first slice have a higher fence.
     first_fence: Fence,
-    /// What was given back since the first slice has a higher rank.
+    /// Resources that were given back since the first slice have a higher rank.
     first_rank: i64,
     /// The members that were read, in seeding order.
     seen: Vec<Seen>,
@@ -33,7 +33,7 @@ pub struct Dumping {
     next: DumpPlace,
 }
 
-/// What is read next of a large pool.
+/// The part of a large pool that is read next.
 #[derive(Debug)]
 enum Stage {
     Begin,

@@ -252,18 +252,13 @@ impl Engine {
         self.books.is_behind
     }
 
-    /// The changes since the last call, in the order in which they were made.
-    pub fn drain_changes(&mut self) -> impl Iterator<Item = Change> + '_ {
-        self.books.drain_changes()
-    }
-
     /// Whether `poll_answer` has something.
     #[inline]
     pub fn has_answers(&self) -> bool {
         !self.books.answers.is_empty()
     }
 
-    /// Exchanges the changes since the last call for an empty vector, so that both keep their memory.
+    /// Exchanges the changes since the last call, in their order, for an empty vector, so that both keep their memory.
     pub fn take_changes(&mut self, spare: Vec<Change>) -> Vec<Change> {
         self.books.take_changes(spare)
     }

@@ -170,7 +170,7 @@ impl Resources {
         walk(chain.first(), &self.slots, |resource| &resource.lending)
     }
 
-    /// What has this key, if it was not removed.
+    /// The resource with this key, if it was not removed.
     pub(super) fn try_get(&self, key: ResourceKey) -> Option<&Resource> {
         self.slots.get(key)
     }

@@ -123,7 +123,7 @@ impl<T> Slots<T> {
         slots.filter_map(|slot| Some((Key::of_slot(slot), self.0.get(slot)?)))
     }
 
-    /// What has this key, if there still is anything.
+    /// The value with this key, if it is still there.
     pub(super) fn get(&self, key: Key<T>) -> Option<&T> {
         self.0.get(key.slot())
     }

@@ -12,7 +12,7 @@ use crate::time::{Seldom, Time};
 
 /// A request that waits in its socket for no longer than this is as late as one that was on its way.
 const SHORT_MS: u64 = 50;
-/// What takes longer is logged and counted.
+/// A stall that is longer is logged and counted, in milliseconds.
 const LONG_MS: u64 = 1000;
 /// How often to look for more that has come meanwhile. Each look takes in hundreds of clients.
 const MAX_LOOKS: usize = 100;

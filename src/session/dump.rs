@@ -14,7 +14,7 @@ const PIECE_NAMES: usize = 16 << 10;
 #[derive(Debug, Default)]
 pub(super) struct DumpAnswer {
     writer: DumpWriter,
-    /// Where the store goes on; `None` behind its last pool.
+    /// The place at which the store goes on; `None` behind its last pool.
     next: Option<DumpPlace>,
     /// The head is written, so that an error can no longer be told.
     has_head: bool,

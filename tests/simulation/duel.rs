@@ -193,7 +193,7 @@ impl<B: Between> Duel<B> {
     }
 
     fn note_changes(&mut self, operation: &Operation) -> Result<(), String> {
-        for change in self.engine.drain_changes() {
+        for change in self.engine.take_changes(Vec::new()) {
             use latchd::pool::Change;
             let number = match &change {
                 Change::Fence(number, _)

@@ -138,7 +138,7 @@ struct PoolWriter {
     is_behind_element: bool,
 }
 
-/// What is written next.
+/// The line that is written next.
 #[derive(Debug)]
 enum PoolStep {
     Begin,

@@ -1,4 +1,4 @@
-//! What happens when the journal fails: what it does not have is forgotten, and it is opened again.
+//! Failures of the journal: the engine forgets the changes that it does not have, and it is opened again.
 
 use super::job::is_seed;
 use super::{EmbeddedStore, NOBODY, RETRY_MS, State};
@@ -10,7 +10,7 @@ use crate::time::{Seldom, Time};
 /// A commit that takes longer than this is logged.
 const SLOW_COMMIT_US: u64 = 100_000;
 
-/// What is logged of a journal that fails again and again, or is slow.
+/// Log lines about a journal that fails again and again, or is slow.
 #[derive(Default)]
 pub(super) struct Logged {
     failed: Seldom,
@@ -177,7 +177,7 @@ impl EmbeddedStore {
     }
 }
 
-/// What is asked of a store that is down, or was decided and could not be kept.
+/// Refuses a command to a store that is down, or one that was decided and could not be kept.
 pub(super) fn refuse(counts: &mut Lending) -> Reply {
     counts.refuse(Refusal::StoreDown);
     Reply::Refused(Refusal::StoreDown)

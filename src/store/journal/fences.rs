@@ -27,7 +27,7 @@ const AHEAD: u64 = 1000;
 /// More grants than are made in one pool in the half minute that a system may take to write back.
 const MAX_FENCES_BEHIND: u64 = 1 << 24;
 
-/// What the file knows of fences, beside those of its pools.
+/// The numbers that the file keeps of fences, beside those of its pools.
 #[derive(Debug)]
 pub(super) struct Fences {
     ceiling: u64,

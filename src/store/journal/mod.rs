@@ -35,7 +35,7 @@ pub use worker::{Order, Outcome, Worker};
 use crate::command::{Fence, StoredName};
 use crate::pool::{Change, PoolNumber, Restoring};
 
-/// What the tables below mean. A change of it needs a file of the format before in `tests/formats`, with a
+/// The meaning of the tables below. A change of it needs a file of the format before in `tests/formats`, with a
 /// test that opens it. A file with a number that is neither this one nor the one before is refused.
 const FORMAT: u64 = 5;
 /// The format of 0.1.0. It knows neither [`fences::CEILING`] nor [`fences::FLOOR`].

@@ -1,4 +1,4 @@
-//! What the store orders of the journal, and what comes of it.
+//! Orders of the store to its journal, and their outcomes.
 //!
 //! The worker carries out one order at a time and may block for as long as a disk does. Where it works, in a
 //! thread of its own or at once, is the matter of a [`JournalPort`](super::JournalPort).
@@ -58,7 +58,7 @@ pub(in crate::store) struct Written {
     pub(in crate::store) spare: Vec<Change>,
 }
 
-/// What a journal has that was opened again.
+/// The contents of a journal that was opened again.
 pub(in crate::store) struct Reopened {
     pub(in crate::store) engine: Engine,
     pub(in crate::store) pending_seed: Option<PendingSeed>,
@@ -84,7 +84,7 @@ impl Worker {
         }
     }
 
-    /// What the journal is on.
+    /// The disk of the journal.
     pub(in crate::store) fn disk(&self) -> &Arc<dyn Disk> {
         &self.disk
     }

@@ -1,8 +1,8 @@
-//! What a Redis says of itself in `INFO`: which process it is, and settings that locks are lost by.
+//! The answer of a Redis to `INFO`: which process it is, and settings that locks are lost by.
 
 use std::str::FromStr;
 
-/// What `INFO` says, as far as it matters here.
+/// The lines of `INFO` that matter here.
 #[derive(Debug, Default)]
 pub(super) struct Info {
     run_id: String,

@@ -5,7 +5,7 @@ use redis::Value;
 use super::reply::{self, Garbled};
 use crate::command::{DumpedLock, Fence, StoredName, Ttl};
 
-/// What a dump of a pool was told.
+/// The answer to a slice of a dump.
 #[derive(Debug)]
 pub(super) enum Told {
     /// There is no such pool.

@@ -42,7 +42,7 @@ enum State {
     Checking,
 }
 
-/// What has come.
+/// A message of Redis.
 pub(super) enum Heard {
     /// Redis tells from now on. What it had to tell before may be lost.
     Listening,

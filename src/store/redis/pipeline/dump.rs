@@ -226,7 +226,7 @@ impl Pipeline {
 }
 
 impl Dumping {
-    /// What was read.
+    /// The part that was read.
     pub(super) fn into_part(self) -> DumpPart {
         let reads = self.reads.into_iter().filter(|read| !read.is_missing);
         DumpPart {

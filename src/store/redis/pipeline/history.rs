@@ -15,7 +15,7 @@ use crate::time::Time;
 /// All fences are below this, so that a double holds each of them exactly.
 const FENCES_END: u64 = 1 << 53;
 
-/// What this server knows of the histories of the data.
+/// The histories of the data that this server knows.
 #[derive(Debug, Default)]
 pub(super) struct History {
     /// All fences from now on are above this; `None` before the first greeting.

@@ -74,7 +74,7 @@ pub(super) struct Pipeline {
     /// What the values to come are answers to, the next one first.
     awaited: VecDeque<Awaited>,
     clock: RedisClock,
-    /// What Redis has said of itself on this connection.
+    /// The answers of Redis about itself on this connection.
     info: Info,
     /// The warnings that were logged last, so that a connection that comes and goes repeats none.
     warnings: Vec<String>,
@@ -153,7 +153,7 @@ enum Question {
     /// The list of all pools.
     List(JobKey),
     Seed(JobKey),
-    /// What Redis lets this server do.
+    /// The rights that Redis gives this server.
     Trial,
     /// A slice of the pool at this place among those of a dump.
     Slice(JobKey, usize),

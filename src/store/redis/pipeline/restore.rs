@@ -90,7 +90,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// What was ordered for the start goes on behind it.
+    /// Goes on with the other orders for the start.
     fn finish_restore(&mut self, job: JobKey, now: Time) {
         let is_first = self.jobs[job].ticket.is_none();
         self.finish(job);
@@ -100,7 +100,7 @@ impl Pipeline {
         }
     }
 
-    /// What came of a restore at the start.
+    /// Notes the outcome of a restore at the start.
     pub(super) fn handle_first_restore(&mut self, reply: &Reply) {
         match reply {
             Reply::Refused(Refusal::StoreDown) => {

@@ -29,7 +29,7 @@ pub(super) struct Trials {
     latest: Option<(Time, bool)>,
 }
 
-/// What came of a trial.
+/// The outcome of a trial.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     /// Locks can be lent. What is missing all the same, in words for the log.

@@ -1,4 +1,4 @@
-//! What comes from Redis: answers in the order of the questions, and notices on a connection of their own.
+//! The values that Redis sends: answers in the order of the questions, and notices on a connection of their own.
 
 use redis::Value;
 
