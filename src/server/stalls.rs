@@ -16,6 +16,8 @@ const SHORT_MS: u64 = 50;
 const LONG_MS: u64 = 1000;
 /// How often to look for more that has come meanwhile. Each look takes in hundreds of clients.
 const MAX_LOOKS: usize = 100;
+/// How long at most, in milliseconds. A peer that sends without end must not hold up all answers.
+const MAX_CATCH_UP_MS: u64 = 500;
 /// How long an idle server sleeps at most while there is something that has a time. So it notices when it
 /// was stopped.
 pub(super) const MAX_SLEEP_MS: u64 = 1000;
@@ -25,6 +27,8 @@ pub(super) const MAX_SLEEP_MS: u64 = 1000;
 pub(super) struct Pace {
     /// The start of the tick before: what was due by then has ended.
     began: Time,
+    /// When clients were heard last.
+    heard: Time,
     logged: Seldom,
 }
 
@@ -32,6 +36,7 @@ impl Pace {
     pub(super) fn new(now: Time) -> Pace {
         Pace {
             began: now,
+            heard: now,
             logged: Seldom::default(),
         }
     }
@@ -48,7 +53,7 @@ impl Server {
         now: Time,
     ) -> bool {
         let late_ms = wake_at.map_or(0, |at| now.ms_since(at));
-        let stood_ms = late_ms.max(ended.ms_since(self.pace.began));
+        let stood_ms = late_ms.max(ended.ms_since(self.pace.heard));
         if stood_ms > LONG_MS {
             self.metrics.stalls.note(stood_ms);
             if let Some(times) = self.pace.logged.happens(now) {
@@ -58,6 +63,7 @@ impl Server {
                 );
             }
         }
+        self.pace.heard = now;
         let held_from = std::mem::replace(&mut self.pace.began, now);
         let must_hold = stood_ms > SHORT_MS;
         if must_hold {
@@ -66,15 +72,19 @@ impl Server {
         must_hold
     }
 
-    /// Reads all that has come while the server stood still, so that what is due can end.
+    /// Reads all that has come while the server stood still, so that what is due can end. This time is no
+    /// stall, as clients are heard in it.
     pub(super) fn catch_up(&mut self, events: &mut Events, now: Time) -> io::Result<()> {
+        let give_up_at = now.after_ms(MAX_CATCH_UP_MS);
         for _ in 0..MAX_LOOKS {
             self.look(events, Some(std::time::Duration::ZERO))?;
             let accepted = self.metrics.connections.accepted;
             self.note_events(events, now);
             self.accept(now);
             self.read(now);
-            if events.is_empty() && self.metrics.connections.accepted == accepted {
+            self.pace.heard = self.clock.now();
+            let is_all_read = events.is_empty() && self.metrics.connections.accepted == accepted;
+            if is_all_read || self.pace.heard >= give_up_at {
                 break;
             }
         }

@@ -1,6 +1,7 @@
 """Uses what openapi-python-client has generated: `client.py FOLDER BASE`."""
 
 import sys
+from io import BytesIO
 
 sys.path.insert(0, sys.argv[1])
 
@@ -9,8 +10,9 @@ from latchd_client.api.locks import acquire, acquire_resource, list_locks, list_
 from latchd_client.api.locks import release, release_all, renew, renew_owned, show_lock
 from latchd_client.api.pools import add_members, add_resources, list_members, list_pools
 from latchd_client.api.pools import remove_pool, set_members
-from latchd_client.api.server import ping, show_metrics, show_readiness, show_version
+from latchd_client.api.server import dump, ping, restore, show_metrics, show_readiness, show_version
 from latchd_client.models import AddResourcesBody, Lease, Problem
+from latchd_client.types import File
 
 client = Client(base_url=sys.argv[2], raise_on_unexpected_status=True)
 
@@ -57,3 +59,12 @@ expect(release.sync_detailed("A", "4", client=client).status_code, 404)
 expect(release_all.sync("A", client=client), 3)
 expect(remove_pool.sync("A", client=client), "")
 expect(acquire.sync_detailed("A", client=client).status_code, 404)
+
+expect(remove_pool.sync("a/b", client=client), "")
+expect(set_members.sync("a/b", client=client, body=["x"]), ["x"])
+backup = dump.sync(client=client)
+expect(len(backup.splitlines()), 3)
+expect(remove_pool.sync("a/b", client=client), "")
+body = File(payload=BytesIO(backup))
+expect(restore.sync_detailed(client=client, body=body).status_code, 200)
+expect(list_members.sync("a/b", client=client), ["x"])
