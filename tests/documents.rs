@@ -19,7 +19,15 @@ fn documents() -> Vec<PathBuf> {
         .map(|entry| entry.expect("an entry can be read").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
         .collect();
-    paths.extend(["README.md", "SECURITY.md", "packaging/README.md"].map(|name| root().join(name)));
+    paths.extend(
+        [
+            "README.md",
+            "SECURITY.md",
+            "packaging/README.md",
+            "docs/recipes/README.md",
+        ]
+        .map(|name| root().join(name)),
+    );
     paths
 }
 
@@ -81,7 +89,7 @@ fn each_test_that_the_threat_model_names_exists() {
 #[test]
 fn each_file_that_the_threat_model_names_exists() {
     let prose = threat_model();
-    let folders = ["tests/", "fuzz/", "src/", "packaging/", "recipes/"];
+    let folders = ["tests/", "fuzz/", "src/", "packaging/", "docs/recipes/"];
     let is_file = |code: &&str| folders.iter().any(|folder| code.starts_with(folder));
     let files: Vec<&str> = code_spans(&prose).filter(is_file).collect();
     assert!(files.len() > 3, "the files are found: {files:?}");

@@ -4,10 +4,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A file of the folder `recipes`.
+/// A file of the folder `docs/recipes`.
 pub fn recipe(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("recipes")
+        .join("docs/recipes")
         .join(name);
     assert!(path.is_file(), "no recipe {name}");
     path
