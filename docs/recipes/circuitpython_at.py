@@ -1,7 +1,7 @@
 # CircuitPython with an ESP8266 or ESP32 as its modem: holds one resource for as long as the device runs.
 # Wants adafruit_espatcontrol (circup install adafruit_espatcontrol).
 #
-# It asks in a line instead of HTTP: `POST /pool/buckets/lock?...` and a line feed is the whole request,
+# It sends a line instead of HTTP: `POST /pool/buckets/lock?...` and a line feed is the whole request,
 # and `200 4` and a line feed the whole answer, which as +IPD fits into any serial buffer. The socket stays open, so
 # that an ask is three packets.
 #

@@ -20,14 +20,14 @@ ACCOUNTS = os.environ.get("LATCH_URL", "http://127.0.0.1:8081") + "/pool/account
 def account(session):
     """An account for as long as the block runs. ttl is longer than that: if this process dies, its
     accounts go to others."""
-    # The owner makes asking safe to repeat, and lets nobody else give the account back.
+    # The owner makes asking safe to repeat, and lets no other client give the account back.
     owner = {"owner": f"locust-{uuid.uuid4()}"}
     try:
         answer = session.post(ACCOUNTS, params=owner | {"wait": 60, "ttl": 120}, timeout=90)
         answer.raise_for_status()  # 409: none was free for a minute
         yield answer.text
     finally:
-        # Also when the user is stopped in the middle. What was given to nobody is no mistake.
+        # Also when the user is stopped in the middle. Giving back what was never lent is no error.
         session.delete(ACCOUNTS, params=owner, timeout=30)
 
 

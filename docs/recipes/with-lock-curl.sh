@@ -4,7 +4,7 @@
 # COMMAND finds the id in $LATCH_ID. The resource is given back when COMMAND ends, and also when this
 # script is ended by Ctrl-C or TERM. If the machine dies the lease ends it, so TTL has to be longer than
 # COMMAND takes. Exit codes: that of COMMAND; 75 busy, 69 any other trouble with the server.
-# Who is stopped while it waits keeps its place in line for ten seconds more (--queue-grace).
+# If it is stopped while it waits, the queue keeps its place for ten seconds (--queue-grace).
 # For any POSIX shell. `latch run` does the same, and renews.
 set -u
 pool=$1; shift                              # percent-encoded where it needs to be
