@@ -185,15 +185,22 @@ impl Client {
     }
 
     fn answer(&mut self) -> Outcome<String> {
+        match self.reply()? {
+            (200, body) => Ok(body),
+            (status, _) => Err(format!("answered {status}").into()),
+        }
+    }
+
+    /// The status and the body of the next answer.
+    pub fn reply(&mut self) -> Outcome<(u16, String)> {
         loop {
             match answer::parse(&self.received) {
-                Ok(Some(answer)) if answer.status == 200 => {
-                    let body = String::from_utf8_lossy(answer.body).into_owned();
-                    let whole_bytes = answer.whole_bytes;
+                Ok(Some(answer)) => {
+                    let reply = String::from_utf8_lossy(answer.body).into_owned();
+                    let (status, whole_bytes) = (answer.status, answer.whole_bytes);
                     self.received.drain(..whole_bytes);
-                    return Ok(body);
+                    return Ok((status, reply));
                 }
-                Ok(Some(answer)) => return Err(format!("answered {}", answer.status).into()),
                 Ok(None) => {}
                 Err(answer::Malformed) => return Err("what came back is not HTTP".into()),
             }

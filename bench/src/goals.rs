@@ -42,7 +42,7 @@ type Figure = fn(&Report) -> Option<f64>;
 /// The ratios that `compare` was to find.
 pub fn rows(entries: &[Entry]) -> String {
     let speed: Figure = |report| Some(report.requests_per_second);
-    let goals: [(&str, Figure, Mode, [&str; 2], Bound); 5] = [
+    let goals: [(&str, Figure, Mode, [&str; 2], Bound); 6] = [
         (
             "CPU per request",
             server_cpu,
@@ -68,6 +68,13 @@ pub fn rows(entries: &[Entry]) -> String {
             "requests/s",
             speed,
             Mode::KeepAlive,
+            [FILE, MEMORY],
+            Bound::AtLeast(0.6),
+        ),
+        (
+            "requests/s",
+            speed,
+            Mode::Pipelined,
             [FILE, MEMORY],
             Bound::AtLeast(0.5),
         ),

@@ -1,6 +1,6 @@
 //! latchd-bench: what does a lock cost, and is no id ever lent twice?
 //!
-//! Eleven commands, one file each, and what they stand on:
+//! Twelve commands, one file each, and what they stand on:
 //!
 //!     floor     a server that answers without looking: the least that any server could cost
 //!     load      a client, closed-loop or at a rate: lock, check, release
@@ -10,6 +10,7 @@
 //!     memory    what idle connections, resources and pools take up, and how long a start with them
 //!     tls       what TLS costs: idle connections, handshakes, requests
 //!     start     from the start of a process to its first answer
+//!     disk      what the file store adds to a bare sync, and what a slow disk does to clients
 //!     handover  from a release to the answer of who waited for it
 //!     engine    the lock engine without a server: the cost of each operation by size
 //!     soak      a mixed load with churn for long: memory, descriptors, nothing lent twice or lost
@@ -26,6 +27,7 @@
 //!     latency -> compare (runs loads), peers
 //!     tls -> process, table
 //!     memory -> seeding (and the longest ping meanwhile), start, nginx, process
+//!     disk -> compare (runs loads), control, process, table, tally
 //!     handover -> process, control, table, tally
 //!     soak -> soak_worker (what one client does and checks), ledger, control, process
 //!     engine -> worlds (engines in a certain state, and steps), table, spread
@@ -38,6 +40,7 @@ mod answer;
 mod compare;
 mod connection;
 mod control;
+mod disk;
 mod drive;
 mod engine;
 mod floor;
@@ -89,6 +92,7 @@ enum Command {
     Memory(memory::Options),
     Tls(tls::Options),
     Start(start::Options),
+    Disk(disk::Options),
     Handover(handover::Options),
     Engine(engine::Options),
     Soak(soak::Options),
@@ -104,6 +108,7 @@ fn main() -> ExitCode {
         Command::Tls(options) => tls::run(&options),
         Command::Start(options) => start::run(&options),
         Command::Redis(options) => redis::run(&options),
+        Command::Disk(options) => disk::run(&options),
         Command::Handover(options) => handover::run(&options),
         Command::Engine(options) => engine::run(&options),
         Command::Soak(options) => soak::run(&options),

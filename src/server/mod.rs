@@ -44,7 +44,7 @@ use crate::command::{Granted, Refusal, Reply, Restoration, Seed, Ticket};
 use crate::config::{Capacity, Tls};
 use crate::metrics::{Closed, Metrics};
 use crate::session::{Buffers, Context, Settings};
-use crate::store::Store;
+use crate::store::{Gather, Store};
 use crate::time::{Deadlines, Seldom, Time};
 use accepting::Newcomer;
 use addresses::Addresses;
@@ -259,20 +259,30 @@ impl Server {
         }
     }
 
-    /// Looks whether more has come meanwhile, before a commit that costs more than to look: those who
-    /// were answered together ask again nearly together, and are to share the next commit, too.
+    /// Looks for more commands before a commit, for as long as the store waits for them: clients that were
+    /// answered together ask again nearly together, and are to share the next commit.
     fn gather(&mut self, events: &mut Events, now: Time) -> io::Result<()> {
-        for _ in 0..MAX_LOOKS {
-            if !self.uncommitted || !self.store.commit_is_costly() {
+        let (mut looks, mut elapsed_us, mut began_at) = (0, 0, None);
+        while looks < MAX_LOOKS {
+            let gather = self.store.gather(elapsed_us);
+            if gather == Gather::Nothing {
                 break;
             }
             self.look(events, Some(Duration::ZERO))?;
-            if events.is_empty() {
-                break;
+            if gather == Gather::Arrived {
+                looks = if events.is_empty() {
+                    MAX_LOOKS
+                } else {
+                    looks + 1
+                };
             }
-            self.note_events(events, now);
-            self.accept(now);
-            self.read(now);
+            if !events.is_empty() {
+                self.note_events(events, now);
+                self.accept(now);
+                self.read(now);
+            }
+            let (_, at) = self.clock.read();
+            elapsed_us = at.since(*began_at.get_or_insert(at));
         }
         Ok(())
     }

@@ -66,9 +66,10 @@ pub trait Store {
     /// submitted.
     fn commit(&mut self, now: Time);
 
-    /// Whether the next `commit` costs so much that it pays to look first whether more has come.
-    fn commit_is_costly(&self) -> bool {
-        false
+    /// Whether to look for more commands before the next `commit`, because one commit for many is cheaper.
+    /// `elapsed_us`: how long that has been done in this tick, in microseconds.
+    fn gather(&self, _elapsed_us: u64) -> Gather {
+        Gather::Nothing
     }
 
     /// One reply that may leave now. Every submitted command gets exactly one.
@@ -95,6 +96,17 @@ pub trait Store {
     /// Called once, before the process ends: makes durable what is not yet. False if that failed,
     /// which has been logged.
     fn close(&mut self) -> bool;
+}
+
+/// Which further commands the next commit is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gather {
+    /// None: commit at once.
+    Nothing,
+    /// Those that have come already.
+    Arrived,
+    /// Also those that will have come in a moment: ask again then.
+    Expected,
 }
 
 /// Logs names with a part `.` or `..`, which were stored before such parts were refused. The server never takes one

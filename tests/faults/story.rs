@@ -170,7 +170,15 @@ impl Story {
     fn be_prompt(&mut self) -> Result<(), String> {
         self.port.set_prompt(true);
         self.go_on()?;
-        self.go_on()
+        // A batch may wait for more, and another one may be behind it.
+        for _ in 0..100 {
+            if self.store.is_settled() {
+                break;
+            }
+            self.now = self.now.after_ms(1);
+            self.go_on()?;
+        }
+        Ok(())
     }
 
     /// Whether a seed of this pool is not answered yet.
@@ -182,7 +190,7 @@ impl Story {
 
     /// Whether something about this pool is not answered yet, and does not stand in line as far as can be told.
     fn has_asked(&self, pool: &str) -> bool {
-        let is_late = self.port.is_busy();
+        let is_late = self.port.is_busy() || !self.store.is_settled();
         let mut asked = self.asked.values();
         asked.any(|asked| asked.pool == pool && (is_late || !asked.may_wait))
     }
@@ -405,7 +413,14 @@ impl Story {
             let reply = self.hear()?.pop();
             match reply {
                 Some(reply) => return Ok(reply),
-                None if self.store.next_timeout() == Some(Time::default()) => {}
+                // There is more to do, or a batch waits for more.
+                None if self
+                    .store
+                    .next_timeout()
+                    .is_some_and(|at| at <= self.now.after_ms(1)) =>
+                {
+                    self.now = self.now.after_ms(1);
+                }
                 None => return Err("it is not answered".into()),
             }
         }

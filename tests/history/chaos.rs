@@ -19,6 +19,12 @@ pub const REDIS_TIMEOUT_S: u64 = 1;
 /// What lasts less than this may not cost anybody a place.
 const HARMLESS: Time = 2 * SECOND;
 
+/// The longest time for which a piece of what Redis says is on its way, on a slow link.
+const MAX_DELAY_MS: u64 = 60;
+
+/// Redis' clock is off by an hour at most.
+const MAX_AHEAD_MS: i64 = 3_600_000;
+
 /// A campaign that lasts longer has time for longer faults.
 const LONG: Duration = Duration::from_secs(12);
 
@@ -58,7 +64,7 @@ impl<'a> Cluster<'a> {
         started: &'a AtomicUsize,
     ) -> Cluster<'a> {
         let shared = (ground == Ground::Redis).then(|| {
-            let redis = RedisServer::durable();
+            let redis = RedisServer::durable_on_a_clock();
             let gate = Gate::before(&redis);
             SharedRedis { redis, gate }
         });
@@ -94,7 +100,7 @@ impl<'a> Cluster<'a> {
             // Now and then long enough that what was hurt can recover.
             let calm_ms = if random.u8(..8) == 0 { 1_200 } else { 200 };
             thread::sleep(Duration::from_millis(random.u64(10..calm_ms)));
-            match random.u8(..20) {
+            match random.u8(..22) {
                 0..9 => self.cut_clients(random),
                 12..15 => self.kill_server(random),
                 15 => self.freeze_server(random, 800),
@@ -105,6 +111,8 @@ impl<'a> Cluster<'a> {
                 9..12 => self.cut_redis(random),
                 17 => self.hold_up_redis(random),
                 18 => self.limit_redis(random),
+                19 => self.set_clock(random),
+                20 => self.slow_link(random),
                 _ => {
                     let with_server = random.bool();
                     self.kill_redis(random, with_server);
@@ -202,9 +210,31 @@ impl<'a> Cluster<'a> {
         }
         let what = match is_stopped {
             true => "Redis is stopped",
-            false => "the link is slow",
+            false => "the link stands still",
         };
         self.log.push((from, what.into()));
+        self.mended(None, from);
+    }
+
+    /// Each piece of what Redis says takes some time, for a while.
+    fn slow_link(&mut self, random: &mut Rng) {
+        let from = self.clock.now();
+        let delay_ms = random.u64(1..=MAX_DELAY_MS);
+        self.note(format!("the link takes {delay_ms} ms"));
+        let shared = self.shared.as_ref();
+        let gate = &shared.expect("this campaign is on a Redis").gate;
+        gate.delay(delay_ms);
+        rest(random, 1_500);
+        gate.delay(0);
+        self.mended(None, from);
+    }
+
+    /// Redis' clock is set, forward or back.
+    fn set_clock(&mut self, random: &mut Rng) {
+        let from = self.clock.now();
+        let ahead_ms = random.i64(-MAX_AHEAD_MS..=MAX_AHEAD_MS) / 10_i64.pow(random.u32(..4));
+        self.note(format!("Redis' clock is set to {ahead_ms} ms"));
+        self.redis().set_clock_ahead(ahead_ms);
         self.mended(None, from);
     }
 

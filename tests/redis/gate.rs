@@ -1,8 +1,8 @@
-//! Stands between a server and its Redis, and holds back what Redis says.
+//! Stands between a server and its Redis, and holds back or delays what Redis says.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -13,6 +13,8 @@ use crate::support::redis::RedisServer;
 pub struct Gate {
     address: SocketAddr,
     shut: Arc<AtomicBool>,
+    /// How long each piece of what Redis says is on its way, in milliseconds.
+    delay_ms: Arc<AtomicU64>,
     over: Arc<AtomicBool>,
     /// For each connection for notices whether it is lost without anybody being told.
     notices: Losses,
@@ -31,11 +33,13 @@ impl Gate {
         let gate = Gate {
             address: listener.local_addr().expect("its address"),
             shut: Arc::default(),
+            delay_ms: Arc::default(),
             over: Arc::default(),
             notices: Arc::default(),
         };
         let redis = redis.address();
         let (shut, over) = (gate.shut.clone(), gate.over.clone());
+        let delay_ms = gate.delay_ms.clone();
         let notices = gate.notices.clone();
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
@@ -55,11 +59,12 @@ impl Gate {
                     }
                     true
                 });
-                let shut = shut.clone();
+                let (shut, delay_ms) = (shut.clone(), delay_ms.clone());
                 pass_on(&far, &near, delay, move |_| {
                     while shut.load(Ordering::SeqCst) {
                         thread::sleep(Duration::from_millis(1));
                     }
+                    thread::sleep(Duration::from_millis(delay_ms.load(Ordering::SeqCst)));
                     !lost.load(Ordering::SeqCst)
                 });
             }
@@ -81,6 +86,11 @@ impl Gate {
         notices
             .iter()
             .for_each(|lost| lost.store(true, Ordering::SeqCst));
+    }
+
+    /// From now on each piece of what Redis says is on its way for so long; 0 for no time.
+    pub fn delay(&self, ms: u64) {
+        self.delay_ms.store(ms, Ordering::SeqCst);
     }
 
     pub fn open(&self) {

@@ -112,6 +112,13 @@ impl RedisServer {
         server
     }
 
+    /// One that keeps its data, and whose clock the test sets.
+    pub fn durable_on_a_clock() -> RedisServer {
+        let server = RedisServer::start_on_a_clock(&DURABLE);
+        server.count_from_one("pool:");
+        server
+    }
+
     /// Its clock is ahead of the system's by so much from now on.
     pub fn set_clock_ahead(&self, ms: i64) {
         let [new, file] = ["clock.new", "clock"].map(|name| self.folder.path().join(name));

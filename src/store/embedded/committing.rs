@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::failing::refuse;
+use super::gathering::Gathering;
 use super::{CHECK_MS, EmbeddedStore, SYNC_INTERVAL_MS, State};
 use crate::command::{Refusal, Reply, Ticket};
 use crate::metrics::Lending;
@@ -29,6 +30,7 @@ pub(super) struct Commits {
     /// An order and its outcome may be this far apart before it counts as failed: `--commit-timeout`.
     pub(super) timeout_ms: u64,
     pub(super) under_way: Option<UnderWay>,
+    pub(super) gathering: Gathering,
     /// When `--sync interval` makes durable what was written.
     sync_at: Option<Time>,
     /// When the file is looked for at its place at the latest, if there is something to answer.
@@ -39,7 +41,7 @@ pub(super) struct Commits {
     asked: Vec<Ticket>,
     asked_later: Vec<Ticket>,
     /// When the last tick was.
-    now: Time,
+    pub(super) now: Time,
     /// The order under way took too long by then.
     is_slow: bool,
 }
@@ -73,6 +75,7 @@ impl Commits {
             sync,
             timeout_ms: super::COMMIT_TIMEOUT_MS,
             under_way: None,
+            gathering: Gathering::default(),
             sync_at: None,
             check_at: Time::default(),
             spare: Vec::new(),
@@ -115,7 +118,9 @@ impl Commits {
         let has_questions = !(self.asked.is_empty() && self.asked_later.is_empty());
         let slow_at = self.slow_at().filter(|_| has_questions);
         let sync_at = self.sync_at.filter(|_| self.under_way.is_none());
-        let times = [self.give_up_at(), slow_at, sync_at];
+        let gather_at = self.gathering.next_timeout();
+        let gather_at = gather_at.filter(|_| self.under_way.is_none());
+        let times = [self.give_up_at(), slow_at, sync_at, gather_at];
         times.into_iter().flatten().min()
     }
 
@@ -167,7 +172,7 @@ impl EmbeddedStore {
             self.released = self.replies.len();
             return;
         }
-        if self.is_writing() {
+        if self.is_writing() || self.job.is_none() && self.must_gather(now) {
             return;
         }
         let has_others_changes = self.has_changes();
@@ -182,6 +187,13 @@ impl EmbeddedStore {
             !is_slice || !self.replies.is_empty() || note.as_ref().is_some_and(SeedNote::is_final);
         self.write_batch(note, waits, now);
         self.take_outcomes(now);
+    }
+
+    /// Whether the next batch waits for clients that were answered just now.
+    fn must_gather(&mut self, now: Time) -> bool {
+        let waiting = self.unreleased();
+        let commits = self.commits.as_mut();
+        commits.is_some_and(|commits| commits.gathering.must_wait(waiting, now))
     }
 
     /// Whether an order is under way.
@@ -278,7 +290,8 @@ impl EmbeddedStore {
         let Some(commits) = &mut self.commits else {
             return;
         };
-        if let Ok(Some(took_us)) = written.result {
+        let took_us = written.result.ok().flatten();
+        if let Some(took_us) = took_us {
             self.commit_times.note(took_us, 1);
             self.logged.note_commit(took_us, now);
         }
@@ -293,6 +306,11 @@ impl EmbeddedStore {
         commits.spare = written.spare;
         self.counts = counts;
         self.released += answers;
+        let waiting = self.replies.len() - self.released;
+        if commits.port.gathers() {
+            let commit_us = took_us.unwrap_or_default();
+            commits.gathering.finish(answers, waiting, commit_us, now);
+        }
         let ready = commits.asked.drain(..);
         self.at_once
             .extend(ready.map(|ticket| (ticket, Reply::Ready)));

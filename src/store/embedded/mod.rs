@@ -7,6 +7,7 @@
 
 mod committing;
 mod failing;
+mod gathering;
 mod held;
 mod job;
 mod jobs;
@@ -22,8 +23,8 @@ use job::Job;
 use mio::event::Event;
 use mio::{Registry, Token};
 
-use super::Store;
 use super::journal::{Inline, Journal, JournalPort, OpenError, Worker, restore};
+use super::{Gather, Store};
 use crate::command::{Command, Granted, Refusal, Reply, Restoration, Seed, Ticket};
 use crate::metrics::{Backing, Histogram, Lending, StoreFigures};
 use crate::pool::{Engine, Rules, Work};
@@ -201,6 +202,11 @@ impl EmbeddedStore {
         self.wait_for_journal(now);
     }
 
+    /// How many replies wait for a commit.
+    pub(super) fn unreleased(&self) -> usize {
+        self.replies.len() - self.released
+    }
+
     /// Takes a reply. What is refused since others hold it promises nothing, so that it waits for no commit.
     #[inline]
     fn push_reply(&mut self, ticket: Ticket, reply: Reply) {
@@ -281,8 +287,14 @@ impl Store for EmbeddedStore {
     }
 
     /// A sync takes as long as some fifty requests.
-    fn commit_is_costly(&self) -> bool {
-        self.has_changes() && !self.is_writing()
+    fn gather(&self, elapsed_us: u64) -> Gather {
+        match &self.commits {
+            Some(commits) if self.has_changes() && !self.is_writing() => {
+                let gathering = &commits.gathering;
+                gathering.gather(self.unreleased(), elapsed_us, commits.now)
+            }
+            _ => Gather::Nothing,
+        }
     }
 
     fn poll_reply(&mut self) -> Option<(Ticket, Reply)> {

@@ -18,6 +18,11 @@ pub trait JournalPort {
         Ok(())
     }
 
+    /// Whether orders take their time while others come, so that it pays to gather these.
+    fn gathers(&self) -> bool {
+        true
+    }
+
     /// Hands an order over. Never blocks for a disk.
     fn submit(&mut self, order: Order);
 
@@ -45,6 +50,10 @@ impl Inline {
 }
 
 impl JournalPort for Inline {
+    fn gathers(&self) -> bool {
+        false
+    }
+
     fn submit(&mut self, order: Order) {
         self.outcome = Some(self.worker.carry_out(order));
     }
