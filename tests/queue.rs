@@ -1,4 +1,4 @@
-//! The line with real sockets: hundreds of clients, some of whom are killed, go half-way or come
+//! The queue with real sockets: hundreds of clients, some of whom are killed, go half-way or come
 //! back, and thousands who are parked. Real seconds, as clients feel them.
 
 use std::collections::BTreeSet;
@@ -36,7 +36,7 @@ enum Sort {
     ComesBack,
     /// Is cut off while it waits, which it surely does.
     LeavesTheLine,
-    /// Is cut off at any moment: in line, when its turn comes, or when it holds.
+    /// Is cut off at any moment: in the queue, when its turn comes, or when it holds.
     LeavesAtRandom,
     /// Is cut off while it holds a lease of a second.
     DiesHolding,
@@ -160,7 +160,7 @@ fn counts(client: &mut Client) -> (usize, usize, usize) {
 }
 
 #[track_caller]
-fn await_line_of(client: &mut Client, expected: usize) {
+fn await_queue_of(client: &mut Client, expected: usize) {
     eventually("so many stand in line", || {
         (counts(client).2 == expected).then_some(())
     });
@@ -208,7 +208,7 @@ fn crowd(store: StoreKind, seed: u64) {
     let server = with_pool(store, &IDS);
     let board = Board::new();
     let mut observer = server.connect();
-    // All is held until everybody stands in line, so that it is known who waits.
+    // All is held until everybody stands in the queue, so that it is known who waits.
     let mut gate = server.connect();
     let held: Vec<Lease> = IDS.iter().map(|_| granted(&mut gate, "", &board)).collect();
     let started = Instant::now();
@@ -229,10 +229,10 @@ fn crowd(store: StoreKind, seed: u64) {
                 })
                 .expect("a thread starts");
         }
-        await_line_of(&mut observer, sorts.len());
+        await_queue_of(&mut observer, sorts.len());
         parked.open();
-        // Who has surely waited is out of the line before the first resource is free.
-        await_line_of(&mut observer, sorts.len() - leavers);
+        // Who has surely waited is out of the queue before the first resource is free.
+        await_queue_of(&mut observer, sorts.len() - leavers);
         left.open();
         for lease in &held {
             release(&mut gate, lease, "", &board);
@@ -417,18 +417,18 @@ fn pass_through(store: StoreKind, count: usize) {
     let mut observer = server.connect();
     let mut holder = server.connect();
     assert_eq!(holder.ask("POST /pool/A/lock"), "200 only");
-    let mut line = Vec::with_capacity(count);
+    let mut clients = Vec::with_capacity(count);
     for ahead in 0..count {
         let mut client = server.connect();
         client.send("POST /pool/A/lock?wait=300&lease\n");
-        line.push(client);
-        // Not before it stands in line does the next one come.
-        await_line_of(&mut observer, ahead + 1);
+        clients.push(client);
+        // Not before it stands in the queue does the next one come.
+        await_queue_of(&mut observer, ahead + 1);
     }
     assert_eq!(counts(&mut observer), (1, 1, count));
     assert_eq!(holder.ask("DELETE /pool/A/lock/only"), "200");
     // The first grant had fence 1. Each has the next fence, so nobody was served in between.
-    for (fence, client) in (2..).zip(&mut line) {
+    for (fence, client) in (2..).zip(&mut clients) {
         assert_eq!(client.read_line(), format!("200 {fence} - only"));
         let answer = client.ask(&format!("DELETE /pool/A/lock/only?fence={fence}"));
         assert_eq!(answer, "200");

@@ -112,11 +112,11 @@ fn the_connection_that_was_idle_for_longest_yields_to_a_new_one() {
 fn a_quarter_of_the_connections_is_kept_from_those_who_stand_in_line() {
     let server = server_with(&["--max-connections", "8"]);
     let mut one_more = visitor(&server);
-    let mut in_line: Vec<Client> = Vec::new();
+    let mut waiters: Vec<Client> = Vec::new();
     for count in 1..=6 {
         let mut client = server.connect();
         get_in_line(&mut client);
-        in_line.push(client);
+        waiters.push(client);
         await_line(&mut one_more, count);
     }
     for _ in 0..2 {
@@ -125,10 +125,10 @@ fn a_quarter_of_the_connections_is_kept_from_those_who_stand_in_line() {
     for _ in 0..6 {
         let mut client = visitor(&server);
         assert_eq!(client.ask("DELETE /pool/A/lock/1"), "200");
-        let mut served = in_line.remove(0);
+        let mut served = waiters.remove(0);
         served.expect("200 1\n");
         get_in_line(&mut served);
-        in_line.push(served);
+        waiters.push(served);
     }
 }
 
@@ -136,11 +136,11 @@ fn a_quarter_of_the_connections_is_kept_from_those_who_stand_in_line() {
 fn who_stands_in_line_never_yields() {
     let server = server_with(&["--max-connections", "4"]);
     let mut last = visitor(&server);
-    let mut in_line: Vec<Client> = Vec::new();
+    let mut waiters: Vec<Client> = Vec::new();
     for count in 1..=3 {
         let mut client = server.connect();
         get_in_line(&mut client);
-        in_line.push(client);
+        waiters.push(client);
         await_line(&mut last, count);
     }
     for _ in 0..10 {
@@ -148,10 +148,10 @@ fn who_stands_in_line_never_yields() {
         last.expect_end();
         last = new;
     }
-    in_line.iter_mut().for_each(hears_nothing);
+    waiters.iter_mut().for_each(hears_nothing);
     assert_eq!(last.ask("GET /pool"), "200 1 1 3 A");
     assert_eq!(last.ask("DELETE /pool/A/lock/1"), "200");
-    in_line[0].expect("200 1\n");
+    waiters[0].expect("200 1\n");
 }
 
 #[test]

@@ -234,13 +234,13 @@ fn families(quick: bool) -> Vec<Family> {
             "waiting owner asks again",
             "waiters for any",
             waiters,
-            move |size| worlds::ask_again_in_line(held, size, false),
+            move |size| worlds::ask_again_while_queued(held, size, false),
         ),
         Family::new(
             "waiting owner asks again",
             "waiters by name",
             waiters,
-            move |size| worlds::ask_again_in_line(held, size, true),
+            move |size| worlds::ask_again_while_queued(held, size, true),
         ),
         Family::new(
             "the same owner asks again",

@@ -284,7 +284,7 @@ pub fn hand_over_named(noted: bool, resources: u32, waiters: u32) -> Step {
 
 /// The last in line, an owner, asks again on another connection. Those before it wait for whatever
 /// is free, or each for a resource that he names.
-pub fn ask_again_in_line(resources: u32, waiters: u32, named: bool) -> Step {
+pub fn ask_again_while_queued(resources: u32, waiters: u32, named: bool) -> Step {
     let mut world = World::with_resources(false, resources);
     (0..resources).for_each(|_| {
         world.take(None, None);

@@ -133,7 +133,7 @@ mod tests {
     use super::super::render::{element_count, render_some, render_text};
     use super::super::{Outcome, Shape, Show};
     use super::*;
-    use crate::command::{Fence, IdList, InLine, Lease, PoolName, PoolStatus, Reply, ResourceId};
+    use crate::command::{Fence, IdList, QueuedWaiter, Lease, PoolName, PoolStatus, Reply, ResourceId};
 
     fn ids(count: usize) -> IdList {
         let id = |number| ResourceId::parse(format!("\"{number}\"")).expect("a good id");
@@ -173,7 +173,7 @@ mod tests {
     }
 
     fn waiters(count: usize) -> Reply {
-        let waiter = |number: usize| InLine {
+        let waiter = |number: usize| QueuedWaiter {
             owner: number.is_multiple_of(2).then(|| "o \"".into()),
             count: number,
             id: number.is_multiple_of(3).then(|| "1".into()),

@@ -1,9 +1,9 @@
-//! Who stands in line, as it is asked for and told.
+//! Who is queued, as it is asked for and told.
 
 use super::body::Form;
 use super::render::{field, number, object, or_null, string};
 use super::{Action, Body, Problem, Shape, ask};
-use crate::command::{Command, InLine, PoolName};
+use crate::command::{Command, QueuedWaiter, PoolName};
 use crate::keys::Caller;
 use crate::metrics::Kind;
 
@@ -20,7 +20,7 @@ pub(super) fn list<'a>(
 
 /// `AGE LEFT N OWNER`; the owner comes last, as there may be spaces in it. There is no room for the id
 /// of a certain resource, which may have spaces, too.
-pub(super) fn waiter_line(body: &mut Vec<u8>, waiter: &InLine) {
+pub(super) fn waiter_line(body: &mut Vec<u8>, waiter: &QueuedWaiter) {
     for seconds in [waiter.age_s, waiter.left_s] {
         match seconds {
             Some(seconds) => number(body, seconds),
@@ -33,7 +33,7 @@ pub(super) fn waiter_line(body: &mut Vec<u8>, waiter: &InLine) {
     body.extend_from_slice(waiter.owner.as_deref().unwrap_or("-").as_bytes());
 }
 
-pub(super) fn waiter_object(body: &mut Vec<u8>, waiter: &InLine) {
+pub(super) fn waiter_object(body: &mut Vec<u8>, waiter: &QueuedWaiter) {
     object(body, |body| {
         field(body, "owner", |body| {
             or_null(body, waiter.owner.as_deref(), string)

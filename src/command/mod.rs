@@ -40,7 +40,7 @@ pub enum Command<'a> {
     ListMembers(PoolName<'a>),
     /// Removes a pool with its locks.
     RemovePool(PoolName<'a>),
-    /// Takes a lock, or waits in line for one.
+    /// Takes a lock, or waits in the queue for one.
     Acquire(PoolName<'a>, Acquire<'a>),
     /// Starts the lease of the lock anew that a resource is in.
     Renew(PoolName<'a>, ResourceId<'a>, Renewal<'a>),
@@ -57,7 +57,7 @@ pub enum Command<'a> {
     ListLocks(PoolName<'a>),
     /// Shows the lock that a resource is in.
     ShowLock(PoolName<'a>, ResourceId<'a>),
-    /// Lists who stands in the line of a pool, from the front.
+    /// Lists who is in the queue of a pool, from the front.
     ListWaiters(PoolName<'a>),
     /// Gives every resource of every pool back: `--purge-on-start`.
     Purge,
@@ -102,9 +102,9 @@ pub struct Acquire<'a> {
     pub owner: Option<OwnerName<'a>>,
     /// How long the lease is to be; `None` leaves it to the owner's last one or to the server.
     pub ttl: Option<Ttl>,
-    /// How long to stand in line at most, in milliseconds; 0 not at all.
+    /// How long to be queued at most, in milliseconds; 0 not at all.
     pub wait_ms: u64,
-    /// Whether its client may get in line. One that stands there already may stay.
+    /// Whether its client may get in the queue. One that stands there already may stay.
     pub may_queue: bool,
 }
 
@@ -210,8 +210,8 @@ pub enum Reply {
     Granted(Granted),
     /// The locks that were asked for.
     Leases(Leases),
-    /// Who stands in line, from the front.
-    Waiters(Vec<InLine>),
+    /// Who is queued, from the front.
+    Waiters(Vec<QueuedWaiter>),
     /// How many resources were released.
     Released(usize),
     /// The members of a pool.
@@ -280,16 +280,16 @@ pub struct Lease {
     pub age_s: u64,
 }
 
-/// Somebody who stands in the line of a pool.
+/// Somebody who is in the queue of a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InLine {
+pub struct QueuedWaiter {
     /// Who it is, if it has given a name.
     pub owner: Option<StoredName>,
     /// How many resources it wants.
     pub count: usize,
     /// Which one, if only this one will do.
     pub id: Option<StoredName>,
-    /// Whole seconds since it got in line, however often it has asked since; `None` if nobody knows.
+    /// Whole seconds since it got in the queue, however often it has asked since; `None` if nobody knows.
     pub age_s: Option<u64>,
     /// Whole seconds until its place is lost; `None` if nobody knows.
     pub left_s: Option<u64>,
@@ -330,7 +330,7 @@ pub enum Refusal {
     OnlyResources(usize),
     /// There are pools already.
     NotEmpty,
-    /// No more acquires may stand in line.
+    /// No more acquires may be queued.
     QueueFull,
     /// No more pools may be made.
     TooManyPools,

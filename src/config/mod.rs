@@ -99,9 +99,9 @@ pub struct Config {
     pub max_connections: Option<usize>,
     /// The most connections of one address; `None` for a part of all.
     pub max_per_address: Option<usize>,
-    /// The most who stand in line from one address; `None` for a part of all.
+    /// The most who are queued from one address; `None` for a part of all.
     pub max_address_waiters: Option<usize>,
-    /// The most requests that are in hand in all, but for those that stand in line.
+    /// The most requests that are in hand in all, but for those that are queued.
     pub max_requests: usize,
     /// The most wrong keys of one address in a minute; 0 for any number.
     pub max_wrong_keys: usize,

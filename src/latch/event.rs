@@ -1,7 +1,7 @@
 //! What happens while a lock is waited for or held: one channel, one place that acts.
 
 use super::failure::Failure;
-use super::line::Held;
+use super::acquire::AcquiredLock;
 use super::run::Attempt;
 #[cfg(target_os = "linux")]
 use super::run::FromGuardian;
@@ -11,12 +11,12 @@ use super::run::FromGuardian;
 pub(super) enum Event {
     /// This signal has come.
     Signal(i32),
-    /// Standing in line is over.
-    Line(Result<Held, Failure>),
+    /// Queueing is over.
+    Acquired(Result<AcquiredLock, Failure>),
     /// The server cannot be asked for now; it goes on.
     Trouble(Failure),
     /// News about the queue, in words.
-    Queue(String),
+    QueueNotice(String),
     /// The guardian of the command has said this, or nothing more.
     #[cfg(target_os = "linux")]
     Guardian(Option<FromGuardian>),

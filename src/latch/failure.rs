@@ -144,7 +144,7 @@ impl Failure {
     }
 
     /// The same of a client that was ready to wait for `wait_s` seconds.
-    pub(super) fn in_line(self, wait_s: u32) -> Failure {
+    pub(super) fn while_queued(self, wait_s: u32) -> Failure {
         let message = match (&*self.code, wait_s) {
             ("busy", 0) => "busy: not to be had now".to_owned(),
             ("busy", _) => format!("busy: not to be had within {wait_s} s"),

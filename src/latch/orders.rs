@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::arguments::{Free, Lock, Ls, Purge, Remove, Renew, Seed};
 use super::failure::{Cause, Failure};
-use super::line::{self, Held, Unserved};
+use super::acquire::{self, AcquiredLock, NotAcquired};
 use super::output::Output;
 use super::server::{ANSWER_LIMIT, Lease, Server, Told, Wish, lock as lock_at, locks};
 use super::{clock, listing, looking, signals};
@@ -38,39 +38,39 @@ pub(super) fn lock(server: &Server, order: Lock, output: Output) -> Done {
             super::text::clean(wish.pool.as_str())
         ))
     };
-    let held = match line::wait(server, &wish, order.wait, (&sender, &events), say) {
-        Ok(held) => held,
-        Err(Unserved::Signal(signal)) => return Ok(signals::die_of(signal)),
-        Err(Unserved::Failure(failure)) => {
-            return Err(failure.in_line(order.wait).about(wish.pool.as_str()));
+    let acquired = match acquire::wait(server, &wish, order.wait, (&sender, &events), say) {
+        Ok(acquired) => acquired,
+        Err(NotAcquired::Signal(signal)) => return Ok(signals::die_of(signal)),
+        Err(NotAcquired::Failure(failure)) => {
+            return Err(failure.while_queued(order.wait).about(wish.pool.as_str()));
         }
     };
     let printed = match (output.json, order.lease) {
-        (true, _) => output.print(&held.json),
-        (false, true) => output.print_lines(&lease_lines(&held.leases)),
-        (false, false) => output.print_lines(&ids(&held.leases)),
+        (true, _) => output.print(&acquired.json),
+        (false, true) => output.print_lines(&lease_lines(&acquired.leases)),
+        (false, false) => output.print_lines(&ids(&acquired.leases)),
     };
     match printed {
-        Err(failure) if is_new(&held) => {
-            Err(give_back(server, &wish, &held, failure).about(wish.pool.as_str()))
+        Err(failure) if is_new(&acquired) => {
+            Err(release_unreported(server, &wish, &acquired, failure).about(wish.pool.as_str()))
         }
         printed => printed.map(|()| 0),
     }
 }
 
 /// Whether the lock was granted to this request. An owner may have had it before.
-fn is_new(held: &Held) -> bool {
-    let age_ms = held.leases[0].age.saturating_mul(1000);
-    age_ms <= clock::now().ms_since(held.asked_at)
+fn is_new(acquired: &AcquiredLock) -> bool {
+    let age_ms = acquired.leases[0].age.saturating_mul(1000);
+    age_ms <= clock::now().ms_since(acquired.asked_at)
 }
 
 /// Releases what could not be told to the user.
-fn give_back(server: &Server, wish: &Wish, held: &Held, failure: Failure) -> Failure {
+fn release_unreported(server: &Server, wish: &Wish, acquired: &AcquiredLock, failure: Failure) -> Failure {
     let failure = Failure {
         cause: Cause::Failed,
         ..failure
     };
-    match line::release(server, wish, &held.leases, line::RELEASING) {
+    match acquire::release(server, wish, &acquired.leases, acquire::RELEASE_LIMIT) {
         Ok(()) => failure.adding("the lock was given back"),
         Err(why) => failure.adding(&format!(
             "the lock could not be given back: {}",

@@ -11,7 +11,7 @@ use super::failure::Failure;
 use crate::client::{Client, Request};
 use crate::command::{OwnerName, PoolName, ResourceId};
 
-/// What does not wait in line is answered by then.
+/// What does not wait in the queue is answered by then.
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// A latchd.
@@ -32,7 +32,7 @@ pub(super) struct Lease {
     pub(super) age: u64,
 }
 
-/// Somebody who stands in line, as the server tells it.
+/// Somebody who is queued, as the server tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Waiter {
     pub(super) owner: Option<String>,
@@ -71,7 +71,7 @@ pub(super) struct Wish {
 }
 
 impl Wish {
-    /// Asks for it, and waits in line for up to so many seconds.
+    /// Asks for it, and waits in the queue for up to so many seconds.
     pub(super) fn request(&self, wait_s: u64) -> Request {
         let request = match &self.id {
             Some(id) => lock("POST", &self.pool, id),
@@ -150,7 +150,7 @@ impl Server {
         self.ask_for(&locks("GET", pool))
     }
 
-    /// Who stands in line for a pool, from the front.
+    /// Who is queued for a pool, from the front.
     pub(super) fn list_waiters(&self, pool: &PoolName<'_>) -> Result<Told<Vec<Waiter>>, Failure> {
         self.ask_for(&Request::new("GET", &["pool", pool.as_str(), "queue"]))
     }

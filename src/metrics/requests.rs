@@ -130,7 +130,7 @@ pub struct Kind {
 pub struct Asked {
     /// What it is counted as.
     pub kind: Kind,
-    /// It may stand in line: what it takes is its wait.
+    /// It may be queued: what it takes is its wait.
     pub waits: bool,
     /// When the tick began in which it was whole.
     pub at: Micros,

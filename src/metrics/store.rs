@@ -9,7 +9,7 @@ pub struct StoreFigures {
     pub is_up: bool,
     /// What came of lending.
     pub lending: Lending,
-    /// Acquires that stand in line, those of owners included who are away.
+    /// Acquires that are queued, those of owners included who are away.
     pub waiting: u64,
     /// What it stands on.
     pub backing: Backing,

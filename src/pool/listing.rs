@@ -9,7 +9,7 @@ use super::lending::Pool;
 use super::line::StoredWanted;
 use super::{Books, Engine, PoolKey, PoolNumber};
 use crate::command::{
-    IdList, InLine, Leases, NamePart, PoolQuery, PoolStatus, PoolSums, Refusal, Survey,
+    IdList, QueuedWaiter, Leases, NamePart, PoolQuery, PoolStatus, PoolSums, Refusal, Survey,
 };
 use crate::time::Time;
 
@@ -115,7 +115,7 @@ impl Pool {
     }
 
     /// Who stands in its line, from the front.
-    pub(super) fn waiters(&self, now: Time, books: &Books) -> Vec<InLine> {
+    pub(super) fn waiters(&self, now: Time, books: &Books) -> Vec<QueuedWaiter> {
         let line = self.line.all().into_iter();
         line.map(|key| {
             let waiter = books.waiters.get(key);
@@ -124,7 +124,7 @@ impl Pool {
                 StoredWanted::Named(id) => (1, Some(id.clone())),
             };
             let until = books.waiters.until(key).unwrap_or(now);
-            InLine {
+            QueuedWaiter {
                 owner: waiter.owner.clone(),
                 count,
                 id,

@@ -1,5 +1,5 @@
 //! Which addresses the clients come from: what connections each has, in the order in which they came,
-//! and how many of them stand in line.
+//! and how many of them are queued.
 //!
 //! It knows connections by their slots, and nothing of what is said on them.
 
@@ -45,7 +45,7 @@ pub(super) struct Addresses {
     by_network: HashMap<Network, u32>,
     /// Where each slot stands; of no meaning for one without a connection.
     places: Vec<Place>,
-    waiting: usize,
+    queued: usize,
     wrong_keys: WrongKeys,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct Addresses {
 struct Household {
     network: Network,
     count: u32,
-    waiting: u32,
+    queued: u32,
     first: u32,
     last: u32,
 }
@@ -122,27 +122,27 @@ impl Addresses {
         })
     }
 
-    /// How many connections stand in line.
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting
+    /// How many connections are queued.
+    pub(super) fn queued(&self) -> usize {
+        self.queued
     }
 
-    /// How many connections of the address of this one stand in line.
-    pub(super) fn waiting_beside(&self, slot: usize) -> usize {
+    /// How many connections of the address of this one are queued.
+    pub(super) fn queued_beside(&self, slot: usize) -> usize {
         let household = self.places[slot].household;
-        self.households[household as usize].waiting as usize
+        self.households[household as usize].queued as usize
     }
 
-    /// The connection in this slot stands in line now, or does so no longer.
-    pub(super) fn note_waiting(&mut self, slot: usize, waits: bool) {
+    /// The connection in this slot is queued now, or is so no longer.
+    pub(super) fn note_queued(&mut self, slot: usize, waits: bool) {
         let household = self.places[slot].household;
-        let waiting = &mut self.households[household as usize].waiting;
+        let queued = &mut self.households[household as usize].queued;
         if waits {
-            *waiting += 1;
-            self.waiting += 1;
+            *queued += 1;
+            self.queued += 1;
         } else {
-            *waiting -= 1;
-            self.waiting -= 1;
+            *queued -= 1;
+            self.queued -= 1;
         }
     }
 
@@ -156,7 +156,7 @@ impl Addresses {
             let household = Household {
                 network,
                 count: 0,
-                waiting: 0,
+                queued: 0,
                 first: NOBODY,
                 last: NOBODY,
             };
@@ -176,7 +176,7 @@ impl Addresses {
         all.count += 1;
     }
 
-    /// The connection in this slot is closed, and stands in no line.
+    /// The connection in this slot is closed, and is not queued.
     pub(super) fn leave(&mut self, slot: usize) {
         let Place {
             household,

@@ -15,17 +15,17 @@ pub(super) struct StoreDesk<'a> {
     pub(super) next_serial: &'a mut u64,
     pub(super) uncommitted: &'a mut bool,
     pub(super) addresses: &'a mut Addresses,
-    pub(super) lines: Lines,
+    pub(super) waiter_limits: WaiterLimits,
     pub(super) slot: usize,
     pub(super) now: Time,
 }
 
-/// How many may stand in line through this server.
+/// How many may be queued through this server.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Lines {
+pub(super) struct WaiterLimits {
     /// Some connections are kept for others, so that whoever wants to give something back gets in.
-    pub(super) most: usize,
-    pub(super) most_of_an_address: usize,
+    pub(super) max: usize,
+    pub(super) max_per_address: usize,
 }
 
 impl Desk for StoreDesk<'_> {
@@ -33,8 +33,8 @@ impl Desk for StoreDesk<'_> {
         if let Command::Acquire(_, acquire) = &mut command
             && acquire.wait_ms > 0
         {
-            acquire.may_queue = self.addresses.waiting() < self.lines.most
-                && self.addresses.waiting_beside(self.slot) < self.lines.most_of_an_address;
+            acquire.may_queue = self.addresses.queued() < self.waiter_limits.max
+                && self.addresses.queued_beside(self.slot) < self.waiter_limits.max_per_address;
         }
         let ticket = Ticket::new(*self.next_serial, self.slot as u32);
         *self.next_serial += 1;

@@ -1,5 +1,5 @@
 //! How many requests are in hand in all connections together: who would add to too many is not read
-//! from, until the store has answered some of them. Who stands in line does not count: whoever could
+//! from, until the store has answered some of them. Who is queued does not count: whoever could
 //! end that waiting must be heard.
 
 use super::Server;
@@ -53,7 +53,7 @@ impl Server {
         self.load.count -= u64::from(before.requests - u32::from(before.waits));
         self.load.count += u64::from(now.requests - u32::from(now.waits));
         if before.waits != now.waits {
-            self.addresses.note_waiting(slot, now.waits);
+            self.addresses.note_queued(slot, now.waits);
         }
     }
 

@@ -51,7 +51,7 @@ use addresses::Addresses;
 use admin::Admin;
 pub use clock::Clock;
 use connection::Connection;
-use desk::{Lines, StoreDesk};
+use desk::{WaiterLimits, StoreDesk};
 use listener::Listener;
 use load::Load;
 pub use options::Options;
@@ -87,7 +87,7 @@ pub struct Server {
     max_connections: usize,
     addresses: Addresses,
     max_per_address: usize,
-    lines: Lines,
+    waiter_limits: WaiterLimits,
     load: Load,
     at_the_door: Option<Newcomer>,
     yielding: Yielding,
@@ -159,9 +159,9 @@ impl Bound {
             max_connections: capacity.max_connections,
             addresses: Addresses::new(options.max_wrong_keys),
             max_per_address: capacity.max_per_address,
-            lines: Lines {
-                most: capacity.max_waiters,
-                most_of_an_address: capacity.max_address_waiters,
+            waiter_limits: WaiterLimits {
+                max: capacity.max_waiters,
+                max_per_address: capacity.max_address_waiters,
             },
             load: Load::new(options.max_requests),
             at_the_door: None,
@@ -312,7 +312,7 @@ impl Server {
             next_serial: &mut self.next_serial,
             uncommitted: &mut self.uncommitted,
             addresses: &mut self.addresses,
-            lines: self.lines,
+            waiter_limits: self.waiter_limits,
             slot,
             now,
         };

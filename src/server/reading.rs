@@ -28,7 +28,7 @@ pub(super) struct Piece {
 }
 
 impl Server {
-    /// Lets sessions read, and hand their commands to the store. Who has hung up leaves the line
+    /// Lets sessions read, and hand their commands to the store. Who has hung up leaves the queue
     /// first: a release that has come at the same moment is not to be handed to it.
     pub(super) fn read(&mut self, now: Time) {
         self.tell_hangups(now);

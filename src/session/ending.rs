@@ -111,7 +111,7 @@ impl Session {
         }
     }
 
-    /// Whoever stands in line is told that the server stops, whatever the store may still reply.
+    /// Whoever is queued is told that the server stops, whatever the store may still reply.
     pub(super) fn withdraw_for_good(&mut self, context: &mut Context<'_>) {
         for exchange in &mut self.exchanges {
             if let State::Asked(ticket) = exchange.state

@@ -13,7 +13,7 @@ pub(super) struct Exchange {
     pub(super) asked: Asked,
     /// No further request is taken in hand before this one is answered.
     pub(super) blocks: bool,
-    /// It may stand in line, and nobody has taken it out yet.
+    /// It may be queued, and nobody has taken it out yet.
     pub(super) waits: bool,
     /// The origin of the page that asks, if it is the server's own and the answer is to say so.
     pub(super) own_origin: Option<Box<str>>,
@@ -82,8 +82,8 @@ impl Exchange {
         matches!(self.state, State::Ready(_))
     }
 
-    /// Whether it stands in line, as far as is known, or would if it had to wait.
-    pub(super) fn stands_in_line(&self) -> bool {
+    /// Whether it is queued, as far as is known, or would if it had to wait.
+    pub(super) fn is_queued(&self) -> bool {
         self.waits && matches!(self.state, State::Asked(_))
     }
 

@@ -99,7 +99,7 @@ pub struct Session {
     /// That may not have been its own doing: what is unfinished is not carried out.
     is_cut_off: bool,
     /// The client has closed its side, or is about to as far as the system can tell: it does not
-    /// wait in line any more.
+    /// wait in the queue any more.
     hung_up: bool,
     /// The server stops: what has been received is still dealt with.
     stopping: bool,
@@ -239,7 +239,7 @@ impl Session {
         self.resume(context);
     }
 
-    /// The client waits no longer: what stands in line for it is withdrawn. It is told `busy` then.
+    /// The client waits no longer: what is queued for it is withdrawn. It is told `busy` then.
     pub fn handle_hangup(&mut self, context: &mut Context<'_>) {
         self.hung_up = true;
         self.withdraw(context);
@@ -303,12 +303,12 @@ impl Session {
         Ok(())
     }
 
-    /// How many of its requests are in hand, and whether the last of them stands in line, or would.
+    /// How many of its requests are in hand, and whether the last of them is queued, or would.
     pub fn in_hand(&self) -> InHand {
         let last = self.exchanges.back();
         InHand {
             requests: self.exchanges.len() as u32,
-            waits: last.is_some_and(Exchange::stands_in_line),
+            waits: last.is_some_and(Exchange::is_queued),
         }
     }
 

@@ -11,7 +11,7 @@ const GRACE_MS: u64 = 10_000;
 impl Session {
     /// Since when the client has made no use of its connection: whoever has the earliest time is
     /// closed when there is no room for another one. `None` if it must not be: a request of it is in
-    /// hand, or stands in line, or its answer is on the way.
+    /// hand, or is queued, or its answer is on the way.
     ///
     /// Who has not sent a whole request counts as `GRACE_MS` younger. So among those who do nothing
     /// else the youngest stays, and a crowd that only begins requests keeps nobody out who means it.

@@ -170,7 +170,7 @@ fn lines() -> Vec<Row> {
             .line("POST /pool/B/lock?wait=1", "409 busy")
             .on(0)
             .hang_up()
-            .in_line(0),
+            .queued(0),
         one_held("too many of one address", address)
             .server(&["--max-address-waiters=1"])
             .given(r#"POST /pool/B ["x","y"]"#)
@@ -186,11 +186,11 @@ fn lines() -> Vec<Row> {
             .hears("200 1")
             .waits(WAITING, 1)
             .hang_up()
-            .in_line(0)
+            .queued(0)
             .on(1)
             .waits(WAITING, 1)
             .hang_up()
-            .in_line(0),
+            .queued(0),
         one_held("a place that is kept for its owner is its own", address)
             .server(&["--max-address-waiters=1"])
             .waits("POST /pool/A/lock?wait=60&owner=o", 1)

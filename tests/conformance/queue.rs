@@ -45,13 +45,13 @@ fn waiting() -> Vec<Row> {
             .check("GET /pool/A/lock", "200 2 - 1"),
         one_held("a waiter over HTTP, to the byte", WAIT)
             .send(bare(WAITING))
-            .in_line(1)
+            .queued(1)
             .silence()
             .check("DELETE /pool/A/lock/1", "200")
             .at_once(ok("1")),
         one_held("a waiter in JSON", "`lease`: answer with lease lines")
             .send(json(&format!("{WAITING}&lease&ttl=60&owner=ci-42")))
-            .in_line(1)
+            .queued(1)
             .silence()
             .check("DELETE /pool/A/lock/1", "200")
             .expect(json_ok(
@@ -340,7 +340,7 @@ fn freed() -> Vec<Row> {
             .hears("200 2")
             .on(1)
             .hang_up()
-            .in_line(0),
+            .queued(0),
         row("an expiry serves the line", CAN_USE)
             .given(SEED)
             .mark()
@@ -368,7 +368,7 @@ fn limits() -> Vec<Row> {
             .on(0)
             .silence()
             .hang_up()
-            .in_line(0)
+            .queued(0)
             .waits(WAITING, 1)
             .check("DELETE /pool/A/lock/1", "200")
             .hears("200 1"),
@@ -387,6 +387,6 @@ fn limits() -> Vec<Row> {
             .line("POST /pool/B/lock?wait=60", "200 x")
             .on(0)
             .hang_up()
-            .in_line(0),
+            .queued(0),
     ]
 }

@@ -270,7 +270,7 @@ fn members() -> Vec<Row> {
         )
         .on(1)
         .line(r#"PUT /pool/A ["1","2"]"#, r#"200 ["1","2"]"#)
-        .in_line(0)
+        .queued(0)
         .line("DELETE /pool/A/lock/1", "200")
         .line(ACQUIRE, "200 1"),
     ]

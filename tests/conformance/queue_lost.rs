@@ -37,21 +37,21 @@ fn closed() -> Vec<Row> {
         one_held("a waiter that closes leaves", LEAVES)
             .waits(WAITING, 1)
             .hang_up()
-            .in_line(0)
+            .queued(0)
             .check("DELETE /pool/A/lock/1", "200")
             .check("GET /pool", "200 1 0 0 A")
             .line("POST /pool/A/lock?lease", "200 2 - 1"),
         one_held("a waiter over HTTP that closes leaves", LEAVES)
             .send(bare(WAITING))
-            .in_line(1)
+            .queued(1)
             .hang_up()
-            .in_line(0),
+            .queued(0),
         // What has not been read when a socket is closed makes the system send RST, not FIN.
         one_held("a waiter that resets leaves", LEAVES)
             .send(format!("GET /ping\n{WAITING}\n"))
-            .in_line(1)
+            .queued(1)
             .hang_up()
-            .in_line(0)
+            .queued(0)
             .check("DELETE /pool/A/lock/1", "200")
             .check("GET /pool", "200 1 0 0 A"),
         one_held("those behind a waiter that leaves move up", LEAVES)
@@ -62,7 +62,7 @@ fn closed() -> Vec<Row> {
             .waits(WAITING, 3)
             .on(1)
             .hang_up()
-            .in_line(2)
+            .queued(2)
             .check("DELETE /pool/A/lock/1", "200")
             .on(0)
             .hears("200 1")
@@ -73,7 +73,7 @@ fn closed() -> Vec<Row> {
         one_held("a waiter that closes behind a request leaves", LEAVES)
             .waits(format!("{WAITING}\nGET /ping"), 1)
             .hang_up()
-            .in_line(0),
+            .queued(0),
     ]
 }
 
@@ -88,7 +88,7 @@ fn half_closed() -> Vec<Row> {
             .check("GET /pool", "200 1 1 0 A"),
         one_held("a half-closed waiter over HTTP", HALF)
             .send(bare(WAITING))
-            .in_line(1)
+            .queued(1)
             .half_close()
             .expect(busy())
             .end()
@@ -137,7 +137,7 @@ fn undone() -> Vec<Row> {
     let resets = |name: &str, waiting: &str| {
         one_held(name, UNDONE)
             .send(format!("GET /ping\n{waiting}\n"))
-            .in_line(1)
+            .queued(1)
     };
     let late = |row: Row, other: usize| {
         row.kept_whole()
@@ -235,7 +235,7 @@ fn pipelined() -> Vec<Row> {
             .hears("200 1 1 0 A\t1 0 0 B"),
         one_held("requests behind a waiting one over HTTP", BEHIND)
             .send(bare(WAITING) + &bare("DELETE /pool/A/lock/1") + &bare("GET /ping"))
-            .in_line(1)
+            .queued(1)
             .silence()
             .check("GET /pool/A/lock", "200 1 - 1")
             .check("DELETE /pool/A/lock/1", "200")
@@ -245,7 +245,7 @@ fn pipelined() -> Vec<Row> {
             .waits(format!("{WAITING}\n{WAITING}"), 1)
             .check("DELETE /pool/A/lock/1", "200")
             .hears("200 1")
-            .in_line(1)
+            .queued(1)
             .silence()
             .check("DELETE /pool/A/lock/1", "200")
             .hears("200 1"),
@@ -257,7 +257,7 @@ fn pipelined() -> Vec<Row> {
             .line(WAITING, "200 1"),
         one_held("HTTP/1.0 may wait as well", "HTTP/1.1 and 1.0")
             .send(format!("{WAITING} HTTP/1.0\r\n\r\n"))
-            .in_line(1)
+            .queued(1)
             .silence()
             .check("DELETE /pool/A/lock/1", "200")
             .expect(answer("1").optional("Connection"))
@@ -272,10 +272,10 @@ fn stopping() -> Vec<Row> {
             .waits(WAITING, 1)
             .on(1)
             .send(bare(WAITING))
-            .in_line(2)
+            .queued(2)
             .on(2)
             .send(json(&format!("{WAITING}&owner=a")))
-            .in_line(3)
+            .queued(3)
             .terminate()
             .expect(json_fails("503 stopping").optional("Connection"))
             .end()

@@ -81,12 +81,12 @@ fn shrinking() -> Vec<Row> {
             .check("GET /pool", "200 2 4 0 A"),
         all_held("a waiter over HTTP for more than are left", TOLD)
             .send(bare("POST /pool/A/lock?n=3&wait=60"))
-            .in_line(1)
+            .queued(1)
             .check("PUT /pool/A [1,2]", r#"200 ["1","2"]"#)
             .expect(fails("422 only 2 resources")),
         all_held("a waiter in JSON for more than are left", TOLD)
             .send(json("POST /pool/A/lock?n=3&wait=60"))
-            .in_line(1)
+            .queued(1)
             .check("PUT /pool/A [1,2]", r#"200 ["1","2"]"#)
             .expect(json_fails("422 only 2 resources")),
         all_held("a waiter for one that is no member any more", TOLD)
@@ -149,10 +149,10 @@ fn removing() -> Vec<Row> {
             .waits(WAITING, 1)
             .on(1)
             .send(bare("POST /pool/A/lock?n=2&wait=60"))
-            .in_line(2)
+            .queued(2)
             .on(2)
             .send(json("POST /pool/A/lock/3?wait=60"))
-            .in_line(3)
+            .queued(3)
             .check("DELETE /pool/A", "200")
             .expect(json_fails("404 no pool"))
             .on(1)

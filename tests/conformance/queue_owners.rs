@@ -61,7 +61,7 @@ fn away() -> Vec<Row> {
         // What has not been read when a socket is closed makes the system send RST, not FIN.
         one_held("an owner takes its place up after a reset", KEEPS)
             .send(format!("GET /ping\n{A}\n"))
-            .in_line(1)
+            .queued(1)
             .on(1)
             .waits(ANYONE, 2)
             .on(0)
@@ -71,7 +71,7 @@ fn away() -> Vec<Row> {
             .hears("200 1")
             .on(1)
             .hang_up()
-            .in_line(0),
+            .queued(0),
         one_held("an owner comes back when its turn has come", KEEPS)
             .waits(A, 1)
             .on(1)
@@ -114,7 +114,7 @@ fn away() -> Vec<Row> {
             .on(0)
             .hang_up()
             .on(1)
-            .in_line(2)
+            .queued(2)
             .on(0)
             .waits("POST /pool/A/lock?n=2&owner=a&wait=60", 2)
             .check("DELETE /pool/A/lock/3", "200")
@@ -153,7 +153,7 @@ fn away() -> Vec<Row> {
             .on(1)
             .line("PUT /pool/A/lock?owner=a", "404 not held")
             .line("DELETE /pool/A/lock?owner=a", "200 0")
-            .in_line(1)
+            .queued(1)
             .line("DELETE /pool/A/lock/1", "200")
             .on(0)
             .hears("200 1"),
@@ -183,7 +183,7 @@ fn grace() -> Vec<Row> {
             .on(0)
             .mark()
             .hang_up()
-            .in_line(1)
+            .queued(1)
             .not_before(990)
             .waits(A, 2)
             .check("DELETE /pool/A/lock/1", "200")
@@ -200,7 +200,7 @@ fn grace() -> Vec<Row> {
             .waits(ANYONE, 2)
             .on(0)
             .hang_up()
-            .in_line(1)
+            .queued(1)
             .check("DELETE /pool/A/lock/1", "200")
             .on(1)
             .hears("200 1"),
@@ -234,12 +234,12 @@ fn twice() -> Vec<Row> {
             .hears("200 1"),
         one_held("the newer takes the place over, over HTTP", NEWER)
             .send(bare(A))
-            .in_line(1)
+            .queued(1)
             .on(1)
             .send(bare(A))
             .on(0)
             .expect(fails("409 busy"))
-            .in_line(1)
+            .queued(1)
             .check("DELETE /pool/A/lock/1", "200")
             .on(1)
             .expect(ok("1")),

@@ -137,7 +137,7 @@ fn away() -> Vec<Row> {
         two_held("who has no owner is gone", NOT_THERE)
             .waits("POST /pool/A/lock?wait=60", 1)
             .hang_up()
-            .in_line(0)
+            .queued(0)
             .line(OF_A, "200"),
     ]
 }

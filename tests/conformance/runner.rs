@@ -191,7 +191,7 @@ impl Talk<'_> {
                 Ok(())
             }
             Step::Until(request, answer) => self.until(request, |line| matches(answer, line)),
-            Step::InLine(count) => self.until("GET /pool", |line| in_line_of_a(line) == *count),
+            Step::Queued(count) => self.until("GET /pool", |line| queued_for_a(line) == *count),
             Step::Mark => {
                 self.marked = Instant::now();
                 Ok(())
@@ -265,7 +265,7 @@ impl Talk<'_> {
 }
 
 /// The third number of pool A in the list of pools.
-fn in_line_of_a(line: &str) -> usize {
+fn queued_for_a(line: &str) -> usize {
     let pools = line.strip_prefix("200 ").unwrap_or_default();
     let pool = pools.split('\t').find(|pool| pool.ends_with(" A"));
     let waiting = pool.and_then(|pool| pool.split(' ').nth(2)?.parse().ok());

@@ -48,7 +48,7 @@ pub enum Step {
     /// Says a one-line request beside it again and again, until this is the answer.
     Until(String, String),
     /// Looks at pool A beside it, until so many stand in its line.
-    InLine(usize),
+    Queued(usize),
     /// Notes the time.
     Mark,
     /// This many milliseconds have gone since the note, or more.
@@ -221,13 +221,13 @@ impl Row {
     }
 
     /// Looks at the pools on another connection until so many stand in the line of pool A.
-    pub fn in_line(self, count: usize) -> Row {
-        self.step(Step::InLine(count))
+    pub fn queued(self, count: usize) -> Row {
+        self.step(Step::Queued(count))
     }
 
     /// Sends a one-line request that gets no answer yet: so many stand in line then.
     pub fn waits(self, request: impl Into<String>, count: usize) -> Row {
-        self.send(request.into() + "\n").in_line(count).silence()
+        self.send(request.into() + "\n").queued(count).silence()
     }
 
     /// Compares the one-line answer that has been waited for.
@@ -288,7 +288,7 @@ impl fmt::Display for Step {
             Step::Restart => write!(f, "kill and restart"),
             Step::On(number) => write!(f, "go on with connection {number}"),
             Step::Until(request, _) => write!(f, "beside it, {request:?} until it is so"),
-            Step::InLine(count) => write!(f, "wait until {count} stand in line"),
+            Step::Queued(count) => write!(f, "wait until {count} stand in line"),
             Step::Mark => write!(f, "note the time"),
             Step::NotBefore(time) => write!(f, "{time} ms later"),
             Step::Signal(name) => write!(f, "SIG{name}"),

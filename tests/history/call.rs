@@ -83,7 +83,7 @@ pub struct Disturbance {
     pub server: Option<usize>,
     pub from: Time,
     pub until: Time,
-    /// Whether places in line may be lost by it: a server that is killed or stopped, or cannot reach
+    /// Whether places in the queue may be lost by it: a server that is killed or stopped, or cannot reach
     /// Redis for long, cannot say that its waiters are still there.
     pub costs_places: bool,
 }
@@ -140,7 +140,7 @@ impl Asked {
         }
     }
 
-    /// Whether it stands in line while it cannot be served.
+    /// Whether it stands in the queue while it cannot be served.
     pub fn waits(&self) -> bool {
         matches!(self, Asked::Acquire { wait_s: 1.., .. })
     }
@@ -169,7 +169,7 @@ impl History {
         disturbances.any(|disturbance| disturbance.from <= until && disturbance.until >= from)
     }
 
-    /// Whether places in line at this server may have been lost in this time.
+    /// Whether places in the queue at this server may have been lost in this time.
     pub fn may_lose_places(&self, server: usize, from: Time, until: Time) -> bool {
         self.disturbances.iter().any(|disturbance| {
             disturbance.costs_places

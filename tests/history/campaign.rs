@@ -118,8 +118,8 @@ impl Campaign {
         let label = format!("{ground:?}, servers: {servers}, LATCHD_SEED={seed}");
         let verdict = recorded.assert_clean(&label);
         eprintln!("{label}: {}", in_words(&recorded, &verdict));
-        // On a file a line may never last as long as it takes to watch it.
-        let is_watched = ground == Ground::File || verdict.pairs_in_line > 0;
+        // On a file a queue may never last as long as it takes to watch it.
+        let is_watched = ground == Ground::File || verdict.queued_pairs > 0;
         let is_busy = verdict.grants > 30 && is_watched;
         assert!(is_busy, "there is something to check: {verdict:?}");
     }
@@ -221,7 +221,7 @@ fn wait_for_quiet() {
 /// the way of that, behind what is recorded.
 fn come_to_rest(caller: &mut Caller<'_>, cluster: &mut Cluster<'_>) -> Result<(), String> {
     for (pool, size) in POOLS {
-        wait_for_empty_line(caller, cluster, pool)?;
+        wait_for_empty_queue(caller, cluster, pool)?;
         let Some(Answer::Leases(left)) = caller.call(pool, Asked::List) else {
             return Err(format!("{pool} cannot be listed when all is quiet"));
         };
@@ -245,7 +245,7 @@ fn come_to_rest(caller: &mut Caller<'_>, cluster: &mut Cluster<'_>) -> Result<()
 }
 
 /// Waiters of a server that was killed are given up after some seconds.
-fn wait_for_empty_line(
+fn wait_for_empty_queue(
     caller: &mut Caller<'_>,
     cluster: &mut Cluster<'_>,
     pool: &str,
@@ -281,7 +281,7 @@ fn in_words(recorded: &Recorded, verdict: &Verdict) -> String {
         unknown.count(),
         verdict.grants,
         verdict.successions,
-        verdict.pairs_in_line,
+        verdict.queued_pairs,
         verdict.hand_overs,
         verdict.at_rest,
     )

@@ -15,7 +15,7 @@ use crate::support::{Server, signal};
 /// `--redis-timeout`, in seconds.
 pub const REDIS_TIMEOUT_S: u64 = 1;
 
-/// A server of which nothing is heard for five seconds counts as dead, and its waiters leave the line.
+/// A server of which nothing is heard for five seconds counts as dead, and its waiters leave the queue.
 /// What lasts less than this may not cost anybody a place.
 const HARMLESS: Time = 2 * SECOND;
 

@@ -7,9 +7,9 @@
 //! - Of two grants, one of which was seen before the other was asked for, the later has the higher
 //!   fence; and no fence is given to two.
 //! - A grant that was answered is there until somebody may have ended it, and not after that.
-//! - Nobody overtakes who came when somebody else was in line for certain (`line`).
-//! - Nobody is left waiting for long beside what is free for certain, and no more are counted in line
-//!   than can be there (`line`).
+//! - Nobody overtakes who came when somebody else was in the queue for certain (`queue`).
+//! - Nobody is left waiting for long beside what is free for certain, and no more are counted in the queue
+//!   than can be there (`queue`).
 //! - When all is quiet, what is held is held by somebody, and no longer than its lease (`rest`).
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use std::fmt;
 
 use super::call::{History, Time};
 use super::grants::{Grant, NEVER, PoolCalls};
-use super::{line, rest};
+use super::{queue, rest};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -47,9 +47,9 @@ pub struct Verdict {
     pub grants: usize,
     /// Pairs of grants of one resource, one after the other.
     pub successions: usize,
-    /// Pairs of a client that was in line for certain and one who came later, and must wait.
-    pub pairs_in_line: usize,
-    /// Who was in line for certain, and had to be served at a certain moment.
+    /// Pairs of a client that was in the queue for certain and one who came later, and must wait.
+    pub queued_pairs: usize,
+    /// Who was in the queue for certain, and had to be served at a certain moment.
     pub hand_overs: usize,
     /// Locks that were there when all was quiet.
     pub at_rest: usize,
@@ -78,7 +78,7 @@ pub fn check(history: &History) -> Verdict {
         check_holders(&view, &mut verdict);
         check_fences(&view, &mut verdict);
         check_losses(&view, &mut verdict);
-        line::check(&view, &mut verdict);
+        queue::check(&view, &mut verdict);
         rest::check(&view, &mut verdict);
     }
     verdict

@@ -8,7 +8,7 @@ mod check;
 mod disk;
 mod grants;
 mod leases;
-mod line;
+mod queue;
 mod rest;
 mod rounds;
 mod sabotage;

@@ -1,4 +1,4 @@
-//! A line that is watched while it forms: each client comes only when the one before was seen to be in
+//! A queue that is watched while it forms: each client comes only when the one before was seen to be in
 //! it, at whatever server. In a pool of its own, so that nobody else can be counted.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use super::workers::force;
 const LONGEST_LINE: usize = 5;
 const WAIT_S: u64 = 4;
 
-/// How long somebody is looked for in the line before the next one comes anyway.
+/// How long somebody is looked for in the queue before the next one comes anyway.
 const LOOK: Duration = Duration::from_millis(300);
 
 /// What all rounds share.
@@ -51,7 +51,7 @@ fn hold_one(hall: &Hall<'_>, (pool, size): &Room, random: &mut Rng) -> Vec<Call>
     if let Some(Answer::Leases(held)) = host.call(pool, acquire(Wanted::Any(*size), None, 0)) {
         let guests = random.usize(2..=LONGEST_LINE);
         let calls = thread::scope(|scope| {
-            let mut line = Vec::new();
+            let mut guests = Vec::new();
             for place in 1..=guests {
                 let mut guest = hall.caller(random);
                 let wanted = if is_mixed {
@@ -59,7 +59,7 @@ fn hold_one(hall: &Hall<'_>, (pool, size): &Room, random: &mut Rng) -> Vec<Call>
                 } else {
                     Wanted::Any(1)
                 };
-                line.push(scope.spawn(move || {
+                guests.push(scope.spawn(move || {
                     visit(&mut guest, pool, wanted);
                     guest.calls
                 }));
@@ -69,7 +69,7 @@ fn hold_one(hall: &Hall<'_>, (pool, size): &Room, random: &mut Rng) -> Vec<Call>
             for lease in held {
                 force(&mut host, pool, lease.id, lease.fence);
             }
-            let calls = line.into_iter().map(|guest| guest.join());
+            let calls = guests.into_iter().map(|guest| guest.join());
             calls
                 .flat_map(|calls| calls.expect("a guest's checks hold"))
                 .collect::<Vec<Call>>()
@@ -80,7 +80,7 @@ fn hold_one(hall: &Hall<'_>, (pool, size): &Room, random: &mut Rng) -> Vec<Call>
     host.calls
 }
 
-/// Waits until so many are in line, if it can be seen.
+/// Waits until so many are in the queue, if it can be seen.
 fn look_for(host: &mut Caller<'_>, pool: &str, place: usize) {
     let end = Instant::now() + LOOK;
     while Instant::now() < end {
@@ -91,7 +91,7 @@ fn look_for(host: &mut Caller<'_>, pool: &str, place: usize) {
     }
 }
 
-/// Stands in line, and gives back what it gets after a moment.
+/// Stands in the queue, and gives back what it gets after a moment.
 fn visit(guest: &mut Caller<'_>, pool: &str, wanted: Wanted) {
     let owner = (guest.random.u8(..4) == 0).then(|| format!("guest-{}", guest.number));
     let answer = guest.call(pool, acquire(wanted, owner.clone(), WAIT_S));

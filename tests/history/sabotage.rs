@@ -43,7 +43,7 @@ fn without_faults_and_meddling_nothing_is_found() {
         .filter(|call| call.is_unknown());
     assert_eq!(unknown.count(), 0, "all are answered where nothing is hurt");
     assert!(
-        verdict.pairs_in_line > 0,
+        verdict.queued_pairs > 0,
         "the line is watched: {verdict:?}"
     );
 }

@@ -252,7 +252,7 @@ fn a_released_lock_that_comes_back_is_found() {
 }
 
 /// The first waits and is seen waiting before the second comes.
-fn two_in_line(first: Call, second: Call) -> Vec<Call> {
+fn two_queued(first: Call, second: Call) -> Vec<Call> {
     vec![
         acquire(0, 10).granted(1, "4"),
         first,
@@ -267,21 +267,21 @@ fn overtaking_is_found() {
     let first = || acquire(100, 700).waits(5).granted(3, "4");
     let second = || acquire(220, 500).waits(5).granted(2, "4");
     let release_2 = || release(600, 610, "4", 2);
-    let mut calls = two_in_line(first(), second());
+    let mut calls = two_queued(first(), second());
     calls.push(release_2());
     assert_found(Kind::Overtaken, calls);
 
-    let mut not_seen_in_time = two_in_line(first(), second());
+    let mut not_seen_in_time = two_queued(first(), second());
     not_seen_in_time[3].sent = 205 * MS;
     not_seen_in_time.push(release_2());
     assert_innocent(not_seen_in_time);
 
-    let mut perhaps_another = two_in_line(first(), second());
+    let mut perhaps_another = two_queued(first(), second());
     perhaps_another.push(acquire(150, 0).waits(5).unknown());
     perhaps_another.push(release_2());
     assert_innocent(perhaps_another);
 
-    let mut its_server_was_stopped = history_of(two_in_line(first(), second()));
+    let mut its_server_was_stopped = history_of(two_queued(first(), second()));
     its_server_was_stopped.calls.push(release_2());
     its_server_was_stopped.disturbances.push(Disturbance {
         server: Some(0),
@@ -294,14 +294,14 @@ fn overtaking_is_found() {
 
 #[test]
 fn in_turn_is_innocent() {
-    let mut calls = two_in_line(
+    let mut calls = two_queued(
         acquire(100, 500).waits(5).granted(2, "4"),
         acquire(220, 700).waits(5).granted(3, "4"),
     );
     calls.push(release(600, 610, "4", 2));
     assert_innocent(calls);
     // The first was cut off: it may have left.
-    let calls = two_in_line(
+    let calls = two_queued(
         acquire(100, 0).waits(5).unknown(),
         acquire(220, 500).waits(5).granted(2, "4"),
     );
@@ -311,7 +311,7 @@ fn in_turn_is_innocent() {
 #[test]
 fn overtaking_somebody_who_waits_in_vain_is_found() {
     let overtakes = |at| {
-        two_in_line(
+        two_queued(
             acquire(100, 1100).waits(1).refused("busy"),
             acquire(220, at).waits(5).granted(2, "4"),
         )
@@ -336,7 +336,7 @@ fn waiting_beside_what_is_free_is_found() {
 #[test]
 fn being_served_late_is_found() {
     let served_at = |at| {
-        two_in_line(
+        two_queued(
             acquire(100, at).waits(5).granted(2, "4"),
             acquire(220, 900).refused("busy"),
         )

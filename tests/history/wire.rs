@@ -11,7 +11,7 @@ use socket2::SockRef;
 
 use super::call::{Answer, Asked, Call, Lease, Time, Wanted};
 
-/// How long an answer may take, beyond what it waits in line: longer than any fault lasts.
+/// How long an answer may take, beyond what it waits in the queue: longer than any fault lasts.
 const PATIENCE: Duration = Duration::from_secs(6);
 const CONNECT_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -352,7 +352,7 @@ fn parse_lease(line: &str) -> Lease {
     }
 }
 
-/// The line of one pool: `RESOURCES HELD WAITING NAME`.
+/// The queue of one pool: `RESOURCES HELD WAITING NAME`.
 fn counts<'a>(pool: &str, mut lines: impl Iterator<Item = &'a str>) -> Option<Answer> {
     lines.find_map(|line| {
         let fields: Vec<&str> = line.splitn(4, ' ').collect();

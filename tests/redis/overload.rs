@@ -74,8 +74,8 @@ fn who_stands_in_line_is_not_too_much() {
     let server = serve_with(&redis, &["--max-requests", "2"]);
     let mut client = with_pool(&server, &["1"]);
     assert_eq!(client.ask("POST /pool/A/lock"), "200 1");
-    let mut in_line: Vec<Client> = (0..8).map(|_| server.connect()).collect();
-    for (place, waiter) in in_line.iter_mut().enumerate() {
+    let mut waiters: Vec<Client> = (0..8).map(|_| server.connect()).collect();
+    for (place, waiter) in waiters.iter_mut().enumerate() {
         waiter.send("POST /pool/A/lock?wait=60\n");
         await_answer(
             &mut client,
@@ -83,7 +83,7 @@ fn who_stands_in_line_is_not_too_much() {
             &format!("200 1 1 {} A", place + 1),
         );
     }
-    for mut waiter in in_line {
+    for mut waiter in waiters {
         assert_eq!(client.ask("DELETE /pool/A/lock/1"), "200");
         waiter.expect("200 1\n");
     }

@@ -4,7 +4,7 @@
 //! whole line. It shares no code with the engine but the vocabulary.
 
 use latchd::command::{
-    Command, IdList, InLine, Leases, NamePart, PoolStatus, Refusal, Reply, Seed, StoredName,
+    Command, IdList, QueuedWaiter, Leases, NamePart, PoolStatus, Refusal, Reply, Seed, StoredName,
     Survey, Ticket, Ttl,
 };
 use latchd::pool::Rules;
@@ -66,12 +66,12 @@ pub enum Want {
 }
 
 impl Waiter {
-    fn in_line(&self, now: u64) -> InLine {
+    fn queued(&self, now: u64) -> QueuedWaiter {
         let (count, id) = match &self.wanted {
             Want::Any(count) => (*count, None),
             Want::Named(id) => (1, Some(id.clone())),
         };
-        InLine {
+        QueuedWaiter {
             owner: self.owner.clone(),
             count,
             id,
@@ -285,7 +285,7 @@ impl Model {
             }
             Command::ListWaiters(pool) => {
                 let line = find(pools, pool.as_str())?.line.iter();
-                Reply::Waiters(line.map(|waiter| waiter.in_line(now)).collect())
+                Reply::Waiters(line.map(|waiter| waiter.queued(now)).collect())
             }
             Command::ShowLock(pool, id) => {
                 let pool = find(pools, pool.as_str())?;

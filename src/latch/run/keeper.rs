@@ -67,7 +67,7 @@ pub(super) struct Keeper {
 
 #[derive(Debug)]
 enum Stage {
-    Held,
+    Holding,
     /// It is lost, and the command has not been told yet.
     Lost {
         kill_at: Time,
@@ -87,13 +87,13 @@ impl Keeper {
             next_attempt: asked_at.after_ms(ttl_ms / 3),
             is_trying: false,
             failures: 0,
-            stage: Stage::Held,
+            stage: Stage::Holding,
         }
     }
 
     /// Whether the command is being ended.
     pub(super) fn is_lost(&self) -> bool {
-        !matches!(self.stage, Stage::Held)
+        !matches!(self.stage, Stage::Holding)
     }
 
     /// Milliseconds until the lease may be over.
@@ -123,7 +123,7 @@ impl Keeper {
 
     /// What is to be done now. Whoever does it asks again at once.
     pub(super) fn next_step(&mut self, now: Time) -> Step {
-        if matches!(self.stage, Stage::Held) && now >= self.last_chance() {
+        if matches!(self.stage, Stage::Holding) && now >= self.last_chance() {
             let kill_at = now.after_ms(self.grace_ms).min(self.last_moment());
             self.stage = Stage::Lost { kill_at };
         }
@@ -138,16 +138,16 @@ impl Keeper {
                 Step::Kill
             }
             Stage::Ending { kill_at } => Step::Wait { until: kill_at },
-            Stage::Held if self.is_trying => Step::Wait {
+            Stage::Holding if self.is_trying => Step::Wait {
                 until: self.last_chance(),
             },
-            Stage::Held if now >= self.next_attempt => {
+            Stage::Holding if now >= self.next_attempt => {
                 self.is_trying = true;
                 Step::Renew {
                     limit_ms: self.attempt_ms(now),
                 }
             }
-            Stage::Held => Step::Wait {
+            Stage::Holding => Step::Wait {
                 until: self.next_attempt.min(self.last_chance()),
             },
         }

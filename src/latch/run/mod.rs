@@ -31,7 +31,7 @@ use rustix::system::uname;
 use super::arguments::Run;
 use super::event::Event;
 use super::failure::{Cause, Failure};
-use super::line::{self, Held, Unserved};
+use super::acquire::{self, AcquiredLock, NotAcquired};
 use super::output::Output;
 use super::server::{Lease, Server, Wish, locks};
 use super::{clock, signals};
@@ -77,12 +77,12 @@ fn hold_and_run(server: &Server, order: Run, output: Output) -> Result<u8, Failu
             output.note(&format!("{}: {message}", super::text::clean(&pool)));
         }
     };
-    let held = match line::wait(server, &wish, order.wait, (&sender, &events), say) {
-        Ok(held) => held,
-        Err(Unserved::Signal(signal)) => return Ok(signals::die_of(signal)),
-        Err(Unserved::Failure(failure)) => return Err(failure.in_line(order.wait).about(&pool)),
+    let acquired = match acquire::wait(server, &wish, order.wait, (&sender, &events), say) {
+        Ok(acquired) => acquired,
+        Err(NotAcquired::Signal(signal)) => return Ok(signals::die_of(signal)),
+        Err(NotAcquired::Failure(failure)) => return Err(failure.while_queued(order.wait).about(&pool)),
     };
-    let end = match start(server, &wish, &held, (&order, output), sender) {
+    let end = match start(server, &wish, &acquired, (&order, output), sender) {
         Ok(mut supervision) => supervision.run(&events, say, |failure| {
             output.complain(&failure.about(&pool))
         }),
@@ -94,10 +94,10 @@ fn hold_and_run(server: &Server, order: Run, output: Output) -> Result<u8, Failu
     };
     // What is lost is tried to be released once: a part of it, or the server, may still be there.
     let limit = match end {
-        End::Command(_) => line::RELEASING,
+        End::Command(_) => acquire::RELEASE_LIMIT,
         End::Lost => Duration::ZERO,
     };
-    let released = line::release(server, &wish, &held.leases, limit);
+    let released = acquire::release(server, &wish, &acquired.leases, limit);
     match (end, released) {
         (End::Lost, _) => Ok(OWN_CODES + Cause::NotYours as u8),
         (End::Command(end), released) => {
@@ -115,14 +115,14 @@ fn hold_and_run(server: &Server, order: Run, output: Output) -> Result<u8, Failu
 fn start(
     server: &Server,
     wish: &Wish,
-    held: &Held,
+    acquired: &AcquiredLock,
     (order, output): (&Run, Output),
     events: Sender<Event>,
 ) -> std::io::Result<Supervision> {
     let (ttl_ms, grace_ms) = (u64::from(order.ttl) * 1000, u64::from(order.grace) * 1000);
-    let keeper = Keeper::new(ttl_ms, grace_ms, held.asked_at);
-    let renewals = renew_on_demand(server, wish, held, events.clone())?;
-    let environment = environment(server, wish, held);
+    let keeper = Keeper::new(ttl_ms, grace_ms, acquired.asked_at);
+    let renewals = renew_on_demand(server, wish, acquired, events.clone())?;
+    let environment = environment(server, wish, acquired);
     #[cfg(target_os = "linux")]
     if descent::is_known() {
         let form = if output.json { FORM_JSON } else { FORM_WORDS };
@@ -161,8 +161,8 @@ fn own_name() -> OwnerName<'static> {
 }
 
 /// What the command finds in its environment.
-fn environment(server: &Server, wish: &Wish, held: &Held) -> Vec<(&'static str, OsString)> {
-    let ids: Vec<&str> = held.leases.iter().map(|lease| &*lease.id).collect();
+fn environment(server: &Server, wish: &Wish, acquired: &AcquiredLock) -> Vec<(&'static str, OsString)> {
+    let ids: Vec<&str> = acquired.leases.iter().map(|lease| &*lease.id).collect();
     let owner = wish
         .owner
         .as_ref()
@@ -172,7 +172,7 @@ fn environment(server: &Server, wish: &Wish, held: &Held) -> Vec<(&'static str, 
         ("LATCH_ID", ids[0].into()),
         // Names have no control characters.
         ("LATCH_IDS", ids.join("\n").into()),
-        ("LATCH_FENCE", held.leases[0].fence.to_string().into()),
+        ("LATCH_FENCE", acquired.leases[0].fence.to_string().into()),
         ("LATCH_POOL", wish.pool.as_str().into()),
         ("LATCH_OWNER", owner.into()),
         ("LATCH_URL", server.client.peer.url().to_string().into()),
@@ -185,12 +185,12 @@ fn environment(server: &Server, wish: &Wish, held: &Held) -> Vec<(&'static str, 
 fn renew_on_demand(
     server: &Server,
     wish: &Wish,
-    held: &Held,
+    acquired: &AcquiredLock,
     events: Sender<Event>,
 ) -> std::io::Result<Sender<Duration>> {
     let (demand, demands) = channel();
-    let (server, ids) = (server.clone(), ids_of(&held.leases));
-    let request = renewal(wish, held);
+    let (server, ids) = (server.clone(), ids_of(&acquired.leases));
+    let request = renewal(wish, acquired);
     thread::Builder::new().spawn(move || {
         for limit in demands {
             let asked_at = clock::now();
@@ -209,11 +209,11 @@ fn renew_on_demand(
     Ok(demand)
 }
 
-fn renewal(wish: &Wish, held: &Held) -> Request {
+fn renewal(wish: &Wish, acquired: &AcquiredLock) -> Request {
     let owner = wish.owner.as_ref().map(OwnerName::as_str);
     locks("PUT", &wish.pool)
         .with_some("owner", owner)
-        .with_some("fence", Some(held.leases[0].fence))
+        .with_some("fence", Some(acquired.leases[0].fence))
         .with_some("ttl", wish.ttl_s)
         .with("lease", None)
 }

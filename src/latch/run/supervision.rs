@@ -189,7 +189,7 @@ impl Supervision {
             #[cfg(target_os = "linux")]
             Event::Guardian(None) => self.replace_guardian(),
             Event::Attempt(attempt) => self.note(attempt, say),
-            Event::Line(_) | Event::Trouble(_) | Event::Queue(_) => {}
+            Event::Acquired(_) | Event::Trouble(_) | Event::QueueNotice(_) => {}
         }
     }
 

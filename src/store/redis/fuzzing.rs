@@ -10,7 +10,7 @@ use super::pipeline::Pipeline;
 use super::reply::{self, Answer};
 use super::script::Scripts;
 use super::{RedisAddress, RedisOptions};
-use crate::command::{Command, InLine, Leases, Refusal, Reply, Ticket};
+use crate::command::{Command, QueuedWaiter, Leases, Refusal, Reply, Ticket};
 use crate::pool::Rules;
 use crate::time::Time;
 
@@ -86,9 +86,9 @@ fn write_leases(leases: &Leases) -> String {
     text
 }
 
-fn write_waiters(waiters: &[InLine]) -> String {
+fn write_waiters(waiters: &[QueuedWaiter]) -> String {
     let known = |seconds: Option<u64>| seconds.map_or("-".into(), |seconds| seconds.to_string());
-    let write_one = |waiter: &InLine| {
+    let write_one = |waiter: &QueuedWaiter| {
         let (age, left, count) = (known(waiter.age_s), known(waiter.left_s), waiter.count);
         let (lost, owner) = (u8::from(waiter.is_lost), waiter.owner.as_deref());
         let (owner, id) = (owner.unwrap_or(""), waiter.id.as_deref().unwrap_or(""));

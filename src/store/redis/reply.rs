@@ -5,7 +5,7 @@
 
 use redis::{ServerError, Value};
 
-use crate::command::{Fence, IdList, InLine, Lease, Leases, Refusal, StoredName};
+use crate::command::{Fence, IdList, QueuedWaiter, Lease, Leases, Refusal, StoredName};
 
 /// A reply does not have the form that the scripts give it.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub(super) enum Answer {
     Waits(u64),
     Leases(Leases),
     /// Who stands in line.
-    Waiters(Vec<InLine>),
+    Waiters(Vec<QueuedWaiter>),
     Released(usize),
     Members(IdList),
     /// How many resources, how many held, how many in line, how many free.
@@ -206,7 +206,7 @@ fn leases(text: &str) -> Option<Leases> {
 }
 
 /// Waiters of three lines each.
-fn waiters(text: &str) -> Option<Vec<InLine>> {
+fn waiters(text: &str) -> Option<Vec<QueuedWaiter>> {
     let mut waiters = Vec::new();
     let mut lines = text.split('\n');
     if text.is_empty() {
@@ -227,7 +227,7 @@ fn waiters(text: &str) -> Option<Vec<InLine>> {
             _ => return None,
         };
         let stored = |name: &str| (!name.is_empty()).then(|| StoredName::from(name));
-        waiters.push(InLine {
+        waiters.push(QueuedWaiter {
             owner: stored(owner),
             count,
             id: stored(id),
@@ -310,8 +310,8 @@ mod tests {
         count: usize,
         owner: Option<&str>,
         id: Option<&str>,
-    ) -> InLine {
-        InLine {
+    ) -> QueuedWaiter {
+        QueuedWaiter {
             owner: owner.map(StoredName::from),
             count,
             id: id.map(StoredName::from),
@@ -337,7 +337,7 @@ mod tests {
                 "P3 57 2 0\n\n\n- - 1 1\na b\nx y",
                 Answer::Waiters(vec![
                     in_line(Some(3), Some(57), 2, None, None),
-                    InLine {
+                    QueuedWaiter {
                         is_lost: true,
                         ..in_line(None, None, 1, Some("a b"), Some("x y"))
                     },

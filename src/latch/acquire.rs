@@ -1,7 +1,7 @@
-//! Taking a lock: asking, standing in line, asking again when the server or its answer is lost, and
-//! leaving the line.
+//! Taking a lock: asking, queueing, asking again when the server or its answer is lost, and
+//! leaving the queue.
 //!
-//! With an owner all of this is safe to repeat: the server knows who asks, keeps the place in line for
+//! With an owner all of this is safe to repeat: the server knows who asks, keeps the place in the queue for
 //! `--queue-grace`, and gives the same lock again. Without one, a request whose answer was lost, or came
 //! from a proxy, is not repeated: it might take a second resource.
 
@@ -14,25 +14,25 @@ use std::time::{Duration, Instant};
 use super::clock;
 use super::event::Event;
 use super::failure::{Cause, Effect, Failure};
-use super::queue;
+use super::queue_notice;
 use super::server::{ANSWER_LIMIT, Lease, Server, Told, Wish, lock, locks};
 use super::signals::ends_waiting;
 use crate::command::{OwnerName, ResourceId};
 use crate::time::Time;
 
 /// A request waits no longer than this, less than the 300 s that a server allows; then the place in
-/// line is taken up by another one. So it is kept for longer than `--max-wait`.
-const LONGEST_REQUEST: Duration = Duration::from_secs(240);
+/// the queue is taken up by another one. So it is kept for longer than `--max-wait`.
+const MAX_REQUEST_WAIT: Duration = Duration::from_secs(240);
 /// For so long a server is looked for that has not been heard of yet.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Whoever leaves the line waits for the server no longer than this.
-const LEAVING: Duration = Duration::from_secs(3);
+const CONTACT_LIMIT: Duration = Duration::from_secs(10);
+/// Whoever leaves the queue waits for the server no longer than this.
+const LEAVE_LIMIT: Duration = Duration::from_secs(3);
 /// For so long a lock that may have been taken is tried to be given back.
-pub(super) const RELEASING: Duration = Duration::from_secs(5);
+pub(super) const RELEASE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A lock that was granted.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct AcquiredLock {
     pub(super) leases: Vec<Lease>,
     /// The same as the server has said it.
     pub(super) json: String,
@@ -42,7 +42,7 @@ pub(super) struct Held {
 
 /// How waiting has ended without a lock.
 #[derive(Debug)]
-pub(super) enum Unserved {
+pub(super) enum NotAcquired {
     Failure(Failure),
     /// A signal has ended it.
     Signal(i32),
@@ -56,9 +56,9 @@ pub(super) fn wait(
     wait_s: u32,
     (sender, events): (&Sender<Event>, &Receiver<Event>),
     say: impl Fn(&str),
-) -> Result<Held, Unserved> {
+) -> Result<AcquiredLock, NotAcquired> {
     let gone = Arc::new(AtomicBool::new(false));
-    let asker = Asker {
+    let acquirer = Acquirer {
         server: server.clone(),
         wish: wish.clone(),
         gone: gone.clone(),
@@ -67,43 +67,43 @@ pub(super) fn wait(
     let answers = sender.clone();
     let spawned = thread::Builder::new().spawn(move || {
         let wait = Duration::from_secs(wait_s.into());
-        let _ = answers.send(Event::Line(asker.acquire(wait)));
+        let _ = answers.send(Event::Acquired(acquirer.acquire(wait)));
     });
-    spawned.map_err(|error| Unserved::Failure(no_thread(&error)))?;
+    spawned.map_err(|error| NotAcquired::Failure(no_thread(&error)))?;
     let started = Instant::now();
-    let mut notice_at = queue::next_notice(Duration::ZERO);
+    let mut notice_at = queue_notice::next_notice(Duration::ZERO);
     loop {
         // The channel cannot end, as `sender` is one of its ends.
         let pause = notice_at.saturating_sub(started.elapsed());
         match events.recv_timeout(pause).ok() {
-            Some(Event::Line(Ok(held))) => return Ok(held),
-            Some(Event::Line(Err(failure))) => {
-                return Err(Unserved::Failure(match failure.effect {
+            Some(Event::Acquired(Ok(acquired))) => return Ok(acquired),
+            Some(Event::Acquired(Err(failure))) => {
+                return Err(NotAcquired::Failure(match failure.effect {
                     Effect::Unknown => after_unknown(server, wish, failure),
                     _ => failure,
                 }));
             }
             Some(Event::Signal(signal)) if ends_waiting(signal) => {
                 gone.store(true, Ordering::SeqCst);
-                leave(server, wish);
-                return Err(Unserved::Signal(signal));
+                leave_queue(server, wish);
+                return Err(NotAcquired::Signal(signal));
             }
             Some(Event::Trouble(failure)) => {
                 say(&format!("{}; trying again", failure.message));
             }
-            Some(Event::Queue(words)) => say(&words),
+            Some(Event::QueueNotice(words)) => say(&words),
             #[cfg(target_os = "linux")]
             Some(Event::Guardian(_)) => {}
             Some(Event::Signal(_) | Event::Attempt(_)) => {}
             None => {
-                notice_at = queue::next_notice(started.elapsed());
-                queue::look(server, wish, sender.clone());
+                notice_at = queue_notice::next_notice(started.elapsed());
+                queue_notice::send(server, wish, sender.clone());
             }
         }
     }
 }
 
-struct Asker {
+struct Acquirer {
     server: Server,
     wish: Wish,
     /// Nothing is to be asked any more.
@@ -111,8 +111,8 @@ struct Asker {
     events: Sender<Event>,
 }
 
-impl Asker {
-    fn acquire(&self, wait: Duration) -> Result<Held, Failure> {
+impl Acquirer {
+    fn acquire(&self, wait: Duration) -> Result<AcquiredLock, Failure> {
         let started = Instant::now();
         let mut pause = Pause::default();
         let (mut was_heard, mut has_trouble, mut is_unknown) = (false, false, false);
@@ -122,7 +122,7 @@ impl Asker {
             let (asked, asked_at) = (Instant::now(), clock::now());
             let failure = match self.ask(left) {
                 Ok(told) if self.is_fresh(asked_at) => {
-                    return Ok(Held {
+                    return Ok(AcquiredLock {
                         leases: told.value,
                         json: told.json,
                         asked_at,
@@ -140,7 +140,7 @@ impl Asker {
             is_unknown &= failure.cause == Cause::Unreachable;
             is_unknown |= failure.effect == Effect::Unknown;
             was_heard |= failure.effect != Effect::NotAsked;
-            let patience = if was_heard { wait } else { wait.min(PATIENCE) };
+            let patience = if was_heard { wait } else { wait.min(CONTACT_LIMIT) };
             if !self.may_ask_again(&failure) || started.elapsed() >= patience {
                 let effect = match is_unknown {
                     true => Effect::Unknown,
@@ -169,14 +169,14 @@ impl Asker {
     }
 
     fn ask(&self, left: Duration) -> Result<Told<Vec<Lease>>, Failure> {
-        let wait = left.min(LONGEST_REQUEST);
+        let wait = left.min(MAX_REQUEST_WAIT);
         let wait_s = wait.as_millis().div_ceil(1000) as u64;
         let limit = Duration::from_secs(wait_s) + ANSWER_LIMIT;
         self.server
             .ask_for_leases(&self.wish.request(wait_s), limit)
     }
 
-    /// Whether most of the lease is still to come, wherever in line it began.
+    /// Whether most of the lease is still to come, wherever in the queue it began.
     fn is_fresh(&self, asked_at: Time) -> bool {
         match (&self.wish.owner, self.wish.ttl_s) {
             (Some(_), Some(ttl_s)) => clock::now().ms_since(asked_at) < u64::from(ttl_s) * 1000 / 3,
@@ -206,7 +206,7 @@ pub(super) fn no_thread(error: &std::io::Error) -> Failure {
 /// Gives back what may have been taken, by a name that no other client has. Without such a name it can
 /// only be told: by another owner's name, what its other clients hold would be released, too.
 fn after_unknown(server: &Server, wish: &Wish, failure: Failure) -> Failure {
-    if wish.is_own && give_back_all(server, wish).is_ok() {
+    if wish.is_own && release_all(server, wish).is_ok() {
         return failure;
     }
     match wish.ttl_s {
@@ -217,10 +217,10 @@ fn after_unknown(server: &Server, wish: &Wish, failure: Failure) -> Failure {
     }
 }
 
-/// Leaves the line. A place in line outlives its connection, and a request that does not wait does not
+/// Leaves the queue. A place in the queue outlives its connection, and a request that does not wait does not
 /// take it over; one that waits does, and what has waited in vain has no place any more. It costs a
 /// second, and nothing where there is no owner: that place is gone with its connection.
-fn leave(server: &Server, wish: &Wish) {
+fn leave_queue(server: &Server, wish: &Wish) {
     if wish.owner.is_none() {
         return;
     }
@@ -231,7 +231,7 @@ fn leave(server: &Server, wish: &Wish) {
     // A request that was just under way may come in between, and take the place over in turn.
     for _ in 0..3 {
         let asked = Instant::now();
-        match server.ask_for_leases(&wish.request(1), LEAVING) {
+        match server.ask_for_leases(&wish.request(1), LEAVE_LIMIT) {
             Ok(told) => {
                 return release(server, &wish, &told.value, Duration::from_secs(2)).unwrap_or(());
             }
@@ -243,10 +243,10 @@ fn leave(server: &Server, wish: &Wish) {
 }
 
 /// Releases all that the owner holds in the pool.
-fn give_back_all(server: &Server, wish: &Wish) -> Result<(), Failure> {
+fn release_all(server: &Server, wish: &Wish) -> Result<(), Failure> {
     let owner = wish.owner.as_ref().map(OwnerName::as_str);
     let request = locks("DELETE", &wish.pool).with_some("owner", owner);
-    persist(RELEASING, || {
+    persist(RELEASE_LIMIT, || {
         let limit = Duration::from_secs(2);
         server.ask_within::<u64>(&request, limit).map(|_| ())
     })

@@ -27,7 +27,7 @@ pub(super) fn next_notice(waited: Duration) -> Duration {
 
 /// Looks at the queue and sends an event with what there is to tell. A thread does it, as a signal
 /// must not wait for the server. Where none can be made, nothing is told.
-pub(super) fn look(server: &Server, wish: &Wish, events: Sender<Event>) {
+pub(super) fn send(server: &Server, wish: &Wish, events: Sender<Event>) {
     let (server, wish) = (server.clone(), wish.clone());
     let _ = thread::Builder::new().spawn(move || {
         let waiters = server.list_waiters(&wish.pool).map(|told| told.value);
@@ -38,7 +38,7 @@ pub(super) fn look(server: &Server, wish: &Wish, events: Sender<Event>) {
             &waiters.unwrap_or_default(),
             &leases.unwrap_or_default(),
         );
-        let _ = events.send(Event::Queue(words));
+        let _ = events.send(Event::QueueNotice(words));
     });
 }
 

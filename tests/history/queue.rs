@@ -1,4 +1,4 @@
-//! The line, as far as clients can tell: who was in it for certain, who came later, and whether
+//! The queue, as far as clients can tell: who was in it for certain, who came later, and whether
 //! somebody was left waiting beside what was free.
 
 use super::call::{Answer, Asked, Call, SECOND, Time, Wanted};
@@ -12,7 +12,7 @@ const LINGER: Time = SECOND;
 /// How long it may take until what is free is handed over, on a machine that is busy.
 const HAND_OVER: Time = 2 * SECOND;
 
-/// A call that was in line at a moment before `by`.
+/// A call that was in the queue at a moment before `by`.
 struct Place<'a> {
     at: usize,
     call: &'a Call,
@@ -36,7 +36,7 @@ pub fn check(view: &PoolView<'_>, verdict: &mut Verdict) {
     }
 }
 
-/// Nobody is served before somebody who was in line when he came.
+/// Nobody is served before somebody who was in the queue when he came.
 fn check_order(view: &PoolView<'_>, places: &[Place<'_>], verdict: &mut Verdict) {
     let mut newest_first: Vec<&Grant> = view.grants.iter().collect();
     newest_first.sort_by_key(|grant| std::cmp::Reverse(grant.asked_from));
@@ -55,7 +55,7 @@ fn check_order(view: &PoolView<'_>, places: &[Place<'_>], verdict: &mut Verdict)
             if view.history.may_lose_places(call.server, call.sent, until) {
                 continue;
             }
-            verdict.pairs_in_line += 1;
+            verdict.queued_pairs += 1;
             if place.is_overtaken_by(grant) {
                 let what = format!(
                     "fence {} is granted by {until} to somebody who came at {}, when another was \
@@ -69,7 +69,7 @@ fn check_order(view: &PoolView<'_>, places: &[Place<'_>], verdict: &mut Verdict)
     }
 }
 
-/// Who was in line for certain. If the pool counts as many as can be in line at all, then all of them
+/// Who was in the queue for certain. If the pool counts as many as can be in the queue at all, then all of them
 /// are. More cannot be.
 fn places<'a>(view: &PoolView<'a>, verdict: &mut Verdict) -> Vec<Place<'a>> {
     let mut places: Vec<Place<'_>> = Vec::new();
@@ -128,7 +128,7 @@ impl Place<'_> {
             Some(Answer::Leases(leases)) => {
                 leases.first().is_some_and(|own| own.fence > grant.fence)
             }
-            // It has waited in vain; until then it was in line. A newer request of its owner may have
+            // It has waited in vain; until then it was in the queue. A newer request of its owner may have
             // had its place.
             Some(Answer::Refused(words)) => {
                 let wait = wait_of(self.call);
@@ -163,7 +163,7 @@ fn check_patience(view: &PoolView<'_>, size: usize, verdict: &mut Verdict) {
     }
 }
 
-/// Who is first in line is served soon when something is free.
+/// Who is first in the queue is served soon when something is free.
 fn check_hand_over(view: &PoolView<'_>, places: &[Place<'_>], size: usize, verdict: &mut Verdict) {
     for place in places {
         let (Some(lease), Some(served)) = (place.call.leases().first(), place.call.answered_at())
