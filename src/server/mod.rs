@@ -15,7 +15,7 @@ mod addresses;
 mod admin;
 mod clock;
 mod connection;
-mod desk;
+mod sink;
 mod listener;
 mod load;
 mod options;
@@ -51,7 +51,7 @@ use addresses::Addresses;
 use admin::Admin;
 pub use clock::Clock;
 use connection::Connection;
-use desk::{WaiterLimits, StoreDesk};
+use sink::{WaiterLimits, StoreSink};
 use listener::Listener;
 use load::Load;
 pub use options::Options;
@@ -307,7 +307,7 @@ impl Server {
         act: impl FnOnce(&mut Connection, &mut [u8], &mut Context<'_>) -> R,
     ) -> Option<R> {
         let connection = self.connections.get_mut(slot)?;
-        let mut desk = StoreDesk {
+        let mut sink = StoreSink {
             store: &mut *self.store,
             next_serial: &mut self.next_serial,
             uncommitted: &mut self.uncommitted,
@@ -321,7 +321,7 @@ impl Server {
             buffers: &mut self.buffers,
             now,
             metrics: &mut self.metrics,
-            desk: &mut desk,
+            sink: &mut sink,
         };
         Some(act(connection, &mut self.read_buffer, &mut context))
     }

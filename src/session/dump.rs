@@ -102,7 +102,7 @@ impl Session {
         }
         context.buffers.take_back_body(piece);
         if let Some(next) = next {
-            exchange.state = State::Asked(context.desk.submit(Command::Dump(next)));
+            exchange.state = State::Asked(context.sink.submit(Command::Dump(next)));
         } else if is_last {
             (context.metrics.requests).note_answer(exchange.asked, 200);
             self.exchanges.pop_front();

@@ -117,7 +117,7 @@ impl Session {
             if let State::Asked(ticket) = exchange.state
                 && exchange.waits
             {
-                context.desk.withdraw(ticket);
+                context.sink.withdraw(ticket);
                 exchange.state = State::Ready(Outcome::Problem(Problem::Stopping));
             }
         }

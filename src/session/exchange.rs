@@ -100,8 +100,8 @@ impl Exchange {
             && let Outcome::Reply(Reply::Survey(survey)) = outcome
         {
             fields = Fields::Metrics;
-            let (desk, metrics) = (&mut context.desk, &*context.metrics);
-            desk.write_page(survey.as_ref(), metrics, &mut body);
+            let (sink, metrics) = (&mut context.sink, &*context.metrics);
+            sink.write_page(survey.as_ref(), metrics, &mut body);
         } else if self.style.format == Format::Html
             && let Outcome::Problem(problem @ Problem::Browser(_)) = outcome
         {

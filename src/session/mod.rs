@@ -53,11 +53,11 @@ pub struct Context<'a> {
     /// Where requests are counted.
     pub metrics: &'a mut Metrics,
     /// Where the store is asked.
-    pub desk: &'a mut dyn Desk,
+    pub sink: &'a mut dyn CommandSink,
 }
 
 /// Where a session asks the store, and takes back what it has asked.
-pub trait Desk {
+pub trait CommandSink {
     /// Hands a command to the store and answers the ticket that the reply will have.
     fn submit(&mut self, command: Command<'_>) -> Ticket;
 
@@ -80,7 +80,7 @@ pub trait Desk {
         true
     }
 
-    /// Appends all figures to a page. A desk without a server around it has none.
+    /// Appends all figures to a page. A sink without a server around it has none.
     fn write_page(&mut self, _survey: Option<&Survey>, _metrics: &Metrics, _page: &mut Vec<u8>) {}
 }
 
@@ -250,13 +250,13 @@ impl Session {
         self.note_nothing_held(context);
         self.withdraw(context);
         if let Some(mut undelivered) = self.undelivered.take() {
-            undelivered.undo(context.desk);
+            undelivered.undo(context.sink);
             context.buffers.take_back_undelivered(undelivered);
         }
         context.metrics.requests.abandoned += self.exchanges.len() as u64;
         for exchange in &self.exchanges {
             if let State::Ready(Outcome::Reply(Reply::Granted(granted))) = &exchange.state {
-                granted.undo().map(|command| context.desk.submit(command));
+                granted.undo().map(|command| context.sink.submit(command));
             }
         }
     }
@@ -266,7 +266,7 @@ impl Session {
             if let State::Asked(ticket) = exchange.state
                 && mem::take(&mut exchange.waits)
             {
-                context.desk.withdraw(ticket);
+                context.sink.withdraw(ticket);
             }
         }
     }

@@ -41,7 +41,7 @@ impl Session {
             && let State::Asked(ticket) = exchange.state
             && let Some(problem) = api::recheck_waiter(keys, key, pool, context.now)
         {
-            context.desk.withdraw(ticket);
+            context.sink.withdraw(ticket);
             exchange.waits = false;
             exchange.state = State::Ready(Outcome::Problem(problem));
             self.pending_key = None;

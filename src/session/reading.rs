@@ -230,11 +230,11 @@ impl Session {
     fn judge_caller<'c>(&mut self, caller: Caller<'c>, context: &mut Context<'_>) -> Caller<'c> {
         match caller {
             Caller::Anyone | Caller::Stranger(Unknown::NoKey | Unknown::Unchecked) => caller,
-            Caller::Holder(key) if context.desk.admits_key(key) => {
+            Caller::Holder(key) if context.sink.admits_key(key) => {
                 self.note_known(context);
                 caller
             }
-            Caller::Stranger(Unknown::WrongKey) if context.desk.admits_wrong_key() => {
+            Caller::Stranger(Unknown::WrongKey) if context.sink.admits_wrong_key() => {
                 context.metrics.requests.wrong_keys += 1;
                 caller
             }
@@ -271,13 +271,13 @@ impl Session {
                 if shape.of_key.is_some() || waits {
                     self.note_key(caller, &command);
                 }
-                let ticket = context.desk.submit(command);
+                let ticket = context.sink.submit(command);
                 Exchange {
                     style,
                     shape,
                     asked: asked(kind, waits),
                     // The order of a client's requests is kept also where the store would change it.
-                    blocks: blocks || context.desk.holds(ticket),
+                    blocks: blocks || context.sink.holds(ticket),
                     waits,
                     own_origin: None,
                     state: State::Asked(ticket),
@@ -288,12 +288,12 @@ impl Session {
                 Exchange::ready(style, asked(kind, false), outcome)
             }
             Action::Probe(kind) => {
-                let ticket = context.desk.submit(Command::Probe);
+                let ticket = context.sink.submit(Command::Probe);
                 Exchange::of_server(style, asked(kind, false), ticket)
             }
             Action::Scrape(kind) => {
                 let most = context.settings.metrics_pools;
-                let ticket = context.desk.submit(Command::Survey(most));
+                let ticket = context.sink.submit(Command::Survey(most));
                 Exchange::of_server(style, asked(kind, false), ticket)
             }
             Action::Answer(Outcome::Version, kind)

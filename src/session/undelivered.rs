@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 
 use super::exchange::State;
-use super::{Buffers, Desk, Outcome};
+use super::{Buffers, CommandSink, Outcome};
 use crate::command::{Granted, Reply};
 
 /// The most grants of one connection that are remembered until their answers are acknowledged.
@@ -59,9 +59,9 @@ impl Undelivered {
     }
 
     /// Undoes all that have not left, or that were refused.
-    pub(super) fn undo(&mut self, desk: &mut dyn Desk) {
+    pub(super) fn undo(&mut self, sink: &mut dyn CommandSink) {
         for (_, granted) in self.grants.drain(..) {
-            granted.undo().map(|command| desk.submit(command));
+            granted.undo().map(|command| sink.submit(command));
         }
     }
 

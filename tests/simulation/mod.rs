@@ -4,7 +4,7 @@
 
 mod beside_redis;
 mod clients;
-mod desk;
+mod sink;
 mod duel;
 mod journal;
 mod ledger;

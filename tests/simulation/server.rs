@@ -7,11 +7,11 @@ use latchd::command::{Command, Granted, PoolName, Reply, Ticket};
 use latchd::http::Limits;
 use latchd::metrics::Metrics;
 use latchd::pool::Rules;
-use latchd::session::{Buffers, Context, Desk, Ending, Session, Settings};
+use latchd::session::{Buffers, Context, CommandSink, Ending, Session, Settings};
 use latchd::store::{EmbeddedStore, Store};
 use latchd::time::Time;
 
-use super::desk::{Clerk, StoreDesk};
+use super::sink::{Clerk, StoreSink};
 use super::ledger::Ledger;
 use super::wire::{Answer, Asked};
 
@@ -196,7 +196,7 @@ impl Server {
     ) -> Option<R> {
         let connection = self.connections[slot].as_mut()?;
         let now = Time::from_ms(self.now);
-        let mut desk = StoreDesk {
+        let mut sink = StoreSink {
             store: &mut self.store,
             clerk: &mut self.clerk,
             ledger: &mut self.ledger,
@@ -208,7 +208,7 @@ impl Server {
             buffers: &mut self.buffers,
             now,
             metrics: &mut self.metrics,
-            desk: &mut desk,
+            sink: &mut sink,
         };
         Some(act(connection, &mut context))
     }
@@ -264,14 +264,14 @@ impl Server {
             return;
         }
         if let Some(command) = granted.undo() {
-            let mut desk = StoreDesk {
+            let mut sink = StoreSink {
                 store: &mut self.store,
                 clerk: &mut self.clerk,
                 ledger: &mut self.ledger,
                 slot: NOBODY,
                 now: Time::from_ms(self.now),
             };
-            desk.submit(command);
+            sink.submit(command);
         }
     }
 

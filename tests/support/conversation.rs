@@ -7,7 +7,7 @@ use latchd::http::{CONTINUE, Limits};
 use latchd::keys::Keys;
 use latchd::metrics::Metrics;
 use latchd::pool::Rules;
-use latchd::session::{Buffers, Context, Desk, Ending, Session, Settings};
+use latchd::session::{Buffers, Context, CommandSink, Ending, Session, Settings};
 use latchd::store::{EmbeddedStore, Store};
 use latchd::time::Time;
 
@@ -91,7 +91,7 @@ impl Conversation {
         let mut input = Some(input);
         while !self.closed {
             let now = Time::default();
-            let mut desk = StoreDesk {
+            let mut sink = StoreSink {
                 store: &mut self.store,
                 next_serial: &mut self.next_serial,
             };
@@ -100,7 +100,7 @@ impl Conversation {
                 buffers: &mut self.buffers,
                 now,
                 metrics: &mut self.metrics,
-                desk: &mut desk,
+                sink: &mut sink,
             };
             match input.take() {
                 Some(input) => input(&mut self.session, &mut context),
@@ -116,7 +116,7 @@ impl Conversation {
     fn answer(&mut self, now: Time) {
         self.store.commit(now);
         let replies: Vec<_> = std::iter::from_fn(|| self.store.poll_reply()).collect();
-        let mut desk = StoreDesk {
+        let mut sink = StoreSink {
             store: &mut self.store,
             next_serial: &mut self.next_serial,
         };
@@ -125,7 +125,7 @@ impl Conversation {
             buffers: &mut self.buffers,
             now,
             metrics: &mut self.metrics,
-            desk: &mut desk,
+            sink: &mut sink,
         };
         for (ticket, reply) in replies {
             let taken = self.session.handle_reply(ticket, reply, &mut context);
@@ -139,12 +139,12 @@ impl Conversation {
     }
 }
 
-struct StoreDesk<'a> {
+struct StoreSink<'a> {
     store: &'a mut EmbeddedStore,
     next_serial: &'a mut u64,
 }
 
-impl Desk for StoreDesk<'_> {
+impl CommandSink for StoreSink<'_> {
     fn submit(&mut self, command: Command<'_>) -> Ticket {
         let ticket = Ticket::new(*self.next_serial, 0);
         *self.next_serial += 1;

@@ -8,7 +8,7 @@ use latchd::command::{Command, PoolName, ResourceId, Seed, Ticket};
 use latchd::keys::Keys;
 use latchd::metrics::Metrics;
 use latchd::pool::Rules;
-use latchd::session::{Buffers, Context, Desk, Ending, Session, Settings};
+use latchd::session::{Buffers, Context, CommandSink, Ending, Session, Settings};
 use latchd::store::{EmbeddedStore, Store};
 use latchd::time::{Micros, Time};
 
@@ -130,7 +130,7 @@ impl Ticks {
     }
 
     fn at<R>(&mut self, slot: usize, act: impl FnOnce(&mut Client, &mut Context<'_>) -> R) -> R {
-        let mut desk = StoreDesk {
+        let mut sink = StoreSink {
             store: &mut *self.store,
             next_serial: &mut self.next_serial,
             slot,
@@ -141,7 +141,7 @@ impl Ticks {
             buffers: &mut self.buffers,
             now: self.now,
             metrics: &mut self.metrics,
-            desk: &mut desk,
+            sink: &mut sink,
         };
         act(&mut self.clients[slot], &mut context)
     }
@@ -168,14 +168,14 @@ impl Client {
     }
 }
 
-struct StoreDesk<'a> {
+struct StoreSink<'a> {
     store: &'a mut dyn Store,
     next_serial: &'a mut u64,
     slot: usize,
     now: Time,
 }
 
-impl Desk for StoreDesk<'_> {
+impl CommandSink for StoreSink<'_> {
     fn submit(&mut self, command: Command<'_>) -> Ticket {
         let ticket = Ticket::new(*self.next_serial, self.slot as u32);
         *self.next_serial += 1;

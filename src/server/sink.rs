@@ -5,12 +5,12 @@ use super::process;
 use crate::command::{Command, Survey, Ticket};
 use crate::keys::Key;
 use crate::metrics::{Metrics, Scrape};
-use crate::session::Desk;
+use crate::session::CommandSink;
 use crate::store::Store;
 use crate::time::Time;
 
 /// Where one connection's session asks the store.
-pub(super) struct StoreDesk<'a> {
+pub(super) struct StoreSink<'a> {
     pub(super) store: &'a mut dyn Store,
     pub(super) next_serial: &'a mut u64,
     pub(super) uncommitted: &'a mut bool,
@@ -28,7 +28,7 @@ pub(super) struct WaiterLimits {
     pub(super) max_per_address: usize,
 }
 
-impl Desk for StoreDesk<'_> {
+impl CommandSink for StoreSink<'_> {
     fn submit(&mut self, mut command: Command<'_>) -> Ticket {
         if let Command::Acquire(_, acquire) = &mut command
             && acquire.wait_ms > 0

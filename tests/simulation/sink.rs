@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use latchd::command::{Command, Ticket};
-use latchd::session::Desk;
+use latchd::session::CommandSink;
 use latchd::store::{EmbeddedStore, Store};
 use latchd::time::Time;
 
@@ -18,7 +18,7 @@ pub struct Clerk {
     pub tickets: HashMap<Ticket, (String, bool)>,
 }
 
-pub struct StoreDesk<'a> {
+pub struct StoreSink<'a> {
     pub store: &'a mut EmbeddedStore,
     pub clerk: &'a mut Clerk,
     pub ledger: &'a mut Ledger,
@@ -26,7 +26,7 @@ pub struct StoreDesk<'a> {
     pub now: Time,
 }
 
-impl Desk for StoreDesk<'_> {
+impl CommandSink for StoreSink<'_> {
     fn submit(&mut self, command: Command<'_>) -> Ticket {
         let ticket = Ticket::new(self.clerk.serial, self.slot);
         self.clerk.serial += 1;
