@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use arbitrary::Arbitrary;
-use latchd::api::{self, Access, Action, BodyError, BodyReader, Door, Outcome, Problem};
+use latchd::api::{self, Access, Action, BodyError, BodyReader, ListenerRole, Outcome, Problem};
 use latchd::command::{Command, Ids, MAX_NAME_BYTES, NameError, PoolName, ResourceId, Seed};
 use latchd::http::{Media, Method};
 use latchd::keys::Caller;
@@ -67,7 +67,7 @@ impl<'a> Input<'a> {
 
 /// What a `POST` of these pieces comes to.
 fn action<'a>(target: &'a str, pieces: &[&[u8]]) -> Action<'a> {
-    let access = Access::new(Door::Whole, Caller::Anyone);
+    let access = Access::new(ListenerRole::All, Caller::Anyone);
     let mut reader: BodyReader = api::body_reader(Method::Post, target, Media::Other, &access);
     for piece in pieces {
         reader.take(piece);

@@ -4,7 +4,7 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use latchd::api::{self, Access, Door};
+use latchd::api::{self, Access, ListenerRole};
 use latchd::http::{
     self, Chunked, Credentials, Head, HttpError, Limits, Progress, Request, Scan, Wire,
 };
@@ -40,7 +40,7 @@ fuzz_target!(|input: Input<'_>| {
                 media: head.media,
                 body,
             };
-            api::route(&request, &Access::new(Door::Whole, Caller::Anyone));
+            api::route(&request, &Access::new(ListenerRole::All, Caller::Anyone));
         }
     }
     let whole = body_in(&[bytes]);

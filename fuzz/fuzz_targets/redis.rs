@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use arbitrary::{Result, Unstructured};
-use latchd::api::{self, Access, Action, Door};
+use latchd::api::{self, Access, Action, ListenerRole};
 use latchd::command::Ticket;
 use latchd::http::{Media, Method, Request};
 use latchd::keys::Caller;
@@ -126,7 +126,7 @@ impl World<'_> {
             body: body.as_bytes(),
         };
         let Action::Ask(command, ..) =
-            api::route(&request, &Access::new(Door::Whole, Caller::Anyone))
+            api::route(&request, &Access::new(ListenerRole::All, Caller::Anyone))
         else {
             panic!("{target} is a good request");
         };

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{BrowserProblem, Door, PoolView, Problem};
+use super::{BrowserProblem, ListenerRole, PoolView, Problem};
 use crate::command::{Command, PoolStatus, Reply, Seed, max_pools};
 use crate::keys::{Caller, Key, Keys, Role};
 use crate::time::Time;
@@ -22,8 +22,8 @@ pub enum MethodOverride {
 /// The rights of a request, by its caller and by the way that it came.
 #[derive(Clone, Debug)]
 pub struct Access<'a> {
-    /// The door through which it came.
-    pub door: Door,
+    /// The role of the listener that accepted its connection.
+    pub listener_role: ListenerRole,
     /// The caller.
     pub caller: Caller<'a>,
     /// Whether its `_method` counts.
@@ -34,9 +34,9 @@ pub struct Access<'a> {
 
 impl<'a> Access<'a> {
     /// The access of a request that no browser sent.
-    pub fn new(door: Door, caller: Caller<'a>) -> Access<'a> {
+    pub fn new(listener_role: ListenerRole, caller: Caller<'a>) -> Access<'a> {
         Access {
-            door,
+            listener_role,
             caller,
             method_override: MethodOverride::Taken,
             refused: None,

@@ -34,32 +34,32 @@ use crate::http::{Media, Method, Parameters, Request, split_target};
 use crate::keys::Caller;
 use crate::metrics::{Kind, Route};
 
-/// What a client finds at the address that it has connected to: `--admin-listen`.
+/// The part of the API that a listener serves: see `--admin-listen`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Door {
+pub enum ListenerRole {
     /// Everything.
     #[default]
-    Whole,
+    All,
     /// Everything but the metrics, which have an address of their own.
     Service,
     /// The metrics, and whether the server is well; no pools.
     Admin,
 }
 
-impl Door {
-    /// Whether there is such a path behind it. Who may go there is another question.
-    fn leads_to(self, route: Route) -> bool {
+impl ListenerRole {
+    /// Whether it serves this route. Permissions are checked separately.
+    fn serves(self, route: Route) -> bool {
         match route {
-            Route::Pools | Route::Pool | Route::Locks | Route::Lock => self != Door::Admin,
-            Route::Queue | Route::Description | Route::Dump => self != Door::Admin,
-            Route::Metrics => self != Door::Service,
+            Route::Pools | Route::Pool | Route::Locks | Route::Lock => self != ListenerRole::Admin,
+            Route::Queue | Route::Description | Route::Dump => self != ListenerRole::Admin,
+            Route::Metrics => self != ListenerRole::Service,
             Route::Root | Route::Ping | Route::Health | Route::Ready | Route::None => true,
         }
     }
 
     /// Whether a browser finds the page there, which is about pools.
     pub fn has_page(self) -> bool {
-        self.leads_to(Route::Pools)
+        self.serves(Route::Pools)
     }
 }
 
@@ -173,7 +173,7 @@ fn find_action<'a>(
 ) -> Action<'a> {
     let (path, query) = split_target(target);
     if access.refused.is_none()
-        && access.door != Door::Admin
+        && access.listener_role != ListenerRole::Admin
         && let Some(endpoint) = Endpoint::find_plain_lock(path)
     {
         let route = endpoint.route();
@@ -192,19 +192,19 @@ fn find_other_action<'a>(
     body: Body<'_>,
     access: &Access<'_>,
 ) -> Action<'a> {
-    let door = access.door;
+    let listener_role = access.listener_role;
     let wrong = |route, problem| Action::Answer(Outcome::Problem(problem), Kind { route, method });
-    let leads_to = |route| door == Door::Whole || door.leads_to(route);
+    let serves = |route| listener_role == ListenerRole::All || listener_role.serves(route);
     let found = Endpoint::find(path);
     if let Some(problem) = access.refused {
         let route = match &found {
-            Ok((endpoint, _)) if leads_to(endpoint.route()) => endpoint.route(),
+            Ok((endpoint, _)) if serves(endpoint.route()) => endpoint.route(),
             Ok(_) | Err(_) => Route::None,
         };
         return wrong(route, Problem::Browser(problem));
     }
     let (endpoint, is_old_name) = match found {
-        Ok(found) if leads_to(found.0.route()) => found,
+        Ok(found) if serves(found.0.route()) => found,
         Ok(_) => return wrong(Route::None, Problem::NoRoute),
         Err(problem) => return wrong(Route::None, problem),
     };

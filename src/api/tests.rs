@@ -59,7 +59,7 @@ fn each_request_is_counted_by_its_path_and_what_it_means() {
             media: Media::Other,
             body,
         };
-        let access = Access::new(Door::Whole, Caller::Anyone);
+        let access = Access::new(ListenerRole::All, Caller::Anyone);
         let (Action::Ask(_, _, kind)
         | Action::Probe(kind)
         | Action::Scrape(kind)

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use super::addresses::Network;
 use super::connection::Connection;
 use super::{ACCEPT_PAUSE_MS, Server, listener, watch};
-use crate::api::Door;
+use crate::api::ListenerRole;
 use crate::metrics::Refused;
 use crate::session::Session;
 use crate::time::Time;
@@ -125,8 +125,8 @@ impl Server {
     fn welcome(&mut self, newcomer: Newcomer, network: Network, now: Time) {
         let tls = self.tls.as_ref().filter(|_| newcomer.has_tls);
         let channel = tls.map(|tls| tls.settings.accept());
-        let door = self.admin.door_of_others();
-        if let Some(slot) = self.watch_connection(newcomer.socket, channel, door, now) {
+        let listener_role = self.admin.role_of_others();
+        if let Some(slot) = self.watch_connection(newcomer.socket, channel, listener_role, now) {
             self.addresses.enter(slot, network);
         }
     }
@@ -136,7 +136,7 @@ impl Server {
         &mut self,
         mut socket: TcpStream,
         channel: Option<Channel>,
-        door: Door,
+        listener_role: ListenerRole,
         now: Time,
     ) -> Option<usize> {
         let entry = self.connections.vacant_entry();
@@ -148,7 +148,7 @@ impl Server {
             .register(&mut socket, Token(slot), interest)
         {
             Ok(()) => {
-                let session = Session::new(&self.settings, door, now).with_tls(channel.is_some());
+                let session = Session::new(&self.settings, listener_role, now).with_tls(channel.is_some());
                 let connection = entry.insert(Connection::new(socket, channel, session));
                 watch(&mut self.deadlines, slot, connection);
                 self.metrics.connections.accepted += 1;

@@ -11,7 +11,7 @@ use mio::Registry;
 use mio::net::{TcpListener, TcpStream};
 
 use super::{ACCEPT_PAUSE_MS, LISTENERS, Server, listener, watch_listeners};
-use crate::api::Door;
+use crate::api::ListenerRole;
 use crate::time::Time;
 
 /// The most connections. Their descriptors are among those that are kept free of clients.
@@ -78,10 +78,10 @@ impl Admin {
     }
 
     /// What clients find who have come in elsewhere.
-    pub(super) fn door_of_others(&self) -> Door {
+    pub(super) fn role_of_others(&self) -> ListenerRole {
         match self.listeners[..] {
-            [] => Door::Whole,
-            _ => Door::Service,
+            [] => ListenerRole::All,
+            _ => ListenerRole::Service,
         }
     }
 
@@ -126,7 +126,7 @@ impl Server {
                     return Some(now.after_ms(ACCEPT_PAUSE_MS));
                 }
                 Ok(socket) => {
-                    let slot = self.watch_connection(socket, None, Door::Admin, now);
+                    let slot = self.watch_connection(socket, None, ListenerRole::Admin, now);
                     self.admin.slots.extend(slot);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => place += 1,

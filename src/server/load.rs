@@ -3,7 +3,7 @@
 //! end that waiting must be heard.
 
 use super::Server;
-use crate::api::Door;
+use crate::api::ListenerRole;
 use crate::session::InHand;
 
 /// The requests that are in hand.
@@ -63,7 +63,7 @@ impl Server {
         let Some(connection) = self.connections.get_mut(slot) else {
             return true;
         };
-        if connection.session.door() == Door::Admin {
+        if connection.session.listener_role() == ListenerRole::Admin {
             return false;
         }
         if !std::mem::replace(&mut connection.is_held_back, true) {

@@ -39,7 +39,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
-use crate::api::Door;
+use crate::api::ListenerRole;
 use crate::command::{Granted, Refusal, Reply, Restoration, Seed, Ticket};
 use crate::config::{Capacity, Tls};
 use crate::metrics::{Closed, Metrics};
@@ -402,9 +402,9 @@ impl Server {
         self.deadlines.remove(slot);
         self.discount(slot);
         let connection = self.connections.remove(slot);
-        match connection.session.door() {
-            Door::Admin => self.admin.leave(slot, now),
-            Door::Whole | Door::Service => self.addresses.leave(slot),
+        match connection.session.listener_role() {
+            ListenerRole::Admin => self.admin.leave(slot, now),
+            ListenerRole::All | ListenerRole::Service => self.addresses.leave(slot),
         }
         self.metrics.connections.close(why);
         self.accept_from = self.accept_from.map(|from| from.min(now));

@@ -4,7 +4,7 @@
 
 use super::addresses::Network;
 use super::{ACCEPT_PAUSE_MS, Server};
-use crate::api::Door;
+use crate::api::ListenerRole;
 use crate::metrics::Closed;
 use crate::time::{Seldom, Time};
 
@@ -90,7 +90,7 @@ impl Server {
     /// `None` also for a connection to `--admin-listen`: those make way among themselves.
     fn idle_since(&self, slot: usize, now: Time) -> Option<Time> {
         let connection = self.connections.get(slot)?;
-        let is_client = connection.session.door() != Door::Admin;
+        let is_client = connection.session.listener_role() != ListenerRole::Admin;
         connection
             .idle_since(&self.settings, now)
             .filter(|_| is_client)

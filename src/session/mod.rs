@@ -35,7 +35,7 @@ use timing::Awaits;
 use undelivered::Undelivered;
 use unfinished::Unfinished;
 
-use crate::api::{self, Door, Outcome, Shape, VisiblePools};
+use crate::api::{self, ListenerRole, Outcome, Shape, VisiblePools};
 use crate::command::{Command, Reply, Survey, Ticket};
 use crate::http::{CONTINUE, Scan, Wire};
 use crate::keys::Key;
@@ -90,8 +90,8 @@ pub struct Session {
     phase: Phase,
     /// Why there is nothing left to do, once that is so.
     why_over: Closed,
-    /// Where the client has come in.
-    door: Door,
+    /// The role of the listener that accepted this connection.
+    listener_role: ListenerRole,
     /// Its bytes come and go with TLS.
     has_tls: bool,
     /// The client has closed its side.
@@ -167,11 +167,11 @@ pub struct InHand {
 
 impl Session {
     /// A session with a client that has just connected.
-    pub fn new(settings: &Settings, door: Door, now: Time) -> Session {
+    pub fn new(settings: &Settings, listener_role: ListenerRole, now: Time) -> Session {
         Session {
             phase: Phase::Open,
             why_over: Closed::Server,
-            door,
+            listener_role,
             has_tls: false,
             ended: false,
             is_cut_off: false,
@@ -205,9 +205,9 @@ impl Session {
         self
     }
 
-    /// Where the client has come in.
-    pub fn door(&self) -> Door {
-        self.door
+    /// The role of the listener that accepted this connection.
+    pub fn listener_role(&self) -> ListenerRole {
+        self.listener_role
     }
 
     /// Takes what the client has sent.

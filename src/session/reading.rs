@@ -168,7 +168,7 @@ impl Session {
                     caller: Caller::Stranger(unknown),
                     ..context
                         .settings
-                        .access(&head, self.door, self.has_tls, context.now)
+                        .access(&head, self.listener_role, self.has_tls, context.now)
                 },
             };
             let action = api::route_read(head.method, head.target, body, &access);
@@ -218,7 +218,7 @@ impl Session {
 
     #[inline]
     fn access<'c>(&mut self, head: &Head<'_>, context: &mut Context<'c>) -> Access<'c> {
-        let mut access = (context.settings).access(head, self.door, self.has_tls, context.now);
+        let mut access = (context.settings).access(head, self.listener_role, self.has_tls, context.now);
         if !matches!(access.caller, Caller::Anyone) {
             access.caller = self.judge_caller(access.caller, context);
         }
@@ -297,7 +297,7 @@ impl Session {
                 Exchange::of_server(style, asked(kind, false), ticket)
             }
             Action::Answer(Outcome::Version, kind)
-                if style.format == Format::Html && self.door.has_page() =>
+                if style.format == Format::Html && self.listener_role.has_page() =>
             {
                 Exchange::ready(style, asked(kind, false), Outcome::Page)
             }

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use crate::api::{Access, BrowserPolicy, Door, MethodOverride};
+use crate::api::{Access, BrowserPolicy, ListenerRole, MethodOverride};
 use crate::http::{BrowserMarks, Head, Limits};
 use crate::keys::{Caller, Keys};
 use crate::time::Time;
@@ -48,12 +48,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Returns the rights of a request with this head, which has come through this door.
+    /// Returns the rights of a request with this head, received by a listener of this role.
     #[inline]
     pub(super) fn access(
         &self,
         head: &Head<'_>,
-        door: Door,
+        listener_role: ListenerRole,
         has_tls: bool,
         now: Time,
     ) -> Access<'_> {
@@ -62,7 +62,7 @@ impl Settings {
             Some(keys) => keys.caller(head.credentials, now),
         };
         let mut access = Access {
-            door,
+            listener_role,
             caller,
             method_override: self.method_override,
             refused: None,

@@ -15,7 +15,7 @@ use super::call::{Answer, Asked, Call, History, Wanted};
 use super::chaos::{Cluster, Ground, REDIS_TIMEOUT_S};
 use super::check::{Verdict, check};
 use super::rounds::{self, Hall};
-use super::wire::{Caller, Clock, Doors};
+use super::wire::{Caller, Clock, ServerAddresses};
 use super::workers::{LONGEST_TTL_S, POOLS, clean, force, work};
 use crate::support::PATIENCE;
 
@@ -135,11 +135,11 @@ impl Campaign {
         eprintln!("{ground:?}, servers: {servers}, LATCHD_SEED={seed}");
         let mut random = Rng::with_seed(seed);
         let clock = Clock(Instant::now());
-        let (doors, started) = (Doors::default(), AtomicUsize::new(0));
-        let mut cluster = Cluster::start(ground, servers, clock, &doors, &started);
+        let (addresses, started) = (ServerAddresses::default(), AtomicUsize::new(0));
+        let mut cluster = Cluster::start(ground, servers, clock, &addresses, &started);
         let hall = Hall {
             clock,
-            doors: &doors,
+            addresses: &addresses,
             pools: AtomicUsize::new(0),
             clients: AtomicUsize::new(0),
         };

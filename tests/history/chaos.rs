@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use super::call::{Disturbance, SECOND, Time};
-use super::wire::{Clock, Door, Doors};
+use super::wire::{Clock, ServerAddress, ServerAddresses};
 use crate::redis::gate::Gate;
 use crate::support::redis::RedisServer;
 use crate::support::{Server, signal};
@@ -52,7 +52,7 @@ pub struct Cluster<'a> {
     /// How many processes there have been.
     started: &'a AtomicUsize,
     pub(super) clock: Clock,
-    doors: &'a Doors,
+    addresses: &'a ServerAddresses,
 }
 
 impl<'a> Cluster<'a> {
@@ -60,7 +60,7 @@ impl<'a> Cluster<'a> {
         ground: Ground,
         count: usize,
         clock: Clock,
-        doors: &'a Doors,
+        addresses: &'a ServerAddresses,
         started: &'a AtomicUsize,
     ) -> Cluster<'a> {
         let shared = (ground == Ground::Redis).then(|| {
@@ -87,7 +87,7 @@ impl<'a> Cluster<'a> {
             log: Vec::new(),
             started,
             clock,
-            doors,
+            addresses,
         };
         cluster.open_doors();
         cluster
@@ -130,7 +130,7 @@ impl<'a> Cluster<'a> {
     fn cut_clients(&mut self, random: &mut Rng) {
         let count = random.usize(1..4);
         self.note(format!("{count} clients are cut off"));
-        (0..count).for_each(|_| self.doors.cut_one(random));
+        (0..count).for_each(|_| self.addresses.cut_one(random));
     }
 
     fn cut_redis(&mut self, random: &mut Rng) {
@@ -341,11 +341,11 @@ impl<'a> Cluster<'a> {
     }
 
     fn open_doors(&self) {
-        let door = |(server, number): &(Server, usize)| Door {
+        let target = |(server, number): &(Server, usize)| ServerAddress {
             address: server.address,
             server: *number,
         };
-        self.doors.set(self.servers.iter().map(door).collect());
+        self.addresses.set(self.servers.iter().map(target).collect());
     }
 
     pub(super) fn note(&mut self, what: String) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use super::call::{Answer, Asked, Call, Wanted};
-use super::wire::{Caller, Clock, Doors};
+use super::wire::{Caller, Clock, ServerAddresses};
 use super::workers::force;
 
 const LONGEST_LINE: usize = 5;
@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(300);
 /// What all rounds share.
 pub struct Hall<'a> {
     pub clock: Clock,
-    pub doors: &'a Doors,
+    pub addresses: &'a ServerAddresses,
     /// How many pools there have been.
     pub pools: AtomicUsize,
     /// How many clients there have been.
@@ -133,6 +133,6 @@ fn acquire(wanted: Wanted, owner: Option<String>, wait_s: u64) -> Asked {
 impl<'a> Hall<'a> {
     pub fn caller(&self, random: &mut Rng) -> Caller<'a> {
         let number = self.clients.fetch_add(1, Ordering::Relaxed);
-        Caller::new(number, self.clock, self.doors, random.fork())
+        Caller::new(number, self.clock, self.addresses, random.fork())
     }
 }

@@ -13,7 +13,7 @@ use super::chaos::{Cluster, Ground};
 use super::check::{Kind, check};
 use super::rounds::Hall;
 use super::telling::kinds;
-use super::wire::{Caller, Clock, Doors};
+use super::wire::{Caller, Clock, ServerAddresses};
 use super::workers::{QUICK, force};
 
 const PLANTED: usize = 5;
@@ -52,9 +52,9 @@ fn without_faults_and_meddling_nothing_is_found() {
 #[test]
 fn a_file_that_is_set_back_is_found() {
     let clock = Clock(Instant::now());
-    let (doors, started) = (Doors::default(), AtomicUsize::new(0));
-    let mut cluster = Cluster::start(Ground::File, 1, clock, &doors, &started);
-    let mut caller = Caller::new(0, clock, &doors, Rng::new());
+    let (addresses, started) = (ServerAddresses::default(), AtomicUsize::new(0));
+    let mut cluster = Cluster::start(Ground::File, 1, clock, &addresses, &started);
+    let mut caller = Caller::new(0, clock, &addresses, Rng::new());
     caller.order(&format!("POST /pool/{QUICK} [\"1\"]"));
     caller.move_on();
     cluster.set_file_back(|| {

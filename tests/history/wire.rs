@@ -27,22 +27,22 @@ impl Clock {
 
 /// A server that clients may go to. Its number is given to no other process.
 #[derive(Clone, Copy, Debug)]
-pub struct Door {
+pub struct ServerAddress {
     pub address: SocketAddr,
     pub server: usize,
 }
 
 /// Where clients go, and the connections that they have.
 #[derive(Default)]
-pub struct Doors {
-    open: Mutex<Vec<Door>>,
+pub struct ServerAddresses {
+    open: Mutex<Vec<ServerAddress>>,
     connections: Mutex<Vec<Arc<TcpStream>>>,
 }
 
-impl Doors {
+impl ServerAddresses {
     /// The servers that are there now.
-    pub fn set(&self, doors: Vec<Door>) {
-        *lock(&self.open) = doors;
+    pub fn set(&self, addresses: Vec<ServerAddress>) {
+        *lock(&self.open) = addresses;
     }
 
     /// Cuts a connection: its client reads no more, and the server is sent a FIN or, when the client
@@ -67,13 +67,13 @@ impl Doors {
 
     fn connect(&self, random: &mut Rng) -> Option<(Connection, usize)> {
         let open = lock(&self.open).clone();
-        let door = random.choice(open)?;
-        let stream = TcpStream::connect_timeout(&door.address, CONNECT_PATIENCE).ok()?;
+        let target = random.choice(open)?;
+        let stream = TcpStream::connect_timeout(&target.address, CONNECT_PATIENCE).ok()?;
         stream.set_nodelay(true).ok()?;
         let stream = Arc::new(stream);
         lock(&self.connections).push(Arc::clone(&stream));
         let received = Vec::new();
-        Some((Connection { stream, received }, door.server))
+        Some((Connection { stream, received }, target.server))
     }
 }
 
@@ -88,7 +88,7 @@ pub struct Caller<'a> {
     pub clock: Clock,
     pub random: Rng,
     pub calls: Vec<Call>,
-    doors: &'a Doors,
+    addresses: &'a ServerAddresses,
     /// And the server that it leads to.
     connection: Option<(Connection, usize)>,
 }
@@ -100,13 +100,13 @@ struct Connection {
 }
 
 impl<'a> Caller<'a> {
-    pub fn new(number: usize, clock: Clock, doors: &'a Doors, random: Rng) -> Caller<'a> {
+    pub fn new(number: usize, clock: Clock, addresses: &'a ServerAddresses, random: Rng) -> Caller<'a> {
         Caller {
             number,
             clock,
             random,
             calls: Vec::new(),
-            doors,
+            addresses,
             connection: None,
         }
     }
@@ -174,7 +174,7 @@ impl<'a> Caller<'a> {
     /// The server that it is at.
     fn be_connected(&mut self) -> Option<usize> {
         if self.connection.is_none() {
-            self.connection = self.doors.connect(&mut self.random);
+            self.connection = self.addresses.connect(&mut self.random);
         }
         if self.connection.is_none() {
             pause();

@@ -3,7 +3,7 @@
 //! Every page in these tests is read by `support::exposition`, which is stricter than any scraper.
 
 mod counts;
-pub mod doors;
+pub mod listeners;
 mod outages;
 mod pools;
 mod times;

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::keys::{bearer, serve};
-use crate::metrics::{doors, get, scrape};
+use crate::metrics::{listeners, get, scrape};
 use crate::support::exposition::Page;
 use crate::support::launch::eventually;
 use crate::support::{Client, Server, StoreKind, run_command};
@@ -78,7 +78,7 @@ fn it_is_there_for_everybody_where_pools_are() {
     assert_eq!(client.ask("GET /openapi.json?x"), "400 bad parameter x");
 
     let folder = TempDir::new().expect("a folder");
-    let (_process, main, admin) = doors::start(&folder, &[]);
+    let (_process, main, admin) = listeners::start(&folder, &[]);
     let mut client = Client::connect(main);
     assert_eq!(client.ask("GET /openapi.json"), format!("200 {body}"));
     let mut client = Client::connect(admin);

@@ -133,7 +133,7 @@ fn it_is_there_without_a_key_and_where_pools_are() {
     assert_eq!(head[0], "HTTP/1.1 401 no key");
 
     let folder = tempfile::TempDir::new().expect("a folder");
-    let (_process, main, admin) = crate::metrics::doors::start(&folder, &[]);
+    let (_process, main, admin) = crate::metrics::listeners::start(&folder, &[]);
     let (_, page) = get(&mut Client::connect(main), "GET /", BROWSER);
     assert!(page.starts_with("<!doctype html>"));
     let (_, version) = get(&mut Client::connect(admin), "GET /", BROWSER);

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use latchd::api::Door;
+use latchd::api::ListenerRole;
 use latchd::command::{Command, Granted, PoolName, Reply, Ticket};
 use latchd::http::Limits;
 use latchd::metrics::Metrics;
@@ -110,7 +110,7 @@ impl Server {
         self.next_connection += 1;
         self.connections[slot] = Some(Connection {
             id: self.next_connection,
-            session: Session::new(&self.settings, Door::Whole, Time::from_ms(self.now)),
+            session: Session::new(&self.settings, ListenerRole::All, Time::from_ms(self.now)),
             arriving: VecDeque::new(),
             inbox: Vec::new(),
             end_is_near: false,

@@ -1,7 +1,7 @@
 //! A client's whole conversation without a socket: a session on top of an embedded store in memory.
 //! It is what the property tests and the fuzz targets drive.
 
-use latchd::api::Door;
+use latchd::api::ListenerRole;
 use latchd::command::{Command, Ticket};
 use latchd::http::{CONTINUE, Limits};
 use latchd::keys::Keys;
@@ -42,7 +42,7 @@ impl Conversation {
             ..Settings::default()
         };
         Conversation {
-            session: Session::new(&settings, Door::Whole, Time::default()),
+            session: Session::new(&settings, ListenerRole::All, Time::default()),
             store: EmbeddedStore::in_memory(Rules::default()),
             settings,
             buffers: Buffers::default(),

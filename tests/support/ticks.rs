@@ -3,7 +3,7 @@
 //!
 //! It is what `tests/allocations.rs` and `bench/instructions` drive.
 
-use latchd::api::Door;
+use latchd::api::ListenerRole;
 use latchd::command::{Command, PoolName, ResourceId, Seed, Ticket};
 use latchd::keys::Keys;
 use latchd::metrics::Metrics;
@@ -45,7 +45,7 @@ impl Ticks {
         };
         let now = Time::from_ms(1);
         let connect = || Client {
-            session: Session::new(&settings, Door::Whole, now),
+            session: Session::new(&settings, ListenerRole::All, now),
             answer: Vec::with_capacity(64 << 10),
         };
         let clients = std::iter::repeat_with(connect).take(clients).collect();

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use latchd::api::{Access, Door, Outcome, Shape, Show, render_status, render_text, route};
+use latchd::api::{Access, ListenerRole, Outcome, Shape, Show, render_status, render_text, route};
 use latchd::command::{Fence, Granted, Lease, Reply, StoredName};
 use latchd::http::{
     Answer, Format, Limits, Media, Method, Progress, Request, Scan, SiteFields, Style, Wire,
@@ -62,7 +62,7 @@ fn routed(method: Method, target: &'static str) -> Step {
         };
         black_box(route(
             black_box(&request),
-            &Access::new(Door::Whole, Caller::Anyone),
+            &Access::new(ListenerRole::All, Caller::Anyone),
         ));
     })
 }
