@@ -61,4 +61,4 @@ mod static_binary;
 mod tls;
 mod told;
 mod writes;
-mod yielding;
+mod eviction;

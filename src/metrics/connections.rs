@@ -49,7 +49,7 @@ pub enum Closed {
     /// The client was silent for too long, or did not take its answers.
     Timeout,
     /// It was idle, and another one needed the room.
-    Yielded,
+    Evicted,
 }
 
 impl Closed {
@@ -59,7 +59,7 @@ impl Closed {
         Closed::Server,
         Closed::Stopping,
         Closed::Timeout,
-        Closed::Yielded,
+        Closed::Evicted,
     ];
 
     fn label(self) -> &'static str {
@@ -69,7 +69,7 @@ impl Closed {
             Closed::Server => "server",
             Closed::Stopping => "stopping",
             Closed::Timeout => "timeout",
-            Closed::Yielded => "yielded",
+            Closed::Evicted => "yielded",
         }
     }
 }

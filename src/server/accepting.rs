@@ -1,7 +1,7 @@
-//! How the server takes in who wants to connect.
+//! Accepts connections.
 //!
-//! When all connections that may be are there, the one that has been idle for longest yields to who
-//! is new. If none is idle, who is new waits at the door, and all others in the sockets that listen.
+//! At the limit the connection that has been idle for longest is evicted. If none is idle, one new
+//! connection is pending, and all others wait in the sockets that listen.
 
 use std::io;
 use std::net::IpAddr;
@@ -19,11 +19,11 @@ use crate::session::Session;
 use crate::time::Time;
 use crate::tls::Channel;
 
-/// How many are taken in before others are served.
+/// How many connections are accepted in a tick before others are served.
 const MAX_ACCEPTS: usize = 256;
 
-/// Somebody who has connected.
-pub(super) struct Newcomer {
+/// A connection that was accepted and has no slot yet.
+pub(super) struct PendingConnection {
     socket: TcpStream,
     address: IpAddr,
     has_tls: bool,
@@ -32,56 +32,56 @@ pub(super) struct Newcomer {
 impl Server {
     /// Takes in who has come, as far as there is room: at the start of a tick.
     pub(super) fn accept(&mut self, now: Time) {
-        self.take_in(MAX_ACCEPTS, false, now);
+        self.accept_up_to(MAX_ACCEPTS, false, now);
     }
 
     /// Takes in who has come and has found no room, if others can be closed for it: at the end of a
     /// tick, when all that were heard of in it have been read from and answered.
     pub(super) fn accept_more(&mut self, now: Time) {
-        self.take_in(MAX_ACCEPTS, true, now);
+        self.accept_up_to(MAX_ACCEPTS, true, now);
     }
 
-    pub(super) fn take_in(&mut self, most: usize, may_close: bool, now: Time) {
+    pub(super) fn accept_up_to(&mut self, max: usize, may_close: bool, now: Time) {
         if self.accept_from.is_some_and(|from| from <= now) && !self.listeners.is_empty() {
-            self.accept_from = self.accept_some(most, may_close, now);
+            self.accept_from = self.accept_some(max, may_close, now);
         }
     }
 
     /// Answers when to go on; `None` if all are in.
-    fn accept_some(&mut self, most: usize, may_close: bool, now: Time) -> Option<Time> {
+    fn accept_some(&mut self, max: usize, may_close: bool, now: Time) -> Option<Time> {
         let later = Some(if may_close {
             now.after_ms(ACCEPT_PAUSE_MS)
         } else {
             now
         });
-        if let Some(newcomer) = self.at_the_door.take()
-            && !self.let_in(newcomer, may_close, now)
+        if let Some(pending) = self.pending.take()
+            && !self.admit(pending, may_close, now)
         {
             return later;
         }
-        let (mut place, mut was_short) = (0, false);
-        for _ in 0..most {
-            let listener = self.listeners.get(place)?;
+        let (mut index, mut was_short) = (0, false);
+        for _ in 0..max {
+            let listener = self.listeners.get(index)?;
             match listener.socket.accept() {
                 Ok((socket, address)) => {
                     was_short = false;
-                    let newcomer = Newcomer {
+                    let pending = PendingConnection {
                         socket,
                         address: address.ip(),
                         has_tls: listener.has_tls,
                     };
-                    if !self.let_in(newcomer, may_close, now) {
+                    if !self.admit(pending, may_close, now) {
                         return later;
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => place += 1,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => index += 1,
                 Err(error) if listener::concerns_one_connection(&error) => {}
                 Err(_) if !may_close => return later,
                 Err(error) => {
                     self.complain(&error, now);
                     // One that yields is enough, if that is what is missing.
-                    let made_room = !was_short && is_shortage(&error) && self.make_room(now);
-                    if !made_room {
+                    let has_evicted = !was_short && is_shortage(&error) && self.evict_idle(now);
+                    if !has_evicted {
                         return later;
                     }
                     was_short = true;
@@ -91,42 +91,42 @@ impl Server {
         Some(now)
     }
 
-    fn is_full(&self) -> bool {
+    fn is_at_limit(&self) -> bool {
         self.connections.len() - self.admin.connections() >= self.max_connections
     }
 
-    /// Lets somebody in, or turns him away. False if he has to wait at the door.
-    fn let_in(&mut self, newcomer: Newcomer, may_close: bool, now: Time) -> bool {
-        let network = Network::of(newcomer.address);
-        let is_crowded = self.addresses.count(network) >= self.max_per_address;
-        let is_full = self.is_full();
-        if (is_crowded || is_full) && !may_close {
-            self.at_the_door = Some(newcomer);
+    /// Admits or rejects a new connection. Returns false if it must wait for a slot.
+    fn admit(&mut self, pending: PendingConnection, may_close: bool, now: Time) -> bool {
+        let network = Network::of(pending.address);
+        let is_address_full = self.addresses.count(network) >= self.max_per_address;
+        let is_at_limit = self.is_at_limit();
+        if (is_address_full || is_at_limit) && !may_close {
+            self.pending = Some(pending);
             return false;
         }
-        if is_crowded && !self.make_room_at(network, now) {
+        if is_address_full && !self.evict_idle_at(network, now) {
             self.metrics.connections.refuse(Refused::Crowded);
-            if let Some(times) = self.turned_away.happens(now) {
-                let (most, address) = (self.max_per_address, newcomer.address);
+            if let Some(times) = self.rejections.happens(now) {
+                let (max, address) = (self.max_per_address, pending.address);
                 log::warn!(
-                    "{address} has {most} connections, none idle: one more is closed{times}"
+                    "{address} has {max} connections, none idle: one more is closed{times}"
                 );
             }
             return true;
         }
-        if self.is_full() && !self.make_room(now) {
-            self.at_the_door = Some(newcomer);
+        if self.is_at_limit() && !self.evict_idle(now) {
+            self.pending = Some(pending);
             return false;
         }
-        self.welcome(newcomer, network, now);
+        self.register(pending, network, now);
         true
     }
 
-    fn welcome(&mut self, newcomer: Newcomer, network: Network, now: Time) {
-        let tls = self.tls.as_ref().filter(|_| newcomer.has_tls);
+    fn register(&mut self, pending: PendingConnection, network: Network, now: Time) {
+        let tls = self.tls.as_ref().filter(|_| pending.has_tls);
         let channel = tls.map(|tls| tls.settings.accept());
         let listener_role = self.admin.role_of_others();
-        if let Some(slot) = self.watch_connection(newcomer.socket, channel, listener_role, now) {
+        if let Some(slot) = self.watch_connection(pending.socket, channel, listener_role, now) {
             self.addresses.enter(slot, network);
         }
     }
@@ -163,7 +163,7 @@ impl Server {
 
     pub(super) fn complain(&mut self, error: &io::Error, now: Time) {
         self.metrics.connections.refuse(Refused::NoDescriptor);
-        if let Some(times) = self.not_accepted.happens(now) {
+        if let Some(times) = self.accept_errors.happens(now) {
             log::error!("a connection could not be accepted: {error}{times}");
         }
     }

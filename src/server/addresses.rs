@@ -41,17 +41,17 @@ impl fmt::Display for Network {
 /// The connections of all addresses.
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
-    households: Slab<Household>,
+    entries: Slab<AddressEntry>,
     by_network: HashMap<Network, u32>,
     /// Where each slot stands; of no meaning for one without a connection.
-    places: Vec<Place>,
+    links: Vec<ListLinks>,
     queued: usize,
     wrong_keys: WrongKeys,
 }
 
 /// All connections of one address: at least one.
 #[derive(Debug)]
-struct Household {
+struct AddressEntry {
     network: Network,
     count: u32,
     queued: u32,
@@ -61,18 +61,18 @@ struct Household {
 
 /// A connection among those of its address.
 #[derive(Clone, Copy, Debug)]
-struct Place {
-    household: u32,
+struct ListLinks {
+    entry: u32,
     earlier: u32,
     later: u32,
 }
 
-const NOBODY: u32 = u32::MAX;
+const NIL: u32 = u32::MAX;
 
-const NOWHERE: Place = Place {
-    household: NOBODY,
-    earlier: NOBODY,
-    later: NOBODY,
+const UNLINKED: ListLinks = ListLinks {
+    entry: NIL,
+    earlier: NIL,
+    later: NIL,
 };
 
 impl Addresses {
@@ -98,25 +98,25 @@ impl Addresses {
 
     /// The address of the connection in this slot; `None` for one to `--admin-listen`.
     fn network_of(&self, slot: usize) -> Option<Network> {
-        let household = self.places.get(slot)?.household;
-        let household = self.households.get(household as usize)?;
-        Some(household.network)
+        let entry = self.links.get(slot)?.entry;
+        let entry = self.entries.get(entry as usize)?;
+        Some(entry.network)
     }
 
     /// How many connections an address has.
     pub(super) fn count(&self, network: Network) -> usize {
-        let household = self.by_network.get(&network);
-        household.map_or(0, |&key| self.households[key as usize].count as usize)
+        let entry = self.by_network.get(&network);
+        entry.map_or(0, |&key| self.entries[key as usize].count as usize)
     }
 
     /// The slots of an address, who came first the first.
     pub(super) fn slots_of(&self, network: Network) -> impl Iterator<Item = usize> + '_ {
-        let household = self.by_network.get(&network);
-        let mut next = household.map_or(NOBODY, |&key| self.households[key as usize].first);
+        let entry = self.by_network.get(&network);
+        let mut next = entry.map_or(NIL, |&key| self.entries[key as usize].first);
         std::iter::from_fn(move || {
             let slot = next;
-            (slot != NOBODY).then(|| {
-                next = self.places[slot as usize].later;
+            (slot != NIL).then(|| {
+                next = self.links[slot as usize].later;
                 slot as usize
             })
         })
@@ -129,14 +129,14 @@ impl Addresses {
 
     /// How many connections of the address of this one are queued.
     pub(super) fn queued_beside(&self, slot: usize) -> usize {
-        let household = self.places[slot].household;
-        self.households[household as usize].queued as usize
+        let entry = self.links[slot].entry;
+        self.entries[entry as usize].queued as usize
     }
 
     /// The connection in this slot is queued now, or is so no longer.
     pub(super) fn note_queued(&mut self, slot: usize, waits: bool) {
-        let household = self.places[slot].household;
-        let queued = &mut self.households[household as usize].queued;
+        let entry = self.links[slot].entry;
+        let queued = &mut self.entries[entry as usize].queued;
         if waits {
             *queued += 1;
             self.queued += 1;
@@ -147,54 +147,54 @@ impl Addresses {
     }
 
     /// There is a connection in this slot now.
-    pub(super) fn enter(&mut self, slot: usize, network: Network) {
-        if self.places.len() <= slot {
-            self.places.resize(slot + 1, NOWHERE);
+    pub(super) fn insert(&mut self, slot: usize, network: Network) {
+        if self.links.len() <= slot {
+            self.links.resize(slot + 1, UNLINKED);
         }
         let slot = slot as u32;
-        let household = *self.by_network.entry(network).or_insert_with(|| {
-            let household = Household {
+        let entry = *self.by_network.entry(network).or_insert_with(|| {
+            let entry = AddressEntry {
                 network,
                 count: 0,
                 queued: 0,
-                first: NOBODY,
-                last: NOBODY,
+                first: NIL,
+                last: NIL,
             };
-            self.households.insert(household) as u32
+            self.entries.insert(entry) as u32
         });
-        let all = &mut self.households[household as usize];
-        self.places[slot as usize] = Place {
-            household,
+        let all = &mut self.entries[entry as usize];
+        self.links[slot as usize] = ListLinks {
+            entry,
             earlier: all.last,
-            later: NOBODY,
+            later: NIL,
         };
         match all.last {
-            NOBODY => all.first = slot,
-            last => self.places[last as usize].later = slot,
+            NIL => all.first = slot,
+            last => self.links[last as usize].later = slot,
         }
         all.last = slot;
         all.count += 1;
     }
 
     /// The connection in this slot is closed, and is not queued.
-    pub(super) fn leave(&mut self, slot: usize) {
-        let Place {
-            household,
+    pub(super) fn remove(&mut self, slot: usize) {
+        let ListLinks {
+            entry,
             earlier,
             later,
-        } = std::mem::replace(&mut self.places[slot], NOWHERE);
-        let all = &mut self.households[household as usize];
+        } = std::mem::replace(&mut self.links[slot], UNLINKED);
+        let all = &mut self.entries[entry as usize];
         match earlier {
-            NOBODY => all.first = later,
-            earlier => self.places[earlier as usize].later = later,
+            NIL => all.first = later,
+            earlier => self.links[earlier as usize].later = later,
         }
         match later {
-            NOBODY => all.last = earlier,
-            later => self.places[later as usize].earlier = earlier,
+            NIL => all.last = earlier,
+            later => self.links[later as usize].earlier = earlier,
         }
         all.count -= 1;
         if all.count == 0 {
-            let network = self.households.remove(household as usize).network;
+            let network = self.entries.remove(entry as usize).network;
             self.by_network.remove(&network);
         }
     }
@@ -239,12 +239,12 @@ mod tests {
             match model.iter().position(|(taken, _)| *taken == slot) {
                 Some(place) => {
                     model.remove(place);
-                    addresses.leave(slot);
+                    addresses.remove(slot);
                 }
                 None => {
                     let network = networks[random.usize(0..3)];
                     model.push((slot, network));
-                    addresses.enter(slot, network);
+                    addresses.insert(slot, network);
                 }
             }
             for network in networks {
@@ -254,6 +254,6 @@ mod tests {
                 assert!(addresses.slots_of(network).eq(slots));
             }
         }
-        assert!(addresses.households.len() <= 3, "who is gone is forgotten");
+        assert!(addresses.entries.len() <= 3, "who is gone is forgotten");
     }
 }

@@ -24,7 +24,7 @@ const IDLE_MS: u64 = 2_000;
 pub(super) struct Admin {
     listeners: Vec<TcpListener>,
     /// Where the first one stands among all listeners of the server.
-    first_place: usize,
+    first_listener: usize,
     /// When to look next for connections that wait to be accepted; `None` until there is an event.
     accept_from: Option<Time>,
     /// A connection that waits for the place of another one.
@@ -38,14 +38,14 @@ impl Admin {
     /// shared.
     pub(super) fn bind(
         addresses: &[SocketAddr],
-        first_place: usize,
+        first_listener: usize,
         registry: &Registry,
     ) -> io::Result<Admin> {
         let mut listeners = listener::bind_all(addresses)?;
-        watch_listeners(listeners.iter_mut(), first_place, registry)?;
+        watch_listeners(listeners.iter_mut(), first_listener, registry)?;
         Ok(Admin {
             listeners,
-            first_place,
+            first_listener,
             accept_from: None,
             pending: None,
             slots: Vec::with_capacity(MAX_CONNECTIONS),
@@ -58,9 +58,9 @@ impl Admin {
     }
 
     pub(super) fn has(&self, token: usize) -> bool {
-        let place = LISTENERS.checked_sub(token);
-        let place = place.and_then(|place| place.checked_sub(self.first_place));
-        place.is_some_and(|place| place < self.listeners.len())
+        let index = LISTENERS.checked_sub(token);
+        let index = index.and_then(|index| index.checked_sub(self.first_listener));
+        index.is_some_and(|index| index < self.listeners.len())
     }
 
     pub(super) fn note_event(&mut self, now: Time) {
@@ -86,7 +86,7 @@ impl Admin {
     }
 
     /// The connection in this slot is closed. One that waits for its place may have it at once.
-    pub(super) fn leave(&mut self, slot: usize, now: Time) {
+    pub(super) fn remove(&mut self, slot: usize, now: Time) {
         self.slots.retain(|&other| other != slot);
         self.accept_from = self.accept_from.map(|from| from.min(now));
     }
@@ -111,12 +111,12 @@ impl Server {
 
     /// Returns when to look again; `None` if no connection waits.
     fn accept_all_admins(&mut self, now: Time) -> Option<Time> {
-        let mut place = 0;
+        let mut index = 0;
         for _ in 0..MAX_CONNECTIONS {
             let accepted = match self.admin.pending.take() {
                 Some(socket) => Ok(socket),
                 None => {
-                    let listener = self.admin.listeners.get(place)?;
+                    let listener = self.admin.listeners.get(index)?;
                     listener.accept().map(|(socket, _)| socket)
                 }
             };
@@ -129,7 +129,7 @@ impl Server {
                     let slot = self.watch_connection(socket, None, ListenerRole::Admin, now);
                     self.admin.slots.extend(slot);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => place += 1,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => index += 1,
                 Err(error) if listener::concerns_one_connection(&error) => {}
                 Err(error) => {
                     self.complain(&error, now);
@@ -150,11 +150,11 @@ impl Server {
             let connection = self.connections.get(slot)?;
             // It is in the middle of a request if this is `None`.
             connection.idle_since(&self.settings, now)?;
-            Some((connection.session.quiet_since(&self.settings), slot))
+            Some((connection.session.last_active_at(&self.settings), slot))
         });
         match idle.min() {
             Some((since, slot)) if since.after_ms(IDLE_MS) <= now => {
-                self.close_for_another(slot, now);
+                self.evict(slot, now);
                 true
             }
             _ => false,

@@ -26,7 +26,7 @@ mod stalls;
 mod waiting;
 mod watch;
 mod wrong_keys;
-mod yielding;
+mod eviction;
 
 use std::io;
 use std::net::SocketAddr;
@@ -46,7 +46,7 @@ use crate::metrics::{Closed, Metrics};
 use crate::session::{Buffers, Context, Settings};
 use crate::store::{Gather, Store};
 use crate::time::{Deadlines, Seldom, Time};
-use accepting::Newcomer;
+use accepting::PendingConnection;
 use addresses::Addresses;
 use admin::Admin;
 pub use clock::Clock;
@@ -59,7 +59,7 @@ use reading::Piece;
 use stalls::Pace;
 use waiting::watch_listeners;
 use watch::Watch;
-use yielding::Yielding;
+use eviction::Eviction;
 
 const SIGNALS: Token = Token(usize::MAX);
 const STORE: [Token; 2] = [Token(usize::MAX - 1), Token(usize::MAX - 2)];
@@ -68,7 +68,7 @@ const LISTENERS: usize = usize::MAX - 3;
 
 const EVENTS_PER_TICK: usize = 1024;
 /// How often to look for more before a commit, so that a stream of requests cannot put it off for long.
-const MAX_LOOKS: usize = 8;
+const MAX_POLLS: usize = 8;
 const READ_BYTES: usize = 64 << 10;
 /// How long to wait before accepting again when the system has no descriptor to give.
 const ACCEPT_PAUSE_MS: u64 = 100;
@@ -89,10 +89,10 @@ pub struct Server {
     max_per_address: usize,
     waiter_limits: WaiterLimits,
     load: Load,
-    at_the_door: Option<Newcomer>,
-    yielding: Yielding,
-    not_accepted: Seldom,
-    turned_away: Seldom,
+    pending: Option<PendingConnection>,
+    eviction: Eviction,
+    accept_errors: Seldom,
+    rejections: Seldom,
     deadlines: Deadlines,
     /// Slots whose client has hung up, as the last events have told.
     hung_up: Vec<usize>,
@@ -164,10 +164,10 @@ impl Bound {
                 max_per_address: capacity.max_address_waiters,
             },
             load: Load::new(options.max_requests),
-            at_the_door: None,
-            yielding: Yielding::default(),
-            not_accepted: Seldom::default(),
-            turned_away: Seldom::default(),
+            pending: None,
+            eviction: Eviction::default(),
+            accept_errors: Seldom::default(),
+            rejections: Seldom::default(),
             deadlines: Deadlines::default(),
             hung_up: Vec::new(),
             to_read: Vec::new(),
@@ -245,7 +245,7 @@ impl Server {
             self.expire(now);
             self.commit(now);
             self.write(now);
-            self.evict_strangers(now);
+            self.evict_unauthenticated(now);
             self.accept_more(now);
             watch.inspect(Watch::note);
             let ended_at;
@@ -262,18 +262,18 @@ impl Server {
     /// Looks for more commands before a commit, for as long as the store waits for them: clients that were
     /// answered together ask again nearly together, and are to share the next commit.
     fn gather(&mut self, events: &mut Events, now: Time) -> io::Result<()> {
-        let (mut looks, mut elapsed_us, mut began_at) = (0, 0, None);
-        while looks < MAX_LOOKS {
+        let (mut polls, mut elapsed_us, mut began_at) = (0, 0, None);
+        while polls < MAX_POLLS {
             let gather = self.store.gather(elapsed_us);
             if gather == Gather::Nothing {
                 break;
             }
             self.look(events, Some(Duration::ZERO))?;
             if gather == Gather::Arrived {
-                looks = if events.is_empty() {
-                    MAX_LOOKS
+                polls = if events.is_empty() {
+                    MAX_POLLS
                 } else {
-                    looks + 1
+                    polls + 1
                 };
             }
             if !events.is_empty() {
@@ -354,7 +354,7 @@ impl Server {
 
     fn undo(&mut self, granted: &Granted, now: Time) {
         if let Some(command) = granted.undo() {
-            let ticket = self.next_ticket(NOBODY);
+            let ticket = self.next_ticket(NO_SLOT);
             self.store.submit(ticket, command, now);
             self.uncommitted = true;
         }
@@ -403,8 +403,8 @@ impl Server {
         self.discount(slot);
         let connection = self.connections.remove(slot);
         match connection.session.listener_role() {
-            ListenerRole::Admin => self.admin.leave(slot, now),
-            ListenerRole::All | ListenerRole::Service => self.addresses.leave(slot),
+            ListenerRole::Admin => self.admin.remove(slot, now),
+            ListenerRole::All | ListenerRole::Service => self.addresses.remove(slot),
         }
         self.metrics.connections.close(why);
         self.accept_from = self.accept_from.map(|from| from.min(now));
@@ -418,7 +418,7 @@ impl Server {
 }
 
 /// A slot in which there is never a connection.
-const NOBODY: u32 = u32::MAX;
+const NO_SLOT: u32 = u32::MAX;
 
 /// Notes when a connection is to be looked at. An earlier note stands: when it comes due the
 /// session is asked again, which is cheaper than to move the note with each request.

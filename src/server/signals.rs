@@ -29,7 +29,7 @@ impl Server {
         self.stop_at = Some(now.after_ms(self.drain_ms));
         self.settings.stopping = true;
         self.accept_from = Some(now);
-        self.take_in(MAX_LAST_ACCEPTS, true, now);
+        self.accept_up_to(MAX_LAST_ACCEPTS, true, now);
         self.listeners.clear();
         self.admin.stop();
         for (slot, connection) in &mut self.connections {

@@ -15,7 +15,7 @@ const SHORT_MS: u64 = 50;
 /// A stall that is longer is logged and counted, in milliseconds.
 const LONG_MS: u64 = 1000;
 /// How often to look for more that has come meanwhile. Each look takes in hundreds of clients.
-const MAX_LOOKS: usize = 100;
+const MAX_POLLS: usize = 100;
 /// How long at most, in milliseconds. A peer that sends without end must not hold up all answers.
 const MAX_CATCH_UP_MS: u64 = 500;
 /// How long an idle server sleeps at most while there is something that has a time. So it notices when it
@@ -76,7 +76,7 @@ impl Server {
     /// stall, as clients are heard in it.
     pub(super) fn catch_up(&mut self, events: &mut Events, now: Time) -> io::Result<()> {
         let give_up_at = now.after_ms(MAX_CATCH_UP_MS);
-        for _ in 0..MAX_LOOKS {
+        for _ in 0..MAX_POLLS {
             self.look(events, Some(std::time::Duration::ZERO))?;
             let accepted = self.metrics.connections.accepted;
             self.note_events(events, now);

@@ -80,14 +80,14 @@ impl Server {
     }
 }
 
-/// Lets the poll tell of listeners; `first_place` is where the first stands among all there are.
+/// Lets the poll tell of listeners; `first_listener` is where the first stands among all there are.
 pub(super) fn watch_listeners<'a>(
     listeners: impl Iterator<Item = &'a mut TcpListener>,
-    first_place: usize,
+    first_listener: usize,
     registry: &Registry,
 ) -> io::Result<()> {
-    for (place, listener) in listeners.enumerate() {
-        let token = Token(LISTENERS - first_place - place);
+    for (index, listener) in listeners.enumerate() {
+        let token = Token(LISTENERS - first_listener - index);
         registry.register(listener, token, Interest::READABLE)?;
     }
     Ok(())

@@ -18,11 +18,11 @@ pub struct Buffers {
     /// What all sessions hold together, but for the little that each may hold for nothing.
     held_bytes: usize,
     /// How much of that strangers hold: clients that have shown no key, where there are keys.
-    strangers_bytes: usize,
+    unauthenticated_bytes: usize,
 }
 
 /// Strangers may hold one part of so many of what all may hold.
-const STRANGERS_PART: usize = 8;
+const UNAUTHENTICATED_SHARE: usize = 8;
 
 /// What is larger is given back to the system.
 const MAX_KEPT_BYTES: usize = 16 << 10;
@@ -82,34 +82,34 @@ impl Buffers {
 
 impl Buffers {
     /// A session that held `before` bytes holds `now`.
-    pub(super) fn charge(&mut self, before: usize, now: usize, is_stranger: bool) {
+    pub(super) fn charge(&mut self, before: usize, now: usize, is_unauthenticated: bool) {
         self.held_bytes = self.held_bytes - before + now;
-        if is_stranger {
-            self.strangers_bytes = self.strangers_bytes - before + now;
+        if is_unauthenticated {
+            self.unauthenticated_bytes = self.unauthenticated_bytes - before + now;
         }
     }
 
     /// Whether others hold all that may be held, so that a session that holds `own` bytes is to hold no
     /// more. What strangers hold counts only for strangers: they make way.
-    pub(super) fn is_full(&self, own: usize, is_stranger: bool, max: usize) -> bool {
+    pub(super) fn is_full(&self, own: usize, is_unauthenticated: bool, max: usize) -> bool {
         let others = self.held_bytes - own;
-        match is_stranger {
-            false => others - self.strangers_bytes >= max,
-            true => others >= max || self.strangers_bytes - own >= max / STRANGERS_PART,
+        match is_unauthenticated {
+            false => others - self.unauthenticated_bytes >= max,
+            true => others >= max || self.unauthenticated_bytes - own >= max / UNAUTHENTICATED_SHARE,
         }
     }
 
     /// Whether connections of strangers are to be closed, since these hold all that they may, or all that
     /// may be held is held.
-    pub fn strangers_must_go(&self, max: usize) -> bool {
-        self.strangers_bytes > 0
-            && (self.strangers_bytes >= max / STRANGERS_PART || self.held_bytes >= max)
+    pub fn must_evict_unauthenticated(&self, max: usize) -> bool {
+        self.unauthenticated_bytes > 0
+            && (self.unauthenticated_bytes >= max / UNAUTHENTICATED_SHARE || self.held_bytes >= max)
     }
 
     /// Whether enough of them were closed: half of their part is free again. So each time that this is
     /// needed, strangers have sent as much as was freed.
-    pub fn strangers_have_room(&self, max: usize) -> bool {
-        self.strangers_bytes <= max / STRANGERS_PART / 2 && self.held_bytes < max
+    pub fn has_unauthenticated_room(&self, max: usize) -> bool {
+        self.unauthenticated_bytes <= max / UNAUTHENTICATED_SHARE / 2 && self.held_bytes < max
     }
 }
 

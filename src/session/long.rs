@@ -49,7 +49,7 @@ impl Session {
             && self.long.is_none()
             && LongAnswer::is_for(outcome)
         {
-            if self.dump.is_none() && memory::is_refused(outcome, self.is_stranger, context) {
+            if self.dump.is_none() && memory::is_refused(outcome, self.is_unauthenticated, context) {
                 exchange.state = State::Ready(Outcome::Problem(Problem::NoMemory));
             } else if matches!(outcome, Outcome::Reply(Reply::Dumped(_))) {
                 self.take_dump_part(context);

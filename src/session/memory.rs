@@ -45,23 +45,23 @@ impl Session {
     }
 
     fn charge(&mut self, charged: u32, context: &mut Context<'_>) {
-        (context.buffers).charge(self.charged as usize, charged as usize, self.is_stranger);
+        (context.buffers).charge(self.charged as usize, charged as usize, self.is_unauthenticated);
         self.charged = charged;
     }
 
     /// The client has shown a key that the server knows. What it holds no longer counts as a stranger's.
     pub(super) fn note_known(&mut self, context: &mut Context<'_>) {
-        if self.is_stranger {
+        if self.is_unauthenticated {
             let charged = self.charged;
             self.charge(0, context);
-            self.is_stranger = false;
+            self.is_unauthenticated = false;
             self.charge(charged, context);
         }
     }
 
     /// Whether it is a stranger's and holds more than each may hold for nothing.
-    pub fn is_charged_stranger(&self) -> bool {
-        self.is_stranger && self.charged > 0
+    pub fn is_charged_unauthenticated(&self) -> bool {
+        self.is_unauthenticated && self.charged > 0
     }
 
     /// How many bytes have come of requests that are not in hand yet.
@@ -77,7 +77,7 @@ impl Session {
             return;
         }
         let (buffers, max) = (&context.buffers, context.settings.max_buffers);
-        if !buffers.is_full(self.charged as usize, self.is_stranger, max) {
+        if !buffers.is_full(self.charged as usize, self.is_unauthenticated, max) {
             return;
         }
         let style = match (&self.unfinished, self.previous) {
@@ -92,7 +92,7 @@ impl Session {
         };
         self.unfinished = None;
         self.input = Vec::new();
-        self.turn_away(style, Problem::NoMemory, context);
+        self.refuse(style, Problem::NoMemory, context);
     }
 }
 
@@ -101,13 +101,13 @@ pub(super) fn write_answer(
     exchange: &Exchange,
     outcome: &Outcome,
     output: &mut Vec<u8>,
-    is_stranger: bool,
+    is_unauthenticated: bool,
     context: &mut Context<'_>,
 ) {
     let start = output.len();
     let mut status = exchange.write(outcome, output, context);
     let is_long = output.len() - start > FREE_BYTES;
-    if is_long && is_refused(outcome, is_stranger, context) {
+    if is_long && is_refused(outcome, is_unauthenticated, context) {
         output.truncate(start);
         let problem = Outcome::Problem(Problem::NoMemory);
         status = exchange.write(&problem, output, context);
@@ -116,9 +116,9 @@ pub(super) fn write_answer(
 }
 
 /// Whether an answer that is long is not written down, since all is held that may be.
-pub(super) fn is_refused(outcome: &Outcome, is_stranger: bool, context: &Context<'_>) -> bool {
+pub(super) fn is_refused(outcome: &Outcome, is_unauthenticated: bool, context: &Context<'_>) -> bool {
     let max = context.settings.max_buffers;
-    is_list(outcome) && context.buffers.is_full(0, is_stranger, max)
+    is_list(outcome) && context.buffers.is_full(0, is_unauthenticated, max)
 }
 
 /// Whether it only tells what there is: nothing has come of it that must be heard of.

@@ -19,7 +19,7 @@ mod timing;
 mod undelivered;
 mod unfinished;
 mod visible;
-mod yielding;
+mod idleness;
 
 use std::collections::VecDeque;
 use std::mem;
@@ -137,7 +137,7 @@ pub struct Session {
     /// How much of what it holds counts in `Buffers::held_bytes`.
     charged: u32,
     /// There are keys, and the client has shown none of them: what it holds counts as a stranger's, too.
-    is_stranger: bool,
+    is_unauthenticated: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,7 +194,7 @@ impl Session {
             sent: 0,
             undelivered: None,
             charged: 0,
-            is_stranger: settings.keys.is_some(),
+            is_unauthenticated: settings.keys.is_some(),
         }
     }
 
@@ -429,7 +429,7 @@ impl Session {
                     self.output = context.buffers.lend();
                 }
                 let output = &mut self.output;
-                memory::write_answer(exchange, outcome, output, self.is_stranger, context);
+                memory::write_answer(exchange, outcome, output, self.is_unauthenticated, context);
             }
             let unsent = self.output.len() - self.sent;
             if let Some(Exchange { state, .. }) = self.exchanges.pop_front() {

@@ -336,11 +336,11 @@ impl Session {
         if let (Wire::Line, Some(previous)) = (style.wire, self.previous) {
             style.wire = previous;
         }
-        self.turn_away(style, Problem::Http(rejected.error), context);
+        self.refuse(style, Problem::Http(rejected.error), context);
     }
 
     /// Answers what cannot be read to its end, and is therefore of no known route; nothing else is read.
-    pub(super) fn turn_away(&mut self, style: Style, problem: Problem, context: &mut Context<'_>) {
+    pub(super) fn refuse(&mut self, style: Style, problem: Problem, context: &mut Context<'_>) {
         let asked = Asked {
             kind: Kind {
                 route: Route::None,

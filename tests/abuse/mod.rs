@@ -10,10 +10,10 @@ mod bombs;
 mod crowds;
 mod floods;
 mod garbage;
-mod newcomers;
+mod admission;
 mod paths;
 mod smuggling;
-mod strangers;
+mod unauthenticated;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;

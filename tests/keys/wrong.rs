@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::serve;
 use crate::metrics::scrape_as;
-use crate::yielding::connect_from;
+use crate::eviction::connect_from;
 
 const KEYS: &str = "all secret-for-all-of-them read *\nnew secret-that-is-new-at-it read *\n";
 

@@ -20,7 +20,7 @@ impl Session {
         if !self.exchanges.is_empty() || is_being_told || self.phase == Phase::Over {
             return None;
         }
-        let since = self.quiet_since(settings);
+        let since = self.last_active_at(settings);
         match self.awaits {
             Awaits::Request => {
                 // Who has just come has not been able to say anything yet.
@@ -34,7 +34,7 @@ impl Session {
     }
 
     /// The last time at which the client began a request, ended one, or took a part of an answer.
-    pub fn quiet_since(&self, settings: &Settings) -> Time {
+    pub fn last_active_at(&self, settings: &Settings) -> Time {
         let begun = match (self.awaits, &self.unfinished) {
             (Awaits::Request, Some(request)) => Some(request.pace.begun_at()),
             _ => None,

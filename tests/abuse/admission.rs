@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::{MEBIBYTE, Siege, expect, live_on, read_until_closed};
 use crate::support::{Client, PATIENCE};
-use crate::yielding::connect_from;
+use crate::eviction::connect_from;
 
 /// What strangers send who keep a connection as long as they can.
 const STARTS: [&str; 4] = [
