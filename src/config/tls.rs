@@ -70,7 +70,7 @@ impl Tls {
     }
 
     /// Reads certificate and key again. If that does not go well, all stays as it was.
-    pub fn read_again(&mut self) -> Result<(), String> {
+    pub fn reload(&mut self) -> Result<(), String> {
         let settings = &self.settings;
         self.settings = with_files(&self.cert, &self.key, |cert, key| {
             settings.renewed(cert, key)

@@ -134,10 +134,10 @@ impl Addresses {
     }
 
     /// The connection in this slot is queued now, or is so no longer.
-    pub(super) fn note_queued(&mut self, slot: usize, waits: bool) {
+    pub(super) fn note_queued(&mut self, slot: usize, is_queued: bool) {
         let entry = self.links[slot].entry;
         let queued = &mut self.entries[entry as usize].queued;
-        if waits {
+        if is_queued {
             *queued += 1;
             self.queued += 1;
         } else {

@@ -121,7 +121,7 @@ impl Server {
                 }
             };
             match accepted {
-                Ok(socket) if !self.has_room_for_admin(now) => {
+                Ok(socket) if !self.can_admit_admin(now) => {
                     self.admin.pending = Some(socket);
                     return Some(now.after_ms(ACCEPT_PAUSE_MS));
                 }
@@ -142,7 +142,7 @@ impl Server {
 
     /// Whether there is room for another connection, if need be in the place of the one that has been idle
     /// for longest.
-    fn has_room_for_admin(&mut self, now: Time) -> bool {
+    fn can_admit_admin(&mut self, now: Time) -> bool {
         if self.admin.slots.len() < MAX_CONNECTIONS {
             return true;
         }

@@ -12,7 +12,7 @@ use rustix::net::{SendFlags, send};
 #[cfg(target_os = "linux")]
 use super::listener;
 use crate::metrics::Closed;
-use crate::session::{Context, Ending, InHand, Session, Settings};
+use crate::session::{Context, Ending, Outstanding, Session, Settings};
 use crate::time::Time;
 use crate::tls::{Channel, Failure, Received};
 
@@ -29,20 +29,20 @@ pub(super) struct Connection {
     /// The client has closed its side, which a read will find after all that was sent before.
     end_is_near: bool,
     /// The session knows that.
-    told_of_end: bool,
+    is_end_handled: bool,
     writable: bool,
     /// Our side is to be shut down when all has been sent.
     shutdown_is_due: bool,
     /// The connection is of no more use.
     broken: bool,
     /// It is to be read from again in the next tick, and stands in the list for that.
-    listed: bool,
+    is_queued_to_read: bool,
     /// It is to be written to in this tick, and stands in the list for that.
-    listed_to_write: bool,
-    /// It is to be read from when fewer requests are in hand in all.
-    pub(super) is_held_back: bool,
-    /// What it has in hand, as far as it was counted.
-    pub(super) in_hand: InHand,
+    is_queued_to_write: bool,
+    /// It is to be read from when fewer requests are in flight in all.
+    pub(super) is_paused: bool,
+    /// What it has in flight, as far as it was counted.
+    pub(super) outstanding: Outstanding,
     /// Its client is probed as often as one that waits.
     #[cfg(target_os = "linux")]
     is_probed_often: bool,
@@ -53,7 +53,7 @@ struct Sent {
     /// As the socket counts.
     bytes: usize,
     /// How much of what the session has said.
-    said_bytes: usize,
+    plaintext_bytes: usize,
 }
 
 impl Connection {
@@ -64,14 +64,14 @@ impl Connection {
             session,
             readable: false,
             end_is_near: false,
-            told_of_end: false,
+            is_end_handled: false,
             writable: true,
             shutdown_is_due: false,
             broken: false,
-            listed: false,
-            listed_to_write: false,
-            is_held_back: false,
-            in_hand: InHand::default(),
+            is_queued_to_read: false,
+            is_queued_to_write: false,
+            is_paused: false,
+            outstanding: Outstanding::default(),
             #[cfg(target_os = "linux")]
             is_probed_often: false,
         }
@@ -85,7 +85,7 @@ impl Connection {
     }
 
     /// Has the socket looked at, event or not.
-    pub(super) fn look_for_input(&mut self) {
+    pub(super) fn assume_readable(&mut self) {
         self.readable = true;
     }
 
@@ -98,9 +98,9 @@ impl Connection {
         self.writable && !self.broken && !self.unsent().is_empty()
     }
 
-    /// Reads once, for `receive_piece`, unless there is something else to be done before, with, or after
+    /// Reads once, for `receive_range`, unless there is something else to be done before, with, or after
     /// that.
-    pub(super) fn read_piece(&mut self, room: &mut [u8], settings: &Settings) -> Option<usize> {
+    pub(super) fn try_read(&mut self, room: &mut [u8], settings: &Settings) -> Option<usize> {
         let is_plain = self.readable && !self.broken && !self.end_is_near && self.channel.is_none();
         let session = &self.session;
         if !is_plain || session.wants_resume(settings) || !session.wants_input(settings) {
@@ -121,16 +121,16 @@ impl Connection {
         None
     }
 
-    /// Takes what `read_piece` has brought to this place in the buffer.
-    pub(super) fn receive_piece(
+    /// Takes what `try_read` has brought to this place in the buffer.
+    pub(super) fn receive_range(
         &mut self,
         buffer: &mut [u8],
-        place: Range<usize>,
+        range: Range<usize>,
         context: &mut Context<'_>,
     ) {
-        self.listed = false;
-        context.metrics.connections.received_bytes += place.len() as u64;
-        self.session.receive(&buffer[place], context);
+        self.is_queued_to_read = false;
+        context.metrics.connections.received_bytes += range.len() as u64;
+        self.session.receive(&buffer[range], context);
         // It has filled the room that was left: it is the last of its batch, and the buffer is free.
         if self.readable {
             self.read(buffer, context);
@@ -139,7 +139,7 @@ impl Connection {
 
     /// Lets the session go on: with what it has, and with what one read brings.
     pub(super) fn read(&mut self, buffer: &mut [u8], context: &mut Context<'_>) {
-        self.listed = false;
+        self.is_queued_to_read = false;
         if self.session.wants_resume(context.settings) {
             self.session.resume(context);
         }
@@ -173,8 +173,8 @@ impl Connection {
 
     /// Tells the session what it cannot see while it does not read.
     pub(super) fn note_hangup(&mut self, context: &mut Context<'_>) {
-        if self.end_is_near && !self.told_of_end {
-            self.told_of_end = true;
+        if self.end_is_near && !self.is_end_handled {
+            self.is_end_handled = true;
             self.session.handle_hangup(context);
         }
     }
@@ -192,7 +192,7 @@ impl Connection {
         match channel.receive(bytes, &mut |bytes| session.receive(bytes, context)) {
             Ok(Received::More) => {}
             Ok(Received::End) => session.receive_end(context),
-            Err(failure) => self.give_up(&failure, context),
+            Err(failure) => self.fail_tls(&failure, context),
         }
     }
 
@@ -207,7 +207,7 @@ impl Connection {
     /// Sends what the session has to say, as far as the socket takes it. Of a very long answer only so
     /// much that the others do not wait for it.
     pub(super) fn write(&mut self, context: &mut Context<'_>) {
-        self.listed_to_write = false;
+        self.is_queued_to_write = false;
         self.encrypt(context);
         let mut left = TURN_BYTES;
         while left > 0 && self.can_write() {
@@ -217,7 +217,7 @@ impl Connection {
             left -= sent.bytes;
             context.metrics.connections.sent_bytes += sent.bytes as u64;
             if !self.session.output().is_empty() {
-                self.session.handle_sent(sent.said_bytes, context);
+                self.session.handle_sent(sent.plaintext_bytes, context);
                 self.encrypt(context);
             }
         }
@@ -238,7 +238,7 @@ impl Connection {
             channel.close();
         }
         if let Err(failure) = result {
-            self.give_up(&failure, context);
+            self.fail_tls(&failure, context);
         }
     }
 
@@ -251,12 +251,12 @@ impl Connection {
     }
 
     /// Sends so much at most, once. Answers what has left, if the socket takes any.
-    fn send(&mut self, most: usize) -> Option<Sent> {
-        match self.send_unsent(most) {
+    fn send(&mut self, max: usize) -> Option<Sent> {
+        match self.send_unsent(max) {
             Ok(bytes) => {
                 let channel = self.channel.as_mut();
-                let said_bytes = channel.map_or(bytes, |channel| channel.handle_sent(bytes));
-                return Some(Sent { bytes, said_bytes });
+                let plaintext_bytes = channel.map_or(bytes, |channel| channel.handle_sent(bytes));
+                return Some(Sent { bytes, plaintext_bytes });
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -268,23 +268,23 @@ impl Connection {
     /// The last answer waits for the end that `poll_ending` announces right behind it, so that both leave in
     /// one segment: half as many for the network and for both sides to deal with.
     #[cfg(target_os = "linux")]
-    fn send_unsent(&mut self, most: usize) -> io::Result<usize> {
-        let all_is_said = self.channel.as_ref().is_none_or(Channel::is_over);
-        if all_is_said && self.unsent().len() <= most && self.session.output_is_last() {
+    fn send_unsent(&mut self, max: usize) -> io::Result<usize> {
+        let is_all_encrypted = self.channel.as_ref().is_none_or(Channel::is_over);
+        if is_all_encrypted && self.unsent().len() <= max && self.session.output_is_last() {
             let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
             return Ok(send(&self.socket, self.unsent(), flags)?);
         }
-        self.write_unsent(most)
+        self.write_unsent(max)
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn send_unsent(&mut self, most: usize) -> io::Result<usize> {
-        self.write_unsent(most)
+    fn send_unsent(&mut self, max: usize) -> io::Result<usize> {
+        self.write_unsent(max)
     }
 
-    fn write_unsent(&mut self, most: usize) -> io::Result<usize> {
+    fn write_unsent(&mut self, max: usize) -> io::Result<usize> {
         let unsent = self.unsent();
-        (&self.socket).write(&unsent[..unsent.len().min(most)])
+        (&self.socket).write(&unsent[..unsent.len().min(max)])
     }
 
     /// Why the connection is to be closed, if it is. Shuts down the sending side when it is time to.
@@ -295,11 +295,11 @@ impl Connection {
         match self.session.poll_ending(context.settings, context.now) {
             Ending::NotYet => None,
             Ending::Close(why) => {
-                self.say_that_it_ends();
+                self.announce_end();
                 Some(why)
             }
             Ending::CloseSending => {
-                self.say_that_it_ends();
+                self.announce_end();
                 self.shut_down();
                 self.broken.then_some(Closed::Error)
             }
@@ -331,7 +331,7 @@ impl Connection {
     /// waits.
     #[cfg(target_os = "linux")]
     pub(super) fn adapt_probes(&mut self) {
-        let waits = self.in_hand.waits;
+        let waits = self.outstanding.is_queued;
         if waits == self.is_probed_often {
             return;
         }
@@ -346,7 +346,7 @@ impl Connection {
 
     /// Where the session has nothing more to say, TLS has to say that. What has not left by now stays
     /// here: it counts as not sent.
-    pub(super) fn say_that_it_ends(&mut self) {
+    pub(super) fn announce_end(&mut self) {
         if let Some(channel) = &mut self.channel
             && self.session.output().is_empty()
         {
@@ -377,21 +377,21 @@ impl Connection {
     }
 
     /// Whether there is more to read although no event will say so. True once for each `read`.
-    pub(super) fn take_wish_to_read(&mut self, settings: &Settings) -> bool {
+    pub(super) fn take_read_request(&mut self, settings: &Settings) -> bool {
         let more = self.readable && self.wants_input(settings);
-        let wish = !self.listed && (more || self.session.wants_resume(settings));
-        self.listed |= wish;
+        let wish = !self.is_queued_to_read && (more || self.session.wants_resume(settings));
+        self.is_queued_to_read |= wish;
         wish
     }
 
     /// Whether it is to be put into the list of those that are written to. True once for each time
     /// that it leaves the list.
-    pub(super) fn enlist_to_write(&mut self) -> bool {
-        !std::mem::replace(&mut self.listed_to_write, true)
+    pub(super) fn queue_to_write(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_queued_to_write, true)
     }
 
     /// The channel is of no more use. What it has to say about that is sent all the same.
-    fn give_up(&mut self, failure: &Failure, context: &mut Context<'_>) {
+    fn fail_tls(&mut self, failure: &Failure, context: &mut Context<'_>) {
         let peer = self.socket.peer_addr();
         let peer = peer.map_or_else(|error| error.to_string(), |peer| peer.to_string());
         log::debug!("a connection with TLS broke, {peer}: {failure}");

@@ -131,9 +131,9 @@ impl Server {
     }
 
     fn close_evicted(&mut self, slot: usize, now: Time) {
-        self.at(slot, now, |connection, _, context| {
+        self.with_connection(slot, now, |connection, _, context| {
             connection.session.abandon(context);
-            connection.say_that_it_ends();
+            connection.announce_end();
         });
         self.close(slot, Closed::Evicted, now);
     }

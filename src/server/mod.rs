@@ -17,7 +17,7 @@ mod clock;
 mod connection;
 mod sink;
 mod listener;
-mod load;
+mod in_flight;
 mod options;
 mod process;
 mod reading;
@@ -53,10 +53,10 @@ pub use clock::Clock;
 use connection::Connection;
 use sink::{WaiterLimits, StoreSink};
 use listener::Listener;
-use load::Load;
+use in_flight::InFlightRequests;
 pub use options::Options;
-use reading::Piece;
-use stalls::Pace;
+use reading::ReceivedRange;
+use stalls::StallClock;
 use waiting::watch_listeners;
 use watch::Watch;
 use eviction::Eviction;
@@ -88,7 +88,7 @@ pub struct Server {
     addresses: Addresses,
     max_per_address: usize,
     waiter_limits: WaiterLimits,
-    load: Load,
+    in_flight: InFlightRequests,
     pending: Option<PendingConnection>,
     eviction: Eviction,
     accept_errors: Seldom,
@@ -98,7 +98,7 @@ pub struct Server {
     hung_up: Vec<usize>,
     /// Slots whose connection may have something to read or to go on with.
     to_read: Vec<usize>,
-    pieces: Vec<Piece>,
+    ranges: Vec<ReceivedRange>,
     /// Slots whose connection may have something to write, or may have ended.
     to_write: Vec<usize>,
     store: Box<dyn Store>,
@@ -107,7 +107,7 @@ pub struct Server {
     uncommitted: bool,
     settings: Settings,
     metrics: Metrics,
-    pace: Pace,
+    stall_clock: StallClock,
     buffers: Buffers,
     read_buffer: Box<[u8]>,
     log_dir: Option<PathBuf>,
@@ -163,7 +163,7 @@ impl Bound {
                 max: capacity.max_waiters,
                 max_per_address: capacity.max_address_waiters,
             },
-            load: Load::new(options.max_requests),
+            in_flight: InFlightRequests::new(options.max_requests),
             pending: None,
             eviction: Eviction::default(),
             accept_errors: Seldom::default(),
@@ -171,14 +171,14 @@ impl Bound {
             deadlines: Deadlines::default(),
             hung_up: Vec::new(),
             to_read: Vec::new(),
-            pieces: Vec::new(),
+            ranges: Vec::new(),
             to_write: Vec::new(),
             store,
             next_serial: 0,
             uncommitted: false,
             settings: options.settings,
             metrics,
-            pace: Pace::new(clock.now()),
+            stall_clock: StallClock::new(clock.now()),
             buffers: Buffers::default(),
             read_buffer: vec![0; READ_BYTES].into_boxed_slice(),
             log_dir: options.log_dir,
@@ -227,18 +227,18 @@ impl Server {
     pub fn run(mut self) -> io::Result<bool> {
         let mut events = Events::with_capacity(EVENTS_PER_TICK);
         let (mut ended, _) = self.clock.read();
-        self.pace = Pace::new(ended);
+        self.stall_clock = StallClock::new(ended);
         loop {
             let wake_at = self.wait(&mut events, ended)?;
             let watch = log::log_enabled!(log::Level::Debug).then(Watch::start);
             let (now, began_at) = self.clock.read();
             self.metrics.requests.begin_tick(began_at);
-            let stood_still = self.hold_after_stall(wake_at, ended, now);
+            let is_stalled = self.hold_after_stall(wake_at, ended, now);
             self.note_events(&events, now);
             self.accept(now);
             self.accept_admin(now);
             self.read(now);
-            if stood_still {
+            if is_stalled {
                 self.catch_up(&mut events, now)?;
             }
             self.gather(&mut events, now)?;
@@ -268,7 +268,7 @@ impl Server {
             if gather == Gather::Nothing {
                 break;
             }
-            self.look(events, Some(Duration::ZERO))?;
+            self.poll_events(events, Some(Duration::ZERO))?;
             if gather == Gather::Arrived {
                 polls = if events.is_empty() {
                     MAX_POLLS
@@ -292,7 +292,7 @@ impl Server {
             let connection = &mut self.connections[slot];
             connection.session.handle_timeout(now);
             // It may have been put off since it was noted; `write` notes it again.
-            if connection.enlist_to_write() {
+            if connection.queue_to_write() {
                 self.to_write.push(slot);
             }
         }
@@ -300,7 +300,7 @@ impl Server {
     }
 
     /// Lets a connection act, if there is one in this slot, with all that it needs around it.
-    fn at<R>(
+    fn with_connection<R>(
         &mut self,
         slot: usize,
         now: Time,
@@ -334,7 +334,7 @@ impl Server {
         while let Some((ticket, reply)) = self.store.poll_reply() {
             let slot = ticket.slot();
             let mut reply = Some(reply);
-            let enlisted = self.at(slot, now, |connection, _, context| {
+            let is_queued = self.with_connection(slot, now, |connection, _, context| {
                 let untaken = |reply| {
                     connection
                         .session
@@ -342,10 +342,10 @@ impl Server {
                         .err()
                 };
                 reply = reply.take().and_then(untaken);
-                reply.is_none() && connection.enlist_to_write()
+                reply.is_none() && connection.queue_to_write()
             });
             match reply {
-                None if enlisted == Some(true) => self.to_write.push(slot),
+                None if is_queued == Some(true) => self.to_write.push(slot),
                 Some(Reply::Granted(granted)) => self.undo(&granted, now),
                 None | Some(_) => {}
             }
@@ -368,11 +368,11 @@ impl Server {
         // Those who have more to be sent than there was time for.
         slots.append(&mut self.to_write);
         self.to_write = slots;
-        self.let_go();
+        self.resume_reading();
     }
 
     fn write_one(&mut self, slot: usize, now: Time) {
-        let ending = self.at(slot, now, |connection, _, context| {
+        let ending = self.with_connection(slot, now, |connection, _, context| {
             connection.write(context);
             let ending = connection.poll_ending(context);
             if ending.is_some() {
@@ -381,7 +381,7 @@ impl Server {
             ending
         });
         let Some(ending) = ending else { return };
-        self.recount(slot);
+        self.update_in_flight(slot);
         if let Some(why) = ending {
             self.close(slot, why, now);
             return;
@@ -389,10 +389,10 @@ impl Server {
         let connection = &mut self.connections[slot];
         connection.adapt_probes();
         watch(&mut self.deadlines, slot, connection);
-        if connection.take_wish_to_read(&self.settings) {
+        if connection.take_read_request(&self.settings) {
             self.to_read.push(slot);
         }
-        if connection.can_write() && connection.enlist_to_write() {
+        if connection.can_write() && connection.queue_to_write() {
             self.to_write.push(slot);
         }
     }
@@ -400,7 +400,7 @@ impl Server {
     /// Closes a connection. Who waits for its place may have it at once.
     fn close(&mut self, slot: usize, why: Closed, now: Time) {
         self.deadlines.remove(slot);
-        self.discount(slot);
+        self.clear_in_flight(slot);
         let connection = self.connections.remove(slot);
         match connection.session.listener_role() {
             ListenerRole::Admin => self.admin.remove(slot, now),

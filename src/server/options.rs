@@ -26,11 +26,11 @@ pub struct Options {
     pub max_per_address: Option<usize>,
     /// The most who are queued from one address; `None` for a part of all.
     pub max_address_waiters: Option<usize>,
-    /// The most requests that are in hand in all, but for those that are queued.
+    /// The most requests that are in flight in all, but for those that are queued.
     pub max_requests: usize,
     /// The most wrong keys of one address in a minute; 0 for any number.
     pub max_wrong_keys: usize,
-    /// How long what is in hand may take to be answered when the server stops.
+    /// How long what is in flight may take to be answered when the server stops.
     pub drain_ms: u64,
     /// The folder of the log file, which is opened again on SIGHUP.
     pub log_dir: Option<PathBuf>,

@@ -4,11 +4,11 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::metrics::Process;
 
-pub(super) fn look() -> Process {
+pub(super) fn measure() -> Process {
     Process {
         cpu_us: cpu_us(),
         max_descriptors: getrlimit(Resource::Nofile).current,
-        ..platform::look()
+        ..platform::measure()
     }
 }
 
@@ -24,7 +24,7 @@ mod platform {
 
     use crate::metrics::{Memory, Process};
 
-    pub(super) fn look() -> Process {
+    pub(super) fn measure() -> Process {
         let page_bytes = rustix::param::page_size() as u64;
         let statm = fs::read_to_string("/proc/self/statm").ok();
         Process {
@@ -46,7 +46,7 @@ mod platform {
 mod platform {
     use crate::metrics::Process;
 
-    pub(super) fn look() -> Process {
+    pub(super) fn measure() -> Process {
         Process::default()
     }
 }

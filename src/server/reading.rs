@@ -15,30 +15,30 @@ use crate::time::Time;
 
 /// A batch ends when there is less room than this for what the next socket may have. Most requests are
 /// shorter by far.
-const LEAST_ROOM_BYTES: usize = 4 << 10;
+const MIN_ROOM_BYTES: usize = 4 << 10;
 /// So many have their turn in one batch: what they brought is to stay in the caches, too.
-const MOST_AT_ONCE: usize = 64;
+const MAX_BATCH: usize = 64;
 
 /// What has been read from one connection and not yet been understood.
 #[derive(Debug)]
-pub(super) struct Piece {
+pub(super) struct ReceivedRange {
     slot: usize,
     /// Where it stands in the buffer.
-    place: Range<usize>,
+    range: Range<usize>,
 }
 
 impl Server {
     /// Lets sessions read, and hand their commands to the store. Who has hung up leaves the queue
     /// first: a release that has come at the same moment is not to be handed to it.
     pub(super) fn read(&mut self, now: Time) {
-        self.tell_hangups(now);
+        self.handle_hangups(now);
         let mut slots = std::mem::take(&mut self.to_read);
         let mut left = &slots[..];
         while !left.is_empty() {
             let count = self.read_batch(left);
             match count {
                 0 => self.read_alone(left[0], now),
-                _ => self.understand_batch(now),
+                _ => self.process_batch(now),
             }
             left = &left[count.max(1)..];
         }
@@ -51,10 +51,10 @@ impl Server {
     }
 
     /// Tells the sessions whose clients have hung up, as the last events say.
-    pub(super) fn tell_hangups(&mut self, now: Time) {
+    pub(super) fn handle_hangups(&mut self, now: Time) {
         let mut hung_up = std::mem::take(&mut self.hung_up);
         for slot in hung_up.drain(..) {
-            self.at(slot, now, |connection, _, context| {
+            self.with_connection(slot, now, |connection, _, context| {
                 connection.note_hangup(context)
             });
         }
@@ -65,55 +65,55 @@ impl Server {
     /// Answers from how many. One that stands there twice has nothing more to be read the second time: else it
     /// has filled the room, and was the last.
     fn read_batch(&mut self, slots: &[usize]) -> usize {
-        // Each may bring as many requests as it may have in hand.
-        let most = (self.load.room() / self.settings.max_pipeline).min(MOST_AT_ONCE);
+        // Each may bring as many requests as it may have in flight.
+        let max = (self.in_flight.room() / self.settings.max_pipeline).min(MAX_BATCH);
         let mut start = 0;
-        for &slot in slots.iter().take(most) {
+        for &slot in slots.iter().take(max) {
             let room = &mut self.read_buffer[start..];
-            if room.len() < LEAST_ROOM_BYTES {
+            if room.len() < MIN_ROOM_BYTES {
                 break;
             }
             let connection = self.connections.get_mut(slot);
-            let Some(count) = connection.and_then(|c| c.read_piece(room, &self.settings)) else {
+            let Some(count) = connection.and_then(|c| c.try_read(room, &self.settings)) else {
                 break;
             };
-            let place = start..start + count;
-            start = place.end;
-            self.pieces.push(Piece { slot, place });
+            let range = start..start + count;
+            start = range.end;
+            self.ranges.push(ReceivedRange { slot, range });
         }
-        self.pieces.len()
+        self.ranges.len()
     }
 
-    fn understand_batch(&mut self, now: Time) {
-        let mut pieces = std::mem::take(&mut self.pieces);
-        for Piece { slot, place } in pieces.drain(..) {
-            self.let_act(slot, now, |connection, buffer, context| {
-                connection.receive_piece(buffer, place, context);
+    fn process_batch(&mut self, now: Time) {
+        let mut ranges = std::mem::take(&mut self.ranges);
+        for ReceivedRange { slot, range } in ranges.drain(..) {
+            self.act_on(slot, now, |connection, buffer, context| {
+                connection.receive_range(buffer, range, context);
             });
         }
-        self.pieces = pieces;
+        self.ranges = ranges;
     }
 
     fn read_alone(&mut self, slot: usize, now: Time) {
-        if self.load.room() == 0 && self.hold_back(slot) {
+        if self.in_flight.room() == 0 && self.pause_reading(slot) {
             return;
         }
-        self.let_act(slot, now, Connection::read);
+        self.act_on(slot, now, Connection::read);
     }
 
     /// Lets a connection act, and notes what came of it.
-    pub(super) fn let_act(
+    pub(super) fn act_on(
         &mut self,
         slot: usize,
         now: Time,
         act: impl FnOnce(&mut Connection, &mut [u8], &mut Context<'_>),
     ) {
-        let enlisted = self.at(slot, now, |connection, read_buffer, context| {
+        let is_queued = self.with_connection(slot, now, |connection, read_buffer, context| {
             act(connection, read_buffer, context);
-            connection.enlist_to_write()
+            connection.queue_to_write()
         });
-        self.recount(slot);
-        if enlisted == Some(true) {
+        self.update_in_flight(slot);
+        if is_queued == Some(true) {
             self.to_write.push(slot);
         }
     }

@@ -16,7 +16,7 @@ impl Server {
         let signals: Vec<i32> = self.signals.pending().collect();
         for signal in signals {
             match signal {
-                SIGHUP => self.look_at_files_again(now),
+                SIGHUP => self.reload_files(now),
                 _ if self.stop_at.is_some() => self.stop_at = Some(now),
                 _ => self.stop(now),
             }
@@ -33,13 +33,13 @@ impl Server {
         self.listeners.clear();
         self.admin.stop();
         for (slot, connection) in &mut self.connections {
-            connection.look_for_input();
+            connection.assume_readable();
             self.to_read.push(slot);
         }
         self.read(now);
         let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
-            self.at(slot, now, |connection, _, context| {
+            self.with_connection(slot, now, |connection, _, context| {
                 connection.session.stop(context)
             });
             self.to_read.push(slot);
@@ -47,15 +47,15 @@ impl Server {
     }
 
     /// The log file may have been moved away, the keys changed, and the certificate renewed.
-    fn look_at_files_again(&mut self, now: Time) {
+    fn reload_files(&mut self, now: Time) {
         if let Some(folder) = &self.log_dir
             && let Err(error) = logging::redirect(folder)
         {
             log::error!("the log file could not be opened again: {error}");
         }
-        self.read_keys_again(now);
+        self.reload_keys(now);
         let Some(tls) = &mut self.tls else { return };
-        match tls.read_again() {
+        match tls.reload() {
             Ok(()) => log::info!("the certificate was read again: new connections get it"),
             Err(problem) => {
                 log::error!("the certificate was not read again, the old one stays: {problem}");
@@ -64,7 +64,7 @@ impl Server {
     }
 
     /// A request that waits leaves the queue if its key is no longer for that.
-    fn read_keys_again(&mut self, now: Time) {
+    fn reload_keys(&mut self, now: Time) {
         let Some(path) = &self.keys_file else { return };
         match config::read_keys(path) {
             Ok(keys) => {
@@ -75,7 +75,7 @@ impl Server {
                 self.settings.keys = Some(keys);
                 let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();
                 for slot in slots {
-                    self.let_act(slot, now, |connection, _, context| {
+                    self.act_on(slot, now, |connection, _, context| {
                         connection.session.recheck_key(context);
                     });
                 }

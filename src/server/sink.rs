@@ -65,7 +65,7 @@ impl CommandSink for StoreSink<'_> {
             metrics,
             store: &self.store.figures(),
             survey,
-            process: process::look(),
+            process: process::measure(),
             now: self.now,
         };
         scrape.write(page);

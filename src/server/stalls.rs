@@ -24,19 +24,19 @@ pub(super) const MAX_SLEEP_MS: u64 = 1000;
 
 /// When the server was awake last.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct StallClock {
     /// The start of the tick before: what was due by then has ended.
-    began: Time,
+    began_at: Time,
     /// When clients were heard last.
-    heard: Time,
+    read_at: Time,
     logged: Seldom,
 }
 
-impl Pace {
-    pub(super) fn new(now: Time) -> Pace {
-        Pace {
-            began: now,
-            heard: now,
+impl StallClock {
+    pub(super) fn new(now: Time) -> StallClock {
+        StallClock {
+            began_at: now,
+            read_at: now,
             logged: Seldom::default(),
         }
     }
@@ -53,19 +53,19 @@ impl Server {
         now: Time,
     ) -> bool {
         let late_ms = wake_at.map_or(0, |at| now.ms_since(at));
-        let stood_ms = late_ms.max(ended.ms_since(self.pace.heard));
-        if stood_ms > LONG_MS {
-            self.metrics.stalls.note(stood_ms);
-            if let Some(times) = self.pace.logged.happens(now) {
+        let stalled_ms = late_ms.max(ended.ms_since(self.stall_clock.read_at));
+        if stalled_ms > LONG_MS {
+            self.metrics.stalls.note(stalled_ms);
+            if let Some(times) = self.stall_clock.logged.happens(now) {
                 log::warn!(
-                    "the server stood still for at least {stood_ms} ms: it was stopped, or its machine or \
+                    "the server stood still for at least {stalled_ms} ms: it was stopped, or its machine or \
                      disk was busy{times}"
                 );
             }
         }
-        self.pace.heard = now;
-        let held_from = std::mem::replace(&mut self.pace.began, now);
-        let must_hold = stood_ms > SHORT_MS;
+        self.stall_clock.read_at = now;
+        let held_from = std::mem::replace(&mut self.stall_clock.began_at, now);
+        let must_hold = stalled_ms > SHORT_MS;
         if must_hold {
             self.store.hold_timeouts(Some(held_from));
         }
@@ -77,14 +77,14 @@ impl Server {
     pub(super) fn catch_up(&mut self, events: &mut Events, now: Time) -> io::Result<()> {
         let give_up_at = now.after_ms(MAX_CATCH_UP_MS);
         for _ in 0..MAX_POLLS {
-            self.look(events, Some(std::time::Duration::ZERO))?;
+            self.poll_events(events, Some(std::time::Duration::ZERO))?;
             let accepted = self.metrics.connections.accepted;
             self.note_events(events, now);
             self.accept(now);
             self.read(now);
-            self.pace.heard = self.clock.now();
+            self.stall_clock.read_at = self.clock.now();
             let is_all_read = events.is_empty() && self.metrics.connections.accepted == accepted;
-            if is_all_read || self.pace.heard >= give_up_at {
+            if is_all_read || self.stall_clock.read_at >= give_up_at {
                 break;
             }
         }

@@ -21,11 +21,11 @@ impl Server {
             self.next_timeout(now)
         };
         let timeout = wake_at.map(|at| Duration::from_millis(at.ms_since(now)));
-        self.look(events, timeout)?;
+        self.poll_events(events, timeout)?;
         Ok(wake_at)
     }
 
-    pub(super) fn look(
+    pub(super) fn poll_events(
         &mut self,
         events: &mut Events,
         timeout: Option<Duration>,
@@ -70,7 +70,7 @@ impl Server {
                     self.to_read.push(slot);
                     if event.is_writable()
                         && connection.has_output()
-                        && connection.enlist_to_write()
+                        && connection.queue_to_write()
                     {
                         self.to_write.push(slot);
                     }

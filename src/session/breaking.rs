@@ -20,7 +20,7 @@ impl Session {
         self.phase == Phase::Open && !self.stopping && self.input.len() < MAX_HELD_BYTES
     }
 
-    /// The connection can carry nothing more: what is in hand is taken back, and our side closed. What
+    /// The connection can carry nothing more: what is in flight is taken back, and our side closed. What
     /// still comes is dropped.
     pub fn break_off(&mut self, context: &mut Context<'_>) {
         // All is sent, and the socket still tells whether it was taken.

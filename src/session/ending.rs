@@ -94,10 +94,10 @@ impl Session {
     /// else is read.
     pub fn stop(&mut self, context: &mut Context<'_>) {
         self.withdraw_for_good(context);
-        let in_hand = self.stalled || !self.exchanges.is_empty() || !self.output.is_empty();
+        let in_flight = self.stalled || !self.exchanges.is_empty() || !self.output.is_empty();
         let on_its_way =
             self.previous.is_none() || !self.input.is_empty() || self.unfinished.is_some();
-        match (self.phase, in_hand) {
+        match (self.phase, in_flight) {
             (Phase::Open, false) if on_its_way && !self.ended => {
                 self.last_one = true;
                 let until = context.now.after_ms(LAST_REQUEST_MS);

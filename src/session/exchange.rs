@@ -1,4 +1,4 @@
-//! One request in hand, and how its answer is written down.
+//! One request in flight, and how its answer is written down.
 
 use super::{Context, Outcome, Settings, Shape};
 use crate::api::{self, Problem};
@@ -11,7 +11,7 @@ pub(super) struct Exchange {
     pub(super) style: Style,
     pub(super) shape: Shape,
     pub(super) asked: Asked,
-    /// No further request is taken in hand before this one is answered.
+    /// No further request is taken in flight before this one is answered.
     pub(super) blocks: bool,
     /// It may be queued, and nobody has taken it out yet.
     pub(super) waits: bool,

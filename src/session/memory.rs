@@ -64,7 +64,7 @@ impl Session {
         self.is_unauthenticated && self.charged > 0
     }
 
-    /// How many bytes have come of requests that are not in hand yet.
+    /// How many bytes have come of requests that are not in flight yet.
     fn unread_bytes(&self) -> usize {
         let unfinished = self.unfinished.as_ref();
         self.input.len() + unfinished.map_or(0, |request| request.kept_bytes())

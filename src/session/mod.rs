@@ -117,7 +117,7 @@ pub struct Session {
     scan: Scan,
     /// A request whose body is still coming.
     unfinished: Option<Box<Unfinished>>,
-    /// Requests in hand, the oldest first.
+    /// Requests in flight, the oldest first.
     exchanges: VecDeque<Exchange>,
     /// The key of the newest of them, if it counts until the reply. That one blocks, so no other one can
     /// have been asked for since.
@@ -144,7 +144,7 @@ pub struct Session {
 enum Phase {
     /// Requests are read.
     Open,
-    /// No further request is read; what is in hand is answered.
+    /// No further request is read; what is in flight is answered.
     Closing,
     /// All is answered and our side is closed. The client had closed its side before, and was granted
     /// what is undone if its system refuses the answer.
@@ -156,13 +156,13 @@ enum Phase {
     Over,
 }
 
-/// What a client has in hand.
+/// The requests of a client that are not answered yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct InHand {
+pub struct Outstanding {
     /// How many requests.
     pub requests: u32,
     /// The last of them waits for others, so that it may take long.
-    pub waits: bool,
+    pub is_queued: bool,
 }
 
 impl Session {
@@ -232,7 +232,7 @@ impl Session {
         }
     }
 
-    /// Takes the end of what the client sends. It may still read: what is in hand is answered.
+    /// Takes the end of what the client sends. It may still read: what is in flight is answered.
     pub fn receive_end(&mut self, context: &mut Context<'_>) {
         self.ended = true;
         self.handle_hangup(context);
@@ -303,12 +303,12 @@ impl Session {
         Ok(())
     }
 
-    /// How many of its requests are in hand, and whether the last of them is queued, or would.
-    pub fn in_hand(&self) -> InHand {
+    /// How many of its requests are in flight, and whether the last of them is queued, or would.
+    pub fn outstanding(&self) -> Outstanding {
         let last = self.exchanges.back();
-        InHand {
+        Outstanding {
             requests: self.exchanges.len() as u32,
-            waits: last.is_some_and(Exchange::is_queued),
+            is_queued: last.is_some_and(Exchange::is_queued),
         }
     }
 
@@ -393,7 +393,7 @@ impl Session {
         }
     }
 
-    /// Whether another request may be taken in hand.
+    /// Whether another request may be taken in flight.
     fn has_room(&self, settings: &Settings) -> bool {
         self.exchanges.len() < settings.max_pipeline
             && self.output().len() < settings.max_backlog_bytes

@@ -18,7 +18,7 @@ pub(super) struct PendingKey {
 }
 
 impl Session {
-    /// The key of the request that is taken in hand now counts until its reply.
+    /// The key of the request that is taken in flight now counts until its reply.
     #[cold]
     pub(super) fn note_key(&mut self, caller: Caller<'_>, command: &Command<'_>) {
         let pending = caller.key().map(|key| PendingKey {

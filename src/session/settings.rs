@@ -15,7 +15,7 @@ const MIN_BODY_RATE: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
 pub struct Settings {
     /// How much of a request is taken.
     pub limits: Limits,
-    /// The most requests of one client that are in hand at a time; further ones wait in their
+    /// The most requests of one client that are in flight at a time; further ones wait in their
     /// socket.
     pub max_pipeline: usize,
     /// How many bytes of answers may wait for a client before its requests are left unread.
