@@ -16,7 +16,7 @@
 //!
 //! | room | what it is |
 //! | --- | --- |
-//! | [`time`] | moments, sets of deadlines, and what is told seldom |
+//! | [`time`] | moments, sets of deadlines, and limits on log messages |
 //! | [`command`] | the vocabulary that all else speaks: names, commands, replies, refusals |
 //! | [`http`] | bytes to requests, answers to bytes |
 //! | [`metrics`] | what is counted, and the page that tells it |

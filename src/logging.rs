@@ -25,9 +25,9 @@ pub fn start(level: LevelFilter, folder: Option<&Path>) -> io::Result<()> {
     }
     let logger = SimpleLogger::new().with_level(level).with_utc_timestamps();
     log::set_max_level(logger.max_level());
-    let logger = Unbreakable {
+    let logger = InfallibleLogger {
         logger,
-        detour: Mutex::new(Detour::open()?),
+        capture: Mutex::new(StderrCapture::open()?),
     };
     log::set_boxed_logger(Box::new(logger)).map_err(io::Error::other)
 }
@@ -59,12 +59,12 @@ pub fn redirect(folder: &Path) -> io::Result<()> {
 
 /// A logger that panics when it cannot write, as to a closed terminal or a full disk, and here does
 /// not get to know. Losing a line must not end the service.
-struct Unbreakable {
+struct InfallibleLogger {
     logger: SimpleLogger,
-    detour: Mutex<Detour>,
+    capture: Mutex<StderrCapture>,
 }
 
-impl Log for Unbreakable {
+impl Log for InfallibleLogger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         self.logger.enabled(metadata)
     }
@@ -73,10 +73,10 @@ impl Log for Unbreakable {
         if !self.logger.enabled(record.metadata()) {
             return;
         }
-        // Before the detour: whatever goes wrong in making it is told on the true standard error.
+        // Before the capture: errors of making it are written to the true standard error.
         let message = shortened(record.args().to_string());
-        let mut detour = self.detour.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = detour.catch(|| {
+        let mut capture = self.capture.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = capture.run(|| {
             let metadata = record.metadata().clone();
             let mut record = Record::builder();
             record.metadata(metadata);
@@ -98,21 +98,21 @@ fn shortened(mut message: String) -> String {
     message
 }
 
-/// A pipe that stands in for standard error while a line is written that must arrive.
-struct Detour {
+/// Captures what a logger writes to standard error, in a pipe that stands in for it.
+struct StderrCapture {
     reader: PipeReader,
     writer: PipeWriter,
-    /// The true standard error during the detour.
+    /// The true standard error during the capture.
     stderr: OwnedFd,
 }
 
-impl Detour {
-    fn open() -> io::Result<Detour> {
+impl StderrCapture {
+    fn open() -> io::Result<StderrCapture> {
         let (reader, writer) = io::pipe()?;
         // Should nothing be written after all, there is nothing to wait for.
         rustix::io::ioctl_fionbio(&reader, true)?;
         let stderr = stderr().try_clone_to_owned()?;
-        Ok(Detour {
+        Ok(StderrCapture {
             reader,
             writer,
             stderr,
@@ -120,7 +120,7 @@ impl Detour {
     }
 
     /// Answers what `write` writes to standard error.
-    fn catch(&mut self, write: impl FnOnce()) -> io::Result<Vec<u8>> {
+    fn run(&mut self, write: impl FnOnce()) -> io::Result<Vec<u8>> {
         // Each time: it may be another file now.
         rustix::io::dup2(stderr(), &mut self.stderr)?;
         dup2_stderr(&self.writer)?;

@@ -41,43 +41,42 @@ impl Time {
     }
 }
 
-/// Something that may happen often and is to be told of seldom: at once the first time, and then once
-/// a minute at most, so that a log does not fill up with it.
+/// Limits a log message to one a minute, and counts those suppressed. The first is logged at once.
 #[derive(Debug, Default)]
-pub struct Seldom {
-    told_at: Option<Time>,
-    untold: u64,
+pub struct LogThrottle {
+    logged_at: Option<Time>,
+    suppressed: u64,
 }
 
-/// How long nothing is told after something was.
-const UNTOLD_MS: u64 = 60_000;
+/// The pause after a logged message, in milliseconds.
+const INTERVAL_MS: u64 = 60_000;
 
-/// How often something has happened. In words it is nothing for once, and else ` (so many times)`.
+/// How often something has happened. Displayed as nothing for once, and else as ` (N times)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times(u64);
+pub struct Occurrences(u64);
 
-impl fmt::Display for Times {
+impl fmt::Display for Occurrences {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             1 => Ok(()),
-            times => write!(f, " ({times} times)"),
+            occurrences => write!(f, " ({occurrences} times)"),
         }
     }
 }
 
-impl Seldom {
-    /// It has happened. If it is to be told of: how often it has happened since it was last told of,
-    /// this time included.
-    pub fn happens(&mut self, now: Time) -> Option<Times> {
-        self.untold += 1;
+impl LogThrottle {
+    /// Records an occurrence. If it is to be logged now, returns how often it has happened since the last
+    /// message, this time included.
+    pub fn record(&mut self, now: Time) -> Option<Occurrences> {
+        self.suppressed += 1;
         if self
-            .told_at
-            .is_some_and(|told_at| told_at.after_ms(UNTOLD_MS) > now)
+            .logged_at
+            .is_some_and(|logged_at| logged_at.after_ms(INTERVAL_MS) > now)
         {
             return None;
         }
-        self.told_at = Some(now);
-        Some(Times(std::mem::take(&mut self.untold)))
+        self.logged_at = Some(now);
+        Some(Occurrences(std::mem::take(&mut self.suppressed)))
     }
 }
 
@@ -262,17 +261,17 @@ mod tests {
 
     #[test]
     fn what_happens_often_is_told_of_seldom() {
-        let mut seldom = Seldom::default();
-        let mut told = Vec::new();
+        let mut seldom = LogThrottle::default();
+        let mut logged = Vec::new();
         for ms in (0..130_000).step_by(1000) {
-            told.extend(
+            logged.extend(
                 seldom
-                    .happens(Time::from_ms(ms))
-                    .map(|times| (ms, times.to_string())),
+                    .record(Time::from_ms(ms))
+                    .map(|occurrences| (ms, occurrences.to_string())),
             );
         }
-        let [first, second, third] = &told[..] else {
-            panic!("once a minute: {told:?}");
+        let [first, second, third] = &logged[..] else {
+            panic!("once a minute: {logged:?}");
         };
         assert_eq!(*first, (0, String::new()));
         assert_eq!(*second, (60_000, " (60 times)".to_owned()));

@@ -62,7 +62,7 @@ type Read = Result<Option<(String, usize)>, HttpError>;
 
 fn head_in_one(bytes: &[u8]) -> Read {
     match http::read_head(bytes, Scan::default(), &LIMITS) {
-        Ok(Progress::Whole(head)) => Ok(Some((in_words(&head), head.length))),
+        Ok(Progress::Whole(head)) => Ok(Some((describe(&head), head.length))),
         Ok(Progress::Partial(_)) => Ok(None),
         Err(rejected) => Err(rejected.error),
     }
@@ -77,7 +77,7 @@ fn head_in_pieces(input: &Input<'_>) -> Read {
     }) {
         length += piece.len();
         match http::read_head(&input.bytes[..length], scan, &LIMITS) {
-            Ok(Progress::Whole(head)) => return Ok(Some((in_words(&head), head.length))),
+            Ok(Progress::Whole(head)) => return Ok(Some((describe(&head), head.length))),
             Ok(Progress::Partial(further)) => scan = further,
             Err(rejected) => return Err(rejected.error),
         }
@@ -86,7 +86,7 @@ fn head_in_pieces(input: &Input<'_>) -> Read {
 }
 
 /// With what it shows, which it does not say of itself.
-fn in_words(head: &Head<'_>) -> String {
+fn describe(head: &Head<'_>) -> String {
     let shown = match head.credentials {
         Credentials::Field(shown) | Credentials::Word(shown) => shown.escape_ascii().to_string(),
         Credentials::None | Credentials::Several => String::new(),

@@ -29,13 +29,13 @@ fuzz_target!(|input: Input<'_>| {
     }
     let (whole, pieces) = (values(&[input.bytes]), values(&pieces));
     // As text: a number that is none is not the same as itself.
-    let in_words = |values: &[redis::Value]| {
+    let describe = |values: &[redis::Value]| {
         values
             .iter()
             .map(|value| format!("{value:?}"))
             .collect::<Vec<_>>()
     };
-    let (one, several) = (in_words(&whole.0), in_words(&pieces.0));
+    let (one, several) = (describe(&whole.0), describe(&pieces.0));
     assert!(
         several.starts_with(&one),
         "{several:?}, not {one:?}: {}",

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         Ok(Order::Ping(target)) => ping(&target),
         Err(ConfigError::Usage(usage)) => usage.exit(),
         Err(ConfigError::Invalid(problem)) => {
-            complain(&problem);
+            print_error(&problem);
             ExitCode::from(MISCONFIGURED)
         }
     }
@@ -32,7 +32,7 @@ fn ping(target: &Target) -> ExitCode {
     match target.ping() {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            complain(&problem);
+            print_error(&problem);
             ExitCode::from(FAILED)
         }
     }
@@ -46,7 +46,7 @@ fn start(config: Config) -> ExitCode {
     if let Err(error) = logging::start(config.log_level, config.log_dir.as_deref()) {
         let folder = config.log_dir.unwrap_or_default();
         let folder = folder.display();
-        complain(&format!("the log cannot be written in {folder}: {error}"));
+        print_error(&format!("the log cannot be written in {folder}: {error}"));
         return ExitCode::from(FAILED);
     }
     match serve(config) {
@@ -60,7 +60,7 @@ fn start(config: Config) -> ExitCode {
 }
 
 /// Whoever does not read it still gets the exit code, where `eprintln!` would panic.
-fn complain(problem: &str) {
+fn print_error(problem: &str) {
     let _ = writeln!(io::stderr(), "error: {problem}");
 }
 
@@ -140,11 +140,11 @@ fn serve(config: Config) -> Result<bool, String> {
     for warning in access_warnings(keys.as_ref(), addresses.iter().copied()) {
         log::warn!("{warning}");
     }
-    let in_words = |(address, has_tls): &(SocketAddr, bool)| match has_tls {
+    let describe = |(address, has_tls): &(SocketAddr, bool)| match has_tls {
         true => format!("{address} (TLS)"),
         false => address.to_string(),
     };
-    let addresses: Vec<String> = addresses.iter().map(in_words).collect();
+    let addresses: Vec<String> = addresses.iter().map(describe).collect();
     log::info!(
         "listening on {}, storing in {}",
         addresses.join(" and "),

@@ -11,17 +11,17 @@ use super::{ConfigError, RedisSettings, StoreUrl, parse_store};
 pub fn read_file(text: &str) -> Result<String, String> {
     let mut draft = Draft::default();
     let mut files = Files::new(&mut draft);
-    files.put("FILE", text).map_err(in_words)?;
-    files.finish().map_err(in_words)?;
+    files.put("FILE", text).map_err(describe)?;
+    files.finish().map_err(describe)?;
     Ok(settings_of(draft))
 }
 
 /// Reads a command line, program name first: all that its settings say, in words.
 pub fn read_flags(arguments: &[&str]) -> Result<String, String> {
     let mut draft = Draft::default();
-    let flags = Flags::parse(arguments.iter().map(Into::into)).map_err(in_words)?;
-    flags.ping().map_err(in_words)?;
-    flags.put(&mut draft).map_err(in_words)?;
+    let flags = Flags::parse(arguments.iter().map(Into::into)).map_err(describe)?;
+    flags.ping().map_err(describe)?;
+    flags.put(&mut draft).map_err(describe)?;
     Ok(settings_of(draft))
 }
 
@@ -37,10 +37,10 @@ pub fn read_store(url: &str) -> Result<StoreUrl, String> {
         prefix: "pool:".into(),
         timeout_ms: 2000,
     };
-    parse_store(url, &redis).map_err(in_words)
+    parse_store(url, &redis).map_err(describe)
 }
 
-fn in_words(error: ConfigError) -> String {
+fn describe(error: ConfigError) -> String {
     match error {
         ConfigError::Usage(usage) => usage.to_string(),
         ConfigError::Invalid(problem) => problem,

@@ -77,10 +77,10 @@ fn foreign_owner(found: &Metadata) -> Option<u32> {
 }
 
 fn open(path: &Path) -> Result<(File, Metadata), String> {
-    let in_words = |error: std::io::Error| error.to_string();
+    let describe_error = |error: std::io::Error| error.to_string();
     let no_file = || "it is not a file".to_owned();
     // To open something else may have effects of its own.
-    if !fs::metadata(path).map_err(in_words)?.is_file() {
+    if !fs::metadata(path).map_err(describe_error)?.is_file() {
         return Err(no_file());
     }
     // It may have become a pipe meanwhile, which would be waited for forever.
@@ -88,8 +88,8 @@ fn open(path: &Path) -> Result<(File, Metadata), String> {
         .read(true)
         .custom_flags(OFlags::NONBLOCK.bits() as i32)
         .open(path)
-        .map_err(in_words)?;
-    let found = file.metadata().map_err(in_words)?;
+        .map_err(describe_error)?;
+    let found = file.metadata().map_err(describe_error)?;
     match found.is_file() {
         true => Ok((file, found)),
         false => Err(no_file()),
@@ -98,8 +98,8 @@ fn open(path: &Path) -> Result<(File, Metadata), String> {
 
 /// The buffer does not move while it grows, which would leave copies of a secret behind.
 fn read(file: File) -> Result<Zeroizing<Vec<u8>>, String> {
-    let in_words = |error: std::io::Error| error.to_string();
-    let length = file.metadata().map_err(in_words)?.len();
+    let describe_error = |error: std::io::Error| error.to_string();
+    let length = file.metadata().map_err(describe_error)?.len();
     let too_large = || "it is larger than 1 MiB".to_owned();
     if length > MAX_FILE_BYTES {
         return Err(too_large());
@@ -107,7 +107,7 @@ fn read(file: File) -> Result<Zeroizing<Vec<u8>>, String> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(length as usize + 64));
     file.take(MAX_FILE_BYTES + 1)
         .read_to_end(&mut bytes)
-        .map_err(in_words)?;
+        .map_err(describe_error)?;
     match bytes.len() as u64 {
         0..=MAX_FILE_BYTES => Ok(bytes),
         _ => Err(too_large()),

@@ -92,7 +92,7 @@ fn show(
             output.print_lines(&table.lines(None))
         }
         (Err(failure), None) => {
-            output.complain(&failure);
+            output.report(&failure);
             Ok(())
         }
     }

@@ -62,7 +62,7 @@ pub fn main() -> ExitCode {
 
 fn fail(failure: &Failure, output: Output) -> ExitCode {
     if failure.cause != Cause::Unread {
-        output.complain(failure);
+        output.report(failure);
     }
     ExitCode::from(failure.cause as u8)
 }

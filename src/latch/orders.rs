@@ -149,7 +149,7 @@ fn for_each_id(
         let Err(failure) = act(id) else { continue };
         worst = worst.max(failure.cause as u8);
         let is_of_all = matches!(failure.cause, Cause::Unreachable | Cause::NotAllowed);
-        output.complain(&failure.about(id.as_str()).about(pool.as_str()));
+        output.report(&failure.about(id.as_str()).about(pool.as_str()));
         if is_of_all {
             break;
         }

@@ -44,12 +44,12 @@ impl Output {
 
     /// Says to a person what goes on.
     pub(super) fn note(self, message: &str) {
-        self.complain(&Failure::new(Cause::Failed, "note", message));
+        self.report(&Failure::new(Cause::Failed, "note", message));
     }
 
     /// Says what is wrong. Whoever does not read it still gets the exit code, where `eprintln!` would
     /// panic.
-    pub(super) fn complain(self, failure: &Failure) {
+    pub(super) fn report(self, failure: &Failure) {
         let Failure { code, message, .. } = failure;
         let line = match self.json {
             true => json!({"code": code, "message": message}).to_string(),

@@ -78,7 +78,7 @@ impl Server {
                 Err(error) if listener::concerns_one_connection(&error) => {}
                 Err(_) if !may_close => return later,
                 Err(error) => {
-                    self.complain(&error, now);
+                    self.warn_accept_error(&error, now);
                     // One that yields is enough, if that is what is missing.
                     let has_evicted = !was_short && is_shortage(&error) && self.evict_idle(now);
                     if !has_evicted {
@@ -106,10 +106,10 @@ impl Server {
         }
         if is_address_full && !self.evict_idle_at(network, now) {
             self.metrics.connections.refuse(Refused::Crowded);
-            if let Some(times) = self.rejections.happens(now) {
+            if let Some(occurrences) = self.rejection_throttle.record(now) {
                 let (max, address) = (self.max_per_address, pending.address);
                 log::warn!(
-                    "{address} has {max} connections, none idle: one more is closed{times}"
+                    "{address} has {max} connections, none idle: one more is closed{occurrences}"
                 );
             }
             return true;
@@ -155,16 +155,16 @@ impl Server {
                 Some(slot)
             }
             Err(error) => {
-                self.complain(&error, now);
+                self.warn_accept_error(&error, now);
                 None
             }
         }
     }
 
-    pub(super) fn complain(&mut self, error: &io::Error, now: Time) {
+    pub(super) fn warn_accept_error(&mut self, error: &io::Error, now: Time) {
         self.metrics.connections.refuse(Refused::NoDescriptor);
-        if let Some(times) = self.accept_errors.happens(now) {
-            log::error!("a connection could not be accepted: {error}{times}");
+        if let Some(occurrences) = self.accept_error_throttle.record(now) {
+            log::error!("a connection could not be accepted: {error}{occurrences}");
         }
     }
 }

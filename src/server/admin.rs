@@ -132,7 +132,7 @@ impl Server {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => index += 1,
                 Err(error) if listener::concerns_one_connection(&error) => {}
                 Err(error) => {
-                    self.complain(&error, now);
+                    self.warn_accept_error(&error, now);
                     return Some(now.after_ms(ACCEPT_PAUSE_MS));
                 }
             }

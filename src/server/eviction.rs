@@ -6,7 +6,7 @@ use super::addresses::Network;
 use super::{ACCEPT_PAUSE_MS, Server};
 use crate::api::ListenerRole;
 use crate::metrics::Closed;
-use crate::time::{Seldom, Time};
+use crate::time::{LogThrottle, Time};
 
 /// How many of an address' connections are looked at, those first that came first, for the one that
 /// has been idle for longest.
@@ -29,8 +29,8 @@ pub(super) struct Eviction {
     listed_at: Time,
     /// No connection was idle: the next search is not before this time.
     retry_after: Time,
-    logged: Seldom,
-    unauthenticated_logged: Seldom,
+    throttle: LogThrottle,
+    unauthenticated_throttle: LogThrottle,
 }
 
 impl Server {
@@ -98,8 +98,8 @@ impl Server {
 
     /// Closes a connection that is idle, since another one needs the room.
     pub(super) fn evict(&mut self, slot: usize, now: Time) {
-        if let Some(times) = self.eviction.logged.happens(now) {
-            log::warn!("no room for another connection: one that was idle is closed{times}");
+        if let Some(occurrences) = self.eviction.throttle.record(now) {
+            log::warn!("no room for another connection: one that was idle is closed{occurrences}");
         }
         self.close_evicted(slot, now);
     }
@@ -121,9 +121,9 @@ impl Server {
             if self.buffers.has_unauthenticated_room(max) {
                 break;
             }
-            if let Some(times) = self.eviction.unauthenticated_logged.happens(now) {
+            if let Some(occurrences) = self.eviction.unauthenticated_throttle.record(now) {
                 log::warn!(
-                    "clients without a key take too much memory (--max-buffers): the connection of one is closed{times}"
+                    "clients without a key take too much memory (--max-buffers): the connection of one is closed{occurrences}"
                 );
             }
             self.close_evicted(slot, now);

@@ -45,7 +45,7 @@ use crate::config::{Capacity, Tls};
 use crate::metrics::{Closed, Metrics};
 use crate::session::{Buffers, Context, Settings};
 use crate::store::{Gather, Store};
-use crate::time::{Deadlines, Seldom, Time};
+use crate::time::{Deadlines, LogThrottle, Time};
 use accepting::PendingConnection;
 use addresses::Addresses;
 use admin::Admin;
@@ -91,8 +91,8 @@ pub struct Server {
     in_flight: InFlightRequests,
     pending: Option<PendingConnection>,
     eviction: Eviction,
-    accept_errors: Seldom,
-    rejections: Seldom,
+    accept_error_throttle: LogThrottle,
+    rejection_throttle: LogThrottle,
     deadlines: Deadlines,
     /// Slots whose client has hung up, as the last events have told.
     hung_up: Vec<usize>,
@@ -166,8 +166,8 @@ impl Bound {
             in_flight: InFlightRequests::new(options.max_requests),
             pending: None,
             eviction: Eviction::default(),
-            accept_errors: Seldom::default(),
-            rejections: Seldom::default(),
+            accept_error_throttle: LogThrottle::default(),
+            rejection_throttle: LogThrottle::default(),
             deadlines: Deadlines::default(),
             hung_up: Vec::new(),
             to_read: Vec::new(),

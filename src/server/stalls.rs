@@ -8,7 +8,7 @@ use std::io;
 use mio::Events;
 
 use super::Server;
-use crate::time::{Seldom, Time};
+use crate::time::{LogThrottle, Time};
 
 /// A request that waits in its socket for no longer than this is as late as one that was on its way.
 const SHORT_MS: u64 = 50;
@@ -29,7 +29,7 @@ pub(super) struct StallClock {
     began_at: Time,
     /// When clients were heard last.
     read_at: Time,
-    logged: Seldom,
+    throttle: LogThrottle,
 }
 
 impl StallClock {
@@ -37,7 +37,7 @@ impl StallClock {
         StallClock {
             began_at: now,
             read_at: now,
-            logged: Seldom::default(),
+            throttle: LogThrottle::default(),
         }
     }
 }
@@ -56,10 +56,10 @@ impl Server {
         let stalled_ms = late_ms.max(ended.ms_since(self.stall_clock.read_at));
         if stalled_ms > LONG_MS {
             self.metrics.stalls.note(stalled_ms);
-            if let Some(times) = self.stall_clock.logged.happens(now) {
+            if let Some(occurrences) = self.stall_clock.throttle.record(now) {
                 log::warn!(
                     "the server stood still for at least {stalled_ms} ms: it was stopped, or its machine or \
-                     disk was busy{times}"
+                     disk was busy{occurrences}"
                 );
             }
         }

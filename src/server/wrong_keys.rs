@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::addresses::Network;
 use crate::keys::Key;
-use crate::time::{Seldom, Time};
+use crate::time::{LogThrottle, Time};
 
 const MINUTE_MS: u64 = 60_000;
 
@@ -34,7 +34,7 @@ pub(super) struct WrongKeys {
     /// When each key has worked last, by a hash of its name and the address.
     worked: HashMap<u64, Time>,
     hasher: RandomState,
-    logged: Seldom,
+    logged: LogThrottle,
 }
 
 impl WrongKeys {
@@ -81,12 +81,12 @@ impl WrongKeys {
             *self.counts.entry(counted).or_default() += 1;
             return true;
         }
-        if let Some(times) = self.logged.happens(now) {
+        if let Some(occurrences) = self.logged.record(now) {
             let address = network.map_or("--admin-listen".into(), |network| network.to_string());
             let max = self.max;
             log::warn!(
                 "{address} has shown {max} wrong keys in a minute (--max-wrong-keys): keys that have not \
-                 worked from there are not looked at until it is over{times}"
+                 worked from there are not looked at until it is over{occurrences}"
             );
         }
         false

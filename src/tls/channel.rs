@@ -50,7 +50,7 @@ enum Phase {
 }
 
 /// What is to be done with a connection as it stands.
-enum Work<'a> {
+enum ChannelWork<'a> {
     /// Understand what has been received.
     Receive(&'a mut dyn FnMut(&[u8])),
     /// Encrypt this.
@@ -61,7 +61,7 @@ enum Work<'a> {
     Complain,
 }
 
-enum Step {
+enum ChannelStep {
     /// There is more to do.
     Again,
     /// The other side has said that nothing more comes.
@@ -108,13 +108,13 @@ impl Channel {
             return Ok(Received::More);
         }
         let result = if state.partial.is_empty() {
-            let (used, result) = state.process(bytes, &mut Work::Receive(take));
+            let (used, result) = state.process(bytes, &mut ChannelWork::Receive(take));
             state.partial.extend_from_slice(&bytes[used..]);
             result
         } else {
             let mut partial = mem::take(&mut state.partial);
             partial.extend_from_slice(bytes);
-            let (used, result) = state.process(&mut partial, &mut Work::Receive(take));
+            let (used, result) = state.process(&mut partial, &mut ChannelWork::Receive(take));
             partial.drain(..used);
             partial.shrink_to(MAX_PARTIAL_BYTES);
             state.partial = partial;
@@ -142,7 +142,7 @@ impl Channel {
             return Ok(());
         }
         let batch = &plaintext[..plaintext.len().min(BATCH_BYTES)];
-        state.work(Work::Send(batch))
+        state.work(ChannelWork::Send(batch))
     }
 
     /// Whether the handshake is over, so that plaintext can be sent.
@@ -170,7 +170,7 @@ impl Channel {
         let state = &mut *self.0;
         if state.phase != Phase::Over {
             // It is over in any case.
-            let _ = state.work(Work::Close);
+            let _ = state.work(ChannelWork::Close);
             state.phase = Phase::Over;
         }
     }
@@ -189,7 +189,7 @@ impl Channel {
 
 impl State {
     /// Does something else than to receive.
-    fn work(&mut self, mut work: Work<'_>) -> Result<(), Failure> {
+    fn work(&mut self, mut work: ChannelWork<'_>) -> Result<(), Failure> {
         let mut partial = mem::take(&mut self.partial);
         let (used, result) = self.process(&mut partial, &mut work);
         partial.drain(..used);
@@ -198,16 +198,16 @@ impl State {
     }
 
     /// Works until nothing more can be done. Answers how many bytes of the input are used up.
-    fn process(&mut self, input: &mut [u8], work: &mut Work<'_>) -> (usize, Result<(), Error>) {
+    fn process(&mut self, input: &mut [u8], work: &mut ChannelWork<'_>) -> (usize, Result<(), Error>) {
         let mut used = 0;
         loop {
             let (discard, step) = self.step(&mut input[used..], work);
             used += discard;
             match step {
-                Ok(Step::Again) => {}
-                Ok(Step::PeerEnded) => self.phase = Phase::PeerEnded,
-                Ok(Step::Blocked) => return (used, Ok(())),
-                Ok(Step::Ready) => {
+                Ok(ChannelStep::Again) => {}
+                Ok(ChannelStep::PeerEnded) => self.phase = Phase::PeerEnded,
+                Ok(ChannelStep::Blocked) => return (used, Ok(())),
+                Ok(ChannelStep::Ready) => {
                     self.is_ready = true;
                     return (used, Ok(()));
                 }
@@ -215,7 +215,7 @@ impl State {
                     // Only as long as there is something to say: what else has come is not to be
                     // looked at any more.
                     while self.side.wants_write() {
-                        used += self.step(&mut input[used..], &mut Work::Complain).0;
+                        used += self.step(&mut input[used..], &mut ChannelWork::Complain).0;
                     }
                     return (used, Err(error));
                 }
@@ -223,7 +223,7 @@ impl State {
         }
     }
 
-    fn step(&mut self, input: &mut [u8], work: &mut Work<'_>) -> (usize, Result<Step, Error>) {
+    fn step(&mut self, input: &mut [u8], work: &mut ChannelWork<'_>) -> (usize, Result<ChannelStep, Error>) {
         let State {
             side,
             output,
@@ -250,7 +250,7 @@ impl State {
         if self.output.plaintext_bytes() > 0 {
             self.output = Output::default();
         }
-        Failure(in_words(error))
+        Failure(describe(error))
     }
 }
 
@@ -272,54 +272,54 @@ impl fmt::Debug for Channel {
 /// Does what the state of a connection asks for, and answers how much input it has used up.
 fn advance<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
-    work: &mut Work<'_>,
+    work: &mut ChannelWork<'_>,
     output: &mut Output,
     record_bytes: usize,
-) -> (usize, Result<Step, Error>) {
+) -> (usize, Result<ChannelStep, Error>) {
     let mut discard = status.discard;
     let step = status.state.and_then(|state| match state {
         ConnectionState::ReadTraffic(mut traffic) => {
             while let Some(record) = traffic.next_record() {
                 let record = record?;
                 discard += record.discard;
-                if let Work::Receive(take) = work {
+                if let ChannelWork::Receive(take) = work {
                     take(record.payload);
                 }
             }
-            Ok(Step::Again)
+            Ok(ChannelStep::Again)
         }
         ConnectionState::EncodeTlsData(message) => {
             output.encode(message);
-            Ok(Step::Again)
+            Ok(ChannelStep::Again)
         }
         ConnectionState::TransmitTlsData(message) => {
             // It is in the output, which keeps the order.
             message.done();
-            Ok(Step::Again)
+            Ok(ChannelStep::Again)
         }
-        ConnectionState::PeerClosed => Ok(Step::PeerEnded),
+        ConnectionState::PeerClosed => Ok(ChannelStep::PeerEnded),
         ConnectionState::WriteTraffic(mut traffic) => {
             match work {
-                Work::Send(plaintext) if !output.encrypt(plaintext, record_bytes, &mut traffic) => {
+                ChannelWork::Send(plaintext) if !output.encrypt(plaintext, record_bytes, &mut traffic) => {
                     return Err(Error::EncryptError);
                 }
-                Work::Close => output.close(&mut traffic),
-                Work::Send(_) | Work::Receive(_) | Work::Complain => {}
+                ChannelWork::Close => output.close(&mut traffic),
+                ChannelWork::Send(_) | ChannelWork::Receive(_) | ChannelWork::Complain => {}
             }
-            Ok(Step::Ready)
+            Ok(ChannelStep::Ready)
         }
         // Nobody is offered to send early data.
-        _ => Ok(Step::Blocked),
+        _ => Ok(ChannelStep::Blocked),
     });
     (discard, step)
 }
 
 /// What an operator can make something of.
-fn in_words(error: &Error) -> String {
+fn describe(error: &Error) -> String {
     let certificate = |problem: &str| format!("its certificate {problem}");
     match error {
         Error::InvalidMessage(_) => "what it sends is not TLS, or broken".into(),
-        Error::AlertReceived(alert) => format!("it refuses: {}", alert_in_words(*alert)),
+        Error::AlertReceived(alert) => format!("it refuses: {}", describe_alert(*alert)),
         Error::InvalidCertificate(error) => match error {
             // Two authorities can have the same name.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => {
@@ -346,7 +346,7 @@ fn in_words(error: &Error) -> String {
     }
 }
 
-fn alert_in_words(alert: AlertDescription) -> String {
+fn describe_alert(alert: AlertDescription) -> String {
     match alert {
         AlertDescription::UnknownCA => "it does not trust who has signed our certificate".into(),
         AlertDescription::BadCertificate => "it does not like our certificate".into(),

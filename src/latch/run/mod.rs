@@ -60,7 +60,7 @@ pub(super) fn run(server: &Server, order: Run, output: Output) -> u8 {
     match hold_and_run(server, order, output) {
         Ok(code) => code,
         Err(failure) => {
-            output.complain(&failure);
+            output.report(&failure);
             OWN_CODES + failure.cause as u8
         }
     }
@@ -84,11 +84,11 @@ fn hold_and_run(server: &Server, order: Run, output: Output) -> Result<u8, Failu
     };
     let end = match start(server, &wish, &acquired, (&order, output), sender) {
         Ok(mut supervision) => supervision.run(&events, say, |failure| {
-            output.complain(&failure.about(&pool))
+            output.report(&failure.about(&pool))
         }),
         Err(error) => {
             let message = format!("the command cannot be run: {error}");
-            output.complain(&Failure::new(Cause::Failed, "not run", message));
+            output.report(&Failure::new(Cause::Failed, "not run", message));
             End::Command(CommandEnd::Code(exit_code_of(&error)))
         }
     };
@@ -102,7 +102,7 @@ fn hold_and_run(server: &Server, order: Run, output: Output) -> Result<u8, Failu
         (End::Lost, _) => Ok(OWN_CODES + Cause::NotYours as u8),
         (End::Command(end), released) => {
             if let Err(failure) = released {
-                output.complain(&failure.about("the lock could not be released").about(&pool));
+                output.report(&failure.about("the lock could not be released").about(&pool));
             }
             Ok(match end {
                 CommandEnd::Code(code) => code,

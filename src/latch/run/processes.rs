@@ -188,7 +188,7 @@ fn become_command(arguments: &[OsString]) -> ExitCode {
     }
     let error = Command::new(program).args(arguments).exec();
     let json = form == FORM_JSON;
-    Output { json }.complain(&not_run(program, &error));
+    Output { json }.report(&not_run(program, &error));
     ExitCode::from(exit_code_of(&error))
 }
 

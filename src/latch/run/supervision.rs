@@ -88,11 +88,11 @@ impl Supervision {
         &mut self,
         events: &Receiver<Event>,
         say: impl Fn(&str),
-        complain: impl Fn(Failure),
+        report_failure: impl Fn(Failure),
     ) -> End {
         loop {
             self.look(&say);
-            if let Some(end) = self.over(&complain) {
+            if let Some(end) = self.over(&report_failure) {
                 return end;
             }
             match self.keeper.next_step(clock::now()) {
@@ -100,7 +100,7 @@ impl Supervision {
                     let _ = self.renewals.send(Duration::from_millis(limit_ms));
                 }
                 Step::Terminate { kill_at } => {
-                    complain(self.lost());
+                    report_failure(self.lost());
                     match &mut self.charge {
                         #[cfg(target_os = "linux")]
                         Some(Charge::Guarded(guard)) => guard.tell(ToGuardian::End { kill_at }),
@@ -125,7 +125,7 @@ impl Supervision {
                 Step::Wait { until } => {
                     let pause = Duration::from_millis(until.ms_since(clock::now()));
                     if let Ok(event) = events.recv_timeout(pause.min(LONGEST_SLEEP)) {
-                        self.handle(event, &say, &complain);
+                        self.handle(event, &say, &report_failure);
                     }
                 }
             }
@@ -143,7 +143,7 @@ impl Supervision {
         }
     }
 
-    fn over(&self, complain: &impl Fn(Failure)) -> Option<End> {
+    fn over(&self, report_failure: &impl Fn(Failure)) -> Option<End> {
         match (self.keeper.is_lost(), self.end) {
             (true, _) if self.is_gone => return Some(End::Lost),
             (true, _) => {}
@@ -157,7 +157,7 @@ impl Supervision {
             Some((pid, why)) => format!("PID {pid} cannot be killed, and runs on: {why}"),
             None => "a process does not end, though it was killed".to_owned(),
         };
-        complain(Failure::new(Cause::Failed, "not stopped", message));
+        report_failure(Failure::new(Cause::Failed, "not stopped", message));
         Some(End::Lost)
     }
 
@@ -169,7 +169,7 @@ impl Supervision {
         }
     }
 
-    fn handle(&mut self, event: Event, say: &impl Fn(&str), complain: &impl Fn(Failure)) {
+    fn handle(&mut self, event: Event, say: &impl Fn(&str), report_failure: &impl Fn(Failure)) {
         match event {
             // Looked for before each step.
             Event::Signal(SIGCHLD) => {}
@@ -179,13 +179,13 @@ impl Supervision {
                 Some(Charge::Guarded(guard)) => guard.tell(ToGuardian::Signal(signal)),
                 Some(Charge::Direct(process)) => {
                     if let Err(error) = process.signal(signal) {
-                        complain(unsent(signal, &error));
+                        report_failure(unsent(signal, &error));
                     }
                 }
                 None => {}
             },
             #[cfg(target_os = "linux")]
-            Event::Guardian(Some(report)) => self.hear(report, say, complain),
+            Event::Guardian(Some(report)) => self.hear(report, say, report_failure),
             #[cfg(target_os = "linux")]
             Event::Guardian(None) => self.replace_guardian(),
             Event::Attempt(attempt) => self.note(attempt, say),
@@ -194,18 +194,18 @@ impl Supervision {
     }
 
     #[cfg(target_os = "linux")]
-    fn hear(&mut self, report: FromGuardian, say: &impl Fn(&str), complain: &impl Fn(Failure)) {
+    fn hear(&mut self, report: FromGuardian, say: &impl Fn(&str), report_failure: &impl Fn(Failure)) {
         match report {
             FromGuardian::NotStarted(errno) => {
                 let error = io::Error::from_raw_os_error(errno);
                 let message = format!("the command cannot be run: {error}");
-                complain(Failure::new(Cause::Failed, "not run", message));
+                report_failure(Failure::new(Cause::Failed, "not run", message));
                 self.end = Some(CommandEnd::Code(exit_code_of(&error)));
                 self.is_gone = true;
             }
             FromGuardian::Ended(end) => self.end = Some(end),
             FromGuardian::Unsent { signal, errno } => {
-                complain(unsent(signal, &io::Error::from_raw_os_error(errno)));
+                report_failure(unsent(signal, &io::Error::from_raw_os_error(errno)));
             }
             FromGuardian::LeftBehind { count } => {
                 let processes = if count == 1 { "a process" } else { "processes" };
@@ -222,7 +222,7 @@ impl Supervision {
                     let message = format!(
                         "PID {pid} cannot be killed: {error}; the lock is held until it ends"
                     );
-                    complain(Failure::new(Cause::Failed, "not stopped", message));
+                    report_failure(Failure::new(Cause::Failed, "not stopped", message));
                 }
                 self.unkillable = Some((pid, error));
             }

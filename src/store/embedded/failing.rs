@@ -5,7 +5,7 @@ use super::{EmbeddedStore, NOBODY, RETRY_MS, State};
 use crate::command::{Command, Granted, Refusal, Reply, Ticket};
 use crate::metrics::Lending;
 use crate::store::journal::{OpenError, Reopened, WriteError};
-use crate::time::{Seldom, Time};
+use crate::time::{LogThrottle, Time};
 
 /// A commit that takes longer than this is logged.
 const SLOW_COMMIT_US: u64 = 100_000;
@@ -13,18 +13,18 @@ const SLOW_COMMIT_US: u64 = 100_000;
 /// Log lines about a journal that fails again and again, or is slow.
 #[derive(Default)]
 pub(super) struct Logged {
-    failed: Seldom,
-    still_down: Seldom,
-    up_again: Seldom,
-    no_space: Seldom,
-    slow: Seldom,
+    failed: LogThrottle,
+    still_down: LogThrottle,
+    up_again: LogThrottle,
+    no_space: LogThrottle,
+    slow: LogThrottle,
 }
 
 impl Logged {
     /// Warns of a commit that took long.
     pub(super) fn note_commit(&mut self, took_us: u64, now: Time) {
         if took_us > SLOW_COMMIT_US
-            && let Some(times) = self.slow.happens(now)
+            && let Some(times) = self.slow.record(now)
         {
             let ms = took_us / 1000;
             log::warn!(
@@ -52,7 +52,7 @@ impl EmbeddedStore {
             true => &mut self.logged.no_space,
             false => &mut self.logged.failed,
         };
-        if let Some(times) = logged.happens(now) {
+        if let Some(times) = logged.record(now) {
             let goes_on = match is_full {
                 true => "what needs no space goes on, and the rest is tried",
                 false => "nothing is lent until it works; it is tried",
@@ -128,7 +128,7 @@ impl EmbeddedStore {
                 }
             }
             Err(error) => {
-                if let Some(times) = self.logged.still_down.happens(now) {
+                if let Some(times) = self.logged.still_down.record(now) {
                     log::error!("the store is still down: {error}{times}");
                 }
                 self.failures += 1;
@@ -140,7 +140,7 @@ impl EmbeddedStore {
     }
 
     pub(super) fn log_recovery(&mut self, now: Time) {
-        if let Some(times) = self.logged.up_again.happens(now) {
+        if let Some(times) = self.logged.up_again.record(now) {
             log::warn!("the store can be written again{times}");
         }
     }

@@ -1,7 +1,7 @@
 //! Words of a Redis, for the log. Redis is another machine, which may send anything, even the password
 //! that it was shown.
 
-use crate::time::{Seldom, Time, Times};
+use crate::time::{LogThrottle, Time, Occurrences};
 
 /// The most complaints that are kept apart.
 const MAX_COMPLAINTS: usize = 8;
@@ -14,18 +14,18 @@ const MIN_PART_BYTES: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct Complaints {
     /// The latest one is the last.
-    reasons: Vec<(String, Seldom)>,
+    reasons: Vec<(String, LogThrottle)>,
 }
 
 impl Complaints {
     /// Notes a complaint. Returns how often it has come since it was last logged, if it is to be logged now.
-    pub(super) fn happens(&mut self, reason: &str, now: Time) -> Option<Times> {
+    pub(super) fn record(&mut self, reason: &str, now: Time) -> Option<Occurrences> {
         let known = self.reasons.iter().position(|(known, _)| known == reason);
         let mut complaint = match known {
             Some(at) => self.reasons.remove(at),
-            None => (reason.to_owned(), Seldom::default()),
+            None => (reason.to_owned(), LogThrottle::default()),
         };
-        let times = complaint.1.happens(now);
+        let times = complaint.1.record(now);
         if self.reasons.len() == MAX_COMPLAINTS {
             self.reasons.remove(0);
         }
@@ -78,7 +78,7 @@ mod tests {
     fn each_complaint_is_logged_at_once_and_then_once_a_minute() {
         let mut complaints = Complaints::default();
         let mut logged = |reason: &str, s: u64| {
-            let times = complaints.happens(reason, Time::from_ms(s * 1000));
+            let times = complaints.record(reason, Time::from_ms(s * 1000));
             times.map(|times| times.to_string())
         };
         assert_eq!(logged("full", 1), Some(String::new()));

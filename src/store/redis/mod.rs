@@ -183,7 +183,7 @@ impl RedisStore {
         };
         let pause_ms = subscription.lose(now);
         let reason = format!("the connection for notices failed: {}", loss.reason);
-        if let Some(times) = self.complaints.happens(&reason, now) {
+        if let Some(times) = self.complaints.record(&reason, now) {
             let reason = printable(&reason, self.options.password());
             let options = &self.options;
             log::error!("{options}: {reason}; trying again in {pause_ms} ms{times}");
@@ -231,7 +231,7 @@ impl RedisStore {
         self.under_way.clear();
         let pause_ms = pause_ms(self.failures);
         self.failures = self.failures.saturating_add(1);
-        if let Some(times) = self.complaints.happens(reason, now) {
+        if let Some(times) = self.complaints.record(reason, now) {
             log::error!(
                 "{} is lost: {}; trying again in {pause_ms} ms{times}",
                 self.options,

@@ -436,7 +436,7 @@ impl Pipeline {
 
     /// Logs what Redis says that it should not, but not for each request.
     fn complain(&mut self, problem: &str, now: Time) {
-        if let Some(times) = self.complaints.happens(problem, now) {
+        if let Some(times) = self.complaints.record(problem, now) {
             let words = printable(problem, self.options.password());
             log::error!("Redis says: {words}{times}");
         }
