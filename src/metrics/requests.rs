@@ -131,7 +131,7 @@ pub struct Asked {
     /// What it is counted as.
     pub kind: Kind,
     /// It may be queued: what it takes is its wait.
-    pub waits: bool,
+    pub may_queue: bool,
     /// When the tick began in which it was whole.
     pub at: Micros,
 }
@@ -186,7 +186,7 @@ impl Requests {
     pub fn note_answer(&mut self, asked: Asked, status: u16) {
         let Kind { route, method } = asked.kind;
         self.answered[route as usize][method as usize][place_of(status)] += 1;
-        if asked.at == self.tick_at && !asked.waits {
+        if asked.at == self.tick_at && !asked.may_queue {
             self.at_once += 1;
         } else {
             self.note_later(asked, status);
@@ -196,7 +196,7 @@ impl Requests {
     /// Kept out of the way of those that are answered at once, as is `end_later`.
     #[inline(never)]
     fn note_later(&mut self, asked: Asked, status: u16) {
-        let came = match (asked.waits, status) {
+        let came = match (asked.may_queue, status) {
             (false, _) => Came::Answer,
             (true, 200) => Came::WaitGranted,
             (true, _) => Came::WaitRefused,
@@ -283,12 +283,12 @@ mod tests {
     #[test]
     fn a_request_takes_from_the_start_of_its_tick_to_the_end_of_that_of_its_answer() {
         let mut requests = Requests::default();
-        let asked = |us, waits| Asked {
+        let asked = |us, may_queue| Asked {
             kind: Kind {
                 route: Route::Locks,
                 method: Method::Post,
             },
-            waits,
+            may_queue,
             at: Micros::from_us(us),
         };
         let tick = |requests: &mut Requests, from, to, answers: &[(Asked, u16)]| {

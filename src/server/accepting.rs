@@ -127,7 +127,7 @@ impl Server {
         let channel = tls.map(|tls| tls.settings.accept());
         let listener_role = self.admin.role_of_others();
         if let Some(slot) = self.watch_connection(pending.socket, channel, listener_role, now) {
-            self.addresses.enter(slot, network);
+            self.addresses.insert(slot, network);
         }
     }
 

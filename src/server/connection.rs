@@ -181,7 +181,7 @@ impl Connection {
 
     /// An end that is said with TLS is seen by reading alone, so that is done a little longer.
     fn wants_input(&self, settings: &Settings) -> bool {
-        self.session.wants_input(settings) || self.channel.is_some() && self.session.may_hold_more()
+        self.session.wants_input(settings) || self.channel.is_some() && self.session.may_buffer_more()
     }
 
     fn receive(&mut self, bytes: &mut [u8], context: &mut Context<'_>) {
@@ -199,7 +199,7 @@ impl Connection {
     /// The socket has come to its end.
     fn receive_end(&mut self, context: &mut Context<'_>) {
         match &self.channel {
-            Some(channel) if !channel.has_ended() => self.session.receive_cut(context),
+            Some(channel) if !channel.has_ended() => self.session.receive_truncation(context),
             _ => self.session.receive_end(context),
         }
     }
@@ -395,7 +395,7 @@ impl Connection {
         let peer = self.socket.peer_addr();
         let peer = peer.map_or_else(|error| error.to_string(), |peer| peer.to_string());
         log::debug!("a connection with TLS broke, {peer}: {failure}");
-        self.session.break_off(context);
+        self.session.abort(context);
     }
 
     fn fail(&mut self, error: &io::Error) {

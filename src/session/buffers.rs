@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::mem;
 
 use super::exchange::Exchange;
-use super::undelivered::Undelivered;
+use super::undelivered_grants::UndeliveredGrants;
 
 /// Memory that is lent to sessions.
 #[derive(Debug, Default)]
@@ -13,10 +13,10 @@ pub struct Buffers {
     spare: Vec<Vec<u8>>,
     spare_queues: Vec<VecDeque<Exchange>>,
     #[expect(clippy::vec_box, reason = "it is lent as it is, in its box")]
-    spare_undelivered: Vec<Box<Undelivered>>,
+    spare_undelivered: Vec<Box<UndeliveredGrants>>,
     body: Vec<u8>,
     /// What all sessions hold together, but for the little that each may hold for nothing.
-    held_bytes: usize,
+    charged_bytes: usize,
     /// How much of that strangers hold: clients that have shown no key, where there are keys.
     unauthenticated_bytes: usize,
 }
@@ -55,11 +55,11 @@ impl Buffers {
         }
     }
 
-    pub(super) fn lend_undelivered(&mut self) -> Box<Undelivered> {
+    pub(super) fn lend_undelivered(&mut self) -> Box<UndeliveredGrants> {
         self.spare_undelivered.pop().unwrap_or_default()
     }
 
-    pub(super) fn take_back_undelivered(&mut self, mut undelivered: Box<Undelivered>) {
+    pub(super) fn take_back_undelivered(&mut self, mut undelivered: Box<UndeliveredGrants>) {
         if self.spare_undelivered.len() < MAX_KEPT {
             undelivered.clear();
             self.spare_undelivered.push(undelivered);
@@ -83,7 +83,7 @@ impl Buffers {
 impl Buffers {
     /// A session that held `before` bytes holds `now`.
     pub(super) fn charge(&mut self, before: usize, now: usize, is_unauthenticated: bool) {
-        self.held_bytes = self.held_bytes - before + now;
+        self.charged_bytes = self.charged_bytes - before + now;
         if is_unauthenticated {
             self.unauthenticated_bytes = self.unauthenticated_bytes - before + now;
         }
@@ -92,7 +92,7 @@ impl Buffers {
     /// Whether others hold all that may be held, so that a session that holds `own` bytes is to hold no
     /// more. What strangers hold counts only for strangers: they make way.
     pub(super) fn is_full(&self, own: usize, is_unauthenticated: bool, max: usize) -> bool {
-        let others = self.held_bytes - own;
+        let others = self.charged_bytes - own;
         match is_unauthenticated {
             false => others - self.unauthenticated_bytes >= max,
             true => others >= max || self.unauthenticated_bytes - own >= max / UNAUTHENTICATED_SHARE,
@@ -103,13 +103,13 @@ impl Buffers {
     /// may be held is held.
     pub fn must_evict_unauthenticated(&self, max: usize) -> bool {
         self.unauthenticated_bytes > 0
-            && (self.unauthenticated_bytes >= max / UNAUTHENTICATED_SHARE || self.held_bytes >= max)
+            && (self.unauthenticated_bytes >= max / UNAUTHENTICATED_SHARE || self.charged_bytes >= max)
     }
 
     /// Whether enough of them were closed: half of their part is free again. So each time that this is
     /// needed, strangers have sent as much as was freed.
     pub fn has_unauthenticated_room(&self, max: usize) -> bool {
-        self.unauthenticated_bytes <= max / UNAUTHENTICATED_SHARE / 2 && self.held_bytes < max
+        self.unauthenticated_bytes <= max / UNAUTHENTICATED_SHARE / 2 && self.charged_bytes < max
     }
 }
 

@@ -8,11 +8,11 @@ use crate::command::{Command, DumpPlace, Reply, Ticket};
 use crate::http::{self, Fields};
 
 /// How many names are written in one tick.
-const PIECE_NAMES: usize = 16 << 10;
+const CHUNK_NAMES: usize = 16 << 10;
 
 /// The dump that the oldest exchange is answered with.
 #[derive(Debug, Default)]
-pub(super) struct DumpAnswer {
+pub(super) struct DumpResponse {
     writer: DumpWriter,
     /// The place at which the store goes on; `None` behind its last pool.
     next: Option<DumpPlace>,
@@ -20,7 +20,7 @@ pub(super) struct DumpAnswer {
     has_head: bool,
 }
 
-impl DumpAnswer {
+impl DumpResponse {
     /// About how much memory it holds, in bytes.
     pub(super) fn capacity_bytes(&self) -> usize {
         self.writer.capacity_bytes()
@@ -39,7 +39,7 @@ impl Session {
     }
 
     /// Takes a part of a dump, which the store has replied to the oldest exchange.
-    pub(super) fn take_dump_part(&mut self, context: &mut Context<'_>) {
+    pub(super) fn take_dump_chunk(&mut self, context: &mut Context<'_>) {
         let Some(exchange) = self.exchanges.front_mut() else {
             return;
         };
@@ -57,18 +57,18 @@ impl Session {
 
     /// Breaks a dump off if the store refuses a further part of it: what was sent does not end as a dump does, nor as
     /// a body. Returns whether that is so.
-    pub(super) fn breaks_dump_off(
+    pub(super) fn aborts_dump(
         &mut self,
         ticket: Ticket,
         reply: &Reply,
         context: &mut Context<'_>,
     ) -> bool {
         let oldest = self.exchanges.front();
-        let is_asked = oldest.is_some_and(|exchange| exchange.state == State::Asked(ticket));
+        let is_asked = oldest.is_some_and(|exchange| exchange.state == State::Submitted(ticket));
         let is_refused = is_asked && matches!(reply, Reply::Refused(_));
         if is_refused {
             self.dump = None;
-            self.break_off(context);
+            self.abort(context);
         }
         is_refused
     }
@@ -91,7 +91,7 @@ impl Session {
         }
         let mut piece = context.buffers.lend_body();
         // A client that wants the head alone gets it at once.
-        let is_written = style.omits_body || dump.writer.write(PIECE_NAMES, &mut piece);
+        let is_written = style.omits_body || dump.writer.write(CHUNK_NAMES, &mut piece);
         let next = dump.next.take_if(|_| is_written && !style.omits_body);
         let is_last = is_written && next.is_none();
         if is_last {
@@ -102,7 +102,7 @@ impl Session {
         }
         context.buffers.take_back_body(piece);
         if let Some(next) = next {
-            exchange.state = State::Asked(context.sink.submit(Command::Dump(next)));
+            exchange.state = State::Submitted(context.sink.submit(Command::Dump(next)));
         } else if is_last {
             (context.metrics.requests).note_answer(exchange.asked, 200);
             self.exchanges.pop_front();

@@ -48,7 +48,7 @@ impl Session {
                 Ending::CloseSending
             }
             Phase::Unacknowledged => Ending::CloseWhenAcknowledged,
-            Phase::Lingering if self.ended => Ending::Close(self.unless_stopping(Closed::Server)),
+            Phase::Lingering if self.ended => Ending::Close(self.or_stopping(Closed::Server)),
             Phase::Open | Phase::Closing | Phase::Lingering => Ending::NotYet,
         }
     }
@@ -66,11 +66,11 @@ impl Session {
     /// There is nothing left to do, for this reason if it is not the end of the server.
     fn end(&mut self, why: Closed) {
         self.phase = Phase::Over;
-        self.why_over = self.unless_stopping(why);
+        self.why_over = self.or_stopping(why);
     }
 
-    fn unless_stopping(&self, why: Closed) -> Closed {
-        match self.stopping || self.last_one {
+    fn or_stopping(&self, why: Closed) -> Closed {
+        match self.stopping || self.finishes_last_request {
             true => Closed::Stopping,
             false => why,
         }
@@ -93,13 +93,13 @@ impl Session {
     /// way, also the first one of a client that has just connected, has a moment to arrive. Nothing
     /// else is read.
     pub fn stop(&mut self, context: &mut Context<'_>) {
-        self.withdraw_for_good(context);
-        let in_flight = self.stalled || !self.exchanges.is_empty() || !self.output.is_empty();
+        self.withdraw_and_stop(context);
+        let in_flight = self.has_unparsed_input || !self.exchanges.is_empty() || !self.output.is_empty();
         let on_its_way =
-            self.previous.is_none() || !self.input.is_empty() || self.unfinished.is_some();
+            self.previous.is_none() || !self.input.is_empty() || self.partial.is_some();
         match (self.phase, in_flight) {
             (Phase::Open, false) if on_its_way && !self.ended => {
-                self.last_one = true;
+                self.finishes_last_request = true;
                 let until = context.now.after_ms(LAST_REQUEST_MS);
                 self.deadline = self.deadline.min(until);
             }
@@ -112,15 +112,15 @@ impl Session {
     }
 
     /// Whoever is queued is told that the server stops, whatever the store may still reply.
-    pub(super) fn withdraw_for_good(&mut self, context: &mut Context<'_>) {
+    pub(super) fn withdraw_and_stop(&mut self, context: &mut Context<'_>) {
         for exchange in &mut self.exchanges {
-            if let State::Asked(ticket) = exchange.state
-                && exchange.waits
+            if let State::Submitted(ticket) = exchange.state
+                && exchange.can_withdraw
             {
                 context.sink.withdraw(ticket);
                 exchange.state = State::Ready(Outcome::Problem(Problem::Stopping));
             }
         }
-        self.settle(context);
+        self.write_ready_answers(context);
     }
 }

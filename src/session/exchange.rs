@@ -14,7 +14,7 @@ pub(super) struct Exchange {
     /// No further request is taken in flight before this one is answered.
     pub(super) blocks: bool,
     /// It may be queued, and nobody has taken it out yet.
-    pub(super) waits: bool,
+    pub(super) can_withdraw: bool,
     /// The origin of the page that asks, if it is the server's own and the answer is to say so.
     pub(super) own_origin: Option<Box<str>>,
     pub(super) state: State,
@@ -23,7 +23,7 @@ pub(super) struct Exchange {
 #[derive(Debug, PartialEq)]
 pub(super) enum State {
     /// The store has been asked.
-    Asked(Ticket),
+    Submitted(Ticket),
     /// The store has replied, and the part of the reply that the key may see is being found.
     Filtered,
     /// A part of a dump is being written, and the session asks for the next one itself.
@@ -40,7 +40,7 @@ impl Exchange {
             shape: Shape::default(),
             asked,
             blocks: false,
-            waits: false,
+            can_withdraw: false,
             own_origin: None,
             state: State::Ready(outcome),
         }
@@ -53,9 +53,9 @@ impl Exchange {
             shape: Shape::default(),
             asked,
             blocks: true,
-            waits: false,
+            can_withdraw: false,
             own_origin: None,
-            state: State::Asked(ticket),
+            state: State::Submitted(ticket),
         }
     }
 
@@ -84,7 +84,7 @@ impl Exchange {
 
     /// Whether it is queued, as far as is known, or would if it had to wait.
     pub(super) fn is_queued(&self) -> bool {
-        self.waits && matches!(self.state, State::Asked(_))
+        self.can_withdraw && matches!(self.state, State::Submitted(_))
     }
 
     /// Appends the answer to `output`, and answers its status, which is still to be counted.

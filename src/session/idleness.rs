@@ -35,8 +35,8 @@ impl Session {
 
     /// The last time at which the client began a request, ended one, or took a part of an answer.
     pub fn last_active_at(&self, settings: &Settings) -> Time {
-        let begun = match (self.awaits, &self.unfinished) {
-            (Awaits::Request, Some(request)) => Some(request.pace.begun_at()),
+        let begun = match (self.awaits, &self.partial) {
+            (Awaits::Request, Some(request)) => Some(request.minimum_rate.begun_at()),
             _ => None,
         };
         begun.unwrap_or(self.deadline.before_ms(self.awaits.timeout_ms(settings)))

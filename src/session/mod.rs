@@ -4,20 +4,20 @@
 //! in. It bounds itself: a client that sends without reading is not read from (`wants_input`), so
 //! it can make nothing grow. It knows neither the socket nor the store.
 
-mod breaking;
+mod transport_end;
 mod buffers;
 mod dump;
 mod ending;
 mod exchange;
-mod long;
-mod memory;
-mod pace;
+mod incremental;
+mod memory_budget;
+mod minimum_rate;
 mod pending_key;
 mod reading;
 mod settings;
 mod timing;
-mod undelivered;
-mod unfinished;
+mod undelivered_grants;
+mod partial_request;
 mod visible;
 mod idleness;
 
@@ -25,15 +25,15 @@ use std::collections::VecDeque;
 use std::mem;
 
 pub use buffers::Buffers;
-use dump::DumpAnswer;
+use dump::DumpResponse;
 pub use ending::Ending;
 use exchange::{Exchange, State};
-use long::LongAnswer;
+use incremental::IncrementalResponse;
 use pending_key::PendingKey;
 pub use settings::Settings;
 use timing::Awaits;
-use undelivered::Undelivered;
-use unfinished::Unfinished;
+use undelivered_grants::UndeliveredGrants;
+use partial_request::PartialRequest;
 
 use crate::api::{self, ListenerRole, Outcome, Shape, VisiblePools};
 use crate::command::{Command, Reply, Survey, Ticket};
@@ -97,7 +97,7 @@ pub struct Session {
     /// The client has closed its side.
     ended: bool,
     /// That may not have been its own doing: what is unfinished is not carried out.
-    is_cut_off: bool,
+    is_truncated: bool,
     /// The client has closed its side, or is about to as far as the system can tell: it does not
     /// wait in the queue any more.
     hung_up: bool,
@@ -105,9 +105,9 @@ pub struct Session {
     stopping: bool,
     /// The server stops, and this client has not had its first request answered, or is in the middle of
     /// one: that one is still read.
-    last_one: bool,
+    finishes_last_request: bool,
     /// Something that was received could not be looked at for lack of room.
-    stalled: bool,
+    has_unparsed_input: bool,
     /// The form of the last request; `None` before the first.
     previous: Option<Wire>,
     deadline: Time,
@@ -116,7 +116,7 @@ pub struct Session {
     input: Vec<u8>,
     scan: Scan,
     /// A request whose body is still coming.
-    unfinished: Option<Box<Unfinished>>,
+    partial: Option<Box<PartialRequest>>,
     /// Requests in flight, the oldest first.
     exchanges: VecDeque<Exchange>,
     /// The key of the newest of them, if it counts until the reply. That one blocks, so no other one can
@@ -125,16 +125,16 @@ pub struct Session {
     /// That reply, as long as it takes several ticks to find what the key may see of it.
     visible: Option<Box<VisiblePools>>,
     /// The answer to the oldest of them, if it takes several ticks to write it down.
-    long: Option<Box<LongAnswer>>,
+    incremental: Option<Box<IncrementalResponse>>,
     /// The answer to the oldest of them, if it is a dump, whose parts leave as they come.
-    dump: Option<Box<DumpAnswer>>,
+    dump: Option<Box<DumpResponse>>,
     output: Vec<u8>,
     /// How much of `output` has been sent.
     sent: usize,
     /// Grants that must be undone if their answers cannot be sent, or are refused by a client that has
     /// closed its side.
-    undelivered: Option<Box<Undelivered>>,
-    /// How much of what it holds counts in `Buffers::held_bytes`.
+    undelivered: Option<Box<UndeliveredGrants>>,
+    /// How much of what it holds counts in `Buffers::charged_bytes`.
     charged: u32,
     /// There are keys, and the client has shown none of them: what it holds counts as a stranger's, too.
     is_unauthenticated: bool,
@@ -174,21 +174,21 @@ impl Session {
             listener_role,
             has_tls: false,
             ended: false,
-            is_cut_off: false,
+            is_truncated: false,
             hung_up: false,
             stopping: false,
-            last_one: false,
-            stalled: false,
+            finishes_last_request: false,
+            has_unparsed_input: false,
             previous: None,
             deadline: now.after_ms(settings.header_timeout_ms),
             awaits: Awaits::Request,
             input: Vec::new(),
             scan: Scan::default(),
-            unfinished: None,
+            partial: None,
             exchanges: VecDeque::new(),
             pending_key: None,
             visible: None,
-            long: None,
+            incremental: None,
             dump: None,
             output: Vec::new(),
             sent: 0,
@@ -224,8 +224,8 @@ impl Session {
             self.input.extend_from_slice(bytes);
             self.consume_input(context)
         };
-        self.refuse_if_full(context);
-        self.settle(context);
+        self.refuse_if_out_of_memory(context);
+        self.write_ready_answers(context);
         // A head has one time-out, from its first byte on; each piece of a body starts it anew.
         if was_idle || used > 0 {
             self.restart_timeout(context);
@@ -247,7 +247,7 @@ impl Session {
 
     /// The connection is gone: what the client cannot be told of any more is taken back.
     pub fn abandon(&mut self, context: &mut Context<'_>) {
-        self.note_nothing_held(context);
+        self.clear_charge(context);
         self.withdraw(context);
         if let Some(mut undelivered) = self.undelivered.take() {
             undelivered.undo(context.sink);
@@ -263,8 +263,8 @@ impl Session {
 
     fn withdraw(&mut self, context: &mut Context<'_>) {
         for exchange in &mut self.exchanges {
-            if let State::Asked(ticket) = exchange.state
-                && mem::take(&mut exchange.waits)
+            if let State::Submitted(ticket) = exchange.state
+                && mem::take(&mut exchange.can_withdraw)
             {
                 context.sink.withdraw(ticket);
             }
@@ -278,10 +278,10 @@ impl Session {
         reply: Reply,
         context: &mut Context<'_>,
     ) -> Result<(), Reply> {
-        if self.dump.is_some() && self.breaks_dump_off(ticket, &reply, context) {
+        if self.dump.is_some() && self.aborts_dump(ticket, &reply, context) {
             return Ok(());
         }
-        let asked = |exchange: &&mut Exchange| matches!(exchange.state, State::Asked(asked) if asked == ticket);
+        let asked = |exchange: &&mut Exchange| matches!(exchange.state, State::Submitted(asked) if asked == ticket);
         let Some(exchange) = self.exchanges.iter_mut().find(asked) else {
             return Err(reply);
         };
@@ -297,7 +297,7 @@ impl Session {
         {
             api::refuse_old_name(outcome);
         }
-        self.settle(context);
+        self.write_ready_answers(context);
         // The client could not be at fault while the store had its request.
         self.restart_timeout(context);
         Ok(())
@@ -314,35 +314,35 @@ impl Session {
 
     /// Whether `resume` would do something.
     pub fn wants_resume(&self, settings: &Settings) -> bool {
-        let waits = self.stalled || self.stopping;
-        waits && self.phase == Phase::Open && self.has_room(settings)
-            || self.writes_long_answer()
+        let is_due = self.has_unparsed_input || self.stopping;
+        is_due && self.phase == Phase::Open && self.has_room(settings)
+            || self.writes_incremental()
             || self.writes_dump()
             || self.visible.is_some()
     }
 
     /// Goes on with what has waited for room, which replies and sending may have made.
     pub fn resume(&mut self, context: &mut Context<'_>) {
-        self.stalled = false;
+        self.has_unparsed_input = false;
         self.advance_filter();
-        if let Some(long) = &mut self.long
+        if let Some(incremental) = &mut self.incremental
             && let Some(exchange) = self.exchanges.front()
         {
-            long.go_on(exchange);
+            incremental.advance(exchange);
         }
         self.write_dump(context);
         if self.phase == Phase::Open && !self.input.is_empty() {
             self.consume_input(context);
         }
-        if self.phase == Phase::Open && !self.stalled && self.has_room(context.settings) {
-            if self.ended && !self.is_cut_off {
-                self.take_cut_off_head(context);
+        if self.phase == Phase::Open && !self.has_unparsed_input && self.has_room(context.settings) {
+            if self.ended && !self.is_truncated {
+                self.take_truncated_head(context);
             }
             if self.ended || self.stopping {
                 self.phase = Phase::Closing;
             }
         }
-        self.settle(context);
+        self.write_ready_answers(context);
     }
 
     /// The bytes that are to be sent.
@@ -372,7 +372,7 @@ impl Session {
             self.sent = 0;
             context.buffers.take_back(mem::take(&mut self.output));
         }
-        self.note_held(context);
+        self.update_charge(context);
         self.restart_timeout(context);
     }
 
@@ -387,7 +387,7 @@ impl Session {
     /// Whether more should be read from the client.
     pub fn wants_input(&self, settings: &Settings) -> bool {
         match self.phase {
-            Phase::Open => self.has_room(settings) && !self.stalled && !self.stopping,
+            Phase::Open => self.has_room(settings) && !self.has_unparsed_input && !self.stopping,
             Phase::Closing | Phase::Unacknowledged | Phase::Lingering => true,
             Phase::Over => false,
         }
@@ -422,26 +422,26 @@ impl Session {
         if let Some(exchange) = self.exchanges.front()
             && let State::Ready(outcome) = &exchange.state
         {
-            if let Some(long) = self.long.take() {
-                (self.output, self.sent) = long.finish(exchange, outcome, context);
+            if let Some(incremental) = self.incremental.take() {
+                (self.output, self.sent) = incremental.finish(exchange, outcome, context);
             } else {
                 if self.output.capacity() == 0 {
                     self.output = context.buffers.lend();
                 }
                 let output = &mut self.output;
-                memory::write_answer(exchange, outcome, output, self.is_unauthenticated, context);
+                memory_budget::write_answer(exchange, outcome, output, self.is_unauthenticated, context);
             }
             let unsent = self.output.len() - self.sent;
             if let Some(Exchange { state, .. }) = self.exchanges.pop_front() {
-                undelivered::note(&mut self.undelivered, unsent, state, context.buffers);
+                undelivered_grants::note(&mut self.undelivered, unsent, state, context.buffers);
             }
         }
         true
     }
 
     /// Writes down the answers that are ready and next in order.
-    fn settle(&mut self, context: &mut Context<'_>) {
-        self.stalled |= !self.has_room(context.settings);
+    fn write_ready_answers(&mut self, context: &mut Context<'_>) {
+        self.has_unparsed_input |= !self.has_room(context.settings);
         self.drop_sent_output();
         while self.exchanges.front().is_some_and(Exchange::is_ready) && self.answer_next(context) {}
         if self.exchanges.is_empty() && self.exchanges.capacity() > 0 {
@@ -450,11 +450,11 @@ impl Session {
                 .take_back_queue(mem::take(&mut self.exchanges));
         }
         if self.exchanges.is_empty()
-            && let Some(unfinished) = &mut self.unfinished
-            && unfinished.take_expectation()
+            && let Some(partial) = &mut self.partial
+            && partial.take_expectation()
         {
             self.output.extend_from_slice(CONTINUE);
         }
-        self.note_held(context);
+        self.update_charge(context);
     }
 }

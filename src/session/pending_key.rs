@@ -37,15 +37,15 @@ impl Session {
         }) = self.pending_key.as_deref()
             && let Some(keys) = &context.settings.keys
             && let Some(exchange) = self.exchanges.back_mut()
-            && exchange.waits
-            && let State::Asked(ticket) = exchange.state
+            && exchange.can_withdraw
+            && let State::Submitted(ticket) = exchange.state
             && let Some(problem) = api::recheck_waiter(keys, key, pool, context.now)
         {
             context.sink.withdraw(ticket);
-            exchange.waits = false;
+            exchange.can_withdraw = false;
             exchange.state = State::Ready(Outcome::Problem(problem));
             self.pending_key = None;
-            self.settle(context);
+            self.write_ready_answers(context);
             self.restart_timeout(context);
         }
     }

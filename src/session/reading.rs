@@ -5,8 +5,8 @@ use std::mem;
 
 use super::buffers::drop_first;
 use super::exchange::{Exchange, State};
-use super::pace::Pace;
-use super::unfinished::{Unfinished, line_of_start};
+use super::minimum_rate::MinimumRate;
+use super::partial_request::{PartialRequest, line_of_start};
 use super::{Context, Phase, Session};
 use crate::api::{self, Access, Action, Outcome, Problem};
 use crate::command::Command;
@@ -38,12 +38,12 @@ impl Session {
         let mut used = 0;
         while used < input.len() && self.has_room(context.settings) {
             if used >= TURN_BYTES {
-                self.stalled = true;
+                self.has_unparsed_input = true;
                 return used;
             }
             let rest = &input[used..];
-            let step = match self.unfinished.take() {
-                Some(unfinished) => self.continue_request(unfinished, rest, context),
+            let step = match self.partial.take() {
+                Some(partial) => self.continue_request(partial, rest, context),
                 None => self.start_request(rest, context),
             };
             match step {
@@ -71,7 +71,7 @@ impl Session {
         }
         if context.settings.keys.is_some()
             && let Some(start) = http::find_long_body(input, self.scan, &context.settings.limits)
-            && self.drops_long_body(&input[..start], context)?
+            && self.drops_unauthenticated_body(&input[..start], context)?
         {
             self.scan = Scan::default();
             return Ok(start);
@@ -89,10 +89,10 @@ impl Session {
         self.scan = Scan::default();
         if head.inline_body.len() > TURN_BYTES {
             let access = self.access(head, context);
-            let pace = Pace::begin(context.settings, context.now);
-            let (unfinished, start) =
-                Unfinished::of_line(head, &input[..head.length], &access, pace);
-            self.unfinished = Some(Box::new(unfinished));
+            let minimum_rate = MinimumRate::begin(context.settings, context.now);
+            let (partial, start) =
+                PartialRequest::from_line(head, &input[..head.length], &access, minimum_rate);
+            self.partial = Some(Box::new(partial));
             return Ok(start);
         }
         let rest = &input[head.length..];
@@ -112,9 +112,9 @@ impl Session {
                     self.answer_without_body(head, context);
                     return Ok(input.len());
                 }
-                let pace = Pace::begin(context.settings, context.now);
-                let unfinished = Unfinished::new(head, &input[..head.length], &access, pace);
-                self.unfinished = Some(Box::new(unfinished));
+                let minimum_rate = MinimumRate::begin(context.settings, context.now);
+                let partial = PartialRequest::new(head, &input[..head.length], &access, minimum_rate);
+                self.partial = Some(Box::new(partial));
                 Ok(head.length)
             }
         }
@@ -123,7 +123,7 @@ impl Session {
     /// Judges a one-line request before its body is there. Returns whether it is a stranger's, of whose body
     /// nothing is kept.
     #[cold]
-    fn drops_long_body(
+    fn drops_unauthenticated_body(
         &mut self,
         start: &[u8],
         context: &mut Context<'_>,
@@ -138,34 +138,34 @@ impl Session {
         if !matches!(access.caller, Caller::Stranger { .. }) {
             return Ok(false);
         }
-        let pace = Pace::begin(context.settings, context.now);
-        let unfinished = Unfinished::of_dropped_line(&head, &line, &access, pace);
-        self.unfinished = Some(Box::new(unfinished));
+        let minimum_rate = MinimumRate::begin(context.settings, context.now);
+        let partial = PartialRequest::from_dropped_line(&head, &line, &access, minimum_rate);
+        self.partial = Some(Box::new(partial));
         Ok(true)
     }
 
     /// Takes what there is of a body, and handles the request if it is whole then.
     fn continue_request(
         &mut self,
-        mut unfinished: Box<Unfinished>,
+        mut partial: Box<PartialRequest>,
         input: &[u8],
         context: &mut Context<'_>,
     ) -> Result<usize, Rejected> {
         let limits = &context.settings.limits;
         let piece = &input[..input.len().min(TURN_BYTES)];
-        let decoded = unfinished.receive(piece, context.settings, context.now)?;
+        let decoded = partial.receive(piece, context.settings, context.now)?;
         if decoded.whole {
-            let unknown = unfinished.unknown();
-            let (head, body) = unfinished.into_parts();
+            let auth_failure = partial.auth_failure();
+            let (head, body) = partial.into_parts();
             // Reading it once more is cheaper than to keep it taken apart.
             let Ok(Progress::Whole(head)) = http::read_head(&head, Scan::default(), limits) else {
                 unreachable!("a head that was whole stays whole");
             };
             // It is judged by the keys of now. But of a stranger's body nothing was kept.
-            let access = match unknown {
+            let access = match auth_failure {
                 None => self.access(&head, context),
-                Some(unknown) => Access {
-                    caller: Caller::Stranger(unknown),
+                Some(auth_failure) => Access {
+                    caller: Caller::Stranger(auth_failure),
                     ..context
                         .settings
                         .access(&head, self.listener_role, self.has_tls, context.now)
@@ -174,16 +174,16 @@ impl Session {
             let action = api::route_read(head.method, head.target, body, &access);
             self.handle(&head, action, access.caller, context);
         } else {
-            self.unfinished = Some(unfinished);
+            self.partial = Some(partial);
         }
         Ok(decoded.used)
     }
 
     /// A head that the end of the stream has cut off counts, if its last line is whole and no body
     /// is missing.
-    pub(super) fn take_cut_off_head(&mut self, context: &mut Context<'_>) {
+    pub(super) fn take_truncated_head(&mut self, context: &mut Context<'_>) {
         let mut completed = mem::take(&mut self.input);
-        if self.unfinished.take().is_none()
+        if self.partial.take().is_none()
             && let Some(head) = http::read_head_at_end(&mut completed, &context.settings.limits)
             && head.body == BodyLength::Fixed(0)
         {
@@ -220,18 +220,18 @@ impl Session {
     fn access<'c>(&mut self, head: &Head<'_>, context: &mut Context<'c>) -> Access<'c> {
         let mut access = (context.settings).access(head, self.listener_role, self.has_tls, context.now);
         if !matches!(access.caller, Caller::Anyone) {
-            access.caller = self.judge_caller(access.caller, context);
+            access.caller = self.limit_wrong_keys(access.caller, context);
         }
         access
     }
 
     /// Returns the caller again, as a stranger if too many wrong keys have come from its address.
     #[inline(never)]
-    fn judge_caller<'c>(&mut self, caller: Caller<'c>, context: &mut Context<'_>) -> Caller<'c> {
+    fn limit_wrong_keys<'c>(&mut self, caller: Caller<'c>, context: &mut Context<'_>) -> Caller<'c> {
         match caller {
             Caller::Anyone | Caller::Stranger(Unknown::NoKey | Unknown::Unchecked) => caller,
             Caller::Holder(key) if context.sink.admits_key(key) => {
-                self.note_known(context);
+                self.note_authenticated(context);
                 caller
             }
             Caller::Stranger(Unknown::WrongKey) if context.sink.admits_wrong_key() => {
@@ -255,32 +255,32 @@ impl Session {
     ) {
         self.previous = Some(head.style.wire);
         let mut style = head.style;
-        style.closes |= self.last_one;
+        style.closes |= self.finishes_last_request;
         if style.wire == Wire::Http10 && matches!(action, Action::Ask(Command::Dump(_), ..)) {
             // Its end is that of the connection.
             style.closes = true;
         }
         let at = context.metrics.requests.tick_at();
-        let asked = |kind, waits| Asked { kind, waits, at };
+        let asked = |kind, may_queue| Asked { kind, may_queue, at };
         let exchange = match action {
             Action::Ask(command, mut shape, kind) => {
                 if style.as_leases {
                     shape = shape.as_leases(&command);
                 }
-                let (blocks, waits) = (command.blocks(), command.may_wait());
-                if shape.of_key.is_some() || waits {
+                let (blocks, may_queue) = (command.blocks(), command.may_wait());
+                if shape.of_key.is_some() || may_queue {
                     self.note_key(caller, &command);
                 }
                 let ticket = context.sink.submit(command);
                 Exchange {
                     style,
                     shape,
-                    asked: asked(kind, waits),
+                    asked: asked(kind, may_queue),
                     // The order of a client's requests is kept also where the store would change it.
                     blocks: blocks || context.sink.holds(ticket),
-                    waits,
+                    can_withdraw: may_queue,
                     own_origin: None,
-                    state: State::Asked(ticket),
+                    state: State::Submitted(ticket),
                 }
             }
             Action::Probe(kind) if context.settings.stopping => {
@@ -305,7 +305,7 @@ impl Session {
         };
         self.push(exchange, context);
         if let Some(head_bytes) = head.browser {
-            self.note_own_origin(head_bytes, context);
+            self.set_own_origin(head_bytes, context);
         }
         if self.hung_up {
             self.withdraw(context);
@@ -313,14 +313,14 @@ impl Session {
         if style.closes {
             self.phase = Phase::Closing;
         }
-        if self.last_one {
-            self.withdraw_for_good(context);
+        if self.finishes_last_request {
+            self.withdraw_and_stop(context);
         }
     }
 
     /// The answer to the newest request is to name the origin of the page that asks, if that is the server's own.
     #[cold]
-    fn note_own_origin(&mut self, head_bytes: &[u8], context: &Context<'_>) {
+    fn set_own_origin(&mut self, head_bytes: &[u8], context: &Context<'_>) {
         if let Some(exchange) = self.exchanges.back_mut()
             && !exchange.is_refused_browser()
         {
@@ -346,7 +346,7 @@ impl Session {
                 route: Route::None,
                 method: Method::Other,
             },
-            waits: false,
+            may_queue: false,
             at: context.metrics.requests.tick_at(),
         };
         self.push(

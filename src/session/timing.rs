@@ -34,24 +34,24 @@ impl Session {
 
     pub(super) fn is_idle(&self) -> bool {
         self.input.is_empty()
-            && self.unfinished.is_none()
+            && self.partial.is_none()
             && self.exchanges.is_empty()
             && self.output.is_empty()
     }
 
     pub(super) fn restart_timeout(&mut self, context: &Context<'_>) {
-        let receives = !self.input.is_empty() || self.unfinished.is_some();
+        let receives = !self.input.is_empty() || self.partial.is_some();
         self.awaits = match self.phase {
             Phase::Unacknowledged | Phase::Lingering => return,
-            Phase::Open if self.last_one => return,
+            Phase::Open if self.finishes_last_request => return,
             // Requests that wait unread behind answers that are not taken are no head on its way.
             _ if receives && self.output.is_empty() => Awaits::Request,
             _ => Awaits::More,
         };
         let timeout_ms = self.awaits.timeout_ms(context.settings);
         self.deadline = context.now.after_ms(timeout_ms);
-        if let (Awaits::Request, Some(unfinished)) = (self.awaits, &self.unfinished) {
-            self.deadline = self.deadline.min(unfinished.pace.due());
+        if let (Awaits::Request, Some(partial)) = (self.awaits, &self.partial) {
+            self.deadline = self.deadline.min(partial.minimum_rate.due());
         }
     }
 }

@@ -14,7 +14,7 @@ impl Session {
     #[cold]
     pub(super) fn begin_filter(&mut self, key: Option<Box<PendingKey>>) {
         let key = key.map(|pending| pending.key);
-        if let Some(exchange) = self.partial_exchange()
+        if let Some(exchange) = self.filtered_exchange()
             && let Some(view) = exchange.shape.of_key
             && let State::Ready(Outcome::Reply(Reply::Pools(pools))) = &mut exchange.state
         {
@@ -31,7 +31,7 @@ impl Session {
             && let Some(reply) = visible.advance()
         {
             self.visible = None;
-            if let Some(exchange) = self.partial_exchange() {
+            if let Some(exchange) = self.filtered_exchange() {
                 exchange.state = State::Ready(Outcome::Reply(reply));
             }
         }
@@ -39,7 +39,7 @@ impl Session {
 
     /// The only request of which the key sees a part. It blocks, so that no request follows it, but the
     /// refusal of what cannot be read may.
-    fn partial_exchange(&mut self) -> Option<&mut Exchange> {
+    fn filtered_exchange(&mut self) -> Option<&mut Exchange> {
         let mut exchanges = self.exchanges.iter_mut();
         exchanges.rfind(|exchange| exchange.shape.of_key.is_some())
     }

@@ -5,7 +5,7 @@ use std::mem;
 use memchr::{memchr, memchr_iter};
 
 use super::Settings;
-use super::pace::Pace;
+use super::minimum_rate::MinimumRate;
 use crate::api::{self, Access, BodyReader};
 use crate::http::{
     BodyLength, Chunked, Credentials, Decoded, Head, HttpError, Limits, Rejected, Style,
@@ -17,23 +17,23 @@ use crate::time::Time;
 const LINE_END_BYTES: usize = 2;
 
 #[derive(Debug)]
-pub(super) struct Unfinished {
+pub(super) struct PartialRequest {
     head: Vec<u8>,
     style: Style,
     /// Why the key of its client is not known, where one is needed.
-    unknown: Option<Unknown>,
+    auth_failure: Option<Unknown>,
     /// Nothing is kept of its body, as it will not count.
     is_dropped: bool,
     body: BodyReader,
-    rest: Rest,
+    remaining: Remaining,
     expects_continue: bool,
-    pub(super) pace: Pace,
+    pub(super) minimum_rate: MinimumRate,
     /// How many bytes have come of it, those included that are only around chunks.
     received: usize,
 }
 
 #[derive(Debug)]
-enum Rest {
+enum Remaining {
     /// So many bytes are missing.
     Fixed(usize),
     Chunked(Chunked),
@@ -50,29 +50,29 @@ pub(super) fn line_of_start(start: &[u8]) -> Vec<u8> {
     [start, b"x\n"].concat()
 }
 
-impl Unfinished {
+impl PartialRequest {
     /// `head` is what `bytes` were read as; its body is still to come.
     pub(super) fn new(
         head: &Head<'_>,
         bytes: &[u8],
         access: &Access<'_>,
-        pace: Pace,
-    ) -> Unfinished {
-        let rest = match head.body {
-            BodyLength::Fixed(length) => Rest::Fixed(length),
-            BodyLength::Chunked => Rest::Chunked(Chunked::default()),
+        minimum_rate: MinimumRate,
+    ) -> PartialRequest {
+        let remaining = match head.body {
+            BodyLength::Fixed(length) => Remaining::Fixed(length),
+            BodyLength::Chunked => Remaining::Chunked(Chunked::default()),
         };
-        Unfinished::with_rest(head, bytes.to_vec(), rest, access, pace)
+        PartialRequest::with_remaining(head, bytes.to_vec(), remaining, access, minimum_rate)
     }
 
     /// `head` is what the whole line `bytes` was read as; its body is read in pieces. Answers also
     /// how many bytes come before the body.
-    pub(super) fn of_line(
+    pub(super) fn from_line(
         head: &Head<'_>,
         bytes: &[u8],
         access: &Access<'_>,
-        pace: Pace,
-    ) -> (Unfinished, usize) {
+        minimum_rate: MinimumRate,
+    ) -> (PartialRequest, usize) {
         let spaces_before = match head.credentials {
             Credentials::Word(_) => 2,
             _ => 1,
@@ -81,39 +81,39 @@ impl Unfinished {
         let start = last_space.expect("a body comes behind method and path") + 1;
         let line = line_of_start(&bytes[..start]);
         let length = head.inline_body.len();
-        let rest = Rest::Line(length, bytes.len() - start - length);
-        (Unfinished::with_rest(head, line, rest, access, pace), start)
+        let remaining = Remaining::Line(length, bytes.len() - start - length);
+        (PartialRequest::with_remaining(head, line, remaining, access, minimum_rate), start)
     }
 
     /// `head` is what `line` was read as. What still comes of the line is dropped.
-    pub(super) fn of_dropped_line(
+    pub(super) fn from_dropped_line(
         head: &Head<'_>,
         line: &[u8],
         access: &Access<'_>,
-        pace: Pace,
-    ) -> Unfinished {
-        Unfinished::with_rest(head, line.to_vec(), Rest::Dropped, access, pace)
+        minimum_rate: MinimumRate,
+    ) -> PartialRequest {
+        PartialRequest::with_remaining(head, line.to_vec(), Remaining::Dropped, access, minimum_rate)
     }
 
-    fn with_rest(
+    fn with_remaining(
         head: &Head<'_>,
         bytes: Vec<u8>,
-        rest: Rest,
+        remaining: Remaining,
         access: &Access<'_>,
-        pace: Pace,
-    ) -> Unfinished {
-        Unfinished {
+        minimum_rate: MinimumRate,
+    ) -> PartialRequest {
+        PartialRequest {
             head: bytes,
             style: head.style,
-            unknown: match access.caller {
-                Caller::Stranger(unknown) => Some(unknown),
+            auth_failure: match access.caller {
+                Caller::Stranger(auth_failure) => Some(auth_failure),
                 Caller::Anyone | Caller::Holder(_) => None,
             },
             is_dropped: access.ignores_body(),
             body: api::body_reader(head.method, head.target, head.media, access),
-            rest,
+            remaining,
             expects_continue: head.expects_continue,
-            pace,
+            minimum_rate,
             received: 0,
         }
     }
@@ -124,7 +124,7 @@ impl Unfinished {
     }
 
     /// How much memory it holds, in bytes, and at least what has come of it that counts.
-    pub(super) fn held_bytes(&self) -> usize {
+    pub(super) fn charged_bytes(&self) -> usize {
         let capacity = self.head.capacity() + self.body.capacity_bytes();
         self.kept_bytes().max(capacity)
     }
@@ -143,13 +143,13 @@ impl Unfinished {
     ) -> Result<Decoded, Rejected> {
         let decoded = self.decode(input, &settings.limits)?;
         self.received += decoded.used;
-        self.pace.receive(decoded.used, settings, now);
+        self.minimum_rate.receive(decoded.used, settings, now);
         Ok(decoded)
     }
 
     fn decode(&mut self, input: &[u8], limits: &Limits) -> Result<Decoded, Rejected> {
-        match &mut self.rest {
-            Rest::Fixed(missing) => {
+        match &mut self.remaining {
+            Remaining::Fixed(missing) => {
                 let used = input.len().min(*missing);
                 self.body.take(&input[..used]);
                 *missing -= used;
@@ -158,7 +158,7 @@ impl Unfinished {
                     whole: *missing == 0,
                 })
             }
-            Rest::Line(missing, end) => {
+            Remaining::Line(missing, end) => {
                 let used = input.len().min(*missing);
                 self.body.take(&input[..used]);
                 *missing -= used;
@@ -168,7 +168,7 @@ impl Unfinished {
                     whole,
                 })
             }
-            Rest::Dropped => {
+            Remaining::Dropped => {
                 let end = memchr(b'\n', input);
                 let used = end.map_or(input.len(), |end| end + 1);
                 if self.received + used > limits.body_bytes + LINE_END_BYTES {
@@ -186,7 +186,7 @@ impl Unfinished {
                     whole: end.is_some(),
                 })
             }
-            Rest::Chunked(chunked) => {
+            Remaining::Chunked(chunked) => {
                 // All of it at once: there is a cost to each piece, and a chunk may be a byte.
                 let mut data = Vec::new();
                 let take = |chunk: &[u8]| data.extend_from_slice(chunk);
@@ -204,8 +204,8 @@ impl Unfinished {
     }
 
     /// Why the key of its client was not known when it began, where one is needed.
-    pub(super) fn unknown(&self) -> Option<Unknown> {
-        self.unknown
+    pub(super) fn auth_failure(&self) -> Option<Unknown> {
+        self.auth_failure
     }
 
     /// The whole request: its head, and what has read its body.

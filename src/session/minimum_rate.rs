@@ -5,15 +5,15 @@ use crate::time::Time;
 
 /// How a body has come so far.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
+pub(super) struct MinimumRate {
     begun_at: Time,
     due: Time,
 }
 
-impl Pace {
+impl MinimumRate {
     /// The body of a request whose head is whole.
-    pub(super) fn begin(settings: &Settings, now: Time) -> Pace {
-        Pace {
+    pub(super) fn begin(settings: &Settings, now: Time) -> MinimumRate {
+        MinimumRate {
             begun_at: now,
             due: now.after_ms(settings.body_grace_ms),
         }

@@ -17,45 +17,45 @@ const FREE_BYTES: usize = 16 << 10;
 impl Session {
     /// Notes what is held now.
     #[inline(always)]
-    pub(super) fn note_held(&mut self, context: &mut Context<'_>) {
+    pub(super) fn update_charge(&mut self, context: &mut Context<'_>) {
         // As it is nearly always: two buffers of which each is at most half of what is for nothing.
         let buffers = self.input.capacity() | self.output.capacity();
-        let has_more = self.unfinished.is_some() || self.long.is_some() || self.charged > 0;
+        let has_more = self.partial.is_some() || self.incremental.is_some() || self.charged > 0;
         if has_more || buffers > FREE_BYTES / 2 {
-            self.count_held(context);
+            self.recompute_charge(context);
         }
     }
 
     #[inline(never)]
-    fn count_held(&mut self, context: &mut Context<'_>) {
-        let long = self.long.as_ref().map_or(0, |long| long.capacity());
-        let unfinished = self.unfinished.as_ref();
-        let unread = self.input.capacity() + unfinished.map_or(0, |request| request.held_bytes());
+    fn recompute_charge(&mut self, context: &mut Context<'_>) {
+        let incremental = self.incremental.as_ref().map_or(0, |incremental| incremental.capacity());
+        let partial = self.partial.as_ref();
+        let unread = self.input.capacity() + partial.map_or(0, |request| request.charged_bytes());
         let dump = self.dump.as_ref().map_or(0, |dump| dump.capacity_bytes());
-        let held = unread + self.output.capacity() + long + dump;
+        let held = unread + self.output.capacity() + incremental + dump;
         let charged = u32::try_from(held.saturating_sub(FREE_BYTES)).unwrap_or(u32::MAX);
         if charged != self.charged {
-            self.charge(charged, context);
+            self.set_charge(charged, context);
         }
     }
 
     /// Nothing is held any more.
-    pub(super) fn note_nothing_held(&mut self, context: &mut Context<'_>) {
-        self.charge(0, context);
+    pub(super) fn clear_charge(&mut self, context: &mut Context<'_>) {
+        self.set_charge(0, context);
     }
 
-    fn charge(&mut self, charged: u32, context: &mut Context<'_>) {
+    fn set_charge(&mut self, charged: u32, context: &mut Context<'_>) {
         (context.buffers).charge(self.charged as usize, charged as usize, self.is_unauthenticated);
         self.charged = charged;
     }
 
     /// The client has shown a key that the server knows. What it holds no longer counts as a stranger's.
-    pub(super) fn note_known(&mut self, context: &mut Context<'_>) {
+    pub(super) fn note_authenticated(&mut self, context: &mut Context<'_>) {
         if self.is_unauthenticated {
             let charged = self.charged;
-            self.charge(0, context);
+            self.set_charge(0, context);
             self.is_unauthenticated = false;
-            self.charge(charged, context);
+            self.set_charge(charged, context);
         }
     }
 
@@ -66,12 +66,12 @@ impl Session {
 
     /// How many bytes have come of requests that are not in flight yet.
     fn unread_bytes(&self) -> usize {
-        let unfinished = self.unfinished.as_ref();
-        self.input.len() + unfinished.map_or(0, |request| request.kept_bytes())
+        let partial = self.partial.as_ref();
+        self.input.len() + partial.map_or(0, |request| request.kept_bytes())
     }
 
     /// Drops what has come of a large request if others hold all that may be held, and says so.
-    pub(super) fn refuse_if_full(&mut self, context: &mut Context<'_>) {
+    pub(super) fn refuse_if_out_of_memory(&mut self, context: &mut Context<'_>) {
         let is_large = self.unread_bytes() > FREE_BYTES;
         if !is_large || self.phase != Phase::Open {
             return;
@@ -80,7 +80,7 @@ impl Session {
         if !buffers.is_full(self.charged as usize, self.is_unauthenticated, max) {
             return;
         }
-        let style = match (&self.unfinished, self.previous) {
+        let style = match (&self.partial, self.previous) {
             (Some(request), _) => request.style(),
             (None, Some(previous)) => Style::plain(previous),
             // Nothing but a line grows so long before it is understood.
@@ -90,7 +90,7 @@ impl Session {
             closes: true,
             ..style
         };
-        self.unfinished = None;
+        self.partial = None;
         self.input = Vec::new();
         self.refuse(style, Problem::NoMemory, context);
     }
@@ -107,7 +107,7 @@ pub(super) fn write_answer(
     let start = output.len();
     let mut status = exchange.write(outcome, output, context);
     let is_long = output.len() - start > FREE_BYTES;
-    if is_long && is_refused(outcome, is_unauthenticated, context) {
+    if is_long && exceeds_memory(outcome, is_unauthenticated, context) {
         output.truncate(start);
         let problem = Outcome::Problem(Problem::NoMemory);
         status = exchange.write(&problem, output, context);
@@ -116,7 +116,7 @@ pub(super) fn write_answer(
 }
 
 /// Whether an answer that is long is not written down, since all is held that may be.
-pub(super) fn is_refused(outcome: &Outcome, is_unauthenticated: bool, context: &Context<'_>) -> bool {
+pub(super) fn exceeds_memory(outcome: &Outcome, is_unauthenticated: bool, context: &Context<'_>) -> bool {
     let max = context.settings.max_buffers;
     is_list(outcome) && context.buffers.is_full(0, is_unauthenticated, max)
 }

@@ -5,24 +5,24 @@ use super::{Context, Phase, Session};
 
 /// How much is held of a client whose requests there is no room for. It is read all the same, because
 /// an end that is said with TLS is told of by nothing else.
-const MAX_HELD_BYTES: usize = 16 << 10;
+const MAX_BUFFERED_BYTES: usize = 16 << 10;
 
 impl Session {
     /// Takes an end that the client may not have meant: anybody on the way can make one. What has come
     /// whole is answered; what may be cut off is not carried out.
-    pub fn receive_cut(&mut self, context: &mut Context<'_>) {
-        self.is_cut_off = true;
+    pub fn receive_truncation(&mut self, context: &mut Context<'_>) {
+        self.is_truncated = true;
         self.receive_end(context);
     }
 
     /// Whether more may be read although there is no room for requests, to see the end behind it.
-    pub fn may_hold_more(&self) -> bool {
-        self.phase == Phase::Open && !self.stopping && self.input.len() < MAX_HELD_BYTES
+    pub fn may_buffer_more(&self) -> bool {
+        self.phase == Phase::Open && !self.stopping && self.input.len() < MAX_BUFFERED_BYTES
     }
 
     /// The connection can carry nothing more: what is in flight is taken back, and our side closed. What
     /// still comes is dropped.
-    pub fn break_off(&mut self, context: &mut Context<'_>) {
+    pub fn abort(&mut self, context: &mut Context<'_>) {
         // All is sent, and the socket still tells whether it was taken.
         if self.phase == Phase::Unacknowledged {
             return;
@@ -32,7 +32,7 @@ impl Session {
         self.output.clear();
         self.sent = 0;
         self.input.clear();
-        self.unfinished = None;
+        self.partial = None;
         if self.phase == Phase::Open {
             self.phase = Phase::Closing;
         }

@@ -17,7 +17,7 @@ const MAX_UNACKNOWLEDGED: usize = 1024;
 
 /// Grants whose answers have not left yet, in the order of their answers: at least one.
 #[derive(Debug, Default)]
-pub(super) struct Undelivered {
+pub(super) struct UndeliveredGrants {
     /// Each with how many bytes will have left when its answer has, counted as `sent` is.
     grants: VecDeque<(u64, Granted)>,
     /// How many bytes have left since there are such grants.
@@ -27,7 +27,7 @@ pub(super) struct Undelivered {
 /// Notes what is to be undone if the last `unsent` bytes, which an answer ends that was just written
 /// down, do not leave.
 pub(super) fn note(
-    undelivered: &mut Option<Box<Undelivered>>,
+    undelivered: &mut Option<Box<UndeliveredGrants>>,
     unsent: usize,
     state: State,
     buffers: &mut Buffers,
@@ -41,7 +41,7 @@ pub(super) fn note(
     }
 }
 
-impl Undelivered {
+impl UndeliveredGrants {
     /// So many further bytes have left. Whether that was all. `client_has_closed` keeps the grants
     /// until their answers are acknowledged.
     pub(super) fn handle_sent(&mut self, count: usize, client_has_closed: bool) -> bool {

@@ -4,7 +4,7 @@
 //! its length stands in front of it. So there is room in front of it, and nothing is moved then.
 
 use super::exchange::{Exchange, State};
-use super::{Context, Outcome, Session, memory};
+use super::{Context, Outcome, Session, memory_budget};
 use crate::api::{self, Problem, Rendering};
 use crate::command::Reply;
 use crate::http::{self, Answer, Format};
@@ -17,16 +17,16 @@ const HEAD_ROOM: usize = 512;
 
 /// A long answer that is being written down.
 #[derive(Debug)]
-pub(super) struct LongAnswer {
+pub(super) struct IncrementalResponse {
     /// Room for the head, and as much of the body as there is.
     body: Vec<u8>,
     rendering: Rendering,
     is_whole: bool,
 }
 
-impl Default for LongAnswer {
-    fn default() -> LongAnswer {
-        LongAnswer {
+impl Default for IncrementalResponse {
+    fn default() -> IncrementalResponse {
+        IncrementalResponse {
             body: vec![0; HEAD_ROOM],
             rendering: Rendering::default(),
             is_whole: false,
@@ -36,9 +36,9 @@ impl Default for LongAnswer {
 
 impl Session {
     /// Whether there is a long answer that `resume` would go on with.
-    pub(super) fn writes_long_answer(&self) -> bool {
-        let long = self.long.as_ref();
-        long.is_some_and(|long| !long.is_whole() || self.output.is_empty())
+    pub(super) fn writes_incremental(&self) -> bool {
+        let incremental = self.incremental.as_ref();
+        incremental.is_some_and(|incremental| !incremental.is_whole() || self.output.is_empty())
     }
 
     /// Whether the answer that is next in order can be written down at once. A long one or a dump is begun
@@ -46,24 +46,24 @@ impl Session {
     pub(super) fn can_answer_next(&mut self, context: &mut Context<'_>) -> bool {
         if let Some(exchange) = self.exchanges.front_mut()
             && let State::Ready(outcome) = &exchange.state
-            && self.long.is_none()
-            && LongAnswer::is_for(outcome)
+            && self.incremental.is_none()
+            && IncrementalResponse::is_for(outcome)
         {
-            if self.dump.is_none() && memory::is_refused(outcome, self.is_unauthenticated, context) {
+            if self.dump.is_none() && memory_budget::exceeds_memory(outcome, self.is_unauthenticated, context) {
                 exchange.state = State::Ready(Outcome::Problem(Problem::NoMemory));
             } else if matches!(outcome, Outcome::Reply(Reply::Dumped(_))) {
-                self.take_dump_part(context);
+                self.take_dump_chunk(context);
                 return false;
             } else {
-                self.long = Some(Box::default());
+                self.incremental = Some(Box::default());
             }
         }
-        let long = self.long.as_ref();
-        long.is_none_or(|long| long.is_whole() && self.output.is_empty())
+        let incremental = self.incremental.as_ref();
+        incremental.is_none_or(|incremental| incremental.is_whole() && self.output.is_empty())
     }
 }
 
-impl LongAnswer {
+impl IncrementalResponse {
     /// Whether an outcome makes a long answer.
     pub(super) fn is_for(outcome: &Outcome) -> bool {
         api::element_count(outcome) > TURN_ELEMENTS
@@ -80,7 +80,7 @@ impl LongAnswer {
     }
 
     /// Writes the next part down of the answer to a request that can be answered.
-    pub(super) fn go_on(&mut self, exchange: &Exchange) {
+    pub(super) fn advance(&mut self, exchange: &Exchange) {
         let State::Ready(outcome) = &exchange.state else {
             return;
         };
