@@ -51,7 +51,7 @@ fn hold_one(hall: &Hall<'_>, (pool, size): &Room, random: &mut Rng) -> Vec<Call>
     if let Some(Answer::Leases(held)) = host.call(pool, acquire(Wanted::Any(*size), None, 0)) {
         let guests = random.usize(2..=LONGEST_LINE);
         let calls = thread::scope(|scope| {
-            let mut guests = Vec::new();
+            let mut joined = Vec::new();
             for place in 1..=guests {
                 let mut guest = hall.caller(random);
                 let wanted = if is_mixed {
@@ -59,7 +59,7 @@ fn hold_one(hall: &Hall<'_>, (pool, size): &Room, random: &mut Rng) -> Vec<Call>
                 } else {
                     Wanted::Any(1)
                 };
-                guests.push(scope.spawn(move || {
+                joined.push(scope.spawn(move || {
                     visit(&mut guest, pool, wanted);
                     guest.calls
                 }));
@@ -69,7 +69,7 @@ fn hold_one(hall: &Hall<'_>, (pool, size): &Room, random: &mut Rng) -> Vec<Call>
             for lease in held {
                 force(&mut host, pool, lease.id, lease.fence);
             }
-            let calls = guests.into_iter().map(|guest| guest.join());
+            let calls = joined.into_iter().map(|guest| guest.join());
             calls
                 .flat_map(|calls| calls.expect("a guest's checks hold"))
                 .collect::<Vec<Call>>()
