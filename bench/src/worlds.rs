@@ -5,8 +5,8 @@ use std::{collections::VecDeque, hint::black_box, num::NonZeroU32};
 
 use latchd::{
     command::{
-        Acquire, Command, Filter, Granted, OwnerName, PoolName, PoolQuery, Proof, Reply,
-        ResourceId, Seed, StoredName, Ticket, Ttl, Wanted,
+        Acquire, Command, Filter, Granted, OwnerName, PoolName, PoolQuery, ReleaseCondition, Reply,
+        ResourceId, Seed, StoredName, Ticket, Ttl, Selection,
     },
     pool::{Change, Engine, Rules, Snapshot},
     time::{Deadlines, Time},
@@ -90,13 +90,13 @@ impl World {
 
     /// Takes what is next in pool A, which must be free.
     fn take(&mut self, owner: Option<u32>, ttl: Option<Ttl>) -> StoredName {
-        id_of(self.acquire("A", Wanted::Any(NonZeroU32::MIN), owner, ttl, 0))
+        id_of(self.acquire("A", Selection::Any(NonZeroU32::MIN), owner, ttl, 0))
     }
 
     fn acquire(
         &mut self,
         pool: &str,
-        wanted: Wanted<'_>,
+        selection: Selection<'_>,
         owner: Option<u32>,
         ttl: Option<Ttl>,
         wait_ms: u64,
@@ -104,7 +104,7 @@ impl World {
         let mut buffer = [0; 8];
         let owner = owner.map(|number| owner_name(number, &mut buffer));
         let acquire = Acquire {
-            wanted,
+            selection,
             owner,
             ttl,
             wait_ms,
@@ -114,13 +114,13 @@ impl World {
     }
 
     fn wait_for_any(&mut self, owner: Option<u32>) -> Option<Reply> {
-        self.acquire("A", Wanted::Any(NonZeroU32::MIN), owner, None, FOREVER_MS)
+        self.acquire("A", Selection::Any(NonZeroU32::MIN), owner, None, FOREVER_MS)
     }
 
     fn wait_for(&mut self, resource: u32) -> Option<Reply> {
         let mut buffer = [0; 8];
         let id = ResourceId::parse(name(b'r', resource, &mut buffer)).expect("a good id");
-        self.acquire("A", Wanted::Named(id), None, None, FOREVER_MS)
+        self.acquire("A", Selection::Named(id), None, None, FOREVER_MS)
     }
 
     fn release(&mut self, id: &str) {
@@ -129,7 +129,7 @@ impl World {
 
     fn release_in(&mut self, pool: &str, id: &str) {
         let id = ResourceId::parse(id).expect("a good id");
-        let reply = self.ask(Command::Release(pool_name(pool), id, Proof::default()));
+        let reply = self.ask(Command::Release(pool_name(pool), id, ReleaseCondition::default()));
         assert_eq!(reply, Some(Reply::Done));
     }
 
@@ -156,8 +156,8 @@ pub fn take_and_release_the_same(resources: u32) -> Step {
     let id = world.take(None, None);
     world.release(&id);
     Box::new(move || {
-        let wanted = Wanted::Named(ResourceId::parse(&*id).expect("a good id"));
-        id_of(world.acquire("A", wanted, None, None, 0));
+        let selection = Selection::Named(ResourceId::parse(&*id).expect("a good id"));
+        id_of(world.acquire("A", selection, None, None, 0));
         world.release(&id);
     })
 }
@@ -318,7 +318,7 @@ pub fn in_pools(noted: bool, pools: u32, always_the_same: bool) -> Step {
         };
         let mut buffer = [0; 8];
         let pool = name(b'p', pool, &mut buffer);
-        let id = id_of(world.acquire(pool, Wanted::Any(NonZeroU32::MIN), None, None, 0));
+        let id = id_of(world.acquire(pool, Selection::Any(NonZeroU32::MIN), None, None, 0));
         world.release_in(pool, &id);
     })
 }

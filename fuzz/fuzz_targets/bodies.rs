@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use arbitrary::Arbitrary;
-use latchd::api::{self, Access, Action, BodyError, BodyReader, ListenerRole, Outcome, Problem};
+use latchd::api::{self, Access, RequestAction, BodyError, BodyReader, ListenerRole, Outcome, Problem};
 use latchd::command::{Command, Ids, MAX_NAME_BYTES, NameError, PoolName, ResourceId, Seed};
 use latchd::http::{Media, Method};
 use latchd::keys::Caller;
@@ -66,8 +66,8 @@ impl<'a> Input<'a> {
 }
 
 /// What a `POST` of these pieces comes to.
-fn action<'a>(target: &'a str, pieces: &[&[u8]]) -> Action<'a> {
-    let access = Access::new(ListenerRole::All, Caller::Anyone);
+fn action<'a>(target: &'a str, pieces: &[&[u8]]) -> RequestAction<'a> {
+    let access = Access::new(ListenerRole::All, Caller::AuthDisabled);
     let mut reader: BodyReader = api::body_reader(Method::Post, target, Media::Other, &access);
     for piece in pieces {
         reader.take(piece);
@@ -77,14 +77,14 @@ fn action<'a>(target: &'a str, pieces: &[&[u8]]) -> Action<'a> {
 
 fn taken(target: &str, pieces: &[&[u8]]) -> Result<Pools, BodyError> {
     match action(target, pieces) {
-        Action::Ask(Command::AddMembers(seed), ..) => Ok(told(&seed)),
-        Action::Answer(Outcome::Problem(Problem::Body(error)), _) => Err(error),
+        RequestAction::Submit(Command::AddMembers(seed), ..) => Ok(told(&seed)),
+        RequestAction::Respond(Outcome::Problem(Problem::Body(error)), _) => Err(error),
         other => panic!("{other:?}"),
     }
 }
 
 fn is_ignored(pieces: &[&[u8]]) -> bool {
-    matches!(action("/pool/A/lock", pieces), Action::Ask(..))
+    matches!(action("/pool/A/lock", pieces), RequestAction::Submit(..))
 }
 
 fn told(seed: &Seed) -> Pools {
@@ -122,7 +122,7 @@ fn agree(taken: &Result<Pools, BodyError>, expected: &Result<Pools, Wrong>, body
         }
         // A part . or .. in a name is told as such, whatever else is wrong in the JSON.
         (Err(BodyError::Id(NameError::DotSegment)), Err(Wrong::Json(_))) => {}
-        (Err(error), Err(Wrong::Other(words))) => assert_eq!(error.words(), *words),
+        (Err(error), Err(Wrong::Other(words))) => assert_eq!(error.reason(), *words),
         _ => panic!("{taken:?} where {expected:?} was expected: {words}"),
     }
 }

@@ -170,7 +170,7 @@ fn check_lines(lines: &[Line], pool: &[Letter]) {
     for secret in [SECRET, OTHER] {
         let caller = keys.caller(Credentials::Word(secret.as_bytes()), NOW);
         assert_eq!(name_of(caller).is_some(), names.contains_key(secret));
-        let Caller::Holder(key) = caller else {
+        let Caller::Authenticated(key) = caller else {
             continue;
         };
         // All lines of a key count for each of its secrets.
@@ -215,7 +215,7 @@ fn check_field(value: &[u8]) {
 
 /// The name in what can be seen of a key.
 fn name_of(caller: Caller<'_>) -> Option<&'static str> {
-    let Caller::Holder(key) = caller else {
+    let Caller::Authenticated(key) = caller else {
         return None;
     };
     let key: &Key = key;

@@ -45,43 +45,43 @@ impl<'a> Access<'a> {
 
     /// Whether nothing that its body may say will count.
     pub fn ignores_body(&self) -> bool {
-        self.refused.is_some() || matches!(self.caller, Caller::Stranger { .. })
+        self.refused.is_some() || matches!(self.caller, Caller::Unauthenticated { .. })
     }
 }
 
 /// Whether a command may be carried out for a caller. Without keys everything may.
 pub(super) fn check(caller: Caller<'_>, command: &Command<'_>) -> Result<(), Problem> {
     match caller {
-        Caller::Anyone => Ok(()),
-        Caller::Stranger(unknown) => Err(Problem::of_stranger(unknown)),
-        Caller::Holder(key) => check_key(key, command),
+        Caller::AuthDisabled => Ok(()),
+        Caller::Unauthenticated(failure) => Err(Problem::of_auth_failure(failure)),
+        Caller::Authenticated(key) => check_key(key, command),
     }
 }
 
 /// Whether a caller may see the metrics, which tell of all pools.
 pub(super) fn check_metrics(caller: Caller<'_>) -> Result<(), Problem> {
     match caller {
-        Caller::Anyone => Ok(()),
-        Caller::Stranger(unknown) => Err(Problem::of_stranger(unknown)),
-        Caller::Holder(_) => refuse_unless(!caller.sees_a_part(), Role::Read),
+        Caller::AuthDisabled => Ok(()),
+        Caller::Unauthenticated(failure) => Err(Problem::of_auth_failure(failure)),
+        Caller::Authenticated(_) => refuse_unless(!caller.is_filtered(), Role::Read),
     }
 }
 
 /// Whether a caller may do everything in every pool, whatever its name.
 pub(super) fn check_all(caller: Caller<'_>) -> Result<(), Problem> {
     match caller {
-        Caller::Anyone => Ok(()),
-        Caller::Stranger(unknown) => Err(Problem::of_stranger(unknown)),
-        Caller::Holder(key) => refuse_unless(key.administers_all(), Role::Admin),
+        Caller::AuthDisabled => Ok(()),
+        Caller::Unauthenticated(failure) => Err(Problem::of_auth_failure(failure)),
+        Caller::Authenticated(key) => refuse_unless(key.administers_all(), Role::Admin),
     }
 }
 
 /// Why a request that waits for a lock of this pool may do so no longer, if the key with which it came is
 /// not one of these, or not for that.
 pub fn recheck_waiter(keys: &Keys, key: &Key, pool: &str, now: Time) -> Option<Problem> {
-    match keys.caller_again(key, now) {
-        Caller::Holder(key) => refuse_unless(key.may(Role::Use, pool), Role::Use).err(),
-        Caller::Anyone | Caller::Stranger { .. } => Some(Problem::WrongKey),
+    match keys.recheck_caller(key, now) {
+        Caller::Authenticated(key) => refuse_unless(key.may(Role::Use, pool), Role::Use).err(),
+        Caller::AuthDisabled | Caller::Unauthenticated { .. } => Some(Problem::WrongKey),
     }
 }
 
@@ -159,7 +159,7 @@ fn check_key(key: &Key, command: &Command<'_>) -> Result<(), Problem> {
         Command::ShowLock(pool, _) | Command::ListWaiters(pool) => (Role::Read, pool),
         Command::Acquire(pool, _) => (Role::Use, pool),
         Command::Renew(pool, ..) | Command::RenewOwned(pool, _) => (Role::Use, pool),
-        Command::Release(pool, _, proof) if proof.force => (Role::Admin, pool),
+        Command::Release(pool, _, condition) if condition.force => (Role::Admin, pool),
         Command::Release(pool, ..) => (Role::Use, pool),
         // Whoever names no owner releases also what others hold.
         Command::ReleaseAll(pool, filter) if filter.owner.is_none() => (Role::Admin, pool),

@@ -9,7 +9,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::http::{BrowserMarks, Method};
+use crate::http::{BrowserFields, Method};
 
 /// The pages that may use the server, and the names that browsers may know it by.
 #[derive(Clone, Debug, Default)]
@@ -78,7 +78,7 @@ impl BrowserPolicy {
     /// Why a request with these marks is not carried out, if so. `has_tls` tells whether it came with TLS.
     pub fn find_problem(
         &self,
-        marks: &BrowserMarks<'_>,
+        marks: &BrowserFields<'_>,
         method: Method,
         has_tls: bool,
     ) -> Option<BrowserProblem> {
@@ -95,7 +95,7 @@ impl BrowserPolicy {
     }
 
     /// Whether the page may change something. Without an origin it is the browser itself, or not one.
-    fn may_change(&self, marks: &BrowserMarks<'_>, has_tls: bool) -> bool {
+    fn may_change(&self, marks: &BrowserFields<'_>, has_tls: bool) -> bool {
         match (&self.cors, marks.origin) {
             (Cors::Any, _) => true,
             (Cors::Origin(allowed), Some(origin)) if origin == allowed.as_bytes() => true,
@@ -105,7 +105,7 @@ impl BrowserPolicy {
     }
 
     /// The origin of the page, if that is the server's own and CORS fields are to say so.
-    pub fn own_origin<'a>(&self, marks: &BrowserMarks<'a>, has_tls: bool) -> Option<&'a str> {
+    pub fn own_origin<'a>(&self, marks: &BrowserFields<'a>, has_tls: bool) -> Option<&'a str> {
         let origin = marks.origin.filter(|_| !marks.is_other_origin)?;
         if !is_own(origin, marks.host, has_tls) {
             return None;

@@ -10,7 +10,7 @@ mod documents;
 mod dump;
 mod endpoint;
 mod parameters;
-mod part;
+mod list_chunk;
 mod problem;
 mod queue;
 mod render;
@@ -23,12 +23,12 @@ pub use body::{BodyError, BodyReader, read_seed};
 pub use browser::{BrowserPolicy, BrowserProblem, Cors, is_host_name};
 pub use dump::{DumpError, DumpReader, DumpWriter};
 use endpoint::{Endpoint, OPEN_METHODS, POOL_METHODS, POOLS_METHODS};
-pub use part::Rendering;
+pub use list_chunk::ListCursor;
 pub use problem::Problem;
-pub use render::{element_count, render_some, render_status, render_text};
+pub use render::{element_count, render_chunk, render_status, render_text};
 
 use crate::command::{
-    Command, NameError, PoolName, PoolQuery, Refusal, Reply, ResourceId, Restoration, Seed, Wanted,
+    Command, NameError, PoolName, PoolQuery, Refusal, Reply, ResourceId, Restoration, Seed, Selection,
 };
 use crate::http::{Media, Method, Parameters, Request, split_target};
 use crate::keys::Caller;
@@ -65,15 +65,15 @@ impl ListenerRole {
 
 /// What a request comes to, and what it is counted as.
 #[derive(Debug)]
-pub enum Action<'a> {
+pub enum RequestAction<'a> {
     /// A store must be asked; its reply is to be shown in this shape.
-    Ask(Command<'a>, Shape, Kind),
+    Submit(Command<'a>, ResponseShape, Kind),
     /// A store must be asked whether it answers.
     Probe(Kind),
     /// All figures are to be written down.
     Scrape(Kind),
     /// It can be answered at once.
-    Answer(Outcome, Kind),
+    Respond(Outcome, Kind),
 }
 
 /// What a request has led to, before it is written down.
@@ -99,14 +99,14 @@ pub enum Outcome {
 
 /// How a reply is to be shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Shape {
+pub struct ResponseShape {
     /// As a list, even if there is one element.
     pub list: bool,
     /// What of a lock.
     pub show: Show,
     /// The view of pools that the caller's key is for: the reply is to pass [`VisiblePools`]. `None`
     /// if no key matters.
-    pub of_key: Option<PoolView>,
+    pub filtered: Option<PoolView>,
     /// A name in the request has a part `.` or `..`: what is not there is a bad name.
     pub is_old_name: bool,
 }
@@ -120,13 +120,13 @@ pub enum PoolView {
     Sums,
 }
 
-impl Shape {
+impl ResponseShape {
     /// The shape of a reply where generated clients expect one type: an acquire and a renewal are answered
     /// with a list of leases, whatever their parameters say.
     #[cold]
-    pub fn as_leases(self, command: &Command<'_>) -> Shape {
+    pub fn as_leases(self, command: &Command<'_>) -> ResponseShape {
         match command {
-            Command::Acquire(..) | Command::Renew(..) | Command::RenewOwned(..) => Shape {
+            Command::Acquire(..) | Command::Renew(..) | Command::RenewOwned(..) => ResponseShape {
                 list: true,
                 show: Show::Leases,
                 ..self
@@ -149,7 +149,7 @@ pub enum Show {
 }
 
 /// Finds out what a request wants, and whether it may have it.
-pub fn route<'a>(request: &Request<'a>, access: &Access<'_>) -> Action<'a> {
+pub fn route<'a>(request: &Request<'a>, access: &Access<'_>) -> RequestAction<'a> {
     let body = Body::Whole(request.body, request.media);
     find_action(request.method, request.target, body, access)
 }
@@ -161,7 +161,7 @@ pub fn route_read<'a>(
     target: &'a str,
     body: BodyReader,
     access: &Access<'_>,
-) -> Action<'a> {
+) -> RequestAction<'a> {
     find_action(method, target, Body::Read(body), access)
 }
 
@@ -170,7 +170,7 @@ fn find_action<'a>(
     target: &'a str,
     body: Body<'_>,
     access: &Access<'_>,
-) -> Action<'a> {
+) -> RequestAction<'a> {
     let (path, query) = split_target(target);
     if access.refused.is_none()
         && access.listener_role != ListenerRole::Admin
@@ -178,7 +178,7 @@ fn find_action<'a>(
     {
         let route = endpoint.route();
         return read_request(endpoint, method, query, body, access).unwrap_or_else(|problem| {
-            Action::Answer(Outcome::Problem(problem), Kind { route, method })
+            RequestAction::Respond(Outcome::Problem(problem), Kind { route, method })
         });
     }
     find_other_action(method, (path, query), body, access)
@@ -191,9 +191,9 @@ fn find_other_action<'a>(
     (path, query): (&'a str, &'a str),
     body: Body<'_>,
     access: &Access<'_>,
-) -> Action<'a> {
+) -> RequestAction<'a> {
     let listener_role = access.listener_role;
-    let wrong = |route, problem| Action::Answer(Outcome::Problem(problem), Kind { route, method });
+    let wrong = |route, problem| RequestAction::Respond(Outcome::Problem(problem), Kind { route, method });
     let serves = |route| listener_role == ListenerRole::All || listener_role.serves(route);
     let found = Endpoint::find(path);
     if let Some(problem) = access.refused {
@@ -220,15 +220,15 @@ fn find_other_action<'a>(
 /// Limits what may be done with a part `.` or `..` in a name. Whatever has such a name from before may be
 /// released and removed, and nothing else.
 #[cold]
-fn limit_old_name(action: &mut Action<'_>) {
-    if let Action::Ask(command, shape, kind) = action {
+fn limit_old_name(action: &mut RequestAction<'_>) {
+    if let RequestAction::Submit(command, shape, kind) = action {
         match command {
             Command::RemovePool(_) | Command::Release(..) | Command::ReleaseAll(..) => {
                 shape.is_old_name = true;
             }
             _ => {
                 let problem = Problem::Name(NameError::DotSegment);
-                *action = Action::Answer(Outcome::Problem(problem), *kind);
+                *action = RequestAction::Respond(Outcome::Problem(problem), *kind);
             }
         }
     }
@@ -304,40 +304,40 @@ fn read_request<'a>(
     query: &'a str,
     body: Body<'_>,
     access: &Access<'_>,
-) -> Result<Action<'a>, Problem> {
+) -> Result<RequestAction<'a>, Problem> {
     let caller = access.caller;
     if method == Method::Options {
         // A browser asks with the query of what it will ask for, and without the key.
         let route = endpoint.route();
         let options = Outcome::Options(endpoint.methods());
-        return Ok(Action::Answer(options, Kind { route, method }));
+        return Ok(RequestAction::Respond(options, Kind { route, method }));
     }
     // Nobody's body is read for nothing.
-    if let Caller::Stranger(unknown) = caller
+    if let Caller::Unauthenticated(failure) = caller
         && !endpoint.is_open()
     {
-        return Err(Problem::of_stranger(unknown));
+        return Err(Problem::of_auth_failure(failure));
     }
     let mut parameters = Parameters::parse(query)?;
     let method = parameters::effective_method(method, &mut parameters, access.method_override)?;
     let of = |route| Kind { route, method };
     let action = match (endpoint, method) {
         (Endpoint::Root, Method::Get | Method::Head) => {
-            Action::Answer(Outcome::Version, of(Route::Root))
+            RequestAction::Respond(Outcome::Version, of(Route::Root))
         }
         (Endpoint::Ping, Method::Get | Method::Head) => {
-            Action::Answer(Outcome::Pong, of(Route::Ping))
+            RequestAction::Respond(Outcome::Pong, of(Route::Ping))
         }
         (Endpoint::Health, Method::Get | Method::Head) => {
-            Action::Answer(Outcome::Healthy, of(Route::Health))
+            RequestAction::Respond(Outcome::Healthy, of(Route::Health))
         }
-        (Endpoint::Ready, Method::Get | Method::Head) => Action::Probe(of(Route::Ready)),
+        (Endpoint::Ready, Method::Get | Method::Head) => RequestAction::Probe(of(Route::Ready)),
         (Endpoint::Metrics, Method::Get | Method::Head) => {
             access::check_metrics(caller)?;
-            Action::Scrape(of(Route::Metrics))
+            RequestAction::Scrape(of(Route::Metrics))
         }
         (Endpoint::Description, Method::Get | Method::Head) => {
-            Action::Answer(Outcome::Description, of(Route::Description))
+            RequestAction::Respond(Outcome::Description, of(Route::Description))
         }
         (Endpoint::Queue(pool), Method::Get | Method::Head) => {
             queue::list(pool, body, of(Route::Queue), caller)?
@@ -361,14 +361,14 @@ fn read_request<'a>(
 #[inline(always)]
 fn ask<'a>(
     command: Command<'a>,
-    shape: Shape,
+    shape: ResponseShape,
     kind: Kind,
     caller: Caller<'_>,
-) -> Result<Action<'a>, Problem> {
-    if !matches!(caller, Caller::Anyone) {
+) -> Result<RequestAction<'a>, Problem> {
+    if !matches!(caller, Caller::AuthDisabled) {
         access::check(caller, &command)?;
     }
-    Ok(Action::Ask(command, shape, kind))
+    Ok(RequestAction::Submit(command, shape, kind))
 }
 
 /// `/pool`
@@ -377,18 +377,18 @@ fn pools<'a>(
     body: Body<'_>,
     parameters: &mut Parameters<'a>,
     caller: Caller<'_>,
-) -> Result<Action<'a>, Problem> {
-    let mut shape = Shape {
+) -> Result<RequestAction<'a>, Problem> {
+    let mut shape = ResponseShape {
         list: true,
-        ..Shape::default()
+        ..ResponseShape::default()
     };
     let command = match method {
         Method::Get | Method::Head => {
             let (contains, view) = parameters::pools(parameters)?;
-            let sees_all = !caller.sees_a_part();
-            shape.of_key = match view {
+            let sees_all = !caller.is_filtered();
+            shape.filtered = match view {
                 PoolView::Sums if sees_all => None,
-                _ => matches!(caller, Caller::Holder(_)).then_some(view),
+                _ => matches!(caller, Caller::Authenticated(_)).then_some(view),
             };
             match view {
                 PoolView::Sums if sees_all => Command::SumPools(contains),
@@ -416,7 +416,7 @@ fn pool_itself<'a>(
     method: Method,
     body: Body<'_>,
     caller: Caller<'_>,
-) -> Result<Action<'a>, Problem> {
+) -> Result<RequestAction<'a>, Problem> {
     let command = match method {
         Method::Get | Method::Head => Command::ListMembers(pool),
         Method::Post => Command::AddMembers(body.take(Form::Ids(&pool))?),
@@ -424,7 +424,7 @@ fn pool_itself<'a>(
         Method::Delete => Command::RemovePool(pool),
         _ => return Err(Problem::BadMethod(POOL_METHODS)),
     };
-    let (shape, route) = (Shape::default(), Route::Pool);
+    let (shape, route) = (ResponseShape::default(), Route::Pool);
     ask(command, shape, Kind { route, method }, caller)
 }
 
@@ -435,7 +435,7 @@ fn locks<'a>(
     body: Body<'_>,
     parameters: &mut Parameters<'a>,
     caller: Caller<'_>,
-) -> Result<Action<'a>, Problem> {
+) -> Result<RequestAction<'a>, Problem> {
     body.take(Form::Nothing)?;
     let (command, show, list) = match method {
         Method::Get | Method::Head => {
@@ -444,7 +444,7 @@ fn locks<'a>(
         }
         Method::Post => {
             let (acquire, show) = parameters::acquire(parameters, None)?;
-            let list = !matches!(acquire.wanted, Wanted::Any(NonZeroU32::MIN));
+            let list = !matches!(acquire.selection, Selection::Any(NonZeroU32::MIN));
             (Command::Acquire(pool, acquire), show, list)
         }
         Method::Put => {
@@ -463,10 +463,10 @@ fn locks<'a>(
         }
         _ => return Err(Problem::BadMethod(POOL_METHODS)),
     };
-    let shape = Shape {
+    let shape = ResponseShape {
         list,
         show,
-        ..Shape::default()
+        ..ResponseShape::default()
     };
     let route = Route::Locks;
     ask(command, shape, Kind { route, method }, caller)
@@ -480,7 +480,7 @@ fn lock<'a>(
     body: Body<'_>,
     parameters: &mut Parameters<'a>,
     caller: Caller<'_>,
-) -> Result<Action<'a>, Problem> {
+) -> Result<RequestAction<'a>, Problem> {
     body.take(Form::Nothing)?;
     let (command, show) = match method {
         Method::Get | Method::Head => {
@@ -496,14 +496,14 @@ fn lock<'a>(
             (Command::Renew(pool, id, renewal), show)
         }
         Method::Delete => {
-            let proof = parameters::proof(parameters)?;
-            (Command::Release(pool, id, proof), Show::Nothing)
+            let condition = parameters::condition(parameters)?;
+            (Command::Release(pool, id, condition), Show::Nothing)
         }
         _ => return Err(Problem::BadMethod(POOL_METHODS)),
     };
-    let shape = Shape {
+    let shape = ResponseShape {
         show,
-        ..Shape::default()
+        ..ResponseShape::default()
     };
     let route = Route::Lock;
     ask(command, shape, Kind { route, method }, caller)

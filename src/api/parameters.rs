@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use super::{MethodOverride, PoolView, Problem, Show};
 use crate::command::{
-    Acquire, Fence, Filter, NamePart, OwnerName, Proof, Renewal, ResourceId, Ttl, Wanted,
+    Acquire, Fence, Filter, NamePart, OwnerName, ReleaseCondition, Renewal, ResourceId, Ttl, Selection,
 };
 use crate::http::{Method, Parameters};
 
@@ -18,14 +18,14 @@ pub(super) fn acquire<'a>(
         None => NonZeroU32::MIN,
         Some(count) => NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN),
     };
-    let wanted = match named {
-        None => Wanted::Any(count),
-        Some(id) if count == NonZeroU32::MIN => Wanted::Named(id),
+    let selection = match named {
+        None => Selection::Any(count),
+        Some(id) if count == NonZeroU32::MIN => Selection::Named(id),
         Some(_) => return Err(Problem::BadValue("n", "1, as one resource is named".into())),
     };
     let wait_s = take_number(parameters, "wait", 0, 999_999_999)?.unwrap_or(0);
     let acquire = Acquire {
-        wanted,
+        selection,
         owner: take_owner(parameters)?,
         ttl: take_ttl(parameters)?,
         wait_ms: u64::from(wait_s) * 1000,
@@ -57,14 +57,14 @@ pub(super) fn renewal<'a>(parameters: &mut Parameters<'a>) -> Result<(Renewal<'a
 }
 
 /// Reads what a release may be told.
-pub(super) fn proof<'a>(parameters: &mut Parameters<'a>) -> Result<Proof<'a>, Problem> {
-    let proof = Proof {
+pub(super) fn condition<'a>(parameters: &mut Parameters<'a>) -> Result<ReleaseCondition<'a>, Problem> {
+    let condition = ReleaseCondition {
         owner: take_owner(parameters)?,
         fence: take_fence(parameters)?,
         force: take_flag(parameters, "force")?,
     };
     refuse_others(parameters, "owner, fence, force")?;
-    Ok(proof)
+    Ok(condition)
 }
 
 /// Reads which locks are to be released.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{BodyError, BrowserProblem, MethodOverride};
 use crate::command::{NameError, Refusal};
 use crate::http::{HttpError, TargetError};
-use crate::keys::{Role, Unknown};
+use crate::keys::{Role, AuthFailure};
 
 /// Why a request is not answered with 200.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,11 +68,11 @@ impl Problem {
     }
 
     /// Why a caller is refused that has shown no key that the server knows.
-    pub(super) fn of_stranger(unknown: Unknown) -> Problem {
-        match unknown {
-            Unknown::NoKey => Problem::NoKey,
-            Unknown::WrongKey => Problem::WrongKey,
-            Unknown::Unchecked => Problem::TooManyWrongKeys,
+    pub(super) fn of_auth_failure(failure: AuthFailure) -> Problem {
+        match failure {
+            AuthFailure::NoKey => Problem::NoKey,
+            AuthFailure::WrongKey => Problem::WrongKey,
+            AuthFailure::Unchecked => Problem::TooManyWrongKeys,
         }
     }
 
@@ -105,7 +105,7 @@ impl Problem {
     }
 
     /// The reason phrase, which is the plain body too.
-    pub fn words(&self) -> Cow<'static, str> {
+    pub fn reason(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Problem::Http(error) => match error {
                 HttpError::BadRequest | HttpError::MisspeltVersion => "bad request",
@@ -123,7 +123,7 @@ impl Problem {
             Problem::Target(TargetError::Utf8) => "bad UTF-8",
             Problem::Target(TargetError::EmptySegment) => "bad path",
             Problem::Name(_) => "bad name",
-            Problem::Body(error) => error.words(),
+            Problem::Body(error) => error.reason(),
             Problem::NoKey => "no key",
             Problem::WrongKey => "wrong key",
             Problem::TooManyWrongKeys => "too many wrong keys",
@@ -170,7 +170,7 @@ impl Problem {
             Problem::BadValue(..) => "bad value".into(),
             Problem::Refused(Refusal::OwnerHolds(_)) => "owner_holds".into(),
             Problem::Refused(Refusal::OnlyResources(_)) => "too_few".into(),
-            _ => self.words(),
+            _ => self.reason(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::body::Form;
 use super::render::{field, number, object, or_null, string};
-use super::{Action, Body, Problem, Shape, ask};
+use super::{RequestAction, Body, Problem, ResponseShape, ask};
 use crate::command::{Command, QueuedWaiter, PoolName};
 use crate::keys::Caller;
 use crate::metrics::Kind;
@@ -13,9 +13,9 @@ pub(super) fn list<'a>(
     body: Body<'_>,
     kind: Kind,
     caller: Caller<'_>,
-) -> Result<Action<'a>, Problem> {
+) -> Result<RequestAction<'a>, Problem> {
     body.take(Form::Nothing)?;
-    ask(Command::ListWaiters(pool), Shape::default(), kind, caller)
+    ask(Command::ListWaiters(pool), ResponseShape::default(), kind, caller)
 }
 
 /// `AGE LEFT N OWNER`; the owner comes last, as there may be spaces in it. There is no room for the id

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::part::{ARRAY, LINES, OBJECT, Part, Rendering};
+use super::list_chunk::{ARRAY, LINES, OBJECT, ListChunk, ListCursor};
 use super::problem::Detail;
-use super::{Outcome, Problem, Shape, Show, documents, queue};
+use super::{Outcome, Problem, ResponseShape, Show, documents, queue};
 use crate::command::{Granted, Lease, Leases, PoolStatus, PoolSums, Reply};
 use crate::http::Fields;
 
@@ -15,7 +15,7 @@ pub fn render_status(outcome: &Outcome) -> (u16, Cow<'static, str>, Fields) {
     match outcome {
         Outcome::Reply(Reply::Refused(refusal)) => {
             let problem = Problem::Refused(*refusal);
-            (problem.status(), problem.words(), Fields::None)
+            (problem.status(), problem.reason(), Fields::None)
         }
         Outcome::Problem(problem) => {
             let fields = match problem {
@@ -23,7 +23,7 @@ pub fn render_status(outcome: &Outcome) -> (u16, Cow<'static, str>, Fields) {
                 Problem::NoKey | Problem::WrongKey | Problem::TooManyWrongKeys => Fields::Challenge,
                 _ => Fields::None,
             };
-            (problem.status(), problem.words(), fields)
+            (problem.status(), problem.reason(), fields)
         }
         Outcome::Options(methods) => (200, "OK".into(), Fields::Options(methods)),
         Outcome::Page => (200, "OK".into(), Fields::Document(&documents::OF_PAGE)),
@@ -41,7 +41,7 @@ pub fn render_status(outcome: &Outcome) -> (u16, Cow<'static, str>, Fields) {
 }
 
 /// Appends the body of an outcome.
-pub fn render_text(outcome: &Outcome, shape: Shape, json: bool, body: &mut Vec<u8>) {
+pub fn render_text(outcome: &Outcome, shape: ResponseShape, json: bool, body: &mut Vec<u8>) {
     match outcome {
         Outcome::Reply(Reply::Refused(refusal)) => {
             render_problem(&Problem::Refused(*refusal), json, body);
@@ -57,8 +57,8 @@ pub fn render_text(outcome: &Outcome, shape: Shape, json: bool, body: &mut Vec<u
             Reply::Done if json => string(body, ""),
             Reply::Done => {}
             _ => {
-                let mut rendering = Rendering::default();
-                render_reply(reply, shape, json, &mut rendering.all(body));
+                let mut cursor = ListCursor::default();
+                render_reply(reply, shape, json, &mut cursor.all(body));
             }
         },
         Outcome::Version if json => {
@@ -85,22 +85,22 @@ fn render_word(word: &str, json: bool, body: &mut Vec<u8>) {
     }
 }
 
-/// Appends so many further elements of a body that is a list, and all of another; `rendering` tells how
+/// Appends so many further elements of a body that is a list, and all of another; `cursor` tells how
 /// much there was before. True once the body is whole.
-pub fn render_some(
+pub fn render_chunk(
     outcome: &Outcome,
-    shape: Shape,
+    shape: ResponseShape,
     json: bool,
-    rendering: &mut Rendering,
+    cursor: &mut ListCursor,
     elements: usize,
     body: &mut Vec<u8>,
 ) -> bool {
     match outcome {
         Outcome::Reply(Reply::Refused(_)) => {}
         Outcome::Reply(reply) => {
-            let mut part = rendering.some(elements, body);
-            render_reply(reply, shape, json, &mut part);
-            return part.is_last();
+            let mut chunk = cursor.up_to(elements, body);
+            render_reply(reply, shape, json, &mut chunk);
+            return chunk.is_last();
         }
         _ => {}
     }
@@ -128,7 +128,7 @@ pub fn element_count(outcome: &Outcome) -> usize {
 
 fn render_problem(problem: &Problem, json: bool, body: &mut Vec<u8>) {
     if !json {
-        return body.extend_from_slice(problem.words().as_bytes());
+        return body.extend_from_slice(problem.reason().as_bytes());
     }
     object(body, |body| {
         field(body, "code", |body| string(body, &problem.code()));
@@ -144,37 +144,37 @@ fn render_problem(problem: &Problem, json: bool, body: &mut Vec<u8>) {
 
 /// Appends a part of a reply that is a list, or all of one that is not.
 #[inline(never)]
-fn render_reply(reply: &Reply, shape: Shape, json: bool, part: &mut Part<'_>) {
+fn render_reply(reply: &Reply, shape: ResponseShape, json: bool, chunk: &mut ListChunk<'_>) {
     match reply {
         Reply::Granted(Granted { leases, .. }) | Reply::Leases(leases) => {
-            render_leases(leases, shape, json, part);
+            render_leases(leases, shape, json, chunk);
         }
-        Reply::Released(count) => number(part.body, *count as u64),
-        Reply::Members(ids) if json => part.ids(ids.iter()),
-        Reply::Members(ids) => part.elements(LINES, ids.len(), |body, place| {
+        Reply::Released(count) => number(chunk.body, *count as u64),
+        Reply::Members(ids) if json => chunk.ids(ids.iter()),
+        Reply::Members(ids) => chunk.elements(LINES, ids.len(), |body, place| {
             body.extend_from_slice(ids.iter().at(place).as_bytes());
         }),
-        Reply::Pools(pools) if json => part.elements(OBJECT, pools.len(), |body, place| {
+        Reply::Pools(pools) if json => chunk.elements(OBJECT, pools.len(), |body, place| {
             string(body, &pools[place].name);
             body.push(b':');
             pool_object(body, &pools[place]);
         }),
-        Reply::Pools(pools) => part.elements(LINES, pools.len(), |body, place| {
+        Reply::Pools(pools) => chunk.elements(LINES, pools.len(), |body, place| {
             pool_line(body, &pools[place]);
         }),
-        Reply::Waiters(waiters) if json => part.elements(ARRAY, waiters.len(), |body, place| {
+        Reply::Waiters(waiters) if json => chunk.elements(ARRAY, waiters.len(), |body, place| {
             queue::waiter_object(body, &waiters[place]);
         }),
-        Reply::Waiters(waiters) => part.elements(LINES, waiters.len(), |body, place| {
+        Reply::Waiters(waiters) => chunk.elements(LINES, waiters.len(), |body, place| {
             queue::waiter_line(body, &waiters[place]);
         }),
-        Reply::PoolSums(sums) if json => sums_object(part.body, sums),
-        Reply::PoolSums(sums) => sums_line(part.body, sums),
+        Reply::PoolSums(sums) if json => sums_object(chunk.body, sums),
+        Reply::PoolSums(sums) => sums_line(chunk.body, sums),
         // What was seeded is told in the form in which it was told to us.
-        Reply::Seeded(seed) if seed.pool_count() == 1 && !shape.list => part.ids(seed.pool(0).1),
-        Reply::Seeded(seed) => part.pools(seed),
-        Reply::Ready => render_word("ready", json, part.body),
-        Reply::Done | Reply::Refused(_) if json => string(part.body, ""),
+        Reply::Seeded(seed) if seed.pool_count() == 1 && !shape.list => chunk.ids(seed.pool(0).1),
+        Reply::Seeded(seed) => chunk.pools(seed),
+        Reply::Ready => render_word("ready", json, chunk.body),
+        Reply::Done | Reply::Refused(_) if json => string(chunk.body, ""),
         // The page that a survey is for is not of this room, and a dump is written in pieces.
         Reply::Done | Reply::Refused(_) | Reply::Survey(_) | Reply::Dumped(_) => {}
     }
@@ -191,17 +191,17 @@ fn render_lease(lease: &Lease, show: Show, json: bool, body: &mut Vec<u8>) {
     }
 }
 
-fn render_leases(leases: &Leases, shape: Shape, json: bool, part: &mut Part<'_>) {
+fn render_leases(leases: &Leases, shape: ResponseShape, json: bool, chunk: &mut ListChunk<'_>) {
     if shape.show == Show::Nothing {
         if json {
-            string(part.body, "");
+            string(chunk.body, "");
         }
         return;
     }
-    let marks = if json { ARRAY } else { LINES };
+    let delimiters = if json { ARRAY } else { LINES };
     match &leases[..] {
-        [lease] if !json || !shape.list => render_lease(lease, shape.show, json, part.body),
-        _ => part.elements(marks, leases.len(), |body, place| {
+        [lease] if !json || !shape.list => render_lease(lease, shape.show, json, chunk.body),
+        _ => chunk.elements(delimiters, leases.len(), |body, place| {
             render_lease(&leases[place], shape.show, json, body);
         }),
     }

@@ -59,11 +59,11 @@ fn each_request_is_counted_by_its_path_and_what_it_means() {
             media: Media::Other,
             body,
         };
-        let access = Access::new(ListenerRole::All, Caller::Anyone);
-        let (Action::Ask(_, _, kind)
-        | Action::Probe(kind)
-        | Action::Scrape(kind)
-        | Action::Answer(_, kind)) = route(&request, &access);
+        let access = Access::new(ListenerRole::All, Caller::AuthDisabled);
+        let (RequestAction::Submit(_, _, kind)
+        | RequestAction::Probe(kind)
+        | RequestAction::Scrape(kind)
+        | RequestAction::Respond(_, kind)) = route(&request, &access);
         let counted = (kind.route, kind.method);
         assert_eq!(counted, expected, "{method:?} {target}");
     }

@@ -13,7 +13,7 @@ const MAX_BODY_BYTES: u64 = 1 << 30;
 
 /// What a server has said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct ClientResponse {
     /// The status code.
     pub status: u16,
     /// The reason phrase. It comes from outside, and may have any characters.
@@ -24,7 +24,7 @@ pub struct Answer {
 
 /// Why there is no answer, though a connection was made.
 #[derive(Debug)]
-pub enum AnswerError {
+pub enum ClientResponseError {
     /// The connection failed, or was given up.
     Io(io::Error),
     /// It ended in the middle, or before.
@@ -35,16 +35,16 @@ pub enum AnswerError {
     Strange(&'static str),
 }
 
-impl fmt::Display for AnswerError {
+impl fmt::Display for ClientResponseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            AnswerError::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
+            ClientResponseError::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
                 f.write_str("no answer in time")
             }
-            AnswerError::Io(error) => error.fmt(f),
-            AnswerError::Cut => f.write_str("the connection ended before the answer did"),
-            AnswerError::Tls => f.write_str("it speaks TLS; wanted https://"),
-            AnswerError::Strange(what) => write!(f, "this is no latchd: {what}"),
+            ClientResponseError::Io(error) => error.fmt(f),
+            ClientResponseError::Cut => f.write_str("the connection ended before the answer did"),
+            ClientResponseError::Tls => f.write_str("it speaks TLS; wanted https://"),
+            ClientResponseError::Strange(what) => write!(f, "this is no latchd: {what}"),
         }
     }
 }
@@ -56,10 +56,10 @@ struct Head {
     body_bytes: Option<u64>,
 }
 
-impl Answer {
+impl ClientResponse {
     /// Reads one whole answer.
-    pub(super) fn read(from: &mut impl Read) -> Result<Answer, AnswerError> {
-        let (answer, length) = Answer::read_head(from)?;
+    pub(super) fn read(from: &mut impl Read) -> Result<ClientResponse, ClientResponseError> {
+        let (answer, length) = ClientResponse::read_head(from)?;
         answer.read_rest(from, length)
     }
 
@@ -68,27 +68,27 @@ impl Answer {
         self,
         from: &mut impl Read,
         length: Option<u64>,
-    ) -> Result<Answer, AnswerError> {
+    ) -> Result<ClientResponse, ClientResponseError> {
         let body = read_body(from, self.body, length)?;
-        Ok(Answer { body, ..self })
+        Ok(ClientResponse { body, ..self })
     }
 
     /// Reads the head of an answer, and perhaps some of its body. Returns also how long the body is; `None` if it ends
     /// with the connection.
-    pub(super) fn read_head(from: &mut impl Read) -> Result<(Answer, Option<u64>), AnswerError> {
+    pub(super) fn read_head(from: &mut impl Read) -> Result<(ClientResponse, Option<u64>), ClientResponseError> {
         let mut bytes = Vec::new();
         let (head, head_bytes) = loop {
             if let Some(found) = parse_head(&bytes)? {
                 break found;
             }
             if bytes.len() > MAX_HEAD_BYTES {
-                return Err(AnswerError::Strange("its header block is too long"));
+                return Err(ClientResponseError::Strange("its header block is too long"));
             }
             if read_some(from, &mut bytes)? == 0 {
-                return Err(AnswerError::Cut);
+                return Err(ClientResponseError::Cut);
             }
         };
-        let answer = Answer {
+        let answer = ClientResponse {
             status: head.status,
             reason: head.reason,
             body: bytes.split_off(head_bytes),
@@ -97,7 +97,7 @@ impl Answer {
     }
 }
 
-pub(super) fn read_some(from: &mut impl Read, bytes: &mut Vec<u8>) -> Result<usize, AnswerError> {
+pub(super) fn read_some(from: &mut impl Read, bytes: &mut Vec<u8>) -> Result<usize, ClientResponseError> {
     let mut piece = [0; 4096];
     loop {
         match from.read(&mut piece) {
@@ -107,29 +107,29 @@ pub(super) fn read_some(from: &mut impl Read, bytes: &mut Vec<u8>) -> Result<usi
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(AnswerError::Cut);
+                return Err(ClientResponseError::Cut);
             }
-            Err(error) => return Err(AnswerError::Io(error)),
+            Err(error) => return Err(ClientResponseError::Io(error)),
         }
     }
 }
 
 /// The head and its length, if it is whole.
-fn parse_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, AnswerError> {
+fn parse_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, ClientResponseError> {
     let mut fields = [EMPTY_HEADER; MAX_FIELDS];
     let mut response = httparse::Response::new(&mut fields);
     let head_bytes = match response.parse(bytes) {
         Ok(Status::Complete(head_bytes)) => head_bytes,
         Ok(Status::Partial) => return Ok(None),
-        Err(_) if is_tls_alert(bytes) => return Err(AnswerError::Tls),
-        Err(_) => return Err(AnswerError::Strange("what it says is not HTTP")),
+        Err(_) if is_tls_alert(bytes) => return Err(ClientResponseError::Tls),
+        Err(_) => return Err(ClientResponseError::Strange("what it says is not HTTP")),
     };
     let named = |name: &'static str| {
         let fields = response.headers.iter();
         fields.filter(move |field| field.name.eq_ignore_ascii_case(name))
     };
     if named("Transfer-Encoding").next().is_some() {
-        return Err(AnswerError::Strange("it answers in chunks"));
+        return Err(ClientResponseError::Strange("it answers in chunks"));
     }
     let mut body_bytes = None;
     for field in named("Content-Length") {
@@ -137,7 +137,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, AnswerError> {
         let length = length.and_then(|digits| digits.trim().parse().ok());
         let length = length.filter(|length| *length <= MAX_BODY_BYTES);
         if length.is_none() || body_bytes.is_some_and(|known| Some(known) != length) {
-            return Err(AnswerError::Strange(
+            return Err(ClientResponseError::Strange(
                 "the length of its answer is not clear",
             ));
         }
@@ -161,7 +161,7 @@ fn read_body(
     from: &mut impl Read,
     mut body: Vec<u8>,
     length: Option<u64>,
-) -> Result<Vec<u8>, AnswerError> {
+) -> Result<Vec<u8>, ClientResponseError> {
     let wanted = length.unwrap_or(MAX_BODY_BYTES) as usize;
     while body.len() < wanted {
         if read_some(from, &mut body)? == 0 {
@@ -169,7 +169,7 @@ fn read_body(
         }
     }
     match length {
-        Some(_) if body.len() < wanted => Err(AnswerError::Cut),
+        Some(_) if body.len() < wanted => Err(ClientResponseError::Cut),
         Some(_) => {
             body.truncate(wanted);
             Ok(body)
@@ -180,13 +180,13 @@ fn read_body(
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, AnswerError};
+    use super::{ClientResponse, ClientResponseError};
 
-    fn read(bytes: &[u8]) -> Result<Answer, AnswerError> {
-        let whole = Answer::read(&mut &*bytes);
+    fn read(bytes: &[u8]) -> Result<ClientResponse, ClientResponseError> {
+        let whole = ClientResponse::read(&mut &*bytes);
         // Byte by byte it must come to the same.
         let mut pieces = Pieces(bytes);
-        let pieced = Answer::read(&mut pieces);
+        let pieced = ClientResponse::read(&mut pieces);
         assert_eq!(format!("{whole:?}"), format!("{pieced:?}"));
         whole
     }
@@ -245,7 +245,7 @@ mod tests {
             );
         }
         let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(20_000));
-        let problem = Answer::read(&mut endless.as_bytes()).expect_err("it never ends");
+        let problem = ClientResponse::read(&mut endless.as_bytes()).expect_err("it never ends");
         assert!(problem.to_string().contains("too long"), "{problem}");
     }
 }

@@ -32,7 +32,7 @@ impl Connection {
     pub fn open(peer: &Peer, deadline: Instant) -> io::Result<Connection> {
         let mut socket = Socket::open(peer.url(), deadline)?;
         let channel = peer.tls().map(ClientSettings::connect);
-        let tls = channel.map(|channel| Secured::meet(channel, &mut socket));
+        let tls = channel.map(|channel| Secured::handshake(channel, &mut socket));
         let tls = tls.transpose()?;
         Ok(Connection { socket, tls })
     }
@@ -85,7 +85,7 @@ pub(super) struct Socket {
 impl Socket {
     fn open(url: &Url, deadline: Instant) -> io::Result<Socket> {
         let mut problem = ErrorKind::AddrNotAvailable.into();
-        for address in look_up(url, deadline)? {
+        for address in resolve_host(url, deadline)? {
             match TcpStream::connect_timeout(&address, left(deadline)?) {
                 Ok(stream) => return Socket::over(stream, deadline),
                 Err(error) => problem = error,
@@ -145,7 +145,7 @@ fn left(deadline: Instant) -> io::Result<Duration> {
     }
 }
 
-fn look_up(url: &Url, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
+fn resolve_host(url: &Url, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
     match url.host().parse() {
         Ok(IpAddr::V6(address)) => {
             let found = resolve(address, url.zone(), url.port());

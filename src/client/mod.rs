@@ -17,7 +17,7 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-pub use answer::{Answer, AnswerError, is_tls_alert};
+pub use answer::{ClientResponse, ClientResponseError, is_tls_alert};
 pub use connection::Connection;
 pub use peer::{Peer, Trust, system_roots};
 pub use request::Request;
@@ -60,7 +60,7 @@ pub enum ClientError {
     /// is not accepted: nothing has been done, and to ask again is of no use.
     Tls(String),
     /// It was asked, and may have been done.
-    Unanswered(AnswerError),
+    Unanswered(ClientResponseError),
 }
 
 impl fmt::Display for ClientError {
@@ -81,16 +81,16 @@ impl fmt::Display for ClientError {
 
 impl Client {
     /// Asks, and waits for the whole answer for at most `limit`.
-    pub fn ask(&self, request: &Request, limit: Duration) -> Result<Answer, ClientError> {
+    pub fn ask(&self, request: &Request, limit: Duration) -> Result<ClientResponse, ClientError> {
         let deadline = Instant::now() + limit;
         let mut connection = Connection::open(&self.peer, deadline).map_err(unmet)?;
         let key = self.key.as_ref().map(|key| &*key.0);
         let sent = connection.write_all(&request.to_bytes(self.peer.url(), key));
         // Who has not read it all may have answered nevertheless: that the body is too large.
-        match (Answer::read(&mut connection), sent) {
+        match (ClientResponse::read(&mut connection), sent) {
             (Ok(answer), _) => Ok(answer),
-            (Err(AnswerError::Tls), _) => Err(ClientError::Tls(AnswerError::Tls.to_string())),
-            (Err(_), Err(error)) => Err(ClientError::Unanswered(AnswerError::Io(error))),
+            (Err(ClientResponseError::Tls), _) => Err(ClientError::Tls(ClientResponseError::Tls.to_string())),
+            (Err(_), Err(error)) => Err(ClientError::Unanswered(ClientResponseError::Io(error))),
             (Err(error), Ok(())) => Err(ClientError::Unanswered(error)),
         }
     }
@@ -102,9 +102,9 @@ impl Client {
         request: &Request,
         limit: Duration,
         take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
-    ) -> Result<Answer, ClientError> {
+    ) -> Result<ClientResponse, ClientError> {
         let lost = |error| match error {
-            AnswerError::Tls => ClientError::Tls(AnswerError::Tls.to_string()),
+            ClientResponseError::Tls => ClientError::Tls(ClientResponseError::Tls.to_string()),
             error => ClientError::Unanswered(error),
         };
         let deadline = || Instant::now() + limit;
@@ -112,8 +112,8 @@ impl Client {
         let key = self.key.as_ref().map(|key| &*key.0);
         let bytes = request.to_bytes(self.peer.url(), key);
         let sent = connection.write_all(&bytes);
-        sent.map_err(|error| lost(AnswerError::Io(error)))?;
-        let (mut answer, length) = Answer::read_head(&mut connection).map_err(lost)?;
+        sent.map_err(|error| lost(ClientResponseError::Io(error)))?;
+        let (mut answer, length) = ClientResponse::read_head(&mut connection).map_err(lost)?;
         if answer.status != 200 || length.is_some() {
             return answer.read_rest(&mut connection, length).map_err(lost);
         }

@@ -8,7 +8,7 @@ use super::connection::Socket;
 use crate::tls::{Channel, Failure, MAX_RECORD_BYTES};
 
 /// What the first byte of a server that speaks TLS is: an alert or a handshake (RFC 8446, 5.1).
-const BEGINNINGS: [u8; 2] = [21, 22];
+const FIRST_BYTES: [u8; 2] = [21, 22];
 
 /// The client's end of TLS.
 pub(super) struct Secured {
@@ -21,13 +21,13 @@ pub(super) struct Secured {
 
 impl Secured {
     /// Does the handshake. `InvalidData` says that there is somebody else, or no TLS.
-    pub(super) fn meet(channel: Channel, socket: &mut Socket) -> io::Result<Secured> {
+    pub(super) fn handshake(channel: Channel, socket: &mut Socket) -> io::Result<Secured> {
         let mut tls = Secured {
             channel,
             plaintext: Vec::new(),
             taken: 0,
         };
-        let mut handshake = || {
+        let mut shake_hands = || {
             tls.flush(socket)?;
             let mut is_first = true;
             while !tls.channel.is_ready() {
@@ -36,7 +36,7 @@ impl Secured {
             }
             Ok(())
         };
-        match handshake() {
+        match shake_hands() {
             Ok(()) => Ok(tls),
             Err(error) => Err(in_handshake(error)),
         }
@@ -74,7 +74,7 @@ impl Secured {
         let count = retried(|| socket.read(&mut bytes))?;
         let received = match &mut bytes[..count] {
             [] => return Err(ErrorKind::UnexpectedEof.into()),
-            [first, ..] if is_first && !BEGINNINGS.contains(first) => {
+            [first, ..] if is_first && !FIRST_BYTES.contains(first) => {
                 let problem = "it does not speak TLS; wanted http://";
                 return Err(io::Error::new(ErrorKind::InvalidData, problem));
             }

@@ -47,7 +47,7 @@ pub enum Command<'a> {
     /// Starts the lease anew of what an owner holds in a pool.
     RenewOwned(PoolName<'a>, Renewal<'a>),
     /// Gives one resource back.
-    Release(PoolName<'a>, ResourceId<'a>, Proof<'a>),
+    Release(PoolName<'a>, ResourceId<'a>, ReleaseCondition<'a>),
     /// Gives back every resource of a pool whose lock matches.
     ReleaseAll(PoolName<'a>, Filter<'a>),
     /// Gives back what a grant holds that nobody was told of: the one with this fence, which has
@@ -77,7 +77,7 @@ impl Command<'_> {
             Command::Survey(_) | Command::ListWaiters(_) | Command::Dump(_) => true,
             Command::AddMembers(_) | Command::SetMembers(_) | Command::Restore(_) => true,
             Command::Acquire(_, acquire) => {
-                let several = matches!(acquire.wanted, Wanted::Any(count) if count.get() > 1);
+                let several = matches!(acquire.selection, Selection::Any(count) if count.get() > 1);
                 acquire.wait_ms > 0 || several
             }
             Command::Renew(..) | Command::RenewOwned(..) => false,
@@ -97,7 +97,7 @@ impl Command<'_> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acquire<'a> {
     /// What is wanted.
-    pub wanted: Wanted<'a>,
+    pub selection: Selection<'a>,
     /// Who wants it. Whoever asks again by the same name gets the same lock.
     pub owner: Option<OwnerName<'a>>,
     /// How long the lease is to be; `None` leaves it to the owner's last one or to the server.
@@ -121,7 +121,7 @@ pub struct Renewal<'a> {
 
 /// Why a resource may be released.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Proof<'a> {
+pub struct ReleaseCondition<'a> {
     /// Who says that it is his.
     pub owner: Option<OwnerName<'a>>,
     /// The fence that its lock must have.
@@ -169,7 +169,7 @@ impl Ttl {
 
 /// What an acquire wants to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted<'a> {
+pub enum Selection<'a> {
     /// So many resources, whichever are next in the order of lending.
     Any(NonZeroU32),
     /// This one.

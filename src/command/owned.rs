@@ -1,6 +1,6 @@
 //! Commands that are kept for longer than the requests that they were read from.
 
-use super::{Acquire, Command, Filter, NamePart, OwnerName, PoolName, Proof, Renewal, Wanted};
+use super::{Acquire, Command, Filter, NamePart, OwnerName, PoolName, ReleaseCondition, Renewal, Selection};
 
 impl Command<'_> {
     /// The same command, kept for longer than what it was read from.
@@ -21,8 +21,8 @@ impl Command<'_> {
             Command::RenewOwned(pool, renewal) => {
                 Command::RenewOwned(pool.into_owned(), renewal.into_owned())
             }
-            Command::Release(pool, id, proof) => {
-                Command::Release(pool.into_owned(), id.into_owned(), proof.into_owned())
+            Command::Release(pool, id, condition) => {
+                Command::Release(pool.into_owned(), id.into_owned(), condition.into_owned())
             }
             Command::ReleaseAll(pool, filter) => {
                 Command::ReleaseAll(pool.into_owned(), filter.into_owned())
@@ -60,9 +60,9 @@ impl Command<'_> {
 impl Acquire<'_> {
     fn into_owned(self) -> Acquire<'static> {
         Acquire {
-            wanted: match self.wanted {
-                Wanted::Any(count) => Wanted::Any(count),
-                Wanted::Named(id) => Wanted::Named(id.into_owned()),
+            selection: match self.selection {
+                Selection::Any(count) => Selection::Any(count),
+                Selection::Named(id) => Selection::Named(id.into_owned()),
             },
             owner: self.owner.map(OwnerName::into_owned),
             ttl: self.ttl,
@@ -82,9 +82,9 @@ impl Renewal<'_> {
     }
 }
 
-impl Proof<'_> {
-    fn into_owned(self) -> Proof<'static> {
-        Proof {
+impl ReleaseCondition<'_> {
+    fn into_owned(self) -> ReleaseCondition<'static> {
+        ReleaseCondition {
             owner: self.owner.map(OwnerName::into_owned),
             fence: self.fence,
             force: self.force,

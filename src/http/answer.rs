@@ -7,11 +7,11 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// An answer without its form.
 #[derive(Clone, Copy, Debug)]
-pub struct Answer<'a> {
+pub struct Response<'a> {
     /// The status code.
     pub status: u16,
     /// The reason phrase.
-    pub words: &'a str,
+    pub reason: &'a str,
     /// The body, which has no line feed in it but between the lines of a plain list.
     pub body: &'a [u8],
     /// What header fields it has beside those that its style asks for.
@@ -58,7 +58,7 @@ pub struct SiteFields<'a> {
 }
 
 /// Appends an answer to `out`.
-pub fn write_answer(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, site: SiteFields<'_>) {
+pub fn write_response(out: &mut Vec<u8>, style: Style, answer: &Response<'_>, site: SiteFields<'_>) {
     write_head(out, style, answer, site);
     let start = out.len();
     if !style.omits_body {
@@ -71,9 +71,9 @@ pub fn write_answer(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, site: 
 }
 
 /// Appends what stands before the body of an answer. The body, in the form that `fit_body` gives it,
-/// and what `end_of_answer` says are to follow; no body if the style omits it.
+/// and what `end_of_response` says are to follow; no body if the style omits it.
 #[inline(always)]
-pub fn write_head(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, site: SiteFields<'_>) {
+pub fn write_head(out: &mut Vec<u8>, style: Style, answer: &Response<'_>, site: SiteFields<'_>) {
     match style.wire {
         Wire::Line => {
             write_number(out, answer.status.into());
@@ -96,15 +96,15 @@ pub fn fit_body(style: Style, part: &mut [u8]) {
 }
 
 /// What stands behind the body of an answer.
-pub fn end_of_answer(style: Style) -> &'static [u8] {
+pub fn end_of_response(style: Style) -> &'static [u8] {
     match style.wire {
         Wire::Line => b"\n",
         Wire::Http10 | Wire::Http11 => b"",
     }
 }
 
-/// Appends what stands before a body whose length is not known yet: pieces of it in the form that `write_piece` gives
-/// them are to follow, and then what `write_last_piece` says. To HTTP/1.0 the body ends with the connection.
+/// Appends what stands before a body whose length is not known yet: pieces of it in the form that `write_chunk` gives
+/// them are to follow, and then what `write_last_chunk` says. To HTTP/1.0 the body ends with the connection.
 pub fn write_stream_head(out: &mut Vec<u8>, style: Style, fields: Fields, site: SiteFields<'_>) {
     if style.wire == Wire::Line {
         return out.extend_from_slice(if style.omits_body { b"200" } else { b"200 " });
@@ -117,9 +117,9 @@ pub fn write_stream_head(out: &mut Vec<u8>, style: Style, fields: Fields, site: 
     if style.closes {
         write_field(out, "Connection", "close");
     }
-    let answer = Answer {
+    let answer = Response {
         status: 200,
-        words: "OK",
+        reason: "OK",
         body: b"",
         fields,
     };
@@ -128,15 +128,15 @@ pub fn write_stream_head(out: &mut Vec<u8>, style: Style, fields: Fields, site: 
 }
 
 /// Appends a piece of such a body, which is whole lines or parts of them.
-pub fn write_piece(out: &mut Vec<u8>, style: Style, piece: &[u8]) {
-    if piece.is_empty() || style.omits_body {
+pub fn write_chunk(out: &mut Vec<u8>, style: Style, chunk: &[u8]) {
+    if chunk.is_empty() || style.omits_body {
         return;
     }
     if style.wire == Wire::Http11 {
-        out.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+        out.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
     }
     let start = out.len();
-    out.extend_from_slice(piece);
+    out.extend_from_slice(chunk);
     fit_body(style, &mut out[start..]);
     if style.wire == Wire::Http11 {
         out.extend_from_slice(b"\r\n");
@@ -144,31 +144,31 @@ pub fn write_piece(out: &mut Vec<u8>, style: Style, piece: &[u8]) {
 }
 
 /// Appends the last piece of such a body, which ends with a line feed, and the end of the body.
-pub fn write_last_piece(out: &mut Vec<u8>, style: Style, piece: &[u8]) {
+pub fn write_last_chunk(out: &mut Vec<u8>, style: Style, chunk: &[u8]) {
     match style.wire {
         // The line feed ends the answer.
         Wire::Line => {
-            write_piece(out, style, piece.strip_suffix(b"\n").unwrap_or(piece));
+            write_chunk(out, style, chunk.strip_suffix(b"\n").unwrap_or(chunk));
             out.push(b'\n');
         }
         Wire::Http11 if !style.omits_body => {
-            write_piece(out, style, piece);
+            write_chunk(out, style, chunk);
             out.extend_from_slice(b"0\r\n\r\n");
         }
-        Wire::Http10 | Wire::Http11 => write_piece(out, style, piece),
+        Wire::Http10 | Wire::Http11 => write_chunk(out, style, chunk),
     }
 }
 
 #[inline(always)]
-fn write_http_head(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, site: SiteFields<'_>) {
-    match (answer.status, answer.words) {
+fn write_http_head(out: &mut Vec<u8>, style: Style, answer: &Response<'_>, site: SiteFields<'_>) {
+    match (answer.status, answer.reason) {
         // What nearly all are told, in one piece.
         (200, "OK") => out.extend_from_slice(b"HTTP/1.1 200 OK\r\nContent-Length: "),
-        (status, words) => {
+        (status, reason) => {
             out.extend_from_slice(b"HTTP/1.1 ");
             write_number(out, status.into());
             out.push(b' ');
-            out.extend_from_slice(words.as_bytes());
+            out.extend_from_slice(reason.as_bytes());
             out.extend_from_slice(b"\r\nContent-Length: ");
         }
     }
@@ -194,7 +194,7 @@ fn write_http_head(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, site: S
 
 /// Writes the fields that the operator and browsers ask for.
 #[inline(never)]
-fn write_site(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, site: SiteFields<'_>) {
+fn write_site(out: &mut Vec<u8>, style: Style, answer: &Response<'_>, site: SiteFields<'_>) {
     if let Some(name) = site.server {
         write_field(out, "Server", name);
     }
@@ -243,7 +243,7 @@ fn write_fields(out: &mut Vec<u8>, fields: Fields) {
 
 /// What a browser wants to see before it lets a page read the answer (Fetch standard, CORS
 /// protocol).
-fn write_cors(out: &mut Vec<u8>, style: Style, answer: &Answer<'_>, origin: &str) {
+fn write_cors(out: &mut Vec<u8>, style: Style, answer: &Response<'_>, origin: &str) {
     let options = matches!(answer.fields, Fields::Options(_));
     if style.sender == Sender::Page || options {
         write_field(out, "Access-Control-Allow-Origin", origin);

@@ -8,7 +8,7 @@ use super::head::split_host;
 
 /// The host that a browser asks, and the page that makes it ask.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BrowserMarks<'a> {
+pub struct BrowserFields<'a> {
     /// The host that the browser asks for, with its port.
     pub host: Option<&'a [u8]>,
     /// The origin of the page. Empty if there are several, so that it is no origin.
@@ -17,14 +17,14 @@ pub struct BrowserMarks<'a> {
     pub is_other_origin: bool,
 }
 
-impl<'a> BrowserMarks<'a> {
+impl<'a> BrowserFields<'a> {
     /// Reads the marks in a head that was read before. To read it twice costs less than to keep them of each
     /// request, as most have none.
     #[cold]
-    pub fn read(head: &'a [u8]) -> BrowserMarks<'a> {
+    pub fn read(head: &'a [u8]) -> BrowserFields<'a> {
         let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADER_FIELDS];
         let mut request = httparse::Request::new(&mut []);
-        let mut marks = BrowserMarks::default();
+        let mut marks = BrowserFields::default();
         if request
             .parse_with_uninit_headers(head, &mut fields)
             .is_err()

@@ -19,7 +19,7 @@ pub enum Credentials<'a> {
 impl Credentials<'_> {
     /// Whether something stands where a key belongs, whatever it is. A variable that is not set
     /// leaves `Bearer` alone, or `key=`.
-    pub fn show_a_key(&self) -> bool {
+    pub fn include_key(&self) -> bool {
         match self {
             Credentials::None => false,
             Credentials::Word(secret) => !secret.is_empty(),

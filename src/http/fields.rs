@@ -98,7 +98,7 @@ impl<'a> FieldsRead<'a> {
     }
 
     /// Whether there are marks of a browser.
-    pub(super) fn has_browser_marks(&self) -> bool {
+    pub(super) fn has_browser_fields(&self) -> bool {
         self.from_browser || self.has_language
     }
 

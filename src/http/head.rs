@@ -39,7 +39,7 @@ pub struct Head<'a> {
     pub target: &'a str,
     /// What it shows to say who asks.
     pub credentials: Credentials<'a>,
-    /// Its bytes, if a browser has left marks on it: see [`BrowserMarks`](super::BrowserMarks).
+    /// Its bytes, if a browser has left marks on it: see [`BrowserFields`](super::BrowserFields).
     pub browser: Option<&'a [u8]>,
     /// How to answer.
     pub style: Style,
@@ -373,7 +373,7 @@ fn read_http<'a>(input: &'a [u8], limits: &Limits) -> Result<Progress<'a>, Rejec
         method,
         target: below_base.unwrap_or(target),
         credentials: fields_read.credentials,
-        browser: fields_read.has_browser_marks().then_some(&lines[..length]),
+        browser: fields_read.has_browser_fields().then_some(&lines[..length]),
         style,
         media: fields_read.media,
         length,

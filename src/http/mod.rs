@@ -17,10 +17,10 @@ mod target;
 mod version;
 
 pub use answer::{
-    Answer, CONTINUE, Document, Fields, SiteFields, end_of_answer, fit_body, write_answer,
-    write_head, write_last_piece, write_piece, write_stream_head,
+    Response, CONTINUE, Document, Fields, SiteFields, end_of_response, fit_body, write_response,
+    write_head, write_last_chunk, write_chunk, write_stream_head,
 };
-pub use browser::BrowserMarks;
+pub use browser::BrowserFields;
 pub use chunked::{Chunked, Decoded};
 pub use credentials::Credentials;
 pub use head::{

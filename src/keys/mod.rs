@@ -130,7 +130,7 @@ impl Key {
 
 /// Why the key of a caller is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unknown {
+pub enum AuthFailure {
     /// It has shown none.
     NoKey,
     /// It has shown something else in the place of a key.
@@ -143,36 +143,36 @@ pub enum Unknown {
 #[derive(Clone, Copy, Debug)]
 pub enum Caller<'a> {
     /// There are no keys: everybody may do everything.
-    Anyone,
+    AuthDisabled,
     /// There are keys, and this caller has shown none of them.
-    Stranger(Unknown),
+    Unauthenticated(AuthFailure),
     /// The holder of a key.
-    Holder(&'a Rc<Key>),
+    Authenticated(&'a Rc<Key>),
 }
 
 impl Caller<'_> {
     /// The caller whose credentials hold no key that the server knows.
-    pub fn stranger(credentials: Credentials<'_>) -> Caller<'static> {
-        Caller::Stranger(match credentials.show_a_key() {
-            true => Unknown::WrongKey,
-            false => Unknown::NoKey,
+    pub fn unauthenticated(credentials: Credentials<'_>) -> Caller<'static> {
+        Caller::Unauthenticated(match credentials.include_key() {
+            true => AuthFailure::WrongKey,
+            false => AuthFailure::NoKey,
         })
     }
 
     /// The key that was shown.
     pub fn key(&self) -> Option<Rc<Key>> {
         match self {
-            Caller::Holder(key) => Some(Rc::clone(key)),
-            Caller::Anyone | Caller::Stranger { .. } => None,
+            Caller::Authenticated(key) => Some(Rc::clone(key)),
+            Caller::AuthDisabled | Caller::Unauthenticated { .. } => None,
         }
     }
 
     /// Whether there can be pools that it may not see.
-    pub fn sees_a_part(&self) -> bool {
+    pub fn is_filtered(&self) -> bool {
         match self {
-            Caller::Holder(key) => !key.sees_all(),
-            Caller::Anyone => false,
-            Caller::Stranger { .. } => true,
+            Caller::Authenticated(key) => !key.sees_all(),
+            Caller::AuthDisabled => false,
+            Caller::Unauthenticated { .. } => true,
         }
     }
 }
@@ -225,17 +225,17 @@ impl Keys {
             let is_its_user = user.is_empty() || user == key.name.as_bytes();
             (is_its_user && key.is_valid(now)).then_some(key)
         });
-        key.map_or_else(|| Caller::stranger(credentials), Caller::Holder)
+        key.map_or_else(|| Caller::unauthenticated(credentials), Caller::Authenticated)
     }
 
     /// The caller that has shown this key, when it was one of other keys, before these were read.
-    pub fn caller_again(&self, key: &Key, now: Time) -> Caller<'_> {
+    pub fn recheck_caller(&self, key: &Key, now: Time) -> Caller<'_> {
         let known = self
             .by_digest
             .get(&key.digest)
             .filter(|known| known.name == key.name && known.is_valid(now));
-        let stranger = Caller::Stranger(Unknown::WrongKey);
-        known.map_or(stranger, Caller::Holder)
+        let unauthenticated = Caller::Unauthenticated(AuthFailure::WrongKey);
+        known.map_or(unauthenticated, Caller::Authenticated)
     }
 }
 
@@ -265,8 +265,8 @@ mod tests {
 
     fn name_of(caller: Caller<'_>) -> Option<&str> {
         match caller {
-            Caller::Holder(key) => Some(&key.name),
-            Caller::Anyone | Caller::Stranger { .. } => None,
+            Caller::Authenticated(key) => Some(&key.name),
+            Caller::AuthDisabled | Caller::Unauthenticated { .. } => None,
         }
     }
 
@@ -353,27 +353,27 @@ mod tests {
     #[test]
     fn a_role_holds_for_the_pools_of_its_line() {
         let keys = keys();
-        let Caller::Holder(ci) = keys.caller(Credentials::Word(b"0123456789abcdef-ci"), NOW) else {
+        let Caller::Authenticated(ci) = keys.caller(Credentials::Word(b"0123456789abcdef-ci"), NOW) else {
             panic!("it is known");
         };
         assert!(ci.may(Role::Use, "build-1") && ci.may(Role::Read, "build-1"));
         assert!(ci.may(Role::Read, "other") && !ci.may(Role::Use, "other"));
         assert!(!ci.may(Role::Admin, "build-1"));
         assert!(ci.may_somewhere(Role::Use) && !ci.may_somewhere(Role::Admin));
-        assert!(!Caller::Holder(ci).sees_a_part(), "it sees all");
-        let Caller::Holder(lab) = keys.caller(Credentials::Word(b"0123456789abcdef:lab"), NOW)
+        assert!(!Caller::Authenticated(ci).is_filtered(), "it sees all");
+        let Caller::Authenticated(lab) = keys.caller(Credentials::Word(b"0123456789abcdef:lab"), NOW)
         else {
             panic!("it is known");
         };
         assert!(lab.may(Role::Admin, "lab") && !lab.may(Role::Read, "lab2"));
-        assert!(Caller::Holder(lab).sees_a_part());
-        assert!(!Caller::Anyone.sees_a_part());
+        assert!(Caller::Authenticated(lab).is_filtered());
+        assert!(!Caller::AuthDisabled.is_filtered());
     }
 
     #[test]
     fn nothing_secret_can_be_written_down() {
         let keys = keys();
-        let Caller::Holder(ci) = keys.caller(Credentials::Word(b"0123456789abcdef-ci"), NOW) else {
+        let Caller::Authenticated(ci) = keys.caller(Credentials::Word(b"0123456789abcdef-ci"), NOW) else {
             panic!("it is known");
         };
         let credentials = [
@@ -423,7 +423,7 @@ mod tests {
         let keys = Keys::parse(file.as_bytes()).expect("this is read");
         assert_eq!(keys.len(), 1);
         for secret in [&b"0123456789abcdef-old"[..], b"0123456789abcdef-new"] {
-            let Caller::Holder(key) = keys.caller(Credentials::Word(secret), NOW) else {
+            let Caller::Authenticated(key) = keys.caller(Credentials::Word(secret), NOW) else {
                 panic!("it is known");
             };
             assert_eq!(key.role("build-1"), Some(Role::Use));

@@ -26,7 +26,7 @@ pub enum FileProblem {
     /// There is no key in it.
     Empty,
     /// Something is wrong in this line, counted from 1.
-    Line(usize, LineProblem),
+    KeyLine(usize, LineProblem),
 }
 
 /// What is wrong with a line.
@@ -70,7 +70,7 @@ impl fmt::Display for FileProblem {
             FileProblem::Empty => {
                 f.write_str("there is no key in it; wanted NAME SECRET ROLE POOLS")
             }
-            FileProblem::Line(number, problem) => write!(f, "line {number}: {problem}"),
+            FileProblem::KeyLine(number, problem) => write!(f, "line {number}: {problem}"),
         }
     }
 }
@@ -123,13 +123,13 @@ impl fmt::Display for LineProblem {
 /// Reads a file of keys.
 pub(super) fn parse(text: &[u8]) -> Result<Keys, FileProblem> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    let mut keys = KeysSoFar::default();
+    let mut keys = KeysBuilder::default();
     for (number, line) in (1..).zip(text.split(|&byte| byte == b'\n')) {
-        let wrong = |problem| FileProblem::Line(number, problem);
+        let wrong = |problem| FileProblem::KeyLine(number, problem);
         let line = str::from_utf8(line).map_err(|_| wrong(LineProblem::Utf8))?;
         let line = line.trim_ascii();
         if !line.is_empty() && !line.starts_with('#') {
-            let entry = Line::parse(line).map_err(wrong)?;
+            let entry = KeyLine::parse(line).map_err(wrong)?;
             keys.add(entry, number).map_err(wrong)?;
         }
     }
@@ -141,32 +141,32 @@ pub(super) fn parse(text: &[u8]) -> Result<Keys, FileProblem> {
 
 /// Keys as the lines so far make them.
 #[derive(Default)]
-struct KeysSoFar<'a> {
-    by_name: HashMap<&'a str, KeySoFar>,
-    secrets: HashMap<Digest, SecretSoFar<'a>>,
+struct KeysBuilder<'a> {
+    by_name: HashMap<&'a str, KeyBuilder>,
+    secrets: HashMap<Digest, SecretBuilder<'a>>,
     lines: usize,
 }
 
-struct KeySoFar {
+struct KeyBuilder {
     rules: Vec<Rule>,
     secrets: usize,
     first_line: usize,
 }
 
-struct SecretSoFar<'a> {
+struct SecretBuilder<'a> {
     name: &'a str,
     first_line: usize,
     end: Option<(Time, usize)>,
     weak: bool,
 }
 
-impl<'a> KeysSoFar<'a> {
-    fn add(&mut self, line: Line<'a>, number: usize) -> Result<(), LineProblem> {
+impl<'a> KeysBuilder<'a> {
+    fn add(&mut self, line: KeyLine<'a>, number: usize) -> Result<(), LineProblem> {
         self.lines += 1;
         if self.lines > MAX_LINES {
             return Err(LineProblem::TooManyLines);
         }
-        let key = self.by_name.entry(line.name).or_insert_with(|| KeySoFar {
+        let key = self.by_name.entry(line.name).or_insert_with(|| KeyBuilder {
             rules: Vec::new(),
             secrets: 0,
             first_line: number,
@@ -190,7 +190,7 @@ impl<'a> KeysSoFar<'a> {
             }
             Entry::Vacant(place) => {
                 key.secrets += 1;
-                place.insert(SecretSoFar {
+                place.insert(SecretBuilder {
                     name: line.name,
                     first_line: number,
                     end,
@@ -215,7 +215,7 @@ impl<'a> KeysSoFar<'a> {
         let rules = self.by_name.into_iter();
         let rules: HashMap<&str, Rc<[Rule]>> =
             rules.map(|(name, key)| (name, key.rules.into())).collect();
-        let key_of = |(digest, secret): (Digest, SecretSoFar<'_>)| {
+        let key_of = |(digest, secret): (Digest, SecretBuilder<'_>)| {
             let key = Key {
                 name: secret.name.into(),
                 digest,
@@ -233,7 +233,7 @@ impl<'a> KeysSoFar<'a> {
 }
 
 /// One line of the file.
-struct Line<'a> {
+struct KeyLine<'a> {
     name: &'a str,
     digest: Digest,
     weak: bool,
@@ -242,8 +242,8 @@ struct Line<'a> {
     rule: Rule,
 }
 
-impl<'a> Line<'a> {
-    fn parse(line: &'a str) -> Result<Line<'a>, LineProblem> {
+impl<'a> KeyLine<'a> {
+    fn parse(line: &'a str) -> Result<KeyLine<'a>, LineProblem> {
         let (name, rest) = first_word(line);
         let (secret, rest) = first_word(rest);
         // No role is called so, so it cannot be meant for one.
@@ -273,7 +273,7 @@ impl<'a> Line<'a> {
             return Err(LineProblem::Comment);
         }
         let pools = Pattern::parse(pools).ok_or(LineProblem::Pools)?;
-        Ok(Line {
+        Ok(KeyLine {
             name,
             digest,
             weak,
@@ -415,7 +415,7 @@ mod tests {
                 "# a comment\ngood good-secret read *\n\
                  good newer-secret until=2027-01-31 read *\n{line}\nx y z\n"
             );
-            let expected = FileProblem::Line(4, wrong);
+            let expected = FileProblem::KeyLine(4, wrong);
             assert_eq!(problem(&text), Some(expected.clone()), "{line}");
             let words = expected.to_string();
             assert!(words.starts_with("line 4: "), "{words}");
@@ -423,7 +423,7 @@ mod tests {
         let not_utf8 = b"a secret read *\nb secr\xffet read *\n";
         assert_eq!(
             problem(not_utf8),
-            Some(FileProblem::Line(2, LineProblem::Utf8))
+            Some(FileProblem::KeyLine(2, LineProblem::Utf8))
         );
         for empty in ["", "\n\n", "# nobody\n", "\u{feff}"] {
             assert_eq!(problem(empty), Some(FileProblem::Empty), "{empty:?}");
@@ -437,7 +437,7 @@ mod tests {
         text.push_str("a secret-2 use pool 0\nb secret-3 use pool 0\n");
         assert_eq!(Keys::parse(text.as_bytes()).map(|keys| keys.len()), Ok(2));
         text.push_str("a secret-2 use another\n");
-        let expected = FileProblem::Line(MAX_RULES + 3, LineProblem::TooManyRules);
+        let expected = FileProblem::KeyLine(MAX_RULES + 3, LineProblem::TooManyRules);
         assert_eq!(problem(&text), Some(expected));
     }
 
@@ -445,7 +445,7 @@ mod tests {
     fn a_file_has_a_limited_number_of_lines() {
         let line = |number: usize| format!("key-{number} secret-{number} use *\n");
         let text: String = (0..=MAX_LINES).map(line).collect();
-        let expected = FileProblem::Line(MAX_LINES + 1, LineProblem::TooManyLines);
+        let expected = FileProblem::KeyLine(MAX_LINES + 1, LineProblem::TooManyLines);
         assert_eq!(problem(&text), Some(expected));
         let fitting = &text[..text.trim_end().rfind('\n').expect("several lines")];
         let count = Keys::parse(fitting.as_bytes()).map(|keys| keys.len());

@@ -1,6 +1,6 @@
 //! What can go wrong, in words for people and in codes for scripts.
 
-use crate::client::{Answer, ClientError, Request};
+use crate::client::{ClientResponse, ClientError, Request};
 
 use super::text::clean;
 
@@ -88,7 +88,7 @@ impl Failure {
     }
 
     /// An answer that is not 200.
-    pub(super) fn of_answer(answer: &Answer) -> Failure {
+    pub(super) fn of_answer(answer: &ClientResponse) -> Failure {
         let told: Told = serde_json::from_slice(&answer.body).unwrap_or_default();
         let code = match &*told.code {
             "" => clean(&answer.reason),
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     fn of(status: u16, reason: &str, body: &str) -> Failure {
-        Failure::of_answer(&Answer {
+        Failure::of_answer(&ClientResponse {
             status,
             reason: reason.into(),
             body: body.into(),

@@ -317,7 +317,7 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::command::{Acquire, Command, Proof, ResourceId, Seed, Ticket, Ttl, Wanted};
+    use crate::command::{Acquire, Command, ReleaseCondition, ResourceId, Seed, Ticket, Ttl, Selection};
     use crate::pool::Rules;
 
     const NOW: Time = Time::from_ms(1_000_000);
@@ -339,16 +339,16 @@ mod tests {
         let pool = PoolName::parse("A").expect("a good name");
         let id = ResourceId::parse(random.u32(0..30).to_string()).expect("a good id");
         let command = match random.u32(0..3) {
-            0 => Command::Release(pool, id, Proof::default()),
+            0 => Command::Release(pool, id, ReleaseCondition::default()),
             kind => {
                 let count = NonZeroU32::new(random.u32(1..4)).expect("it is not 0");
                 let wanted = if kind == 1 {
-                    Wanted::Any(count)
+                    Selection::Any(count)
                 } else {
-                    Wanted::Named(id)
+                    Selection::Named(id)
                 };
                 let acquire = Acquire {
-                    wanted,
+                    selection: wanted,
                     owner: None,
                     ttl: Ttl::from_s(60),
                     wait_ms: 0,

@@ -12,7 +12,7 @@ use super::resources::{Holder, ResourceKey, Stock};
 use super::slots::Chain;
 use super::{Books, Change, PoolKey, PoolNumber};
 use crate::command::{
-    Acquire, Fence, Filter, Granted, Leases, OwnerName, Proof, Refusal, Renewal, Reply, StoredName,
+    Acquire, Fence, Filter, Granted, Leases, OwnerName, ReleaseCondition, Refusal, Renewal, Reply, StoredName,
     Ticket, Ttl,
 };
 use crate::time::Time;
@@ -70,7 +70,7 @@ impl Pool {
         now: Time,
         books: &mut Books,
     ) -> Result<Option<Reply>, Refusal> {
-        let wanted = StoredWanted::of(&acquire.wanted);
+        let wanted = StoredWanted::of(&acquire.selection);
         if books.is_behind {
             self.end_what_is_over(&wanted, acquire.owner.as_ref(), now, books);
         }
@@ -327,20 +327,20 @@ impl Pool {
     pub(super) fn release(
         &mut self,
         id: &str,
-        proof: &Proof<'_>,
+        condition: &ReleaseCondition<'_>,
         now: Time,
         books: &mut Books,
     ) -> Result<(), Refusal> {
         match self.held_now(id, now, books) {
             Some((key, grant)) => {
                 let grant = books.grants.get(grant);
-                grant.admits(proof.owner.as_ref(), proof.fence, proof.force)?;
+                grant.admits(condition.owner.as_ref(), condition.fence, condition.force)?;
                 books.counts.released += 1;
                 self.give_back(key, now, books);
                 Ok(())
             }
             // What an owner wants who repeats himself holds already.
-            None if proof.owner.is_some() => Ok(()),
+            None if condition.owner.is_some() => Ok(()),
             None => Err(Refusal::NotHeld),
         }
     }

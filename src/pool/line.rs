@@ -8,7 +8,7 @@ use slab::Slab;
 
 use super::PoolKey;
 use super::resources::ResourceKey;
-use crate::command::{StoredName, Ticket, Ttl, Wanted};
+use crate::command::{StoredName, Ticket, Ttl, Selection};
 use crate::time::{Deadlines, Time};
 
 /// A waiter. Valid until it leaves the line.
@@ -38,10 +38,10 @@ pub(super) enum StoredWanted {
 }
 
 impl StoredWanted {
-    pub(super) fn of(wanted: &Wanted<'_>) -> StoredWanted {
+    pub(super) fn of(wanted: &Selection<'_>) -> StoredWanted {
         match wanted {
-            Wanted::Any(count) => StoredWanted::Any(count.get() as usize),
-            Wanted::Named(id) => StoredWanted::Named(StoredName::from(id.as_str())),
+            Selection::Any(count) => StoredWanted::Any(count.get() as usize),
+            Selection::Named(id) => StoredWanted::Named(StoredName::from(id.as_str())),
         }
     }
 }

@@ -282,9 +282,9 @@ impl Engine {
                 let (pool, books) = self.pool_mut(&pool)?;
                 return pool.acquire(ticket, &acquire, now, books);
             }
-            Command::Release(pool, id, proof) => {
+            Command::Release(pool, id, condition) => {
                 let (pool, books) = self.pool_mut(&pool)?;
-                pool.release(id.as_str(), &proof, now, books)
+                pool.release(id.as_str(), &condition, now, books)
                     .map(|()| Reply::Done)?
             }
             Command::Renew(pool, id, renewal) => {

@@ -123,7 +123,7 @@ mod tests {
         let keys = Keys::parse(b"a secret-of-a read *\nb secret-of-b read *\n").expect("two keys");
         let now = Time::default();
         let key = |secret: &str| match keys.caller(Credentials::Word(secret.as_bytes()), now) {
-            Caller::Holder(key) => key.clone(),
+            Caller::Authenticated(key) => key.clone(),
             other => panic!("{other:?}"),
         };
         let (a, b) = (key("secret-of-a"), key("secret-of-b"));

@@ -96,9 +96,9 @@ impl Session {
         let is_last = is_written && next.is_none();
         if is_last {
             dump.writer.finish(&mut piece);
-            http::write_last_piece(&mut self.output, style, &piece);
+            http::write_last_chunk(&mut self.output, style, &piece);
         } else {
-            http::write_piece(&mut self.output, style, &piece);
+            http::write_chunk(&mut self.output, style, &piece);
         }
         context.buffers.take_back_body(piece);
         if let Some(next) = next {

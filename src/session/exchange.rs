@@ -1,15 +1,15 @@
 //! One request in flight, and how its answer is written down.
 
-use super::{Context, Outcome, Settings, Shape};
+use super::{Context, Outcome, Settings, ResponseShape};
 use crate::api::{self, Problem};
 use crate::command::{Reply, Ticket};
-use crate::http::{self, Answer, Fields, Format, SiteFields, Style};
+use crate::http::{self, Response, Fields, Format, SiteFields, Style};
 use crate::metrics::{Asked, Route};
 
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) style: Style,
-    pub(super) shape: Shape,
+    pub(super) shape: ResponseShape,
     pub(super) asked: Asked,
     /// No further request is taken in flight before this one is answered.
     pub(super) blocks: bool,
@@ -37,7 +37,7 @@ impl Exchange {
     pub(super) fn ready(style: Style, asked: Asked, outcome: Outcome) -> Exchange {
         Exchange {
             style,
-            shape: Shape::default(),
+            shape: ResponseShape::default(),
             asked,
             blocks: false,
             can_withdraw: false,
@@ -50,7 +50,7 @@ impl Exchange {
     pub(super) fn of_server(style: Style, asked: Asked, ticket: Ticket) -> Exchange {
         Exchange {
             style,
-            shape: Shape::default(),
+            shape: ResponseShape::default(),
             asked,
             blocks: true,
             can_withdraw: false,
@@ -95,7 +95,7 @@ impl Exchange {
         context: &mut Context<'_>,
     ) -> u16 {
         let mut body = context.buffers.lend_body();
-        let (status, words, mut fields) = api::render_status(outcome);
+        let (status, reason, mut fields) = api::render_status(outcome);
         if self.asked.kind.route == Route::Metrics
             && let Outcome::Reply(Reply::Survey(survey)) = outcome
         {
@@ -106,19 +106,19 @@ impl Exchange {
             && let Outcome::Problem(problem @ Problem::Browser(_)) = outcome
         {
             // A person reads it, who can do something about it.
-            body.extend_from_slice(format!("{words}: {}", problem.message()).as_bytes());
+            body.extend_from_slice(format!("{reason}: {}", problem.message()).as_bytes());
         } else {
             let json = self.style.format == Format::Json;
             api::render_text(outcome, self.shape, json, &mut body);
         }
-        let answer = Answer {
+        let answer = Response {
             status,
-            words: &words,
+            reason: &reason,
             body: &body,
             fields,
         };
         let fields = self.site_fields(context.settings);
-        http::write_answer(output, self.style, &answer, fields);
+        http::write_response(output, self.style, &answer, fields);
         context.buffers.take_back_body(body);
         status
     }

@@ -5,9 +5,9 @@
 
 use super::exchange::{Exchange, State};
 use super::{Context, Outcome, Session, memory_budget};
-use crate::api::{self, Problem, Rendering};
+use crate::api::{self, Problem, ListCursor};
 use crate::command::Reply;
-use crate::http::{self, Answer, Format};
+use crate::http::{self, Response, Format};
 
 /// How many elements of a list are written down in one tick. A longer list is a long answer.
 const TURN_ELEMENTS: usize = 16 << 10;
@@ -20,7 +20,7 @@ const HEAD_ROOM: usize = 512;
 pub(super) struct IncrementalResponse {
     /// Room for the head, and as much of the body as there is.
     body: Vec<u8>,
-    rendering: Rendering,
+    cursor: ListCursor,
     is_whole: bool,
 }
 
@@ -28,7 +28,7 @@ impl Default for IncrementalResponse {
     fn default() -> IncrementalResponse {
         IncrementalResponse {
             body: vec![0; HEAD_ROOM],
-            rendering: Rendering::default(),
+            cursor: ListCursor::default(),
             is_whole: false,
         }
     }
@@ -43,7 +43,7 @@ impl Session {
 
     /// Whether the answer that is next in order can be written down at once. A long one or a dump is begun
     /// instead, and goes on in `resume`.
-    pub(super) fn can_answer_next(&mut self, context: &mut Context<'_>) -> bool {
+    pub(super) fn can_write_next_response(&mut self, context: &mut Context<'_>) -> bool {
         if let Some(exchange) = self.exchanges.front_mut()
             && let State::Ready(outcome) = &exchange.state
             && self.incremental.is_none()
@@ -86,11 +86,11 @@ impl IncrementalResponse {
         };
         if !self.is_whole {
             let start = self.body.len();
-            self.is_whole = api::render_some(
+            self.is_whole = api::render_chunk(
                 outcome,
                 exchange.shape,
                 exchange.style.format == Format::Json,
-                &mut self.rendering,
+                &mut self.cursor,
                 TURN_ELEMENTS,
                 &mut self.body,
             );
@@ -106,12 +106,12 @@ impl IncrementalResponse {
         context: &mut Context<'_>,
     ) -> (Vec<u8>, usize) {
         let style = exchange.style;
-        let (status, words, fields) = api::render_status(outcome);
+        let (status, reason, fields) = api::render_status(outcome);
         (context.metrics.requests).note_answer(exchange.asked, status);
         let mut bytes = self.body;
-        let answer = Answer {
+        let answer = Response {
             status,
-            words: &words,
+            reason: &reason,
             body: &bytes[HEAD_ROOM..],
             fields,
         };
@@ -121,7 +121,7 @@ impl IncrementalResponse {
         if style.omits_body {
             bytes.truncate(HEAD_ROOM);
         }
-        bytes.extend_from_slice(http::end_of_answer(style));
+        bytes.extend_from_slice(http::end_of_response(style));
         match HEAD_ROOM.checked_sub(head.len()) {
             Some(start) => {
                 bytes[start..HEAD_ROOM].copy_from_slice(&head);

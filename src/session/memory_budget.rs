@@ -97,7 +97,7 @@ impl Session {
 }
 
 /// Appends an answer to `output`, but not a long list if all is held that may be.
-pub(super) fn write_answer(
+pub(super) fn write_response(
     exchange: &Exchange,
     outcome: &Outcome,
     output: &mut Vec<u8>,

@@ -35,7 +35,7 @@ use timing::Awaits;
 use undelivered_grants::UndeliveredGrants;
 use partial_request::PartialRequest;
 
-use crate::api::{self, ListenerRole, Outcome, Shape, VisiblePools};
+use crate::api::{self, ListenerRole, Outcome, ResponseShape, VisiblePools};
 use crate::command::{Command, Reply, Survey, Ticket};
 use crate::http::{CONTINUE, Scan, Wire};
 use crate::keys::Key;
@@ -290,7 +290,7 @@ impl Session {
             true => self.pending_key.take(),
             false => None,
         };
-        if exchange.shape.of_key.is_some() {
+        if exchange.shape.filtered.is_some() {
             self.begin_filter(pending);
         } else if exchange.shape.is_old_name
             && let State::Ready(outcome) = &mut exchange.state
@@ -415,8 +415,8 @@ impl Session {
     /// instead, which goes on in `resume`. Most often there is none when it is looked for, so this is kept
     /// out of the way.
     #[inline(never)]
-    fn answer_next(&mut self, context: &mut Context<'_>) -> bool {
-        if !self.can_answer_next(context) {
+    fn write_next_response(&mut self, context: &mut Context<'_>) -> bool {
+        if !self.can_write_next_response(context) {
             return false;
         }
         if let Some(exchange) = self.exchanges.front()
@@ -429,7 +429,7 @@ impl Session {
                     self.output = context.buffers.lend();
                 }
                 let output = &mut self.output;
-                memory_budget::write_answer(exchange, outcome, output, self.is_unauthenticated, context);
+                memory_budget::write_response(exchange, outcome, output, self.is_unauthenticated, context);
             }
             let unsent = self.output.len() - self.sent;
             if let Some(Exchange { state, .. }) = self.exchanges.pop_front() {
@@ -443,7 +443,7 @@ impl Session {
     fn write_ready_answers(&mut self, context: &mut Context<'_>) {
         self.has_unparsed_input |= !self.has_room(context.settings);
         self.drop_sent_output();
-        while self.exchanges.front().is_some_and(Exchange::is_ready) && self.answer_next(context) {}
+        while self.exchanges.front().is_some_and(Exchange::is_ready) && self.write_next_response(context) {}
         if self.exchanges.is_empty() && self.exchanges.capacity() > 0 {
             context
                 .buffers

@@ -10,7 +10,7 @@ use crate::api::{self, Access, BodyReader};
 use crate::http::{
     BodyLength, Chunked, Credentials, Decoded, Head, HttpError, Limits, Rejected, Style,
 };
-use crate::keys::{Caller, Unknown};
+use crate::keys::{Caller, AuthFailure};
 use crate::time::Time;
 
 /// The longest end of a line: a carriage return and a line feed.
@@ -21,7 +21,7 @@ pub(super) struct PartialRequest {
     head: Vec<u8>,
     style: Style,
     /// Why the key of its client is not known, where one is needed.
-    auth_failure: Option<Unknown>,
+    auth_failure: Option<AuthFailure>,
     /// Nothing is kept of its body, as it will not count.
     is_dropped: bool,
     body: BodyReader,
@@ -106,8 +106,8 @@ impl PartialRequest {
             head: bytes,
             style: head.style,
             auth_failure: match access.caller {
-                Caller::Stranger(auth_failure) => Some(auth_failure),
-                Caller::Anyone | Caller::Holder(_) => None,
+                Caller::Unauthenticated(auth_failure) => Some(auth_failure),
+                Caller::AuthDisabled | Caller::Authenticated(_) => None,
             },
             is_dropped: access.ignores_body(),
             body: api::body_reader(head.method, head.target, head.media, access),
@@ -204,7 +204,7 @@ impl PartialRequest {
     }
 
     /// Why the key of its client was not known when it began, where one is needed.
-    pub(super) fn auth_failure(&self) -> Option<Unknown> {
+    pub(super) fn auth_failure(&self) -> Option<AuthFailure> {
         self.auth_failure
     }
 

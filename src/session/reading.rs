@@ -8,13 +8,13 @@ use super::exchange::{Exchange, State};
 use super::minimum_rate::MinimumRate;
 use super::partial_request::{PartialRequest, line_of_start};
 use super::{Context, Phase, Session};
-use crate::api::{self, Access, Action, Outcome, Problem};
+use crate::api::{self, Access, RequestAction, Outcome, Problem};
 use crate::command::Command;
 use crate::http::{
-    self, BodyLength, BrowserMarks, Format, Head, Method, Progress, Rejected, Request, Scan, Style,
+    self, BodyLength, BrowserFields, Format, Head, Method, Progress, Rejected, Request, Scan, Style,
     Wire,
 };
-use crate::keys::{Caller, Unknown};
+use crate::keys::{Caller, AuthFailure};
 use crate::metrics::{Asked, Kind, Route};
 
 /// How much of what it has received a session understands in one tick. More than that there is only
@@ -109,7 +109,7 @@ impl Session {
             BodyLength::Fixed(_) | BodyLength::Chunked => {
                 let access = self.access(head, context);
                 if head.expects_continue && access.ignores_body() {
-                    self.answer_without_body(head, context);
+                    self.respond_without_body(head, context);
                     return Ok(input.len());
                 }
                 let minimum_rate = MinimumRate::begin(context.settings, context.now);
@@ -135,7 +135,7 @@ impl Session {
             return Ok(false);
         };
         let access = self.access(&head, context);
-        if !matches!(access.caller, Caller::Stranger { .. }) {
+        if !matches!(access.caller, Caller::Unauthenticated { .. }) {
             return Ok(false);
         }
         let minimum_rate = MinimumRate::begin(context.settings, context.now);
@@ -165,7 +165,7 @@ impl Session {
             let access = match auth_failure {
                 None => self.access(&head, context),
                 Some(auth_failure) => Access {
-                    caller: Caller::Stranger(auth_failure),
+                    caller: Caller::Unauthenticated(auth_failure),
                     ..context
                         .settings
                         .access(&head, self.listener_role, self.has_tls, context.now)
@@ -208,7 +208,7 @@ impl Session {
     /// Answers a request whose client asks whether to send the body, and whose body will not count. The client
     /// may send it or not, so that nothing else can be read behind it.
     #[cold]
-    fn answer_without_body(&mut self, head: &Head<'_>, context: &mut Context<'_>) {
+    fn respond_without_body(&mut self, head: &Head<'_>, context: &mut Context<'_>) {
         let style = Style {
             closes: true,
             ..head.style
@@ -219,7 +219,7 @@ impl Session {
     #[inline]
     fn access<'c>(&mut self, head: &Head<'_>, context: &mut Context<'c>) -> Access<'c> {
         let mut access = (context.settings).access(head, self.listener_role, self.has_tls, context.now);
-        if !matches!(access.caller, Caller::Anyone) {
+        if !matches!(access.caller, Caller::AuthDisabled) {
             access.caller = self.limit_wrong_keys(access.caller, context);
         }
         access
@@ -229,18 +229,18 @@ impl Session {
     #[inline(never)]
     fn limit_wrong_keys<'c>(&mut self, caller: Caller<'c>, context: &mut Context<'_>) -> Caller<'c> {
         match caller {
-            Caller::Anyone | Caller::Stranger(Unknown::NoKey | Unknown::Unchecked) => caller,
-            Caller::Holder(key) if context.sink.admits_key(key) => {
+            Caller::AuthDisabled | Caller::Unauthenticated(AuthFailure::NoKey | AuthFailure::Unchecked) => caller,
+            Caller::Authenticated(key) if context.sink.admits_key(key) => {
                 self.note_authenticated(context);
                 caller
             }
-            Caller::Stranger(Unknown::WrongKey) if context.sink.admits_wrong_key() => {
+            Caller::Unauthenticated(AuthFailure::WrongKey) if context.sink.admits_wrong_key() => {
                 context.metrics.requests.wrong_keys += 1;
                 caller
             }
-            Caller::Holder(_) | Caller::Stranger(Unknown::WrongKey) => {
+            Caller::Authenticated(_) | Caller::Unauthenticated(AuthFailure::WrongKey) => {
                 context.metrics.requests.unchecked_keys += 1;
-                Caller::Stranger(Unknown::Unchecked)
+                Caller::Unauthenticated(AuthFailure::Unchecked)
             }
         }
     }
@@ -249,26 +249,26 @@ impl Session {
     fn handle(
         &mut self,
         head: &Head<'_>,
-        action: Action<'_>,
+        action: RequestAction<'_>,
         caller: Caller<'_>,
         context: &mut Context<'_>,
     ) {
         self.previous = Some(head.style.wire);
         let mut style = head.style;
         style.closes |= self.finishes_last_request;
-        if style.wire == Wire::Http10 && matches!(action, Action::Ask(Command::Dump(_), ..)) {
+        if style.wire == Wire::Http10 && matches!(action, RequestAction::Submit(Command::Dump(_), ..)) {
             // Its end is that of the connection.
             style.closes = true;
         }
         let at = context.metrics.requests.tick_at();
         let asked = |kind, may_queue| Asked { kind, may_queue, at };
         let exchange = match action {
-            Action::Ask(command, mut shape, kind) => {
+            RequestAction::Submit(command, mut shape, kind) => {
                 if style.as_leases {
                     shape = shape.as_leases(&command);
                 }
                 let (blocks, may_queue) = (command.blocks(), command.may_wait());
-                if shape.of_key.is_some() || may_queue {
+                if shape.filtered.is_some() || may_queue {
                     self.note_key(caller, &command);
                 }
                 let ticket = context.sink.submit(command);
@@ -283,25 +283,25 @@ impl Session {
                     state: State::Submitted(ticket),
                 }
             }
-            Action::Probe(kind) if context.settings.stopping => {
+            RequestAction::Probe(kind) if context.settings.stopping => {
                 let outcome = Outcome::Problem(Problem::Stopping);
                 Exchange::ready(style, asked(kind, false), outcome)
             }
-            Action::Probe(kind) => {
+            RequestAction::Probe(kind) => {
                 let ticket = context.sink.submit(Command::Probe);
                 Exchange::of_server(style, asked(kind, false), ticket)
             }
-            Action::Scrape(kind) => {
+            RequestAction::Scrape(kind) => {
                 let most = context.settings.metrics_pools;
                 let ticket = context.sink.submit(Command::Survey(most));
                 Exchange::of_server(style, asked(kind, false), ticket)
             }
-            Action::Answer(Outcome::Version, kind)
+            RequestAction::Respond(Outcome::Version, kind)
                 if style.format == Format::Html && self.listener_role.has_page() =>
             {
                 Exchange::ready(style, asked(kind, false), Outcome::Page)
             }
-            Action::Answer(outcome, kind) => Exchange::ready(style, asked(kind, false), outcome),
+            RequestAction::Respond(outcome, kind) => Exchange::ready(style, asked(kind, false), outcome),
         };
         self.push(exchange, context);
         if let Some(head_bytes) = head.browser {
@@ -324,7 +324,7 @@ impl Session {
         if let Some(exchange) = self.exchanges.back_mut()
             && !exchange.is_refused_browser()
         {
-            let marks = BrowserMarks::read(head_bytes);
+            let marks = BrowserFields::read(head_bytes);
             let own_origin = context.settings.browsers.own_origin(&marks, self.has_tls);
             exchange.own_origin = own_origin.map(Box::from);
         }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::api::{Access, BrowserPolicy, ListenerRole, MethodOverride};
-use crate::http::{BrowserMarks, Head, Limits};
+use crate::http::{BrowserFields, Head, Limits};
 use crate::keys::{Caller, Keys};
 use crate::time::Time;
 
@@ -58,7 +58,7 @@ impl Settings {
         now: Time,
     ) -> Access<'_> {
         let caller = match &self.keys {
-            None => Caller::Anyone,
+            None => Caller::AuthDisabled,
             Some(keys) => keys.caller(head.credentials, now),
         };
         let mut access = Access {
@@ -68,7 +68,7 @@ impl Settings {
             refused: None,
         };
         if let Some(head_bytes) = head.browser {
-            let marks = BrowserMarks::read(head_bytes);
+            let marks = BrowserFields::read(head_bytes);
             access.refused = self.browsers.find_problem(&marks, head.method, has_tls);
             if marks.origin.is_some() && self.method_override == MethodOverride::Taken {
                 access.method_override = MethodOverride::NotOfPage;

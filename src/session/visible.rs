@@ -15,7 +15,7 @@ impl Session {
     pub(super) fn begin_filter(&mut self, key: Option<Box<PendingKey>>) {
         let key = key.map(|pending| pending.key);
         if let Some(exchange) = self.filtered_exchange()
-            && let Some(view) = exchange.shape.of_key
+            && let Some(view) = exchange.shape.filtered
             && let State::Ready(Outcome::Reply(Reply::Pools(pools))) = &mut exchange.state
         {
             let visible = VisiblePools::new(mem::take(pools), view, key);
@@ -41,6 +41,6 @@ impl Session {
     /// refusal of what cannot be read may.
     fn filtered_exchange(&mut self) -> Option<&mut Exchange> {
         let mut exchanges = self.exchanges.iter_mut();
-        exchanges.rfind(|exchange| exchange.shape.of_key.is_some())
+        exchanges.rfind(|exchange| exchange.shape.filtered.is_some())
     }
 }

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use latchd::command::{
-    Acquire, Command, Filter, PoolName, Refusal, Reply, ResourceId, Seed, Ticket, Wanted,
+    Acquire, Command, Filter, PoolName, Refusal, Reply, ResourceId, Seed, Ticket, Selection,
 };
 use latchd::pool::Rules;
 use latchd::store::{EmbeddedStore, Journal, Store, Sync};
@@ -44,7 +44,7 @@ fn add(count: usize) -> Command<'static> {
 
 fn acquire() -> Command<'static> {
     let wish = Acquire {
-        wanted: Wanted::Any(NonZeroU32::MIN),
+        selection: Selection::Any(NonZeroU32::MIN),
         owner: None,
         ttl: None,
         wait_ms: 0,

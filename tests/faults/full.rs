@@ -4,7 +4,7 @@
 use std::num::NonZeroU32;
 
 use latchd::command::{
-    Acquire, Command, PoolName, PoolQuery, Proof, Refusal, Reply, ResourceId, Seed, Ticket, Wanted,
+    Acquire, Command, PoolName, PoolQuery, ReleaseCondition, Refusal, Reply, ResourceId, Seed, Ticket, Selection,
 };
 use latchd::pool::Rules;
 use latchd::store::{EmbeddedStore, Journal, Store, Sync};
@@ -112,7 +112,7 @@ fn add(pool: &str, count: usize) -> Command<'static> {
 
 fn acquire() -> Command<'static> {
     let wish = Acquire {
-        wanted: Wanted::Any(NonZeroU32::MIN),
+        selection: Selection::Any(NonZeroU32::MIN),
         owner: None,
         ttl: None,
         wait_ms: 0,
@@ -122,5 +122,5 @@ fn acquire() -> Command<'static> {
 }
 
 fn release() -> Command<'static> {
-    Command::Release(name("held"), id(&format!("{:090}", 0)), Proof::default())
+    Command::Release(name("held"), id(&format!("{:090}", 0)), ReleaseCondition::default())
 }

@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 
 use fastrand::Rng;
 use latchd::command::{
-    Acquire, Command, Filter, OwnerName, PoolName, Proof, Refusal, Renewal, Reply, ResourceId,
-    Seed, Ticket, Ttl, Wanted,
+    Acquire, Command, Filter, OwnerName, PoolName, ReleaseCondition, Refusal, Renewal, Reply, ResourceId,
+    Seed, Ticket, Ttl, Selection,
 };
 use latchd::pool::{Rules, Work};
 use latchd::store::{EmbeddedStore, Journal, JournalPort, Store, Sync};
@@ -285,11 +285,11 @@ impl Story {
             _ => {
                 let id = self.random.choice(held).unwrap_or_else(|| "1".into());
                 let fence = state.locks.get(&id).map(|lock| lock.fence);
-                let proof = Proof {
+                let condition = ReleaseCondition {
                     force: true,
-                    ..Proof::default()
+                    ..ReleaseCondition::default()
                 };
-                let command = Command::Release(name, resource(&id), proof);
+                let command = Command::Release(name, resource(&id), condition);
                 (command, What::Release(id, fence))
             }
         }
@@ -310,13 +310,13 @@ impl Story {
     }
 
     fn acquire(&mut self) -> Acquire<'static> {
-        let wanted = match self.random.u8(0..10) {
-            0..7 => Wanted::Any(NonZeroU32::MIN),
-            7 => Wanted::Any(NonZeroU32::MIN.saturating_add(1)),
-            _ => Wanted::Named(resource(self.random.choice(IDS).expect("there are some"))),
+        let selection = match self.random.u8(0..10) {
+            0..7 => Selection::Any(NonZeroU32::MIN),
+            7 => Selection::Any(NonZeroU32::MIN.saturating_add(1)),
+            _ => Selection::Named(resource(self.random.choice(IDS).expect("there are some"))),
         };
         Acquire {
-            wanted,
+            selection,
             owner: self.owner(),
             ttl: Ttl::from_s(self.random.choice([0, 3_600]).unwrap_or_default()),
             wait_ms: self.random.choice([0, 0, 2_000]).unwrap_or_default(),
@@ -470,7 +470,7 @@ impl Story {
             let mut lent = BTreeSet::new();
             for _ in 0..self.pools[name].members.len() {
                 let acquire = Acquire {
-                    wanted: Wanted::Any(NonZeroU32::MIN),
+                    selection: Selection::Any(NonZeroU32::MIN),
                     owner: None,
                     ttl: None,
                     wait_ms: 0,

@@ -26,7 +26,7 @@ pub struct Call {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     Acquire {
-        wanted: Wanted,
+        selection: Selection,
         owner: Option<String>,
         ttl_s: Option<u64>,
         wait_s: u64,
@@ -52,7 +52,7 @@ pub enum Asked {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum Selection {
     Any(usize),
     Named(String),
 }
@@ -146,11 +146,11 @@ impl Asked {
     }
 }
 
-impl Wanted {
+impl Selection {
     pub fn count(&self) -> usize {
         match self {
-            Wanted::Any(count) => *count,
-            Wanted::Named(_) => 1,
+            Selection::Any(count) => *count,
+            Selection::Named(_) => 1,
         }
     }
 }
@@ -215,13 +215,13 @@ impl fmt::Display for Asked {
         };
         match self {
             Asked::Acquire {
-                wanted,
+                selection,
                 owner,
                 ttl_s,
                 wait_s,
             } => write!(
                 f,
-                "acquire {wanted:?}{}{} wait={wait_s}",
+                "acquire {selection:?}{}{} wait={wait_s}",
                 shown("owner", owner.clone()),
                 shown("ttl", ttl_s.map(|s| s.to_string())),
             ),

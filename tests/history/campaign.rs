@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use super::call::{Answer, Asked, Call, History, Wanted};
+use super::call::{Answer, Asked, Call, History, Selection};
 use super::chaos::{Cluster, Ground, REDIS_TIMEOUT_S};
 use super::check::{Verdict, check};
 use super::rounds::{self, Hall};
@@ -229,7 +229,7 @@ fn come_to_rest(caller: &mut Caller<'_>, cluster: &mut Cluster<'_>) -> Result<()
             force(caller, pool, lease.id, lease.fence);
         }
         let all = Asked::Acquire {
-            wanted: Wanted::Any(size),
+            selection: Selection::Any(size),
             owner: None,
             ttl_s: None,
             wait_s: 0,

@@ -1,7 +1,7 @@
 //! The queue, as far as clients can tell: who was in it for certain, who came later, and whether
 //! somebody was left waiting beside what was free.
 
-use super::call::{Answer, Asked, Call, SECOND, Time, Wanted};
+use super::call::{Answer, Asked, Call, SECOND, Time, Selection};
 use super::check::{Kind, PoolView, Verdict};
 use super::grants::{Grant, NEVER};
 use super::leases::SLEW;
@@ -24,7 +24,7 @@ pub fn check(view: &PoolView<'_>, verdict: &mut Verdict) {
     let places = places(view, verdict);
     check_order(view, &places, verdict);
     let one_each = view.calls.all.iter().all(|(_, call)| match &call.asked {
-        Asked::Acquire { wanted, wait_s, .. } => *wait_s == 0 || *wanted == Wanted::Any(1),
+        Asked::Acquire { selection, wait_s, .. } => *wait_s == 0 || *selection == Selection::Any(1),
         _ => true,
     });
     // Where all who wait want just one of any, the first can take whatever is free.
@@ -116,7 +116,7 @@ impl Place<'_> {
     fn comes_before(&self, grant: &Grant) -> bool {
         match &self.call.asked {
             Asked::Acquire {
-                wanted: Wanted::Named(id),
+                selection: Selection::Named(id),
                 ..
             } => grant.holds.contains_key(id),
             _ => true,
@@ -219,7 +219,7 @@ fn unknown_acquires<'a>(view: &PoolView<'a>) -> impl Iterator<Item = &'a Call> {
 fn count_of(call: &Call) -> usize {
     match call.asked {
         Asked::Acquire {
-            wanted: Wanted::Any(count),
+            selection: Selection::Any(count),
             ..
         } => count,
         _ => 1,

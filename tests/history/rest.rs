@@ -1,7 +1,7 @@
 //! What is left when all is quiet: every client has given back what it knows of, and every lease has
 //! had the time to end. So what is held still must be held by a request whose outcome nobody knows.
 
-use super::call::{Answer, Asked, Call, SECOND, Time, Wanted};
+use super::call::{Answer, Asked, Call, SECOND, Time, Selection};
 use super::check::{Kind, PoolView, Verdict};
 use super::leases::SLEW;
 
@@ -75,9 +75,9 @@ fn check_locks(view: &PoolView<'_>, at: usize, list: &Call, verdict: &mut Verdic
 /// How many resources each request wanted that was not answered, and whose lease cannot be over.
 fn may_still_hold(view: &PoolView<'_>, now: Time) -> Vec<usize> {
     let quiet_from = view.history.quiet_from.unwrap_or(now);
-    let wanted = view.calls.all.iter().filter_map(|(_, call)| {
+    let selection = view.calls.all.iter().filter_map(|(_, call)| {
         let Asked::Acquire {
-            wanted,
+            selection,
             ttl_s,
             owner,
             ..
@@ -89,7 +89,7 @@ fn may_still_hold(view: &PoolView<'_>, now: Time) -> Vec<usize> {
         let over_by = quiet_from.saturating_add(length.saturating_add(length / SLEW + LINGER));
         // An owner's may have been renewed by any other call of his.
         let may_be_held = call.is_unknown() && (over_by >= now || owner.is_some());
-        may_be_held.then(|| Wanted::count(wanted))
+        may_be_held.then(|| Selection::count(selection))
     });
-    wanted.collect()
+    selection.collect()
 }

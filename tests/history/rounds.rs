@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use super::call::{Answer, Asked, Call, Wanted};
+use super::call::{Answer, Asked, Call, Selection};
 use super::wire::{Caller, Clock, ServerAddresses};
 use super::workers::force;
 
@@ -48,19 +48,19 @@ fn hold_one(hall: &Hall<'_>, (pool, size): &Room, random: &mut Rng) -> Vec<Call>
     host.order(&format!("POST /pool/{pool} [{}]", ids.join(",")));
     // All want the same in most rounds: then more can be said about who must be served when.
     let is_mixed = random.u8(..3) == 0;
-    if let Some(Answer::Leases(held)) = host.call(pool, acquire(Wanted::Any(*size), None, 0)) {
+    if let Some(Answer::Leases(held)) = host.call(pool, acquire(Selection::Any(*size), None, 0)) {
         let guests = random.usize(2..=LONGEST_LINE);
         let calls = thread::scope(|scope| {
             let mut joined = Vec::new();
             for place in 1..=guests {
                 let mut guest = hall.caller(random);
-                let wanted = if is_mixed {
+                let selection = if is_mixed {
                     any_wanted(*size, random)
                 } else {
-                    Wanted::Any(1)
+                    Selection::Any(1)
                 };
                 joined.push(scope.spawn(move || {
-                    visit(&mut guest, pool, wanted);
+                    visit(&mut guest, pool, selection);
                     guest.calls
                 }));
                 host.move_on();
@@ -92,9 +92,9 @@ fn look_for(host: &mut Caller<'_>, pool: &str, place: usize) {
 }
 
 /// Stands in the queue, and gives back what it gets after a moment.
-fn visit(guest: &mut Caller<'_>, pool: &str, wanted: Wanted) {
+fn visit(guest: &mut Caller<'_>, pool: &str, selection: Selection) {
     let owner = (guest.random.u8(..4) == 0).then(|| format!("guest-{}", guest.number));
-    let answer = guest.call(pool, acquire(wanted, owner.clone(), WAIT_S));
+    let answer = guest.call(pool, acquire(selection, owner.clone(), WAIT_S));
     let Some(Answer::Leases(leases)) = answer else {
         return;
     };
@@ -113,17 +113,17 @@ fn visit(guest: &mut Caller<'_>, pool: &str, wanted: Wanted) {
     }
 }
 
-fn any_wanted(size: usize, random: &mut Rng) -> Wanted {
+fn any_wanted(size: usize, random: &mut Rng) -> Selection {
     match random.u8(..3) {
-        0 => Wanted::Named(random.usize(1..=size).to_string()),
-        1 => Wanted::Any(size),
-        _ => Wanted::Any(1),
+        0 => Selection::Named(random.usize(1..=size).to_string()),
+        1 => Selection::Any(size),
+        _ => Selection::Any(1),
     }
 }
 
-fn acquire(wanted: Wanted, owner: Option<String>, wait_s: u64) -> Asked {
+fn acquire(selection: Selection, owner: Option<String>, wait_s: u64) -> Asked {
     Asked::Acquire {
-        wanted,
+        selection,
         owner,
         ttl_s: None,
         wait_s,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use super::call::{Answer, Asked, Call, History, Lease, Wanted};
+use super::call::{Answer, Asked, Call, History, Lease, Selection};
 use super::campaign::{Campaign, Ending};
 use super::chaos::{Cluster, Ground};
 use super::check::{Kind, check};
@@ -103,7 +103,7 @@ fn meddle(cluster: &mut Cluster<'_>, hall: &Hall<'_>, random: &mut Rng) -> Vec<C
 
 fn acquire(caller: &mut Caller<'_>) -> Lease {
     let asked = Asked::Acquire {
-        wanted: Wanted::Any(1),
+        selection: Selection::Any(1),
         owner: None,
         ttl_s: None,
         wait_s: 0,

@@ -1,6 +1,6 @@
 //! How a history is written by hand: calls of one client on one pool, in milliseconds.
 
-use super::call::{Answer, Asked, Call, History, Lease, Time, Wanted};
+use super::call::{Answer, Asked, Call, History, Lease, Time, Selection};
 use super::check::{Kind, check};
 
 pub const MS: Time = 1000;
@@ -45,7 +45,7 @@ pub fn call(asked: Asked, sent: Time, answered: Time, answer: Answer) -> Call {
 
 pub fn acquire(sent: Time, answered: Time) -> Call {
     let asked = Asked::Acquire {
-        wanted: Wanted::Any(1),
+        selection: Selection::Any(1),
         owner: None,
         ttl_s: None,
         wait_s: 0,

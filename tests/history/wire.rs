@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use socket2::SockRef;
 
-use super::call::{Answer, Asked, Call, Lease, Time, Wanted};
+use super::call::{Answer, Asked, Call, Lease, Time, Selection};
 
 /// How long an answer may take, beyond what it waits in the queue: longer than any fault lasts.
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -246,7 +246,7 @@ fn line_of(pool: &str, asked: &Asked) -> String {
     let text = |number: Option<u64>| number.map(|number| number.to_string());
     let (method, id) = match asked {
         Asked::Acquire {
-            wanted,
+            selection,
             owner,
             ttl_s,
             wait_s,
@@ -254,12 +254,12 @@ fn line_of(pool: &str, asked: &Asked) -> String {
             add("owner", owner.clone());
             add("ttl", text(*ttl_s));
             add("wait", (*wait_s > 0).then(|| wait_s.to_string()));
-            match wanted {
-                Wanted::Any(count) => {
+            match selection {
+                Selection::Any(count) => {
                     add("n", (*count > 1).then(|| count.to_string()));
                     ("POST", None)
                 }
-                Wanted::Named(id) => ("POST", Some(id)),
+                Selection::Named(id) => ("POST", Some(id)),
             }
         }
         Asked::Renew {
@@ -326,14 +326,14 @@ fn parse(pool: &str, asked: &Asked, answer: &str) -> Option<Answer> {
 /// Whether a grant is what was asked for.
 #[track_caller]
 fn check_leases(asked: &Asked, leases: &[Lease]) {
-    let Asked::Acquire { wanted, .. } = asked else {
+    let Asked::Acquire { selection, .. } = asked else {
         return;
     };
-    assert_eq!(leases.len(), wanted.count(), "{asked}: {leases:?}");
+    assert_eq!(leases.len(), selection.count(), "{asked}: {leases:?}");
     let fence = leases[0].fence;
     let is_one = leases.iter().all(|lease| lease.fence == fence);
     assert!(is_one, "one grant, one fence: {asked}: {leases:?}");
-    if let Wanted::Named(id) = wanted {
+    if let Selection::Named(id) = selection {
         assert_eq!(leases[0].id, *id, "{asked}");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::call::{Answer, Asked, Call, SECOND, Time, Wanted};
+use super::call::{Answer, Asked, Call, SECOND, Time, Selection};
 use super::wire::Caller;
 
 /// The pools that are worked on, and how many resources each has: `1`, `2` and so on.
@@ -86,7 +86,7 @@ impl Worker<'_> {
     fn be_quick(&mut self) {
         let count = self.caller.random.usize(1..=LONGEST_BURST);
         let acquire = Asked::Acquire {
-            wanted: Wanted::Any(1),
+            selection: Selection::Any(1),
             owner: None,
             ttl_s: None,
             wait_s: 0,
@@ -117,10 +117,10 @@ impl Worker<'_> {
         let (pool, size) = self.pool();
         let owner = self.owner();
         let random = &mut self.caller.random;
-        let wanted = match random.usize(..10) {
-            0 => Wanted::Named(random.usize(1..=size).to_string()),
-            1 | 2 => Wanted::Any(size.min(2)),
-            _ => Wanted::Any(1),
+        let selection = match random.usize(..10) {
+            0 => Selection::Named(random.usize(1..=size).to_string()),
+            1 | 2 => Selection::Any(size.min(2)),
+            _ => Selection::Any(1),
         };
         let ttl_s = (random.u8(..6) > 0).then(|| random.u64(1..=LONGEST_TTL_S));
         let wait_s = if random.u8(..3) == 0 {
@@ -129,7 +129,7 @@ impl Worker<'_> {
             0
         };
         let asked = Asked::Acquire {
-            wanted,
+            selection,
             owner: owner.clone(),
             ttl_s,
             wait_s,

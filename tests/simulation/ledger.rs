@@ -31,13 +31,13 @@ impl Ledger {
     /// A command is about to be carried out.
     pub fn asked(&mut self, command: &Command<'_>) {
         let (pool, id, fence) = match command {
-            Command::Release(pool, id, proof) => {
-                if let Some(owner) = &proof.owner {
+            Command::Release(pool, id, condition) => {
+                if let Some(owner) = &condition.owner {
                     let words = (pool.as_str(), id.as_str(), owner.as_str());
                     self.given_back
                         .push((words.0.into(), words.1.into(), words.2.into()));
                 }
-                (pool, Some(id.as_str()), proof.fence)
+                (pool, Some(id.as_str()), condition.fence)
             }
             Command::ReleaseAll(pool, _) | Command::RemovePool(pool) => {
                 self.purged.push(pool.as_str().to_owned());

@@ -51,7 +51,7 @@ pub struct Waiter {
     pub place: u64,
     /// `None` while its owner is away.
     pub ticket: Option<Ticket>,
-    pub wanted: Want,
+    pub selection: Want,
     pub owner: Option<StoredName>,
     pub ttl: Option<Ttl>,
     /// When it got in line, however often it has asked since.
@@ -67,7 +67,7 @@ pub enum Want {
 
 impl Waiter {
     fn queued(&self, now: u64) -> QueuedWaiter {
-        let (count, id) = match &self.wanted {
+        let (count, id) = match &self.selection {
             Want::Any(count) => (*count, None),
             Want::Named(id) => (1, Some(id.clone())),
         };
@@ -243,12 +243,12 @@ impl Model {
                 lock.renew(renewal.ttl, now);
                 Reply::Leases(lock.leases(now))
             }
-            Command::Release(pool, id, proof) => {
+            Command::Release(pool, id, condition) => {
                 let pool = find(pools, pool.as_str())?;
-                let owner = proof.owner.as_ref().map(|o| o.as_str());
+                let owner = condition.owner.as_ref().map(|o| o.as_str());
                 match pool.lock_now(id.as_str(), now) {
                     Some(lock) => {
-                        lock.admits(owner, proof.fence, proof.force)?;
+                        lock.admits(owner, condition.fence, condition.force)?;
                         let fence = lock.fence;
                         pool.free(fence, id.as_str());
                         pool.serve(now, rules, answers);
@@ -309,10 +309,10 @@ impl Model {
             }
             Command::SumPools(part) => {
                 let pools: Vec<PoolStatus> = pools.iter().map(Pool::status).collect();
-                let wanted = pools
+                let selection = pools
                     .iter()
                     .filter(|pool| NamePart::occurs(part.as_ref(), &pool.name));
-                Reply::PoolSums(wanted.collect())
+                Reply::PoolSums(selection.collect())
             }
             Command::Survey(most) => Reply::Survey(Some(survey(pools, *most))),
             Command::Probe => Reply::Ready,

@@ -1,6 +1,6 @@
 //! The shadow model of one lock.
 
-use latchd::command::{Fence, Granted, Lease, Leases, Refusal, Reply, StoredName, Ttl, Wanted};
+use latchd::command::{Fence, Granted, Lease, Leases, Refusal, Reply, StoredName, Ttl, Selection};
 
 use super::model::{Lock, Want};
 
@@ -59,10 +59,10 @@ impl Lock {
 }
 
 impl Want {
-    pub fn of(wanted: &Wanted<'_>) -> Want {
-        match wanted {
-            Wanted::Any(count) => Want::Any(count.get() as usize),
-            Wanted::Named(id) => Want::Named(StoredName::from(id.as_str())),
+    pub fn of(selection: &Selection<'_>) -> Want {
+        match selection {
+            Selection::Any(count) => Want::Any(count.get() as usize),
+            Selection::Named(id) => Want::Named(StoredName::from(id.as_str())),
         }
     }
 }

@@ -50,7 +50,7 @@ impl Asker<'_> {
         answers: &mut Answers,
     ) -> Result<Option<Reply>, Refusal> {
         let Asker { acquire, now, .. } = *self;
-        let want = Want::of(&acquire.wanted);
+        let want = Want::of(&acquire.selection);
         let owner: Option<StoredName> =
             acquire.owner.as_ref().map(|o| StoredName::from(o.as_str()));
         let is_own = |lock: &Lock| owner.is_some() && lock.owner == owner;
@@ -88,7 +88,7 @@ impl Asker<'_> {
         pool.line.push(Waiter {
             place: self.place,
             ticket: Some(self.ticket),
-            wanted: want,
+            selection: want,
             owner,
             ttl: acquire.ttl,
             since: now,
@@ -125,7 +125,7 @@ impl Asker<'_> {
         let waiter = &mut pool.line[at];
         answers.extend(waiter.ticket.map(|older| (older, busy.clone())));
         waiter.ticket = Some(self.ticket);
-        waiter.wanted = want;
+        waiter.selection = want;
         waiter.ttl = self.acquire.ttl;
         waiter.until = self.now
             + match wait_ms {
@@ -175,11 +175,11 @@ impl Pool {
             let left = self.order.iter().filter(|id| !kept.named.contains(id));
             let left: Vec<StoredName> = left.cloned().collect();
             let left_count = left.len() - kept.any;
-            let takes: Option<Vec<StoredName>> = match &waiter.wanted {
+            let takes: Option<Vec<StoredName>> = match &waiter.selection {
                 Want::Any(count) => (*count <= left_count).then(|| left[..*count].to_vec()),
                 Want::Named(id) => (left_count > 0 && left.contains(id)).then(|| vec![id.clone()]),
             };
-            match (takes, waiter.ticket, &waiter.wanted) {
+            match (takes, waiter.ticket, &waiter.selection) {
                 (Some(takes), Some(_), _) => return (Some((at, takes)), kept),
                 (Some(_), None, Want::Any(count)) => kept.any += count,
                 (Some(takes), None, Want::Named(_)) => kept.named.extend(takes),
@@ -235,7 +235,7 @@ impl Pool {
     pub fn dismiss_hopeless(&mut self, answers: &mut Answers) {
         let mut at = 0;
         while at < self.line.len() {
-            match self.could_ever_serve(&self.line[at].wanted) {
+            match self.could_ever_serve(&self.line[at].selection) {
                 Ok(()) => at += 1,
                 Err(refusal) => self.dismiss(at, refusal, answers),
             }
@@ -306,7 +306,7 @@ impl Pool {
         with_newcomer.line.push(Waiter {
             place: u64::MAX,
             ticket: Some(Ticket::new(u64::MAX, 0)),
-            wanted: want.clone(),
+            selection: want.clone(),
             owner: None,
             ttl: None,
             since: 0,

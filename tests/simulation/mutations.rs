@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use latchd::command::{Acquire, Command, Fence, Proof, Refusal, Reply, Ticket};
+use latchd::command::{Acquire, Command, Fence, ReleaseCondition, Refusal, Reply, Ticket};
 use latchd::pool::Rules;
 
 use super::clients;
@@ -38,14 +38,14 @@ impl Between for DropsRelease {
         self.count += usize::from(is_release);
         self.dropped = is_release && self.count.is_multiple_of(10);
         match operation {
-            Operation::Execute(Command::Release(pool, id, proof)) if self.dropped => {
+            Operation::Execute(Command::Release(pool, id, condition)) if self.dropped => {
                 // With a fence that nothing has.
                 let fence = Some(Fence::from_number(u64::MAX));
-                let proof = Proof {
+                let condition = ReleaseCondition {
                     fence,
-                    ..proof.clone()
+                    ..condition.clone()
                 };
-                Operation::Execute(Command::Release(pool.clone(), id.clone(), proof))
+                Operation::Execute(Command::Release(pool.clone(), id.clone(), condition))
             }
             _ => operation.clone(),
         }

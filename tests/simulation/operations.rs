@@ -4,8 +4,8 @@
 use std::num::NonZeroU32;
 
 use latchd::command::{
-    Acquire, Command, Fence, Filter, NamePart, OwnerName, PoolName, PoolQuery, Proof, Renewal,
-    ResourceId, Seed, Ticket, Ttl, Wanted,
+    Acquire, Command, Fence, Filter, NamePart, OwnerName, PoolName, PoolQuery, ReleaseCondition, Renewal,
+    ResourceId, Seed, Ticket, Ttl, Selection,
 };
 use latchd::pool::{Rules, SeedKind, Work};
 
@@ -151,14 +151,14 @@ impl<S: Source> Operations<'_, S> {
     }
 
     fn acquire(&mut self) -> Acquire<'static> {
-        let wanted = match self.source.below(10) {
-            0..4 => Wanted::Any(NonZeroU32::MIN),
-            4..6 => Wanted::Any(NonZeroU32::MIN.saturating_add(1)),
-            6 => Wanted::Any(NonZeroU32::MIN.saturating_add(2)),
-            _ => Wanted::Named(self.id()),
+        let selection = match self.source.below(10) {
+            0..4 => Selection::Any(NonZeroU32::MIN),
+            4..6 => Selection::Any(NonZeroU32::MIN.saturating_add(1)),
+            6 => Selection::Any(NonZeroU32::MIN.saturating_add(2)),
+            _ => Selection::Named(self.id()),
         };
         Acquire {
-            wanted,
+            selection,
             owner: self.owner(),
             ttl: self.ttl(),
             wait_ms: self
@@ -240,7 +240,7 @@ impl<S: Source> Operations<'_, S> {
         Command::Release(
             pool,
             id,
-            Proof {
+            ReleaseCondition {
                 owner,
                 fence,
                 force,

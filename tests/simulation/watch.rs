@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use latchd::command::{Command, Reply, StoredName, Ticket, Wanted};
+use latchd::command::{Command, Reply, StoredName, Ticket, Selection};
 use latchd::pool::{Change, ResourceRow};
 
 use super::operations::Operation;
@@ -22,7 +22,7 @@ impl Watch {
     pub fn asked(&mut self, ticket: Ticket, operation: &Operation) {
         if let Operation::Execute(Command::Acquire(pool, acquire)) = operation
             && acquire.owner.is_none()
-            && matches!(acquire.wanted, Wanted::Any(_))
+            && matches!(acquire.selection, Selection::Any(_))
         {
             self.line.push((pool.as_str().into(), ticket));
         }

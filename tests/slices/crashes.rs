@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use latchd::command::{Command, Proof, Reply, Seed};
+use latchd::command::{Command, ReleaseCondition, Reply, Seed};
 use latchd::pool::Work;
 use tempfile::TempDir;
 
@@ -18,7 +18,7 @@ fn prepared(path: &Path, slice: Work) -> Asker {
         let lock = Command::Acquire(pool(name), acquire(ANY, 0));
         assert!(matches!(asker.ask(lock), Reply::Granted(_)));
     }
-    let release = Command::Release(pool("A"), id(138), Proof::default());
+    let release = Command::Release(pool("A"), id(138), ReleaseCondition::default());
     assert_eq!(asker.ask(release), Reply::Done);
     asker.replies.clear();
     asker.store = asker.store.with_slice(slice);

@@ -4,7 +4,7 @@
 use std::num::NonZeroU32;
 
 use latchd::command::{
-    Acquire, Command, Filter, OwnerName, PoolQuery, Proof, Refusal, Renewal, Reply, Ttl, Wanted,
+    Acquire, Command, Filter, OwnerName, PoolQuery, ReleaseCondition, Refusal, Renewal, Reply, Ttl, Selection,
 };
 use latchd::pool::{Rules, Work};
 use latchd::store::{EmbeddedStore, Journal, Sync};
@@ -25,10 +25,10 @@ fn slice() -> usize {
     Rules::default().max_ends
 }
 
-fn lease_of(wanted: Wanted<'static>) -> Acquire<'static> {
+fn lease_of(selection: Selection<'static>) -> Acquire<'static> {
     Acquire {
         ttl: Ttl::from_s(LEASE_S),
-        ..acquire(wanted, 0)
+        ..acquire(selection, 0)
     }
 }
 
@@ -38,7 +38,7 @@ fn hold_all(asker: &mut Asker) {
     asker.ask(Command::AddMembers(seed(&[("A", ids), ("B", vec![1])])));
     let some = NonZeroU32::new(IN_A_GRANT).expect("it is not 0");
     for _ in 0..HELD / IN_A_GRANT as usize {
-        asker.submit(Command::Acquire(pool("A"), lease_of(Wanted::Any(some))));
+        asker.submit(Command::Acquire(pool("A"), lease_of(Selection::Any(some))));
     }
     asker.settle();
     assert_eq!(asker.held(), HELD);
@@ -53,8 +53,8 @@ impl Asker {
         }
     }
 
-    fn ask_a(&mut self, wanted: Wanted<'static>) -> Reply {
-        self.ask_once(Command::Acquire(pool("A"), acquire(wanted, 0)))
+    fn ask_a(&mut self, selection: Selection<'static>) -> Reply {
+        self.ask_once(Command::Acquire(pool("A"), acquire(selection, 0)))
     }
 }
 
@@ -82,7 +82,7 @@ fn end_in_slices(asker: &mut Asker, mut left: usize) {
     while left > 0 {
         let lent = asker.ask_once(Command::Acquire(pool("B"), acquire(ANY, 0)));
         assert_eq!(ids_of(&lent), ["1"]);
-        let given_back = asker.ask_once(Command::Release(pool("B"), id(1), Proof::default()));
+        let given_back = asker.ask_once(Command::Release(pool("B"), id(1), ReleaseCondition::default()));
         assert_eq!(given_back, Reply::Done);
         let held = asker.held();
         // Those were three ticks.
@@ -145,7 +145,7 @@ fn what_waits_for_its_slice_is_over() {
 
     let renewed = asker.ask_once(Command::Renew(pool("A"), id(over), renewal.clone()));
     assert_eq!(renewed, refused(Refusal::NotHeld));
-    let released = asker.ask_once(Command::Release(pool("A"), id(over), Proof::default()));
+    let released = asker.ask_once(Command::Release(pool("A"), id(over), ReleaseCondition::default()));
     assert_eq!(released, refused(Refusal::NotHeld));
     let shown = asker.ask_once(Command::ShowLock(pool("A"), id(over)));
     assert_eq!(shown, refused(Refusal::NotHeld));
@@ -153,12 +153,12 @@ fn what_waits_for_its_slice_is_over() {
         panic!("locks are listed");
     };
     assert_eq!(locks.len(), IN_A_GRANT as usize);
-    let named = asker.ask_a(Wanted::Named(id(over)));
+    let named = asker.ask_a(Selection::Named(id(over)));
     assert_eq!(ids_of(&named), [over.to_string()]);
     // More than has ended so far.
     let many = NonZeroU32::new(HELD as u32 - 2_000).expect("it is not 0");
-    assert_eq!(ids_of(&asker.ask_a(Wanted::Any(many))).len(), HELD - 2_000);
-    let held_still = asker.ask_a(Wanted::Named(id(last)));
+    assert_eq!(ids_of(&asker.ask_a(Selection::Any(many))).len(), HELD - 2_000);
+    let held_still = asker.ask_a(Selection::Named(id(last)));
     assert_eq!(held_still, refused(Refusal::Busy));
     let all = Command::ReleaseAll(pool("A"), Filter::default());
     // What is over is not released any more.

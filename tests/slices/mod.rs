@@ -10,8 +10,8 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use latchd::command::{
-    Acquire, Command, PoolName, PoolQuery, Proof, Refusal, Reply, ResourceId, Seed, Ticket, Ttl,
-    Wanted,
+    Acquire, Command, PoolName, PoolQuery, ReleaseCondition, Refusal, Reply, ResourceId, Seed, Ticket, Ttl,
+    Selection,
 };
 use latchd::pool::{Rules, Work};
 use latchd::store::{EmbeddedStore, Journal, Store, Sync};
@@ -37,9 +37,9 @@ fn seed(pools: &[(&str, Vec<usize>)]) -> Seed {
     seed
 }
 
-fn acquire(wanted: Wanted<'static>, wait_ms: u64) -> Acquire<'static> {
+fn acquire(selection: Selection<'static>, wait_ms: u64) -> Acquire<'static> {
     Acquire {
-        wanted,
+        selection,
         owner: None,
         ttl: None,
         wait_ms,
@@ -47,7 +47,7 @@ fn acquire(wanted: Wanted<'static>, wait_ms: u64) -> Acquire<'static> {
     }
 }
 
-const ANY: Wanted<'static> = Wanted::Any(NonZeroU32::MIN);
+const ANY: Selection<'static> = Selection::Any(NonZeroU32::MIN);
 
 /// A store with what asks it.
 struct Asker {
@@ -144,7 +144,7 @@ impl Asker {
                     |id: &ResourceId<'_>| locks.iter().all(|lock| *lock.id != *id.as_str());
                 let free = members.iter().filter(is_free).count();
                 if let Some(count) = NonZeroU32::new(free as u32) {
-                    let all = acquire(Wanted::Any(count), 0);
+                    let all = acquire(Selection::Any(count), 0);
                     let lent = self.ask(Command::Acquire(pool(name), all));
                     assert!(
                         matches!(lent, Reply::Granted(_)),
@@ -171,12 +171,12 @@ fn what_ends_while_a_pool_is_seeded_is_dealt_with_once_it_is_complete() {
         Reply::Granted(_)
     ));
     asker.ask(Command::Acquire(pool("A"), acquire(ANY, 0)));
-    let three = Wanted::Any(NonZeroU32::MIN.saturating_add(2));
+    let three = Selection::Any(NonZeroU32::MIN.saturating_add(2));
     let refused = asker.ask(Command::Acquire(pool("A"), acquire(three.clone(), 500)));
     assert_eq!(refused, Reply::Refused(Refusal::OnlyResources(2)));
     let first = asker.submit(Command::Acquire(
         pool("A"),
-        acquire(Wanted::Named(id(2)), 500),
+        acquire(Selection::Named(id(2)), 500),
     ));
     let second = asker.submit(Command::Acquire(pool("A"), acquire(ANY, 400)));
     let third = asker.submit(Command::Acquire(pool("A"), acquire(ANY, 300)));
@@ -237,7 +237,7 @@ fn a_large_seed_that_there_is_no_room_for_changes_nothing() {
             ("A", (0..50).rev().collect())
         ])));
         assert_eq!(add(&[("C", vec![1]), ("A", (0..50).collect())]), full);
-        let lock = Command::Acquire(pool("A"), acquire(Wanted::Named(id(3)), 0));
+        let lock = Command::Acquire(pool("A"), acquire(Selection::Named(id(3)), 0));
         assert!(matches!(asker.ask(lock), Reply::Granted(_)));
         // 3 is held, so it stays beside the 50 that replace it.
         let mut set = |ids| asker.ask(Command::SetMembers(seed(&[("A", ids)])));
@@ -267,7 +267,7 @@ fn each_tick_does_a_part_of_a_large_seed_and_all_else() {
         while asker.reply(ticket).is_none() {
             let lent = asker.ask_once(Command::Acquire(pool("B"), acquire(ANY, 0)));
             assert!(matches!(lent, Reply::Granted(_)), "{lent:?}");
-            let given_back = asker.ask_once(Command::Release(pool("B"), id(1), Proof::default()));
+            let given_back = asker.ask_once(Command::Release(pool("B"), id(1), ReleaseCondition::default()));
             assert_eq!(given_back, Reply::Done);
             ticks += 2;
         }

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 
 use fastrand::Rng;
 use latchd::command::{
-    Command, Filter, OwnerName, PoolQuery, Proof, Reply, Seed, Ticket, Ttl, Wanted,
+    Command, Filter, OwnerName, PoolQuery, ReleaseCondition, Reply, Seed, Ticket, Ttl, Selection,
 };
 use latchd::pool::Work;
 use latchd::store::Store;
@@ -25,14 +25,14 @@ fn draw(random: &mut Rng) -> Command<'static> {
         6 => Command::ListLocks(name),
         7 => Command::ReleaseAll(name, Filter::default()),
         8 => Command::ListPools(PoolQuery::ALL),
-        9..11 => Command::Release(name, one, Proof::default()),
+        9..11 => Command::Release(name, one, ReleaseCondition::default()),
         _ => {
-            let wanted = match random.u32(..4) {
-                0 => Wanted::Named(one),
-                1 => Wanted::Any(NonZeroU32::MIN.saturating_add(2)),
+            let selection = match random.u32(..4) {
+                0 => Selection::Named(one),
+                1 => Selection::Any(NonZeroU32::MIN.saturating_add(2)),
                 _ => ANY,
             };
-            let mut acquire = acquire(wanted, [0, 0, 2_000][random.usize(..3)]);
+            let mut acquire = acquire(selection, [0, 0, 2_000][random.usize(..3)]);
             acquire.ttl = Ttl::from_s([0, 1, 5][random.usize(..3)]);
             if random.bool() {
                 let owner = ["anna", "bert", "carl"][random.usize(..3)];

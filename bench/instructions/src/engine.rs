@@ -1,8 +1,8 @@
 //! What the lock engine does, in a pool of 1,000 resources.
 
 use latchd::command::{
-    Acquire, Command, OwnerName, PoolName, Proof, Reply, ResourceId, Seed, StoredName, Ticket, Ttl,
-    Wanted,
+    Acquire, Command, OwnerName, PoolName, ReleaseCondition, Reply, ResourceId, Seed, StoredName, Ticket, Ttl,
+    Selection,
 };
 use latchd::pool::{Engine, Rules};
 use latchd::time::Time;
@@ -86,7 +86,7 @@ impl World {
         wait_ms: u64,
     ) -> Option<StoredName> {
         let acquire = Acquire {
-            wanted: Wanted::Any(NonZeroU32::MIN),
+            selection: Selection::Any(NonZeroU32::MIN),
             owner: owner.map(name),
             ttl,
             wait_ms,
@@ -100,11 +100,11 @@ impl World {
 
     fn release(&mut self, id: &str, owner: Option<&str>) {
         let id = ResourceId::parse_stored(id).expect("it was granted");
-        let proof = Proof {
+        let condition = ReleaseCondition {
             owner: owner.map(name),
-            ..Proof::default()
+            ..ReleaseCondition::default()
         };
-        let reply = self.execute(Command::Release(pool(), id, proof));
+        let reply = self.execute(Command::Release(pool(), id, condition));
         assert_eq!(reply, Some(Reply::Done));
     }
 

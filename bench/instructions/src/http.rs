@@ -2,11 +2,11 @@
 
 use std::hint::black_box;
 
-use latchd::api::{Access, ListenerRole, Outcome, Shape, Show, render_status, render_text, route};
+use latchd::api::{Access, ListenerRole, Outcome, ResponseShape, Show, render_status, render_text, route};
 use latchd::command::{Fence, Granted, Lease, Reply, StoredName};
 use latchd::http::{
-    Answer, Format, Limits, Media, Method, Progress, Request, Scan, SiteFields, Style, Wire,
-    read_head, write_answer,
+    Response, Format, Limits, Media, Method, Progress, Request, Scan, SiteFields, Style, Wire,
+    read_head, write_response,
 };
 use latchd::keys::Caller;
 use latchd::session::Settings;
@@ -62,7 +62,7 @@ fn routed(method: Method, target: &'static str) -> Step {
         };
         black_box(route(
             black_box(&request),
-            &Access::new(ListenerRole::All, Caller::Anyone),
+            &Access::new(ListenerRole::All, Caller::AuthDisabled),
         ));
     })
 }
@@ -86,9 +86,9 @@ fn encode(wire: Wire, json: bool, show: Show) -> Step {
         names_type: json,
         ..Style::plain(wire)
     };
-    let shape = Shape {
+    let shape = ResponseShape {
         show,
-        ..Shape::default()
+        ..ResponseShape::default()
     };
     let (mut body, mut out) = (Vec::new(), Vec::new());
     Box::new(move |_| {
@@ -96,10 +96,10 @@ fn encode(wire: Wire, json: bool, show: Show) -> Step {
         out.clear();
         let outcome = black_box(&outcome);
         render_text(outcome, shape, json, &mut body);
-        let (status, words, fields) = render_status(outcome);
-        let answer = Answer {
+        let (status, reason, fields) = render_status(outcome);
+        let answer = Response {
             status,
-            words: &words,
+            reason: &reason,
             body: &body,
             fields,
         };
@@ -107,7 +107,7 @@ fn encode(wire: Wire, json: bool, show: Show) -> Step {
             server: None,
             cors: Some("*"),
         };
-        write_answer(&mut out, style, &answer, site);
+        write_response(&mut out, style, &answer, site);
         black_box(&out);
     })
 }

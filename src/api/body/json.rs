@@ -34,8 +34,8 @@ const MAX_PROBLEM_CHARACTERS: usize = 200;
 pub(super) struct JsonReader {
     /// Of pools; else of the ids of one.
     of_pools: bool,
-    next: Next,
-    place: Place,
+    next: NextToken,
+    position: Position,
     seed: Seed,
     /// The pools that were named. One that is named twice is refused: which of the two would be
     /// meant?
@@ -55,8 +55,8 @@ impl JsonReader {
     pub(super) fn of_pools() -> JsonReader {
         JsonReader {
             of_pools: true,
-            next: Next::Object,
-            place: Place::default(),
+            next: NextToken::Object,
+            position: Position::default(),
             seed: Seed::default(),
             names: Names::default(),
             bad_name: None,
@@ -67,7 +67,7 @@ impl JsonReader {
     pub(super) fn of_ids(pool: &PoolName<'_>) -> JsonReader {
         let mut reader = JsonReader::of_pools();
         reader.of_pools = false;
-        reader.next = Next::Array;
+        reader.next = NextToken::Array;
         reader.seed.add_pool(pool);
         reader
     }
@@ -83,7 +83,7 @@ impl JsonReader {
                 false => BodyError::Json(problem.into(), wanted),
             }
         })?;
-        self.place.move_on(used);
+        self.position.advance_by(used);
         Ok(used)
     }
 
@@ -95,42 +95,42 @@ impl JsonReader {
     fn advance(&mut self, text: &str, last: bool) -> Result<usize, String> {
         let mut at = 0;
         loop {
-            at = self.place.skip_space(text, at);
-            let place = self.place;
+            at = self.position.skip_space(text, at);
+            let position = self.position;
             let Some(&byte) = text.as_bytes().get(at) else {
                 break;
             };
-            let token = || Token::at(text, at, last, place);
+            let token = || Token::at(text, at, last, position);
             let length = match (self.next, byte) {
-                (Next::NameOrEnd | Next::Name, b'"') => match token().read_text()? {
+                (NextToken::NameOrEnd | NextToken::Name, b'"') => match token().read_text()? {
                     Some((name, length)) => self.take_name(name, length),
                     None => return Ok(at),
                 },
-                (Next::IdOrEnd | Next::Id, first) if !b"[{]".contains(&first) => {
+                (NextToken::IdOrEnd | NextToken::Id, first) if !b"[{]".contains(&first) => {
                     match token().read_text()? {
                         Some((id, length)) => self.take_id(id, at, length)?,
                         None => return Ok(at),
                     }
                 }
-                (Next::Object, first) if first != b'{' => {
+                (NextToken::Object, first) if first != b'{' => {
                     token().read(|json| json.deserialize_map(Expected(AN_OBJECT)))?;
                     return Ok(at);
                 }
-                (Next::Array, first) if first != b'[' => {
+                (NextToken::Array, first) if first != b'[' => {
                     token().read(|json| json.deserialize_seq(Expected(AN_ARRAY)))?;
                     return Ok(at);
                 }
-                (Next::IdOrEnd | Next::IdsGoOn, b']') => self.end_array(at)?,
+                (NextToken::IdOrEnd | NextToken::IdsGoOn, b']') => self.end_array(at)?,
                 (next, mark) => {
                     let after = next.after(mark);
-                    self.next = after.map_err(|problem| self.place.say(problem, at + 1))?;
+                    self.next = after.map_err(|problem| self.position.locate(problem, at + 1))?;
                     1
                 }
             };
             at += length;
         }
         match self.next.missing() {
-            Some(problem) if last => Err(self.place.say(problem, at)),
+            Some(problem) if last => Err(self.position.locate(problem, at)),
             _ => Ok(at),
         }
     }
@@ -145,30 +145,30 @@ impl JsonReader {
                 self.bad_name = Some(error.to_string());
             }
         }
-        self.next = Next::Colon;
+        self.next = NextToken::Colon;
         length
     }
 
     fn take_id(&mut self, id: Cow<'_, str>, at: usize, length: usize) -> Result<usize, String> {
         let id = ResourceId::parse(id).map_err(|error| {
             self.has_dot_segment |= error == NameError::DotSegment;
-            self.place.say(error, at + length)
+            self.position.locate(error, at + length)
         })?;
         if self.bad_name.is_none() {
             self.seed.add_id(&id);
         }
-        self.next = Next::IdsGoOn;
+        self.next = NextToken::IdsGoOn;
         Ok(length)
     }
 
     fn end_array(&mut self, at: usize) -> Result<usize, String> {
         if let Some(problem) = self.bad_name.take() {
-            return Err(self.place.say(problem, at + 1));
+            return Err(self.position.locate(problem, at + 1));
         }
         self.next = if self.of_pools {
-            Next::PoolsGoOn
+            NextToken::PoolsGoOn
         } else {
-            Next::End
+            NextToken::End
         };
         Ok(1)
     }
@@ -176,7 +176,7 @@ impl JsonReader {
 
 /// What may come next, white space aside.
 #[derive(Clone, Copy, Debug)]
-enum Next {
+enum NextToken {
     /// The object of pools.
     Object,
     /// A pool's name, or the end of the object.
@@ -199,25 +199,25 @@ enum Next {
     End,
 }
 
-impl Next {
+impl NextToken {
     /// What may come behind this byte; or why it may not stand here, in serde_json's words.
-    fn after(self, byte: u8) -> Result<Next, String> {
+    fn after(self, byte: u8) -> Result<NextToken, String> {
         let problem = match (self, byte) {
-            (Next::Object, b'{') => return Ok(Next::NameOrEnd),
-            (Next::NameOrEnd | Next::PoolsGoOn, b'}') => return Ok(Next::End),
-            (Next::PoolsGoOn, b',') => return Ok(Next::Name),
-            (Next::Colon, b':') => return Ok(Next::Array),
-            (Next::Array, b'[') => return Ok(Next::IdOrEnd),
-            (Next::IdsGoOn, b',') => return Ok(Next::Id),
-            (Next::IdOrEnd | Next::Id, b'[') => return Err(invalid_type(Unexpected::Seq)),
-            (Next::IdOrEnd | Next::Id, b'{') => return Err(invalid_type(Unexpected::Map)),
-            (Next::Name, b'}') | (Next::Id, b']') => "trailing comma",
-            (Next::NameOrEnd | Next::Name, _) => "key must be a string",
-            (Next::Colon, _) => "expected `:`",
-            (Next::IdsGoOn, _) => "expected `,` or `]`",
-            (Next::PoolsGoOn, _) => "expected `,` or `}`",
-            (Next::End, _) => "trailing characters",
-            (Next::Object | Next::Array | Next::IdOrEnd | Next::Id, _) => "expected value",
+            (NextToken::Object, b'{') => return Ok(NextToken::NameOrEnd),
+            (NextToken::NameOrEnd | NextToken::PoolsGoOn, b'}') => return Ok(NextToken::End),
+            (NextToken::PoolsGoOn, b',') => return Ok(NextToken::Name),
+            (NextToken::Colon, b':') => return Ok(NextToken::Array),
+            (NextToken::Array, b'[') => return Ok(NextToken::IdOrEnd),
+            (NextToken::IdsGoOn, b',') => return Ok(NextToken::Id),
+            (NextToken::IdOrEnd | NextToken::Id, b'[') => return Err(invalid_type(Unexpected::Seq)),
+            (NextToken::IdOrEnd | NextToken::Id, b'{') => return Err(invalid_type(Unexpected::Map)),
+            (NextToken::Name, b'}') | (NextToken::Id, b']') => "trailing comma",
+            (NextToken::NameOrEnd | NextToken::Name, _) => "key must be a string",
+            (NextToken::Colon, _) => "expected `:`",
+            (NextToken::IdsGoOn, _) => "expected `,` or `]`",
+            (NextToken::PoolsGoOn, _) => "expected `,` or `}`",
+            (NextToken::End, _) => "trailing characters",
+            (NextToken::Object | NextToken::Array | NextToken::IdOrEnd | NextToken::Id, _) => "expected value",
         };
         Err(problem.into())
     }
@@ -225,10 +225,10 @@ impl Next {
     /// What is wrong if nothing comes, in serde_json's words.
     fn missing(self) -> Option<&'static str> {
         match self {
-            Next::Object | Next::Array | Next::Name | Next::Id => Some("EOF while parsing a value"),
-            Next::NameOrEnd | Next::Colon | Next::PoolsGoOn => Some("EOF while parsing an object"),
-            Next::IdOrEnd | Next::IdsGoOn => Some("EOF while parsing a list"),
-            Next::End => None,
+            NextToken::Object | NextToken::Array | NextToken::Name | NextToken::Id => Some("EOF while parsing a value"),
+            NextToken::NameOrEnd | NextToken::Colon | NextToken::PoolsGoOn => Some("EOF while parsing an object"),
+            NextToken::IdOrEnd | NextToken::IdsGoOn => Some("EOF while parsing a list"),
+            NextToken::End => None,
         }
     }
 }
@@ -239,22 +239,22 @@ fn invalid_type(found: Unexpected<'_>) -> String {
 
 /// Where the text at hand stands in the body.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Position {
     line: usize,
     /// Where in the text the line starts; below 0 if before it.
     line_start: isize,
 }
 
-impl Default for Place {
-    fn default() -> Place {
-        Place {
+impl Default for Position {
+    fn default() -> Position {
+        Position {
             line: 1,
             line_start: 0,
         }
     }
 }
 
-impl Place {
+impl Position {
     /// The first byte from `at` on that is no white space.
     fn skip_space(&mut self, text: &str, mut at: usize) -> usize {
         while let Some(byte @ (b' ' | b'\t' | b'\r' | b'\n')) = text.as_bytes().get(at) {
@@ -268,12 +268,12 @@ impl Place {
     }
 
     /// So many bytes of the text were used: the next one starts behind them.
-    fn move_on(&mut self, used: usize) {
+    fn advance_by(&mut self, used: usize) {
         self.line_start -= used as isize;
     }
 
     /// A problem that ends in front of `at`, in the way of serde_json.
-    fn say(&self, problem: impl fmt::Display, at: usize) -> String {
+    fn locate(&self, problem: impl fmt::Display, at: usize) -> String {
         let column = at as isize - self.line_start;
         format!("{problem} at line {} column {column}", self.line)
     }
@@ -284,7 +284,7 @@ struct Token<'a> {
     /// As much of the text as it may be long.
     text: &'a str,
     at: usize,
-    place: Place,
+    position: Position,
     /// Whether the text has it as far as it goes.
     is_whole: bool,
     /// Whether it may go on behind a text that was cut for its length.
@@ -292,7 +292,7 @@ struct Token<'a> {
 }
 
 impl<'a> Token<'a> {
-    fn at(text: &'a str, at: usize, last: bool, place: Place) -> Token<'a> {
+    fn at(text: &'a str, at: usize, last: bool, position: Position) -> Token<'a> {
         let rest = &text[at..];
         let mut length = rest.len().min(MAX_TOKEN_BYTES);
         while !rest.is_char_boundary(length) {
@@ -301,7 +301,7 @@ impl<'a> Token<'a> {
         Token {
             text: &rest[..length],
             at,
-            place,
+            position,
             is_whole: last && length == rest.len(),
             is_cut: length < rest.len(),
         }
@@ -322,39 +322,39 @@ impl<'a> Token<'a> {
             .starts_with(|c: char| c == '-' || c.is_ascii_digit());
         if is_number && !self.is_whole && self.text.bytes().all(|b| b"+-.eE0123456789".contains(&b))
         {
-            return self.go_on();
+            return self.need_more();
         }
         let mut json = Deserializer::from_str(self.text);
         match read(&mut json) {
             Ok(value) => Ok(Some((value, json.into_iter::<IgnoredAny>().byte_offset()))),
-            Err(error) if error.is_eof() && !self.is_whole => self.go_on(),
-            Err(error) => Err(self.say(&error)),
+            Err(error) if error.is_eof() && !self.is_whole => self.need_more(),
+            Err(error) => Err(self.locate(&error)),
         }
     }
 
-    fn go_on<T>(&self) -> Result<Option<T>, String> {
+    fn need_more<T>(&self) -> Result<Option<T>, String> {
         if self.is_cut {
             let end = self.at + self.text.len();
-            return Err(self.place.say(NameError::TooLong, end));
+            return Err(self.position.locate(NameError::TooLong, end));
         }
         Ok(None)
     }
 
     /// An error with its place in the body instead of that in the token.
-    fn say(&self, error: &serde_json::Error) -> String {
-        let words = error.to_string();
+    fn locate(&self, error: &serde_json::Error) -> String {
+        let reason = error.to_string();
         let in_token = format!(" at line {} column {}", error.line(), error.column());
-        let problem = words.strip_suffix(&in_token).unwrap_or(&words);
-        let mut place = self.place;
+        let problem = reason.strip_suffix(&in_token).unwrap_or(&reason);
+        let mut position = self.position;
         let end = match error.line() {
             0 | 1 => self.at + error.column(),
             line => {
-                place.line += line - 1;
-                place.line_start = 0;
+                position.line += line - 1;
+                position.line_start = 0;
                 error.column()
             }
         };
-        place.say(problem, end)
+        position.locate(problem, end)
     }
 }
 

@@ -45,7 +45,7 @@ pub enum BodyError {
 
 impl BodyError {
     /// The short words.
-    pub fn words(&self) -> &'static str {
+    pub fn reason(&self) -> &'static str {
         match self {
             BodyError::Empty => "bad body: empty",
             BodyError::Utf8 => "bad body: not UTF-8",

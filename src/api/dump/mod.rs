@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use super::body::Form;
 use super::render::{field, number, object, or_null, string};
-use super::{Action, Body, Problem, Shape, access};
+use super::{RequestAction, Body, Problem, ResponseShape, access};
 pub use read::{DumpError, DumpReader};
 
 use crate::command::{Command, DumpPart, DumpPlace, DumpedLock, Fence, PoolDump, Ttl};
@@ -34,7 +34,7 @@ pub(super) fn dump<'a>(
     method: Method,
     body: Body<'_>,
     caller: Caller<'_>,
-) -> Result<Action<'a>, Problem> {
+) -> Result<RequestAction<'a>, Problem> {
     access::check_all(caller)?;
     let command = match method {
         Method::Get | Method::Head => {
@@ -45,9 +45,9 @@ pub(super) fn dump<'a>(
         _ => return Err(Problem::BadMethod(METHODS)),
     };
     let route = Route::Dump;
-    Ok(Action::Ask(
+    Ok(RequestAction::Submit(
         command,
-        Shape::default(),
+        ResponseShape::default(),
         Kind { route, method },
     ))
 }

@@ -6,7 +6,7 @@ use redis::Cmd;
 
 use super::pipeline::JobKey;
 use crate::command::{
-    Acquire, Command, Fence, Filter, Proof, Renewal, StoredName, Ticket, Ttl, Wanted,
+    Acquire, Command, Fence, Filter, ReleaseCondition, Renewal, StoredName, Ticket, Ttl, Selection,
 };
 use crate::time::Time;
 
@@ -118,9 +118,9 @@ pub(super) struct Entry {
 
 impl Wish {
     fn of(acquire: &Acquire<'_>, entry: Entry) -> Wish {
-        let (count, id) = match &acquire.wanted {
-            Wanted::Any(count) => (Some(count.get()), None),
-            Wanted::Named(id) => (None, Some(stored(id.as_str()))),
+        let (count, id) = match &acquire.selection {
+            Selection::Any(count) => (Some(count.get()), None),
+            Selection::Named(id) => (None, Some(stored(id.as_str()))),
         };
         let wait_ms = acquire.wait_ms.min(entry.max_wait_ms);
         Wish {
@@ -159,7 +159,7 @@ impl Action {
                     },
                 )
             }
-            Command::Release(pool, id, proof) => (pool, release(stored(id.as_str()), proof)),
+            Command::Release(pool, id, condition) => (pool, release(stored(id.as_str()), condition)),
             Command::Renew(pool, id, Renewal { owner, fence, ttl }) => {
                 let owner = owner.as_ref().map(|owner| stored(owner.as_str()));
                 let id = stored(id.as_str());
@@ -214,16 +214,16 @@ impl Action {
     }
 }
 
-fn release(id: StoredName, proof: &Proof<'_>) -> Action {
-    if *proof == Proof::default() {
+fn release(id: StoredName, condition: &ReleaseCondition<'_>) -> Action {
+    if *condition == ReleaseCondition::default() {
         return Action::Release(id);
     }
-    let owner = proof.owner.as_ref().map(|owner| stored(owner.as_str()));
+    let owner = condition.owner.as_ref().map(|owner| stored(owner.as_str()));
     Action::ReleaseWith {
         id,
         owner,
-        fence: proof.fence,
-        force: proof.force,
+        fence: condition.fence,
+        force: condition.force,
     }
 }
 

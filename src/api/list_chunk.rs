@@ -5,16 +5,16 @@ use crate::command::{Ids, Seed};
 
 /// How far the rendering of a list has come.
 #[derive(Debug, Default)]
-pub struct Rendering {
+pub struct ListCursor {
     /// How many pools of a seed are behind.
     pools: usize,
     /// How many elements are behind, of the list or of the pool at hand.
     elements: usize,
 }
 
-impl Rendering {
-    pub(super) fn some<'a>(&'a mut self, elements: usize, body: &'a mut Vec<u8>) -> Part<'a> {
-        Part {
+impl ListCursor {
+    pub(super) fn up_to<'a>(&'a mut self, elements: usize, body: &'a mut Vec<u8>) -> ListChunk<'a> {
+        ListChunk {
             body,
             from: self,
             left: elements,
@@ -22,15 +22,15 @@ impl Rendering {
         }
     }
 
-    pub(super) fn all<'a>(&'a mut self, body: &'a mut Vec<u8>) -> Part<'a> {
-        self.some(usize::MAX, body)
+    pub(super) fn all<'a>(&'a mut self, body: &'a mut Vec<u8>) -> ListChunk<'a> {
+        self.up_to(usize::MAX, body)
     }
 }
 
 /// One part of a list, which may be all of it.
-pub(super) struct Part<'a> {
+pub(super) struct ListChunk<'a> {
     pub(super) body: &'a mut Vec<u8>,
-    from: &'a mut Rendering,
+    from: &'a mut ListCursor,
     /// How many elements may be written.
     left: usize,
     is_last: bool,
@@ -38,31 +38,31 @@ pub(super) struct Part<'a> {
 
 /// What stands before, between and behind the elements of a list.
 #[derive(Clone, Copy)]
-pub(super) struct Marks {
+pub(super) struct Delimiters {
     before: &'static [u8],
     between: u8,
     behind: &'static [u8],
 }
 
-pub(super) const LINES: Marks = Marks {
+pub(super) const LINES: Delimiters = Delimiters {
     before: b"",
     between: b'\n',
     behind: b"",
 };
 
-pub(super) const ARRAY: Marks = Marks {
+pub(super) const ARRAY: Delimiters = Delimiters {
     before: b"[",
     between: b',',
     behind: b"]",
 };
 
-pub(super) const OBJECT: Marks = Marks {
+pub(super) const OBJECT: Delimiters = Delimiters {
     before: b"{",
     between: b',',
     behind: b"}",
 };
 
-impl Part<'_> {
+impl ListChunk<'_> {
     /// Whether nothing is left to be written behind it.
     pub(super) fn is_last(&self) -> bool {
         self.is_last
@@ -71,24 +71,24 @@ impl Part<'_> {
     /// Writes a list of so many elements, or as much of it as may be written: at least one.
     pub(super) fn elements(
         &mut self,
-        marks: Marks,
+        delimiters: Delimiters,
         count: usize,
         mut write: impl FnMut(&mut Vec<u8>, usize),
     ) {
         let from = self.from.elements;
         let to = count.min(from.saturating_add(self.left.max(1)));
         if from == 0 {
-            self.body.extend_from_slice(marks.before);
+            self.body.extend_from_slice(delimiters.before);
         }
         for place in from..to {
             if place > 0 {
-                self.body.push(marks.between);
+                self.body.push(delimiters.between);
             }
             write(self.body, place);
         }
         self.is_last = to == count;
         if self.is_last {
-            self.body.extend_from_slice(marks.behind);
+            self.body.extend_from_slice(delimiters.behind);
         }
         self.from.elements = to;
         self.left = self.left.saturating_sub(to - from);
@@ -130,8 +130,8 @@ impl Part<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::render::{element_count, render_some, render_text};
-    use super::super::{Outcome, Shape, Show};
+    use super::super::render::{element_count, render_chunk, render_text};
+    use super::super::{Outcome, ResponseShape, Show};
     use super::*;
     use crate::command::{Fence, IdList, QueuedWaiter, Lease, PoolName, PoolStatus, Reply, ResourceId};
 
@@ -198,17 +198,17 @@ mod tests {
         for outcome in replies.into_iter().map(Outcome::Reply) {
             for (list, show) in shapes {
                 for json in [false, true] {
-                    let shape = Shape {
+                    let shape = ResponseShape {
                         list,
                         show,
-                        ..Shape::default()
+                        ..ResponseShape::default()
                     };
                     let mut whole = Vec::new();
                     render_text(&outcome, shape, json, &mut whole);
                     for size in 1..9 {
-                        let (mut body, mut rendering) = (Vec::new(), Rendering::default());
+                        let (mut body, mut cursor) = (Vec::new(), ListCursor::default());
                         let mut turns = 1;
-                        while !render_some(&outcome, shape, json, &mut rendering, size, &mut body) {
+                        while !render_chunk(&outcome, shape, json, &mut cursor, size, &mut body) {
                             turns += 1;
                         }
                         let [body, whole] = [&body, &whole].map(|text| text.escape_ascii());
