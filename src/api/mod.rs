@@ -32,7 +32,7 @@ use crate::command::{
 };
 use crate::http::{Media, Method, Parameters, Request, split_target};
 use crate::keys::Caller;
-use crate::metrics::{Kind, Route};
+use crate::metrics::{RequestLabel, Route};
 
 /// The part of the API that a listener serves: see `--admin-listen`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,13 +67,13 @@ impl ListenerRole {
 #[derive(Debug)]
 pub enum RequestAction<'a> {
     /// A store must be asked; its reply is to be shown in this shape.
-    Submit(Command<'a>, ResponseShape, Kind),
+    Submit(Command<'a>, ResponseShape, RequestLabel),
     /// A store must be asked whether it answers.
-    Probe(Kind),
+    Probe(RequestLabel),
     /// All figures are to be written down.
-    Scrape(Kind),
+    Scrape(RequestLabel),
     /// It can be answered at once.
-    Respond(Outcome, Kind),
+    Respond(Outcome, RequestLabel),
 }
 
 /// What a request has led to, before it is written down.
@@ -178,7 +178,7 @@ fn find_action<'a>(
     {
         let route = endpoint.route();
         return read_request(endpoint, method, query, body, access).unwrap_or_else(|problem| {
-            RequestAction::Respond(Outcome::Problem(problem), Kind { route, method })
+            RequestAction::Respond(Outcome::Problem(problem), RequestLabel { route, method })
         });
     }
     find_other_action(method, (path, query), body, access)
@@ -193,7 +193,7 @@ fn find_other_action<'a>(
     access: &Access<'_>,
 ) -> RequestAction<'a> {
     let listener_role = access.listener_role;
-    let wrong = |route, problem| RequestAction::Respond(Outcome::Problem(problem), Kind { route, method });
+    let wrong = |route, problem| RequestAction::Respond(Outcome::Problem(problem), RequestLabel { route, method });
     let serves = |route| listener_role == ListenerRole::All || listener_role.serves(route);
     let found = Endpoint::find(path);
     if let Some(problem) = access.refused {
@@ -221,14 +221,14 @@ fn find_other_action<'a>(
 /// released and removed, and nothing else.
 #[cold]
 fn limit_old_name(action: &mut RequestAction<'_>) {
-    if let RequestAction::Submit(command, shape, kind) = action {
+    if let RequestAction::Submit(command, shape, label) = action {
         match command {
             Command::RemovePool(_) | Command::Release(..) | Command::ReleaseAll(..) => {
                 shape.is_old_name = true;
             }
             _ => {
                 let problem = Problem::Name(NameError::DotSegment);
-                *action = RequestAction::Respond(Outcome::Problem(problem), *kind);
+                *action = RequestAction::Respond(Outcome::Problem(problem), *label);
             }
         }
     }
@@ -310,7 +310,7 @@ fn read_request<'a>(
         // A browser asks with the query of what it will ask for, and without the key.
         let route = endpoint.route();
         let options = Outcome::Options(endpoint.methods());
-        return Ok(RequestAction::Respond(options, Kind { route, method }));
+        return Ok(RequestAction::Respond(options, RequestLabel { route, method }));
     }
     // Nobody's body is read for nothing.
     if let Caller::Unauthenticated(failure) = caller
@@ -320,7 +320,7 @@ fn read_request<'a>(
     }
     let mut parameters = Parameters::parse(query)?;
     let method = parameters::effective_method(method, &mut parameters, access.method_override)?;
-    let of = |route| Kind { route, method };
+    let of = |route| RequestLabel { route, method };
     let action = match (endpoint, method) {
         (Endpoint::Root, Method::Get | Method::Head) => {
             RequestAction::Respond(Outcome::Version, of(Route::Root))
@@ -362,13 +362,13 @@ fn read_request<'a>(
 fn ask<'a>(
     command: Command<'a>,
     shape: ResponseShape,
-    kind: Kind,
+    label: RequestLabel,
     caller: Caller<'_>,
 ) -> Result<RequestAction<'a>, Problem> {
     if !matches!(caller, Caller::AuthDisabled) {
         access::check(caller, &command)?;
     }
-    Ok(RequestAction::Submit(command, shape, kind))
+    Ok(RequestAction::Submit(command, shape, label))
 }
 
 /// `/pool`
@@ -407,7 +407,7 @@ fn pools<'a>(
         _ => return Err(Problem::BadMethod(POOLS_METHODS)),
     };
     let route = Route::Pools;
-    ask(command, shape, Kind { route, method }, caller)
+    ask(command, shape, RequestLabel { route, method }, caller)
 }
 
 /// `/pool/A`
@@ -425,7 +425,7 @@ fn pool_itself<'a>(
         _ => return Err(Problem::BadMethod(POOL_METHODS)),
     };
     let (shape, route) = (ResponseShape::default(), Route::Pool);
-    ask(command, shape, Kind { route, method }, caller)
+    ask(command, shape, RequestLabel { route, method }, caller)
 }
 
 /// `/pool/A/lock`
@@ -469,7 +469,7 @@ fn locks<'a>(
         ..ResponseShape::default()
     };
     let route = Route::Locks;
-    ask(command, shape, Kind { route, method }, caller)
+    ask(command, shape, RequestLabel { route, method }, caller)
 }
 
 /// `/pool/A/lock/4`
@@ -506,7 +506,7 @@ fn lock<'a>(
         ..ResponseShape::default()
     };
     let route = Route::Lock;
-    ask(command, shape, Kind { route, method }, caller)
+    ask(command, shape, RequestLabel { route, method }, caller)
 }
 
 #[cfg(test)]

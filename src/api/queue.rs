@@ -5,17 +5,17 @@ use super::render::{field, number, object, or_null, string};
 use super::{RequestAction, Body, Problem, ResponseShape, ask};
 use crate::command::{Command, QueuedWaiter, PoolName};
 use crate::keys::Caller;
-use crate::metrics::Kind;
+use crate::metrics::RequestLabel;
 
 /// `/pool/A/queue`
 pub(super) fn list<'a>(
     pool: PoolName<'a>,
     body: Body<'_>,
-    kind: Kind,
+    label: RequestLabel,
     caller: Caller<'_>,
 ) -> Result<RequestAction<'a>, Problem> {
     body.take(Form::Nothing)?;
-    ask(Command::ListWaiters(pool), ResponseShape::default(), kind, caller)
+    ask(Command::ListWaiters(pool), ResponseShape::default(), label, caller)
 }
 
 /// `AGE LEFT N OWNER`; the owner comes last, as there may be spaces in it. There is no room for the id

@@ -60,11 +60,11 @@ fn each_request_is_counted_by_its_path_and_what_it_means() {
             body,
         };
         let access = Access::new(ListenerRole::All, Caller::AuthDisabled);
-        let (RequestAction::Submit(_, _, kind)
-        | RequestAction::Probe(kind)
-        | RequestAction::Scrape(kind)
-        | RequestAction::Respond(_, kind)) = route(&request, &access);
-        let counted = (kind.route, kind.method);
+        let (RequestAction::Submit(_, _, label)
+        | RequestAction::Probe(label)
+        | RequestAction::Scrape(label)
+        | RequestAction::Respond(_, label)) = route(&request, &access);
+        let counted = (label.route, label.method);
         assert_eq!(counted, expected, "{method:?} {target}");
     }
 }

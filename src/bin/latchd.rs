@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use latchd::command::Refusal;
-use latchd::config::{Config, ConfigError, Order, StoreUrl, access_warnings};
+use latchd::config::{Config, ConfigError, Invocation, StoreUrl, access_warnings};
 use latchd::logging;
 use latchd::ping::Target;
 use latchd::server::{Clock, Options, Server};
@@ -17,9 +17,9 @@ const FAILED: u8 = 1;
 const MISCONFIGURED: u8 = 2;
 
 fn main() -> ExitCode {
-    match Order::read() {
-        Ok(Order::Serve(config)) => start(*config),
-        Ok(Order::Ping(target)) => ping(&target),
+    match Invocation::read() {
+        Ok(Invocation::Serve(config)) => start(*config),
+        Ok(Invocation::Ping(target)) => ping(&target),
         Err(ConfigError::Usage(usage)) => usage.exit(),
         Err(ConfigError::Invalid(problem)) => {
             print_error(&problem);

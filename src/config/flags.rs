@@ -10,7 +10,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use super::ConfigError;
 use super::draft::Draft;
 use super::mask::masked;
-use super::setting::{Kind, Setting, Value};
+use super::setting::{SettingKind, Setting, Value};
 use super::table::{TABLE, settings};
 use super::variables::is_of_kubernetes;
 use crate::client::Trust;
@@ -133,7 +133,7 @@ fn put(
 ) -> Result<(), ConfigError> {
     let shown = text.to_string_lossy().into_owned();
     let value = match (&setting.kind, text.into_string()) {
-        (Kind::Path(_), text) => Ok(Value::Path(text.map_or_else(PathBuf::from, PathBuf::from))),
+        (SettingKind::Path(_), text) => Ok(Value::Path(text.map_or_else(PathBuf::from, PathBuf::from))),
         (kind, Ok(text)) => Ok(kind.read(&text)),
         (_, Err(_)) => Err("wanted UTF-8".to_owned()),
     };
@@ -193,8 +193,8 @@ const OTHERS: [(&str, &str, &str, &str); 4] = [
 fn with_kind(setting: &'static Setting) -> Arg {
     let argument = argument(setting.flag, setting.value, setting.help);
     match setting.kind {
-        Kind::Switch(_) => argument.num_args(0..=1).default_missing_value("true"),
-        Kind::List(_) => argument.action(ArgAction::Append),
+        SettingKind::Switch(_) => argument.num_args(0..=1).default_missing_value("true"),
+        SettingKind::List(_) => argument.action(ArgAction::Append),
         _ => argument,
     }
 }

@@ -49,21 +49,21 @@ pub use tls::Tls;
 
 /// What the process is to do.
 #[derive(Debug)]
-pub enum Order {
+pub enum Invocation {
     /// Serve, or only check the configuration.
     Serve(Box<Config>),
     /// Ask whether a server lives, and nothing else.
     Ping(Target),
 }
 
-impl Order {
+impl Invocation {
     /// Reads the command line, the environment, and the files that they name. A health check reads
     /// no files: it may have none of the server's.
-    pub fn read() -> Result<Order, ConfigError> {
+    pub fn read() -> Result<Invocation, ConfigError> {
         let flags = Flags::parse(env::args_os())?;
         match flags.ping()? {
-            Some(target) => Ok(Order::Ping(target)),
-            None => Ok(Order::Serve(Box::new(Config::read(&flags)?))),
+            Some(target) => Ok(Invocation::Ping(target)),
+            None => Ok(Invocation::Serve(Box::new(Config::read(&flags)?))),
         }
     }
 }
@@ -233,7 +233,7 @@ impl Config {
         mut warnings: Vec<String>,
         check: bool,
     ) -> Result<Config, ConfigError> {
-        warnings.extend(hardly_meant(&draft).map(str::to_owned));
+        warnings.extend(unlikely_settings(&draft).map(str::to_owned));
         let mut settings = draft.settings;
         settings.browsers.hosts = settings
             .browsers
@@ -295,7 +295,7 @@ impl Config {
 }
 
 /// Settings that do nothing, or not what they seem to.
-fn hardly_meant(draft: &Draft) -> impl Iterator<Item = &'static str> {
+fn unlikely_settings(draft: &Draft) -> impl Iterator<Item = &'static str> {
     let is_redis = draft.store.starts_with("redis");
     let given = [
         (

@@ -16,11 +16,11 @@ pub(super) struct Setting {
     pub(super) value: &'static str,
     /// One paragraph. What is behind an empty line only `--help` shows, and not `-h`.
     pub(super) help: &'static str,
-    pub(super) kind: Kind,
+    pub(super) kind: SettingKind,
 }
 
 /// What a value may be, and what puts it where it belongs.
-pub(super) enum Kind {
+pub(super) enum SettingKind {
     /// A whole number within these bounds.
     Number(RangeInclusive<u32>, fn(&mut Draft, usize)),
     /// Any number.
@@ -59,55 +59,55 @@ impl Setting {
     /// Puts a value of this source into the draft, or says what would be right.
     pub(super) fn put(&self, draft: &mut Draft, value: Value, source: &str) -> Result<(), String> {
         match (&self.kind, value) {
-            (Kind::Number(bounds, put), Value::Number(number))
+            (SettingKind::Number(bounds, put), Value::Number(number))
                 if number.fract() == 0.0
                     && (f64::from(*bounds.start())..=f64::from(*bounds.end()))
                         .contains(&number) =>
             {
                 put(draft, number as usize);
             }
-            (Kind::Decimal(put), Value::Number(number)) => put(draft, number)?,
-            (Kind::Switch(put), Value::Switch(is_on)) => put(draft, is_on),
-            (Kind::Text(put) | Kind::Level(put), Value::Text(text)) => put(draft, &text)?,
-            (Kind::Level(put), number @ Value::Number(_)) => put(draft, &number.to_string())?,
-            (Kind::Path(put), Value::Path(path)) if !path.as_os_str().is_empty() => {
+            (SettingKind::Decimal(put), Value::Number(number)) => put(draft, number)?,
+            (SettingKind::Switch(put), Value::Switch(is_on)) => put(draft, is_on),
+            (SettingKind::Text(put) | SettingKind::Level(put), Value::Text(text)) => put(draft, &text)?,
+            (SettingKind::Level(put), number @ Value::Number(_)) => put(draft, &number.to_string())?,
+            (SettingKind::Path(put), Value::Path(path)) if !path.as_os_str().is_empty() => {
                 put(draft, path);
             }
-            (Kind::Path(put), Value::Text(path)) if !path.is_empty() => put(draft, path.into()),
-            (Kind::List(put), Value::List(texts)) => put(draft, texts),
-            (kind, _) => return Err(kind.wanted()),
+            (SettingKind::Path(put), Value::Text(path)) if !path.is_empty() => put(draft, path.into()),
+            (SettingKind::List(put), Value::List(texts)) => put(draft, texts),
+            (kind, _) => return Err(kind.expected()),
         }
         draft.origins.record(self.flag, source);
         Ok(())
     }
 }
 
-impl Kind {
+impl SettingKind {
     /// What a flag or a variable says. What makes no sense stays a text, which [`Setting::put`]
     /// refuses.
     pub(super) fn read(&self, text: &str) -> Value {
         let value = match self {
-            Kind::Number(..) => text.parse::<u32>().ok().map(|n| Value::Number(n.into())),
-            Kind::Decimal(_) => text.parse().ok().map(Value::Number),
-            Kind::Switch(_) => text.parse().ok().map(Value::Switch),
-            Kind::List(_) => Some(Value::List(text.split(',').map(str::to_owned).collect())),
-            Kind::Text(_) | Kind::Level(_) | Kind::Path(_) => None,
+            SettingKind::Number(..) => text.parse::<u32>().ok().map(|n| Value::Number(n.into())),
+            SettingKind::Decimal(_) => text.parse().ok().map(Value::Number),
+            SettingKind::Switch(_) => text.parse().ok().map(Value::Switch),
+            SettingKind::List(_) => Some(Value::List(text.split(',').map(str::to_owned).collect())),
+            SettingKind::Text(_) | SettingKind::Level(_) | SettingKind::Path(_) => None,
         };
         value.unwrap_or_else(|| Value::Text(text.to_owned()))
     }
 
-    fn wanted(&self) -> String {
+    fn expected(&self) -> String {
         match self {
-            Kind::Number(bounds, _) => {
-                let (least, most) = (bounds.start(), bounds.end());
-                return format!("wanted a whole number, {least} to {most}");
+            SettingKind::Number(bounds, _) => {
+                let (min, max) = (bounds.start(), bounds.end());
+                return format!("wanted a whole number, {min} to {max}");
             }
-            Kind::Decimal(_) => "wanted a number",
-            Kind::Switch(_) => "wanted true or false",
-            Kind::Text(_) => "wanted a text",
-            Kind::Level(_) => "wanted a text or a number",
-            Kind::Path(_) => "wanted a path",
-            Kind::List(_) => "wanted a list of texts",
+            SettingKind::Decimal(_) => "wanted a number",
+            SettingKind::Switch(_) => "wanted true or false",
+            SettingKind::Text(_) => "wanted a text",
+            SettingKind::Level(_) => "wanted a text or a number",
+            SettingKind::Path(_) => "wanted a path",
+            SettingKind::List(_) => "wanted a list of texts",
         }
         .to_owned()
     }

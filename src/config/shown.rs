@@ -8,17 +8,17 @@ use super::{Capacity, Config, StoreUrl, access_warnings};
 use crate::api::{Cors, MethodOverride};
 
 /// A setting, its value, and what its source does not explain.
-struct Line {
+struct SettingLine {
     name: &'static str,
     value: String,
     note: Option<String>,
 }
 
-impl Line {
+impl SettingLine {
     /// A count that another limit may lower.
-    fn lowered(name: &'static str, wanted: usize, limit: usize, limited_by: &str) -> Line {
+    fn lowered(name: &'static str, wanted: usize, limit: usize, limited_by: &str) -> SettingLine {
         let note = (wanted > limit).then(|| format!("{wanted} is above {limited_by}"));
-        Line {
+        SettingLine {
             name,
             value: wanted.min(limit).to_string(),
             note,
@@ -26,8 +26,8 @@ impl Line {
     }
 
     /// A count that has `share` as its default.
-    fn shared(name: &'static str, wanted: Option<usize>, effective: usize, share: &str) -> Line {
-        Line {
+    fn shared(name: &'static str, wanted: Option<usize>, effective: usize, share: &str) -> SettingLine {
+        SettingLine {
             name,
             value: effective.to_string(),
             note: wanted.is_none().then(|| share.to_owned()),
@@ -35,9 +35,9 @@ impl Line {
     }
 }
 
-impl From<(&'static str, String)> for Line {
-    fn from((name, value): (&'static str, String)) -> Line {
-        Line {
+impl From<(&'static str, String)> for SettingLine {
+    fn from((name, value): (&'static str, String)) -> SettingLine {
+        SettingLine {
             name,
             value,
             note: None,
@@ -48,7 +48,7 @@ impl From<(&'static str, String)> for Line {
 impl fmt::Display for Config {
     /// Lines of the form `NAME VALUE  (SOURCE)` or `NAME VALUE  (SOURCE: NOTE)`, then the warnings.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Line { name, value, note } in self.lines() {
+        for SettingLine { name, value, note } in self.lines() {
             let source = self.origins.of(name);
             match note {
                 None => writeln!(f, "{name:<20} {value}  ({source})")?,
@@ -70,11 +70,11 @@ impl fmt::Display for Config {
 }
 
 impl Config {
-    fn lines(&self) -> Vec<Line> {
+    fn lines(&self) -> Vec<SettingLine> {
         let Config {
             settings, rules, ..
         } = self;
-        let mut lines: Vec<Line> = vec![("listen", addresses(&self.listen)).into()];
+        let mut lines: Vec<SettingLine> = vec![("listen", addresses(&self.listen)).into()];
         match &self.tls {
             None => lines.push(("tls-listen", "none".into()).into()),
             Some(tls) => lines.extend(
@@ -84,7 +84,7 @@ impl Config {
                     ("tls-key", tls.key.display().to_string()),
                     ("tls-record-size", bytes(tls.record_bytes.into())),
                 ]
-                .map(Line::from),
+                .map(SettingLine::from),
             ),
         }
         let sync = match self.store {
@@ -148,27 +148,27 @@ impl Config {
                 ("log-level", self.log_level.as_str().to_lowercase()),
                 ("log-dir", or(log_dir, "CONSOLE")),
             ]
-            .map(Line::from),
+            .map(SettingLine::from),
         );
         lines.extend(self.capacity());
         lines
     }
 
     /// The limits that depend on each other and on the system.
-    fn capacity(&self) -> [Line; 5] {
+    fn capacity(&self) -> [SettingLine; 5] {
         let capacity = Capacity::new(
             self.max_connections,
             self.max_per_address,
             self.max_address_waiters,
         );
         let max_connections = match self.max_connections {
-            Some(wanted) => Line::lowered(
+            Some(wanted) => SettingLine::lowered(
                 "max-connections",
                 wanted,
                 capacity.max_connections,
                 "the descriptor limit less 64",
             ),
-            None => Line::shared(
+            None => SettingLine::shared(
                 "max-connections",
                 None,
                 capacity.max_connections,
@@ -178,25 +178,25 @@ impl Config {
         let max_waiters = self.rules.max_waiters.min(capacity.max_waiters);
         [
             max_connections,
-            Line::shared(
+            SettingLine::shared(
                 "max-per-address",
                 self.max_per_address,
                 capacity.max_per_address.min(capacity.max_connections),
                 "half of the connections, at least 64",
             ),
-            Line::lowered(
+            SettingLine::lowered(
                 "max-waiters",
                 self.rules.max_waiters,
                 capacity.max_waiters,
                 "three quarters of the connections",
             ),
-            Line::lowered(
+            SettingLine::lowered(
                 "max-pool-waiters",
                 self.rules.max_pool_waiters,
                 max_waiters,
                 "max-waiters",
             ),
-            Line::shared(
+            SettingLine::shared(
                 "max-address-waiters",
                 self.max_address_waiters,
                 capacity.max_address_waiters.min(max_waiters),

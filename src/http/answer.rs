@@ -43,7 +43,7 @@ pub enum Fields {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Document {
     /// Its type, whatever form was asked for.
-    pub kind: &'static str,
+    pub content_type: &'static str,
     /// Further header fields, by name and value.
     pub fields: &'static [(&'static str, &'static str)],
 }
@@ -209,8 +209,8 @@ fn write_site(out: &mut Vec<u8>, style: Style, answer: &Response<'_>, site: Site
 /// Writes the fields about the body: its type, and that no cache may keep it.
 #[inline(never)]
 fn write_type(out: &mut Vec<u8>, style: Style, fields: Fields) {
-    let kind = match fields {
-        Fields::Document(document) => document.kind,
+    let content_type = match fields {
+        Fields::Document(document) => document.content_type,
         Fields::Json => "application/json",
         Fields::JsonLines => "application/x-ndjson",
         _ if !style.names_type => return,
@@ -218,7 +218,7 @@ fn write_type(out: &mut Vec<u8>, style: Style, fields: Fields) {
         _ if style.format == Format::Json => "application/json",
         _ => "text/plain; charset=utf-8",
     };
-    write_field(out, "Content-Type", kind);
+    write_field(out, "Content-Type", content_type);
     if style.forbids_caching {
         write_field(out, "Cache-Control", "no-store");
     }

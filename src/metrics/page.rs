@@ -1,6 +1,6 @@
 //! All figures on one page: their names, what they mean, and their values.
 
-use super::text::{Kind, Value, Writer};
+use super::text::{MetricType, Value, Writer};
 use super::{Backing, Metrics, Process, StoreFigures};
 use crate::command::{PoolStatus, Survey};
 use crate::time::Time;
@@ -37,7 +37,7 @@ impl Scrape<'_> {
 
     fn server(&self, page: &mut Writer<'_>) {
         let (ticks, busy_us) = self.metrics.requests.ticks();
-        page.family("latchd_build_info", Kind::Gauge, "Which latchd it is.");
+        page.family("latchd_build_info", MetricType::Gauge, "Which latchd it is.");
         page.sample(
             "latchd_build_info",
             &[("version", VERSION)],
@@ -45,32 +45,32 @@ impl Scrape<'_> {
         );
         page.single(
             "latchd_uptime_seconds",
-            Kind::Gauge,
+            MetricType::Gauge,
             "How long it has been running.",
             Value::Micros(self.metrics.requests.tick_at().as_us()),
         );
         page.single(
             "latchd_loop_busy_seconds_total",
-            Kind::Counter,
+            MetricType::Counter,
             "How long the event loop was at work. It is one thread: at 1 a second it can do no more.",
             Value::Micros(busy_us),
         );
         page.single(
             "latchd_loop_ticks_total",
-            Kind::Counter,
+            MetricType::Counter,
             "How often the event loop has waited for something to do, and done it.",
             Value::Count(ticks),
         );
         let stalls = &self.metrics.stalls;
         page.single(
             "latchd_stalls_total",
-            Kind::Counter,
+            MetricType::Counter,
             "How often the server stood still for more than a second: stopped, or on a busy machine or disk.",
             Value::Count(stalls.count),
         );
         page.single(
             "latchd_stall_seconds_total",
-            Kind::Counter,
+            MetricType::Counter,
             "How long the server stood still then.",
             Value::Micros(stalls.total_us),
         );
@@ -79,40 +79,40 @@ impl Scrape<'_> {
     fn requests(&self, page: &mut Writer<'_>) {
         let requests = &self.metrics.requests;
         let name = "latchd_requests_total";
-        page.family(name, Kind::Counter, "Requests that were answered.");
+        page.family(name, MetricType::Counter, "Requests that were answered.");
         for ([route, method, status], count) in requests.answered() {
             let labels = [("route", route), ("method", method), ("status", status)];
             page.sample(name, &labels, Value::Count(count));
         }
         page.single(
             "latchd_requests_abandoned_total",
-            Kind::Counter,
+            MetricType::Counter,
             "Requests whose connection was gone before they could be answered.",
             Value::Count(requests.abandoned),
         );
         page.single(
             "latchd_wrong_keys_total",
-            Kind::Counter,
+            MetricType::Counter,
             "Requests with a key that the server does not know.",
             Value::Count(requests.wrong_keys),
         );
         page.single(
             "latchd_unchecked_keys_total",
-            Kind::Counter,
+            MetricType::Counter,
             "Requests whose key was not looked at, as too many wrong ones came from their address.",
             Value::Count(requests.unchecked_keys),
         );
         let name = "latchd_request_duration_seconds";
         page.family(
             name,
-            Kind::Histogram,
+            MetricType::Histogram,
             "From the tick in which a request was whole to the end of that of its answer; without those that ask to wait.",
         );
         page.histogram(name, &[], requests.durations());
         let name = "latchd_wait_duration_seconds";
         page.family(
             name,
-            Kind::Histogram,
+            MetricType::Histogram,
             "The same of acquires that ask to wait, by what came of it.",
         );
         for (outcome, waits) in requests.waits() {
@@ -123,7 +123,7 @@ impl Scrape<'_> {
     fn connections(&self, page: &mut Writer<'_>) {
         let connections = &self.metrics.connections;
         let mut counter = |name, help, count| {
-            page.single(name, Kind::Counter, help, Value::Count(count));
+            page.single(name, MetricType::Counter, help, Value::Count(count));
         };
         counter(
             "latchd_connections_accepted_total",
@@ -143,7 +143,7 @@ impl Scrape<'_> {
         let name = "latchd_connections_closed_total";
         page.family(
             name,
-            Kind::Counter,
+            MetricType::Counter,
             "Connections that were closed, and why.",
         );
         for (reason, count) in connections.closed() {
@@ -152,14 +152,14 @@ impl Scrape<'_> {
         let name = "latchd_connections_refused_total";
         page.family(
             name,
-            Kind::Counter,
+            MetricType::Counter,
             "How often a connection was not taken in, and why.",
         );
         for (reason, count) in connections.refused() {
             page.sample(name, &[("reason", reason)], Value::Count(count));
         }
         let mut gauge = |name, help, count| {
-            page.single(name, Kind::Gauge, help, Value::Count(count));
+            page.single(name, MetricType::Gauge, help, Value::Count(count));
         };
         gauge("latchd_connections", "Connections now.", connections.open());
         gauge(
@@ -172,7 +172,7 @@ impl Scrape<'_> {
     fn lending(&self, page: &mut Writer<'_>) {
         let lending = &self.store.lending;
         let mut counter = |name, help, count| {
-            page.single(name, Kind::Counter, help, Value::Count(count));
+            page.single(name, MetricType::Counter, help, Value::Count(count));
         };
         counter(
             "latchd_resources_granted_total",
@@ -193,13 +193,13 @@ impl Scrape<'_> {
             );
         }
         let name = "latchd_refused_total";
-        page.family(name, Kind::Counter, "What the store has refused, and why.");
+        page.family(name, MetricType::Counter, "What the store has refused, and why.");
         for (reason, count) in lending.refused() {
             page.sample(name, &[("reason", reason)], Value::Count(count));
         }
         page.single(
             "latchd_waiters",
-            Kind::Gauge,
+            MetricType::Gauge,
             "Acquires that stand in line through this server, those of owners included who are away.",
             Value::Count(self.store.waiting),
         );
@@ -210,7 +210,7 @@ impl Scrape<'_> {
     fn pools(&self, page: &mut Writer<'_>) {
         let Some(survey) = self.survey else { return };
         let pools = Value::Count(survey.pool_count as u64);
-        page.single("latchd_pools", Kind::Gauge, "Pools.", pools);
+        page.single("latchd_pools", MetricType::Gauge, "Pools.", pools);
         type Figure = fn(&PoolStatus) -> usize;
         let figures: [(&str, &str, Figure); 4] = [
             ("latchd_pool_resources", "Members of a pool.", |pool| {
@@ -233,7 +233,7 @@ impl Scrape<'_> {
             ),
         ];
         for (name, help, figure) in figures {
-            page.family(name, Kind::Gauge, help);
+            page.family(name, MetricType::Gauge, help);
             for pool in &survey.shown {
                 let labels = [("pool", &*pool.name)];
                 page.sample(name, &labels, Value::Count(figure(pool) as u64));
@@ -247,7 +247,7 @@ impl Scrape<'_> {
     fn store(&self, page: &mut Writer<'_>) {
         page.single(
             "latchd_store_up",
-            Kind::Gauge,
+            MetricType::Gauge,
             "1 if the store can be asked, as far as it is known.",
             Value::Count(self.store.is_up.into()),
         );
@@ -255,11 +255,11 @@ impl Scrape<'_> {
             Backing::Memory => {}
             Backing::Journal { commits, failures } => {
                 let name = "latchd_journal_commit_duration_seconds";
-                page.family(name, Kind::Histogram, "Commits to the file of the store.");
+                page.family(name, MetricType::Histogram, "Commits to the file of the store.");
                 page.histogram(name, &[], commits);
                 page.single(
                     "latchd_journal_failures_total",
-                    Kind::Counter,
+                    MetricType::Counter,
                     "How often the file of the store could not be written, or not be opened again.",
                     Value::Count(*failures),
                 );
@@ -274,31 +274,31 @@ impl Scrape<'_> {
                 let name = "latchd_redis_round_trip_duration_seconds";
                 page.family(
                     name,
-                    Kind::Histogram,
+                    MetricType::Histogram,
                     "From what one tick has sent to Redis to the last answer to it.",
                 );
                 page.histogram(name, &[], round_trips);
                 page.single(
                     "latchd_redis_commands_total",
-                    Kind::Counter,
+                    MetricType::Counter,
                     "Commands that Redis has answered.",
                     Value::Count(*commands),
                 );
                 page.single(
                     "latchd_redis_losses_total",
-                    Kind::Counter,
+                    MetricType::Counter,
                     "How often the connection to Redis was lost, or could not be had.",
                     Value::Count(*losses),
                 );
                 page.single(
                     "latchd_redis_histories_total",
-                    Kind::Counter,
+                    MetricType::Counter,
                     "How often Redis was found started again, replaced or without its data.",
                     Value::Count(*histories),
                 );
                 page.single(
                     "latchd_redis_clock_jumps_total",
-                    Kind::Counter,
+                    MetricType::Counter,
                     "How often the clock of Redis was found to have jumped.",
                     Value::Count(*clock_jumps),
                 );
@@ -315,44 +315,44 @@ impl Scrape<'_> {
         let rows = [
             (
                 "process_cpu_seconds_total",
-                Kind::Counter,
+                MetricType::Counter,
                 "Time of the processor that was taken.",
                 process.cpu_us.map(Value::Micros),
             ),
             (
                 "process_start_time_seconds",
-                Kind::Gauge,
+                MetricType::Gauge,
                 "When it was started, since the epoch.",
                 Some(Value::Micros(started_ms * 1000)),
             ),
             (
                 "process_resident_memory_bytes",
-                Kind::Gauge,
+                MetricType::Gauge,
                 "Memory.",
                 memory.map(|memory| Value::Count(memory.resident_bytes)),
             ),
             (
                 "process_virtual_memory_bytes",
-                Kind::Gauge,
+                MetricType::Gauge,
                 "Addresses that are in use.",
                 memory.map(|memory| Value::Count(memory.virtual_bytes)),
             ),
             (
                 "process_open_fds",
-                Kind::Gauge,
+                MetricType::Gauge,
                 "Descriptors that are open.",
                 process.open_descriptors.map(Value::Count),
             ),
             (
                 "process_max_fds",
-                Kind::Gauge,
+                MetricType::Gauge,
                 "Descriptors that may be open.",
                 process.max_descriptors.map(Value::Count),
             ),
         ];
-        for (name, kind, help, value) in rows {
+        for (name, metric_type, help, value) in rows {
             if let Some(value) = value {
-                page.single(name, kind, help, value);
+                page.single(name, metric_type, help, value);
             }
         }
     }

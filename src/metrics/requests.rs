@@ -101,7 +101,7 @@ const STATUSES: [(u16, &str); 16] = [
 const FIRST_STATUS: u16 = 200;
 
 /// Where a status stands in `STATUSES`, from `FIRST_STATUS` on.
-const PLACES: [u8; 306] = {
+const INDEXES: [u8; 306] = {
     let mut places = [STATUSES.len() as u8 - 1; 306];
     let mut place = 0;
     while place < STATUSES.len() - 1 {
@@ -111,14 +111,14 @@ const PLACES: [u8; 306] = {
     places
 };
 
-fn place_of(status: u16) -> usize {
-    let place = PLACES.get(usize::from(status.wrapping_sub(FIRST_STATUS)));
+fn index_of(status: u16) -> usize {
+    let place = INDEXES.get(usize::from(status.wrapping_sub(FIRST_STATUS)));
     usize::from(*place.unwrap_or(&(STATUSES.len() as u8 - 1)))
 }
 
 /// What a request is counted as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kind {
+pub struct RequestLabel {
     /// Its path.
     pub route: Route,
     /// The method that is meant; where that is not clear, the one that it came with.
@@ -127,9 +127,9 @@ pub struct Kind {
 
 /// A request as it is counted when it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct RequestRecord {
     /// What it is counted as.
-    pub kind: Kind,
+    pub label: RequestLabel,
     /// It may be queued: what it takes is its wait.
     pub may_queue: bool,
     /// When the tick began in which it was whole.
@@ -160,15 +160,15 @@ pub struct Requests {
     /// How many of this tick were answered in it.
     at_once: u64,
     /// What else was answered in this tick: since when each was in hand, and what came of it.
-    later: Vec<(Micros, Came)>,
+    later: Vec<(Micros, WaitResult)>,
 }
 
 /// What came of a request that was not answered at once.
 #[derive(Clone, Copy, Debug)]
-enum Came {
-    Answer,
-    WaitGranted,
-    WaitRefused,
+enum WaitResult {
+    NotQueued,
+    Granted,
+    Refused,
 }
 
 impl Requests {
@@ -183,25 +183,25 @@ impl Requests {
     }
 
     /// The answer to a request is written down.
-    pub fn note_answer(&mut self, asked: Asked, status: u16) {
-        let Kind { route, method } = asked.kind;
-        self.answered[route as usize][method as usize][place_of(status)] += 1;
-        if asked.at == self.tick_at && !asked.may_queue {
+    pub fn note_answer(&mut self, record: RequestRecord, status: u16) {
+        let RequestLabel { route, method } = record.label;
+        self.answered[route as usize][method as usize][index_of(status)] += 1;
+        if record.at == self.tick_at && !record.may_queue {
             self.at_once += 1;
         } else {
-            self.note_later(asked, status);
+            self.note_later(record, status);
         }
     }
 
     /// Kept out of the way of those that are answered at once, as is `end_later`.
     #[inline(never)]
-    fn note_later(&mut self, asked: Asked, status: u16) {
-        let came = match (asked.may_queue, status) {
-            (false, _) => Came::Answer,
-            (true, 200) => Came::WaitGranted,
-            (true, _) => Came::WaitRefused,
+    fn note_later(&mut self, record: RequestRecord, status: u16) {
+        let result = match (record.may_queue, status) {
+            (false, _) => WaitResult::NotQueued,
+            (true, 200) => WaitResult::Granted,
+            (true, _) => WaitResult::Refused,
         };
-        self.later.push((asked.at, came));
+        self.later.push((record.at, result));
     }
 
     /// A tick is over, and what was answered in it has been sent.
@@ -218,11 +218,11 @@ impl Requests {
 
     #[inline(never)]
     fn end_later(&mut self, at: Micros) {
-        for (asked_at, came) in self.later.drain(..) {
-            let histogram = match came {
-                Came::Answer => &mut self.durations,
-                Came::WaitGranted => &mut self.granted_waits,
-                Came::WaitRefused => &mut self.refused_waits,
+        for (asked_at, result) in self.later.drain(..) {
+            let histogram = match result {
+                WaitResult::NotQueued => &mut self.durations,
+                WaitResult::Granted => &mut self.granted_waits,
+                WaitResult::Refused => &mut self.refused_waits,
             };
             histogram.note(at.since(asked_at), 1);
         }
@@ -273,35 +273,35 @@ mod tests {
             assert_eq!(method as usize, place);
         }
         for (place, &(status, name)) in STATUSES.iter().enumerate() {
-            assert_eq!(place_of(status), place, "{name}");
+            assert_eq!(index_of(status), place, "{name}");
         }
         for unknown in [0, 199, 201, 299, 500, 502, 504, 506, u16::MAX] {
-            assert_eq!(STATUSES[place_of(unknown)].1, "other", "{unknown}");
+            assert_eq!(STATUSES[index_of(unknown)].1, "other", "{unknown}");
         }
     }
 
     #[test]
     fn a_request_takes_from_the_start_of_its_tick_to_the_end_of_that_of_its_answer() {
         let mut requests = Requests::default();
-        let asked = |us, may_queue| Asked {
-            kind: Kind {
+        let record = |us, may_queue| RequestRecord {
+            label: RequestLabel {
                 route: Route::Locks,
                 method: Method::Post,
             },
             may_queue,
             at: Micros::from_us(us),
         };
-        let tick = |requests: &mut Requests, from, to, answers: &[(Asked, u16)]| {
+        let tick = |requests: &mut Requests, from, to, answers: &[(RequestRecord, u16)]| {
             requests.begin_tick(Micros::from_us(from));
-            for &(asked, status) in answers {
-                requests.note_answer(asked, status);
+            for &(record, status) in answers {
+                requests.note_answer(record, status);
             }
             requests.end_tick(Micros::from_us(to));
         };
-        let answers = [(asked(100, false), 200), (asked(100, false), 409)];
+        let answers = [(record(100, false), 200), (record(100, false), 409)];
         tick(&mut requests, 100, 130, &answers);
-        tick(&mut requests, 1000, 1010, &[(asked(100, false), 200)]);
-        let answers = [(asked(5000, true), 200), (asked(1000, true), 409)];
+        tick(&mut requests, 1000, 1010, &[(record(100, false), 200)]);
+        let answers = [(record(5000, true), 200), (record(1000, true), 409)];
         tick(&mut requests, 5000, 5020, &answers);
         assert_eq!(
             (requests.durations.count(), requests.durations.sum_us()),
@@ -309,7 +309,7 @@ mod tests {
         );
         let waits = requests
             .waits()
-            .map(|(came, waits)| (came, waits.count(), waits.sum_us()));
+            .map(|(result, waits)| (result, waits.count(), waits.sum_us()));
         assert_eq!(waits, [("granted", 1, 20), ("refused", 1, 4020)]);
         assert_eq!(requests.ticks(), (3, 60));
         let rows: Vec<([&str; 3], u64)> = requests.answered().collect();

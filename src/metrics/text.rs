@@ -7,7 +7,7 @@ use super::Histogram;
 
 /// What a figure is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum MetricType {
     Counter,
     Gauge,
     Histogram,
@@ -26,12 +26,12 @@ pub(super) struct Writer<'a>(pub(super) &'a mut Vec<u8>);
 
 impl Writer<'_> {
     /// Begins a family. `help` is one line without a backslash.
-    pub(super) fn family(&mut self, name: &str, kind: Kind, help: &str) {
+    pub(super) fn family(&mut self, name: &str, metric_type: MetricType, help: &str) {
         debug_assert!(!help.contains(['\n', '\\']), "help needs no escapes");
-        let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
+        let metric_type = match metric_type {
+            MetricType::Counter => "counter",
+            MetricType::Gauge => "gauge",
+            MetricType::Histogram => "histogram",
         };
         self.text(&[
             "# HELP ",
@@ -41,7 +41,7 @@ impl Writer<'_> {
             "\n# TYPE ",
             name,
             " ",
-            kind,
+            metric_type,
             "\n",
         ]);
     }
@@ -94,8 +94,8 @@ impl Writer<'_> {
     }
 
     /// A figure that is alone in its family.
-    pub(super) fn single(&mut self, name: &str, kind: Kind, help: &str, value: Value) {
-        self.family(name, kind, help);
+    pub(super) fn single(&mut self, name: &str, metric_type: MetricType, help: &str, value: Value) {
+        self.family(name, metric_type, help);
         self.sample(name, &[], value);
     }
 
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_family_names_itself_and_its_samples() {
         let page = written(|page| {
-            page.family("a_total", Kind::Counter, "What it is.");
+            page.family("a_total", MetricType::Counter, "What it is.");
             page.sample("a_total", &[], Value::Count(0));
             page.sample("a_total", &[("x", "1"), ("y", "2")], Value::Count(u64::MAX));
         });

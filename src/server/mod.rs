@@ -24,7 +24,7 @@ mod reading;
 mod signals;
 mod stalls;
 mod waiting;
-mod watch;
+mod tick_timer;
 mod wrong_keys;
 mod eviction;
 
@@ -58,7 +58,7 @@ pub use options::Options;
 use reading::ReceivedRange;
 use stalls::StallClock;
 use waiting::watch_listeners;
-use watch::Watch;
+use tick_timer::TickTimer;
 use eviction::Eviction;
 
 const SIGNALS: Token = Token(usize::MAX);
@@ -230,7 +230,7 @@ impl Server {
         self.stall_clock = StallClock::new(ended);
         loop {
             let wake_at = self.wait(&mut events, ended)?;
-            let watch = log::log_enabled!(log::Level::Debug).then(Watch::start);
+            let timer = log::log_enabled!(log::Level::Debug).then(TickTimer::start);
             let (now, began_at) = self.clock.read();
             self.metrics.requests.begin_tick(began_at);
             let is_stalled = self.hold_after_stall(wake_at, ended, now);
@@ -247,7 +247,7 @@ impl Server {
             self.write(now);
             self.evict_unauthenticated(now);
             self.accept_more(now);
-            watch.inspect(Watch::note);
+            timer.inspect(TickTimer::note);
             let ended_at;
             (ended, ended_at) = self.clock.read();
             self.metrics.requests.end_tick(ended_at);

@@ -104,7 +104,7 @@ impl Session {
         if let Some(next) = next {
             exchange.state = State::Submitted(context.sink.submit(Command::Dump(next)));
         } else if is_last {
-            (context.metrics.requests).note_answer(exchange.asked, 200);
+            (context.metrics.requests).note_answer(exchange.record, 200);
             self.exchanges.pop_front();
             self.dump = None;
         }

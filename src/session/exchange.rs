@@ -4,13 +4,13 @@ use super::{Context, Outcome, Settings, ResponseShape};
 use crate::api::{self, Problem};
 use crate::command::{Reply, Ticket};
 use crate::http::{self, Response, Fields, Format, SiteFields, Style};
-use crate::metrics::{Asked, Route};
+use crate::metrics::{RequestRecord, Route};
 
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) style: Style,
     pub(super) shape: ResponseShape,
-    pub(super) asked: Asked,
+    pub(super) record: RequestRecord,
     /// No further request is taken in flight before this one is answered.
     pub(super) blocks: bool,
     /// It may be queued, and nobody has taken it out yet.
@@ -34,11 +34,11 @@ pub(super) enum State {
 
 impl Exchange {
     /// A request that needs no store.
-    pub(super) fn ready(style: Style, asked: Asked, outcome: Outcome) -> Exchange {
+    pub(super) fn ready(style: Style, record: RequestRecord, outcome: Outcome) -> Exchange {
         Exchange {
             style,
             shape: ResponseShape::default(),
-            asked,
+            record,
             blocks: false,
             can_withdraw: false,
             own_origin: None,
@@ -47,11 +47,11 @@ impl Exchange {
     }
 
     /// A question about the server: no further request comes before its answer, which may be long.
-    pub(super) fn of_server(style: Style, asked: Asked, ticket: Ticket) -> Exchange {
+    pub(super) fn of_server(style: Style, record: RequestRecord, ticket: Ticket) -> Exchange {
         Exchange {
             style,
             shape: ResponseShape::default(),
-            asked,
+            record,
             blocks: true,
             can_withdraw: false,
             own_origin: None,
@@ -96,7 +96,7 @@ impl Exchange {
     ) -> u16 {
         let mut body = context.buffers.lend_body();
         let (status, reason, mut fields) = api::render_status(outcome);
-        if self.asked.kind.route == Route::Metrics
+        if self.record.label.route == Route::Metrics
             && let Outcome::Reply(Reply::Survey(survey)) = outcome
         {
             fields = Fields::Metrics;

@@ -107,7 +107,7 @@ impl IncrementalResponse {
     ) -> (Vec<u8>, usize) {
         let style = exchange.style;
         let (status, reason, fields) = api::render_status(outcome);
-        (context.metrics.requests).note_answer(exchange.asked, status);
+        (context.metrics.requests).note_answer(exchange.record, status);
         let mut bytes = self.body;
         let answer = Response {
             status,

@@ -112,7 +112,7 @@ pub(super) fn write_response(
         let problem = Outcome::Problem(Problem::NoMemory);
         status = exchange.write(&problem, output, context);
     }
-    context.metrics.requests.note_answer(exchange.asked, status);
+    context.metrics.requests.note_answer(exchange.record, status);
 }
 
 /// Whether an answer that is long is not written down, since all is held that may be.

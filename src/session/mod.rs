@@ -281,8 +281,8 @@ impl Session {
         if self.dump.is_some() && self.aborts_dump(ticket, &reply, context) {
             return Ok(());
         }
-        let asked = |exchange: &&mut Exchange| matches!(exchange.state, State::Submitted(asked) if asked == ticket);
-        let Some(exchange) = self.exchanges.iter_mut().find(asked) else {
+        let is_submitted = |exchange: &&mut Exchange| matches!(exchange.state, State::Submitted(submitted) if submitted == ticket);
+        let Some(exchange) = self.exchanges.iter_mut().find(is_submitted) else {
             return Err(reply);
         };
         exchange.state = State::Ready(Outcome::Reply(reply));

@@ -15,7 +15,7 @@ use crate::http::{
     Wire,
 };
 use crate::keys::{Caller, AuthFailure};
-use crate::metrics::{Asked, Kind, Route};
+use crate::metrics::{RequestRecord, RequestLabel, Route};
 
 /// How much of what it has received a session understands in one tick. More than that there is only
 /// of one-line requests, which are received as a whole.
@@ -261,9 +261,9 @@ impl Session {
             style.closes = true;
         }
         let at = context.metrics.requests.tick_at();
-        let asked = |kind, may_queue| Asked { kind, may_queue, at };
+        let record = |label, may_queue| RequestRecord { label, may_queue, at };
         let exchange = match action {
-            RequestAction::Submit(command, mut shape, kind) => {
+            RequestAction::Submit(command, mut shape, label) => {
                 if style.as_leases {
                     shape = shape.as_leases(&command);
                 }
@@ -275,7 +275,7 @@ impl Session {
                 Exchange {
                     style,
                     shape,
-                    asked: asked(kind, may_queue),
+                    record: record(label, may_queue),
                     // The order of a client's requests is kept also where the store would change it.
                     blocks: blocks || context.sink.holds(ticket),
                     can_withdraw: may_queue,
@@ -283,25 +283,25 @@ impl Session {
                     state: State::Submitted(ticket),
                 }
             }
-            RequestAction::Probe(kind) if context.settings.stopping => {
+            RequestAction::Probe(label) if context.settings.stopping => {
                 let outcome = Outcome::Problem(Problem::Stopping);
-                Exchange::ready(style, asked(kind, false), outcome)
+                Exchange::ready(style, record(label, false), outcome)
             }
-            RequestAction::Probe(kind) => {
+            RequestAction::Probe(label) => {
                 let ticket = context.sink.submit(Command::Probe);
-                Exchange::of_server(style, asked(kind, false), ticket)
+                Exchange::of_server(style, record(label, false), ticket)
             }
-            RequestAction::Scrape(kind) => {
+            RequestAction::Scrape(label) => {
                 let most = context.settings.metrics_pools;
                 let ticket = context.sink.submit(Command::Survey(most));
-                Exchange::of_server(style, asked(kind, false), ticket)
+                Exchange::of_server(style, record(label, false), ticket)
             }
-            RequestAction::Respond(Outcome::Version, kind)
+            RequestAction::Respond(Outcome::Version, label)
                 if style.format == Format::Html && self.listener_role.has_page() =>
             {
-                Exchange::ready(style, asked(kind, false), Outcome::Page)
+                Exchange::ready(style, record(label, false), Outcome::Page)
             }
-            RequestAction::Respond(outcome, kind) => Exchange::ready(style, asked(kind, false), outcome),
+            RequestAction::Respond(outcome, label) => Exchange::ready(style, record(label, false), outcome),
         };
         self.push(exchange, context);
         if let Some(head_bytes) = head.browser {
@@ -341,8 +341,8 @@ impl Session {
 
     /// Answers what cannot be read to its end, and is therefore of no known route; nothing else is read.
     pub(super) fn refuse(&mut self, style: Style, problem: Problem, context: &mut Context<'_>) {
-        let asked = Asked {
-            kind: Kind {
+        let record = RequestRecord {
+            label: RequestLabel {
                 route: Route::None,
                 method: Method::Other,
             },
@@ -350,7 +350,7 @@ impl Session {
             at: context.metrics.requests.tick_at(),
         };
         self.push(
-            Exchange::ready(style, asked, Outcome::Problem(problem)),
+            Exchange::ready(style, record, Outcome::Problem(problem)),
             context,
         );
         self.phase = Phase::Closing;

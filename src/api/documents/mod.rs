@@ -12,7 +12,7 @@ pub(super) const PAGE: &str = include_str!("page.html");
 /// Its header fields. `/` is something else to a client that does not ask for HTML, so no cache may
 /// keep the answer: it has `Cache-Control` like each answer to a request that carried Accept.
 pub(super) static OF_PAGE: Document = Document {
-    kind: "text/html; charset=utf-8",
+    content_type: "text/html; charset=utf-8",
     fields: &[
         ("Content-Security-Policy", PAGE_POLICY),
         ("X-Content-Type-Options", "nosniff"),
@@ -29,7 +29,7 @@ const DESCRIPTION_LENGTH: usize = compact::<{ DESCRIPTION_SOURCE.len() }>(DESCRI
 
 /// Its header fields.
 pub(super) static OF_DESCRIPTION: Document = Document {
-    kind: "application/json",
+    content_type: "application/json",
     fields: &[],
 };
 

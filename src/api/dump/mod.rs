@@ -21,7 +21,7 @@ pub use read::{DumpError, DumpReader};
 use crate::command::{Command, DumpPart, DumpPlace, DumpedLock, Fence, PoolDump, Ttl};
 use crate::http::Method;
 use crate::keys::Caller;
-use crate::metrics::{Kind, Route};
+use crate::metrics::{RequestLabel, Route};
 
 /// The number of the format.
 const FORMAT: u64 = 1;
@@ -48,7 +48,7 @@ pub(super) fn dump<'a>(
     Ok(RequestAction::Submit(
         command,
         ResponseShape::default(),
-        Kind { route, method },
+        RequestLabel { route, method },
     ))
 }
 

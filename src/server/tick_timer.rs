@@ -8,16 +8,16 @@ use rustix::time::{ClockId, clock_gettime};
 const USUAL: Duration = Duration::from_millis(5);
 
 /// Watches one tick.
-pub(super) struct Watch {
+pub(super) struct TickTimer {
     started: Instant,
-    worked: Duration,
+    cpu_time: Duration,
 }
 
-impl Watch {
-    pub(super) fn start() -> Watch {
-        Watch {
+impl TickTimer {
+    pub(super) fn start() -> TickTimer {
+        TickTimer {
             started: Instant::now(),
-            worked: worked(),
+            cpu_time: thread_cpu_time(),
         }
     }
 
@@ -26,7 +26,7 @@ impl Watch {
     pub(super) fn note(&self) {
         let took = self.started.elapsed();
         if took >= USUAL {
-            let work = worked().saturating_sub(self.worked);
+            let work = thread_cpu_time().saturating_sub(self.cpu_time);
             let (took, work) = (took.as_micros(), work.as_micros());
             log::debug!("a tick took {took} us, {work} us of them work");
         }
@@ -34,7 +34,7 @@ impl Watch {
 }
 
 /// What this thread has worked so far.
-fn worked() -> Duration {
+fn thread_cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(
         time.tv_sec.unsigned_abs(),
