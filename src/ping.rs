@@ -5,10 +5,10 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 use std::{fmt, str};
 
-use crate::client::{AnswerError, Connection, Peer, Trust, Url, is_tls_alert};
+use crate::client::{ClientResponseError, Connection, Peer, Trust, Url, is_tls_alert};
 
 /// Who answers later than this is as good as dead to its clients.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIME_LIMIT: Duration = Duration::from_secs(2);
 /// More of an answer than its status line ever takes.
 const STATUS_LINE_BYTES: u64 = 256;
 
@@ -38,10 +38,10 @@ impl Target {
         let problem = match self.ask() {
             Ok(line) if is_ok(&line) => return Ok(()),
             Ok(line) if line.is_empty() => "it closed the connection without an answer".into(),
-            Ok(line) if is_tls_alert(&line) => AnswerError::Tls.to_string(),
+            Ok(line) if is_tls_alert(&line) => ClientResponseError::Tls.to_string(),
             Ok(line) => format!("it answered {:?}", String::from_utf8_lossy(&line)),
             Err(error) if error.kind() == ErrorKind::TimedOut => {
-                format!("no answer within {} s", PATIENCE.as_secs())
+                format!("no answer within {} s", TIME_LIMIT.as_secs())
             }
             Err(error) => error.to_string(),
         };
@@ -50,7 +50,7 @@ impl Target {
 
     /// The first line of the answer, or what there is of it.
     fn ask(&self) -> io::Result<Vec<u8>> {
-        let mut connection = Connection::open(&self.0, Instant::now() + PATIENCE)?;
+        let mut connection = Connection::open(&self.0, Instant::now() + TIME_LIMIT)?;
         // In one piece: a server that reads the first of several may think the rest a stranger.
         connection.write_all(self.request().as_bytes())?;
         let mut line = Vec::new();

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, hint::black_box, num::NonZeroU32};
 use latchd::{
     command::{
         Acquire, Command, Filter, Granted, OwnerName, PoolName, PoolQuery, ReleaseCondition, Reply,
-        ResourceId, Seed, StoredName, Ticket, Ttl, Selection,
+        ResourceId, Seed, Selection, StoredName, Ticket, Ttl,
     },
     pool::{Change, Engine, Rules, Snapshot},
     time::{Deadlines, Time},
@@ -114,7 +114,13 @@ impl World {
     }
 
     fn wait_for_any(&mut self, owner: Option<u32>) -> Option<Reply> {
-        self.acquire("A", Selection::Any(NonZeroU32::MIN), owner, None, FOREVER_MS)
+        self.acquire(
+            "A",
+            Selection::Any(NonZeroU32::MIN),
+            owner,
+            None,
+            FOREVER_MS,
+        )
     }
 
     fn wait_for(&mut self, resource: u32) -> Option<Reply> {
@@ -129,7 +135,11 @@ impl World {
 
     fn release_in(&mut self, pool: &str, id: &str) {
         let id = ResourceId::parse(id).expect("a good id");
-        let reply = self.ask(Command::Release(pool_name(pool), id, ReleaseCondition::default()));
+        let reply = self.ask(Command::Release(
+            pool_name(pool),
+            id,
+            ReleaseCondition::default(),
+        ));
         assert_eq!(reply, Some(Reply::Done));
     }
 

@@ -133,7 +133,9 @@ mod tests {
     use super::super::render::{element_count, render_chunk, render_text};
     use super::super::{Outcome, ResponseShape, Show};
     use super::*;
-    use crate::command::{Fence, IdList, QueuedWaiter, Lease, PoolName, PoolStatus, Reply, ResourceId};
+    use crate::command::{
+        Fence, IdList, Lease, PoolName, PoolStatus, QueuedWaiter, Reply, ResourceId,
+    };
 
     fn ids(count: usize) -> IdList {
         let id = |number| ResourceId::parse(format!("\"{number}\"")).expect("a good id");

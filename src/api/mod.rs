@@ -9,8 +9,8 @@ mod browser;
 mod documents;
 mod dump;
 mod endpoint;
-mod parameters;
 mod list_chunk;
+mod parameters;
 mod problem;
 mod queue;
 mod render;
@@ -28,7 +28,8 @@ pub use problem::Problem;
 pub use render::{element_count, render_chunk, render_status, render_text};
 
 use crate::command::{
-    Command, NameError, PoolName, PoolQuery, Refusal, Reply, ResourceId, Restoration, Seed, Selection,
+    Command, NameError, PoolName, PoolQuery, Refusal, Reply, ResourceId, Restoration, Seed,
+    Selection,
 };
 use crate::http::{Media, Method, Parameters, Request, split_target};
 use crate::keys::Caller;
@@ -193,7 +194,9 @@ fn find_other_action<'a>(
     access: &Access<'_>,
 ) -> RequestAction<'a> {
     let listener_role = access.listener_role;
-    let wrong = |route, problem| RequestAction::Respond(Outcome::Problem(problem), RequestLabel { route, method });
+    let wrong = |route, problem| {
+        RequestAction::Respond(Outcome::Problem(problem), RequestLabel { route, method })
+    };
     let serves = |route| listener_role == ListenerRole::All || listener_role.serves(route);
     let found = Endpoint::find(path);
     if let Some(problem) = access.refused {
@@ -310,7 +313,10 @@ fn read_request<'a>(
         // A browser asks with the query of what it will ask for, and without the key.
         let route = endpoint.route();
         let options = Outcome::Options(endpoint.methods());
-        return Ok(RequestAction::Respond(options, RequestLabel { route, method }));
+        return Ok(RequestAction::Respond(
+            options,
+            RequestLabel { route, method },
+        ));
     }
     // Nobody's body is read for nothing.
     if let Caller::Unauthenticated(failure) = caller

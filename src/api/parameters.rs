@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 
 use super::{MethodOverride, PoolView, Problem, Show};
 use crate::command::{
-    Acquire, Fence, Filter, NamePart, OwnerName, ReleaseCondition, Renewal, ResourceId, Ttl, Selection,
+    Acquire, Fence, Filter, NamePart, OwnerName, ReleaseCondition, Renewal, ResourceId, Selection,
+    Ttl,
 };
 use crate::http::{Method, Parameters};
 
@@ -57,7 +58,9 @@ pub(super) fn renewal<'a>(parameters: &mut Parameters<'a>) -> Result<(Renewal<'a
 }
 
 /// Reads what a release may be told.
-pub(super) fn condition<'a>(parameters: &mut Parameters<'a>) -> Result<ReleaseCondition<'a>, Problem> {
+pub(super) fn condition<'a>(
+    parameters: &mut Parameters<'a>,
+) -> Result<ReleaseCondition<'a>, Problem> {
     let condition = ReleaseCondition {
         owner: take_owner(parameters)?,
         fence: take_fence(parameters)?,

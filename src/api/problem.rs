@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{BodyError, BrowserProblem, MethodOverride};
 use crate::command::{NameError, Refusal};
 use crate::http::{HttpError, TargetError};
-use crate::keys::{Role, AuthFailure};
+use crate::keys::{AuthFailure, Role};
 
 /// Why a request is not answered with 200.
 #[derive(Clone, Debug, PartialEq, Eq)]

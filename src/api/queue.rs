@@ -2,8 +2,8 @@
 
 use super::body::Form;
 use super::render::{field, number, object, or_null, string};
-use super::{RequestAction, Body, Problem, ResponseShape, ask};
-use crate::command::{Command, QueuedWaiter, PoolName};
+use super::{Body, Problem, RequestAction, ResponseShape, ask};
+use crate::command::{Command, PoolName, QueuedWaiter};
 use crate::keys::Caller;
 use crate::metrics::RequestLabel;
 
@@ -15,7 +15,12 @@ pub(super) fn list<'a>(
     caller: Caller<'_>,
 ) -> Result<RequestAction<'a>, Problem> {
     body.take(Form::Nothing)?;
-    ask(Command::ListWaiters(pool), ResponseShape::default(), label, caller)
+    ask(
+        Command::ListWaiters(pool),
+        ResponseShape::default(),
+        label,
+        caller,
+    )
 }
 
 /// `AGE LEFT N OWNER`; the owner comes last, as there may be spaces in it. There is no room for the id

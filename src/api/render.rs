@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::list_chunk::{ARRAY, LINES, OBJECT, ListChunk, ListCursor};
+use super::list_chunk::{ARRAY, LINES, ListChunk, ListCursor, OBJECT};
 use super::problem::Detail;
 use super::{Outcome, Problem, ResponseShape, Show, documents, queue};
 use crate::command::{Granted, Lease, Leases, PoolStatus, PoolSums, Reply};

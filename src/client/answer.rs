@@ -75,7 +75,9 @@ impl ClientResponse {
 
     /// Reads the head of an answer, and perhaps some of its body. Returns also how long the body is; `None` if it ends
     /// with the connection.
-    pub(super) fn read_head(from: &mut impl Read) -> Result<(ClientResponse, Option<u64>), ClientResponseError> {
+    pub(super) fn read_head(
+        from: &mut impl Read,
+    ) -> Result<(ClientResponse, Option<u64>), ClientResponseError> {
         let mut bytes = Vec::new();
         let (head, head_bytes) = loop {
             if let Some(found) = parse_head(&bytes)? {
@@ -97,7 +99,10 @@ impl ClientResponse {
     }
 }
 
-pub(super) fn read_some(from: &mut impl Read, bytes: &mut Vec<u8>) -> Result<usize, ClientResponseError> {
+pub(super) fn read_some(
+    from: &mut impl Read,
+    bytes: &mut Vec<u8>,
+) -> Result<usize, ClientResponseError> {
     let mut piece = [0; 4096];
     loop {
         match from.read(&mut piece) {

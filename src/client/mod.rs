@@ -89,7 +89,9 @@ impl Client {
         // Who has not read it all may have answered nevertheless: that the body is too large.
         match (ClientResponse::read(&mut connection), sent) {
             (Ok(answer), _) => Ok(answer),
-            (Err(ClientResponseError::Tls), _) => Err(ClientError::Tls(ClientResponseError::Tls.to_string())),
+            (Err(ClientResponseError::Tls), _) => {
+                Err(ClientError::Tls(ClientResponseError::Tls.to_string()))
+            }
             (Err(_), Err(error)) => Err(ClientError::Unanswered(ClientResponseError::Io(error))),
             (Err(error), Ok(())) => Err(ClientError::Unanswered(error)),
         }

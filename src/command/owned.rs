@@ -1,6 +1,8 @@
 //! Commands that are kept for longer than the requests that they were read from.
 
-use super::{Acquire, Command, Filter, NamePart, OwnerName, PoolName, ReleaseCondition, Renewal, Selection};
+use super::{
+    Acquire, Command, Filter, NamePart, OwnerName, PoolName, ReleaseCondition, Renewal, Selection,
+};
 
 impl Command<'_> {
     /// The same command, kept for longer than what it was read from.

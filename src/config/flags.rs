@@ -10,7 +10,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use super::ConfigError;
 use super::draft::Draft;
 use super::mask::masked;
-use super::setting::{SettingKind, Setting, Value};
+use super::setting::{Setting, SettingKind, Value};
 use super::table::{TABLE, settings};
 use super::variables::is_of_kubernetes;
 use crate::client::Trust;
@@ -133,7 +133,9 @@ fn put(
 ) -> Result<(), ConfigError> {
     let shown = text.to_string_lossy().into_owned();
     let value = match (&setting.kind, text.into_string()) {
-        (SettingKind::Path(_), text) => Ok(Value::Path(text.map_or_else(PathBuf::from, PathBuf::from))),
+        (SettingKind::Path(_), text) => {
+            Ok(Value::Path(text.map_or_else(PathBuf::from, PathBuf::from)))
+        }
         (kind, Ok(text)) => Ok(kind.read(&text)),
         (_, Err(_)) => Err("wanted UTF-8".to_owned()),
     };

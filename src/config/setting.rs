@@ -68,12 +68,18 @@ impl Setting {
             }
             (SettingKind::Decimal(put), Value::Number(number)) => put(draft, number)?,
             (SettingKind::Switch(put), Value::Switch(is_on)) => put(draft, is_on),
-            (SettingKind::Text(put) | SettingKind::Level(put), Value::Text(text)) => put(draft, &text)?,
-            (SettingKind::Level(put), number @ Value::Number(_)) => put(draft, &number.to_string())?,
+            (SettingKind::Text(put) | SettingKind::Level(put), Value::Text(text)) => {
+                put(draft, &text)?
+            }
+            (SettingKind::Level(put), number @ Value::Number(_)) => {
+                put(draft, &number.to_string())?
+            }
             (SettingKind::Path(put), Value::Path(path)) if !path.as_os_str().is_empty() => {
                 put(draft, path);
             }
-            (SettingKind::Path(put), Value::Text(path)) if !path.is_empty() => put(draft, path.into()),
+            (SettingKind::Path(put), Value::Text(path)) if !path.is_empty() => {
+                put(draft, path.into())
+            }
             (SettingKind::List(put), Value::List(texts)) => put(draft, texts),
             (kind, _) => return Err(kind.expected()),
         }

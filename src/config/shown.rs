@@ -26,7 +26,12 @@ impl SettingLine {
     }
 
     /// A count that has `share` as its default.
-    fn shared(name: &'static str, wanted: Option<usize>, effective: usize, share: &str) -> SettingLine {
+    fn shared(
+        name: &'static str,
+        wanted: Option<usize>,
+        effective: usize,
+        share: &str,
+    ) -> SettingLine {
         SettingLine {
             name,
             value: effective.to_string(),

@@ -1,8 +1,8 @@
 //! All settings, in the order of the help. A new one is a row here, and what makes use of it.
 
 use super::draft::Draft;
-use super::setting::SettingKind::{Decimal, Level, List, Number, Path, Switch, Text};
 use super::setting::Setting;
+use super::setting::SettingKind::{Decimal, Level, List, Number, Path, Switch, Text};
 use super::tls::RECORD_BYTES;
 use crate::command::Ttl;
 

@@ -58,7 +58,12 @@ pub struct SiteFields<'a> {
 }
 
 /// Appends an answer to `out`.
-pub fn write_response(out: &mut Vec<u8>, style: Style, answer: &Response<'_>, site: SiteFields<'_>) {
+pub fn write_response(
+    out: &mut Vec<u8>,
+    style: Style,
+    answer: &Response<'_>,
+    site: SiteFields<'_>,
+) {
     write_head(out, style, answer, site);
     let start = out.len();
     if !style.omits_body {

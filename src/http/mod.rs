@@ -17,8 +17,8 @@ mod target;
 mod version;
 
 pub use answer::{
-    Response, CONTINUE, Document, Fields, SiteFields, end_of_response, fit_body, write_response,
-    write_head, write_last_chunk, write_chunk, write_stream_head,
+    CONTINUE, Document, Fields, Response, SiteFields, end_of_response, fit_body, write_chunk,
+    write_head, write_last_chunk, write_response, write_stream_head,
 };
 pub use browser::BrowserFields;
 pub use chunked::{Chunked, Decoded};

@@ -225,7 +225,10 @@ impl Keys {
             let is_its_user = user.is_empty() || user == key.name.as_bytes();
             (is_its_user && key.is_valid(now)).then_some(key)
         });
-        key.map_or_else(|| Caller::unauthenticated(credentials), Caller::Authenticated)
+        key.map_or_else(
+            || Caller::unauthenticated(credentials),
+            Caller::Authenticated,
+        )
     }
 
     /// The caller that has shown this key, when it was one of other keys, before these were read.
@@ -353,7 +356,8 @@ mod tests {
     #[test]
     fn a_role_holds_for_the_pools_of_its_line() {
         let keys = keys();
-        let Caller::Authenticated(ci) = keys.caller(Credentials::Word(b"0123456789abcdef-ci"), NOW) else {
+        let Caller::Authenticated(ci) = keys.caller(Credentials::Word(b"0123456789abcdef-ci"), NOW)
+        else {
             panic!("it is known");
         };
         assert!(ci.may(Role::Use, "build-1") && ci.may(Role::Read, "build-1"));
@@ -361,7 +365,8 @@ mod tests {
         assert!(!ci.may(Role::Admin, "build-1"));
         assert!(ci.may_somewhere(Role::Use) && !ci.may_somewhere(Role::Admin));
         assert!(!Caller::Authenticated(ci).is_filtered(), "it sees all");
-        let Caller::Authenticated(lab) = keys.caller(Credentials::Word(b"0123456789abcdef:lab"), NOW)
+        let Caller::Authenticated(lab) =
+            keys.caller(Credentials::Word(b"0123456789abcdef:lab"), NOW)
         else {
             panic!("it is known");
         };
@@ -373,7 +378,8 @@ mod tests {
     #[test]
     fn nothing_secret_can_be_written_down() {
         let keys = keys();
-        let Caller::Authenticated(ci) = keys.caller(Credentials::Word(b"0123456789abcdef-ci"), NOW) else {
+        let Caller::Authenticated(ci) = keys.caller(Credentials::Word(b"0123456789abcdef-ci"), NOW)
+        else {
             panic!("it is known");
         };
         let credentials = [

@@ -15,7 +15,7 @@ use super::clock;
 use super::event::Event;
 use super::failure::{Cause, Effect, Failure};
 use super::queue_notice;
-use super::server::{ANSWER_LIMIT, Lease, Server, Told, Wish, lock, locks};
+use super::server::{ANSWER_LIMIT, AcquireRequest, Lease, Parsed, Server, lock, locks};
 use super::signals::ends_waiting;
 use crate::command::{OwnerName, ResourceId};
 use crate::time::Time;
@@ -48,20 +48,20 @@ pub(super) enum NotAcquired {
     Signal(i32),
 }
 
-/// Waits until the wish is granted, refused, or a signal comes. `say` is called with what a person
+/// Waits until the wish is granted, refused, or a signal comes. `notify` is called with what a user
 /// may want to know meanwhile.
 pub(super) fn wait(
     server: &Server,
-    wish: &Wish,
+    acquire_request: &AcquireRequest,
     wait_s: u32,
     (sender, events): (&Sender<Event>, &Receiver<Event>),
-    say: impl Fn(&str),
+    notify: impl Fn(&str),
 ) -> Result<AcquiredLock, NotAcquired> {
-    let gone = Arc::new(AtomicBool::new(false));
+    let is_cancelled = Arc::new(AtomicBool::new(false));
     let acquirer = Acquirer {
         server: server.clone(),
-        wish: wish.clone(),
-        gone: gone.clone(),
+        acquire_request: acquire_request.clone(),
+        is_cancelled: is_cancelled.clone(),
         events: sender.clone(),
     };
     let answers = sender.clone();
@@ -79,25 +79,25 @@ pub(super) fn wait(
             Some(Event::Acquired(Ok(acquired))) => return Ok(acquired),
             Some(Event::Acquired(Err(failure))) => {
                 return Err(NotAcquired::Failure(match failure.effect {
-                    Effect::Unknown => after_unknown(server, wish, failure),
+                    Effect::Unknown => after_unknown(server, acquire_request, failure),
                     _ => failure,
                 }));
             }
             Some(Event::Signal(signal)) if ends_waiting(signal) => {
-                gone.store(true, Ordering::SeqCst);
-                leave_queue(server, wish);
+                is_cancelled.store(true, Ordering::SeqCst);
+                leave_queue(server, acquire_request);
                 return Err(NotAcquired::Signal(signal));
             }
             Some(Event::Trouble(failure)) => {
-                say(&format!("{}; trying again", failure.message));
+                notify(&format!("{}; trying again", failure.message));
             }
-            Some(Event::QueueNotice(words)) => say(&words),
+            Some(Event::QueueNotice(notice)) => notify(&notice),
             #[cfg(target_os = "linux")]
             Some(Event::Guardian(_)) => {}
-            Some(Event::Signal(_) | Event::Attempt(_)) => {}
+            Some(Event::Signal(_) | Event::RenewalAttempt(_)) => {}
             None => {
                 notice_at = queue_notice::next_notice(started.elapsed());
-                queue_notice::send(server, wish, sender.clone());
+                queue_notice::send(server, acquire_request, sender.clone());
             }
         }
     }
@@ -105,9 +105,9 @@ pub(super) fn wait(
 
 struct Acquirer {
     server: Server,
-    wish: Wish,
+    acquire_request: AcquireRequest,
     /// Nothing is to be asked any more.
-    gone: Arc<AtomicBool>,
+    is_cancelled: Arc<AtomicBool>,
     events: Sender<Event>,
 }
 
@@ -115,16 +115,16 @@ impl Acquirer {
     fn acquire(&self, wait: Duration) -> Result<AcquiredLock, Failure> {
         let started = Instant::now();
         let mut pause = Pause::default();
-        let (mut was_heard, mut has_trouble, mut is_unknown) = (false, false, false);
+        let (mut was_reached, mut has_trouble, mut is_unknown) = (false, false, false);
         let mut stale_answers = 0;
         loop {
             let left = wait.saturating_sub(started.elapsed());
             let (asked, asked_at) = (Instant::now(), clock::now());
             let failure = match self.ask(left) {
-                Ok(told) if self.is_fresh(asked_at) => {
+                Ok(parsed) if self.is_fresh(asked_at) => {
                     return Ok(AcquiredLock {
-                        leases: told.value,
-                        json: told.json,
+                        leases: parsed.value,
+                        json: parsed.json,
                         asked_at,
                     });
                 }
@@ -139,8 +139,12 @@ impl Acquirer {
             // An answer of latchd's about the pool tells what has become of all requests before.
             is_unknown &= failure.cause == Cause::Unreachable;
             is_unknown |= failure.effect == Effect::Unknown;
-            was_heard |= failure.effect != Effect::NotAsked;
-            let patience = if was_heard { wait } else { wait.min(CONTACT_LIMIT) };
+            was_reached |= failure.effect != Effect::NotAsked;
+            let patience = if was_reached {
+                wait
+            } else {
+                wait.min(CONTACT_LIMIT)
+            };
             if !self.may_ask_again(&failure) || started.elapsed() >= patience {
                 let effect = match is_unknown {
                     true => Effect::Unknown,
@@ -158,7 +162,7 @@ impl Acquirer {
                 let _ = self.events.send(Event::Trouble(failure));
             }
             thread::sleep(pause.next().min(patience.saturating_sub(started.elapsed())));
-            if self.gone.load(Ordering::SeqCst) {
+            if self.is_cancelled.load(Ordering::SeqCst) {
                 return Err(Failure::new(
                     Cause::Failed,
                     "gone",
@@ -168,24 +172,25 @@ impl Acquirer {
         }
     }
 
-    fn ask(&self, left: Duration) -> Result<Told<Vec<Lease>>, Failure> {
+    fn ask(&self, left: Duration) -> Result<Parsed<Vec<Lease>>, Failure> {
         let wait = left.min(MAX_REQUEST_WAIT);
         let wait_s = wait.as_millis().div_ceil(1000) as u64;
         let limit = Duration::from_secs(wait_s) + ANSWER_LIMIT;
         self.server
-            .ask_for_leases(&self.wish.request(wait_s), limit)
+            .ask_for_leases(&self.acquire_request.request(wait_s), limit)
     }
 
     /// Whether most of the lease is still to come, wherever in the queue it began.
     fn is_fresh(&self, asked_at: Time) -> bool {
-        match (&self.wish.owner, self.wish.ttl_s) {
+        match (&self.acquire_request.owner, self.acquire_request.ttl_s) {
             (Some(_), Some(ttl_s)) => clock::now().ms_since(asked_at) < u64::from(ttl_s) * 1000 / 3,
             _ => true,
         }
     }
 
     fn may_ask_again(&self, failure: &Failure) -> bool {
-        failure.may_pass() && (self.wish.owner.is_some() || failure.effect != Effect::Unknown)
+        failure.is_transient()
+            && (self.acquire_request.owner.is_some() || failure.effect != Effect::Unknown)
     }
 }
 
@@ -205,35 +210,41 @@ pub(super) fn no_thread(error: &std::io::Error) -> Failure {
 
 /// Gives back what may have been taken, by a name that no other client has. Without such a name it can
 /// only be told: by another owner's name, what its other clients hold would be released, too.
-fn after_unknown(server: &Server, wish: &Wish, failure: Failure) -> Failure {
-    if wish.is_own && release_all(server, wish).is_ok() {
+fn after_unknown(server: &Server, acquire_request: &AcquireRequest, failure: Failure) -> Failure {
+    if acquire_request.is_generated && release_all(server, acquire_request).is_ok() {
         return failure;
     }
-    match wish.ttl_s {
-        Some(ttl_s) => failure.adding(&format!(
+    match acquire_request.ttl_s {
+        Some(ttl_s) => failure.with_note(&format!(
             "a lock may have been taken, which ends after {ttl_s} s"
         )),
-        None => failure.adding("a lock may have been taken; latch ls shows it"),
+        None => failure.with_note("a lock may have been taken; latch ls shows it"),
     }
 }
 
 /// Leaves the queue. A place in the queue outlives its connection, and a request that does not wait does not
 /// take it over; one that waits does, and what has waited in vain has no place any more. It costs a
 /// second, and nothing where there is no owner: that place is gone with its connection.
-fn leave_queue(server: &Server, wish: &Wish) {
-    if wish.owner.is_none() {
+fn leave_queue(server: &Server, acquire_request: &AcquireRequest) {
+    if acquire_request.owner.is_none() {
         return;
     }
-    let wish = Wish {
+    let acquire_request = AcquireRequest {
         ttl_s: Some(1),
-        ..wish.clone()
+        ..acquire_request.clone()
     };
     // A request that was just under way may come in between, and take the place over in turn.
     for _ in 0..3 {
         let asked = Instant::now();
-        match server.ask_for_leases(&wish.request(1), LEAVE_LIMIT) {
-            Ok(told) => {
-                return release(server, &wish, &told.value, Duration::from_secs(2)).unwrap_or(());
+        match server.ask_for_leases(&acquire_request.request(1), LEAVE_LIMIT) {
+            Ok(parsed) => {
+                return release(
+                    server,
+                    &acquire_request,
+                    &parsed.value,
+                    Duration::from_secs(2),
+                )
+                .unwrap_or(());
             }
             Err(failure) if failure.cause != Cause::Busy => return,
             Err(_) if asked.elapsed() > Duration::from_millis(900) => return,
@@ -243,22 +254,25 @@ fn leave_queue(server: &Server, wish: &Wish) {
 }
 
 /// Releases all that the owner holds in the pool.
-fn release_all(server: &Server, wish: &Wish) -> Result<(), Failure> {
-    let owner = wish.owner.as_ref().map(OwnerName::as_str);
-    let request = locks("DELETE", &wish.pool).with_some("owner", owner);
-    persist(RELEASE_LIMIT, || {
+fn release_all(server: &Server, acquire_request: &AcquireRequest) -> Result<(), Failure> {
+    let owner = acquire_request.owner.as_ref().map(OwnerName::as_str);
+    let request = locks("DELETE", &acquire_request.pool).with_some("owner", owner);
+    retry_until(RELEASE_LIMIT, || {
         let limit = Duration::from_secs(2);
         server.ask_within::<u64>(&request, limit).map(|_| ())
     })
 }
 
 /// Asks again, with pauses, where that may help, until the limit is over.
-fn persist(limit: Duration, mut ask: impl FnMut() -> Result<(), Failure>) -> Result<(), Failure> {
+fn retry_until(
+    limit: Duration,
+    mut ask: impl FnMut() -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let started = Instant::now();
     let mut pause = Pause::default();
     loop {
         match ask() {
-            Err(failure) if failure.may_pass() && started.elapsed() < limit => {
+            Err(failure) if failure.is_transient() && started.elapsed() < limit => {
                 thread::sleep(pause.next());
             }
             result => return result,
@@ -270,19 +284,19 @@ fn persist(limit: Duration, mut ask: impl FnMut() -> Result<(), Failure>) -> Res
 /// the limit is over; what is then left ends with its lease.
 pub(super) fn release(
     server: &Server,
-    wish: &Wish,
+    acquire_request: &AcquireRequest,
     leases: &[Lease],
     limit: Duration,
 ) -> Result<(), Failure> {
     let started = Instant::now();
     for lease in leases {
-        let id =
-            ResourceId::parse(&*lease.id).map_err(|error| Failure::strange(&error.to_string()))?;
-        let owner = wish.owner.as_ref().map(OwnerName::as_str);
-        let request = lock("DELETE", &wish.pool, &id)
+        let id = ResourceId::parse(&*lease.id)
+            .map_err(|error| Failure::not_understood(&error.to_string()))?;
+        let owner = acquire_request.owner.as_ref().map(OwnerName::as_str);
+        let request = lock("DELETE", &acquire_request.pool, &id)
             .with_some("owner", owner)
             .with("fence", Some(&lease.fence.to_string()));
-        persist(limit.saturating_sub(started.elapsed()), || {
+        retry_until(limit.saturating_sub(started.elapsed()), || {
             server.change(&request, Duration::from_secs(2))
         })?;
     }

@@ -33,7 +33,7 @@ pub(super) struct Arguments {
     pub(super) json: bool,
 
     #[command(subcommand)]
-    pub(super) order: Order,
+    pub(super) command: LatchCommand,
 }
 
 const AFTER_HELP: &str = "\
@@ -65,7 +65,7 @@ Exit codes:
 latch run has the exit code of its command; see latch run --help.";
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Order {
+pub(super) enum LatchCommand {
     Run(Run),
     Lock(Lock),
     Free(Free),
@@ -83,7 +83,7 @@ pub(super) enum Order {
 
 /// What is wanted of a pool.
 #[derive(Args, Debug)]
-pub(super) struct Selection {
+pub(super) struct SelectionArguments {
     /// The pool
     #[arg(value_parser = pool_name)]
     pub(super) pool: PoolName<'static>,
@@ -105,7 +105,7 @@ pub(super) struct Selection {
 #[command(after_help = AFTER_RUN)]
 pub(super) struct Run {
     #[command(flatten)]
-    pub(super) wanted: Selection,
+    pub(super) selection: SelectionArguments,
 
     /// How long the lock outlives latch, should it be killed; renewed at a third of it
     #[arg(long, value_name = "DURATION", default_value = "60", value_parser = ttl)]
@@ -180,7 +180,7 @@ With --owner asking again is safe: it gives the same lock. Without --ttl the loc
 released, unless the server has a --default-ttl.")]
 pub(super) struct Lock {
     #[command(flatten)]
-    pub(super) wanted: Selection,
+    pub(super) selection: SelectionArguments,
 
     /// How long it lasts [default: until it is released]
     #[arg(long, value_name = "DURATION", value_parser = ttl)]

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::arguments::Restore;
 use super::failure::{Cause, Failure};
-use super::orders::{Done, read_input};
 use super::output::Output;
 use super::server::{Server, printable};
+use super::subcommands::{ExitResult, read_input};
 use crate::client::Request;
 
 /// The longest pause between two pieces of a dump.
@@ -19,7 +19,7 @@ const RESTORE_LIMIT: Duration = Duration::from_secs(60);
 /// The last line of a dump begins with this.
 const LAST_LINE: &str = "{\"pools\":";
 
-pub(super) fn dump(server: &Server, output: Output) -> Done {
+pub(super) fn dump(server: &Server, output: Output) -> ExitResult {
     let request = Request::new("GET", &["dump"]).streamed();
     let mut is_whole = false;
     let mut problem = None;
@@ -52,9 +52,9 @@ pub(super) fn dump(server: &Server, output: Output) -> Done {
     }
 }
 
-pub(super) fn restore(server: &Server, order: Restore, output: Output) -> Done {
+pub(super) fn restore(server: &Server, arguments: Restore, output: Output) -> ExitResult {
     let missing = "no dump; name its file, or give it on the standard input";
-    let body = read_input(order.file.as_deref(), missing)?;
+    let body = read_input(arguments.file.as_deref(), missing)?;
     let request = Request::new("PUT", &["dump"]).with_body(body);
     server.change(&request, RESTORE_LIMIT)?;
     if output.json {

@@ -1,10 +1,10 @@
 //! What happens while a lock is waited for or held: one channel, one place that acts.
 
-use super::failure::Failure;
 use super::acquire::AcquiredLock;
-use super::run::Attempt;
+use super::failure::Failure;
 #[cfg(target_os = "linux")]
 use super::run::FromGuardian;
+use super::run::RenewalAttempt;
 
 /// Something has happened.
 #[derive(Debug)]
@@ -21,5 +21,5 @@ pub(super) enum Event {
     #[cfg(target_os = "linux")]
     Guardian(Option<FromGuardian>),
     /// A renewal has been tried.
-    Attempt(Attempt),
+    RenewalAttempt(RenewalAttempt),
 }

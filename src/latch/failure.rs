@@ -1,6 +1,6 @@
 //! What can go wrong, in words for people and in codes for scripts.
 
-use crate::client::{ClientResponse, ClientError, Request};
+use crate::client::{ClientError, ClientResponse, Request};
 
 use super::text::clean;
 
@@ -38,7 +38,7 @@ pub(super) enum Effect {
 
 /// The words of latchd's own answers from 500 on, which say that nothing was done. Whatever stands
 /// between has other words, and does not know what latchd has done.
-const OWN_WORDS: [&str; 8] = [
+const OWN_REASONS: [&str; 8] = [
     "store down",
     "stopping",
     "queue full",
@@ -89,13 +89,13 @@ impl Failure {
 
     /// An answer that is not 200.
     pub(super) fn of_answer(answer: &ClientResponse) -> Failure {
-        let told: Told = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let code = match &*told.code {
+        let body: ErrorBody = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let code = match &*body.code {
             "" => clean(&answer.reason),
             code => clean(code),
         };
         let cause = cause_of(answer.status, &code);
-        let message = match (cause, &*told.message) {
+        let message = match (cause, &*body.message) {
             (Cause::Failed, "") => format!("the server answered {} {code}", answer.status),
             (_, "") => code.clone(),
             (_, message) => format!("{}: {}", code.replace('_', " "), clean(message)),
@@ -111,7 +111,7 @@ impl Failure {
     }
 
     /// An answer that says 200 and cannot be understood.
-    pub(super) fn strange(what: &str) -> Failure {
+    pub(super) fn not_understood(what: &str) -> Failure {
         let message = format!("the server's answer is not understood: {what}");
         Failure {
             effect: Effect::Unknown,
@@ -131,12 +131,12 @@ impl Failure {
     }
 
     /// Whether the same request may well succeed later.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(super) fn is_transient(&self) -> bool {
         matches!(self.cause, Cause::Unreachable | Cause::Busy)
     }
 
     /// The same, and this.
-    pub(super) fn adding(self, what: &str) -> Failure {
+    pub(super) fn with_note(self, what: &str) -> Failure {
         Failure {
             message: format!("{}; {what}", self.message),
             ..self
@@ -154,7 +154,7 @@ impl Failure {
     }
 
     /// The same about this.
-    pub(super) fn about(mut self, what: &str) -> Failure {
+    pub(super) fn prefixed(mut self, what: &str) -> Failure {
         self.message = format!("{}: {}", clean(what), self.message);
         self
     }
@@ -163,7 +163,7 @@ impl Failure {
 /// The body of a failure.
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
-struct Told {
+struct ErrorBody {
     code: String,
     message: String,
 }
@@ -184,7 +184,7 @@ fn cause_of(status: u16, code: &str) -> Cause {
 fn effect_of(status: u16, code: &str) -> Effect {
     match status {
         200..=299 | 408 => Effect::Unknown,
-        500.. if !OWN_WORDS.contains(&&*code.replace('_', " ")) => Effect::Unknown,
+        500.. if !OWN_REASONS.contains(&&*code.replace('_', " ")) => Effect::Unknown,
         _ => Effect::Refused,
     }
 }
@@ -219,8 +219,8 @@ mod tests {
             (503, "queue full", Cause::Busy),
         ] {
             let body = format!(r#"{{"code":"{code}","message":"m"}}"#);
-            let told = of(status, code, &body);
-            assert_eq!((told.cause, &*told.code), (cause, code), "{status} {code}");
+            let body = of(status, code, &body);
+            assert_eq!((body.cause, &*body.code), (cause, code), "{status} {code}");
             assert_eq!(of(status, code, "<html>").cause, cause, "{status} {code}");
         }
     }

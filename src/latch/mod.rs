@@ -3,22 +3,22 @@
 //! What the server says is hostile until it has been looked at: no name and no word of it reaches a
 //! terminal with a control character. It knows the server by its HTTP API alone.
 
+mod acquire;
 mod arguments;
 mod clock;
 mod dump;
 mod event;
 mod failure;
-mod acquire;
 mod listing;
-mod looking;
-mod orders;
 mod output;
 mod queue_notice;
 mod run;
 mod server;
 mod signals;
+mod subcommands;
 mod table;
 mod text;
+mod watch;
 
 use std::env;
 use std::ffi::OsString;
@@ -29,7 +29,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::client::{Client, Key, Peer, Trust, Url};
 use crate::tls;
-use arguments::{Arguments, Completions, Order};
+use arguments::{Arguments, Completions, LatchCommand};
 use failure::{Cause, Failure};
 use output::Output;
 use server::Server;
@@ -39,8 +39,8 @@ const DEFAULT_URL: &str = "http://127.0.0.1:8081";
 /// Does what the command line says, and tells the exit code.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().collect();
-    if let Some(role) = run::Role::of(&arguments) {
-        return role.play();
+    if let Some(role) = run::ProcessRole::of(&arguments) {
+        return role.run();
     }
     let is_json = asks_for_json(&arguments);
     let arguments = match Arguments::try_parse_from(arguments) {
@@ -76,26 +76,31 @@ fn asks_for_json(arguments: &[OsString]) -> bool {
 
 fn follow(arguments: Arguments, output: Output) -> Result<u8, Failure> {
     let server = || find_server(arguments.url, arguments.ca);
-    match arguments.order {
-        Order::Run(order) => Ok(run::run(&server()?, order, output)),
-        Order::Lock(order) => orders::lock(&server()?, order, output),
-        Order::Free(order) => orders::free(&server()?, order, output),
-        Order::Renew(order) => orders::renew(&server()?, order, output),
-        Order::Ls(order) => orders::ls(&server()?, order, output),
-        Order::Seed(order) => orders::seed(&server()?, order, output),
-        Order::Purge(order) => orders::purge(&server()?, order, output),
-        Order::Remove(order) => orders::remove(&server()?, order, output),
-        Order::Dump(_) => dump::dump(&server()?, output),
-        Order::Restore(order) => dump::restore(&server()?, order, output),
-        Order::WaitFree(order) => looking::wait_free(&server()?, order, output),
-        Order::Watch(order) => looking::watch(&server()?, order, output),
-        Order::Completions(order) => print_completions(order, output),
+    match arguments.command {
+        LatchCommand::Run(command) => Ok(run::run(&server()?, command, output)),
+        LatchCommand::Lock(command) => subcommands::lock(&server()?, command, output),
+        LatchCommand::Free(command) => subcommands::free(&server()?, command, output),
+        LatchCommand::Renew(command) => subcommands::renew(&server()?, command, output),
+        LatchCommand::Ls(command) => subcommands::ls(&server()?, command, output),
+        LatchCommand::Seed(command) => subcommands::seed(&server()?, command, output),
+        LatchCommand::Purge(command) => subcommands::purge(&server()?, command, output),
+        LatchCommand::Remove(command) => subcommands::remove(&server()?, command, output),
+        LatchCommand::Dump(_) => dump::dump(&server()?, output),
+        LatchCommand::Restore(command) => dump::restore(&server()?, command, output),
+        LatchCommand::WaitFree(command) => watch::wait_free(&server()?, command, output),
+        LatchCommand::Watch(command) => watch::watch(&server()?, command, output),
+        LatchCommand::Completions(command) => print_completions(command, output),
     }
 }
 
-fn print_completions(order: Completions, output: Output) -> Result<u8, Failure> {
+fn print_completions(command: Completions, output: Output) -> Result<u8, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(order.shell, &mut Arguments::command(), "latch", &mut script);
+    clap_complete::generate(
+        command.shell,
+        &mut Arguments::command(),
+        "latch",
+        &mut script,
+    );
     output.write(&String::from_utf8_lossy(&script))?;
     Ok(0)
 }

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::event::Event;
-use super::server::{Lease, Server, Waiter, Wish};
+use super::server::{AcquireRequest, Lease, Server, Waiter};
 use super::text::{clean, duration};
 
 /// A shorter wait is not worth a word.
@@ -27,44 +27,48 @@ pub(super) fn next_notice(waited: Duration) -> Duration {
 
 /// Looks at the queue and sends an event with what there is to tell. A thread does it, as a signal
 /// must not wait for the server. Where none can be made, nothing is told.
-pub(super) fn send(server: &Server, wish: &Wish, events: Sender<Event>) {
-    let (server, wish) = (server.clone(), wish.clone());
+pub(super) fn send(server: &Server, acquire_request: &AcquireRequest, events: Sender<Event>) {
+    let (server, acquire_request) = (server.clone(), acquire_request.clone());
     let _ = thread::Builder::new().spawn(move || {
-        let waiters = server.list_waiters(&wish.pool).map(|told| told.value);
-        let leases = server.list_locks(&wish.pool).map(|told| told.value);
+        let waiters = server
+            .list_waiters(&acquire_request.pool)
+            .map(|parsed| parsed.value);
+        let leases = server
+            .list_locks(&acquire_request.pool)
+            .map(|parsed| parsed.value);
         // A key that may lock may not be one that may look.
-        let words = describe(
-            &wish,
+        let notice = describe(
+            &acquire_request,
             &waiters.unwrap_or_default(),
             &leases.unwrap_or_default(),
         );
-        let _ = events.send(Event::QueueNotice(words));
+        let _ = events.send(Event::QueueNotice(notice));
     });
 }
 
-fn describe(wish: &Wish, waiters: &[Waiter], leases: &[Lease]) -> String {
-    let owner = wish.owner.as_ref().map(|owner| owner.as_str());
+fn describe(acquire_request: &AcquireRequest, waiters: &[Waiter], leases: &[Lease]) -> String {
+    let owner = acquire_request.owner.as_ref().map(|owner| owner.as_str());
     let place = owner.and_then(|owner| {
         let mut owners = waiters.iter().map(|waiter| waiter.owner.as_deref());
         owners.position(|waiting| waiting == Some(owner))
     });
-    let mut words = match (place, waiters.len()) {
+    let mut notice = match (place, waiters.len()) {
         (Some(place), count) => format!("waiting at place {} of {count}", place + 1),
         (None, count) if owner.is_none() && count > 1 => format!("waiting, one of {count}"),
         _ => "waiting in the queue".to_owned(),
     };
-    let id = wish.id.as_ref().map(|id| id.as_str());
-    let wanted = |lease: &&Lease| id.is_none_or(|id| id == lease.id);
-    let mut leases: Vec<&Lease> = leases.iter().filter(wanted).collect();
+    let id = acquire_request.id.as_ref().map(|id| id.as_str());
+    let is_selected = |lease: &&Lease| id.is_none_or(|id| id == lease.id);
+    let mut leases: Vec<&Lease> = leases.iter().filter(is_selected).collect();
     leases.sort_by_key(|lease| std::cmp::Reverse(lease.age));
     let mut holders: Vec<String> = leases.iter().take(MAX_HOLDERS).map(holder).collect();
     if leases.len() > MAX_HOLDERS {
         holders.push(format!("and {} more", leases.len() - MAX_HOLDERS));
     }
     if !holders.is_empty() {
-        words.push_str(&format!("; held: {}", holders.join(", ")));
+        notice.push_str(&format!("; held: {}", holders.join(", ")));
     }
-    words
+    notice
 }
 
 fn holder(lease: &&Lease) -> String {
@@ -95,13 +99,13 @@ mod tests {
         assert_eq!(next_notice(Duration::from_secs(62)).as_secs(), 122);
     }
 
-    fn wish(owner: Option<&str>, id: Option<&str>) -> Wish {
-        Wish {
+    fn acquire_request(owner: Option<&str>, id: Option<&str>) -> AcquireRequest {
+        AcquireRequest {
             pool: PoolName::parse("A".to_owned()).expect("a name"),
             id: id.map(|id| ResourceId::parse(id.to_owned()).expect("an id")),
             count: 1,
             owner: owner.map(|owner| OwnerName::parse(owner.to_owned()).expect("a name")),
-            is_own: false,
+            is_generated: false,
             ttl_s: None,
         }
     }
@@ -136,24 +140,34 @@ mod tests {
             lease("2", Some("x"), 90_000),
             lease("1", None, 1),
         ];
-        for (wish, waiters, leases, words) in [
+        for (acquire_request, waiters, leases, notice) in [
             (
-                wish(Some("me"), None),
+                acquire_request(Some("me"), None),
                 &waiters[..],
                 &leases[..],
                 "waiting at place 3 of 3; held: 2 by x for 1d01h, 4 by ci\\u{1b}[2J for 3m20s, \
                  3 for 2s, and 1 more",
             ),
             (
-                wish(Some("me"), Some("3")),
+                acquire_request(Some("me"), Some("3")),
                 &waiters,
                 &leases,
                 "waiting at place 3 of 3; held: 3 for 2s",
             ),
-            (wish(None, None), &waiters, &[], "waiting, one of 3"),
-            (wish(Some("me"), None), &[], &[], "waiting in the queue"),
+            (
+                acquire_request(None, None),
+                &waiters,
+                &[],
+                "waiting, one of 3",
+            ),
+            (
+                acquire_request(Some("me"), None),
+                &[],
+                &[],
+                "waiting in the queue",
+            ),
         ] {
-            assert_eq!(describe(&wish, waiters, leases), words);
+            assert_eq!(describe(&acquire_request, waiters, leases), notice);
         }
     }
 }

@@ -53,24 +53,24 @@ pub(super) struct PoolStatus {
 
 /// An answer: what it says, and the JSON that said it.
 #[derive(Debug)]
-pub(super) struct Told<T> {
+pub(super) struct Parsed<T> {
     pub(super) value: T,
     pub(super) json: String,
 }
 
 /// What is wanted of a pool, by whom and for how long.
 #[derive(Clone, Debug)]
-pub(super) struct Wish {
+pub(super) struct AcquireRequest {
     pub(super) pool: PoolName<'static>,
     pub(super) id: Option<ResourceId<'static>>,
     pub(super) count: u32,
     pub(super) owner: Option<OwnerName<'static>>,
     /// Nobody else has the owner's name.
-    pub(super) is_own: bool,
+    pub(super) is_generated: bool,
     pub(super) ttl_s: Option<u32>,
 }
 
-impl Wish {
+impl AcquireRequest {
     /// Asks for it, and waits in the queue for up to so many seconds.
     pub(super) fn request(&self, wait_s: u64) -> Request {
         let request = match &self.id {
@@ -113,7 +113,7 @@ impl Server {
     pub(super) fn ask_for<T: DeserializeOwned>(
         &self,
         request: &Request,
-    ) -> Result<Told<T>, Failure> {
+    ) -> Result<Parsed<T>, Failure> {
         self.ask_within(request, ANSWER_LIMIT)
     }
 
@@ -122,12 +122,13 @@ impl Server {
         &self,
         request: &Request,
         limit: Duration,
-    ) -> Result<Told<T>, Failure> {
+    ) -> Result<Parsed<T>, Failure> {
         let body = self.ask(request, limit)?;
-        let strange = |why: String| Failure::strange(&why).of_request(request);
-        let value = serde_json::from_slice(&body).map_err(|error| strange(error.to_string()))?;
+        let not_understood = |why: String| Failure::not_understood(&why).of_request(request);
+        let value =
+            serde_json::from_slice(&body).map_err(|error| not_understood(error.to_string()))?;
         let json = printable(body).map_err(|failure| failure.of_request(request))?;
-        Ok(Told { value, json })
+        Ok(Parsed { value, json })
     }
 
     /// Asks for a change that is answered with nothing but that it was made.
@@ -140,48 +141,50 @@ impl Server {
         &self,
         request: &Request,
         limit: Duration,
-    ) -> Result<Told<Vec<Lease>>, Failure> {
+    ) -> Result<Parsed<Vec<Lease>>, Failure> {
         let body = self.ask(request, limit)?;
         read_leases(body).map_err(|failure| failure.of_request(request))
     }
 
     /// The locks of a pool.
-    pub(super) fn list_locks(&self, pool: &PoolName<'_>) -> Result<Told<Vec<Lease>>, Failure> {
+    pub(super) fn list_locks(&self, pool: &PoolName<'_>) -> Result<Parsed<Vec<Lease>>, Failure> {
         self.ask_for(&locks("GET", pool))
     }
 
     /// Who is queued for a pool, from the front.
-    pub(super) fn list_waiters(&self, pool: &PoolName<'_>) -> Result<Told<Vec<Waiter>>, Failure> {
+    pub(super) fn list_waiters(&self, pool: &PoolName<'_>) -> Result<Parsed<Vec<Waiter>>, Failure> {
         self.ask_for(&Request::new("GET", &["pool", pool.as_str(), "queue"]))
     }
 
     /// The members of a pool.
-    pub(super) fn list_members(&self, pool: &PoolName<'_>) -> Result<Told<Vec<String>>, Failure> {
+    pub(super) fn list_members(&self, pool: &PoolName<'_>) -> Result<Parsed<Vec<String>>, Failure> {
         self.ask_for(&Request::new("GET", &["pool", pool.as_str()]))
     }
 
     /// All pools, by name.
-    pub(super) fn list_pools(&self) -> Result<Told<BTreeMap<String, PoolStatus>>, Failure> {
+    pub(super) fn list_pools(&self) -> Result<Parsed<BTreeMap<String, PoolStatus>>, Failure> {
         self.ask_for(&Request::new("GET", &["pool"]))
     }
 }
 
-fn read_leases(body: Vec<u8>) -> Result<Told<Vec<Lease>>, Failure> {
+fn read_leases(body: Vec<u8>) -> Result<Parsed<Vec<Lease>>, Failure> {
     let read = match body.first() {
         Some(b'[') => serde_json::from_slice(&body),
         _ => serde_json::from_slice(&body).map(|lease| vec![lease]),
     };
-    let value: Vec<Lease> = read.map_err(|error| Failure::strange(&error.to_string()))?;
+    let value: Vec<Lease> = read.map_err(|error| Failure::not_understood(&error.to_string()))?;
     let first = value
         .first()
-        .ok_or(Failure::strange("there is no lease in it"))?;
+        .ok_or(Failure::not_understood("there is no lease in it"))?;
     if value
         .iter()
         .any(|lease| lease.fence != first.fence || ResourceId::parse(&*lease.id).is_err())
     {
-        return Err(Failure::strange("its leases are not those of one grant"));
+        return Err(Failure::not_understood(
+            "its leases are not those of one grant",
+        ));
     }
-    Ok(Told {
+    Ok(Parsed {
         value,
         json: printable(body)?,
     })
@@ -190,7 +193,7 @@ fn read_leases(body: Vec<u8>) -> Result<Told<Vec<Lease>>, Failure> {
 /// JSON as text without any control character: what there may be in it are those from U+007F to
 /// U+009F, which JSON allows within strings.
 pub(super) fn printable(json: Vec<u8>) -> Result<String, Failure> {
-    let json = String::from_utf8(json).map_err(|_| Failure::strange("it is not UTF-8"))?;
+    let json = String::from_utf8(json).map_err(|_| Failure::not_understood("it is not UTF-8"))?;
     if !json.contains(char::is_control) {
         return Ok(json);
     }

@@ -12,13 +12,13 @@ use signal_hook::iterator::Signals;
 
 use super::event::Event;
 
-const HEARD: [i32; 10] = [
+const LISTENED: [i32; 10] = [
     SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
 ];
 
 /// Sends an event for each signal from now on.
 pub(super) fn listen(events: Sender<Event>) -> io::Result<()> {
-    let mut signals = Signals::new(not_ignored(&HEARD))?;
+    let mut signals = Signals::new(not_ignored(&LISTENED))?;
     thread::Builder::new().spawn(move || {
         for signal in signals.forever() {
             if events.send(Event::Signal(signal)).is_err() {
@@ -32,14 +32,14 @@ pub(super) fn listen(events: Sender<Event>) -> io::Result<()> {
 /// Those of these signals that were not ignored when latch was started.
 pub(super) fn not_ignored(signals: &[i32]) -> Vec<i32> {
     let ignored = ignored_mask();
-    let is_heard = |signal: &i32| *signal == SIGCHLD || ignored & (1 << (*signal - 1)) == 0;
-    signals.iter().copied().filter(is_heard).collect()
+    let is_listened = |signal: &i32| *signal == SIGCHLD || ignored & (1 << (*signal - 1)) == 0;
+    signals.iter().copied().filter(is_listened).collect()
 }
 
 /// Ends latch by this signal, so that a shell or whoever waits for it sees what has happened: a script
 /// of bash goes on after a Ctrl-C that its command has only told in an exit code. Returns that code
 /// where the signal cannot end a process.
-pub(super) fn die_of(signal: i32) -> u8 {
+pub(super) fn end_by(signal: i32) -> u8 {
     // The core to look at is that of the command.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);

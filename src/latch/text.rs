@@ -6,12 +6,12 @@ use std::ops::RangeInclusive;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// More of a server's words than anybody reads.
-const MAX_WORDS_BYTES: usize = 512;
+const MAX_TEXT_BYTES: usize = 512;
 
 /// Characters that hide, turn text around, or look like a plain space: those that Unicode calls default
 /// ignorable, the blank ones beside U+0020, and marks of lines and annotations. The page for browsers has
 /// the same list, so that a name looks the same in both.
-const ILLEGIBLE: [RangeInclusive<char>; 21] = [
+const UNPRINTABLE: [RangeInclusive<char>; 21] = [
     '\u{a0}'..='\u{a0}',
     '\u{ad}'..='\u{ad}',
     '\u{34f}'..='\u{34f}',
@@ -36,16 +36,16 @@ const ILLEGIBLE: [RangeInclusive<char>; 21] = [
 ];
 
 /// The text with what is not for reading written as an escape: control characters, and those that are
-/// [`ILLEGIBLE`].
+/// [`UNPRINTABLE`].
 pub(super) fn clean(text: &str) -> String {
     let mut cleaned = String::with_capacity(text.len());
     for c in text.chars() {
-        if is_legible(c) {
+        if is_printable(c) {
             cleaned.push(c);
         } else {
             let _ = write!(cleaned, "{}", c.escape_unicode());
         }
-        if cleaned.len() > MAX_WORDS_BYTES {
+        if cleaned.len() > MAX_TEXT_BYTES {
             cleaned.push('\u{2026}');
             break;
         }
@@ -59,10 +59,10 @@ pub(super) fn clean_lines(text: &str) -> String {
     clean(&lines.collect::<Vec<_>>().join("; "))
 }
 
-fn is_legible(c: char) -> bool {
+fn is_printable(c: char) -> bool {
     c == ' '
         || c.is_ascii_graphic()
-        || !c.is_control() && !ILLEGIBLE.iter().any(|range| range.contains(&c))
+        || !c.is_control() && !UNPRINTABLE.iter().any(|range| range.contains(&c))
 }
 
 /// How many columns of a terminal the text takes.
@@ -164,7 +164,7 @@ mod tests {
                 range.end().escape_unicode()
             ),
         };
-        assert_eq!(list, ILLEGIBLE.iter().map(escaped).collect::<String>());
+        assert_eq!(list, UNPRINTABLE.iter().map(escaped).collect::<String>());
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub use histogram::Histogram;
 pub use lending::Lending;
 pub use page::Scrape;
 pub use process::{Memory, Process};
-pub use requests::{RequestRecord, RequestLabel, Requests, Route};
+pub use requests::{RequestLabel, RequestRecord, Requests, Route};
 pub use stalls::Stalls;
 pub use store::{Backing, StoreFigures};
 

@@ -37,7 +37,11 @@ impl Scrape<'_> {
 
     fn server(&self, page: &mut Writer<'_>) {
         let (ticks, busy_us) = self.metrics.requests.ticks();
-        page.family("latchd_build_info", MetricType::Gauge, "Which latchd it is.");
+        page.family(
+            "latchd_build_info",
+            MetricType::Gauge,
+            "Which latchd it is.",
+        );
         page.sample(
             "latchd_build_info",
             &[("version", VERSION)],
@@ -193,7 +197,11 @@ impl Scrape<'_> {
             );
         }
         let name = "latchd_refused_total";
-        page.family(name, MetricType::Counter, "What the store has refused, and why.");
+        page.family(
+            name,
+            MetricType::Counter,
+            "What the store has refused, and why.",
+        );
         for (reason, count) in lending.refused() {
             page.sample(name, &[("reason", reason)], Value::Count(count));
         }
@@ -255,7 +263,11 @@ impl Scrape<'_> {
             Backing::Memory => {}
             Backing::Journal { commits, failures } => {
                 let name = "latchd_journal_commit_duration_seconds";
-                page.family(name, MetricType::Histogram, "Commits to the file of the store.");
+                page.family(
+                    name,
+                    MetricType::Histogram,
+                    "Commits to the file of the store.",
+                );
                 page.histogram(name, &[], commits);
                 page.single(
                     "latchd_journal_failures_total",

@@ -317,7 +317,9 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::command::{Acquire, Command, ReleaseCondition, ResourceId, Seed, Ticket, Ttl, Selection};
+    use crate::command::{
+        Acquire, Command, ReleaseCondition, ResourceId, Seed, Selection, Ticket, Ttl,
+    };
     use crate::pool::Rules;
 
     const NOW: Time = Time::from_ms(1_000_000);

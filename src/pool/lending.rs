@@ -12,8 +12,8 @@ use super::resources::{Holder, ResourceKey, Stock};
 use super::slots::Chain;
 use super::{Books, Change, PoolKey, PoolNumber};
 use crate::command::{
-    Acquire, Fence, Filter, Granted, Leases, OwnerName, ReleaseCondition, Refusal, Renewal, Reply, StoredName,
-    Ticket, Ttl,
+    Acquire, Fence, Filter, Granted, Leases, OwnerName, Refusal, ReleaseCondition, Renewal, Reply,
+    StoredName, Ticket, Ttl,
 };
 use crate::time::Time;
 

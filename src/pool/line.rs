@@ -8,7 +8,7 @@ use slab::Slab;
 
 use super::PoolKey;
 use super::resources::ResourceKey;
-use crate::command::{StoredName, Ticket, Ttl, Selection};
+use crate::command::{Selection, StoredName, Ticket, Ttl};
 use crate::time::{Deadlines, Time};
 
 /// A waiter. Valid until it leaves the line.

@@ -9,7 +9,7 @@ use super::lending::Pool;
 use super::line::StoredWanted;
 use super::{Books, Engine, PoolKey, PoolNumber};
 use crate::command::{
-    IdList, QueuedWaiter, Leases, NamePart, PoolQuery, PoolStatus, PoolSums, Refusal, Survey,
+    IdList, Leases, NamePart, PoolQuery, PoolStatus, PoolSums, QueuedWaiter, Refusal, Survey,
 };
 use crate::time::Time;
 

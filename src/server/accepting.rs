@@ -148,7 +148,8 @@ impl Server {
             .register(&mut socket, Token(slot), interest)
         {
             Ok(()) => {
-                let session = Session::new(&self.settings, listener_role, now).with_tls(channel.is_some());
+                let session =
+                    Session::new(&self.settings, listener_role, now).with_tls(channel.is_some());
                 let connection = entry.insert(Connection::new(socket, channel, session));
                 watch(&mut self.deadlines, slot, connection);
                 self.metrics.connections.accepted += 1;

@@ -181,7 +181,8 @@ impl Connection {
 
     /// An end that is said with TLS is seen by reading alone, so that is done a little longer.
     fn wants_input(&self, settings: &Settings) -> bool {
-        self.session.wants_input(settings) || self.channel.is_some() && self.session.may_buffer_more()
+        self.session.wants_input(settings)
+            || self.channel.is_some() && self.session.may_buffer_more()
     }
 
     fn receive(&mut self, bytes: &mut [u8], context: &mut Context<'_>) {
@@ -256,7 +257,10 @@ impl Connection {
             Ok(bytes) => {
                 let channel = self.channel.as_mut();
                 let plaintext_bytes = channel.map_or(bytes, |channel| channel.handle_sent(bytes));
-                return Some(Sent { bytes, plaintext_bytes });
+                return Some(Sent {
+                    bytes,
+                    plaintext_bytes,
+                });
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -112,7 +112,8 @@ impl Server {
             return;
         }
         let holding = self.connections.iter();
-        let holding = holding.filter(|(_, connection)| connection.session.is_charged_unauthenticated());
+        let holding =
+            holding.filter(|(_, connection)| connection.session.is_charged_unauthenticated());
         let mut holding: Vec<(Time, usize)> = holding
             .map(|(slot, connection)| (connection.session.last_active_at(&self.settings), slot))
             .collect();

@@ -68,9 +68,7 @@ impl Server {
                         self.hung_up.push(slot);
                     }
                     self.to_read.push(slot);
-                    if event.is_writable()
-                        && connection.has_output()
-                        && connection.queue_to_write()
+                    if event.is_writable() && connection.has_output() && connection.queue_to_write()
                     {
                         self.to_write.push(slot);
                     }

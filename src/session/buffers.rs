@@ -95,7 +95,9 @@ impl Buffers {
         let others = self.charged_bytes - own;
         match is_unauthenticated {
             false => others - self.unauthenticated_bytes >= max,
-            true => others >= max || self.unauthenticated_bytes - own >= max / UNAUTHENTICATED_SHARE,
+            true => {
+                others >= max || self.unauthenticated_bytes - own >= max / UNAUTHENTICATED_SHARE
+            }
         }
     }
 
@@ -103,7 +105,8 @@ impl Buffers {
     /// may be held is held.
     pub fn must_evict_unauthenticated(&self, max: usize) -> bool {
         self.unauthenticated_bytes > 0
-            && (self.unauthenticated_bytes >= max / UNAUTHENTICATED_SHARE || self.charged_bytes >= max)
+            && (self.unauthenticated_bytes >= max / UNAUTHENTICATED_SHARE
+                || self.charged_bytes >= max)
     }
 
     /// Whether enough of them were closed: half of their part is free again. So each time that this is

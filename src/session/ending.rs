@@ -94,7 +94,8 @@ impl Session {
     /// else is read.
     pub fn stop(&mut self, context: &mut Context<'_>) {
         self.withdraw_and_stop(context);
-        let in_flight = self.has_unparsed_input || !self.exchanges.is_empty() || !self.output.is_empty();
+        let in_flight =
+            self.has_unparsed_input || !self.exchanges.is_empty() || !self.output.is_empty();
         let on_its_way =
             self.previous.is_none() || !self.input.is_empty() || self.partial.is_some();
         match (self.phase, in_flight) {

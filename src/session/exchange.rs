@@ -1,9 +1,9 @@
 //! One request in flight, and how its answer is written down.
 
-use super::{Context, Outcome, Settings, ResponseShape};
+use super::{Context, Outcome, ResponseShape, Settings};
 use crate::api::{self, Problem};
 use crate::command::{Reply, Ticket};
-use crate::http::{self, Response, Fields, Format, SiteFields, Style};
+use crate::http::{self, Fields, Format, Response, SiteFields, Style};
 use crate::metrics::{RequestRecord, Route};
 
 #[derive(Debug)]

@@ -5,9 +5,9 @@
 
 use super::exchange::{Exchange, State};
 use super::{Context, Outcome, Session, memory_budget};
-use crate::api::{self, Problem, ListCursor};
+use crate::api::{self, ListCursor, Problem};
 use crate::command::Reply;
-use crate::http::{self, Response, Format};
+use crate::http::{self, Format, Response};
 
 /// How many elements of a list are written down in one tick. A longer list is a long answer.
 const TURN_ELEMENTS: usize = 16 << 10;
@@ -49,7 +49,9 @@ impl Session {
             && self.incremental.is_none()
             && IncrementalResponse::is_for(outcome)
         {
-            if self.dump.is_none() && memory_budget::exceeds_memory(outcome, self.is_unauthenticated, context) {
+            if self.dump.is_none()
+                && memory_budget::exceeds_memory(outcome, self.is_unauthenticated, context)
+            {
                 exchange.state = State::Ready(Outcome::Problem(Problem::NoMemory));
             } else if matches!(outcome, Outcome::Reply(Reply::Dumped(_))) {
                 self.take_dump_chunk(context);

@@ -28,7 +28,10 @@ impl Session {
 
     #[inline(never)]
     fn recompute_charge(&mut self, context: &mut Context<'_>) {
-        let incremental = self.incremental.as_ref().map_or(0, |incremental| incremental.capacity());
+        let incremental = self
+            .incremental
+            .as_ref()
+            .map_or(0, |incremental| incremental.capacity());
         let partial = self.partial.as_ref();
         let unread = self.input.capacity() + partial.map_or(0, |request| request.charged_bytes());
         let dump = self.dump.as_ref().map_or(0, |dump| dump.capacity_bytes());
@@ -45,7 +48,11 @@ impl Session {
     }
 
     fn set_charge(&mut self, charged: u32, context: &mut Context<'_>) {
-        (context.buffers).charge(self.charged as usize, charged as usize, self.is_unauthenticated);
+        (context.buffers).charge(
+            self.charged as usize,
+            charged as usize,
+            self.is_unauthenticated,
+        );
         self.charged = charged;
     }
 
@@ -112,11 +119,18 @@ pub(super) fn write_response(
         let problem = Outcome::Problem(Problem::NoMemory);
         status = exchange.write(&problem, output, context);
     }
-    context.metrics.requests.note_answer(exchange.record, status);
+    context
+        .metrics
+        .requests
+        .note_answer(exchange.record, status);
 }
 
 /// Whether an answer that is long is not written down, since all is held that may be.
-pub(super) fn exceeds_memory(outcome: &Outcome, is_unauthenticated: bool, context: &Context<'_>) -> bool {
+pub(super) fn exceeds_memory(
+    outcome: &Outcome,
+    is_unauthenticated: bool,
+    context: &Context<'_>,
+) -> bool {
     let max = context.settings.max_buffers;
     is_list(outcome) && context.buffers.is_full(0, is_unauthenticated, max)
 }

@@ -4,22 +4,22 @@
 //! in. It bounds itself: a client that sends without reading is not read from (`wants_input`), so
 //! it can make nothing grow. It knows neither the socket nor the store.
 
-mod transport_end;
 mod buffers;
 mod dump;
 mod ending;
 mod exchange;
+mod idleness;
 mod incremental;
 mod memory_budget;
 mod minimum_rate;
+mod partial_request;
 mod pending_key;
 mod reading;
 mod settings;
 mod timing;
+mod transport_end;
 mod undelivered_grants;
-mod partial_request;
 mod visible;
-mod idleness;
 
 use std::collections::VecDeque;
 use std::mem;
@@ -29,11 +29,11 @@ use dump::DumpResponse;
 pub use ending::Ending;
 use exchange::{Exchange, State};
 use incremental::IncrementalResponse;
+use partial_request::PartialRequest;
 use pending_key::PendingKey;
 pub use settings::Settings;
 use timing::Awaits;
 use undelivered_grants::UndeliveredGrants;
-use partial_request::PartialRequest;
 
 use crate::api::{self, ListenerRole, Outcome, ResponseShape, VisiblePools};
 use crate::command::{Command, Reply, Survey, Ticket};
@@ -334,7 +334,8 @@ impl Session {
         if self.phase == Phase::Open && !self.input.is_empty() {
             self.consume_input(context);
         }
-        if self.phase == Phase::Open && !self.has_unparsed_input && self.has_room(context.settings) {
+        if self.phase == Phase::Open && !self.has_unparsed_input && self.has_room(context.settings)
+        {
             if self.ended && !self.is_truncated {
                 self.take_truncated_head(context);
             }
@@ -429,7 +430,13 @@ impl Session {
                     self.output = context.buffers.lend();
                 }
                 let output = &mut self.output;
-                memory_budget::write_response(exchange, outcome, output, self.is_unauthenticated, context);
+                memory_budget::write_response(
+                    exchange,
+                    outcome,
+                    output,
+                    self.is_unauthenticated,
+                    context,
+                );
             }
             let unsent = self.output.len() - self.sent;
             if let Some(Exchange { state, .. }) = self.exchanges.pop_front() {
@@ -443,7 +450,9 @@ impl Session {
     fn write_ready_answers(&mut self, context: &mut Context<'_>) {
         self.has_unparsed_input |= !self.has_room(context.settings);
         self.drop_sent_output();
-        while self.exchanges.front().is_some_and(Exchange::is_ready) && self.write_next_response(context) {}
+        while self.exchanges.front().is_some_and(Exchange::is_ready)
+            && self.write_next_response(context)
+        {}
         if self.exchanges.is_empty() && self.exchanges.capacity() > 0 {
             context
                 .buffers

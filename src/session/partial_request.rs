@@ -10,7 +10,7 @@ use crate::api::{self, Access, BodyReader};
 use crate::http::{
     BodyLength, Chunked, Credentials, Decoded, Head, HttpError, Limits, Rejected, Style,
 };
-use crate::keys::{Caller, AuthFailure};
+use crate::keys::{AuthFailure, Caller};
 use crate::time::Time;
 
 /// The longest end of a line: a carriage return and a line feed.
@@ -82,7 +82,10 @@ impl PartialRequest {
         let line = line_of_start(&bytes[..start]);
         let length = head.inline_body.len();
         let remaining = Remaining::Line(length, bytes.len() - start - length);
-        (PartialRequest::with_remaining(head, line, remaining, access, minimum_rate), start)
+        (
+            PartialRequest::with_remaining(head, line, remaining, access, minimum_rate),
+            start,
+        )
     }
 
     /// `head` is what `line` was read as. What still comes of the line is dropped.
@@ -92,7 +95,13 @@ impl PartialRequest {
         access: &Access<'_>,
         minimum_rate: MinimumRate,
     ) -> PartialRequest {
-        PartialRequest::with_remaining(head, line.to_vec(), Remaining::Dropped, access, minimum_rate)
+        PartialRequest::with_remaining(
+            head,
+            line.to_vec(),
+            Remaining::Dropped,
+            access,
+            minimum_rate,
+        )
     }
 
     fn with_remaining(

@@ -8,14 +8,14 @@ use super::exchange::{Exchange, State};
 use super::minimum_rate::MinimumRate;
 use super::partial_request::{PartialRequest, line_of_start};
 use super::{Context, Phase, Session};
-use crate::api::{self, Access, RequestAction, Outcome, Problem};
+use crate::api::{self, Access, Outcome, Problem, RequestAction};
 use crate::command::Command;
 use crate::http::{
-    self, BodyLength, BrowserFields, Format, Head, Method, Progress, Rejected, Request, Scan, Style,
-    Wire,
+    self, BodyLength, BrowserFields, Format, Head, Method, Progress, Rejected, Request, Scan,
+    Style, Wire,
 };
-use crate::keys::{Caller, AuthFailure};
-use crate::metrics::{RequestRecord, RequestLabel, Route};
+use crate::keys::{AuthFailure, Caller};
+use crate::metrics::{RequestLabel, RequestRecord, Route};
 
 /// How much of what it has received a session understands in one tick. More than that there is only
 /// of one-line requests, which are received as a whole.
@@ -113,7 +113,8 @@ impl Session {
                     return Ok(input.len());
                 }
                 let minimum_rate = MinimumRate::begin(context.settings, context.now);
-                let partial = PartialRequest::new(head, &input[..head.length], &access, minimum_rate);
+                let partial =
+                    PartialRequest::new(head, &input[..head.length], &access, minimum_rate);
                 self.partial = Some(Box::new(partial));
                 Ok(head.length)
             }
@@ -218,7 +219,8 @@ impl Session {
 
     #[inline]
     fn access<'c>(&mut self, head: &Head<'_>, context: &mut Context<'c>) -> Access<'c> {
-        let mut access = (context.settings).access(head, self.listener_role, self.has_tls, context.now);
+        let mut access =
+            (context.settings).access(head, self.listener_role, self.has_tls, context.now);
         if !matches!(access.caller, Caller::AuthDisabled) {
             access.caller = self.limit_wrong_keys(access.caller, context);
         }
@@ -227,9 +229,14 @@ impl Session {
 
     /// Returns the caller again, as a stranger if too many wrong keys have come from its address.
     #[inline(never)]
-    fn limit_wrong_keys<'c>(&mut self, caller: Caller<'c>, context: &mut Context<'_>) -> Caller<'c> {
+    fn limit_wrong_keys<'c>(
+        &mut self,
+        caller: Caller<'c>,
+        context: &mut Context<'_>,
+    ) -> Caller<'c> {
         match caller {
-            Caller::AuthDisabled | Caller::Unauthenticated(AuthFailure::NoKey | AuthFailure::Unchecked) => caller,
+            Caller::AuthDisabled
+            | Caller::Unauthenticated(AuthFailure::NoKey | AuthFailure::Unchecked) => caller,
             Caller::Authenticated(key) if context.sink.admits_key(key) => {
                 self.note_authenticated(context);
                 caller
@@ -256,12 +263,18 @@ impl Session {
         self.previous = Some(head.style.wire);
         let mut style = head.style;
         style.closes |= self.finishes_last_request;
-        if style.wire == Wire::Http10 && matches!(action, RequestAction::Submit(Command::Dump(_), ..)) {
+        if style.wire == Wire::Http10
+            && matches!(action, RequestAction::Submit(Command::Dump(_), ..))
+        {
             // Its end is that of the connection.
             style.closes = true;
         }
         let at = context.metrics.requests.tick_at();
-        let record = |label, may_queue| RequestRecord { label, may_queue, at };
+        let record = |label, may_queue| RequestRecord {
+            label,
+            may_queue,
+            at,
+        };
         let exchange = match action {
             RequestAction::Submit(command, mut shape, label) => {
                 if style.as_leases {
@@ -301,7 +314,9 @@ impl Session {
             {
                 Exchange::ready(style, record(label, false), Outcome::Page)
             }
-            RequestAction::Respond(outcome, label) => Exchange::ready(style, record(label, false), outcome),
+            RequestAction::Respond(outcome, label) => {
+                Exchange::ready(style, record(label, false), outcome)
+            }
         };
         self.push(exchange, context);
         if let Some(head_bytes) = head.browser {

@@ -198,7 +198,11 @@ impl State {
     }
 
     /// Works until nothing more can be done. Answers how many bytes of the input are used up.
-    fn process(&mut self, input: &mut [u8], work: &mut ChannelWork<'_>) -> (usize, Result<(), Error>) {
+    fn process(
+        &mut self,
+        input: &mut [u8],
+        work: &mut ChannelWork<'_>,
+    ) -> (usize, Result<(), Error>) {
         let mut used = 0;
         loop {
             let (discard, step) = self.step(&mut input[used..], work);
@@ -223,7 +227,11 @@ impl State {
         }
     }
 
-    fn step(&mut self, input: &mut [u8], work: &mut ChannelWork<'_>) -> (usize, Result<ChannelStep, Error>) {
+    fn step(
+        &mut self,
+        input: &mut [u8],
+        work: &mut ChannelWork<'_>,
+    ) -> (usize, Result<ChannelStep, Error>) {
         let State {
             side,
             output,
@@ -300,7 +308,9 @@ fn advance<Data>(
         ConnectionState::PeerClosed => Ok(ChannelStep::PeerEnded),
         ConnectionState::WriteTraffic(mut traffic) => {
             match work {
-                ChannelWork::Send(plaintext) if !output.encrypt(plaintext, record_bytes, &mut traffic) => {
+                ChannelWork::Send(plaintext)
+                    if !output.encrypt(plaintext, record_bytes, &mut traffic) =>
+                {
                     return Err(Error::EncryptError);
                 }
                 ChannelWork::Close => output.close(&mut traffic),

@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Instant;
 
 use super::{MEBIBYTE, Siege, expect, live_on, read_until_closed};
-use crate::support::{Client, PATIENCE};
 use crate::eviction::connect_from;
+use crate::support::{Client, PATIENCE};
 
 /// What strangers send who keep a connection as long as they can.
 const STARTS: [&str; 4] = [

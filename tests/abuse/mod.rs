@@ -6,11 +6,11 @@
 //! connections of its own, and the abuse. At the end the figures are printed; the bounds are wide,
 //! because machines differ and tests run beside each other.
 
+mod admission;
 mod bombs;
 mod crowds;
 mod floods;
 mod garbage;
-mod admission;
 mod paths;
 mod smuggling;
 mod unauthenticated;

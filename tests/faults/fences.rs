@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use latchd::command::{
-    Acquire, Command, Filter, PoolName, Refusal, Reply, ResourceId, Seed, Ticket, Selection,
+    Acquire, Command, Filter, PoolName, Refusal, Reply, ResourceId, Seed, Selection, Ticket,
 };
 use latchd::pool::Rules;
 use latchd::store::{EmbeddedStore, Journal, Store, Sync};

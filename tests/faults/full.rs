@@ -4,7 +4,8 @@
 use std::num::NonZeroU32;
 
 use latchd::command::{
-    Acquire, Command, PoolName, PoolQuery, ReleaseCondition, Refusal, Reply, ResourceId, Seed, Ticket, Selection,
+    Acquire, Command, PoolName, PoolQuery, Refusal, ReleaseCondition, Reply, ResourceId, Seed,
+    Selection, Ticket,
 };
 use latchd::pool::Rules;
 use latchd::store::{EmbeddedStore, Journal, Store, Sync};
@@ -122,5 +123,9 @@ fn acquire() -> Command<'static> {
 }
 
 fn release() -> Command<'static> {
-    Command::Release(name("held"), id(&format!("{:090}", 0)), ReleaseCondition::default())
+    Command::Release(
+        name("held"),
+        id(&format!("{:090}", 0)),
+        ReleaseCondition::default(),
+    )
 }

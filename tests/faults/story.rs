@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 
 use fastrand::Rng;
 use latchd::command::{
-    Acquire, Command, Filter, OwnerName, PoolName, ReleaseCondition, Refusal, Renewal, Reply, ResourceId,
-    Seed, Ticket, Ttl, Selection,
+    Acquire, Command, Filter, OwnerName, PoolName, Refusal, ReleaseCondition, Renewal, Reply,
+    ResourceId, Seed, Selection, Ticket, Ttl,
 };
 use latchd::pool::{Rules, Work};
 use latchd::store::{EmbeddedStore, Journal, JournalPort, Store, Sync};

@@ -345,7 +345,8 @@ impl<'a> Cluster<'a> {
             address: server.address,
             server: *number,
         };
-        self.addresses.set(self.servers.iter().map(target).collect());
+        self.addresses
+            .set(self.servers.iter().map(target).collect());
     }
 
     pub(super) fn note(&mut self, what: String) {

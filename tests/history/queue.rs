@@ -1,7 +1,7 @@
 //! The queue, as far as clients can tell: who was in it for certain, who came later, and whether
 //! somebody was left waiting beside what was free.
 
-use super::call::{Answer, Asked, Call, SECOND, Time, Selection};
+use super::call::{Answer, Asked, Call, SECOND, Selection, Time};
 use super::check::{Kind, PoolView, Verdict};
 use super::grants::{Grant, NEVER};
 use super::leases::SLEW;
@@ -24,7 +24,9 @@ pub fn check(view: &PoolView<'_>, verdict: &mut Verdict) {
     let places = places(view, verdict);
     check_order(view, &places, verdict);
     let one_each = view.calls.all.iter().all(|(_, call)| match &call.asked {
-        Asked::Acquire { selection, wait_s, .. } => *wait_s == 0 || *selection == Selection::Any(1),
+        Asked::Acquire {
+            selection, wait_s, ..
+        } => *wait_s == 0 || *selection == Selection::Any(1),
         _ => true,
     });
     // Where all who wait want just one of any, the first can take whatever is free.

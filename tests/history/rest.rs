@@ -1,7 +1,7 @@
 //! What is left when all is quiet: every client has given back what it knows of, and every lease has
 //! had the time to end. So what is held still must be held by a request whose outcome nobody knows.
 
-use super::call::{Answer, Asked, Call, SECOND, Time, Selection};
+use super::call::{Answer, Asked, Call, SECOND, Selection, Time};
 use super::check::{Kind, PoolView, Verdict};
 use super::leases::SLEW;
 

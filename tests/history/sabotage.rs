@@ -42,10 +42,7 @@ fn without_faults_and_meddling_nothing_is_found() {
         .iter()
         .filter(|call| call.is_unknown());
     assert_eq!(unknown.count(), 0, "all are answered where nothing is hurt");
-    assert!(
-        verdict.queued_pairs > 0,
-        "the line is watched: {verdict:?}"
-    );
+    assert!(verdict.queued_pairs > 0, "the line is watched: {verdict:?}");
 }
 
 /// A file is set back to an older copy: what was answered since is lost, and granted again.

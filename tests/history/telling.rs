@@ -1,6 +1,6 @@
 //! How a history is written by hand: calls of one client on one pool, in milliseconds.
 
-use super::call::{Answer, Asked, Call, History, Lease, Time, Selection};
+use super::call::{Answer, Asked, Call, History, Lease, Selection, Time};
 use super::check::{Kind, check};
 
 pub const MS: Time = 1000;

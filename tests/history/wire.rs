@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use socket2::SockRef;
 
-use super::call::{Answer, Asked, Call, Lease, Time, Selection};
+use super::call::{Answer, Asked, Call, Lease, Selection, Time};
 
 /// How long an answer may take, beyond what it waits in the queue: longer than any fault lasts.
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -100,7 +100,12 @@ struct Connection {
 }
 
 impl<'a> Caller<'a> {
-    pub fn new(number: usize, clock: Clock, addresses: &'a ServerAddresses, random: Rng) -> Caller<'a> {
+    pub fn new(
+        number: usize,
+        clock: Clock,
+        addresses: &'a ServerAddresses,
+        random: Rng,
+    ) -> Caller<'a> {
         Caller {
             number,
             clock,

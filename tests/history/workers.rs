@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::call::{Answer, Asked, Call, SECOND, Time, Selection};
+use super::call::{Answer, Asked, Call, SECOND, Selection, Time};
 use super::wire::Caller;
 
 /// The pools that are worked on, and how many resources each has: `1`, `2` and so on.

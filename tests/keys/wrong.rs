@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 
 use super::serve;
-use crate::metrics::scrape_as;
 use crate::eviction::connect_from;
+use crate::metrics::scrape_as;
 
 const KEYS: &str = "all secret-for-all-of-them read *\nnew secret-that-is-new-at-it read *\n";
 

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::keys::{bearer, serve};
-use crate::metrics::{listeners, get, scrape};
+use crate::metrics::{get, listeners, scrape};
 use crate::support::exposition::Page;
 use crate::support::launch::eventually;
 use crate::support::{Client, Server, StoreKind, run_command};

@@ -4,7 +4,6 @@
 
 mod beside_redis;
 mod clients;
-mod sink;
 mod duel;
 mod journal;
 mod ledger;
@@ -14,6 +13,7 @@ mod model_pool;
 mod mutations;
 mod operations;
 mod server;
+mod sink;
 mod watch;
 mod wire;
 

@@ -4,7 +4,7 @@
 //! whole line. It shares no code with the engine but the vocabulary.
 
 use latchd::command::{
-    Command, IdList, QueuedWaiter, Leases, NamePart, PoolStatus, Refusal, Reply, Seed, StoredName,
+    Command, IdList, Leases, NamePart, PoolStatus, QueuedWaiter, Refusal, Reply, Seed, StoredName,
     Survey, Ticket, Ttl,
 };
 use latchd::pool::Rules;

@@ -1,6 +1,6 @@
 //! The shadow model of one lock.
 
-use latchd::command::{Fence, Granted, Lease, Leases, Refusal, Reply, StoredName, Ttl, Selection};
+use latchd::command::{Fence, Granted, Lease, Leases, Refusal, Reply, Selection, StoredName, Ttl};
 
 use super::model::{Lock, Want};
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use latchd::command::{Acquire, Command, Fence, ReleaseCondition, Refusal, Reply, Ticket};
+use latchd::command::{Acquire, Command, Fence, Refusal, ReleaseCondition, Reply, Ticket};
 use latchd::pool::Rules;
 
 use super::clients;

@@ -4,8 +4,8 @@
 use std::num::NonZeroU32;
 
 use latchd::command::{
-    Acquire, Command, Fence, Filter, NamePart, OwnerName, PoolName, PoolQuery, ReleaseCondition, Renewal,
-    ResourceId, Seed, Ticket, Ttl, Selection,
+    Acquire, Command, Fence, Filter, NamePart, OwnerName, PoolName, PoolQuery, ReleaseCondition,
+    Renewal, ResourceId, Seed, Selection, Ticket, Ttl,
 };
 use latchd::pool::{Rules, SeedKind, Work};
 

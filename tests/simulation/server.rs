@@ -7,12 +7,12 @@ use latchd::command::{Command, Granted, PoolName, Reply, Ticket};
 use latchd::http::Limits;
 use latchd::metrics::Metrics;
 use latchd::pool::Rules;
-use latchd::session::{Buffers, Context, CommandSink, Ending, Session, Settings};
+use latchd::session::{Buffers, CommandSink, Context, Ending, Session, Settings};
 use latchd::store::{EmbeddedStore, Store};
 use latchd::time::Time;
 
-use super::sink::{Clerk, StoreSink};
 use super::ledger::Ledger;
+use super::sink::{Clerk, StoreSink};
 use super::wire::{Answer, Asked};
 
 /// What arrives at the server.

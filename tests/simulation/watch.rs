@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use latchd::command::{Command, Reply, StoredName, Ticket, Selection};
+use latchd::command::{Command, Reply, Selection, StoredName, Ticket};
 use latchd::pool::{Change, ResourceRow};
 
 use super::operations::Operation;

@@ -4,7 +4,8 @@
 use std::num::NonZeroU32;
 
 use latchd::command::{
-    Acquire, Command, Filter, OwnerName, PoolQuery, ReleaseCondition, Refusal, Renewal, Reply, Ttl, Selection,
+    Acquire, Command, Filter, OwnerName, PoolQuery, Refusal, ReleaseCondition, Renewal, Reply,
+    Selection, Ttl,
 };
 use latchd::pool::{Rules, Work};
 use latchd::store::{EmbeddedStore, Journal, Sync};
@@ -82,7 +83,11 @@ fn end_in_slices(asker: &mut Asker, mut left: usize) {
     while left > 0 {
         let lent = asker.ask_once(Command::Acquire(pool("B"), acquire(ANY, 0)));
         assert_eq!(ids_of(&lent), ["1"]);
-        let given_back = asker.ask_once(Command::Release(pool("B"), id(1), ReleaseCondition::default()));
+        let given_back = asker.ask_once(Command::Release(
+            pool("B"),
+            id(1),
+            ReleaseCondition::default(),
+        ));
         assert_eq!(given_back, Reply::Done);
         let held = asker.held();
         // Those were three ticks.
@@ -145,7 +150,11 @@ fn what_waits_for_its_slice_is_over() {
 
     let renewed = asker.ask_once(Command::Renew(pool("A"), id(over), renewal.clone()));
     assert_eq!(renewed, refused(Refusal::NotHeld));
-    let released = asker.ask_once(Command::Release(pool("A"), id(over), ReleaseCondition::default()));
+    let released = asker.ask_once(Command::Release(
+        pool("A"),
+        id(over),
+        ReleaseCondition::default(),
+    ));
     assert_eq!(released, refused(Refusal::NotHeld));
     let shown = asker.ask_once(Command::ShowLock(pool("A"), id(over)));
     assert_eq!(shown, refused(Refusal::NotHeld));
@@ -157,7 +166,10 @@ fn what_waits_for_its_slice_is_over() {
     assert_eq!(ids_of(&named), [over.to_string()]);
     // More than has ended so far.
     let many = NonZeroU32::new(HELD as u32 - 2_000).expect("it is not 0");
-    assert_eq!(ids_of(&asker.ask_a(Selection::Any(many))).len(), HELD - 2_000);
+    assert_eq!(
+        ids_of(&asker.ask_a(Selection::Any(many))).len(),
+        HELD - 2_000
+    );
     let held_still = asker.ask_a(Selection::Named(id(last)));
     assert_eq!(held_still, refused(Refusal::Busy));
     let all = Command::ReleaseAll(pool("A"), Filter::default());

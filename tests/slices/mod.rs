@@ -10,8 +10,8 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use latchd::command::{
-    Acquire, Command, PoolName, PoolQuery, ReleaseCondition, Refusal, Reply, ResourceId, Seed, Ticket, Ttl,
-    Selection,
+    Acquire, Command, PoolName, PoolQuery, Refusal, ReleaseCondition, Reply, ResourceId, Seed,
+    Selection, Ticket, Ttl,
 };
 use latchd::pool::{Rules, Work};
 use latchd::store::{EmbeddedStore, Journal, Store, Sync};
@@ -267,7 +267,11 @@ fn each_tick_does_a_part_of_a_large_seed_and_all_else() {
         while asker.reply(ticket).is_none() {
             let lent = asker.ask_once(Command::Acquire(pool("B"), acquire(ANY, 0)));
             assert!(matches!(lent, Reply::Granted(_)), "{lent:?}");
-            let given_back = asker.ask_once(Command::Release(pool("B"), id(1), ReleaseCondition::default()));
+            let given_back = asker.ask_once(Command::Release(
+                pool("B"),
+                id(1),
+                ReleaseCondition::default(),
+            ));
             assert_eq!(given_back, Reply::Done);
             ticks += 2;
         }

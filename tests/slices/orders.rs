@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 
 use fastrand::Rng;
 use latchd::command::{
-    Command, Filter, OwnerName, PoolQuery, ReleaseCondition, Reply, Seed, Ticket, Ttl, Selection,
+    Command, Filter, OwnerName, PoolQuery, ReleaseCondition, Reply, Seed, Selection, Ticket, Ttl,
 };
 use latchd::pool::Work;
 use latchd::store::Store;

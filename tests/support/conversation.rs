@@ -7,7 +7,7 @@ use latchd::http::{CONTINUE, Limits};
 use latchd::keys::Keys;
 use latchd::metrics::Metrics;
 use latchd::pool::Rules;
-use latchd::session::{Buffers, Context, CommandSink, Ending, Session, Settings};
+use latchd::session::{Buffers, CommandSink, Context, Ending, Session, Settings};
 use latchd::store::{EmbeddedStore, Store};
 use latchd::time::Time;
 

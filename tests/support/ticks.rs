@@ -8,7 +8,7 @@ use latchd::command::{Command, PoolName, ResourceId, Seed, Ticket};
 use latchd::keys::Keys;
 use latchd::metrics::Metrics;
 use latchd::pool::Rules;
-use latchd::session::{Buffers, Context, CommandSink, Ending, Session, Settings};
+use latchd::session::{Buffers, CommandSink, Context, Ending, Session, Settings};
 use latchd::store::{EmbeddedStore, Store};
 use latchd::time::{Micros, Time};
 

@@ -1,8 +1,8 @@
 //! What the lock engine does, in a pool of 1,000 resources.
 
 use latchd::command::{
-    Acquire, Command, OwnerName, PoolName, ReleaseCondition, Reply, ResourceId, Seed, StoredName, Ticket, Ttl,
-    Selection,
+    Acquire, Command, OwnerName, PoolName, ReleaseCondition, Reply, ResourceId, Seed, Selection,
+    StoredName, Ticket, Ttl,
 };
 use latchd::pool::{Engine, Rules};
 use latchd::time::Time;

@@ -2,10 +2,12 @@
 
 use std::hint::black_box;
 
-use latchd::api::{Access, ListenerRole, Outcome, ResponseShape, Show, render_status, render_text, route};
+use latchd::api::{
+    Access, ListenerRole, Outcome, ResponseShape, Show, render_status, render_text, route,
+};
 use latchd::command::{Fence, Granted, Lease, Reply, StoredName};
 use latchd::http::{
-    Response, Format, Limits, Media, Method, Progress, Request, Scan, SiteFields, Style, Wire,
+    Format, Limits, Media, Method, Progress, Request, Response, Scan, SiteFields, Style, Wire,
     read_head, write_response,
 };
 use latchd::keys::Caller;

@@ -209,15 +209,21 @@ impl NextToken {
             (NextToken::Colon, b':') => return Ok(NextToken::Array),
             (NextToken::Array, b'[') => return Ok(NextToken::IdOrEnd),
             (NextToken::IdsGoOn, b',') => return Ok(NextToken::Id),
-            (NextToken::IdOrEnd | NextToken::Id, b'[') => return Err(invalid_type(Unexpected::Seq)),
-            (NextToken::IdOrEnd | NextToken::Id, b'{') => return Err(invalid_type(Unexpected::Map)),
+            (NextToken::IdOrEnd | NextToken::Id, b'[') => {
+                return Err(invalid_type(Unexpected::Seq));
+            }
+            (NextToken::IdOrEnd | NextToken::Id, b'{') => {
+                return Err(invalid_type(Unexpected::Map));
+            }
             (NextToken::Name, b'}') | (NextToken::Id, b']') => "trailing comma",
             (NextToken::NameOrEnd | NextToken::Name, _) => "key must be a string",
             (NextToken::Colon, _) => "expected `:`",
             (NextToken::IdsGoOn, _) => "expected `,` or `]`",
             (NextToken::PoolsGoOn, _) => "expected `,` or `}`",
             (NextToken::End, _) => "trailing characters",
-            (NextToken::Object | NextToken::Array | NextToken::IdOrEnd | NextToken::Id, _) => "expected value",
+            (NextToken::Object | NextToken::Array | NextToken::IdOrEnd | NextToken::Id, _) => {
+                "expected value"
+            }
         };
         Err(problem.into())
     }
@@ -225,8 +231,12 @@ impl NextToken {
     /// What is wrong if nothing comes, in serde_json's words.
     fn missing(self) -> Option<&'static str> {
         match self {
-            NextToken::Object | NextToken::Array | NextToken::Name | NextToken::Id => Some("EOF while parsing a value"),
-            NextToken::NameOrEnd | NextToken::Colon | NextToken::PoolsGoOn => Some("EOF while parsing an object"),
+            NextToken::Object | NextToken::Array | NextToken::Name | NextToken::Id => {
+                Some("EOF while parsing a value")
+            }
+            NextToken::NameOrEnd | NextToken::Colon | NextToken::PoolsGoOn => {
+                Some("EOF while parsing an object")
+            }
             NextToken::IdOrEnd | NextToken::IdsGoOn => Some("EOF while parsing a list"),
             NextToken::End => None,
         }

@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use super::body::Form;
 use super::render::{field, number, object, or_null, string};
-use super::{RequestAction, Body, Problem, ResponseShape, access};
+use super::{Body, Problem, RequestAction, ResponseShape, access};
 pub use read::{DumpError, DumpReader};
 
 use crate::command::{Command, DumpPart, DumpPlace, DumpedLock, Fence, PoolDump, Ttl};

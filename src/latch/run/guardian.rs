@@ -29,16 +29,16 @@ use rustix::process::{
 };
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 
-use super::descent::descendants;
-use super::ending::{Ending, EndingStep, Reason};
+use super::process_tree::descendants;
 use super::processes::{COMMAND_MARK, CommandEnd};
+use super::termination::{Reason, Termination, TerminationStep};
 use super::wire::{FromGuardian, ToGuardian};
 use crate::latch::{clock, signals};
 
 /// The first argument of a latch that is a guardian; the command follows.
 pub(super) const GUARDIAN_MARK: &str = "--guard-command";
 /// A machine that was suspended is to notice soon after.
-const LONGEST_SLEEP_MS: u64 = 1000;
+const MAX_SLEEP_MS: u64 = 1000;
 
 /// Guards `json|words COMMAND…` until no process of it is left. The control socket is the standard input.
 pub(super) fn guard(command: &[OsString]) -> ExitCode {
@@ -61,7 +61,7 @@ struct Guardian {
     command: Pid,
     has_ended: bool,
     is_latch_gone: bool,
-    ending: Ending,
+    termination: Termination,
     unkillable: HashSet<Pid>,
 }
 
@@ -97,7 +97,7 @@ impl Guardian {
             command: getpid(),
             has_ended: false,
             is_latch_gone: false,
-            ending: Ending::new(grace_ms, lease),
+            termination: Termination::new(grace_ms, lease),
             unkillable: HashSet::new(),
         };
         match started {
@@ -118,15 +118,15 @@ impl Guardian {
 
     fn run(&mut self) {
         while self.reap() {
-            match self.ending.next_step(clock::now()) {
-                EndingStep::Terminate(reason) => self.terminate(reason),
-                EndingStep::Kill => self.kill(),
-                EndingStep::Wait { until } => {
-                    let pause_ms = until.ms_since(clock::now()).min(LONGEST_SLEEP_MS);
+            match self.termination.next_step(clock::now()) {
+                TerminationStep::Terminate(reason) => self.terminate(reason),
+                TerminationStep::Kill => self.kill(),
+                TerminationStep::Wait { until } => {
+                    let pause_ms = until.ms_since(clock::now()).min(MAX_SLEEP_MS);
                     self.wait_ms(pause_ms);
                 }
             }
-            if self.is_latch_gone && self.ending.is_in_vain() {
+            if self.is_latch_gone && self.termination.is_in_vain() {
                 return;
             }
         }
@@ -144,7 +144,7 @@ impl Guardian {
                         && !self.has_ended
                     {
                         self.has_ended = true;
-                        self.ending.command_ended(clock::now());
+                        self.termination.command_ended(clock::now());
                         self.report(FromGuardian::Ended(end));
                     }
                 }
@@ -158,7 +158,7 @@ impl Guardian {
     fn terminate(&mut self, reason: Reason) {
         let all = descendants(getpid(), &[]);
         match reason {
-            Reason::Told => {}
+            Reason::Parsed => {}
             Reason::LeftBehind => self.report(FromGuardian::LeftBehind { count: all.len() }),
             Reason::Overdue => self.report(FromGuardian::Overdue),
         }
@@ -228,21 +228,22 @@ impl Guardian {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 _ => {
                     self.is_latch_gone = true;
-                    self.ending.latch_is_gone(clock::now());
+                    self.termination.latch_is_gone(clock::now());
                     break;
                 }
             }
         }
         while let Some(end) = self.received.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.received.drain(..=end).collect();
-            if let Some(said) = ToGuardian::parse(String::from_utf8_lossy(&line[..end]).as_ref()) {
-                self.obey(said);
+            if let Some(message) = ToGuardian::parse(String::from_utf8_lossy(&line[..end]).as_ref())
+            {
+                self.handle_message(message);
             }
         }
     }
 
-    fn obey(&mut self, said: ToGuardian) {
-        match said {
+    fn handle_message(&mut self, message: ToGuardian) {
+        match message {
             ToGuardian::Start { .. } => {}
             ToGuardian::Signal(number) => {
                 // Once it has been reaped, its number may be another's.
@@ -255,8 +256,8 @@ impl Guardian {
                     });
                 }
             }
-            ToGuardian::Renewed(lease) => self.ending.renewed(lease),
-            ToGuardian::End { kill_at } => self.ending.told_to_end(clock::now(), kill_at),
+            ToGuardian::Renewed(lease) => self.termination.renewed(lease),
+            ToGuardian::End { kill_at } => self.termination.end_requested(clock::now(), kill_at),
         }
     }
 

@@ -14,20 +14,20 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use rustix::process::{getpgrp, getpid, set_child_subreaper};
 
 use super::guardian::GUARDIAN_MARK;
-use super::keeper::Moments;
-use super::processes::{Process, as_pairs, strangers};
+use super::processes::{Process, as_pairs, existing_children};
+use super::schedule::StopTimes;
 use super::wire::{FromGuardian, ToGuardian};
 use crate::latch::event::Event;
 
 /// A guardian that runs.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(super) struct GuardianLink {
     control: UnixStream,
     /// The command's process, which latch inherits if the guardian is killed.
-    heir: Process,
+    process: Process,
 }
 
-impl Guard {
+impl GuardianLink {
     /// Starts a guardian, and through it the command with this in its environment. What it reports
     /// comes as events.
     pub(super) fn start(
@@ -35,15 +35,15 @@ impl Guard {
         environment: &[(&str, OsString)],
         form: &str,
         grace_ms: u64,
-        lease: Moments,
+        lease: StopTimes,
         events: Sender<Event>,
-    ) -> io::Result<Guard> {
-        let strangers = strangers();
+    ) -> io::Result<GuardianLink> {
+        let excluded = existing_children();
         let _ = set_child_subreaper(Some(getpid()));
         let (control, theirs) = UnixStream::pair()?;
         let reports = control.try_clone()?;
         // Before the command, which would have to be ended again where no thread can be made.
-        thread::Builder::new().spawn(move || hear(reports, &events))?;
+        thread::Builder::new().spawn(move || receive_reports(reports, &events))?;
         let mut guardian = Command::new("/proc/self/exe");
         guardian
             .arg0("latch")
@@ -53,7 +53,7 @@ impl Guard {
         guardian.envs(as_pairs(environment));
         guardian.stdin(OwnedFd::from(theirs));
         let started = guardian.spawn()?;
-        let heir = Process::adopted(&started, strangers);
+        let process = Process::adopted(&started, excluded);
         drop(guardian);
         let start = ToGuardian::Start {
             group: getpgrp().as_raw_nonzero().get(),
@@ -61,17 +61,17 @@ impl Guard {
             lease,
         };
         send_start(&control, start)?;
-        Ok(Guard { control, heir })
+        Ok(GuardianLink { control, process })
     }
 
     /// If the guardian is gone, that is reported by itself.
-    pub(super) fn tell(&mut self, said: ToGuardian) {
-        let _ = self.control.write_all(said.to_string().as_bytes());
+    pub(super) fn send(&mut self, message: ToGuardian) {
+        let _ = self.control.write_all(message.to_string().as_bytes());
     }
 
     /// The processes that the guardian was to look after, once it is gone.
-    pub(super) fn into_heir(self) -> Process {
-        self.heir
+    pub(super) fn into_process(self) -> Process {
+        self.process
     }
 }
 
@@ -91,7 +91,7 @@ fn send_start(control: &UnixStream, start: ToGuardian) -> io::Result<()> {
     Ok(())
 }
 
-fn hear(reports: UnixStream, events: &Sender<Event>) {
+fn receive_reports(reports: UnixStream, events: &Sender<Event>) {
     for line in BufReader::new(reports).lines().map_while(Result::ok) {
         if let Some(report) = FromGuardian::parse(&line) {
             let _ = events.send(Event::Guardian(Some(report)));

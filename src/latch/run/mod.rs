@@ -1,21 +1,21 @@
 //! `latch run`: a command that runs while a lock is held.
 //!
 //! One thread acts, on what comes through one channel: signals, what has come of the requests that two
-//! other threads make, and what the guardian reports. When to do what is decided by `keeper`, and in
-//! the guardian by `ending`.
+//! other threads make, and what the guardian reports. When to do what is decided by `schedule`, and in
+//! the guardian by `termination`.
 
 #[cfg(target_os = "linux")]
-mod descent;
-#[cfg(target_os = "linux")]
-mod ending;
-#[cfg(target_os = "linux")]
 mod guardian;
-mod keeper;
 #[cfg(target_os = "linux")]
 mod link;
+#[cfg(target_os = "linux")]
+mod process_tree;
 mod processes;
+mod schedule;
 mod supervision;
 mod terminal;
+#[cfg(target_os = "linux")]
+mod termination;
 #[cfg(target_os = "linux")]
 mod wire;
 
@@ -28,20 +28,20 @@ use std::time::Duration;
 use rustix::process::getpid;
 use rustix::system::uname;
 
+use super::acquire::{self, AcquiredLock, NotAcquired};
 use super::arguments::Run;
 use super::event::Event;
 use super::failure::{Cause, Failure};
-use super::acquire::{self, AcquiredLock, NotAcquired};
 use super::output::Output;
-use super::server::{Lease, Server, Wish, locks};
+use super::server::{AcquireRequest, Lease, Server, locks};
 use super::{clock, signals};
 use crate::client::Request;
 use crate::command::OwnerName;
 use crate::time::Time;
-use keeper::Keeper;
-pub(super) use processes::Role;
+pub(super) use processes::ProcessRole;
 use processes::{CommandEnd, FORM_JSON, FORM_WORDS, Process, exit_code_of};
-use supervision::{Charge, End, Supervision};
+use schedule::RenewalSchedule;
+use supervision::{CommandHandle, End, Supervision};
 #[cfg(target_os = "linux")]
 pub(super) use wire::FromGuardian;
 
@@ -50,14 +50,14 @@ const OWN_CODES: u8 = 110;
 
 /// What has come of an attempt to renew.
 #[derive(Debug)]
-pub(super) struct Attempt {
+pub(super) struct RenewalAttempt {
     asked_at: Time,
     result: Result<(), Failure>,
 }
 
 /// Runs the command, and tells the exit code.
-pub(super) fn run(server: &Server, order: Run, output: Output) -> u8 {
-    match hold_and_run(server, order, output) {
+pub(super) fn run(server: &Server, arguments: Run, output: Output) -> u8 {
+    match hold_and_run(server, arguments, output) {
         Ok(code) => code,
         Err(failure) => {
             output.report(&failure);
@@ -66,25 +66,39 @@ pub(super) fn run(server: &Server, order: Run, output: Output) -> u8 {
     }
 }
 
-fn hold_and_run(server: &Server, order: Run, output: Output) -> Result<u8, Failure> {
+fn hold_and_run(server: &Server, arguments: Run, output: Output) -> Result<u8, Failure> {
     let (sender, events) = channel();
     let failed = |error: std::io::Error| Failure::new(Cause::Failed, "failed", error.to_string());
     signals::listen(sender.clone()).map_err(failed)?;
-    let wish = wish(&order);
-    let pool = wish.pool.as_str().to_owned();
-    let say = |message: &str| {
-        if !order.quiet {
+    let acquire_request = acquire_request(&arguments);
+    let pool = acquire_request.pool.as_str().to_owned();
+    let notify = |message: &str| {
+        if !arguments.quiet {
             output.note(&format!("{}: {message}", super::text::clean(&pool)));
         }
     };
-    let acquired = match acquire::wait(server, &wish, order.wait, (&sender, &events), say) {
+    let acquired = match acquire::wait(
+        server,
+        &acquire_request,
+        arguments.wait,
+        (&sender, &events),
+        notify,
+    ) {
         Ok(acquired) => acquired,
-        Err(NotAcquired::Signal(signal)) => return Ok(signals::die_of(signal)),
-        Err(NotAcquired::Failure(failure)) => return Err(failure.while_queued(order.wait).about(&pool)),
+        Err(NotAcquired::Signal(signal)) => return Ok(signals::end_by(signal)),
+        Err(NotAcquired::Failure(failure)) => {
+            return Err(failure.while_queued(arguments.wait).prefixed(&pool));
+        }
     };
-    let end = match start(server, &wish, &acquired, (&order, output), sender) {
-        Ok(mut supervision) => supervision.run(&events, say, |failure| {
-            output.report(&failure.about(&pool))
+    let end = match start(
+        server,
+        &acquire_request,
+        &acquired,
+        (&arguments, output),
+        sender,
+    ) {
+        Ok(mut supervision) => supervision.run(&events, notify, |failure| {
+            output.report(&failure.prefixed(&pool))
         }),
         Err(error) => {
             let message = format!("the command cannot be run: {error}");
@@ -97,16 +111,20 @@ fn hold_and_run(server: &Server, order: Run, output: Output) -> Result<u8, Failu
         End::Command(_) => acquire::RELEASE_LIMIT,
         End::Lost => Duration::ZERO,
     };
-    let released = acquire::release(server, &wish, &acquired.leases, limit);
+    let released = acquire::release(server, &acquire_request, &acquired.leases, limit);
     match (end, released) {
         (End::Lost, _) => Ok(OWN_CODES + Cause::NotYours as u8),
         (End::Command(end), released) => {
             if let Err(failure) = released {
-                output.report(&failure.about("the lock could not be released").about(&pool));
+                output.report(
+                    &failure
+                        .prefixed("the lock could not be released")
+                        .prefixed(&pool),
+                );
             }
             Ok(match end {
                 CommandEnd::Code(code) => code,
-                CommandEnd::Signal(signal) => signals::die_of(signal),
+                CommandEnd::Signal(signal) => signals::end_by(signal),
             })
         }
     }
@@ -114,40 +132,57 @@ fn hold_and_run(server: &Server, order: Run, output: Output) -> Result<u8, Failu
 
 fn start(
     server: &Server,
-    wish: &Wish,
+    acquire_request: &AcquireRequest,
     acquired: &AcquiredLock,
-    (order, output): (&Run, Output),
+    (arguments, output): (&Run, Output),
     events: Sender<Event>,
 ) -> std::io::Result<Supervision> {
-    let (ttl_ms, grace_ms) = (u64::from(order.ttl) * 1000, u64::from(order.grace) * 1000);
-    let keeper = Keeper::new(ttl_ms, grace_ms, acquired.asked_at);
-    let renewals = renew_on_demand(server, wish, acquired, events.clone())?;
-    let environment = environment(server, wish, acquired);
+    let (ttl_ms, grace_ms) = (
+        u64::from(arguments.ttl) * 1000,
+        u64::from(arguments.grace) * 1000,
+    );
+    let schedule = RenewalSchedule::new(ttl_ms, grace_ms, acquired.asked_at);
+    let renewals = renew_on_demand(server, acquire_request, acquired, events.clone())?;
+    let environment = environment(server, acquire_request, acquired);
     #[cfg(target_os = "linux")]
-    if descent::is_known() {
+    if process_tree::is_available() {
         let form = if output.json { FORM_JSON } else { FORM_WORDS };
-        let lease = keeper.guardian_moments();
-        let guard =
-            link::Guard::start(&order.command, &environment, form, grace_ms, lease, events)?;
-        return Ok(Supervision::new(Charge::Guarded(guard), keeper, renewals));
+        let lease = schedule.guardian_stop_times();
+        let guard = link::GuardianLink::start(
+            &arguments.command,
+            &environment,
+            form,
+            grace_ms,
+            lease,
+            events,
+        )?;
+        return Ok(Supervision::new(
+            CommandHandle::Guarded(guard),
+            schedule,
+            renewals,
+        ));
     }
-    let process = Process::start(&order.command, &environment)?;
-    Ok(Supervision::new(Charge::Direct(process), keeper, renewals))
+    let process = Process::start(&arguments.command, &environment)?;
+    Ok(Supervision::new(
+        CommandHandle::Direct(process),
+        schedule,
+        renewals,
+    ))
 }
 
-fn wish(order: &Run) -> Wish {
-    Wish {
-        pool: order.wanted.pool.clone(),
-        id: order.wanted.id.clone(),
-        count: order.wanted.count,
-        owner: Some(order.owner.clone().unwrap_or_else(own_name)),
-        is_own: order.owner.is_none(),
-        ttl_s: Some(order.ttl),
+fn acquire_request(arguments: &Run) -> AcquireRequest {
+    AcquireRequest {
+        pool: arguments.selection.pool.clone(),
+        id: arguments.selection.id.clone(),
+        count: arguments.selection.count,
+        owner: Some(arguments.owner.clone().unwrap_or_else(generate_owner)),
+        is_generated: arguments.owner.is_none(),
+        ttl_s: Some(arguments.ttl),
     }
 }
 
 /// A name that nobody else has, and that tells people where it comes from: host, process, and chance.
-fn own_name() -> OwnerName<'static> {
+fn generate_owner() -> OwnerName<'static> {
     let system = uname();
     let host = system.nodename().to_string_lossy();
     let host: String = host
@@ -155,15 +190,19 @@ fn own_name() -> OwnerName<'static> {
         .filter(char::is_ascii_graphic)
         .take(32)
         .collect();
-    let (process, chance) = (getpid().as_raw_nonzero(), RandomState::new().hash_one(0));
-    OwnerName::parse(format!("{host}-{process}-{chance:016x}"))
+    let (process, random) = (getpid().as_raw_nonzero(), RandomState::new().hash_one(0));
+    OwnerName::parse(format!("{host}-{process}-{random:016x}"))
         .expect("it is short, and has no control characters")
 }
 
 /// What the command finds in its environment.
-fn environment(server: &Server, wish: &Wish, acquired: &AcquiredLock) -> Vec<(&'static str, OsString)> {
+fn environment(
+    server: &Server,
+    acquire_request: &AcquireRequest,
+    acquired: &AcquiredLock,
+) -> Vec<(&'static str, OsString)> {
     let ids: Vec<&str> = acquired.leases.iter().map(|lease| &*lease.id).collect();
-    let owner = wish
+    let owner = acquire_request
         .owner
         .as_ref()
         .map(OwnerName::as_str)
@@ -173,7 +212,7 @@ fn environment(server: &Server, wish: &Wish, acquired: &AcquiredLock) -> Vec<(&'
         // Names have no control characters.
         ("LATCH_IDS", ids.join("\n").into()),
         ("LATCH_FENCE", acquired.leases[0].fence.to_string().into()),
-        ("LATCH_POOL", wish.pool.as_str().into()),
+        ("LATCH_POOL", acquire_request.pool.as_str().into()),
         ("LATCH_OWNER", owner.into()),
         ("LATCH_URL", server.client.peer.url().to_string().into()),
     ];
@@ -184,18 +223,18 @@ fn environment(server: &Server, wish: &Wish, acquired: &AcquiredLock) -> Vec<(&'
 /// A thread that tries to renew each time that it is told how long that may take.
 fn renew_on_demand(
     server: &Server,
-    wish: &Wish,
+    acquire_request: &AcquireRequest,
     acquired: &AcquiredLock,
     events: Sender<Event>,
 ) -> std::io::Result<Sender<Duration>> {
     let (demand, demands) = channel();
     let (server, ids) = (server.clone(), ids_of(&acquired.leases));
-    let request = renewal(wish, acquired);
+    let request = renewal(acquire_request, acquired);
     thread::Builder::new().spawn(move || {
         for limit in demands {
             let asked_at = clock::now();
-            let told = server.ask_for_leases(&request, limit);
-            let result = told.and_then(|told| match ids_of(&told.value) == ids {
+            let parsed = server.ask_for_leases(&request, limit);
+            let result = parsed.and_then(|parsed| match ids_of(&parsed.value) == ids {
                 true => Ok(()),
                 false => Err(Failure::new(
                     Cause::NotYours,
@@ -203,18 +242,18 @@ fn renew_on_demand(
                     "a part of it was released by somebody",
                 )),
             });
-            let _ = events.send(Event::Attempt(Attempt { asked_at, result }));
+            let _ = events.send(Event::RenewalAttempt(RenewalAttempt { asked_at, result }));
         }
     })?;
     Ok(demand)
 }
 
-fn renewal(wish: &Wish, acquired: &AcquiredLock) -> Request {
-    let owner = wish.owner.as_ref().map(OwnerName::as_str);
-    locks("PUT", &wish.pool)
+fn renewal(acquire_request: &AcquireRequest, acquired: &AcquiredLock) -> Request {
+    let owner = acquire_request.owner.as_ref().map(OwnerName::as_str);
+    locks("PUT", &acquire_request.pool)
         .with_some("owner", owner)
         .with_some("fence", Some(acquired.leases[0].fence))
-        .with_some("ttl", wish.ttl_s)
+        .with_some("ttl", acquire_request.ttl_s)
         .with("lease", None)
 }
 

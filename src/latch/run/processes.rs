@@ -42,7 +42,7 @@ pub(super) struct Process {
     pid: Pid,
     end: Option<CommandEnd>,
     /// Children from before this program became latch: they are not the command's.
-    strangers: Vec<Pid>,
+    excluded: Vec<Pid>,
 }
 
 impl Process {
@@ -51,20 +51,20 @@ impl Process {
         command: &[OsString],
         environment: &[(&str, OsString)],
     ) -> io::Result<Process> {
-        let strangers = strangers();
+        let excluded = existing_children();
         #[cfg(target_os = "linux")]
         let _ = rustix::process::set_child_subreaper(Some(getpid()));
         let mut direct = Command::new(&command[0]);
         direct.args(&command[1..]).envs(as_pairs(environment));
-        Ok(Process::adopted(&direct.spawn()?, strangers))
+        Ok(Process::adopted(&direct.spawn()?, excluded))
     }
 
     /// Looks after a child that was started just now.
-    pub(super) fn adopted(child: &Child, strangers: Vec<Pid>) -> Process {
+    pub(super) fn adopted(child: &Child, excluded: Vec<Pid>) -> Process {
         Process {
             pid: Pid::from_child(child),
             end: None,
-            strangers,
+            excluded,
         }
     }
 
@@ -82,7 +82,7 @@ impl Process {
             }
         };
         // Orphans become children of latch, on Linux.
-        let is_left = match self.strangers[..] {
+        let is_left = match self.excluded[..] {
             [] => has_children,
             _ => !self.all().is_empty(),
         };
@@ -114,8 +114,8 @@ impl Process {
     /// Returns the processes that are known to live: all descendants where procfs tells them, else the child alone.
     fn all(&self) -> Vec<Pid> {
         #[cfg(target_os = "linux")]
-        if super::descent::is_known() {
-            return super::descent::descendants(getpid(), &self.strangers);
+        if super::process_tree::is_available() {
+            return super::process_tree::descendants(getpid(), &self.excluded);
         }
         match self.end {
             None => vec![self.pid],
@@ -125,10 +125,10 @@ impl Process {
 }
 
 /// The children that this process has already.
-pub(super) fn strangers() -> Vec<Pid> {
+pub(super) fn existing_children() -> Vec<Pid> {
     match wait(WaitOptions::NOHANG) {
         #[cfg(target_os = "linux")]
-        Ok(_) => super::descent::descendants(getpid(), &[]),
+        Ok(_) => super::process_tree::descendants(getpid(), &[]),
         _ => Vec::new(),
     }
 }
@@ -141,33 +141,33 @@ pub(super) fn as_pairs<'a>(
 
 /// The part that this process plays instead of the latch that a user calls.
 #[derive(Debug)]
-pub(in crate::latch) enum Role<'a> {
+pub(in crate::latch) enum ProcessRole<'a> {
     /// It becomes a command: `PARENT json|words COMMAND…`.
     Command(&'a [OsString]),
     /// It guards a command: `json|words COMMAND…`.
     Guardian(&'a [OsString]),
 }
 
-impl Role<'_> {
-    pub(in crate::latch) fn of(arguments: &[OsString]) -> Option<Role<'_>> {
+impl ProcessRole<'_> {
+    pub(in crate::latch) fn of(arguments: &[OsString]) -> Option<ProcessRole<'_>> {
         match arguments {
-            [_, mark, rest @ ..] if mark == COMMAND_MARK => Some(Role::Command(rest)),
+            [_, mark, rest @ ..] if mark == COMMAND_MARK => Some(ProcessRole::Command(rest)),
             #[cfg(target_os = "linux")]
             [_, mark, rest @ ..] if mark == super::guardian::GUARDIAN_MARK => {
-                Some(Role::Guardian(rest))
+                Some(ProcessRole::Guardian(rest))
             }
             _ => None,
         }
     }
 
     /// Returns where a command cannot be run, and when nothing is left to guard.
-    pub(in crate::latch) fn play(&self) -> ExitCode {
+    pub(in crate::latch) fn run(&self) -> ExitCode {
         match self {
-            Role::Command(arguments) => become_command(arguments),
+            ProcessRole::Command(arguments) => become_command(arguments),
             #[cfg(target_os = "linux")]
-            Role::Guardian(arguments) => super::guardian::guard(arguments),
+            ProcessRole::Guardian(arguments) => super::guardian::guard(arguments),
             #[cfg(not(target_os = "linux"))]
-            Role::Guardian(_) => ExitCode::FAILURE,
+            ProcessRole::Guardian(_) => ExitCode::FAILURE,
         }
     }
 }

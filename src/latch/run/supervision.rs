@@ -8,26 +8,26 @@ use rustix::process::Signal;
 use signal_hook::consts::SIGCHLD;
 use signal_hook::low_level::signal_name;
 
-use super::keeper::{Keeper, Outcome, Step};
 use super::processes::{CommandEnd, Process, exit_code_of};
-use super::{Attempt, terminal};
+use super::schedule::{RenewalOutcome, RenewalSchedule, ScheduleStep};
+use super::{RenewalAttempt, terminal};
 use crate::latch::clock;
 use crate::latch::event::Event;
 use crate::latch::failure::{Cause, Failure};
 
 #[cfg(target_os = "linux")]
-use super::link::Guard;
+use super::link::GuardianLink;
 #[cfg(target_os = "linux")]
 use super::wire::{FromGuardian, ToGuardian};
 
 /// A machine that was suspended is to notice soon after.
-const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+const MAX_SLEEP: Duration = Duration::from_secs(1);
 /// What withstands SIGKILL for so long, as a process of another user does, is left alone.
-const KILLING: Duration = Duration::from_secs(5);
+const KILL_LIMIT: Duration = Duration::from_secs(5);
 
 /// A guardian has killed what it can within this time, or is stopped.
 #[cfg(target_os = "linux")]
-const GUARDIAN_PATIENCE: Duration = Duration::from_secs(1);
+const GUARDIAN_KILL_LIMIT: Duration = Duration::from_secs(1);
 
 /// How it has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,21 +40,21 @@ pub(super) enum End {
 
 /// Through what latch reaches the processes of the command.
 #[derive(Debug)]
-pub(super) enum Charge {
+pub(super) enum CommandHandle {
     #[cfg(target_os = "linux")]
-    Guarded(Guard),
+    Guarded(GuardianLink),
     Direct(Process),
 }
 
 #[derive(Debug)]
 pub(super) struct Supervision {
     /// `None` only while one takes the place of the other.
-    charge: Option<Charge>,
+    command_handle: Option<CommandHandle>,
     /// How the command has ended.
     end: Option<CommandEnd>,
     /// No process of the command is left.
     is_gone: bool,
-    keeper: Keeper,
+    schedule: RenewalSchedule,
     /// Whoever renews takes from it how long that may take.
     renewals: Sender<Duration>,
     /// Why the last attempts to renew have failed.
@@ -64,22 +64,26 @@ pub(super) struct Supervision {
     killed_since: Option<Instant>,
     /// A process that withstands, and why.
     unkillable: Option<(i32, io::Error)>,
-    is_waiting_said: bool,
+    is_leftover_reported: bool,
 }
 
 impl Supervision {
-    pub(super) fn new(charge: Charge, keeper: Keeper, renewals: Sender<Duration>) -> Supervision {
+    pub(super) fn new(
+        command_handle: CommandHandle,
+        schedule: RenewalSchedule,
+        renewals: Sender<Duration>,
+    ) -> Supervision {
         Supervision {
-            charge: Some(charge),
+            command_handle: Some(command_handle),
             end: None,
             is_gone: false,
-            keeper,
+            schedule,
             renewals,
             trouble: None,
             loss: None,
             killed_since: None,
             unkillable: None,
-            is_waiting_said: false,
+            is_leftover_reported: false,
         }
     }
 
@@ -87,23 +91,25 @@ impl Supervision {
     pub(super) fn run(
         &mut self,
         events: &Receiver<Event>,
-        say: impl Fn(&str),
+        notify: impl Fn(&str),
         report_failure: impl Fn(Failure),
     ) -> End {
         loop {
-            self.look(&say);
+            self.reap(&notify);
             if let Some(end) = self.over(&report_failure) {
                 return end;
             }
-            match self.keeper.next_step(clock::now()) {
-                Step::Renew { limit_ms } => {
+            match self.schedule.next_step(clock::now()) {
+                ScheduleStep::Renew { limit_ms } => {
                     let _ = self.renewals.send(Duration::from_millis(limit_ms));
                 }
-                Step::Terminate { kill_at } => {
+                ScheduleStep::Terminate { kill_at } => {
                     report_failure(self.lost());
-                    match &mut self.charge {
+                    match &mut self.command_handle {
                         #[cfg(target_os = "linux")]
-                        Some(Charge::Guarded(guard)) => guard.tell(ToGuardian::End { kill_at }),
+                        Some(CommandHandle::Guarded(guard)) => {
+                            guard.send(ToGuardian::End { kill_at })
+                        }
                         _ => {
                             let _ = kill_at;
                             self.signal_all(Signal::TERM);
@@ -112,20 +118,20 @@ impl Supervision {
                         }
                     }
                 }
-                Step::Kill => {
+                ScheduleStep::Kill => {
                     let since = *self.killed_since.get_or_insert(Instant::now());
                     // A guardian does it by itself, unless it was stopped.
                     #[cfg(target_os = "linux")]
-                    if since.elapsed() > GUARDIAN_PATIENCE && self.unkillable.is_none() {
+                    if since.elapsed() > GUARDIAN_KILL_LIMIT && self.unkillable.is_none() {
                         self.replace_guardian();
                     }
                     let _ = since;
                     self.signal_all(Signal::KILL);
                 }
-                Step::Wait { until } => {
+                ScheduleStep::Wait { until } => {
                     let pause = Duration::from_millis(until.ms_since(clock::now()));
-                    if let Ok(event) = events.recv_timeout(pause.min(LONGEST_SLEEP)) {
-                        self.handle(event, &say, &report_failure);
+                    if let Ok(event) = events.recv_timeout(pause.min(MAX_SLEEP)) {
+                        self.handle(event, &notify, &report_failure);
                     }
                 }
             }
@@ -133,24 +139,24 @@ impl Supervision {
     }
 
     /// Sees what is left, where no guardian tells it.
-    fn look(&mut self, say: &impl Fn(&str)) {
-        if let Some(Charge::Direct(process)) = &mut self.charge {
+    fn reap(&mut self, notify: &impl Fn(&str)) {
+        if let Some(CommandHandle::Direct(process)) = &mut self.command_handle {
             (self.end, self.is_gone) = process.reap();
-            if self.end.is_some() && !self.is_gone && !self.is_waiting_said {
-                self.is_waiting_said = true;
-                say("the command has left processes running; the lock is held until they end");
+            if self.end.is_some() && !self.is_gone && !self.is_leftover_reported {
+                self.is_leftover_reported = true;
+                notify("the command has left processes running; the lock is held until they end");
             }
         }
     }
 
     fn over(&self, report_failure: &impl Fn(Failure)) -> Option<End> {
-        match (self.keeper.is_lost(), self.end) {
+        match (self.schedule.is_lost(), self.end) {
             (true, _) if self.is_gone => return Some(End::Lost),
             (true, _) => {}
             (false, Some(end)) if self.is_gone => return Some(End::Command(end)),
             (false, _) => return None,
         }
-        if self.killed_since?.elapsed() < KILLING {
+        if self.killed_since?.elapsed() < KILL_LIMIT {
             return None;
         }
         let message = match &self.unkillable {
@@ -162,22 +168,22 @@ impl Supervision {
     }
 
     fn signal_all(&mut self, signal: Signal) {
-        if let Some(Charge::Direct(process)) = &self.charge
+        if let Some(CommandHandle::Direct(process)) = &self.command_handle
             && let Some(problem) = process.signal_all(signal)
         {
             self.unkillable = Some(problem);
         }
     }
 
-    fn handle(&mut self, event: Event, say: &impl Fn(&str), report_failure: &impl Fn(Failure)) {
+    fn handle(&mut self, event: Event, notify: &impl Fn(&str), report_failure: &impl Fn(Failure)) {
         match event {
             // Looked for before each step.
             Event::Signal(SIGCHLD) => {}
             Event::Signal(signal) if terminal::has_sent(signal) => {}
-            Event::Signal(signal) => match &mut self.charge {
+            Event::Signal(signal) => match &mut self.command_handle {
                 #[cfg(target_os = "linux")]
-                Some(Charge::Guarded(guard)) => guard.tell(ToGuardian::Signal(signal)),
-                Some(Charge::Direct(process)) => {
+                Some(CommandHandle::Guarded(guard)) => guard.send(ToGuardian::Signal(signal)),
+                Some(CommandHandle::Direct(process)) => {
                     if let Err(error) = process.signal(signal) {
                         report_failure(unsent(signal, &error));
                     }
@@ -185,16 +191,21 @@ impl Supervision {
                 None => {}
             },
             #[cfg(target_os = "linux")]
-            Event::Guardian(Some(report)) => self.hear(report, say, report_failure),
+            Event::Guardian(Some(report)) => self.handle_report(report, notify, report_failure),
             #[cfg(target_os = "linux")]
             Event::Guardian(None) => self.replace_guardian(),
-            Event::Attempt(attempt) => self.note(attempt, say),
+            Event::RenewalAttempt(attempt) => self.note(attempt, notify),
             Event::Acquired(_) | Event::Trouble(_) | Event::QueueNotice(_) => {}
         }
     }
 
     #[cfg(target_os = "linux")]
-    fn hear(&mut self, report: FromGuardian, say: &impl Fn(&str), report_failure: &impl Fn(Failure)) {
+    fn handle_report(
+        &mut self,
+        report: FromGuardian,
+        notify: &impl Fn(&str),
+        report_failure: &impl Fn(Failure),
+    ) {
         match report {
             FromGuardian::NotStarted(errno) => {
                 let error = io::Error::from_raw_os_error(errno);
@@ -209,16 +220,16 @@ impl Supervision {
             }
             FromGuardian::LeftBehind { count } => {
                 let processes = if count == 1 { "a process" } else { "processes" };
-                say(&format!(
+                notify(&format!(
                     "the command has left {processes} running, which latch ends"
                 ));
             }
             FromGuardian::Overdue => {
-                self.lose("latch was stopped for too long to renew it");
+                self.mark_lost("latch was stopped for too long to renew it");
             }
             FromGuardian::Unkillable { pid, errno } => {
                 let error = io::Error::from_raw_os_error(errno);
-                if !self.keeper.is_lost() {
+                if !self.schedule.is_lost() {
                     let message = format!(
                         "PID {pid} cannot be killed: {error}; the lock is held until it ends"
                     );
@@ -234,52 +245,54 @@ impl Supervision {
     /// has no parent any more that could tell of its end.
     #[cfg(target_os = "linux")]
     fn replace_guardian(&mut self) {
-        if self.is_gone || !matches!(self.charge, Some(Charge::Guarded(_))) {
+        if self.is_gone || !matches!(self.command_handle, Some(CommandHandle::Guarded(_))) {
             return;
         }
-        if let Some(Charge::Guarded(guard)) = self.charge.take() {
-            self.charge = Some(Charge::Direct(guard.into_heir()));
+        if let Some(CommandHandle::Guarded(guard)) = self.command_handle.take() {
+            self.command_handle = Some(CommandHandle::Direct(guard.into_process()));
         }
-        self.lose("the process of latch that looks after the command was killed");
+        self.mark_lost("the process of latch that looks after the command was killed");
     }
 
     #[cfg(target_os = "linux")]
-    fn lose(&mut self, why: &str) {
+    fn mark_lost(&mut self, why: &str) {
         let loss = Failure::new(Cause::NotYours, "lost", why);
         self.loss.get_or_insert(loss);
-        self.keeper.lose(clock::now());
+        self.schedule.mark_lost(clock::now());
     }
 
-    fn note(&mut self, attempt: Attempt, say: &impl Fn(&str)) {
-        let Attempt { asked_at, result } = attempt;
+    fn note(&mut self, attempt: RenewalAttempt, notify: &impl Fn(&str)) {
+        let RenewalAttempt { asked_at, result } = attempt;
         let now = clock::now();
         let outcome = match result {
             Ok(()) => {
                 if self.trouble.take().is_some() {
-                    say("the lock was renewed again");
+                    notify("the lock was renewed again");
                 }
-                Outcome::Renewed
+                RenewalOutcome::Renewed
             }
             Err(failure) if matches!(failure.cause, Cause::NotFound | Cause::NotYours) => {
                 self.loss = Some(failure);
-                Outcome::Lost
+                RenewalOutcome::Lost
             }
             Err(failure) => {
                 if self.trouble.is_none() {
-                    let left_s = self.keeper.left_ms(now) / 1000;
+                    let left_s = self.schedule.left_ms(now) / 1000;
                     let why = &failure.message;
-                    say(&format!(
+                    notify(&format!(
                         "not renewed, trying again ({left_s} s left): {why}"
                     ));
                 }
                 self.trouble = Some(failure);
-                Outcome::Failed
+                RenewalOutcome::Failed
             }
         };
-        self.keeper.attempted(asked_at, outcome, now);
+        self.schedule.attempted(asked_at, outcome, now);
         #[cfg(target_os = "linux")]
-        if let (Outcome::Renewed, Some(Charge::Guarded(guard))) = (outcome, &mut self.charge) {
-            guard.tell(ToGuardian::Renewed(self.keeper.guardian_moments()));
+        if let (RenewalOutcome::Renewed, Some(CommandHandle::Guarded(guard))) =
+            (outcome, &mut self.command_handle)
+        {
+            guard.send(ToGuardian::Renewed(self.schedule.guardian_stop_times()));
         }
     }
 

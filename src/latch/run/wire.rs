@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::keeper::Moments;
 use super::processes::CommandEnd;
+use super::schedule::StopTimes;
 use crate::time::Time;
 
 /// A message of latch to its guardian. Moments are those of the clock that both have.
@@ -13,12 +13,12 @@ pub(super) enum ToGuardian {
     Start {
         group: i32,
         grace_ms: u64,
-        lease: Moments,
+        lease: StopTimes,
     },
     /// Send this signal to the command.
     Signal(i32),
     /// The lease was renewed.
-    Renewed(Moments),
+    Renewed(StopTimes),
     /// The lease is lost: end all.
     End { kill_at: Time },
 }
@@ -66,8 +66,8 @@ impl fmt::Display for ToGuardian {
 impl ToGuardian {
     pub(super) fn parse(line: &str) -> Option<ToGuardian> {
         let words: Vec<&str> = line.split(' ').collect();
-        let moments = |terminate_ms: &str, kill_ms: &str| {
-            Some(Moments {
+        let stop_times = |terminate_ms: &str, kill_ms: &str| {
+            Some(StopTimes {
                 terminate_at: Time::from_ms(terminate_ms.parse().ok()?),
                 kill_at: Time::from_ms(kill_ms.parse().ok()?),
             })
@@ -76,11 +76,11 @@ impl ToGuardian {
             ["start", group, grace_ms, terminate_ms, kill_ms] => Some(ToGuardian::Start {
                 group: group.parse().ok()?,
                 grace_ms: grace_ms.parse().ok()?,
-                lease: moments(terminate_ms, kill_ms)?,
+                lease: stop_times(terminate_ms, kill_ms)?,
             }),
             ["signal", signal] => Some(ToGuardian::Signal(signal.parse().ok()?)),
             ["renewed", terminate_ms, kill_ms] => {
-                Some(ToGuardian::Renewed(moments(terminate_ms, kill_ms)?))
+                Some(ToGuardian::Renewed(stop_times(terminate_ms, kill_ms)?))
             }
             ["end", kill_ms] => Some(ToGuardian::End {
                 kill_at: Time::from_ms(kill_ms.parse().ok()?),
@@ -137,11 +137,11 @@ mod tests {
 
     #[test]
     fn what_is_said_is_understood() {
-        let lease = Moments {
+        let lease = StopTimes {
             terminate_at: Time::from_ms(1),
             kill_at: Time::from_ms(u64::MAX),
         };
-        for said in [
+        for message in [
             ToGuardian::Start {
                 group: 7,
                 grace_ms: 8,
@@ -153,10 +153,10 @@ mod tests {
                 kill_at: Time::from_ms(9),
             },
         ] {
-            let line = said.to_string();
-            assert_eq!(ToGuardian::parse(line.trim_end()), Some(said), "{line}");
+            let line = message.to_string();
+            assert_eq!(ToGuardian::parse(line.trim_end()), Some(message), "{line}");
         }
-        for said in [
+        for message in [
             FromGuardian::NotStarted(2),
             FromGuardian::Ended(CommandEnd::Code(255)),
             FromGuardian::Ended(CommandEnd::Signal(9)),
@@ -169,8 +169,12 @@ mod tests {
             FromGuardian::Unkillable { pid: 7, errno: 1 },
             FromGuardian::Gone,
         ] {
-            let line = said.to_string();
-            assert_eq!(FromGuardian::parse(line.trim_end()), Some(said), "{line}");
+            let line = message.to_string();
+            assert_eq!(
+                FromGuardian::parse(line.trim_end()),
+                Some(message),
+                "{line}"
+            );
         }
         assert_eq!(ToGuardian::parse("signal"), None);
         assert_eq!(FromGuardian::parse("code 256"), None);

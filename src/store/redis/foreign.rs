@@ -1,7 +1,7 @@
 //! Words of a Redis, for the log. Redis is another machine, which may send anything, even the password
 //! that it was shown.
 
-use crate::time::{LogThrottle, Time, Occurrences};
+use crate::time::{LogThrottle, Occurrences, Time};
 
 /// The most complaints that are kept apart.
 const MAX_COMPLAINTS: usize = 8;

@@ -10,7 +10,7 @@ use super::pipeline::Pipeline;
 use super::reply::{self, Answer};
 use super::script::Scripts;
 use super::{RedisAddress, RedisOptions};
-use crate::command::{Command, QueuedWaiter, Leases, Refusal, Reply, Ticket};
+use crate::command::{Command, Leases, QueuedWaiter, Refusal, Reply, Ticket};
 use crate::pool::Rules;
 use crate::time::Time;
 

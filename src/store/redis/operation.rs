@@ -6,7 +6,7 @@ use redis::Cmd;
 
 use super::pipeline::JobKey;
 use crate::command::{
-    Acquire, Command, Fence, Filter, ReleaseCondition, Renewal, StoredName, Ticket, Ttl, Selection,
+    Acquire, Command, Fence, Filter, ReleaseCondition, Renewal, Selection, StoredName, Ticket, Ttl,
 };
 use crate::time::Time;
 
@@ -159,7 +159,9 @@ impl Action {
                     },
                 )
             }
-            Command::Release(pool, id, condition) => (pool, release(stored(id.as_str()), condition)),
+            Command::Release(pool, id, condition) => {
+                (pool, release(stored(id.as_str()), condition))
+            }
             Command::Renew(pool, id, Renewal { owner, fence, ttl }) => {
                 let owner = owner.as_ref().map(|owner| stored(owner.as_str()));
                 let id = stored(id.as_str());

@@ -5,7 +5,7 @@
 
 use redis::{ServerError, Value};
 
-use crate::command::{Fence, IdList, QueuedWaiter, Lease, Leases, Refusal, StoredName};
+use crate::command::{Fence, IdList, Lease, Leases, QueuedWaiter, Refusal, StoredName};
 
 /// A reply does not have the form that the scripts give it.
 #[derive(Debug, PartialEq, Eq)]

@@ -6,12 +6,12 @@ use std::fs;
 use rustix::process::Pid;
 
 /// Whether there is a procfs that tells.
-pub(super) fn is_known() -> bool {
+pub(super) fn is_available() -> bool {
     fs::read_link("/proc/self/exe").is_ok()
 }
 
-/// All that live and descend from `ancestor`, itself not included, nor `strangers` and theirs.
-pub(super) fn descendants(ancestor: Pid, strangers: &[Pid]) -> Vec<Pid> {
+/// All that live and descend from `ancestor`, itself not included, nor `excluded` and theirs.
+pub(super) fn descendants(ancestor: Pid, excluded: &[Pid]) -> Vec<Pid> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     let mut dead = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -21,9 +21,9 @@ pub(super) fn descendants(ancestor: Pid, strangers: &[Pid]) -> Vec<Pid> {
             .and_then(|name| name.parse().ok());
         let stat = pid.and_then(|_: i32| fs::read_to_string(entry.path().join("stat")).ok());
         if let (Some(pid), Some((is_dead, parent))) = (pid, stat.as_deref().and_then(parse))
-            && !strangers
+            && !excluded
                 .iter()
-                .any(|stranger| stranger.as_raw_nonzero().get() == pid)
+                .any(|excluded_pid| excluded_pid.as_raw_nonzero().get() == pid)
         {
             children.entry(parent).or_default().push(pid);
             if is_dead {

@@ -7,14 +7,14 @@
 use crate::time::Time;
 
 /// An attempt takes no longer than this, so that there is time for another.
-const LONGEST_ATTEMPT_MS: u64 = 5000;
-const LONGEST_PAUSE_MS: u64 = 2000;
+const MAX_ATTEMPT_MS: u64 = 5000;
+const MAX_PAUSE_MS: u64 = 2000;
 /// Between two SIGKILLs, as processes may be started in between.
 const KILL_AGAIN_MS: u64 = 50;
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum ScheduleStep {
     /// Try to renew, for at most so long.
     Renew { limit_ms: u64 },
     /// The lease is lost: ask the command to end, which has time until then.
@@ -27,7 +27,7 @@ pub(super) enum Step {
 
 /// What has come of an attempt to renew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum RenewalOutcome {
     /// The lease has begun anew.
     Renewed,
     /// It was not to be had, and may be later.
@@ -38,7 +38,7 @@ pub(super) enum Outcome {
 
 /// When the processes of a command are ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moments {
+pub(super) struct StopTimes {
     /// SIGTERM
     pub(super) terminate_at: Time,
     /// SIGKILL
@@ -53,7 +53,7 @@ const GUARDIAN_DELAY_MS: u64 = 50;
 const GUARDIAN_MARGIN_MS: u64 = 200;
 
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct RenewalSchedule {
     ttl_ms: u64,
     grace_ms: u64,
     /// The lease lasts at least until then.
@@ -72,15 +72,15 @@ enum Stage {
     Lost {
         kill_at: Time,
     },
-    Ending {
+    Termination {
         kill_at: Time,
     },
 }
 
-impl Keeper {
+impl RenewalSchedule {
     /// Keeps a lease of `ttl_ms` that was asked for at `asked_at`.
-    pub(super) fn new(ttl_ms: u64, grace_ms: u64, asked_at: Time) -> Keeper {
-        Keeper {
+    pub(super) fn new(ttl_ms: u64, grace_ms: u64, asked_at: Time) -> RenewalSchedule {
+        RenewalSchedule {
             ttl_ms,
             grace_ms,
             safe_until: asked_at.after_ms(ttl_ms),
@@ -103,18 +103,20 @@ impl Keeper {
 
     /// When the guardian ends the command if latch does not renew the lease before.
     #[cfg(target_os = "linux")]
-    pub(super) fn guardian_moments(&self) -> Moments {
+    pub(super) fn guardian_stop_times(&self) -> StopTimes {
         let margin_ms = (self.ttl_ms / 8).min(GUARDIAN_MARGIN_MS);
-        let kill_at = self.last_moment().min(self.safe_until.before_ms(margin_ms));
-        let chance = self.last_chance();
-        Moments {
-            terminate_at: chance.after_ms(GUARDIAN_DELAY_MS).min(kill_at),
+        let kill_at = self
+            .kill_deadline()
+            .min(self.safe_until.before_ms(margin_ms));
+        let terminate_at = self.terminate_deadline();
+        StopTimes {
+            terminate_at: terminate_at.after_ms(GUARDIAN_DELAY_MS).min(kill_at),
             kill_at,
         }
     }
 
     /// The lease is lost, whatever the server says.
-    pub(super) fn lose(&mut self, now: Time) {
+    pub(super) fn mark_lost(&mut self, now: Time) {
         if !self.is_lost() {
             let kill_at = now.after_ms(self.grace_ms);
             self.stage = Stage::Lost { kill_at };
@@ -122,77 +124,77 @@ impl Keeper {
     }
 
     /// What is to be done now. Whoever does it asks again at once.
-    pub(super) fn next_step(&mut self, now: Time) -> Step {
-        if matches!(self.stage, Stage::Holding) && now >= self.last_chance() {
-            let kill_at = now.after_ms(self.grace_ms).min(self.last_moment());
+    pub(super) fn next_step(&mut self, now: Time) -> ScheduleStep {
+        if matches!(self.stage, Stage::Holding) && now >= self.terminate_deadline() {
+            let kill_at = now.after_ms(self.grace_ms).min(self.kill_deadline());
             self.stage = Stage::Lost { kill_at };
         }
         match self.stage {
             Stage::Lost { kill_at } => {
-                self.stage = Stage::Ending { kill_at };
-                Step::Terminate { kill_at }
+                self.stage = Stage::Termination { kill_at };
+                ScheduleStep::Terminate { kill_at }
             }
-            Stage::Ending { kill_at } if now >= kill_at => {
+            Stage::Termination { kill_at } if now >= kill_at => {
                 let kill_at = now.after_ms(KILL_AGAIN_MS);
-                self.stage = Stage::Ending { kill_at };
-                Step::Kill
+                self.stage = Stage::Termination { kill_at };
+                ScheduleStep::Kill
             }
-            Stage::Ending { kill_at } => Step::Wait { until: kill_at },
-            Stage::Holding if self.is_trying => Step::Wait {
-                until: self.last_chance(),
+            Stage::Termination { kill_at } => ScheduleStep::Wait { until: kill_at },
+            Stage::Holding if self.is_trying => ScheduleStep::Wait {
+                until: self.terminate_deadline(),
             },
             Stage::Holding if now >= self.next_attempt => {
                 self.is_trying = true;
-                Step::Renew {
+                ScheduleStep::Renew {
                     limit_ms: self.attempt_ms(now),
                 }
             }
-            Stage::Holding => Step::Wait {
-                until: self.next_attempt.min(self.last_chance()),
+            Stage::Holding => ScheduleStep::Wait {
+                until: self.next_attempt.min(self.terminate_deadline()),
             },
         }
     }
 
     /// An attempt that was begun at `asked_at` is over.
-    pub(super) fn attempted(&mut self, asked_at: Time, outcome: Outcome, now: Time) {
+    pub(super) fn attempted(&mut self, asked_at: Time, outcome: RenewalOutcome, now: Time) {
         self.is_trying = false;
         if self.is_lost() {
             return;
         }
         match outcome {
-            Outcome::Renewed => {
+            RenewalOutcome::Renewed => {
                 self.failures = 0;
                 self.safe_until = asked_at.after_ms(self.ttl_ms);
                 self.next_attempt = asked_at.after_ms(self.ttl_ms / 3);
             }
-            Outcome::Failed => {
+            RenewalOutcome::Failed => {
                 let pause_ms = 100 << self.failures.min(5);
                 self.failures += 1;
                 self.next_attempt = now.after_ms(pause_ms.min(self.longest_pause_ms()));
             }
-            Outcome::Lost => self.lose(now),
+            RenewalOutcome::Lost => self.mark_lost(now),
         }
     }
 
     /// When the command must be gone: a little before the lease may be over.
-    fn last_moment(&self) -> Time {
+    fn kill_deadline(&self) -> Time {
         let margin_ms = (self.ttl_ms / 100).max(20);
         Time::from_ms(self.safe_until.as_ms().saturating_sub(margin_ms))
     }
 
     /// When the command must be told, to have its grace, or a third of the lease if that is shorter.
-    fn last_chance(&self) -> Time {
+    fn terminate_deadline(&self) -> Time {
         let grace_ms = self.grace_ms.min(self.ttl_ms / 3);
-        Time::from_ms(self.last_moment().as_ms().saturating_sub(grace_ms))
+        Time::from_ms(self.kill_deadline().as_ms().saturating_sub(grace_ms))
     }
 
     fn attempt_ms(&self, now: Time) -> u64 {
-        let limit_ms = (self.ttl_ms / 6).clamp(500, LONGEST_ATTEMPT_MS);
-        limit_ms.min(self.last_chance().ms_since(now)).max(1)
+        let limit_ms = (self.ttl_ms / 6).clamp(500, MAX_ATTEMPT_MS);
+        limit_ms.min(self.terminate_deadline().ms_since(now)).max(1)
     }
 
     fn longest_pause_ms(&self) -> u64 {
-        LONGEST_PAUSE_MS.min(self.ttl_ms / 12)
+        MAX_PAUSE_MS.min(self.ttl_ms / 12)
     }
 }
 
@@ -204,8 +206,8 @@ mod tests {
         Time::from_ms(1_000_000 + ms)
     }
 
-    fn keeper(ttl_s: u64, grace_s: u64) -> Keeper {
-        Keeper::new(ttl_s * 1000, grace_s * 1000, at(0))
+    fn schedule(ttl_s: u64, grace_s: u64) -> RenewalSchedule {
+        RenewalSchedule::new(ttl_s * 1000, grace_s * 1000, at(0))
     }
 
     #[test]
@@ -216,77 +218,86 @@ mod tests {
             (2, 10, 1364, 1800),
             (60, 0, 59_400, 59_400),
         ] {
-            let moments = Moments {
+            let stop_times = StopTimes {
                 terminate_at: at(terminate_ms),
                 kill_at: at(kill_ms),
             };
-            assert_eq!(keeper(ttl_s, grace_s).guardian_moments(), moments);
+            assert_eq!(schedule(ttl_s, grace_s).guardian_stop_times(), stop_times);
         }
     }
 
     #[test]
     fn it_renews_at_a_third() {
-        let mut keeper = keeper(60, 10);
-        assert_eq!(keeper.next_step(at(5)), Step::Wait { until: at(20_000) });
-        assert_eq!(keeper.next_step(at(20_000)), Step::Renew { limit_ms: 5000 });
+        let mut schedule = schedule(60, 10);
+        assert_eq!(
+            schedule.next_step(at(5)),
+            ScheduleStep::Wait { until: at(20_000) }
+        );
+        assert_eq!(
+            schedule.next_step(at(20_000)),
+            ScheduleStep::Renew { limit_ms: 5000 }
+        );
         // One attempt at a time.
         assert_eq!(
-            keeper.next_step(at(20_001)),
-            Step::Wait { until: at(49_400) }
+            schedule.next_step(at(20_001)),
+            ScheduleStep::Wait { until: at(49_400) }
         );
-        keeper.attempted(at(20_000), Outcome::Renewed, at(20_010));
+        schedule.attempted(at(20_000), RenewalOutcome::Renewed, at(20_010));
         assert_eq!(
-            keeper.next_step(at(20_010)),
-            Step::Wait { until: at(40_000) }
+            schedule.next_step(at(20_010)),
+            ScheduleStep::Wait { until: at(40_000) }
         );
-        assert!(!keeper.is_lost());
+        assert!(!schedule.is_lost());
     }
 
     #[test]
     fn it_tries_again_until_the_command_must_be_told() {
-        let mut keeper = keeper(60, 10);
+        let mut schedule = schedule(60, 10);
         let (mut now, mut tries) = (at(20_000), 0);
         loop {
-            match keeper.next_step(now) {
-                Step::Renew { limit_ms } => {
+            match schedule.next_step(now) {
+                ScheduleStep::Renew { limit_ms } => {
                     tries += 1;
                     assert!(
                         now.after_ms(limit_ms) <= at(49_400),
                         "an attempt ends in time"
                     );
-                    keeper.attempted(now, Outcome::Failed, now.after_ms(1));
+                    schedule.attempted(now, RenewalOutcome::Failed, now.after_ms(1));
                 }
-                Step::Wait { until } => now = until,
+                ScheduleStep::Wait { until } => now = until,
                 step => {
                     let kill_at = at(59_400);
-                    assert_eq!(step, Step::Terminate { kill_at });
+                    assert_eq!(step, ScheduleStep::Terminate { kill_at });
                     break;
                 }
             }
         }
         assert_eq!(now, at(49_400), "the last try fails with its grace to go");
         assert!(tries > 10, "{tries}");
-        assert_eq!(keeper.next_step(now), Step::Wait { until: at(59_400) });
-        assert_eq!(keeper.next_step(at(59_400)), Step::Kill);
         assert_eq!(
-            keeper.next_step(at(59_400)),
-            Step::Wait { until: at(59_450) }
+            schedule.next_step(now),
+            ScheduleStep::Wait { until: at(59_400) }
         );
-        assert_eq!(keeper.next_step(at(59_450)), Step::Kill);
+        assert_eq!(schedule.next_step(at(59_400)), ScheduleStep::Kill);
+        assert_eq!(
+            schedule.next_step(at(59_400)),
+            ScheduleStep::Wait { until: at(59_450) }
+        );
+        assert_eq!(schedule.next_step(at(59_450)), ScheduleStep::Kill);
     }
 
     #[test]
     fn whatever_the_grace_the_command_is_gone_before_the_lease() {
         for ttl_s in [1, 2, 3, 10, 29, 30, 31, 60, 31_536_000] {
             for grace_s in [0, 1, 10, 100, 4_000_000_000] {
-                let mut keeper = keeper(ttl_s, grace_s);
+                let mut schedule = schedule(ttl_s, grace_s);
                 let (mut now, mut renewals) = (at(0), 0);
                 let killed_at = loop {
-                    match keeper.next_step(now) {
-                        Step::Renew { .. } => renewals += 1,
-                        Step::Wait { until } => now = until,
-                        Step::Terminate { .. } => {}
-                        Step::Kill => break now,
+                    match schedule.next_step(now) {
+                        ScheduleStep::Renew { .. } => renewals += 1,
+                        ScheduleStep::Wait { until } => now = until,
+                        ScheduleStep::Terminate { .. } => {}
+                        ScheduleStep::Kill => break now,
                     }
                 };
                 assert_eq!(renewals, 1, "an attempt that hangs is one");
@@ -302,26 +313,35 @@ mod tests {
 
     #[test]
     fn what_is_anothers_is_lost_at_once() {
-        let mut keeper = keeper(60, 10);
-        assert_eq!(keeper.next_step(at(20_000)), Step::Renew { limit_ms: 5000 });
-        keeper.attempted(at(20_000), Outcome::Lost, at(20_100));
-        assert!(keeper.is_lost());
-        let kill_at = at(30_100);
-        assert_eq!(keeper.next_step(at(20_100)), Step::Terminate { kill_at });
+        let mut schedule = schedule(60, 10);
         assert_eq!(
-            keeper.next_step(at(20_100)),
-            Step::Wait { until: at(30_100) }
+            schedule.next_step(at(20_000)),
+            ScheduleStep::Renew { limit_ms: 5000 }
+        );
+        schedule.attempted(at(20_000), RenewalOutcome::Lost, at(20_100));
+        assert!(schedule.is_lost());
+        let kill_at = at(30_100);
+        assert_eq!(
+            schedule.next_step(at(20_100)),
+            ScheduleStep::Terminate { kill_at }
+        );
+        assert_eq!(
+            schedule.next_step(at(20_100)),
+            ScheduleStep::Wait { until: at(30_100) }
         );
         // What is lost does not come back.
-        keeper.attempted(at(20_000), Outcome::Renewed, at(20_200));
-        assert_eq!(keeper.next_step(at(30_100)), Step::Kill);
+        schedule.attempted(at(20_000), RenewalOutcome::Renewed, at(20_200));
+        assert_eq!(schedule.next_step(at(30_100)), ScheduleStep::Kill);
     }
 
     #[test]
     fn who_slept_too_long_has_lost_it() {
-        let mut keeper = keeper(60, 10);
+        let mut schedule = schedule(60, 10);
         let kill_at = at(59_400);
-        assert_eq!(keeper.next_step(at(100_000)), Step::Terminate { kill_at });
-        assert_eq!(keeper.next_step(at(100_000)), Step::Kill);
+        assert_eq!(
+            schedule.next_step(at(100_000)),
+            ScheduleStep::Terminate { kill_at }
+        );
+        assert_eq!(schedule.next_step(at(100_000)), ScheduleStep::Kill);
     }
 }

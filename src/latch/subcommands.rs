@@ -1,4 +1,4 @@
-//! The orders that ask once and print what came of it.
+//! Subcommands that send one request and print its result.
 
 use std::io::{self, IsTerminal, Read};
 use std::sync::mpsc::channel;
@@ -6,53 +6,64 @@ use std::{fs, path::Path};
 
 use serde_json::json;
 
+use super::acquire::{self, AcquiredLock, NotAcquired};
 use super::arguments::{Free, Lock, Ls, Purge, Remove, Renew, Seed};
 use super::failure::{Cause, Failure};
-use super::acquire::{self, AcquiredLock, NotAcquired};
 use super::output::Output;
-use super::server::{ANSWER_LIMIT, Lease, Server, Told, Wish, lock as lock_at, locks};
-use super::{clock, listing, looking, signals};
+use super::server::{ANSWER_LIMIT, AcquireRequest, Lease, Parsed, Server, lock as lock_at, locks};
+use super::{clock, listing, signals, watch};
 use crate::client::Request;
 use crate::command::{OwnerName, PoolName, ResourceId};
 
-/// What an order comes to: an exit code, where it is not 0 without anything being wrong.
-pub(super) type Done = Result<u8, Failure>;
+/// The result of a subcommand: an exit code, which may be other than 0 without an error.
+pub(super) type ExitResult = Result<u8, Failure>;
 
-pub(super) fn lock(server: &Server, order: Lock, output: Output) -> Done {
-    let wish = Wish {
-        pool: order.wanted.pool,
-        id: order.wanted.id,
-        count: order.wanted.count,
-        owner: order.owner,
-        is_own: false,
-        ttl_s: order.ttl,
+pub(super) fn lock(server: &Server, arguments: Lock, output: Output) -> ExitResult {
+    let acquire_request = AcquireRequest {
+        pool: arguments.selection.pool,
+        id: arguments.selection.id,
+        count: arguments.selection.count,
+        owner: arguments.owner,
+        is_generated: false,
+        ttl_s: arguments.ttl,
     };
     let (sender, events) = channel();
-    if order.wait > 0 {
+    if arguments.wait > 0 {
         let listening = signals::listen(sender.clone());
         listening.map_err(|error| Failure::new(Cause::Failed, "failed", error.to_string()))?;
     }
-    let say = |message: &str| {
+    let notify = |message: &str| {
         output.note(&format!(
             "{}: {message}",
-            super::text::clean(wish.pool.as_str())
+            super::text::clean(acquire_request.pool.as_str())
         ))
     };
-    let acquired = match acquire::wait(server, &wish, order.wait, (&sender, &events), say) {
+    let acquired = match acquire::wait(
+        server,
+        &acquire_request,
+        arguments.wait,
+        (&sender, &events),
+        notify,
+    ) {
         Ok(acquired) => acquired,
-        Err(NotAcquired::Signal(signal)) => return Ok(signals::die_of(signal)),
+        Err(NotAcquired::Signal(signal)) => return Ok(signals::end_by(signal)),
         Err(NotAcquired::Failure(failure)) => {
-            return Err(failure.while_queued(order.wait).about(wish.pool.as_str()));
+            return Err(failure
+                .while_queued(arguments.wait)
+                .prefixed(acquire_request.pool.as_str()));
         }
     };
-    let printed = match (output.json, order.lease) {
+    let printed = match (output.json, arguments.lease) {
         (true, _) => output.print(&acquired.json),
         (false, true) => output.print_lines(&lease_lines(&acquired.leases)),
         (false, false) => output.print_lines(&ids(&acquired.leases)),
     };
     match printed {
         Err(failure) if is_new(&acquired) => {
-            Err(release_unreported(server, &wish, &acquired, failure).about(wish.pool.as_str()))
+            Err(
+                release_unreported(server, &acquire_request, &acquired, failure)
+                    .prefixed(acquire_request.pool.as_str()),
+            )
         }
         printed => printed.map(|()| 0),
     }
@@ -65,14 +76,24 @@ fn is_new(acquired: &AcquiredLock) -> bool {
 }
 
 /// Releases what could not be told to the user.
-fn release_unreported(server: &Server, wish: &Wish, acquired: &AcquiredLock, failure: Failure) -> Failure {
+fn release_unreported(
+    server: &Server,
+    acquire_request: &AcquireRequest,
+    acquired: &AcquiredLock,
+    failure: Failure,
+) -> Failure {
     let failure = Failure {
         cause: Cause::Failed,
         ..failure
     };
-    match acquire::release(server, wish, &acquired.leases, acquire::RELEASE_LIMIT) {
-        Ok(()) => failure.adding("the lock was given back"),
-        Err(why) => failure.adding(&format!(
+    match acquire::release(
+        server,
+        acquire_request,
+        &acquired.leases,
+        acquire::RELEASE_LIMIT,
+    ) {
+        Ok(()) => failure.with_note("the lock was given back"),
+        Err(why) => failure.with_note(&format!(
             "the lock could not be given back: {}",
             why.message
         )),
@@ -92,18 +113,18 @@ fn lease_lines(leases: &[Lease]) -> Vec<String> {
     leases.iter().map(line).collect()
 }
 
-pub(super) fn free(server: &Server, order: Free, output: Output) -> Done {
-    let owner = order.owner.as_ref().map(OwnerName::as_str);
-    if order.ids.is_empty() {
-        let request = locks("DELETE", &order.pool).with_some("owner", owner);
-        return print_count(server, &request, &order.pool, output);
+pub(super) fn free(server: &Server, arguments: Free, output: Output) -> ExitResult {
+    let owner = arguments.owner.as_ref().map(OwnerName::as_str);
+    if arguments.ids.is_empty() {
+        let request = locks("DELETE", &arguments.pool).with_some("owner", owner);
+        return print_count(server, &request, &arguments.pool, output);
     }
     let mut released = 0;
-    let code = for_each_id(&order.pool, &order.ids, output, |id| {
-        let request = lock_at("DELETE", &order.pool, id)
+    let code = for_each_id(&arguments.pool, &arguments.ids, output, |id| {
+        let request = lock_at("DELETE", &arguments.pool, id)
             .with_some("owner", owner)
-            .with_some("fence", order.fence);
-        let request = if order.force {
+            .with_some("fence", arguments.fence);
+        let request = if arguments.force {
             request.with("force", None)
         } else {
             request
@@ -118,17 +139,24 @@ pub(super) fn free(server: &Server, order: Free, output: Output) -> Done {
     Ok(code)
 }
 
-pub(super) fn purge(server: &Server, order: Purge, output: Output) -> Done {
-    let owner = order.owner.as_ref().map(OwnerName::as_str);
-    let request = locks("DELETE", &order.pool)
-        .with_some("older", order.older)
+pub(super) fn purge(server: &Server, arguments: Purge, output: Output) -> ExitResult {
+    let owner = arguments.owner.as_ref().map(OwnerName::as_str);
+    let request = locks("DELETE", &arguments.pool)
+        .with_some("older", arguments.older)
         .with_some("owner", owner);
-    print_count(server, &request, &order.pool, output)
+    print_count(server, &request, &arguments.pool, output)
 }
 
-fn print_count(server: &Server, request: &Request, pool: &PoolName<'_>, output: Output) -> Done {
-    let told: Result<Told<u64>, Failure> = server.ask_for(request);
-    let released = told.map_err(|failure| failure.about(pool.as_str()))?.value;
+fn print_count(
+    server: &Server,
+    request: &Request,
+    pool: &PoolName<'_>,
+    output: Output,
+) -> ExitResult {
+    let parsed: Result<Parsed<u64>, Failure> = server.ask_for(request);
+    let released = parsed
+        .map_err(|failure| failure.prefixed(pool.as_str()))?
+        .value;
     match output.json {
         true => output.print(&json!({"released": released}).to_string())?,
         false => output.print(&released.to_string())?,
@@ -149,7 +177,7 @@ fn for_each_id(
         let Err(failure) = act(id) else { continue };
         worst = worst.max(failure.cause as u8);
         let is_of_all = matches!(failure.cause, Cause::Unreachable | Cause::NotAllowed);
-        output.report(&failure.about(id.as_str()).about(pool.as_str()));
+        output.report(&failure.prefixed(id.as_str()).prefixed(pool.as_str()));
         if is_of_all {
             break;
         }
@@ -157,29 +185,29 @@ fn for_each_id(
     worst
 }
 
-pub(super) fn renew(server: &Server, order: Renew, output: Output) -> Done {
-    let owner = order.owner.as_ref().map(OwnerName::as_str);
+pub(super) fn renew(server: &Server, arguments: Renew, output: Output) -> ExitResult {
+    let owner = arguments.owner.as_ref().map(OwnerName::as_str);
     let with_rest = |request: Request| {
         request
             .with_some("owner", owner)
-            .with_some("fence", order.fence)
-            .with_some("ttl", order.ttl)
+            .with_some("fence", arguments.fence)
+            .with_some("ttl", arguments.ttl)
             .with("lease", None)
     };
     let mut renewed = Vec::new();
     let mut ask = |request| {
-        let told = server.ask_for_leases(&with_rest(request), ANSWER_LIMIT)?;
-        renewed.extend(told.value);
+        let parsed = server.ask_for_leases(&with_rest(request), ANSWER_LIMIT)?;
+        renewed.extend(parsed.value);
         Ok(())
     };
-    if order.ids.is_empty() {
-        let asked = ask(locks("PUT", &order.pool));
-        asked.map_err(|failure: Failure| failure.about(order.pool.as_str()))?;
+    if arguments.ids.is_empty() {
+        let asked = ask(locks("PUT", &arguments.pool));
+        asked.map_err(|failure: Failure| failure.prefixed(arguments.pool.as_str()))?;
     }
-    let code = for_each_id(&order.pool, &order.ids, output, |id| {
-        ask(lock_at("PUT", &order.pool, id))
+    let code = for_each_id(&arguments.pool, &arguments.ids, output, |id| {
+        ask(lock_at("PUT", &arguments.pool, id))
     });
-    match (output.json, order.lease) {
+    match (output.json, arguments.lease) {
         (true, _) => output.print(&listing::leases_json(&renewed))?,
         (false, true) => output.print_lines(&lease_lines(&renewed))?,
         (false, false) => {}
@@ -187,10 +215,10 @@ pub(super) fn renew(server: &Server, order: Renew, output: Output) -> Done {
     Ok(code)
 }
 
-pub(super) fn ls(server: &Server, order: Ls, output: Output) -> Done {
-    if let Some(pool) = order.pool.as_ref().filter(|_| order.members) {
+pub(super) fn ls(server: &Server, arguments: Ls, output: Output) -> ExitResult {
+    if let Some(pool) = arguments.pool.as_ref().filter(|_| arguments.members) {
         let members = server.list_members(pool);
-        let members = members.map_err(|failure| failure.about(pool.as_str()))?;
+        let members = members.map_err(|failure| failure.prefixed(pool.as_str()))?;
         match output.json {
             true => output.print(&members.json)?,
             false => {
@@ -204,7 +232,7 @@ pub(super) fn ls(server: &Server, order: Ls, output: Output) -> Done {
         }
         return Ok(0);
     }
-    let (table, json) = looking::look(server, order.pool.as_ref(), order.waiting)?;
+    let (table, json) = watch::fetch_view(server, arguments.pool.as_ref(), arguments.waiting)?;
     match output.json {
         true => output.print(&json)?,
         false => output.print_lines(&table.lines(None))?,
@@ -212,8 +240,8 @@ pub(super) fn ls(server: &Server, order: Ls, output: Output) -> Done {
     Ok(0)
 }
 
-pub(super) fn seed(server: &Server, order: Seed, output: Output) -> Done {
-    let body = match (&*order.ids, &order.file) {
+pub(super) fn seed(server: &Server, arguments: Seed, output: Output) -> ExitResult {
+    let body = match (&*arguments.ids, &arguments.file) {
         ([], file) => read_input(
             file.as_deref(),
             "no ids; give them behind the pool, in --file, or on the standard input",
@@ -223,26 +251,26 @@ pub(super) fn seed(server: &Server, order: Seed, output: Output) -> Done {
             json!(ids).to_string().into_bytes()
         }
     };
-    let method = if order.set { "PUT" } else { "POST" };
-    let counts = match &order.pool {
+    let method = if arguments.set { "PUT" } else { "POST" };
+    let counts = match &arguments.pool {
         None => {
-            let told = server.ask_for(&Request::new(method, &["pool"]).with_body(body))?;
+            let parsed = server.ask_for(&Request::new(method, &["pool"]).with_body(body))?;
             if output.json {
-                output.print(&told.json)?;
+                output.print(&parsed.json)?;
                 return Ok(0);
             }
-            told.value
+            parsed.value
         }
         Some(pool) => {
             let request = Request::new(method, &["pool", pool.as_str()]).with_body(body);
-            let told: Told<Vec<String>> = server
+            let parsed: Parsed<Vec<String>> = server
                 .ask_for(&request)
-                .map_err(|failure| failure.about(pool.as_str()))?;
+                .map_err(|failure| failure.prefixed(pool.as_str()))?;
             if output.json {
-                output.print(&told.json)?;
+                output.print(&parsed.json)?;
                 return Ok(0);
             }
-            [(pool.as_str().to_owned(), told.value)].into()
+            [(pool.as_str().to_owned(), parsed.value)].into()
         }
     };
     output.print_lines(&listing::members(&counts).lines(None))?;
@@ -267,10 +295,10 @@ pub(super) fn read_input(file: Option<&Path>, missing: &str) -> Result<Vec<u8>, 
     })
 }
 
-pub(super) fn remove(server: &Server, order: Remove, output: Output) -> Done {
-    let pool = order.pool.as_str();
+pub(super) fn remove(server: &Server, arguments: Remove, output: Output) -> ExitResult {
+    let pool = arguments.pool.as_str();
     let removed = server.change(&Request::new("DELETE", &["pool", pool]), ANSWER_LIMIT);
-    removed.map_err(|failure| failure.about(pool))?;
+    removed.map_err(|failure| failure.prefixed(pool))?;
     if output.json {
         output.print(&json!({"removed": pool}).to_string())?;
     }

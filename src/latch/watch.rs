@@ -1,4 +1,4 @@
-//! The orders that look again and again: `watch` and `wait-free`.
+//! Subcommands that poll: `watch` and `wait-free`.
 
 use std::collections::HashSet;
 use std::io::{self, IsTerminal};
@@ -11,40 +11,40 @@ use serde_json::json;
 use super::arguments::{WaitFree, Watch};
 use super::failure::{Cause, Failure};
 use super::listing;
-use super::orders::Done;
 use super::output::Output;
 use super::server::Server;
+use super::subcommands::ExitResult;
 use super::table::Table;
 use super::text::{clean, fit};
 use crate::command::PoolName;
 
-/// Between two looks of `wait-free`.
-const GLANCE: Duration = Duration::from_secs(1);
+/// The pause between two polls of `wait-free`.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-pub(super) fn watch(server: &Server, order: Watch, output: Output) -> Done {
-    let mut looks = 0;
-    let mut was_seen = false;
+pub(super) fn watch(server: &Server, arguments: Watch, output: Output) -> ExitResult {
+    let mut rounds = 0;
+    let mut was_reached = false;
     loop {
-        let seen = look(server, order.pool.as_ref(), order.waiting);
+        let view = fetch_view(server, arguments.pool.as_ref(), arguments.waiting);
         // Who was never there is hardly going to come; who is gone may be back soon.
-        let seen = match seen {
-            Err(failure) if !was_seen || failure.cause != Cause::Unreachable => {
+        let view = match view {
+            Err(failure) if !was_reached || failure.cause != Cause::Unreachable => {
                 return Err(failure);
             }
-            seen => seen,
+            view => view,
         };
-        was_seen = true;
-        looks += 1;
-        show(server, &order, seen, looks, output)?;
-        if order.count == Some(looks) {
+        was_reached = true;
+        rounds += 1;
+        print_view(server, &arguments, view, rounds, output)?;
+        if arguments.count == Some(rounds) {
             return Ok(0);
         }
-        thread::sleep(Duration::from_secs(order.interval.into()));
+        thread::sleep(Duration::from_secs(arguments.interval.into()));
     }
 }
 
 /// What is to be seen: a table, and the JSON that it comes from.
-pub(super) fn look(
+pub(super) fn fetch_view(
     server: &Server,
     pool: Option<&PoolName<'_>>,
     waiting: bool,
@@ -57,37 +57,39 @@ pub(super) fn look(
         Some(pool) if waiting => {
             let waiters = server
                 .list_waiters(pool)
-                .map_err(|failure| failure.about(pool.as_str()))?;
+                .map_err(|failure| failure.prefixed(pool.as_str()))?;
             Ok((listing::waiters(&waiters.value), waiters.json))
         }
         Some(pool) => {
             let locks = server
                 .list_locks(pool)
-                .map_err(|failure| failure.about(pool.as_str()))?;
+                .map_err(|failure| failure.prefixed(pool.as_str()))?;
             Ok((listing::locks(&locks.value), locks.json))
         }
     }
 }
 
-fn show(
+fn print_view(
     server: &Server,
-    order: &Watch,
-    seen: Result<(Table, String), Failure>,
-    looks: u32,
+    arguments: &Watch,
+    view: Result<(Table, String), Failure>,
+    rounds: u32,
     output: Output,
 ) -> Result<(), Failure> {
     let size = terminal_size().filter(|_| !output.json);
-    match (seen, size) {
+    match (view, size) {
         (Ok((_, json)), _) if output.json => output.print(&json),
         (Ok((table, _)), Some(size)) => {
             let lines = table.lines(Some(size.columns));
-            output.write(&redraw(&title(server, order), lines, size))
+            output.write(&redraw(&title(server, arguments), lines, size))
         }
-        (Err(failure), Some(size)) => {
-            output.write(&redraw(&title(server, order), vec![failure.message], size))
-        }
+        (Err(failure), Some(size)) => output.write(&redraw(
+            &title(server, arguments),
+            vec![failure.message],
+            size,
+        )),
         (Ok((table, _)), None) => {
-            let gap = if looks > 1 { "\n" } else { "" };
+            let gap = if rounds > 1 { "\n" } else { "" };
             output.write(gap)?;
             output.print_lines(&table.lines(None))
         }
@@ -98,9 +100,9 @@ fn show(
     }
 }
 
-fn title(server: &Server, order: &Watch) -> String {
-    let pool = order.pool.as_ref().map(|pool| {
-        let what = if order.waiting { "line of" } else { "pool" };
+fn title(server: &Server, arguments: &Watch) -> String {
+    let pool = arguments.pool.as_ref().map(|pool| {
+        let what = if arguments.waiting { "line of" } else { "pool" };
         format!(", {what} {}", clean(pool.as_str()))
     });
     format!("{}{}", server.client.peer.url(), pool.unwrap_or_default())
@@ -146,19 +148,19 @@ fn redraw(title: &str, mut lines: Vec<String>, size: Size) -> String {
     text + "\x1b[J"
 }
 
-pub(super) fn wait_free(server: &Server, order: WaitFree, output: Output) -> Done {
-    let end = order
+pub(super) fn wait_free(server: &Server, arguments: WaitFree, output: Output) -> ExitResult {
+    let end = arguments
         .wait
         .map(|wait_s| Instant::now() + Duration::from_secs(wait_s.into()));
-    let mut was_seen = false;
+    let mut was_reached = false;
     loop {
-        match count_free(server, &order.pool) {
-            Ok(Seen { free, held }) => {
-                was_seen = true;
-                let is_so = if order.idle {
+        match count_free(server, &arguments.pool) {
+            Ok(PoolCounts { free, held }) => {
+                was_reached = true;
+                let is_so = if arguments.idle {
                     held == 0
                 } else {
-                    free >= order.count as usize
+                    free >= arguments.count as usize
                 };
                 if is_so {
                     match output.json {
@@ -168,31 +170,31 @@ pub(super) fn wait_free(server: &Server, order: WaitFree, output: Output) -> Don
                     return Ok(0);
                 }
             }
-            Err(failure) if was_seen && failure.cause == Cause::Unreachable => {}
-            Err(failure) => return Err(failure.about(order.pool.as_str())),
+            Err(failure) if was_reached && failure.cause == Cause::Unreachable => {}
+            Err(failure) => return Err(failure.prefixed(arguments.pool.as_str())),
         }
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
-            let message = format!("busy: not so within {} s", order.wait.unwrap_or(0));
+            let message = format!("busy: not so within {} s", arguments.wait.unwrap_or(0));
             let failure = Failure::new(Cause::Busy, "busy", message);
-            return Err(failure.about(order.pool.as_str()));
+            return Err(failure.prefixed(arguments.pool.as_str()));
         }
-        thread::sleep(left.unwrap_or(GLANCE).min(GLANCE));
+        thread::sleep(left.unwrap_or(POLL_INTERVAL).min(POLL_INTERVAL));
     }
 }
 
-struct Seen {
+struct PoolCounts {
     free: usize,
     held: usize,
 }
 
 /// A held resource may be a member no longer, so that members less locks is not what is free.
-fn count_free(server: &Server, pool: &PoolName<'_>) -> Result<Seen, Failure> {
+fn count_free(server: &Server, pool: &PoolName<'_>) -> Result<PoolCounts, Failure> {
     let members = server.list_members(pool)?.value;
     let locks = server.list_locks(pool)?.value;
     let held: HashSet<&str> = locks.iter().map(|lease| &*lease.id).collect();
     let free = members.iter().filter(|id| !held.contains(&***id)).count();
-    Ok(Seen {
+    Ok(PoolCounts {
         free,
         held: held.len(),
     })
