@@ -35,6 +35,7 @@ mod memory;
 mod metrics;
 mod mistakes;
 mod moved_over;
+mod names;
 mod node_config;
 mod old_names;
 mod openapi;

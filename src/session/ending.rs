@@ -1,7 +1,7 @@
 //! How a conversation comes to its end, and why.
 
 use super::exchange::State;
-use super::{Awaits, Context, Phase, Session, Settings};
+use super::{Awaits, Context, Peer, Phase, Session, Settings, Shutdown};
 use crate::api::{Outcome, Problem};
 use crate::metrics::Closed;
 use crate::time::Time;
@@ -38,7 +38,7 @@ impl Session {
                     self.deadline = now.after_ms(ACKNOWLEDGEMENT_MS);
                     return Ending::CloseSending;
                 }
-                if self.ended {
+                if self.peer >= Peer::Ended {
                     self.end(Closed::Client);
                     return Ending::Close(self.why_over);
                 }
@@ -48,7 +48,9 @@ impl Session {
                 Ending::CloseSending
             }
             Phase::Unacknowledged => Ending::CloseWhenAcknowledged,
-            Phase::Lingering if self.ended => Ending::Close(self.or_stopping(Closed::Server)),
+            Phase::Lingering if self.peer >= Peer::Ended => {
+                Ending::Close(self.or_stopping(Closed::Server))
+            }
             Phase::Open | Phase::Closing | Phase::Lingering => Ending::NotYet,
         }
     }
@@ -70,9 +72,9 @@ impl Session {
     }
 
     fn or_stopping(&self, why: Closed) -> Closed {
-        match self.stopping || self.finishes_last_request {
-            true => Closed::Stopping,
-            false => why,
+        match self.shutdown {
+            Shutdown::Serving => why,
+            Shutdown::LastRequest | Shutdown::Stopping => Closed::Stopping,
         }
     }
 
@@ -99,16 +101,16 @@ impl Session {
         let on_its_way =
             self.previous.is_none() || !self.input.is_empty() || self.partial.is_some();
         match (self.phase, in_flight) {
-            (Phase::Open, false) if on_its_way && !self.ended => {
-                self.finishes_last_request = true;
+            (Phase::Open, false) if on_its_way && self.peer < Peer::Ended => {
+                self.shutdown = Shutdown::LastRequest;
                 let until = context.now.after_ms(LAST_REQUEST_MS);
                 self.deadline = self.deadline.min(until);
             }
             (Phase::Open, false) => {
-                self.stopping = true;
+                self.shutdown = Shutdown::Stopping;
                 self.end(Closed::Stopping);
             }
-            _ => self.stopping = true,
+            _ => self.shutdown = Shutdown::Stopping,
         }
     }
 

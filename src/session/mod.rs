@@ -94,18 +94,8 @@ pub struct Session {
     listener_role: ListenerRole,
     /// Its bytes come and go with TLS.
     has_tls: bool,
-    /// The client has closed its side.
-    ended: bool,
-    /// That may not have been its own doing: what is unfinished is not carried out.
-    is_truncated: bool,
-    /// The client has closed its side, or is about to as far as the system can tell: it does not
-    /// wait in the queue any more.
-    hung_up: bool,
-    /// The server stops: what has been received is still dealt with.
-    stopping: bool,
-    /// The server stops, and this client has not had its first request answered, or is in the middle of
-    /// one: that one is still read.
-    finishes_last_request: bool,
+    peer: Peer,
+    shutdown: Shutdown,
     /// Something that was received could not be looked at for lack of room.
     has_unparsed_input: bool,
     /// The form of the last request; `None` before the first.
@@ -156,6 +146,32 @@ enum Phase {
     Over,
 }
 
+/// What is known of the client's side of the connection. Each state includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Peer {
+    /// The client may send more.
+    Connected,
+    /// The client has closed its side, or is about to as far as the system can tell: it does not
+    /// wait in the queue any more.
+    HungUp,
+    /// The client has closed its side, and all that it sent was received.
+    Ended,
+    /// That may not have been its own doing: what is unfinished is not carried out.
+    Truncated,
+}
+
+/// Whether the server stops, and what that means for this session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shutdown {
+    /// The server serves.
+    Serving,
+    /// The server stops, and this client has not had its first request answered, or is in the middle of
+    /// one: that one is still read.
+    LastRequest,
+    /// The server stops: what has been received is still dealt with.
+    Stopping,
+}
+
 /// The requests of a client that are not answered yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outstanding {
@@ -173,11 +189,8 @@ impl Session {
             why_over: Closed::Server,
             listener_role,
             has_tls: false,
-            ended: false,
-            is_truncated: false,
-            hung_up: false,
-            stopping: false,
-            finishes_last_request: false,
+            peer: Peer::Connected,
+            shutdown: Shutdown::Serving,
             has_unparsed_input: false,
             previous: None,
             deadline: now.after_ms(settings.header_timeout_ms),
@@ -234,14 +247,14 @@ impl Session {
 
     /// Takes the end of what the client sends. It may still read: what is in flight is answered.
     pub fn receive_end(&mut self, context: &mut Context<'_>) {
-        self.ended = true;
+        self.peer = self.peer.max(Peer::Ended);
         self.handle_hangup(context);
         self.resume(context);
     }
 
     /// The client waits no longer: what is queued for it is withdrawn. It is told `busy` then.
     pub fn handle_hangup(&mut self, context: &mut Context<'_>) {
-        self.hung_up = true;
+        self.peer = self.peer.max(Peer::HungUp);
         self.withdraw(context);
     }
 
@@ -314,7 +327,7 @@ impl Session {
 
     /// Whether `resume` would do something.
     pub fn wants_resume(&self, settings: &Settings) -> bool {
-        let is_due = self.has_unparsed_input || self.stopping;
+        let is_due = self.has_unparsed_input || self.shutdown == Shutdown::Stopping;
         is_due && self.phase == Phase::Open && self.has_room(settings)
             || self.writes_incremental()
             || self.writes_dump()
@@ -336,10 +349,10 @@ impl Session {
         }
         if self.phase == Phase::Open && !self.has_unparsed_input && self.has_room(context.settings)
         {
-            if self.ended && !self.is_truncated {
+            if self.peer == Peer::Ended {
                 self.take_truncated_head(context);
             }
-            if self.ended || self.stopping {
+            if self.peer >= Peer::Ended || self.shutdown == Shutdown::Stopping {
                 self.phase = Phase::Closing;
             }
         }
@@ -365,7 +378,7 @@ impl Session {
         );
         if let Some(undelivered) = self
             .undelivered
-            .take_if(|undelivered| undelivered.handle_sent(count, self.hung_up))
+            .take_if(|undelivered| undelivered.handle_sent(count, self.peer >= Peer::HungUp))
         {
             context.buffers.take_back_undelivered(undelivered);
         }
@@ -388,7 +401,11 @@ impl Session {
     /// Whether more should be read from the client.
     pub fn wants_input(&self, settings: &Settings) -> bool {
         match self.phase {
-            Phase::Open => self.has_room(settings) && !self.has_unparsed_input && !self.stopping,
+            Phase::Open => {
+                self.has_room(settings)
+                    && !self.has_unparsed_input
+                    && self.shutdown != Shutdown::Stopping
+            }
             Phase::Closing | Phase::Unacknowledged | Phase::Lingering => true,
             Phase::Over => false,
         }

@@ -7,7 +7,7 @@ use super::buffers::drop_first;
 use super::exchange::{Exchange, State};
 use super::minimum_rate::MinimumRate;
 use super::partial_request::{PartialRequest, line_of_start};
-use super::{Context, Phase, Session};
+use super::{Context, Peer, Phase, Session, Shutdown};
 use crate::api::{self, Access, Outcome, Problem, RequestAction};
 use crate::command::Command;
 use crate::http::{
@@ -262,7 +262,7 @@ impl Session {
     ) {
         self.previous = Some(head.style.wire);
         let mut style = head.style;
-        style.closes |= self.finishes_last_request;
+        style.closes |= self.shutdown == Shutdown::LastRequest;
         if style.wire == Wire::Http10
             && matches!(action, RequestAction::Submit(Command::Dump(_), ..))
         {
@@ -322,13 +322,13 @@ impl Session {
         if let Some(head_bytes) = head.browser {
             self.set_own_origin(head_bytes, context);
         }
-        if self.hung_up {
+        if self.peer >= Peer::HungUp {
             self.withdraw(context);
         }
         if style.closes {
             self.phase = Phase::Closing;
         }
-        if self.finishes_last_request {
+        if self.shutdown == Shutdown::LastRequest {
             self.withdraw_and_stop(context);
         }
     }

@@ -1,6 +1,6 @@
 //! Until when a client has time, and what for.
 
-use super::{Context, Phase, Session, Settings};
+use super::{Context, Phase, Session, Settings, Shutdown};
 use crate::time::Time;
 
 /// What the client has until the deadline for.
@@ -43,7 +43,7 @@ impl Session {
         let receives = !self.input.is_empty() || self.partial.is_some();
         self.awaits = match self.phase {
             Phase::Unacknowledged | Phase::Lingering => return,
-            Phase::Open if self.finishes_last_request => return,
+            Phase::Open if self.shutdown == Shutdown::LastRequest => return,
             // Requests that wait unread behind answers that are not taken are no head on its way.
             _ if receives && self.output.is_empty() => Awaits::Request,
             _ => Awaits::More,

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use latchd::client::{Answer, AnswerError, Client, ClientError, Peer, Request, Trust, Url};
+use latchd::client::{
+    Client, ClientError, ClientResponse, ClientResponseError, Peer, Request, Trust, Url,
+};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -154,7 +156,7 @@ fn an_answer_that_is_cut_off_is_none() {
         let port = way(server.tls, u64::MAX, downwards, Then::End);
         let told = client_of(port, &server.authority).ask(&request, PATIENCE);
         match told {
-            Ok(Answer { status, body, .. }) => {
+            Ok(ClientResponse { status, body, .. }) => {
                 assert_eq!(status, 200);
                 let told: Vec<String> = serde_json::from_slice(&body).expect("JSON");
                 assert_eq!(told, ids);
@@ -166,7 +168,7 @@ fn an_answer_that_is_cut_off_is_none() {
                 assert_eq!((seen[1], seen[2]), (0, 0), "at {downwards}");
                 seen[0] += 1;
             }
-            Err(ClientError::Unanswered(AnswerError::Cut)) => {
+            Err(ClientError::Unanswered(ClientResponseError::Cut)) => {
                 assert_eq!(seen[2], 0, "at {downwards}");
                 seen[1] += 1;
             }
@@ -252,7 +254,7 @@ fn an_end_that_was_not_said_ends_no_answer_but_one_that_is_whole() {
         let case = format!("{}, {end:?}", answer.escape_ascii());
         match told {
             Ok(told) => assert!(is_whole && told.body == b"pong", "{case}"),
-            Err(ClientError::Unanswered(AnswerError::Cut)) => assert!(!is_whole, "{case}"),
+            Err(ClientError::Unanswered(ClientResponseError::Cut)) => assert!(!is_whole, "{case}"),
             Err(error) => panic!("{case}: {error:?}"),
         }
     }
