@@ -26,7 +26,7 @@ pub enum FileProblem {
     /// There is no key in it.
     Empty,
     /// Something is wrong in this line, counted from 1.
-    KeyLine(usize, LineProblem),
+    Line(usize, LineProblem),
 }
 
 /// What is wrong with a line.
@@ -70,7 +70,7 @@ impl fmt::Display for FileProblem {
             FileProblem::Empty => {
                 f.write_str("there is no key in it; wanted NAME SECRET ROLE POOLS")
             }
-            FileProblem::KeyLine(number, problem) => write!(f, "line {number}: {problem}"),
+            FileProblem::Line(number, problem) => write!(f, "line {number}: {problem}"),
         }
     }
 }
@@ -125,7 +125,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Keys, FileProblem> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let mut keys = KeysBuilder::default();
     for (number, line) in (1..).zip(text.split(|&byte| byte == b'\n')) {
-        let wrong = |problem| FileProblem::KeyLine(number, problem);
+        let wrong = |problem| FileProblem::Line(number, problem);
         let line = str::from_utf8(line).map_err(|_| wrong(LineProblem::Utf8))?;
         let line = line.trim_ascii();
         if !line.is_empty() && !line.starts_with('#') {
@@ -415,7 +415,7 @@ mod tests {
                 "# a comment\ngood good-secret read *\n\
                  good newer-secret until=2027-01-31 read *\n{line}\nx y z\n"
             );
-            let expected = FileProblem::KeyLine(4, wrong);
+            let expected = FileProblem::Line(4, wrong);
             assert_eq!(problem(&text), Some(expected.clone()), "{line}");
             let words = expected.to_string();
             assert!(words.starts_with("line 4: "), "{words}");
@@ -423,7 +423,7 @@ mod tests {
         let not_utf8 = b"a secret read *\nb secr\xffet read *\n";
         assert_eq!(
             problem(not_utf8),
-            Some(FileProblem::KeyLine(2, LineProblem::Utf8))
+            Some(FileProblem::Line(2, LineProblem::Utf8))
         );
         for empty in ["", "\n\n", "# nobody\n", "\u{feff}"] {
             assert_eq!(problem(empty), Some(FileProblem::Empty), "{empty:?}");
@@ -437,7 +437,7 @@ mod tests {
         text.push_str("a secret-2 use pool 0\nb secret-3 use pool 0\n");
         assert_eq!(Keys::parse(text.as_bytes()).map(|keys| keys.len()), Ok(2));
         text.push_str("a secret-2 use another\n");
-        let expected = FileProblem::KeyLine(MAX_RULES + 3, LineProblem::TooManyRules);
+        let expected = FileProblem::Line(MAX_RULES + 3, LineProblem::TooManyRules);
         assert_eq!(problem(&text), Some(expected));
     }
 
@@ -445,7 +445,7 @@ mod tests {
     fn a_file_has_a_limited_number_of_lines() {
         let line = |number: usize| format!("key-{number} secret-{number} use *\n");
         let text: String = (0..=MAX_LINES).map(line).collect();
-        let expected = FileProblem::KeyLine(MAX_LINES + 1, LineProblem::TooManyLines);
+        let expected = FileProblem::Line(MAX_LINES + 1, LineProblem::TooManyLines);
         assert_eq!(problem(&text), Some(expected));
         let fitting = &text[..text.trim_end().rfind('\n').expect("several lines")];
         let count = Keys::parse(fitting.as_bytes()).map(|keys| keys.len());
