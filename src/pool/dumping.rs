@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::grants::GrantKey;
 use super::resources::{Holder, ResourceKey};
-use super::{Books, Engine, PoolKey, Work};
+use super::{Engine, EngineState, PoolKey, Work};
 use crate::command::{DumpPart, DumpPlace, DumpedLock, Fence, PoolDump, PoolName};
 use crate::time::Time;
 
@@ -134,29 +134,29 @@ impl Engine {
     }
 
     fn dump_pool(&self, key: PoolKey, now: Time) -> PoolDump {
-        let (pool, books) = (&self.pools[key], &self.books);
+        let (pool, state) = (&self.pools[key], &self.state);
         let mut dump = PoolDump {
             name: pool.name.clone(),
             fence: pool.fence,
             ..PoolDump::default()
         };
-        let members = books.resources.members_from(pool.stock.first_member());
+        let members = state.resources.members_from(pool.stock.first_member());
         for (place, member) in (0..).zip(members) {
-            let resource = books.resources.get(member);
+            let resource = state.resources.get(member);
             dump.members.push_stored(&resource.id);
             if !matches!(resource.holder(), Holder::Grant(_)) {
                 dump.free.insert(resource.rank, place);
             }
         }
-        for grant in books.grants.of_pool(&pool.grants) {
-            books.dump_grant(grant, now, &mut dump.locks);
+        for grant in state.grants.of_pool(&pool.grants) {
+            state.dump_grant(grant, now, &mut dump.locks);
         }
         dump
     }
 
     /// Reads some of a large pool. True if all was read.
     fn dump_step(&self, dumping: &mut Dumping, work: &mut Work, now: Time) -> bool {
-        let (pool, resources) = (&self.pools[dumping.pool], &self.books.resources);
+        let (pool, resources) = (&self.pools[dumping.pool], &self.state.resources);
         match dumping.stage {
             Stage::Begin => {
                 dumping.first_fence = pool.fence;
@@ -176,14 +176,14 @@ impl Engine {
                 };
             }
             Stage::Grants(slot) => {
-                let Some((grant, of)) = self.books.grants.next_from(slot) else {
+                let Some((grant, of)) = self.state.grants.next_from(slot) else {
                     return true;
                 };
                 work.spend(1, 1);
                 if of == dumping.pool {
-                    let lent = self.books.lent_by(grant);
+                    let lent = self.state.lent_by(grant);
                     let leaving = lent.filter(|&key| !resources.get(key).is_member());
-                    let fence = self.books.grants.get(grant).fence;
+                    let fence = self.state.grants.get(grant).fence;
                     dumping.leaving.extend(leaving.map(|key| (key, fence)));
                 }
                 dumping.stage = Stage::Grants(grant.slot() + 1);
@@ -193,50 +193,50 @@ impl Engine {
     }
 
     fn dump_member(&self, dumping: &mut Dumping, member: ResourceKey, now: Time) {
-        let resource = self.books.resources.get(member);
+        let resource = self.state.resources.get(member);
         let seat = resource
             .seat()
             .expect("the members of a pool do not change while it is dumped");
         let place = dumping.seen.len() as u32;
         dumping.dump.members.push_stored(&resource.id);
-        let grant = self.books.grant_of(member);
+        let grant = self.state.grant_of(member);
         dumping.seen.push(Seen {
             seat,
             rank: resource.rank,
-            fence: grant.map(|grant| self.books.grants.get(grant).fence),
+            fence: grant.map(|grant| self.state.grants.get(grant).fence),
         });
         match grant {
             None => {
                 dumping.dump.free.insert(resource.rank, place);
             }
             Some(grant) => self
-                .books
+                .state
                 .dump_lock(grant, member, now, &mut dumping.dump.locks),
         }
     }
 
     /// Adds what has changed since the first slice. All of it happens at one moment.
     fn add_changes(&self, dumping: &mut Dumping, now: Time) {
-        let (pool, books) = (&self.pools[dumping.pool], &self.books);
+        let (pool, state) = (&self.pools[dumping.pool], &self.state);
         dumping.dump.fence = pool.fence;
         let (since_fence, since_rank) = (dumping.first_fence, dumping.first_rank);
-        let given_back = books.resources.free_from_last(&pool.stock);
-        for key in given_back.take_while(|&key| books.resources.get(key).rank > since_rank) {
-            if let Some(place) = dumping.forget(key, books) {
-                let rank = books.resources.get(key).rank;
+        let given_back = state.resources.free_from_last(&pool.stock);
+        for key in given_back.take_while(|&key| state.resources.get(key).rank > since_rank) {
+            if let Some(place) = dumping.forget(key, state) {
+                let rank = state.resources.get(key).rank;
                 dumping.dump.free.insert(rank, place);
             }
         }
-        let lent = books.grants.of_pool_from_last(&pool.grants);
-        for grant in lent.take_while(|&grant| books.grants.get(grant).fence > since_fence) {
-            for key in books.lent_by(grant) {
-                dumping.forget(key, books);
+        let lent = state.grants.of_pool_from_last(&pool.grants);
+        for grant in lent.take_while(|&grant| state.grants.get(grant).fence > since_fence) {
+            for key in state.lent_by(grant) {
+                dumping.forget(key, state);
             }
-            books.dump_grant(grant, now, &mut dumping.dump.locks);
+            state.dump_grant(grant, now, &mut dumping.dump.locks);
         }
         for (key, fence) in std::mem::take(&mut dumping.leaving) {
             // It is gone if it was released since, and its place may be another's.
-            let holder = books
+            let holder = state
                 .resources
                 .try_get(key)
                 .filter(|one| one.pool == dumping.pool);
@@ -244,8 +244,8 @@ impl Engine {
                 Holder::Grant(grant) if !one.is_member() => Some(grant),
                 _ => None,
             });
-            if let Some(grant) = grant.filter(|&grant| books.grants.get(grant).fence == fence) {
-                books.dump_lock(grant, key, now, &mut dumping.dump.locks);
+            if let Some(grant) = grant.filter(|&grant| state.grants.get(grant).fence == fence) {
+                state.dump_lock(grant, key, now, &mut dumping.dump.locks);
             }
         }
     }
@@ -258,8 +258,8 @@ impl Dumping {
     }
 
     /// Takes out what was read of a member, which has changed since. Returns its place.
-    fn forget(&mut self, key: ResourceKey, books: &Books) -> Option<u32> {
-        let seat = books.resources.get(key).seat()?;
+    fn forget(&mut self, key: ResourceKey, state: &EngineState) -> Option<u32> {
+        let seat = state.resources.get(key).seat()?;
         let place = self
             .seen
             .binary_search_by_key(&seat, |seen| seen.seat)
@@ -277,7 +277,7 @@ impl Dumping {
     }
 }
 
-impl Books {
+impl EngineState {
     fn lent_by(&self, grant: GrantKey) -> impl Iterator<Item = ResourceKey> + '_ {
         self.resources.lent(&self.grants.get(grant).resources)
     }

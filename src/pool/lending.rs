@@ -1,16 +1,16 @@
 //! One pool: who may take what, renew it and give it back.
 //!
-//! What follows for those who stand in line is in `serving`, what follows from new members in
+//! What follows for the waiters is in `serving`, what follows from new members in
 //! `membership`.
 
 use smallvec::smallvec;
 
 use super::grants::{Grant, GrantKey};
 use super::index::Named;
-use super::line::{Line, StoredWanted, Waiter};
+use super::queue::{StoredWanted, WaitQueue, Waiter};
 use super::resources::{Holder, ResourceKey, Stock};
 use super::slots::Chain;
-use super::{Books, Change, PoolKey, PoolNumber};
+use super::{Change, EngineState, PoolKey, PoolNumber};
 use crate::command::{
     Acquire, Fence, Filter, Granted, Leases, OwnerName, Refusal, ReleaseCondition, Renewal, Reply,
     StoredName, Ticket, Ttl,
@@ -32,7 +32,7 @@ pub(super) struct Pool {
     pub(super) stock: Stock,
     /// In the order of their fences.
     pub(super) grants: Chain<Grant>,
-    pub(super) line: Line,
+    pub(super) queue: WaitQueue,
 }
 
 const _: () = assert!(size_of::<Pool>() == 80 && size_of::<Option<Pool>>() == 80);
@@ -58,52 +58,52 @@ impl Pool {
             fence,
             stock: Stock::default(),
             grants: Chain::default(),
-            line: Line::default(),
+            queue: WaitQueue::default(),
         }
     }
 
-    /// Answers at once, or puts the asker in line: then there is no reply yet.
+    /// Answers at once, or queues the request: then there is no reply yet.
     pub(super) fn acquire(
         &mut self,
         ticket: Ticket,
         acquire: &Acquire<'_>,
         now: Time,
-        books: &mut Books,
+        state: &mut EngineState,
     ) -> Result<Option<Reply>, Refusal> {
         let wanted = StoredWanted::of(&acquire.selection);
-        if books.is_behind {
-            self.end_what_is_over(&wanted, acquire.owner.as_ref(), now, books);
+        if state.is_behind {
+            self.end_what_is_over(&wanted, acquire.owner.as_ref(), now, state);
         }
         if let Some(owner) = &acquire.owner
-            && let Some(grant) = books.grants.of_owner(self.key, owner.as_str())
+            && let Some(grant) = state.grants.of_owner(self.key, owner.as_str())
         {
-            let recovered = self.recover(grant, &wanted, acquire.ttl, now, books)?;
+            let recovered = self.recover(grant, &wanted, acquire.ttl, now, state)?;
             return Ok(Some(Reply::Granted(recovered)));
         }
-        self.could_ever_serve(&wanted, books)?;
+        self.could_ever_serve(&wanted, state)?;
         let owner = acquire.owner.as_ref().map(OwnerName::as_str);
-        if let Some(waiter) = owner.and_then(|owner| self.line.waiter_of(owner)) {
+        if let Some(waiter) = owner.and_then(|owner| self.queue.waiter_of(owner)) {
             // Only a request that waits takes the place of one that waits.
-            if acquire.wait_ms == 0 && books.waiters.get(waiter).ticket.is_some() {
+            if acquire.wait_ms == 0 && state.waiters.get(waiter).ticket.is_some() {
                 return Err(Refusal::Busy);
             }
-            return self.take_over(waiter, ticket, wanted, acquire, now, books);
+            return self.take_over(waiter, ticket, wanted, acquire, now, state);
         }
         let owner = owner.map(StoredName::from);
-        if self.is_servable(&wanted, books) {
-            let granted = self.grant(&wanted, owner, acquire.ttl, now, books);
+        if self.is_servable(&wanted, state) {
+            let granted = self.grant(&wanted, owner, acquire.ttl, now, state);
             return Ok(Some(Reply::Granted(granted)));
         }
         if acquire.wait_ms == 0 {
             return Err(Refusal::Busy);
         }
-        let is_full = books.waiters.len() >= books.rules.max_waiters
-            || self.line.len() >= books.rules.max_pool_waiters;
+        let is_full = state.waiters.len() >= state.rules.max_waiters
+            || self.queue.len() >= state.rules.max_pool_waiters;
         if is_full || !acquire.may_queue {
             return Err(Refusal::QueueFull);
         }
-        let until = now.after_ms(acquire.wait_ms.min(books.rules.max_wait_ms));
-        let (pool, place) = (self.key, books.waiters.last_place());
+        let until = now.after_ms(acquire.wait_ms.min(state.rules.max_wait_ms));
+        let (pool, place) = (self.key, state.waiters.last_place());
         let waiter = Waiter {
             pool,
             place,
@@ -113,8 +113,8 @@ impl Pool {
             owner,
             ttl: acquire.ttl,
         };
-        let key = books.waiters.insert(waiter, until);
-        self.line.insert(key, &mut books.waiters);
+        let key = state.waiters.insert(waiter, until);
+        self.queue.insert(key, &mut state.waiters);
         Ok(None)
     }
 
@@ -126,39 +126,39 @@ impl Pool {
         wanted: &StoredWanted,
         owner: Option<&OwnerName<'_>>,
         now: Time,
-        books: &mut Books,
+        state: &mut EngineState,
     ) {
-        let own = owner.and_then(|owner| books.grants.of_owner(self.key, owner.as_str()));
+        let own = owner.and_then(|owner| state.grants.of_owner(self.key, owner.as_str()));
         match own {
-            Some(grant) if books.is_over(grant, now) => self.end_grant(grant, now, books),
+            Some(grant) if state.is_over(grant, now) => self.end_grant(grant, now, state),
             // It is renewed.
             Some(_) => return,
             None => {}
         }
         if let StoredWanted::Named(id) = wanted
-            && let Some((_, grant)) = self.held(id, books)
+            && let Some((_, grant)) = self.held(id, state)
         {
-            if !books.is_over(grant, now) {
+            if !state.is_over(grant, now) {
                 return;
             }
-            self.end_grant(grant, now, books);
+            self.end_grant(grant, now, state);
         }
         let mut next = self.grants.first();
         for _ in 0..MAX_LOOKED_AT {
-            let Some(grant) = next.filter(|_| !self.is_servable(wanted, books)) else {
+            let Some(grant) = next.filter(|_| !self.is_servable(wanted, state)) else {
                 return;
             };
-            next = books.grants.next_of_pool(grant);
-            if books.is_over(grant, now) {
-                self.end_grant(grant, now, books);
+            next = state.grants.next_of_pool(grant);
+            if state.is_over(grant, now) {
+                self.end_grant(grant, now, state);
             }
         }
     }
 
     /// Ends a lease whose time is over.
-    fn end_grant(&mut self, grant: GrantKey, now: Time, books: &mut Books) {
-        books.counts.expired += u64::from(books.grants.get(grant).count);
-        self.release_grant(grant, now, books);
+    fn end_grant(&mut self, grant: GrantKey, now: Time, state: &mut EngineState) {
+        state.counts.expired += u64::from(state.grants.get(grant).count);
+        self.release_grant(grant, now, state);
     }
 
     /// An owner asks for what it has: the same lock, its lease started anew.
@@ -168,24 +168,24 @@ impl Pool {
         wanted: &StoredWanted,
         ttl: Option<Ttl>,
         now: Time,
-        books: &mut Books,
+        state: &mut EngineState,
     ) -> Result<Granted, Refusal> {
-        let grant = books.grants.get(key);
+        let grant = state.grants.get(key);
         let count = grant.count as usize;
         let is_the_same = match wanted {
             StoredWanted::Any(wanted) => *wanted == count,
             StoredWanted::Named(id) => {
                 let held = grant.resources.first();
-                count == 1 && held == books.resources.find(self.key, id)
+                count == 1 && held == state.resources.find(self.key, id)
             }
         };
         if !is_the_same {
             return Err(Refusal::OwnerHolds(count));
         }
-        self.start_lease(key, ttl, now, books);
+        self.start_lease(key, ttl, now, state);
         Ok(Granted {
             pool: self.name.clone(),
-            leases: books.leases_of(key, now),
+            leases: state.leases_of(key, now),
         })
     }
 
@@ -193,7 +193,7 @@ impl Pool {
     pub(super) fn could_ever_serve(
         &self,
         wanted: &StoredWanted,
-        books: &Books,
+        state: &EngineState,
     ) -> Result<(), Refusal> {
         let member_count = self.stock.member_count();
         match wanted {
@@ -201,36 +201,36 @@ impl Pool {
                 Err(Refusal::OnlyResources(member_count))
             }
             StoredWanted::Any(_) => Ok(()),
-            StoredWanted::Named(id) => match books.resources.find(self.key, id) {
-                Some(key) if books.resources.get(key).is_member() => Ok(()),
+            StoredWanted::Named(id) => match state.resources.find(self.key, id) {
+                Some(key) if state.resources.get(key).is_member() => Ok(()),
                 _ => Err(Refusal::NoResource),
             },
         }
     }
 
-    /// How many resources are free and not kept for an absent owner.
+    /// How many resources are free and not reserved for an absent owner.
     pub(super) fn lendable_count(&self) -> usize {
-        // Fewer are free than are kept only while the pool is being seeded.
+        // Fewer are free than are reserved only while the pool is being seeded.
         let free = self.stock.free_count();
-        free.saturating_sub(self.line.kept_count())
+        free.saturating_sub(self.queue.reserved_any())
     }
 
     /// Whether enough can be lent for this, whoever else may be waiting for it.
-    pub(super) fn can_serve(&self, wanted: &StoredWanted, books: &Books) -> bool {
+    pub(super) fn can_serve(&self, wanted: &StoredWanted, state: &EngineState) -> bool {
         let lendable = self.lendable_count();
         match wanted {
             StoredWanted::Any(count) => *count <= lendable,
             StoredWanted::Named(id) => {
-                let resource = books.resources.find(self.key, id);
+                let resource = state.resources.find(self.key, id);
                 lendable > 0
-                    && resource.is_some_and(|key| books.resources.get(key).holder() == Holder::Free)
+                    && resource.is_some_and(|key| state.resources.get(key).holder() == Holder::Free)
             }
         }
     }
 
     /// Whether a newcomer gets this at once.
-    fn is_servable(&self, wanted: &StoredWanted, books: &Books) -> bool {
-        self.can_serve(wanted, books) && !self.line.is_held_up(&books.waiters)
+    fn is_servable(&self, wanted: &StoredWanted, state: &EngineState) -> bool {
+        self.can_serve(wanted, state) && !self.queue.is_held_up(&state.waiters)
     }
 
     /// Makes a grant of what is free.
@@ -240,14 +240,14 @@ impl Pool {
         owner: Option<StoredName>,
         ttl: Option<Ttl>,
         now: Time,
-        books: &mut Books,
+        state: &mut EngineState,
     ) -> Granted {
         let fence = self.fence.next();
         assert!(fence > self.fence, "a fence never falls");
         self.fence = fence;
-        books.note(|| Change::Fence(self.number, fence));
-        let key = books.grants.next_key();
-        let ttl = ttl.or(books.rules.default_ttl);
+        state.note(|| Change::Fence(self.number, fence));
+        let key = state.grants.next_key();
+        let ttl = ttl.or(state.rules.default_ttl);
         let mut grant = Grant::new(self.key, fence, now, ttl, owner);
         grant.count = match wanted {
             StoredWanted::Any(count) => *count as u32,
@@ -255,22 +255,22 @@ impl Pool {
         };
         for _ in 0..grant.count {
             let resource = match wanted {
-                StoredWanted::Any(_) => books.resources.first_free(&self.stock),
-                StoredWanted::Named(id) => books.resources.find(self.key, id),
+                StoredWanted::Any(_) => state.resources.first_free(&self.stock),
+                StoredWanted::Named(id) => state.resources.find(self.key, id),
             };
             let resource = resource.expect("as many are free as are granted");
             let chain = &mut grant.resources;
-            books.resources.lend(&mut self.stock, resource, key, chain);
+            state.resources.lend(&mut self.stock, resource, key, chain);
         }
         self.held_count += grant.count;
-        books.counts.granted += u64::from(grant.count);
-        books
+        state.counts.granted += u64::from(grant.count);
+        state
             .grants
             .insert(&mut self.grants, grant, self.number, now);
-        self.note_grant(key, books);
+        self.note_grant(key, state);
         Granted {
             pool: self.name.clone(),
-            leases: books.leases_of(key, now),
+            leases: state.leases_of(key, now),
         }
     }
 
@@ -280,16 +280,16 @@ impl Pool {
         id: &str,
         renewal: &Renewal<'_>,
         now: Time,
-        books: &mut Books,
+        state: &mut EngineState,
     ) -> Result<Leases, Refusal> {
-        let held = self.held_now(id, now, books);
+        let held = self.held_now(id, now, state);
         let (key, grant) = held.ok_or(Refusal::NotHeld)?;
-        books
+        state
             .grants
             .get(grant)
             .admits(renewal.owner.as_ref(), renewal.fence, false)?;
-        self.start_lease(grant, renewal.ttl, now, books);
-        Ok(smallvec![books.lease(grant, key, now)])
+        self.start_lease(grant, renewal.ttl, now, state);
+        Ok(smallvec![state.lease(grant, key, now)])
     }
 
     /// Renews what an owner holds.
@@ -297,30 +297,30 @@ impl Pool {
         &mut self,
         renewal: &Renewal<'_>,
         now: Time,
-        books: &mut Books,
+        state: &mut EngineState,
     ) -> Result<Leases, Refusal> {
         let owner = renewal.owner.as_ref().ok_or(Refusal::NotHeld)?;
-        let grant = books.grants.of_owner(self.key, owner.as_str());
-        let grant = grant.filter(|&grant| !books.is_over(grant, now));
+        let grant = state.grants.of_owner(self.key, owner.as_str());
+        let grant = grant.filter(|&grant| !state.is_over(grant, now));
         let grant = grant.ok_or(Refusal::NotHeld)?;
-        books
+        state
             .grants
             .get(grant)
             .admits(Some(owner), renewal.fence, false)?;
-        self.start_lease(grant, renewal.ttl, now, books);
-        Ok(books.leases_of(grant, now))
+        self.start_lease(grant, renewal.ttl, now, state);
+        Ok(state.leases_of(grant, now))
     }
 
     /// Starts a lease anew, for its last length if none is given.
-    fn start_lease(&mut self, key: GrantKey, ttl: Option<Ttl>, now: Time, books: &mut Books) {
-        let grant = books.grants.get_mut(key);
+    fn start_lease(&mut self, key: GrantKey, ttl: Option<Ttl>, now: Time, state: &mut EngineState) {
+        let grant = state.grants.get_mut(key);
         let changes = ttl.is_some() && ttl != grant.ttl;
         if changes {
             grant.ttl = ttl;
         }
-        books.grants.start_lease(key, self.number, now);
+        state.grants.start_lease(key, self.number, now);
         if changes {
-            self.note_grant(key, books);
+            self.note_grant(key, state);
         }
     }
 
@@ -329,14 +329,14 @@ impl Pool {
         id: &str,
         condition: &ReleaseCondition<'_>,
         now: Time,
-        books: &mut Books,
+        state: &mut EngineState,
     ) -> Result<(), Refusal> {
-        match self.held_now(id, now, books) {
+        match self.held_now(id, now, state) {
             Some((key, grant)) => {
-                let grant = books.grants.get(grant);
+                let grant = state.grants.get(grant);
                 grant.admits(condition.owner.as_ref(), condition.fence, condition.force)?;
-                books.counts.released += 1;
-                self.give_back(key, now, books);
+                state.counts.released += 1;
+                self.give_back(key, now, state);
                 Ok(())
             }
             // What an owner wants who repeats himself holds already.
@@ -350,21 +350,21 @@ impl Pool {
         &mut self,
         filter: &Filter<'_>,
         now: Time,
-        books: &mut Books,
+        state: &mut EngineState,
     ) -> usize {
         let grants = match &filter.owner {
             // An owner has one grant: no need to look at all there are.
             Some(owner) => {
-                let grant = books.grants.of_owner(self.key, owner.as_str());
+                let grant = state.grants.of_owner(self.key, owner.as_str());
                 grant.into_iter().collect()
             }
-            None => self.grants(books),
+            None => self.grants(state),
         };
         let mut released = 0;
         for key in grants {
-            let grant = books.grants.get(key);
+            let grant = state.grants.get(key);
             let age_ms = now.ms_since(grant.granted_at);
-            if books.is_over(key, now) {
+            if state.is_over(key, now) {
                 continue;
             }
             if filter
@@ -372,93 +372,98 @@ impl Pool {
                 .is_none_or(|older_s| age_ms >= older_s.saturating_mul(1000))
             {
                 released += grant.count as usize;
-                self.release_grant(key, now, books);
+                self.release_grant(key, now, state);
             }
         }
-        books.counts.released += released as u64;
+        state.counts.released += released as u64;
         released
     }
 
     /// Takes a grant back that nobody was told of, if it is still there.
-    pub(super) fn undo(&mut self, id: &str, fence: Fence, now: Time, books: &mut Books) {
-        if let Some((_, grant)) = self.held_now(id, now, books)
-            && books.grants.get(grant).fence == fence
-            && books.grants.get(grant).owner().is_none()
+    pub(super) fn undo(&mut self, id: &str, fence: Fence, now: Time, state: &mut EngineState) {
+        if let Some((_, grant)) = self.held_now(id, now, state)
+            && state.grants.get(grant).fence == fence
+            && state.grants.get(grant).owner().is_none()
         {
-            books.counts.released += u64::from(books.grants.get(grant).count);
-            self.release_grant(grant, now, books);
+            state.counts.released += u64::from(state.grants.get(grant).count);
+            self.release_grant(grant, now, state);
         }
     }
 
     /// Gives everything back that is in a grant.
-    pub(super) fn release_grant(&mut self, grant: GrantKey, now: Time, books: &mut Books) {
-        for _ in 0..books.grants.get(grant).count {
-            self.take_back_one(grant, now, books);
+    pub(super) fn release_grant(&mut self, grant: GrantKey, now: Time, state: &mut EngineState) {
+        for _ in 0..state.grants.get(grant).count {
+            self.take_back_one(grant, now, state);
         }
     }
 
     /// Gives the first resource back that is in a grant.
-    pub(super) fn take_back_one(&mut self, grant: GrantKey, now: Time, books: &mut Books) {
-        let key = books.grants.get(grant).resources.first();
+    pub(super) fn take_back_one(&mut self, grant: GrantKey, now: Time, state: &mut EngineState) {
+        let key = state.grants.get(grant).resources.first();
         let key = key.expect("a grant has as many resources as it counts");
-        self.give_back(key, now, books);
+        self.give_back(key, now, state);
     }
 
     /// Gives one held resource back, and hands it on if somebody waits for it.
-    fn give_back(&mut self, key: ResourceKey, now: Time, books: &mut Books) {
-        let slot = books.grant_of(key).expect("what is given back is held");
-        let grant = books.grants.get_mut(slot);
+    fn give_back(&mut self, key: ResourceKey, now: Time, state: &mut EngineState) {
+        let slot = state.grant_of(key).expect("what is given back is held");
+        let grant = state.grants.get_mut(slot);
         let chain = &mut grant.resources;
-        books.resources.take_back(&mut self.stock, key, chain);
+        state.resources.take_back(&mut self.stock, key, chain);
         grant.count -= 1;
         self.held_count -= 1;
         if grant.count == 0 {
-            books.grants.remove(&mut self.grants, slot);
+            state.grants.remove(&mut self.grants, slot);
         }
-        if books.resources.get(key).is_member() {
-            self.note(key, books);
-            self.offer(key, now, books);
+        if state.resources.get(key).is_member() {
+            self.note(key, state);
+            self.offer(key, now, state);
         } else {
-            self.forget(key, books);
+            self.forget(key, state);
         }
     }
 
     /// A held resource with its grant.
-    fn held(&self, id: &str, books: &Books) -> Option<(ResourceKey, GrantKey)> {
-        let key = books.resources.find(self.key, id)?;
-        Some((key, books.grant_of(key)?))
+    fn held(&self, id: &str, state: &EngineState) -> Option<(ResourceKey, GrantKey)> {
+        let key = state.resources.find(self.key, id)?;
+        Some((key, state.grant_of(key)?))
     }
 
     /// A resource that is held with its grant, whose time is not over.
-    fn held_now(&self, id: &str, now: Time, books: &Books) -> Option<(ResourceKey, GrantKey)> {
-        let held = self.held(id, books);
-        held.filter(|&(_, grant)| !books.is_over(grant, now))
+    fn held_now(
+        &self,
+        id: &str,
+        now: Time,
+        state: &EngineState,
+    ) -> Option<(ResourceKey, GrantKey)> {
+        let held = self.held(id, state);
+        held.filter(|&(_, grant)| !state.is_over(grant, now))
     }
 
     /// Forgets a free resource for good.
-    pub(super) fn forget(&mut self, key: ResourceKey, books: &mut Books) {
-        let id = books.resources.remove(&mut self.stock, key);
-        books.note(|| Change::ResourceRemoved(self.number, id));
+    pub(super) fn forget(&mut self, key: ResourceKey, state: &mut EngineState) {
+        let id = state.resources.remove(&mut self.stock, key);
+        state.note(|| Change::ResourceRemoved(self.number, id));
     }
 
     /// Notes the state of all that is in a grant.
     #[inline]
-    fn note_grant(&self, grant: GrantKey, books: &mut Books) {
-        if books.changes.is_some() {
-            let mut next = books.grants.get(grant).resources.first();
+    fn note_grant(&self, grant: GrantKey, state: &mut EngineState) {
+        if state.changes.is_some() {
+            let mut next = state.grants.get(grant).resources.first();
             while let Some(key) = next {
-                self.note(key, books);
-                next = books.resources.next_lent(key);
+                self.note(key, state);
+                next = state.resources.next_lent(key);
             }
         }
     }
 
     /// Notes the state of a resource.
-    pub(super) fn note(&self, key: ResourceKey, books: &mut Books) {
-        if books.changes.is_some() {
-            let row = books.row_of(key);
-            let id = books.resources.get(key).id.clone();
-            books.note(|| Change::ResourceSet(self.number, id, row));
+    pub(super) fn note(&self, key: ResourceKey, state: &mut EngineState) {
+        if state.changes.is_some() {
+            let row = state.row_of(key);
+            let id = state.resources.get(key).id.clone();
+            state.note(|| Change::ResourceSet(self.number, id, row));
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use hashbrown::HashTable;
 
-use super::books::Books;
+use super::engine_state::EngineState;
 use super::lending::Pool;
 use super::seeding::Work;
 use super::{Engine, Rules, SeedKind};
@@ -80,8 +80,8 @@ impl Engine {
 
     /// Whether there would still be room if all were new, and in one pool: so it is nearly always.
     fn has_ample_room(&self, seed: &Seed) -> bool {
-        let rules = &self.books.rules;
-        let resources = self.books.resources.len() + seed.id_count();
+        let rules = &self.state.rules;
+        let resources = self.state.resources.len() + seed.id_count();
         self.pools.len() + seed.pool_count() <= rules.max_pools
             && resources <= rules.max_resources.min(rules.max_pool_resources)
     }
@@ -108,7 +108,7 @@ impl Engine {
     }
 
     fn measure_id(&self, pool: Option<&Pool>, ids: &Ids<'_>, place: usize, growth: &mut Growth) {
-        let resources = &self.books.resources;
+        let resources = &self.state.resources;
         let id = ids.at(place);
         let hash_of = |&place: &u32| resources.hash_of(ids.at(place as usize));
         let hash = resources.hash_of(id);
@@ -131,13 +131,13 @@ impl Engine {
             SeedKind::Adds => before + different - growth.kept.min(different),
             SeedKind::Sets => different,
         };
-        let most = self.books.rules.max_pool_resources;
+        let most = self.state.rules.max_pool_resources;
         measuring.has_too_large_a_pool |= after > before && after > most;
         measuring.new_pools += usize::from(pool.is_none());
         measuring.added += growth.new;
         if let (Some(pool), SeedKind::Sets) = (pool, measuring.kind) {
             let dropped = before.saturating_sub(growth.kept);
-            let held = pool.held_members_not_in(&growth, ids, &self.books);
+            let held = pool.held_members_not_in(&growth, ids, &self.state);
             measuring.gone += dropped.saturating_sub(held);
         }
     }
@@ -147,7 +147,7 @@ impl Engine {
             max_pools,
             max_resources,
             ..
-        } = self.books.rules;
+        } = self.state.rules;
         let Measuring {
             new_pools,
             added,
@@ -157,7 +157,7 @@ impl Engine {
         if new_pools > 0 && self.pools.len() + new_pools > max_pools {
             return Err(Refusal::TooManyPools);
         }
-        let before = self.books.resources.len();
+        let before = self.state.resources.len();
         let after = (before + added).saturating_sub(gone);
         if measuring.has_too_large_a_pool || after > before && after > max_resources {
             return Err(Refusal::TooManyResources);
@@ -168,10 +168,10 @@ impl Engine {
 
 impl Pool {
     /// How many members are held that a seed does not name: they do not vanish yet.
-    fn held_members_not_in(&self, growth: &Growth, ids: &Ids<'_>, books: &Books) -> usize {
-        let resources = &books.resources;
-        let held = books.grants.of_pool(&self.grants);
-        let held = held.flat_map(|grant| resources.lent(&books.grants.get(grant).resources));
+    fn held_members_not_in(&self, growth: &Growth, ids: &Ids<'_>, state: &EngineState) -> usize {
+        let resources = &state.resources;
+        let held = state.grants.of_pool(&self.grants);
+        let held = held.flat_map(|grant| resources.lent(&state.grants.get(grant).resources));
         let held = held.map(|key| resources.get(key));
         let is_named = |id: &str| {
             let is_same = |&place: &u32| ids.at(place as usize) == id;

@@ -1,4 +1,4 @@
-//! One pool as others see it: its locks, its line, its state, and whether all of it agrees.
+//! One pool as others see it: its locks, its queue, its state, and whether all of it agrees.
 
 use std::collections::BinaryHeap;
 
@@ -6,8 +6,8 @@ use smallvec::smallvec;
 
 use super::grants::GrantKey;
 use super::lending::Pool;
-use super::line::StoredWanted;
-use super::{Books, Engine, PoolKey, PoolNumber};
+use super::queue::StoredWanted;
+use super::{Engine, EngineState, PoolKey, PoolNumber};
 use crate::command::{
     IdList, Leases, NamePart, PoolQuery, PoolStatus, PoolSums, QueuedWaiter, Refusal, Survey,
 };
@@ -19,7 +19,7 @@ impl Engine {
         let mut first: BinaryHeap<(&str, PoolKey)> = BinaryHeap::new();
         for (key, pool) in self.pools.iter() {
             let name = &*pool.name;
-            let is_wanted = query.includes(name) && pool.resources_told(&self.books).is_some();
+            let is_wanted = query.includes(name) && pool.resources_told(&self.state).is_some();
             if is_wanted && first.len() < query.max_pools() {
                 first.push((name, key));
             } else if is_wanted && first.peek().is_some_and(|&(last, _)| name < last) {
@@ -31,7 +31,7 @@ impl Engine {
         first.sort_unstable();
         first
             .into_iter()
-            .filter_map(|(_, key)| self.pools[key].status(&self.books))
+            .filter_map(|(_, key)| self.pools[key].status(&self.state))
             .collect()
     }
 
@@ -41,7 +41,7 @@ impl Engine {
         let wanted = pools.filter(|pool| NamePart::occurs(contains, &pool.name));
         let mut sums = PoolSums::default();
         wanted
-            .filter_map(|pool| pool.status(&self.books))
+            .filter_map(|pool| pool.status(&self.state))
             .for_each(|status| sums.add(&status));
         sums
     }
@@ -69,13 +69,13 @@ impl Engine {
                 first.push((pool.number, key));
                 other = first.pop().map_or(pool, |(_, key)| &self.pools[key]);
             }
-            other.add_to(&mut others, &self.books);
+            other.add_to(&mut others, &self.state);
         }
         let first = first.into_sorted_vec().into_iter();
         Survey {
             pool_count,
             shown: first
-                .filter_map(|(_, key)| self.pools[key].status(&self.books))
+                .filter_map(|(_, key)| self.pools[key].status(&self.state))
                 .collect(),
             others: (pool_count > shown).then_some(others),
         }
@@ -83,8 +83,8 @@ impl Engine {
 }
 
 impl Pool {
-    pub(super) fn members(&self, books: &Books) -> IdList {
-        let resources = &books.resources;
+    pub(super) fn members(&self, state: &EngineState) -> IdList {
+        let resources = &state.resources;
         let mut ids = IdList::default();
         resources
             .members_from(self.stock.first_member())
@@ -92,112 +92,118 @@ impl Pool {
         ids
     }
 
-    pub(super) fn locks(&self, now: Time, books: &Books) -> Leases {
-        let grants = books.grants.of_pool(&self.grants);
+    pub(super) fn locks(&self, now: Time, state: &EngineState) -> Leases {
+        let grants = state.grants.of_pool(&self.grants);
         grants
-            .filter(|&grant| !books.is_over(grant, now))
-            .flat_map(|grant| books.leases_of(grant, now))
+            .filter(|&grant| !state.is_over(grant, now))
+            .flat_map(|grant| state.leases_of(grant, now))
             .collect()
     }
 
-    pub(super) fn lock_of(&self, id: &str, now: Time, books: &Books) -> Result<Leases, Refusal> {
-        let key = books.resources.find(self.key, id);
+    pub(super) fn lock_of(
+        &self,
+        id: &str,
+        now: Time,
+        state: &EngineState,
+    ) -> Result<Leases, Refusal> {
+        let key = state.resources.find(self.key, id);
         let key = key.ok_or(Refusal::NoResource)?;
-        let grant = books.grant_of(key).ok_or(Refusal::NotHeld)?;
-        if books.is_over(grant, now) {
+        let grant = state.grant_of(key).ok_or(Refusal::NotHeld)?;
+        if state.is_over(grant, now) {
             // What is a member no longer goes with its lease.
-            return Err(match books.resources.get(key).is_member() {
+            return Err(match state.resources.get(key).is_member() {
                 true => Refusal::NotHeld,
                 false => Refusal::NoResource,
             });
         }
-        Ok(smallvec![books.lease(grant, key, now)])
+        Ok(smallvec![state.lease(grant, key, now)])
     }
 
-    /// Who stands in its line, from the front.
-    pub(super) fn waiters(&self, now: Time, books: &Books) -> Vec<QueuedWaiter> {
-        let line = self.line.all().into_iter();
-        line.map(|key| {
-            let waiter = books.waiters.get(key);
-            let (count, id) = match &waiter.wanted {
-                StoredWanted::Any(count) => (*count, None),
-                StoredWanted::Named(id) => (1, Some(id.clone())),
-            };
-            let until = books.waiters.until(key).unwrap_or(now);
-            QueuedWaiter {
-                owner: waiter.owner.clone(),
-                count,
-                id,
-                age_s: Some(now.ms_since(waiter.since) / 1000),
-                left_s: Some(until.ms_since(now) / 1000),
-                is_lost: waiter.ticket.is_none(),
-            }
-        })
-        .collect()
+    /// Its waiters, from the front of the queue.
+    pub(super) fn waiters(&self, now: Time, state: &EngineState) -> Vec<QueuedWaiter> {
+        let waiters = self.queue.all().into_iter();
+        waiters
+            .map(|key| {
+                let waiter = state.waiters.get(key);
+                let (count, id) = match &waiter.wanted {
+                    StoredWanted::Any(count) => (*count, None),
+                    StoredWanted::Named(id) => (1, Some(id.clone())),
+                };
+                let until = state.waiters.until(key).unwrap_or(now);
+                QueuedWaiter {
+                    owner: waiter.owner.clone(),
+                    count,
+                    id,
+                    age_s: Some(now.ms_since(waiter.since) / 1000),
+                    left_s: Some(until.ms_since(now) / 1000),
+                    is_lost: waiter.ticket.is_none(),
+                }
+            })
+            .collect()
     }
 
     /// Of a pool that is being seeded, what was before is told; `None` if it was not there yet.
-    pub(super) fn status(&self, books: &Books) -> Option<PoolStatus> {
-        let resources = self.resources_told(books)?;
+    pub(super) fn status(&self, state: &EngineState) -> Option<PoolStatus> {
+        let resources = self.resources_told(state)?;
         Some(PoolStatus {
             name: self.name.clone(),
             resources,
             held: self.held_count as usize,
             free: self.lendable_count().min(resources),
-            waiting: self.line.len(),
+            waiting: self.queue.len(),
             role: None,
         })
     }
 
-    fn add_to(&self, sum: &mut PoolStatus, books: &Books) {
-        let resources = self.resources_told(books).unwrap_or(0);
+    fn add_to(&self, sum: &mut PoolStatus, state: &EngineState) {
+        let resources = self.resources_told(state).unwrap_or(0);
         sum.resources += resources;
         sum.held += self.held_count as usize;
         sum.free += self.lendable_count().min(resources);
-        sum.waiting += self.line.len();
+        sum.waiting += self.queue.len();
     }
 
-    fn resources_told(&self, books: &Books) -> Option<usize> {
-        match books.closed_as(self.key) {
+    fn resources_told(&self, state: &EngineState) -> Option<usize> {
+        match state.closed_as(self.key) {
             Some(closed) => closed.member_count,
             None => Some(self.stock.member_count()),
         }
     }
 
     /// Its grants, in the order of their fences.
-    pub(super) fn grants(&self, books: &Books) -> Vec<GrantKey> {
-        books.grants.of_pool(&self.grants).collect()
+    pub(super) fn grants(&self, state: &EngineState) -> Vec<GrantKey> {
+        state.grants.of_pool(&self.grants).collect()
     }
 
-    /// Panics if grants, resources and the line disagree. Answers how many resources it has.
-    pub(super) fn check(&self, books: &Books) -> usize {
-        let is_closed = books.closed_as(self.key).is_some();
-        books
+    /// Panics if grants, resources and the queue disagree. Answers how many resources it has.
+    pub(super) fn check(&self, state: &EngineState) -> usize {
+        let is_closed = state.closed_as(self.key).is_some();
+        state
             .resources
             .check_stock(self.key, &self.stock, is_closed);
         let mut held = Held::default();
         let mut latest = None;
-        for key in books.grants.of_pool(&self.grants) {
-            let grant = books.grants.get(key);
+        for key in state.grants.of_pool(&self.grants) {
+            let grant = state.grants.get(key);
             assert!(latest < Some(grant.fence) && grant.fence <= self.fence);
             latest = Some(grant.fence);
             let before = held.count;
-            for resource in books.resources.lent(&grant.resources) {
-                assert_eq!(books.grant_of(resource), Some(key));
-                let resource = books.resources.get(resource);
+            for resource in state.resources.lent(&grant.resources) {
+                assert_eq!(state.grant_of(resource), Some(key));
+                let resource = state.resources.get(resource);
                 assert_eq!((grant.pool, resource.pool), (self.key, self.key));
                 held.count += 1;
                 held.leaving += usize::from(!resource.is_member());
             }
             assert!(grant.count > 0 && grant.count as usize == held.count - before);
             if let Some(owner) = grant.owner() {
-                let found = books.grants.of_owner(self.key, owner);
+                let found = state.grants.of_owner(self.key, owner);
                 assert_eq!(found, Some(key), "an owner has one grant");
             }
         }
         assert_eq!(held.count, self.held_count as usize);
         if !is_closed {
-            self.check_line(books);
+            self.check_queue(state);
         }
         self.stock.member_count() + held.leaving
     }

@@ -4,7 +4,7 @@ use super::grants::GrantKey;
 use super::lending::Pool;
 use super::resources::{Holder, ResourceKey, Seats};
 use super::touched::Touched;
-use super::{Books, Change};
+use super::{Change, EngineState};
 use crate::command::{Ids, Refusal, StoredName};
 
 impl Pool {
@@ -15,39 +15,45 @@ impl Pool {
         ids: Ids<'_>,
         from: usize,
         seating: &mut Seating,
-        books: &mut Books,
+        state: &mut EngineState,
     ) {
         for (place, id) in (from..).zip(ids) {
             let (seat, rank) = (seating.seats.seat(place), seating.seats.rank(place));
-            match books.resources.find(self.key, id.as_str()) {
+            match state.resources.find(self.key, id.as_str()) {
                 None => {
-                    let (resources, stock) = (&mut books.resources, &mut self.stock);
+                    let (resources, stock) = (&mut state.resources, &mut self.stock);
                     let key = resources.add(stock, self.key, id.as_str(), rank);
-                    self.seat(key, seat, seating, books);
+                    self.seat(key, seat, seating, state);
                 }
-                Some(key) => match books.resources.get(key).seat() {
+                Some(key) => match state.resources.get(key).seat() {
                     // So it was left by a seeding that a crash has cut off; what came before it now
                     // stands before it again.
-                    Some(known) if known == seat => self.seat_again(key, seat, rank, books),
+                    Some(known) if known == seat => self.seat_again(key, seat, rank, state),
                     // It is named twice.
                     Some(known) if known >= seating.seats.first_seat => {}
                     Some(_) if !seating.sets => {}
-                    _ => self.seat(key, seat, seating, books),
+                    _ => self.seat(key, seat, seating, state),
                 },
             }
         }
     }
 
-    fn seat(&mut self, key: ResourceKey, seat: u64, seating: &mut Seating, books: &mut Books) {
-        books.resources.seat(&mut self.stock, key, seat);
-        seating.touch(key, books);
+    fn seat(
+        &mut self,
+        key: ResourceKey,
+        seat: u64,
+        seating: &mut Seating,
+        state: &mut EngineState,
+    ) {
+        state.resources.seat(&mut self.stock, key, seat);
+        seating.touch(key, state);
     }
 
-    fn seat_again(&mut self, key: ResourceKey, seat: u64, rank: i64, books: &mut Books) {
-        books.resources.seat(&mut self.stock, key, seat);
-        let resource = books.resources.get(key);
+    fn seat_again(&mut self, key: ResourceKey, seat: u64, rank: i64, state: &mut EngineState) {
+        state.resources.seat(&mut self.stock, key, seat);
+        let resource = state.resources.get(key);
         if resource.rank == rank && !matches!(resource.holder(), Holder::Grant(_)) {
-            books.resources.lend_first(&mut self.stock, key);
+            state.resources.lend_first(&mut self.stock, key);
         }
     }
 
@@ -56,76 +62,76 @@ impl Pool {
         &mut self,
         most: usize,
         seating: &mut Seating,
-        books: &mut Books,
+        state: &mut EngineState,
     ) -> usize {
         let mut count = 0;
         // Who has not got a new seat stands before all who have.
         while count < most
             && let Some(key) = self.stock.first_member()
-            && let Some(seat) = books.resources.get(key).seat()
+            && let Some(seat) = state.resources.get(key).seat()
             && seat < seating.seats.first_seat
         {
-            self.drop_member(key, seating, books);
+            self.drop_member(key, seating, state);
             count += 1;
         }
         count
     }
 
     /// Makes a resource a member no longer. It is gone, unless it is held.
-    fn drop_member(&mut self, key: ResourceKey, seating: &mut Seating, books: &mut Books) {
-        seating.touch(key, books);
-        books.resources.unseat(&mut self.stock, key);
-        match books.resources.get(key).holder() {
+    fn drop_member(&mut self, key: ResourceKey, seating: &mut Seating, state: &mut EngineState) {
+        seating.touch(key, state);
+        state.resources.unseat(&mut self.stock, key);
+        match state.resources.get(key).holder() {
             Holder::Grant(_) => return,
             Holder::Free => {}
-            Holder::Reserved => self.unkeep(key, books),
+            Holder::Reserved => self.unreserve(key, state),
         }
-        books.resources.remove(&mut self.stock, key);
+        state.resources.remove(&mut self.stock, key);
     }
 
     /// Notes how it stands with an id that was seated or dropped.
-    pub(super) fn note_touched(&self, id: StoredName, books: &mut Books) {
-        match books.resources.find(self.key, &id) {
-            Some(key) => self.note(key, books),
-            None => books.note(|| Change::ResourceRemoved(self.number, id)),
+    pub(super) fn note_touched(&self, id: StoredName, state: &mut EngineState) {
+        match state.resources.find(self.key, &id) {
+            Some(key) => self.note(key, state),
+            None => state.note(|| Change::ResourceRemoved(self.number, id)),
         }
     }
 
-    /// Tells everybody in line who can never be served any more, and takes him out.
-    pub(super) fn dismiss_hopeless(&mut self, books: &mut Books) {
-        for key in self.line.all() {
-            if let Err(refusal) = self.could_ever_serve(&books.waiters.get(key).wanted, books) {
-                self.take_out(key, refusal, books);
+    /// Answers the waiters that can never be served any more, and removes them from the queue.
+    pub(super) fn dismiss_hopeless(&mut self, state: &mut EngineState) {
+        for key in self.queue.all() {
+            if let Err(refusal) = self.could_ever_serve(&state.waiters.get(key).wanted, state) {
+                self.take_out(key, refusal, state);
             }
         }
     }
 
-    /// Takes the pool apart. Those in line are told that it is gone.
-    pub(super) fn dissolve(mut self, books: &mut Books) {
-        for key in self.line.all() {
-            self.take_out(key, Refusal::NoPool, books);
+    /// Takes the pool apart. Its waiters are told that it is gone.
+    pub(super) fn dissolve(mut self, state: &mut EngineState) {
+        for key in self.queue.all() {
+            self.take_out(key, Refusal::NoPool, state);
         }
-        for grant in self.grants(books) {
-            self.dissolve_grant(grant, books);
+        for grant in self.grants(state) {
+            self.dissolve_grant(grant, state);
         }
         let mut next = self.stock.first_member();
         while let Some(key) = next {
-            next = books.resources.next_member(key);
-            books.resources.discard(key);
+            next = state.resources.next_member(key);
+            state.resources.discard(key);
         }
-        books.resources.shrink();
+        state.resources.shrink();
     }
 
     /// Forgets a grant, and what it holds that is a member no longer.
-    fn dissolve_grant(&mut self, grant: GrantKey, books: &mut Books) {
-        let mut next = books.grants.get(grant).resources.first();
+    fn dissolve_grant(&mut self, grant: GrantKey, state: &mut EngineState) {
+        let mut next = state.grants.get(grant).resources.first();
         while let Some(key) = next {
-            next = books.resources.next_lent(key);
-            if !books.resources.get(key).is_member() {
-                books.resources.discard(key);
+            next = state.resources.next_lent(key);
+            if !state.resources.get(key).is_member() {
+                state.resources.discard(key);
             }
         }
-        books.grants.remove(&mut self.grants, grant);
+        state.grants.remove(&mut self.grants, grant);
     }
 }
 
@@ -149,9 +155,9 @@ impl Seating {
         }
     }
 
-    fn touch(&mut self, key: ResourceKey, books: &Books) {
-        if books.changes.is_some() {
-            self.touched.push(books.resources.get(key).id.clone());
+    fn touch(&mut self, key: ResourceKey, state: &EngineState) {
+        if state.changes.is_some() {
+            self.touched.push(state.resources.get(key).id.clone());
         }
     }
 }

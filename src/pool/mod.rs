@@ -3,22 +3,22 @@
 //! Pure: it has no clock, file or socket. A command and the time go in, replies come out, and each
 //! change that must outlive the process is noted as a [`Change`] for whoever keeps the journal.
 //! Restoring the folded changes gives the same engine again, with every lease started anew and
-//! nobody in line.
+//! no waiters.
 //!
 //! Invariants, asserted in release builds too: a resource is never lent while it is held, and a
 //! fence never falls. The rest of what must hold is checked by `Engine::check` after each command
 //! of a debug build.
 
-mod books;
 mod change;
 mod dumping;
+mod engine_state;
 mod grants;
 mod index;
 mod lending;
 mod limits;
-mod line;
 mod listing;
 mod membership;
+mod queue;
 mod resources;
 mod restoring;
 mod seeding;
@@ -28,9 +28,9 @@ mod touched;
 
 use std::cell::Cell;
 
-use books::Books;
 pub use change::{Change, GrantRow, PoolNumber, PoolRow, ResourceRow, Snapshot};
 pub use dumping::Dumping;
+use engine_state::EngineState;
 use index::Index;
 use lending::Pool;
 pub use limits::Measuring;
@@ -50,11 +50,11 @@ use crate::time::Time;
 pub struct Rules {
     /// The lease of who does not say how long; `None` lasts until it is released.
     pub default_ttl: Option<Ttl>,
-    /// The longest that anybody stands in line.
+    /// The longest wait.
     pub max_wait_ms: u64,
-    /// The most who stand in line, in all pools together.
+    /// The most waiters, in all pools together.
     pub max_waiters: usize,
-    /// The most who stand in one pool's line.
+    /// The most waiters of one pool.
     pub max_pool_waiters: usize,
     /// The most pools.
     pub max_pools: usize,
@@ -62,7 +62,7 @@ pub struct Rules {
     pub max_resources: usize,
     /// The most members of a pool.
     pub max_pool_resources: usize,
-    /// How long an owner's place in line is kept while it is away.
+    /// How long an owner's place in the queue is kept while it is away.
     pub queue_grace_ms: u64,
     /// How many resources and waiters leave in one go when their time is over. The rest follows in the next
     /// calls of [`Engine::handle_timeout`]. A slice and its commit to a file take some milliseconds.
@@ -96,7 +96,7 @@ pub struct Engine {
     /// The highest fence of any pool that was removed. A new pool starts above it, so that fences
     /// go on rising when a pool is created again, without a memory of every name that ever was.
     retired_fence: Fence,
-    books: Books,
+    state: EngineState,
 }
 
 /// Where a pool stands in `Engine::pools`. Valid until the pool is removed.
@@ -106,9 +106,9 @@ impl Engine {
     /// An empty engine whose changes nobody wants to know.
     pub fn new(rules: Rules) -> Engine {
         Engine {
-            books: Books {
+            state: EngineState {
                 rules,
-                ..Books::default()
+                ..EngineState::default()
             },
             ..Engine::default()
         }
@@ -127,8 +127,8 @@ impl Engine {
         restoring.done()
     }
 
-    /// Carries out one command, after all that was due before it. `None` if the asker stands in
-    /// line now: `poll_answer` will have its reply. A refused command has changed nothing.
+    /// Carries out one command, after all that was due before it. `None` if the request is queued
+    /// now: `poll_answer` will have its reply. A refused command has changed nothing.
     ///
     /// If more is due than ends in one go, the command sees it as over all the same: a lease is neither
     /// shown, renewed nor released, and who asks for a lock gets what is over in its pool. Only the counts
@@ -143,17 +143,17 @@ impl Engine {
 
     /// Counts what is refused, and says so.
     pub fn refuse(&mut self, refusal: Refusal) -> Reply {
-        self.books.counts.refuse(refusal);
+        self.state.counts.refuse(refusal);
         Reply::Refused(refusal)
     }
 
-    /// Whoever asked with this ticket no longer wants to wait. If it stands in line it is told that
+    /// Whoever asked with this ticket no longer wants to wait. If it is queued it is told that
     /// all is busy; if not, it has its reply already, and nothing happens.
     pub fn withdraw(&mut self, ticket: Ticket, now: Time) {
         self.catch_up(now);
-        if let Some(key) = self.books.waiters.find(ticket) {
-            let pool = self.books.waiters.get(key).pool;
-            self.pools[pool].withdraw(key, now, &mut self.books);
+        if let Some(key) = self.state.waiters.find(ticket) {
+            let pool = self.state.waiters.get(key).pool;
+            self.pools[pool].withdraw(key, now, &mut self.state);
         }
         #[cfg(debug_assertions)]
         self.check();
@@ -161,52 +161,52 @@ impl Engine {
 
     /// What came of lending so far.
     pub fn counts(&self) -> &Lending {
-        &self.books.counts
+        &self.state.counts
     }
 
     /// Goes on with what another engine has counted.
     pub fn set_counts(&mut self, counts: Lending) {
-        self.books.counts = counts;
+        self.state.counts = counts;
     }
 
-    /// How many stand in line, those of owners included who are away.
+    /// How many waiters there are, with those of absent owners.
     pub fn waiting_count(&self) -> usize {
-        self.books.waiters.len()
+        self.state.waiters.len()
     }
 
-    /// Everybody who stands in line and waits for a reply.
+    /// The tickets of all waiters whose clients are there.
     pub fn waiting(&self) -> impl Iterator<Item = Ticket> + '_ {
-        self.books.waiters.tickets()
+        self.state.waiters.tickets()
     }
 
-    /// One reply to somebody who stood in line.
+    /// One reply to a waiter.
     pub fn poll_answer(&mut self) -> Option<(Ticket, Reply)> {
-        self.books.answers.pop_front()
+        self.state.answers.pop_front()
     }
 
     /// When something is due next.
     pub fn next_timeout(&self) -> Option<Time> {
         let times = [
-            self.books.grants.next_expiry(),
-            self.books.waiters.next_timeout(),
+            self.state.grants.next_expiry(),
+            self.state.waiters.next_timeout(),
         ];
         times.into_iter().flatten().min()
     }
 
     /// Lets nothing end that is due later than this, until it is called with `None`.
     pub fn hold_timeouts(&mut self, after: Option<Time>) {
-        self.books.held_after = after;
+        self.state.held_after = after;
     }
 
     /// Ends the leases and the waiting whose time is over, in the order of their times. Of the same
     /// millisecond, leases go first, by their pools and fences, so that they can still be handed on; then
-    /// who waits, from the front of the line. It ends at most [`Rules::max_ends`]: if more is due,
+    /// who waits, from the front of the queue. It ends at most [`Rules::max_ends`]: if more is due,
     /// `next_timeout` says so.
     pub fn handle_timeout(&mut self, now: Time) {
-        let until = self.books.ends_until(now);
-        for _ in 0..self.books.rules.max_ends {
-            let expiry = self.books.grants.next_expiry().filter(|&due| due <= until);
-            let timeout = self.books.waiters.next_timeout();
+        let until = self.state.ends_until(now);
+        for _ in 0..self.state.rules.max_ends {
+            let expiry = self.state.grants.next_expiry().filter(|&due| due <= until);
+            let timeout = self.state.waiters.next_timeout();
             let timeout = timeout.filter(|&due| due <= until);
             match (expiry, timeout) {
                 (None, None) => break,
@@ -215,57 +215,57 @@ impl Engine {
                 (Some(_), _) => self.end_lease(now),
             }
         }
-        self.books.is_behind = self.next_timeout().is_some_and(|due| due <= until);
+        self.state.is_behind = self.next_timeout().is_some_and(|due| due <= until);
     }
 
     /// Ends what is due, unless that is done in slices already.
     fn catch_up(&mut self, now: Time) {
-        if !self.books.is_behind {
+        if !self.state.is_behind {
             self.handle_timeout(now);
         }
     }
 
     /// Takes one resource back from the grant whose lease ends next. A grant may have any number of them.
     fn end_lease(&mut self, now: Time) {
-        let Engine { pools, books, .. } = self;
-        if let Some(grant) = books.grants.first_over(now) {
-            let pool = books.grants.get(grant).pool;
-            books.counts.expired += 1;
-            pools[pool].take_back_one(grant, now, books);
+        let Engine { pools, state, .. } = self;
+        if let Some(grant) = state.grants.first_over(now) {
+            let pool = state.grants.get(grant).pool;
+            state.counts.expired += 1;
+            pools[pool].take_back_one(grant, now, state);
         }
     }
 
     /// Dismisses the next one who has waited long enough. In a closed pool this has to wait: there may be
     /// something for it once it is open.
     fn end_waiting(&mut self, now: Time) {
-        let Engine { pools, books, .. } = self;
-        if let Some(waiter) = books.waiters.pop_timed_out(now)
-            && let pool = books.waiters.get(waiter).pool
-            && books.closed_as(pool).is_none()
+        let Engine { pools, state, .. } = self;
+        if let Some(waiter) = state.waiters.pop_timed_out(now)
+            && let pool = state.waiters.get(waiter).pool
+            && state.closed_as(pool).is_none()
         {
-            pools[pool].dismiss(waiter, Refusal::Busy, now, books);
+            pools[pool].dismiss(waiter, Refusal::Busy, now, state);
         }
     }
 
     /// Whether more is due than has ended in one go: the rest is for the next calls.
     pub fn is_behind(&self) -> bool {
-        self.books.is_behind
+        self.state.is_behind
     }
 
     /// Whether `poll_answer` has something.
     #[inline]
     pub fn has_answers(&self) -> bool {
-        !self.books.answers.is_empty()
+        !self.state.answers.is_empty()
     }
 
     /// Exchanges the changes since the last call, in their order, for an empty vector, so that both keep their memory.
     pub fn take_changes(&mut self, spare: Vec<Change>) -> Vec<Change> {
-        self.books.take_changes(spare)
+        self.state.take_changes(spare)
     }
 
     /// Whether there is anything to journal.
     pub fn has_changes(&self) -> bool {
-        self.books
+        self.state
             .changes
             .as_ref()
             .is_some_and(|changes| !changes.is_empty())
@@ -279,39 +279,39 @@ impl Engine {
     ) -> Result<Option<Reply>, Refusal> {
         let reply = match command {
             Command::Acquire(pool, acquire) => {
-                let (pool, books) = self.pool_mut(&pool)?;
-                return pool.acquire(ticket, &acquire, now, books);
+                let (pool, state) = self.pool_mut(&pool)?;
+                return pool.acquire(ticket, &acquire, now, state);
             }
             Command::Release(pool, id, condition) => {
-                let (pool, books) = self.pool_mut(&pool)?;
-                pool.release(id.as_str(), &condition, now, books)
+                let (pool, state) = self.pool_mut(&pool)?;
+                pool.release(id.as_str(), &condition, now, state)
                     .map(|()| Reply::Done)?
             }
             Command::Renew(pool, id, renewal) => {
-                let (pool, books) = self.pool_mut(&pool)?;
-                Reply::Leases(pool.renew(id.as_str(), &renewal, now, books)?)
+                let (pool, state) = self.pool_mut(&pool)?;
+                Reply::Leases(pool.renew(id.as_str(), &renewal, now, state)?)
             }
             Command::RenewOwned(pool, renewal) => {
-                let (pool, books) = self.pool_mut(&pool)?;
-                Reply::Leases(pool.renew_owned(&renewal, now, books)?)
+                let (pool, state) = self.pool_mut(&pool)?;
+                Reply::Leases(pool.renew_owned(&renewal, now, state)?)
             }
             Command::ReleaseAll(pool, filter) => {
-                let (pool, books) = self.pool_mut(&pool)?;
-                Reply::Released(pool.release_all(&filter, now, books))
+                let (pool, state) = self.pool_mut(&pool)?;
+                Reply::Released(pool.release_all(&filter, now, state))
             }
             Command::Undo(pool, id, fence) => {
-                let (pool, books) = self.pool_mut(&pool)?;
-                pool.undo(id.as_str(), fence, now, books);
+                let (pool, state) = self.pool_mut(&pool)?;
+                pool.undo(id.as_str(), fence, now, state);
                 Reply::Done
             }
-            Command::ListLocks(pool) => Reply::Leases(self.pool(&pool)?.locks(now, &self.books)),
+            Command::ListLocks(pool) => Reply::Leases(self.pool(&pool)?.locks(now, &self.state)),
             Command::ShowLock(pool, id) => {
-                Reply::Leases(self.pool(&pool)?.lock_of(id.as_str(), now, &self.books)?)
+                Reply::Leases(self.pool(&pool)?.lock_of(id.as_str(), now, &self.state)?)
             }
             Command::ListWaiters(pool) => {
-                Reply::Waiters(self.pool(&pool)?.waiters(now, &self.books))
+                Reply::Waiters(self.pool(&pool)?.waiters(now, &self.state))
             }
-            Command::ListMembers(pool) => Reply::Members(self.pool(&pool)?.members(&self.books)),
+            Command::ListMembers(pool) => Reply::Members(self.pool(&pool)?.members(&self.state)),
             Command::ListPools(query) => Reply::Pools(self.list(&query)),
             Command::SumPools(contains) => Reply::PoolSums(self.sum(contains.as_ref())),
             Command::Survey(shown) => Reply::Survey(Some(self.survey(shown))),
@@ -354,9 +354,9 @@ impl Engine {
         Ok(&self.pools[key])
     }
 
-    fn pool_mut(&mut self, name: &PoolName<'_>) -> Result<(&mut Pool, &mut Books), Refusal> {
+    fn pool_mut(&mut self, name: &PoolName<'_>) -> Result<(&mut Pool, &mut EngineState), Refusal> {
         let key = self.find(name).ok_or(Refusal::NoPool)?;
-        Ok((&mut self.pools[key], &mut self.books))
+        Ok((&mut self.pools[key], &mut self.state))
     }
 
     /// Applies a seed in one go, and tells what the members of each pool are then.
@@ -373,7 +373,7 @@ impl Engine {
         if is_new {
             self.pools.make_room(seed.pool_count());
             self.names.make_room(seed.pool_count(), &self.pools);
-            self.books.resources.make_room(seed.id_count());
+            self.state.resources.make_room(seed.id_count());
         }
     }
 
@@ -381,7 +381,7 @@ impl Engine {
         let (number, name) = (self.next_number, StoredName::from(name.as_str()));
         self.next_number = number.next();
         let fence = self.retired_fence;
-        self.books.note(|| Change::PoolCreated {
+        self.state.note(|| Change::PoolCreated {
             number,
             name: name.clone(),
             fence,
@@ -406,12 +406,12 @@ impl Engine {
         self.retired_fence = self.retired_fence.max(pool.fence);
         let (number, retired_fence) = (pool.number, self.retired_fence);
         let name = pool.name.clone();
-        self.books.note(|| Change::PoolRemoved {
+        self.state.note(|| Change::PoolRemoved {
             number,
             name,
             retired_fence,
         });
-        pool.dissolve(&mut self.books);
+        pool.dissolve(&mut self.state);
         Ok(())
     }
 
@@ -419,7 +419,7 @@ impl Engine {
         let all = Filter::default();
         let pools = self.pools.values_mut();
         pools
-            .map(|pool| pool.release_all(&all, now, &mut self.books))
+            .map(|pool| pool.release_all(&all, now, &mut self.state))
             .sum()
     }
 
@@ -427,7 +427,7 @@ impl Engine {
     /// tests.
     fn check(&self) {
         assert_eq!(self.pools.len(), self.names.len());
-        self.books.resources.check();
+        self.state.resources.check();
         if let Some(key) = self.found_last.get() {
             assert_eq!(
                 self.names.find(0, &self.pools[key].name, &self.pools),
@@ -439,10 +439,10 @@ impl Engine {
             let found = self.names.find(0, &pool.name, &self.pools);
             assert_eq!((found, pool.key), (Some(key), key));
             assert!(pool.number < self.next_number);
-            resources += pool.check(&self.books);
-            waiting += pool.line.len();
+            resources += pool.check(&self.state);
+            waiting += pool.queue.len();
         }
-        assert_eq!(resources, self.books.resources.len());
-        assert_eq!(waiting, self.books.waiters.len());
+        assert_eq!(resources, self.state.resources.len());
+        assert_eq!(waiting, self.state.waiters.len());
     }
 }

@@ -35,7 +35,7 @@ impl Engine {
         if self.pools.len() > 0 {
             return Err(Refusal::NotEmpty);
         }
-        restoration.check_limits(&self.books.rules)?;
+        restoration.check_limits(&self.state.rules)?;
         let mut loading = Restoring::on(std::mem::take(self), now);
         let engine = &mut loading.engine;
         let least_fence = engine.retired_fence;
@@ -43,7 +43,7 @@ impl Engine {
         let (number, retired_fence) = (engine.next_number, engine.retired_fence);
         engine.next_number = number.next();
         // There is no row for this fence alone: it is told as that of a pool that is gone.
-        engine.books.note(|| Change::PoolRemoved {
+        engine.state.note(|| Change::PoolRemoved {
             number,
             name: StoredName::default(),
             retired_fence,
@@ -75,7 +75,7 @@ impl Restoring {
     /// Nothing yet. The engine will note its further changes, and every lease starts anew at `now`.
     pub fn new(rules: Rules, now: Time) -> Restoring {
         let mut engine = Engine::new(rules);
-        engine.books.changes = Some(Vec::new());
+        engine.state.changes = Some(Vec::new());
         Restoring::on(engine, now)
     }
 
@@ -95,7 +95,7 @@ impl Restoring {
     fn load_pool(&mut self, dump: &PoolDump, least_fence: Fence) {
         let (name, fence) = (dump.name.clone(), dump.fence.max(least_fence));
         let number = self.engine.next_number;
-        self.engine.books.note(|| Change::PoolCreated {
+        self.engine.state.note(|| Change::PoolCreated {
             number,
             name: name.clone(),
             fence,
@@ -134,7 +134,7 @@ impl Restoring {
 
     fn load_resource(&mut self, pool: PoolNumber, id: &str, row: ResourceRow) {
         let id = StoredName::from(id);
-        (self.engine.books).note(|| Change::ResourceSet(pool, id.clone(), row.clone()));
+        (self.engine.state).note(|| Change::ResourceSet(pool, id.clone(), row.clone()));
         self.resource(id, row);
     }
 
@@ -156,7 +156,7 @@ impl Restoring {
     pub fn resource(&mut self, id: StoredName, row: ResourceRow) {
         self.note_name(&id);
         let pool = self.pool.as_ref().expect("resources follow their pool");
-        let resources = &mut self.engine.books.resources;
+        let resources = &mut self.engine.state.resources;
         let key = resources.restore(pool.key, id, row.rank);
         self.by_seat.extend(row.seat.map(|seat| (seat, key)));
         match row.grant {
@@ -194,7 +194,7 @@ impl Restoring {
         let Some(mut pool) = self.pool.take() else {
             return;
         };
-        let resources = &mut self.engine.books.resources;
+        let resources = &mut self.engine.state.resources;
         self.by_seat.sort_unstable();
         for (seat, key) in self.by_seat.drain(..) {
             resources.seat(&mut pool.stock, key, seat);
@@ -213,20 +213,20 @@ impl Restoring {
 
     /// A resource is held. Those of one grant follow each other, and the grants by their fences.
     fn hold(&mut self, pool: &mut Pool, key: ResourceKey, row: GrantRow) {
-        let books = &mut self.engine.books;
-        let is_same = |&grant: &GrantKey| books.grants.get(grant).fence == row.fence;
+        let state = &mut self.engine.state;
+        let is_same = |&grant: &GrantKey| state.grants.get(grant).fence == row.fence;
         let slot = match pool.grants.last().filter(is_same) {
             Some(slot) => slot,
             None => {
                 let grant = Grant::new(pool.key, row.fence, row.granted_at, row.ttl, row.owner);
-                books
+                state
                     .grants
                     .insert(&mut pool.grants, grant, pool.number, self.now)
             }
         };
-        let grant = books.grants.get_mut(slot);
+        let grant = state.grants.get_mut(slot);
         let chain = &mut grant.resources;
-        books.resources.link_held(key, slot, chain);
+        state.resources.link_held(key, slot, chain);
         grant.count += 1;
         pool.held_count += 1;
     }

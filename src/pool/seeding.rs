@@ -11,7 +11,7 @@
 use super::lending::Pool;
 use super::membership::Seating;
 use super::resources::{ResourceKey, Seats};
-use super::{Books, Engine, PoolKey};
+use super::{Engine, EngineState, PoolKey};
 use crate::command::{IdList, PoolName, Refusal, Seed};
 use crate::time::Time;
 
@@ -217,8 +217,8 @@ impl Engine {
             Step::Seat(from, mut seating) => {
                 let to = ids.len().min(from.saturating_add(work.count(Work::SEAT)));
                 work.spend(to - from, Work::SEAT);
-                let (pool, books) = self.closed_pool();
-                pool.seat_all(ids.slice(from..to), from, &mut seating, books);
+                let (pool, state) = self.closed_pool();
+                pool.seat_all(ids.slice(from..to), from, &mut seating, state);
                 match seating.sets {
                     _ if to < ids.len() => Step::Seat(to, seating),
                     true => Step::Drop(seating),
@@ -227,11 +227,11 @@ impl Engine {
             }
             Step::Drop(mut seating) => {
                 let most = work.count(Work::SEAT);
-                let (pool, books) = self.closed_pool();
-                let count = pool.drop_members(most, &mut seating, books);
+                let (pool, state) = self.closed_pool();
+                let count = pool.drop_members(most, &mut seating, state);
                 work.spend(count, Work::SEAT);
                 if count < most {
-                    pool.dismiss_hopeless(books);
+                    pool.dismiss_hopeless(state);
                     self.open(seating, now)
                 } else {
                     Step::Drop(seating)
@@ -242,7 +242,7 @@ impl Engine {
                 let mut is_done = false;
                 while *work > Work(0) && !is_done {
                     match seating.touched.pop() {
-                        Some(id) => pool.note_touched(id, &mut self.books),
+                        Some(id) => pool.note_touched(id, &mut self.state),
                         None => is_done = true,
                     }
                     work.spend(1, Work::NOTE);
@@ -280,7 +280,7 @@ impl Engine {
         let known = self.find(name);
         let pool = known.unwrap_or_else(|| self.create(name));
         let member_count = known.map(|key| self.pools[key].stock.member_count());
-        let resources = &mut self.books.resources;
+        let resources = &mut self.state.resources;
         let seats = match seats {
             None => resources.set_seats_aside(count),
             Some(seats) => {
@@ -288,25 +288,25 @@ impl Engine {
                 seats
             }
         };
-        let before = self.books.closed.replace(Closed { pool, member_count });
+        let before = self.state.closed.replace(Closed { pool, member_count });
         assert!(before.is_none(), "one seed is applied at a time");
         seats
     }
 
-    fn closed_pool(&mut self) -> (&mut Pool, &mut Books) {
-        let closed = self.books.closed.as_ref();
+    fn closed_pool(&mut self) -> (&mut Pool, &mut EngineState) {
+        let closed = self.state.closed.as_ref();
         let key = closed
             .expect("a pool is closed before it is worked on")
             .pool;
-        (&mut self.pools[key], &mut self.books)
+        (&mut self.pools[key], &mut self.state)
     }
 
     /// All ids of the pool that is closed are seated: whoever can be served is.
     fn open(&mut self, mut seating: Seating, now: Time) -> Step {
         seating.touched.close();
-        let (pool, books) = self.closed_pool();
-        books.closed = None;
-        pool.serve_all(now, books);
+        let (pool, state) = self.closed_pool();
+        state.closed = None;
+        pool.serve_all(now, state);
         Step::Note(seating)
     }
 
@@ -333,7 +333,7 @@ impl Engine {
         work: &mut Work,
         mut tell: impl FnMut(&str),
     ) -> bool {
-        let resources = &self.books.resources;
+        let resources = &self.state.resources;
         if !listing.is_begun {
             listing.next = self.pools[key].stock.first_member();
             listing.is_begun = true;

@@ -1,4 +1,4 @@
-//! Who stands in line: the waiters of all pools, and the order of each pool's line.
+//! The waiters of all pools, and the order of each pool's queue.
 //!
 //! It knows the order and the time-outs. It does not know when a waiter can be served.
 
@@ -11,17 +11,17 @@ use super::resources::ResourceKey;
 use crate::command::{Selection, StoredName, Ticket, Ttl};
 use crate::time::{Deadlines, Time};
 
-/// A waiter. Valid until it leaves the line.
+/// A waiter. Valid until it leaves the queue.
 pub(super) type WaiterKey = usize;
 
-/// A place in line; the lower the further ahead.
-pub(super) type Place = u64;
+/// A place in a queue; the lower the further ahead.
+pub(super) type QueuePlace = u64;
 
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) pool: PoolKey,
-    pub(super) place: Place,
-    /// When it got in line.
+    pub(super) place: QueuePlace,
+    /// When it was queued.
     pub(super) since: Time,
     /// Whom to answer; `None` while an owner is away and its place is kept.
     pub(super) ticket: Option<Ticket>,
@@ -52,14 +52,14 @@ pub(super) struct Waiters {
     slots: Slab<Waiter>,
     timeouts: Deadlines,
     by_ticket: HashMap<Ticket, WaiterKey>,
-    next_place: Place,
-    /// What lines were made of that are empty now, so that the next ones cost no allocation.
+    next_place: QueuePlace,
+    /// The memory of queues that are empty now, so that the next ones cost no allocation.
     #[expect(clippy::vec_box, reason = "they are moved in and out as they are")]
-    spare_places: Vec<Box<Places>>,
+    spare_entries: Vec<Box<QueueEntries>>,
 }
 
 /// A few kilobytes each at most.
-const MAX_SPARE_PLACES: usize = 64;
+const MAX_SPARE_ENTRIES: usize = 64;
 const MAX_SPARE_NAMES: usize = 64;
 
 impl Waiters {
@@ -75,7 +75,7 @@ impl Waiters {
         &mut self.slots[key]
     }
 
-    /// Whether it still stands in line.
+    /// Whether it is still queued.
     pub(super) fn contains(&self, key: WaiterKey) -> bool {
         self.slots.contains(key)
     }
@@ -89,7 +89,7 @@ impl Waiters {
     }
 
     /// A place behind all that were ever given.
-    pub(super) fn last_place(&mut self) -> Place {
+    pub(super) fn last_place(&mut self) -> QueuePlace {
         self.next_place += 1;
         self.next_place
     }
@@ -152,135 +152,143 @@ impl Waiters {
     }
 }
 
-/// The line of one pool.
+/// The queue of one pool.
 #[derive(Debug, Default)]
-pub(super) struct Line {
-    /// `None` if nobody stands in it.
-    places: Option<Box<Places>>,
+pub(super) struct WaitQueue {
+    /// `None` if it is empty.
+    entries: Option<Box<QueueEntries>>,
 }
 
-/// Those who stand in a line, and what is kept for absent owners among them.
+/// The waiters of a queue, and what is reserved for absent owners among them.
 #[derive(Debug, Default)]
-struct Places {
+struct QueueEntries {
     /// Those who take whatever is free. The first whose client is there holds up all behind it.
-    any: BTreeMap<Place, WaiterKey>,
+    any: BTreeMap<QueuePlace, WaiterKey>,
     /// Those who want a certain resource.
-    named: BTreeMap<Place, WaiterKey>,
-    by_resource: HashMap<StoredName, BTreeSet<Place>>,
+    named: BTreeMap<QueuePlace, WaiterKey>,
+    by_resource: HashMap<StoredName, BTreeSet<QueuePlace>>,
     by_owner: HashMap<StoredName, WaiterKey>,
-    /// How many free resources of any kind are kept.
-    kept_count: usize,
+    /// How many free resources of any kind are reserved.
+    reserved_any: usize,
     /// The reserved resources, by the places of the waiters for them.
-    kept: BTreeMap<Place, ResourceKey>,
+    reserved: BTreeMap<QueuePlace, ResourceKey>,
 }
 
-impl Line {
+impl WaitQueue {
     pub(super) fn len(&self) -> usize {
-        self.places.as_ref().map_or(0, |places| places.len())
+        self.entries.as_ref().map_or(0, |entries| entries.len())
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.places.is_none()
+        self.entries.is_none()
     }
 
     /// The place of the first waiter for any resources, absent owners included.
-    pub(super) fn first_for_any(&self) -> Option<Place> {
-        let (&place, _) = self.places.as_ref()?.any.first_key_value()?;
+    pub(super) fn first_for_any(&self) -> Option<QueuePlace> {
+        let (&place, _) = self.entries.as_ref()?.any.first_key_value()?;
         Some(place)
     }
 
     /// Whether a waiter for any resources whose client is there holds up all who come later.
     pub(super) fn is_held_up(&self, waiters: &Waiters) -> bool {
-        let places = self.places.iter();
-        let mut any = places.flat_map(|places| places.any.values());
+        let entries = self.entries.iter();
+        let mut any = entries.flat_map(|entries| entries.any.values());
         any.any(|&key| waiters.get(key).ticket.is_some())
     }
 
-    /// How many free resources of any kind are kept for absent owners.
-    pub(super) fn kept_count(&self) -> usize {
-        self.places.as_ref().map_or(0, |places| places.kept_count)
+    /// How many free resources of any kind are reserved for absent owners.
+    pub(super) fn reserved_any(&self) -> usize {
+        self.entries
+            .as_ref()
+            .map_or(0, |entries| entries.reserved_any)
     }
 
-    /// The reserved resources, by the places of the waiters that they are kept for.
-    pub(super) fn kept(&self) -> Vec<(Place, ResourceKey)> {
-        let places = self.places.iter();
-        let kept = places.flat_map(|places| &places.kept);
-        kept.map(|(&place, &key)| (place, key)).collect()
+    /// The reserved resources, by the places of the waiters that they are reserved for.
+    pub(super) fn reserved(&self) -> Vec<(QueuePlace, ResourceKey)> {
+        let entries = self.entries.iter();
+        let reserved = entries.flat_map(|entries| &entries.reserved);
+        reserved.map(|(&place, &key)| (place, key)).collect()
     }
 
-    /// Keeps so many more of what is free.
-    pub(super) fn keep_count(&mut self, count: usize) {
-        if let Some(places) = &mut self.places {
-            places.kept_count += count;
+    /// Reserves so many more of what is free.
+    pub(super) fn reserve_any(&mut self, count: usize) {
+        if let Some(entries) = &mut self.entries {
+            entries.reserved_any += count;
         }
     }
 
-    /// Keeps a resource for the waiter at this place. The resource must be reserved, too.
-    pub(super) fn keep(&mut self, place: Place, resource: ResourceKey) {
-        if let Some(places) = &mut self.places {
-            places.kept.insert(place, resource);
+    /// Reserves a resource for the waiter at this place. `Resources::reserve` must be called for it, too.
+    pub(super) fn reserve(&mut self, place: QueuePlace, resource: ResourceKey) {
+        if let Some(entries) = &mut self.entries {
+            entries.reserved.insert(place, resource);
         }
     }
 
-    /// Keeps nothing more for the waiter at this place. Returns the reserved resource, if
+    /// Reserves nothing more for the waiter at this place. Returns the reserved resource, if
     /// there is one.
-    pub(super) fn unkeep(&mut self, place: Place) -> Option<ResourceKey> {
-        self.places.as_mut()?.kept.remove(&place)
+    pub(super) fn unreserve(&mut self, place: QueuePlace) -> Option<ResourceKey> {
+        self.entries.as_mut()?.reserved.remove(&place)
     }
 
-    /// The same for all waiters at this place and behind it, and for all that is kept of any kind.
-    /// `None` if nothing was kept, which is the usual case.
-    pub(super) fn unkeep_from(&mut self, place: Place) -> Option<BTreeMap<Place, ResourceKey>> {
-        let places = self.places.as_mut()?;
-        if !places.keeps_any() {
+    /// The same for all waiters at this place and behind it, and for all that is reserved of any kind.
+    /// `None` if nothing was reserved, which is the usual case.
+    pub(super) fn unreserve_from(
+        &mut self,
+        place: QueuePlace,
+    ) -> Option<BTreeMap<QueuePlace, ResourceKey>> {
+        let entries = self.entries.as_mut()?;
+        if !entries.has_reservations() {
             return None;
         }
-        places.kept_count = 0;
-        Some(places.kept.split_off(&place))
+        entries.reserved_any = 0;
+        Some(entries.reserved.split_off(&place))
     }
 
     /// The first waiter for a certain resource.
-    pub(super) fn first_for(&self, id: &str) -> Option<(Place, WaiterKey)> {
-        let places = self.places.as_ref()?;
-        let place = *places.by_resource.get(id)?.first()?;
-        Some((place, places.named[&place]))
+    pub(super) fn first_for(&self, id: &str) -> Option<(QueuePlace, WaiterKey)> {
+        let entries = self.entries.as_ref()?;
+        let place = *entries.by_resource.get(id)?.first()?;
+        Some((place, entries.named[&place]))
     }
 
     /// The first waiter at `from` or behind it.
-    pub(super) fn next(&self, from: Place) -> Option<(Place, WaiterKey)> {
-        let first = |line: &BTreeMap<Place, WaiterKey>| {
-            line.range(from..).next().map(|(&place, &key)| (place, key))
+    pub(super) fn next(&self, from: QueuePlace) -> Option<(QueuePlace, WaiterKey)> {
+        let first = |waiters: &BTreeMap<QueuePlace, WaiterKey>| {
+            waiters
+                .range(from..)
+                .next()
+                .map(|(&place, &key)| (place, key))
         };
-        let places = self.places.as_ref()?;
-        match (first(&places.any), first(&places.named)) {
+        let entries = self.entries.as_ref()?;
+        match (first(&entries.any), first(&entries.named)) {
             (Some(any), Some(named)) => Some(any.min(named)),
             (any, named) => any.or(named),
         }
     }
 
-    /// Everybody in line, in order.
+    /// All waiters, in order.
     pub(super) fn all(&self) -> Vec<WaiterKey> {
-        let places = self.places.iter();
-        let mut all: Vec<_> = places
-            .flat_map(|places| places.any.iter().chain(&places.named))
+        let entries = self.entries.iter();
+        let mut all: Vec<_> = entries
+            .flat_map(|entries| entries.any.iter().chain(&entries.named))
             .collect();
         all.sort_unstable();
         all.into_iter().map(|(_, &key)| key).collect()
     }
 
     pub(super) fn waiter_of(&self, owner: &str) -> Option<WaiterKey> {
-        self.places.as_ref()?.by_owner.get(owner).copied()
+        self.entries.as_ref()?.by_owner.get(owner).copied()
     }
 
     pub(super) fn insert(&mut self, key: WaiterKey, waiters: &mut Waiters) {
-        let spare = &mut waiters.spare_places;
-        let places = self
-            .places
+        let spare = &mut waiters.spare_entries;
+        let entries = self
+            .entries
             .get_or_insert_with(|| spare.pop().unwrap_or_default());
-        places.insert(key, &waiters.slots[key]);
+        entries.insert(key, &waiters.slots[key]);
     }
 
-    /// A waiter in this line wants something else from now on, and keeps its place.
+    /// A waiter in this queue wants something else from now on, and keeps its place.
     pub(super) fn change_wanted(
         &mut self,
         key: WaiterKey,
@@ -288,37 +296,37 @@ impl Line {
         waiters: &mut Waiters,
     ) {
         let waiter = &mut waiters.slots[key];
-        let places = self.places.as_mut().expect("somebody stands in this line");
-        places.remove(waiter);
+        let entries = self.entries.as_mut().expect("the waiter is in this queue");
+        entries.remove(waiter);
         waiter.wanted = wanted;
-        places.insert(key, waiter);
+        entries.insert(key, waiter);
     }
 
-    /// Removes a waiter that stands in this line.
+    /// Removes a waiter of this queue.
     pub(super) fn remove(&mut self, waiter: &Waiter, waiters: &mut Waiters) {
-        if let Some(places) = &mut self.places {
-            places.remove(waiter);
-            if places.len() == 0 {
-                if places.keeps_any() {
-                    (places.kept_count, places.kept) = Default::default();
+        if let Some(entries) = &mut self.entries {
+            entries.remove(waiter);
+            if entries.len() == 0 {
+                if entries.has_reservations() {
+                    (entries.reserved_any, entries.reserved) = Default::default();
                 }
-                let places = self.places.take().filter(|places| places.is_small());
-                if waiters.spare_places.len() < MAX_SPARE_PLACES {
-                    waiters.spare_places.extend(places);
+                let entries = self.entries.take().filter(|entries| entries.is_small());
+                if waiters.spare_entries.len() < MAX_SPARE_ENTRIES {
+                    waiters.spare_entries.extend(entries);
                 }
             }
         }
     }
 }
 
-impl Places {
+impl QueueEntries {
     fn len(&self) -> usize {
         self.any.len() + self.named.len()
     }
 
-    /// Whether anything is kept for an absent owner.
-    fn keeps_any(&self) -> bool {
-        self.kept_count > 0 || !self.kept.is_empty()
+    /// Whether anything is reserved for an absent owner.
+    fn has_reservations(&self) -> bool {
+        self.reserved_any > 0 || !self.reserved.is_empty()
     }
 
     fn is_small(&self) -> bool {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use smallvec::smallvec;
 
 use super::grants::{GrantKey, Grants};
-use super::line::Waiters;
+use super::queue::Waiters;
 use super::resources::{Holder, ResourceKey, Resources};
 use super::seeding::Closed;
 use super::{Change, GrantRow, PoolKey, ResourceRow, Rules};
@@ -14,14 +14,14 @@ use crate::metrics::Lending;
 use crate::time::Time;
 
 #[derive(Debug, Default)]
-pub(super) struct Books {
+pub(super) struct EngineState {
     pub(super) rules: Rules,
     pub(super) resources: Resources,
     pub(super) grants: Grants,
     pub(super) waiters: Waiters,
     /// The pool that is being seeded: nobody in it is served.
     pub(super) closed: Option<Closed>,
-    /// Replies to those who stood in line.
+    /// Replies to waiters.
     pub(super) answers: VecDeque<(Ticket, Reply)>,
     /// `None` if nobody keeps a journal.
     pub(super) changes: Option<Vec<Change>>,
@@ -33,7 +33,7 @@ pub(super) struct Books {
     pub(super) held_after: Option<Time>,
 }
 
-impl Books {
+impl EngineState {
     /// What is told of a pool that is being seeded, if it is this one.
     pub(super) fn closed_as(&self, pool: PoolKey) -> Option<&Closed> {
         self.closed.as_ref().filter(|closed| closed.pool == pool)
