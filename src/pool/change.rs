@@ -74,7 +74,7 @@ pub struct PoolRow {
 pub struct ResourceRow {
     /// Its place in seeding order; `None` if it is a member no longer and goes when it is
     /// released.
-    pub seat: Option<u64>,
+    pub seed_index: Option<u64>,
     /// Its place in the order of lending, the lowest first; while it is held, the place that it
     /// was taken from.
     pub rank: i64,

@@ -46,7 +46,7 @@ enum Stage {
 /// A member as it was read.
 #[derive(Debug)]
 struct Seen {
-    seat: u64,
+    seed_index: u64,
     rank: i64,
     /// The fence of its grant; `None` if it was free.
     fence: Option<Fence>,
@@ -130,7 +130,7 @@ impl Engine {
 
     fn pool_size(&self, key: PoolKey) -> usize {
         let pool = &self.pools[key];
-        pool.stock.member_count() + pool.held_count as usize
+        pool.resources.member_count() + pool.held_count as usize
     }
 
     fn dump_pool(&self, key: PoolKey, now: Time) -> PoolDump {
@@ -140,7 +140,7 @@ impl Engine {
             fence: pool.fence,
             ..PoolDump::default()
         };
-        let members = state.resources.members_from(pool.stock.first_member());
+        let members = state.resources.members_from(pool.resources.first_member());
         for (place, member) in (0..).zip(members) {
             let resource = state.resources.get(member);
             dump.members.push_stored(&resource.id);
@@ -161,8 +161,8 @@ impl Engine {
             Stage::Begin => {
                 dumping.first_fence = pool.fence;
                 dumping.first_rank = resources.highest_rank();
-                dumping.seen.reserve(pool.stock.member_count());
-                dumping.stage = match pool.stock.first_member() {
+                dumping.seen.reserve(pool.resources.member_count());
+                dumping.stage = match pool.resources.first_member() {
                     Some(first) => Stage::Members(first),
                     None => Stage::Grants(0),
                 };
@@ -194,14 +194,14 @@ impl Engine {
 
     fn dump_member(&self, dumping: &mut Dumping, member: ResourceKey, now: Time) {
         let resource = self.state.resources.get(member);
-        let seat = resource
-            .seat()
+        let seed_index = resource
+            .seed_index()
             .expect("the members of a pool do not change while it is dumped");
         let place = dumping.seen.len() as u32;
         dumping.dump.members.push_stored(&resource.id);
         let grant = self.state.grant_of(member);
         dumping.seen.push(Seen {
-            seat,
+            seed_index,
             rank: resource.rank,
             fence: grant.map(|grant| self.state.grants.get(grant).fence),
         });
@@ -220,7 +220,7 @@ impl Engine {
         let (pool, state) = (&self.pools[dumping.pool], &self.state);
         dumping.dump.fence = pool.fence;
         let (since_fence, since_rank) = (dumping.first_fence, dumping.first_rank);
-        let given_back = state.resources.free_from_last(&pool.stock);
+        let given_back = state.resources.free_from_last(&pool.resources);
         for key in given_back.take_while(|&key| state.resources.get(key).rank > since_rank) {
             if let Some(place) = dumping.forget(key, state) {
                 let rank = state.resources.get(key).rank;
@@ -259,10 +259,10 @@ impl Dumping {
 
     /// Takes out what was read of a member, which has changed since. Returns its place.
     fn forget(&mut self, key: ResourceKey, state: &EngineState) -> Option<u32> {
-        let seat = state.resources.get(key).seat()?;
+        let seed_index = state.resources.get(key).seed_index()?;
         let place = self
             .seen
-            .binary_search_by_key(&seat, |seen| seen.seat)
+            .binary_search_by_key(&seed_index, |seen| seen.seed_index)
             .ok()?;
         let Seen { rank, fence, .. } = self.seen[place];
         match fence {

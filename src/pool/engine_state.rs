@@ -84,7 +84,7 @@ impl EngineState {
         let resource = self.resources.get(key);
         let grant = self.grant_of(key).map(|grant| self.grants.get(grant));
         ResourceRow {
-            seat: resource.seat(),
+            seed_index: resource.seed_index(),
             rank: resource.rank,
             grant: grant.map(|grant| GrantRow {
                 fence: grant.fence,

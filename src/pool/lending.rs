@@ -8,7 +8,7 @@ use smallvec::smallvec;
 use super::grants::{Grant, GrantKey};
 use super::index::Named;
 use super::queue::{StoredWanted, WaitQueue, Waiter};
-use super::resources::{Holder, ResourceKey, Stock};
+use super::resources::{Holder, PoolResources, ResourceKey};
 use super::slots::Chain;
 use super::{Change, EngineState, PoolKey, PoolNumber};
 use crate::command::{
@@ -29,7 +29,7 @@ pub(super) struct Pool {
     pub(super) name: StoredName,
     /// The fence of the latest grant.
     pub(super) fence: Fence,
-    pub(super) stock: Stock,
+    pub(super) resources: PoolResources,
     /// In the order of their fences.
     pub(super) grants: Chain<Grant>,
     pub(super) queue: WaitQueue,
@@ -56,7 +56,7 @@ impl Pool {
             number,
             name,
             fence,
-            stock: Stock::default(),
+            resources: PoolResources::default(),
             grants: Chain::default(),
             queue: WaitQueue::default(),
         }
@@ -195,7 +195,7 @@ impl Pool {
         wanted: &StoredWanted,
         state: &EngineState,
     ) -> Result<(), Refusal> {
-        let member_count = self.stock.member_count();
+        let member_count = self.resources.member_count();
         match wanted {
             StoredWanted::Any(count) if *count > member_count => {
                 Err(Refusal::OnlyResources(member_count))
@@ -211,7 +211,7 @@ impl Pool {
     /// How many resources are free and not reserved for an absent owner.
     pub(super) fn lendable_count(&self) -> usize {
         // Fewer are free than are reserved only while the pool is being seeded.
-        let free = self.stock.free_count();
+        let free = self.resources.free_count();
         free.saturating_sub(self.queue.reserved_any())
     }
 
@@ -255,12 +255,14 @@ impl Pool {
         };
         for _ in 0..grant.count {
             let resource = match wanted {
-                StoredWanted::Any(_) => state.resources.first_free(&self.stock),
+                StoredWanted::Any(_) => state.resources.first_free(&self.resources),
                 StoredWanted::Named(id) => state.resources.find(self.key, id),
             };
             let resource = resource.expect("as many are free as are granted");
             let chain = &mut grant.resources;
-            state.resources.lend(&mut self.stock, resource, key, chain);
+            state
+                .resources
+                .lend(&mut self.resources, resource, key, chain);
         }
         self.held_count += grant.count;
         state.counts.granted += u64::from(grant.count);
@@ -409,7 +411,7 @@ impl Pool {
         let slot = state.grant_of(key).expect("what is given back is held");
         let grant = state.grants.get_mut(slot);
         let chain = &mut grant.resources;
-        state.resources.take_back(&mut self.stock, key, chain);
+        state.resources.take_back(&mut self.resources, key, chain);
         grant.count -= 1;
         self.held_count -= 1;
         if grant.count == 0 {
@@ -442,7 +444,7 @@ impl Pool {
 
     /// Forgets a free resource for good.
     pub(super) fn forget(&mut self, key: ResourceKey, state: &mut EngineState) {
-        let id = state.resources.remove(&mut self.stock, key);
+        let id = state.resources.remove(&mut self.resources, key);
         state.note(|| Change::ResourceRemoved(self.number, id));
     }
 

@@ -94,8 +94,8 @@ impl Engine {
             measuring.growth.different = HashTable::with_capacity(ids.len());
         }
         let from = measuring.ids;
-        let to = ids.len().min(from.saturating_add(work.count(Work::SEAT)));
-        work.spend(to - from, Work::SEAT);
+        let to = ids.len().min(from.saturating_add(work.count(Work::MEMBER)));
+        work.spend(to - from, Work::MEMBER);
         for place in from..to {
             self.measure_id(pool, &ids, place, &mut measuring.growth);
         }
@@ -125,7 +125,7 @@ impl Engine {
 
     fn end_pool(&self, pool: Option<&Pool>, ids: &Ids<'_>, measuring: &mut Measuring) {
         let growth = std::mem::take(&mut measuring.growth);
-        let before = pool.map_or(0, |pool| pool.stock.member_count());
+        let before = pool.map_or(0, |pool| pool.resources.member_count());
         let different = growth.different.len();
         let after = match measuring.kind {
             SeedKind::Adds => before + different - growth.kept.min(different),

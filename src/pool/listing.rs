@@ -87,7 +87,7 @@ impl Pool {
         let resources = &state.resources;
         let mut ids = IdList::default();
         resources
-            .members_from(self.stock.first_member())
+            .members_from(self.resources.first_member())
             .for_each(|key| ids.push_stored(&resources.get(key).id));
         ids
     }
@@ -166,7 +166,7 @@ impl Pool {
     fn resources_told(&self, state: &EngineState) -> Option<usize> {
         match state.closed_as(self.key) {
             Some(closed) => closed.member_count,
-            None => Some(self.stock.member_count()),
+            None => Some(self.resources.member_count()),
         }
     }
 
@@ -180,7 +180,7 @@ impl Pool {
         let is_closed = state.closed_as(self.key).is_some();
         state
             .resources
-            .check_stock(self.key, &self.stock, is_closed);
+            .check_pool(self.key, &self.resources, is_closed);
         let mut held = Held::default();
         let mut latest = None;
         for key in state.grants.of_pool(&self.grants) {
@@ -205,7 +205,7 @@ impl Pool {
         if !is_closed {
             self.check_queue(state);
         }
-        self.stock.member_count() + held.leaving
+        self.resources.member_count() + held.leaving
     }
 }
 

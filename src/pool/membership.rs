@@ -1,96 +1,113 @@
 //! One pool's members: adding, setting, and taking the pool apart.
 
+use super::changed_ids::ChangedIds;
 use super::grants::GrantKey;
 use super::lending::Pool;
-use super::resources::{Holder, ResourceKey, Seats};
-use super::touched::Touched;
+use super::resources::{Holder, ResourceKey, SeedOrder};
 use super::{Change, EngineState};
 use crate::command::{Ids, Refusal, StoredName};
 
 impl Pool {
     /// Makes members of `ids`, of which the first stands at `from` among all that the pool is seeded
-    /// with. Who is a member already has a new seat if the members are set, else it stays as it is.
-    pub(super) fn seat_all(
+    /// with. A present member gets a new seed index if the members are set, else it stays as it is.
+    pub(super) fn add_members(
         &mut self,
         ids: Ids<'_>,
         from: usize,
-        seating: &mut Seating,
+        update: &mut MembershipUpdate,
         state: &mut EngineState,
     ) {
         for (place, id) in (from..).zip(ids) {
-            let (seat, rank) = (seating.seats.seat(place), seating.seats.rank(place));
+            let (seed_index, rank) = (update.order.index(place), update.order.rank(place));
             match state.resources.find(self.key, id.as_str()) {
                 None => {
-                    let (resources, stock) = (&mut state.resources, &mut self.stock);
-                    let key = resources.add(stock, self.key, id.as_str(), rank);
-                    self.seat(key, seat, seating, state);
+                    let (all, own) = (&mut state.resources, &mut self.resources);
+                    let key = all.add(own, self.key, id.as_str(), rank);
+                    self.add_member(key, seed_index, update, state);
                 }
-                Some(key) => match state.resources.get(key).seat() {
+                Some(key) => match state.resources.get(key).seed_index() {
                     // So it was left by a seeding that a crash has cut off; what came before it now
                     // stands before it again.
-                    Some(known) if known == seat => self.seat_again(key, seat, rank, state),
+                    Some(known) if known == seed_index => {
+                        self.add_member_again(key, seed_index, rank, state)
+                    }
                     // It is named twice.
-                    Some(known) if known >= seating.seats.first_seat => {}
-                    Some(_) if !seating.sets => {}
-                    _ => self.seat(key, seat, seating, state),
+                    Some(known) if known >= update.order.first_index => {}
+                    Some(_) if !update.sets => {}
+                    _ => self.add_member(key, seed_index, update, state),
                 },
             }
         }
     }
 
-    fn seat(
+    fn add_member(
         &mut self,
         key: ResourceKey,
-        seat: u64,
-        seating: &mut Seating,
+        seed_index: u64,
+        update: &mut MembershipUpdate,
         state: &mut EngineState,
     ) {
-        state.resources.seat(&mut self.stock, key, seat);
-        seating.touch(key, state);
+        state
+            .resources
+            .add_member(&mut self.resources, key, seed_index);
+        update.note_changed(key, state);
     }
 
-    fn seat_again(&mut self, key: ResourceKey, seat: u64, rank: i64, state: &mut EngineState) {
-        state.resources.seat(&mut self.stock, key, seat);
+    fn add_member_again(
+        &mut self,
+        key: ResourceKey,
+        seed_index: u64,
+        rank: i64,
+        state: &mut EngineState,
+    ) {
+        state
+            .resources
+            .add_member(&mut self.resources, key, seed_index);
         let resource = state.resources.get(key);
         if resource.rank == rank && !matches!(resource.holder(), Holder::Grant(_)) {
-            state.resources.lend_first(&mut self.stock, key);
+            state.resources.lend_first(&mut self.resources, key);
         }
     }
 
-    /// Drops up to `most` of the members that were not seated anew. Answers how many.
+    /// Drops up to `most` of the members that got no new seed index. Answers how many.
     pub(super) fn drop_members(
         &mut self,
         most: usize,
-        seating: &mut Seating,
+        update: &mut MembershipUpdate,
         state: &mut EngineState,
     ) -> usize {
         let mut count = 0;
-        // Who has not got a new seat stands before all who have.
+        // Members without a new seed index stand before all that have one.
         while count < most
-            && let Some(key) = self.stock.first_member()
-            && let Some(seat) = state.resources.get(key).seat()
-            && seat < seating.seats.first_seat
+            && let Some(key) = self.resources.first_member()
+            && let Some(seed_index) = state.resources.get(key).seed_index()
+            && seed_index < update.order.first_index
         {
-            self.drop_member(key, seating, state);
+            self.drop_member(key, update, state);
             count += 1;
         }
         count
     }
 
     /// Makes a resource a member no longer. It is gone, unless it is held.
-    fn drop_member(&mut self, key: ResourceKey, seating: &mut Seating, state: &mut EngineState) {
-        seating.touch(key, state);
-        state.resources.unseat(&mut self.stock, key);
+    fn drop_member(
+        &mut self,
+        key: ResourceKey,
+        update: &mut MembershipUpdate,
+        state: &mut EngineState,
+    ) {
+        update.note_changed(key, state);
+        state.resources.remove_member(&mut self.resources, key);
         match state.resources.get(key).holder() {
             Holder::Grant(_) => return,
             Holder::Free => {}
             Holder::Reserved => self.unreserve(key, state),
         }
-        state.resources.remove(&mut self.stock, key);
+        state.resources.remove(&mut self.resources, key);
     }
 
-    /// Notes how it stands with an id that was seated or dropped.
-    pub(super) fn note_touched(&self, id: StoredName, state: &mut EngineState) {
+    /// Records the state of an id that was added or dropped.
+    pub(super) fn note_changed(&self, id: StoredName, state: &mut EngineState) {
         match state.resources.find(self.key, &id) {
             Some(key) => self.note(key, state),
             None => state.note(|| Change::ResourceRemoved(self.number, id)),
@@ -114,7 +131,7 @@ impl Pool {
         for grant in self.grants(state) {
             self.dissolve_grant(grant, state);
         }
-        let mut next = self.stock.first_member();
+        let mut next = self.resources.first_member();
         while let Some(key) = next {
             next = state.resources.next_member(key);
             state.resources.discard(key);
@@ -135,29 +152,29 @@ impl Pool {
     }
 }
 
-/// The seating of the ids that a pool is seeded with.
+/// A change of the members of one pool by a seed.
 #[derive(Debug)]
-pub(super) struct Seating {
-    pub(super) seats: Seats,
+pub(super) struct MembershipUpdate {
+    pub(super) order: SeedOrder,
     /// The members are set: they are these and no others.
     pub(super) sets: bool,
     /// Ids whose rows have changed; none, if nobody keeps a journal.
-    pub(super) touched: Touched,
+    pub(super) changed_ids: ChangedIds,
 }
 
-impl Seating {
-    pub(super) fn new(seats: Seats, sets: bool) -> Seating {
-        let touched = Touched::default();
-        Seating {
-            seats,
+impl MembershipUpdate {
+    pub(super) fn new(order: SeedOrder, sets: bool) -> MembershipUpdate {
+        let changed_ids = ChangedIds::default();
+        MembershipUpdate {
+            order,
             sets,
-            touched,
+            changed_ids,
         }
     }
 
-    fn touch(&mut self, key: ResourceKey, state: &EngineState) {
+    fn note_changed(&mut self, key: ResourceKey, state: &EngineState) {
         if state.changes.is_some() {
-            self.touched.push(state.resources.get(key).id.clone());
+            self.changed_ids.push(state.resources.get(key).id.clone());
         }
     }
 }

@@ -10,6 +10,7 @@
 //! of a debug build.
 
 mod change;
+mod changed_ids;
 mod dumping;
 mod engine_state;
 mod grants;
@@ -24,7 +25,6 @@ mod restoring;
 mod seeding;
 mod serving;
 mod slots;
-mod touched;
 
 use std::cell::Cell;
 
@@ -34,7 +34,7 @@ use engine_state::EngineState;
 use index::Index;
 use lending::Pool;
 pub use limits::Measuring;
-pub use resources::Seats;
+pub use resources::SeedOrder;
 pub use restoring::Restoring;
 pub use seeding::{Listing, SeedKind, Seeding, Work};
 use slots::{Key, Slots};

@@ -18,22 +18,22 @@ pub(super) type ResourceKey = Key<Resource>;
 #[derive(Debug)]
 pub(super) struct Resource {
     pub(super) id: StoredName,
-    /// Place in seeding order, or `NO_SEAT`.
-    seat: u64,
+    /// Place in seeding order, or `NOT_A_MEMBER`.
+    seed_index: u64,
     pub(super) rank: i64,
     pub(super) pool: PoolKey,
     /// `FREE`, `RESERVED`, or the number of a grant's key.
     holder: u32,
     /// Among the free and reserved ones of its pool, or in its grant.
-    lending: Links<Resource>,
+    lending_links: Links<Resource>,
     /// Among the members of its pool.
-    seating: Links<Resource>,
+    member_links: Links<Resource>,
 }
 
 /// A million of them are a matter of megabytes.
 const _: () = assert!(size_of::<Resource>() == 56 && size_of::<Option<Resource>>() == 56);
 
-const NO_SEAT: u64 = u64::MAX;
+const NOT_A_MEMBER: u64 = u64::MAX;
 const FREE: u32 = 0;
 const RESERVED: u32 = u32::MAX;
 
@@ -48,12 +48,12 @@ pub(super) enum Holder {
 
 impl Resource {
     /// Its place in seeding order; `None` once it is no longer a member.
-    pub(super) fn seat(&self) -> Option<u64> {
-        (self.seat != NO_SEAT).then_some(self.seat)
+    pub(super) fn seed_index(&self) -> Option<u64> {
+        (self.seed_index != NOT_A_MEMBER).then_some(self.seed_index)
     }
 
     pub(super) fn is_member(&self) -> bool {
-        self.seat != NO_SEAT
+        self.seed_index != NOT_A_MEMBER
     }
 
     pub(super) fn holder(&self) -> Holder {
@@ -64,12 +64,12 @@ impl Resource {
         }
     }
 
-    fn lending(&mut self) -> &mut Links<Resource> {
-        &mut self.lending
+    fn lending_links(&mut self) -> &mut Links<Resource> {
+        &mut self.lending_links
     }
 
-    fn seating(&mut self) -> &mut Links<Resource> {
-        &mut self.seating
+    fn member_links(&mut self) -> &mut Links<Resource> {
+        &mut self.member_links
     }
 }
 
@@ -83,9 +83,9 @@ impl Named for Resource {
     }
 }
 
-/// What one pool has, of the resources of all pools.
+/// The resources of one pool, as ends of chains through those of all pools.
 #[derive(Debug, Default)]
-pub(super) struct Stock {
+pub(super) struct PoolResources {
     /// In the order of lending. Those that are reserved keep their place here.
     free: Chain<Resource>,
     /// In seeding order.
@@ -95,7 +95,7 @@ pub(super) struct Stock {
     member_count: u32,
 }
 
-impl Stock {
+impl PoolResources {
     pub(super) fn free_count(&self) -> usize {
         self.free_count as usize
     }
@@ -110,20 +110,20 @@ impl Stock {
     }
 }
 
-/// Where the ids that a pool is seeded with stand: which seat and rank one has is known from its place
-/// among them, so that a seed that was applied in part can be applied once more.
+/// The order of the ids that a pool is seeded with. The place of an id among them gives its seed index and rank,
+/// so that a seed that was applied in part can be applied once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seats {
-    /// The seat of the first id. All members of before have earlier ones.
-    pub first_seat: u64,
+pub struct SeedOrder {
+    /// The seed index of the first id. All members of before have earlier ones.
+    pub first_index: u64,
     /// No free resource of before has a lower rank. The first id has the next lower one, if it is
     /// new.
     pub lowest_rank: i64,
 }
 
-impl Seats {
-    pub(super) fn seat(self, place: usize) -> u64 {
-        self.first_seat + place as u64
+impl SeedOrder {
+    pub(super) fn index(self, place: usize) -> u64 {
+        self.first_index + place as u64
     }
 
     pub(super) fn rank(self, place: usize) -> i64 {
@@ -135,8 +135,8 @@ impl Seats {
 pub(super) struct Resources {
     slots: Slots<Resource>,
     index: Index<Resource>,
-    /// Above all seats of all pools.
-    next_seat: u64,
+    /// Above all seed indexes of all pools.
+    next_index: u64,
     /// At most the least, and at least the greatest rank in all pools.
     lowest_rank: i64,
     highest_rank: i64,
@@ -157,17 +157,19 @@ impl Resources {
     }
 
     /// `from` and the members behind it, in seeding order. A walk can be gone on with later from
-    /// any resource that is still a member then, and has its seat still.
+    /// any resource that is still a member then, and has its seed index still.
     pub(super) fn members_from(
         &self,
         from: Option<ResourceKey>,
     ) -> impl Iterator<Item = ResourceKey> + '_ {
-        walk(from, &self.slots, |resource| &resource.seating)
+        walk(from, &self.slots, |resource| &resource.member_links)
     }
 
     /// The resources of a grant, in the order in which they were lent.
     pub(super) fn lent(&self, chain: &Chain<Resource>) -> impl Iterator<Item = ResourceKey> + '_ {
-        walk(chain.first(), &self.slots, |resource| &resource.lending)
+        walk(chain.first(), &self.slots, |resource| {
+            &resource.lending_links
+        })
     }
 
     /// The resource with this key, if it was not removed.
@@ -181,52 +183,57 @@ impl Resources {
     }
 
     /// The free and reserved resources of a pool against the order of lending.
-    pub(super) fn free_from_last(&self, stock: &Stock) -> impl Iterator<Item = ResourceKey> + '_ {
-        walk_back(stock.free.last(), &self.slots, |resource| &resource.lending)
+    pub(super) fn free_from_last(
+        &self,
+        pool_resources: &PoolResources,
+    ) -> impl Iterator<Item = ResourceKey> + '_ {
+        walk_back(pool_resources.free.last(), &self.slots, |resource| {
+            &resource.lending_links
+        })
     }
 
     /// The free resource that is lent next.
-    pub(super) fn first_free(&self, stock: &Stock) -> Option<ResourceKey> {
-        let mut first = stock.free.first();
+    pub(super) fn first_free(&self, pool_resources: &PoolResources) -> Option<ResourceKey> {
+        let mut first = pool_resources.free.first();
         while let Some(key) = first
             && self.slots[key].holder == RESERVED
         {
-            first = self.slots[key].lending.next();
+            first = self.slots[key].lending_links.next();
         }
         first
     }
 
     /// The member behind this one in seeding order.
     pub(super) fn next_member(&self, key: ResourceKey) -> Option<ResourceKey> {
-        self.slots[key].seating.next()
+        self.slots[key].member_links.next()
     }
 
     /// The resource behind this one in the same grant.
     pub(super) fn next_lent(&self, key: ResourceKey) -> Option<ResourceKey> {
-        self.slots[key].lending.next()
+        self.slots[key].lending_links.next()
     }
 
     /// Adds a new, free resource that is lent before all others of its pool, as its rank must say.
-    /// `seat` must follow.
+    /// `add_member` must follow.
     pub(super) fn add(
         &mut self,
-        stock: &mut Stock,
+        pool_resources: &mut PoolResources,
         pool: PoolKey,
         id: &str,
         rank: i64,
     ) -> ResourceKey {
         let key = self.insert(pool, StoredName::from(id), rank);
-        stock.free_count += 1;
-        let free = &mut stock.free;
-        free.push_first(key, &mut self.slots, Resource::lending);
+        pool_resources.free_count += 1;
+        let free = &mut pool_resources.free;
+        free.push_first(key, &mut self.slots, Resource::lending_links);
         key
     }
 
     /// Moves a free or reserved resource to the front of the order of lending, as its rank must say.
-    pub(super) fn lend_first(&mut self, stock: &mut Stock, key: ResourceKey) {
-        let free = &mut stock.free;
-        free.remove(key, &mut self.slots, Resource::lending);
-        free.push_first(key, &mut self.slots, Resource::lending);
+    pub(super) fn lend_first(&mut self, pool_resources: &mut PoolResources, key: ResourceKey) {
+        let free = &mut pool_resources.free;
+        free.remove(key, &mut self.slots, Resource::lending_links);
+        free.push_first(key, &mut self.slots, Resource::lending_links);
     }
 
     /// Puts a stored resource back that is no member yet, held by nobody and in no chain.
@@ -240,57 +247,62 @@ impl Resources {
     fn insert(&mut self, pool: PoolKey, id: StoredName, rank: i64) -> ResourceKey {
         let key = self.slots.insert(Resource {
             id,
-            seat: NO_SEAT,
+            seed_index: NOT_A_MEMBER,
             rank,
             pool,
             holder: FREE,
-            lending: Links::default(),
-            seating: Links::default(),
+            lending_links: Links::default(),
+            member_links: Links::default(),
         });
         self.index.insert(key, &self.slots);
         key
     }
 
-    /// Sets as many seats and ranks aside as a pool is seeded with ids.
-    pub(super) fn set_seats_aside(&mut self, count: usize) -> Seats {
-        let seats = Seats {
-            first_seat: self.next_seat,
+    /// Allocates a seed index and a rank for each id of a seed.
+    pub(super) fn allocate_order(&mut self, count: usize) -> SeedOrder {
+        let order = SeedOrder {
+            first_index: self.next_index,
             lowest_rank: self.lowest_rank,
         };
-        self.take_seats(seats, count);
-        seats
+        self.claim_order(order, count);
+        order
     }
 
-    /// The same for seats that were set aside before a restart.
-    pub(super) fn take_seats(&mut self, seats: Seats, count: usize) {
-        self.next_seat = self.next_seat.max(seats.seat(count));
-        self.lowest_rank = self.lowest_rank.min(seats.rank(count) + 1);
+    /// The same for an order that was allocated before a restart.
+    pub(super) fn claim_order(&mut self, order: SeedOrder, count: usize) {
+        self.next_index = self.next_index.max(order.index(count));
+        self.lowest_rank = self.lowest_rank.min(order.rank(count) + 1);
     }
 
-    /// Makes it a member with this seat, which is behind those of all members of its pool.
-    pub(super) fn seat(&mut self, stock: &mut Stock, key: ResourceKey, seat: u64) {
-        self.unseat(stock, key);
-        self.slots[key].seat = seat;
-        self.next_seat = self.next_seat.max(seat + 1);
-        stock.member_count += 1;
-        let members = &mut stock.members;
-        members.push_last(key, &mut self.slots, Resource::seating);
+    /// Makes it a member with this seed index, which is behind those of all members of its pool.
+    pub(super) fn add_member(
+        &mut self,
+        pool_resources: &mut PoolResources,
+        key: ResourceKey,
+        seed_index: u64,
+    ) {
+        self.remove_member(pool_resources, key);
+        self.slots[key].seed_index = seed_index;
+        self.next_index = self.next_index.max(seed_index + 1);
+        pool_resources.member_count += 1;
+        let members = &mut pool_resources.members;
+        members.push_last(key, &mut self.slots, Resource::member_links);
     }
 
     /// Makes it a member no longer.
-    pub(super) fn unseat(&mut self, stock: &mut Stock, key: ResourceKey) {
+    pub(super) fn remove_member(&mut self, pool_resources: &mut PoolResources, key: ResourceKey) {
         if self.slots[key].is_member() {
-            self.slots[key].seat = NO_SEAT;
-            stock.member_count -= 1;
-            let members = &mut stock.members;
-            members.remove(key, &mut self.slots, Resource::seating);
+            self.slots[key].seed_index = NOT_A_MEMBER;
+            pool_resources.member_count -= 1;
+            let members = &mut pool_resources.members;
+            members.remove(key, &mut self.slots, Resource::member_links);
         }
     }
 
     /// Takes a free resource for a grant, and appends it to the chain of that grant.
     pub(super) fn lend(
         &mut self,
-        stock: &mut Stock,
+        pool_resources: &mut PoolResources,
         key: ResourceKey,
         grant: GrantKey,
         chain: &mut Chain<Resource>,
@@ -299,7 +311,7 @@ impl Resources {
             self.slots[key].holder == FREE,
             "a resource that is held is never lent"
         );
-        self.unlink_free(stock, key);
+        self.unlink_free(pool_resources, key);
         self.link_held(key, grant, chain);
     }
 
@@ -311,64 +323,68 @@ impl Resources {
         chain: &mut Chain<Resource>,
     ) {
         self.slots[key].holder = grant.number().get();
-        chain.push_last(key, &mut self.slots, Resource::lending);
+        chain.push_last(key, &mut self.slots, Resource::lending_links);
     }
 
     /// Keeps a free resource from being lent. It keeps its place in the order of lending.
-    pub(super) fn reserve(&mut self, stock: &mut Stock, key: ResourceKey) {
+    pub(super) fn reserve(&mut self, pool_resources: &mut PoolResources, key: ResourceKey) {
         assert!(
             self.slots[key].holder == FREE,
             "only a free resource is reserved"
         );
-        stock.free_count -= 1;
+        pool_resources.free_count -= 1;
         self.slots[key].holder = RESERVED;
     }
 
     /// Makes a reserved resource free.
-    pub(super) fn unreserve(&mut self, stock: &mut Stock, key: ResourceKey) {
+    pub(super) fn unreserve(&mut self, pool_resources: &mut PoolResources, key: ResourceKey) {
         assert!(
             self.slots[key].holder == RESERVED,
             "only what is reserved is set free so"
         );
-        stock.free_count += 1;
+        pool_resources.free_count += 1;
         self.slots[key].holder = FREE;
     }
 
     /// Takes a resource out of a grant's chain, to the back of the order of lending.
     pub(super) fn take_back(
         &mut self,
-        stock: &mut Stock,
+        pool_resources: &mut PoolResources,
         key: ResourceKey,
         chain: &mut Chain<Resource>,
     ) {
-        chain.remove(key, &mut self.slots, Resource::lending);
+        chain.remove(key, &mut self.slots, Resource::lending_links);
         self.highest_rank += 1;
         self.slots[key].rank = self.highest_rank;
-        self.link_free_last(stock, key);
+        self.link_free_last(pool_resources, key);
     }
 
     /// Puts a resource that is in no chain at the back of the order of lending, keeping its rank.
-    pub(super) fn link_free_last(&mut self, stock: &mut Stock, key: ResourceKey) {
+    pub(super) fn link_free_last(&mut self, pool_resources: &mut PoolResources, key: ResourceKey) {
         self.slots[key].holder = FREE;
-        stock.free_count += 1;
-        let free = &mut stock.free;
-        free.push_last(key, &mut self.slots, Resource::lending);
+        pool_resources.free_count += 1;
+        let free = &mut pool_resources.free;
+        free.push_last(key, &mut self.slots, Resource::lending_links);
     }
 
-    fn unlink_free(&mut self, stock: &mut Stock, key: ResourceKey) {
-        stock.free_count -= 1;
-        let free = &mut stock.free;
-        free.remove(key, &mut self.slots, Resource::lending);
+    fn unlink_free(&mut self, pool_resources: &mut PoolResources, key: ResourceKey) {
+        pool_resources.free_count -= 1;
+        let free = &mut pool_resources.free;
+        free.remove(key, &mut self.slots, Resource::lending_links);
     }
 
     /// Forgets a free resource. Answers its id.
-    pub(super) fn remove(&mut self, stock: &mut Stock, key: ResourceKey) -> StoredName {
+    pub(super) fn remove(
+        &mut self,
+        pool_resources: &mut PoolResources,
+        key: ResourceKey,
+    ) -> StoredName {
         assert!(
             self.slots[key].holder == FREE,
             "a held resource is never forgotten"
         );
-        self.unlink_free(stock, key);
-        self.unseat(stock, key);
+        self.unlink_free(pool_resources, key);
+        self.remove_member(pool_resources, key);
         self.discard(key).id
     }
 
@@ -400,32 +416,41 @@ impl Resources {
         assert_eq!(self.index.len(), self.slots.len());
         for (key, resource) in self.slots.iter() {
             assert_eq!(self.find(resource.pool, &resource.id), Some(key));
-            assert!(resource.seat().is_none_or(|seat| seat < self.next_seat));
+            assert!(
+                resource
+                    .seed_index()
+                    .is_none_or(|seed_index| seed_index < self.next_index)
+            );
             assert!((self.lowest_rank..=self.highest_rank).contains(&resource.rank));
         }
     }
 
     /// Panics if a pool's counters, its members and the order of lending disagree. While a pool is
     /// closed the order is not complete.
-    pub(super) fn check_stock(&self, pool: PoolKey, stock: &Stock, is_closed: bool) {
+    pub(super) fn check_pool(
+        &self,
+        pool: PoolKey,
+        pool_resources: &PoolResources,
+        is_closed: bool,
+    ) {
         let (mut members, mut free_members, mut last) = (0, 0, None);
-        for key in self.members_from(stock.first_member()) {
+        for key in self.members_from(pool_resources.first_member()) {
             let resource = self.get(key);
             assert_eq!(resource.pool, pool);
             assert!(
-                resource.seat().is_some() && (is_closed || last < resource.seat()),
-                "members stand in the order of their seats"
+                resource.seed_index().is_some() && (is_closed || last < resource.seed_index()),
+                "members stand in the order of their indexes"
             );
-            last = resource.seat();
+            last = resource.seed_index();
             members += 1;
             free_members += usize::from(resource.holder() == Holder::Free);
         }
         assert_eq!(
             (members, free_members),
-            (stock.member_count(), stock.free_count())
+            (pool_resources.member_count(), pool_resources.free_count())
         );
         let (mut free, mut last) = (0, None);
-        for key in self.lent(&stock.free) {
+        for key in self.lent(&pool_resources.free) {
             let resource = self.get(key);
             assert_eq!(resource.pool, pool);
             assert!(!matches!(resource.holder(), Holder::Grant(_)));
@@ -436,6 +461,6 @@ impl Resources {
             last = Some(resource.rank);
             free += usize::from(resource.holder() == Holder::Free);
         }
-        assert_eq!(free, stock.free_count());
+        assert_eq!(free, pool_resources.free_count());
     }
 }

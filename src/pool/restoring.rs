@@ -64,7 +64,7 @@ pub struct Restoring {
     /// The pool that was told last. It is not in the engine yet.
     pool: Option<Pool>,
     /// Its resources, in the orders in which they will stand.
-    by_seat: Vec<(u64, ResourceKey)>,
+    by_seed_index: Vec<(u64, ResourceKey)>,
     free: Vec<(i64, ResourceKey)>,
     held: Vec<(Fence, i64, ResourceKey, GrantRow)>,
     /// The names of pools and resources with a part `.` or `..`: the first few, and how many there are.
@@ -84,7 +84,7 @@ impl Restoring {
             engine,
             now,
             pool: None,
-            by_seat: Vec::new(),
+            by_seed_index: Vec::new(),
             free: Vec::new(),
             held: Vec::new(),
             old_names: (Vec::new(), 0),
@@ -106,16 +106,24 @@ impl Restoring {
         for (&place, rank) in dump.free.values().zip(0..) {
             ranks[place as usize] = Some(rank);
         }
-        let mut held_seats = HashMap::new();
+        let mut held_indexes = HashMap::new();
         for (place, id) in members.enumerate() {
-            let seat = Some(place as u64);
+            let seed_index = Some(place as u64);
             match ranks[place] {
                 None => {
-                    held_seats.insert(StoredName::from(id.as_str()), place as u64);
+                    held_indexes.insert(StoredName::from(id.as_str()), place as u64);
                 }
                 Some(rank) => {
                     let grant = None;
-                    self.load_resource(number, id.as_str(), ResourceRow { seat, rank, grant });
+                    self.load_resource(
+                        number,
+                        id.as_str(),
+                        ResourceRow {
+                            seed_index,
+                            rank,
+                            grant,
+                        },
+                    );
                 }
             }
         }
@@ -127,8 +135,16 @@ impl Restoring {
                 ttl: lock.lease,
                 owner: lock.owner.clone(),
             });
-            let seat = held_seats.get(&lock.id).copied();
-            self.load_resource(number, &lock.id, ResourceRow { seat, rank, grant });
+            let seed_index = held_indexes.get(&lock.id).copied();
+            self.load_resource(
+                number,
+                &lock.id,
+                ResourceRow {
+                    seed_index,
+                    rank,
+                    grant,
+                },
+            );
         }
     }
 
@@ -158,7 +174,8 @@ impl Restoring {
         let pool = self.pool.as_ref().expect("resources follow their pool");
         let resources = &mut self.engine.state.resources;
         let key = resources.restore(pool.key, id, row.rank);
-        self.by_seat.extend(row.seat.map(|seat| (seat, key)));
+        self.by_seed_index
+            .extend(row.seed_index.map(|seed_index| (seed_index, key)));
         match row.grant {
             None => self.free.push((row.rank, key)),
             Some(grant) => self.held.push((grant.fence, row.rank, key, grant)),
@@ -195,13 +212,13 @@ impl Restoring {
             return;
         };
         let resources = &mut self.engine.state.resources;
-        self.by_seat.sort_unstable();
-        for (seat, key) in self.by_seat.drain(..) {
-            resources.seat(&mut pool.stock, key, seat);
+        self.by_seed_index.sort_unstable();
+        for (seed_index, key) in self.by_seed_index.drain(..) {
+            resources.add_member(&mut pool.resources, key, seed_index);
         }
         self.free.sort_unstable();
         for (_, key) in self.free.drain(..) {
-            resources.link_free_last(&mut pool.stock, key);
+            resources.link_free_last(&mut pool.resources, key);
         }
         self.held
             .sort_unstable_by_key(|&(fence, rank, ..)| (fence, rank));

@@ -1,7 +1,7 @@
 //! Seeds and listings that are carried out in slices: a million ids are not to hold up the pools that
 //! they do not concern.
 //!
-//! A pool that is begun is closed until all its ids are seated: its leases end, and whoever waits may
+//! A pool that is begun is closed until all its ids are members: its leases end, and whoever waits may
 //! hang up, but nobody is served, nor told that his time is over. So new members become lendable all
 //! at once, in the order that is promised. Then it is open again, while what has changed is noted for
 //! the journal, and its members are told. One seed is applied at a time: whoever hands over commands
@@ -9,8 +9,8 @@
 //! hand, and that none is another seed.
 
 use super::lending::Pool;
-use super::membership::Seating;
-use super::resources::{ResourceKey, Seats};
+use super::membership::MembershipUpdate;
+use super::resources::{ResourceKey, SeedOrder};
 use super::{Engine, EngineState, PoolKey};
 use crate::command::{IdList, PoolName, Refusal, Seed};
 use crate::time::Time;
@@ -24,8 +24,8 @@ impl Work {
     pub const ALL: Work = Work(usize::MAX);
     /// The least that does something.
     pub const LEAST: Work = Work(1);
-    /// To seat an id, or to drop a member.
-    pub(super) const SEAT: usize = 5;
+    /// To add a member, or to drop a member.
+    pub(super) const MEMBER: usize = 5;
     /// To note for the journal what became of an id.
     const NOTE: usize = 10;
     /// To begin with a pool, which may have to be created.
@@ -62,7 +62,7 @@ pub struct Seeding {
     /// What the members of each pool were once it was complete; `None` if nobody wants to know.
     members_now: Option<Seed>,
     /// Of the pool at hand, if it was begun before a crash.
-    seats: Option<Seats>,
+    order: Option<SeedOrder>,
 }
 
 /// What is to be done next for the pool at hand.
@@ -70,12 +70,12 @@ pub struct Seeding {
 enum Step {
     #[default]
     Begin,
-    /// Its ids from this place on are to be seated.
-    Seat(usize, Seating),
+    /// Its ids from this place on are to be added.
+    AddMembers(usize, MembershipUpdate),
     /// Members that were not named are dropped.
-    Drop(Seating),
+    Drop(MembershipUpdate),
     /// It is open again; what has changed is noted.
-    Note(Seating),
+    Note(MembershipUpdate),
     /// Its members are told.
     List(Listing),
 }
@@ -91,11 +91,11 @@ impl Seeding {
     }
 
     /// A seed that was applied in part: so many pools are done with, and of the next one perhaps some
-    /// ids are seated, from these seats on.
-    pub fn resume(kind: SeedKind, seed: Seed, place: usize, seats: Option<Seats>) -> Seeding {
+    /// ids are added, in this order.
+    pub fn resume(kind: SeedKind, seed: Seed, place: usize, order: Option<SeedOrder>) -> Seeding {
         Seeding {
             place,
-            seats,
+            order,
             ..Seeding::new(kind, seed)
         }
     }
@@ -117,7 +117,7 @@ impl Seeding {
     }
 
     fn is_begun(&self) -> bool {
-        self.place > 0 || self.seats.is_some() || !matches!(self.step, Step::Begin)
+        self.place > 0 || self.order.is_some() || !matches!(self.step, Step::Begin)
     }
 
     /// How many pools are done with.
@@ -134,17 +134,17 @@ impl Seeding {
     pub fn pool_at_hand(&self) -> Option<(PoolName<'_>, bool)> {
         let is_closed = match self.step {
             Step::Begin => return None,
-            Step::Seat(..) | Step::Drop(_) => true,
+            Step::AddMembers(..) | Step::Drop(_) => true,
             Step::Note(_) | Step::List(_) => false,
         };
         Some((self.seed.pool(self.place).0, is_closed))
     }
 
-    /// Where the ids of the pool at hand are seated, if nothing of it is noted yet, or not all.
-    pub fn seats(&self) -> Option<Seats> {
+    /// The order of the ids of the pool at hand, if nothing of it is noted yet, or not all.
+    pub fn order(&self) -> Option<SeedOrder> {
         match &self.step {
-            Step::Seat(_, seating) | Step::Drop(seating) | Step::Note(seating) => {
-                Some(seating.seats)
+            Step::AddMembers(_, update) | Step::Drop(update) | Step::Note(update) => {
+                Some(update.order)
             }
             Step::Begin | Step::List(_) => None,
         }
@@ -176,20 +176,22 @@ impl Engine {
     /// Whether a seed is more work than this, with what is to be told of it.
     pub fn seed_takes_more_than(&self, work: Work, seed: &Seed) -> bool {
         let pools = seed.pool_count().saturating_mul(Work::POOL);
-        let ids = seed.id_count().saturating_mul(Work::SEAT + 1);
+        let ids = seed.id_count().saturating_mul(Work::MEMBER + 1);
         let least = pools.saturating_add(ids);
         if least > work.0 {
             return true;
         }
         let known = seed.pools().filter_map(|(name, _)| self.find(&name));
-        let members: usize = known.map(|key| self.pools[key].stock.member_count()).sum();
+        let members: usize = known
+            .map(|key| self.pools[key].resources.member_count())
+            .sum();
         least + members > work.0
     }
 
     /// Whether the listing of a pool is more work than this.
     pub fn listing_takes_more_than(&self, work: Work, name: &PoolName<'_>) -> bool {
         let key = self.find(name);
-        key.is_some_and(|key| self.pools[key].stock.member_count() > work.0)
+        key.is_some_and(|key| self.pools[key].resources.member_count() > work.0)
     }
 
     /// Does some work for a seed. It may be a little more: what is begun for a single id is ended.
@@ -210,46 +212,46 @@ impl Engine {
         seeding.step = match std::mem::take(&mut seeding.step) {
             Step::Begin => {
                 work.spend(1, Work::POOL);
-                let seats = self.close(&name, ids.len(), seeding.seats.take());
+                let order = self.close(&name, ids.len(), seeding.order.take());
                 let sets = seeding.kind == SeedKind::Sets;
-                Step::Seat(0, Seating::new(seats, sets))
+                Step::AddMembers(0, MembershipUpdate::new(order, sets))
             }
-            Step::Seat(from, mut seating) => {
-                let to = ids.len().min(from.saturating_add(work.count(Work::SEAT)));
-                work.spend(to - from, Work::SEAT);
+            Step::AddMembers(from, mut update) => {
+                let to = ids.len().min(from.saturating_add(work.count(Work::MEMBER)));
+                work.spend(to - from, Work::MEMBER);
                 let (pool, state) = self.closed_pool();
-                pool.seat_all(ids.slice(from..to), from, &mut seating, state);
-                match seating.sets {
-                    _ if to < ids.len() => Step::Seat(to, seating),
-                    true => Step::Drop(seating),
-                    false => self.open(seating, now),
+                pool.add_members(ids.slice(from..to), from, &mut update, state);
+                match update.sets {
+                    _ if to < ids.len() => Step::AddMembers(to, update),
+                    true => Step::Drop(update),
+                    false => self.open(update, now),
                 }
             }
-            Step::Drop(mut seating) => {
-                let most = work.count(Work::SEAT);
+            Step::Drop(mut update) => {
+                let most = work.count(Work::MEMBER);
                 let (pool, state) = self.closed_pool();
-                let count = pool.drop_members(most, &mut seating, state);
-                work.spend(count, Work::SEAT);
+                let count = pool.drop_members(most, &mut update, state);
+                work.spend(count, Work::MEMBER);
                 if count < most {
                     pool.dismiss_hopeless(state);
-                    self.open(seating, now)
+                    self.open(update, now)
                 } else {
-                    Step::Drop(seating)
+                    Step::Drop(update)
                 }
             }
-            Step::Note(mut seating) => {
+            Step::Note(mut update) => {
                 let pool = &self.pools[self.at_hand(&name)];
                 let mut is_done = false;
                 while *work > Work(0) && !is_done {
-                    match seating.touched.pop() {
-                        Some(id) => pool.note_touched(id, &mut self.state),
+                    match update.changed_ids.pop() {
+                        Some(id) => pool.note_changed(id, &mut self.state),
                         None => is_done = true,
                     }
                     work.spend(1, Work::NOTE);
                 }
                 match is_done {
                     true => Step::List(Listing::default()),
-                    false => Step::Note(seating),
+                    false => Step::Note(update),
                 }
             }
             Step::List(mut listing) => {
@@ -274,23 +276,23 @@ impl Engine {
         self.find(name).expect("a pool at hand is not removed")
     }
 
-    /// Nobody is served in this pool any more, which is created if it is missing. Answers the seats
+    /// Nobody is served in this pool any more, which is created if it is missing. Returns the order
     /// for so many ids.
-    fn close(&mut self, name: &PoolName<'_>, count: usize, seats: Option<Seats>) -> Seats {
+    fn close(&mut self, name: &PoolName<'_>, count: usize, order: Option<SeedOrder>) -> SeedOrder {
         let known = self.find(name);
         let pool = known.unwrap_or_else(|| self.create(name));
-        let member_count = known.map(|key| self.pools[key].stock.member_count());
+        let member_count = known.map(|key| self.pools[key].resources.member_count());
         let resources = &mut self.state.resources;
-        let seats = match seats {
-            None => resources.set_seats_aside(count),
-            Some(seats) => {
-                resources.take_seats(seats, count);
-                seats
+        let order = match order {
+            None => resources.allocate_order(count),
+            Some(order) => {
+                resources.claim_order(order, count);
+                order
             }
         };
         let before = self.state.closed.replace(Closed { pool, member_count });
         assert!(before.is_none(), "one seed is applied at a time");
-        seats
+        order
     }
 
     fn closed_pool(&mut self) -> (&mut Pool, &mut EngineState) {
@@ -301,13 +303,13 @@ impl Engine {
         (&mut self.pools[key], &mut self.state)
     }
 
-    /// All ids of the pool that is closed are seated: whoever can be served is.
-    fn open(&mut self, mut seating: Seating, now: Time) -> Step {
-        seating.touched.close();
+    /// All ids of the pool that is closed are members: whoever can be served is.
+    fn open(&mut self, mut update: MembershipUpdate, now: Time) -> Step {
+        update.changed_ids.close();
         let (pool, state) = self.closed_pool();
         state.closed = None;
         pool.serve_all(now, state);
-        Step::Note(seating)
+        Step::Note(update)
     }
 
     /// Does some work for a listing. None if there is more to do.
@@ -335,7 +337,7 @@ impl Engine {
     ) -> bool {
         let resources = &self.state.resources;
         if !listing.is_begun {
-            listing.next = self.pools[key].stock.first_member();
+            listing.next = self.pools[key].resources.first_member();
             listing.is_begun = true;
         }
         let mut members = resources.members_from(listing.next);

@@ -54,7 +54,7 @@ impl Pool {
         }
         if let Some(reserved) = self.queue.unreserve_from(place) {
             for resource in reserved.into_values() {
-                state.resources.unreserve(&mut self.stock, resource);
+                state.resources.unreserve(&mut self.resources, resource);
             }
         }
         while self.lendable_count() > 0
@@ -83,7 +83,7 @@ impl Pool {
                 let resource = state.resources.find(self.key, id);
                 let resource = resource.expect("only members are waited for");
                 self.queue.reserve(waiter.place, resource);
-                state.resources.reserve(&mut self.stock, resource);
+                state.resources.reserve(&mut self.resources, resource);
             }
         }
     }
@@ -97,7 +97,7 @@ impl Pool {
             .first_for(id)
             .expect("it is reserved for a waiter");
         self.queue.unreserve(place);
-        state.resources.unreserve(&mut self.stock, resource);
+        state.resources.unreserve(&mut self.resources, resource);
     }
 
     /// Grants a waiter what it wants, which is free.
@@ -137,7 +137,7 @@ impl Pool {
         match (waiter.wanted, reserved, first_for_any) {
             (StoredWanted::Any(_), _, Some(from)) => self.serve_from(from, now, state),
             (StoredWanted::Named(_), Some(resource), _) => {
-                state.resources.unreserve(&mut self.stock, resource);
+                state.resources.unreserve(&mut self.resources, resource);
                 self.offer(resource, now, state);
             }
             _ => {}
@@ -202,7 +202,7 @@ impl Pool {
             self.queue.change_wanted(key, wanted, &mut state.waiters);
             self.serve_from(0, now, state);
         } else if let Some(resource) = self.queue.unreserve(place) {
-            state.resources.unreserve(&mut self.stock, resource);
+            state.resources.unreserve(&mut self.resources, resource);
             self.serve(key, now, state);
         } else {
             self.serve_behind(key, now, state);
@@ -222,7 +222,7 @@ impl Pool {
         let resources = &state.resources;
         let (mut held_up, mut reserved_any, mut reserved) = (false, 0, Vec::new());
         let all_reserved = self.queue.reserved();
-        let free_count = self.stock.free_count() + all_reserved.len();
+        let free_count = self.resources.free_count() + all_reserved.len();
         for key in self.queue.all() {
             let waiter = state.waiters.get(key);
             assert_eq!(waiter.pool, self.key);

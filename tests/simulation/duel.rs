@@ -161,8 +161,8 @@ impl<B: Between> Duel<B> {
                 self.served = Some(seeding.place() + usize::from(is_open));
                 let mut told = seeding.take_members_now();
                 told.truncate(seeding.place());
-                let (place, seats) = (seeding.place(), seeding.seats());
-                seeding = Seeding::resume(sliced.kind, sliced.seed.clone(), place, seats)
+                let (place, order) = (seeding.place(), seeding.order());
+                seeding = Seeding::resume(sliced.kind, sliced.seed.clone(), place, order)
                     .with_members_now(told);
                 let counts = *self.engine.counts();
                 self.engine = Engine::restore(self.journal.snapshot(), self.rules, now);

@@ -98,7 +98,7 @@ impl Journal {
 fn is_in(rows: &BTreeMap<StoredName, ResourceRow>, fence: Fence, pool: &Pool) -> bool {
     let mut members: Vec<_> = rows
         .iter()
-        .filter_map(|(id, row)| Some((row.seat?, id)))
+        .filter_map(|(id, row)| Some((row.seed_index?, id)))
         .collect();
     members.sort_unstable();
     let free = rows.iter().filter(|(_, row)| row.grant.is_none());

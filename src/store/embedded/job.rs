@@ -109,7 +109,7 @@ impl Job {
         named.add(&seed, usize::MAX);
         Job {
             ticket: super::NOBODY,
-            task: Task::Apply(Seeding::resume(kind, seed, place.pools, place.seats)),
+            task: Task::Apply(Seeding::resume(kind, seed, place.pools, place.order)),
             has_journal: true,
             named,
             told: place,
@@ -197,7 +197,7 @@ impl Job {
                 if !seeding.is_done() {
                     let place = SeedPlace {
                         pools: seeding.place(),
-                        seats: seeding.seats(),
+                        order: seeding.order(),
                     };
                     let is_new = std::mem::replace(&mut self.told, place) != place;
                     return is_new.then_some(SeedNote::Place(place));

@@ -13,7 +13,7 @@ use crate::time::Time;
 /// [`super::FORMAT`].
 #[derive(Serialize, Deserialize)]
 struct Columns<'a> {
-    seat: Option<u64>,
+    seed_index: Option<u64>,
     rank: i64,
     #[serde(borrow)]
     grant: Option<GrantColumns<'a>>,
@@ -74,7 +74,7 @@ pub(super) fn write_row(row: &ResourceRow, mut bytes: Vec<u8>) -> Vec<u8> {
         owner: grant.owner.as_deref(),
     });
     let columns = Columns {
-        seat: row.seat,
+        seed_index: row.seed_index,
         rank: row.rank,
         grant,
     };
@@ -100,7 +100,7 @@ pub(super) fn read_row(bytes: &[u8]) -> Option<ResourceRow> {
         }),
     };
     Some(ResourceRow {
-        seat: columns.seat,
+        seed_index: columns.seed_index,
         rank: columns.rank,
         grant,
     })
@@ -139,12 +139,12 @@ mod tests {
             owner: Some("ci-42".into()),
         };
         let free = ResourceRow {
-            seat: Some(1000),
+            seed_index: Some(1000),
             rank: -1000,
             grant: None,
         };
         let held = ResourceRow {
-            seat: None,
+            seed_index: None,
             rank: i64::MAX,
             grant: Some(grant),
         };

@@ -8,7 +8,7 @@ use redb::{ReadTransaction, ReadableTable, Table, WriteTransaction};
 use super::row::write_number;
 use super::{FORMAT, FORMAT_BEFORE, FORMAT_KEY, NUMBERS, Rows, corrupted, number_at};
 use crate::command::{PoolName, ResourceId, Seed};
-use crate::pool::{Seats, SeedKind};
+use crate::pool::{SeedKind, SeedOrder};
 
 /// The number of a part to the part, in the form that `write_part` gives it.
 const SEEDS: Rows = Rows::new("seeds");
@@ -18,7 +18,7 @@ const KIND: &[u8] = b"seed kind";
 /// Stand in `NUMBERS` while a seed is decided and has come further than its first pool: what is in
 /// [`SeedPlace`].
 const POOLS_DONE: &[u8] = b"seed pools done";
-const FIRST_SEAT: &[u8] = b"seed first seat";
+const FIRST_INDEX: &[u8] = b"seed first seat";
 const LOWEST_RANK: &[u8] = b"seed lowest rank";
 
 /// The format of a file in which a seed is decided and not done with: who does not know of seeds must
@@ -46,8 +46,8 @@ pub(in crate::store) struct PendingSeed {
 pub(in crate::store) struct SeedPlace {
     /// How many of its pools are done with.
     pub(in crate::store) pools: usize,
-    /// Where the ids of the next one are seated, if some may be.
-    pub(in crate::store) seats: Option<Seats>,
+    /// The order of the ids of the next one, if some may be added.
+    pub(in crate::store) order: Option<SeedOrder>,
 }
 
 /// What the journal is told of a seed.
@@ -160,12 +160,12 @@ pub(super) fn note(transaction: &WriteTransaction, note: SeedNote) -> Result<(),
         }
         SeedNote::Place(place) => {
             set(&mut numbers, POOLS_DONE, Some(place.pools as u64))?;
-            write_seats(&mut numbers, place.seats)?;
+            write_seed_order(&mut numbers, place.order)?;
         }
         SeedNote::Done => {
             set(&mut numbers, KIND, None)?;
             set(&mut numbers, POOLS_DONE, None)?;
-            write_seats(&mut numbers, None)?;
+            write_seed_order(&mut numbers, None)?;
             set(&mut numbers, FORMAT_KEY, Some(FORMAT))?;
             transaction.delete_table(SEEDS)?;
         }
@@ -173,12 +173,12 @@ pub(super) fn note(transaction: &WriteTransaction, note: SeedNote) -> Result<(),
     Ok(())
 }
 
-fn write_seats(
+fn write_seed_order(
     numbers: &mut Table<'_, &[u8], &[u8]>,
-    seats: Option<Seats>,
+    order: Option<SeedOrder>,
 ) -> Result<(), redb::Error> {
-    let lowest_rank = seats.map(|seats| seats.lowest_rank.cast_unsigned());
-    set(numbers, FIRST_SEAT, seats.map(|seats| seats.first_seat))?;
+    let lowest_rank = order.map(|order| order.lowest_rank.cast_unsigned());
+    set(numbers, FIRST_INDEX, order.map(|order| order.first_index))?;
     set(numbers, LOWEST_RANK, lowest_rank)
 }
 
@@ -230,13 +230,13 @@ pub(super) fn read(transaction: &ReadTransaction) -> Result<Option<PendingSeed>,
     if pools > seed.pool_count() {
         return Err(damaged());
     }
-    let first_seat = number_at(&numbers, FIRST_SEAT)?;
-    let seats = first_seat.zip(number_at(&numbers, LOWEST_RANK)?);
-    let seats = seats.map(|(first_seat, lowest_rank)| Seats {
-        first_seat,
+    let first_index = number_at(&numbers, FIRST_INDEX)?;
+    let order = first_index.zip(number_at(&numbers, LOWEST_RANK)?);
+    let order = order.map(|(first_index, lowest_rank)| SeedOrder {
+        first_index,
         lowest_rank: lowest_rank.cast_signed(),
     });
-    let place = SeedPlace { pools, seats };
+    let place = SeedPlace { pools, order };
     Ok(Some(PendingSeed { kind, seed, place }))
 }
 

@@ -16,7 +16,7 @@ const RUN_IDS: usize = 4096;
 
 /// Ids whose rows have changed.
 #[derive(Debug, Default)]
-pub(super) struct Touched {
+pub(super) struct ChangedIds {
     /// Not sorted yet.
     last: Vec<StoredName>,
     /// Each sorted, without those that were taken out.
@@ -25,7 +25,7 @@ pub(super) struct Touched {
     firsts: BinaryHeap<Reverse<(StoredName, usize)>>,
 }
 
-impl Touched {
+impl ChangedIds {
     /// Adds one. Nothing may be added once something was taken out.
     pub(super) fn push(&mut self, id: StoredName) {
         self.last.push(id);
@@ -72,11 +72,11 @@ mod tests {
             let mut ids: Vec<StoredName> = (0..count)
                 .map(|_| random.u32(0..1_000_000).to_string().into())
                 .collect();
-            let mut touched = Touched::default();
-            ids.iter().for_each(|id| touched.push(id.clone()));
-            touched.close();
+            let mut changed_ids = ChangedIds::default();
+            ids.iter().for_each(|id| changed_ids.push(id.clone()));
+            changed_ids.close();
             ids.sort_unstable();
-            let taken: Vec<StoredName> = std::iter::from_fn(|| touched.pop()).collect();
+            let taken: Vec<StoredName> = std::iter::from_fn(|| changed_ids.pop()).collect();
             assert_eq!(taken, ids);
         }
     }
