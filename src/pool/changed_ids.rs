@@ -41,7 +41,7 @@ impl ChangedIds {
     }
 
     /// Nothing more is added.
-    pub(super) fn close(&mut self) {
+    pub(super) fn finish(&mut self) {
         self.end_run();
         for place in 0..self.runs.len() {
             self.next_of(place);
@@ -74,7 +74,7 @@ mod tests {
                 .collect();
             let mut changed_ids = ChangedIds::default();
             ids.iter().for_each(|id| changed_ids.push(id.clone()));
-            changed_ids.close();
+            changed_ids.finish();
             ids.sort_unstable();
             let taken: Vec<StoredName> = std::iter::from_fn(|| changed_ids.pop()).collect();
             assert_eq!(taken, ids);

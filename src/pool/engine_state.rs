@@ -7,7 +7,7 @@ use smallvec::smallvec;
 use super::grants::{GrantKey, Grants};
 use super::queue::Waiters;
 use super::resources::{Holder, ResourceKey, Resources};
-use super::seeding::Closed;
+use super::seeding::SeedingPool;
 use super::{Change, GrantRow, PoolKey, ResourceRow, Rules};
 use crate::command::{Lease, Leases, Refusal, Reply, Ticket};
 use crate::metrics::Lending;
@@ -20,7 +20,7 @@ pub(super) struct EngineState {
     pub(super) grants: Grants,
     pub(super) waiters: Waiters,
     /// The pool that is being seeded: nobody in it is served.
-    pub(super) closed: Option<Closed>,
+    pub(super) seeding_pool: Option<SeedingPool>,
     /// Replies to waiters.
     pub(super) answers: VecDeque<(Ticket, Reply)>,
     /// `None` if nobody keeps a journal.
@@ -34,9 +34,11 @@ pub(super) struct EngineState {
 }
 
 impl EngineState {
-    /// What is told of a pool that is being seeded, if it is this one.
-    pub(super) fn closed_as(&self, pool: PoolKey) -> Option<&Closed> {
-        self.closed.as_ref().filter(|closed| closed.pool == pool)
+    /// Returns what is told of this pool, if it is being seeded.
+    pub(super) fn seeding(&self, pool: PoolKey) -> Option<&SeedingPool> {
+        self.seeding_pool
+            .as_ref()
+            .filter(|seeding| seeding.pool == pool)
     }
 
     /// Up to when what is due may end.

@@ -16,7 +16,7 @@ use crate::command::{Ids, Refusal, Seed};
 #[derive(Debug, Default)]
 pub struct Measuring {
     kind: SeedKind,
-    /// The place in the seed of the pool at hand.
+    /// The place in the seed of the current pool.
     place: usize,
     /// How many of its ids are behind.
     ids: usize,

@@ -164,8 +164,8 @@ impl Pool {
     }
 
     fn resources_told(&self, state: &EngineState) -> Option<usize> {
-        match state.closed_as(self.key) {
-            Some(closed) => closed.member_count,
+        match state.seeding(self.key) {
+            Some(seeding) => seeding.member_count,
             None => Some(self.resources.member_count()),
         }
     }
@@ -177,10 +177,10 @@ impl Pool {
 
     /// Panics if grants, resources and the queue disagree. Answers how many resources it has.
     pub(super) fn check(&self, state: &EngineState) -> usize {
-        let is_closed = state.closed_as(self.key).is_some();
+        let is_seeding = state.seeding(self.key).is_some();
         state
             .resources
-            .check_pool(self.key, &self.resources, is_closed);
+            .check_pool(self.key, &self.resources, is_seeding);
         let mut held = Held::default();
         let mut latest = None;
         for key in state.grants.of_pool(&self.grants) {
@@ -202,7 +202,7 @@ impl Pool {
             }
         }
         assert_eq!(held.count, self.held_count as usize);
-        if !is_closed {
+        if !is_seeding {
             self.check_queue(state);
         }
         self.resources.member_count() + held.leaving

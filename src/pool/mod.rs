@@ -235,13 +235,13 @@ impl Engine {
         }
     }
 
-    /// Dismisses the next one who has waited long enough. In a closed pool this has to wait: there may be
-    /// something for it once it is open.
+    /// Dismisses the next one who has waited long enough. In a pool that is being seeded this has to wait: there may be
+    /// something for it once it is complete.
     fn end_waiting(&mut self, now: Time) {
         let Engine { pools, state, .. } = self;
         if let Some(waiter) = state.waiters.pop_timed_out(now)
             && let pool = state.waiters.get(waiter).pool
-            && state.closed_as(pool).is_none()
+            && state.seeding(pool).is_none()
         {
             pools[pool].dismiss(waiter, Refusal::Busy, now, state);
         }

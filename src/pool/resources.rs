@@ -425,20 +425,20 @@ impl Resources {
         }
     }
 
-    /// Panics if a pool's counters, its members and the order of lending disagree. While a pool is
-    /// closed the order is not complete.
+    /// Panics if a pool's counters, its members and the order of lending disagree. While a pool is being seeded
+    /// the order is not complete.
     pub(super) fn check_pool(
         &self,
         pool: PoolKey,
         pool_resources: &PoolResources,
-        is_closed: bool,
+        is_seeding: bool,
     ) {
         let (mut members, mut free_members, mut last) = (0, 0, None);
         for key in self.members_from(pool_resources.first_member()) {
             let resource = self.get(key);
             assert_eq!(resource.pool, pool);
             assert!(
-                resource.seed_index().is_some() && (is_closed || last < resource.seed_index()),
+                resource.seed_index().is_some() && (is_seeding || last < resource.seed_index()),
                 "members stand in the order of their indexes"
             );
             last = resource.seed_index();
@@ -455,7 +455,7 @@ impl Resources {
             assert_eq!(resource.pool, pool);
             assert!(!matches!(resource.holder(), Holder::Grant(_)));
             assert!(
-                resource.is_member() && (is_closed || last < Some(resource.rank)),
+                resource.is_member() && (is_seeding || last < Some(resource.rank)),
                 "lending follows the ranks"
             );
             last = Some(resource.rank);

@@ -1,11 +1,11 @@
 //! Seeds and listings that are carried out in slices: a million ids are not to hold up the pools that
 //! they do not concern.
 //!
-//! A pool that is begun is closed until all its ids are members: its leases end, and whoever waits may
+//! A pool that is begun serves no waiter until all its ids are members: its leases end, and whoever waits may
 //! hang up, but nobody is served, nor told that his time is over. So new members become lendable all
-//! at once, in the order that is promised. Then it is open again, while what has changed is noted for
+//! at once, in the order that is promised. Then it serves again, while what has changed is noted for
 //! the journal, and its members are told. One seed is applied at a time: whoever hands over commands
-//! sees to it that none is about a closed pool, that none changes the members of a pool that is at
+//! sees to it that none is about such a pool, that none changes the members of a pool that is at
 //! hand, and that none is another seed.
 
 use super::lending::Pool;
@@ -56,16 +56,16 @@ pub enum SeedKind {
 pub struct Seeding {
     kind: SeedKind,
     seed: Seed,
-    /// The place in the seed of the pool at hand.
+    /// The place in the seed of the current pool.
     place: usize,
     step: Step,
     /// What the members of each pool were once it was complete; `None` if nobody wants to know.
     members_now: Option<Seed>,
-    /// Of the pool at hand, if it was begun before a crash.
+    /// of the current pool, if it was begun before a crash.
     order: Option<SeedOrder>,
 }
 
-/// What is to be done next for the pool at hand.
+/// What is to be done next for the current pool.
 #[derive(Debug, Default)]
 enum Step {
     #[default]
@@ -74,7 +74,7 @@ enum Step {
     AddMembers(usize, MembershipUpdate),
     /// Members that were not named are dropped.
     Drop(MembershipUpdate),
-    /// It is open again; what has changed is noted.
+    /// Its waiters are served again; what has changed is noted.
     Note(MembershipUpdate),
     /// Its members are told.
     List(Listing),
@@ -130,17 +130,17 @@ impl Seeding {
         self.place == self.seed.pool_count()
     }
 
-    /// The pool that is begun and not done with, and whether it is closed.
-    pub fn pool_at_hand(&self) -> Option<(PoolName<'_>, bool)> {
-        let is_closed = match self.step {
+    /// The pool that is begun and not done with, and whether it is still without some of its members.
+    pub fn current_pool(&self) -> Option<(PoolName<'_>, bool)> {
+        let is_seeding = match self.step {
             Step::Begin => return None,
             Step::AddMembers(..) | Step::Drop(_) => true,
             Step::Note(_) | Step::List(_) => false,
         };
-        Some((self.seed.pool(self.place).0, is_closed))
+        Some((self.seed.pool(self.place).0, is_seeding))
     }
 
-    /// The order of the ids of the pool at hand, if nothing of it is noted yet, or not all.
+    /// The order of the ids of the current pool, if nothing of it is noted yet, or not all.
     pub fn order(&self) -> Option<SeedOrder> {
         match &self.step {
             Step::AddMembers(_, update) | Step::Drop(update) | Step::Note(update) => {
@@ -166,7 +166,7 @@ pub struct Listing {
 
 /// A pool that is begun and not complete, as others are told of it.
 #[derive(Debug)]
-pub(super) struct Closed {
+pub(super) struct SeedingPool {
     pub(super) pool: PoolKey,
     /// How many members it had before; `None` if it is new.
     pub(super) member_count: Option<usize>,
@@ -212,35 +212,35 @@ impl Engine {
         seeding.step = match std::mem::take(&mut seeding.step) {
             Step::Begin => {
                 work.spend(1, Work::POOL);
-                let order = self.close(&name, ids.len(), seeding.order.take());
+                let order = self.begin_pool(&name, ids.len(), seeding.order.take());
                 let sets = seeding.kind == SeedKind::Sets;
                 Step::AddMembers(0, MembershipUpdate::new(order, sets))
             }
             Step::AddMembers(from, mut update) => {
                 let to = ids.len().min(from.saturating_add(work.count(Work::MEMBER)));
                 work.spend(to - from, Work::MEMBER);
-                let (pool, state) = self.closed_pool();
+                let (pool, state) = self.seeding_pool();
                 pool.add_members(ids.slice(from..to), from, &mut update, state);
                 match update.sets {
                     _ if to < ids.len() => Step::AddMembers(to, update),
                     true => Step::Drop(update),
-                    false => self.open(update, now),
+                    false => self.complete_pool(update, now),
                 }
             }
             Step::Drop(mut update) => {
                 let most = work.count(Work::MEMBER);
-                let (pool, state) = self.closed_pool();
+                let (pool, state) = self.seeding_pool();
                 let count = pool.drop_members(most, &mut update, state);
                 work.spend(count, Work::MEMBER);
                 if count < most {
                     pool.dismiss_hopeless(state);
-                    self.open(update, now)
+                    self.complete_pool(update, now)
                 } else {
                     Step::Drop(update)
                 }
             }
             Step::Note(mut update) => {
-                let pool = &self.pools[self.at_hand(&name)];
+                let pool = &self.pools[self.current(&name)];
                 let mut is_done = false;
                 while *work > Work(0) && !is_done {
                     match update.changed_ids.pop() {
@@ -260,7 +260,7 @@ impl Engine {
                         members_now.add_pool(&name);
                     }
                     let tell = |id: &str| members_now.add_stored_id(id);
-                    self.list_on(self.at_hand(&name), &mut listing, work, tell)
+                    self.list_on(self.current(&name), &mut listing, work, tell)
                 });
                 if is_done {
                     seeding.place += 1;
@@ -272,13 +272,18 @@ impl Engine {
         };
     }
 
-    fn at_hand(&self, name: &PoolName<'_>) -> PoolKey {
-        self.find(name).expect("a pool at hand is not removed")
+    fn current(&self, name: &PoolName<'_>) -> PoolKey {
+        self.find(name).expect("the current pool is not removed")
     }
 
     /// Nobody is served in this pool any more, which is created if it is missing. Returns the order
     /// for so many ids.
-    fn close(&mut self, name: &PoolName<'_>, count: usize, order: Option<SeedOrder>) -> SeedOrder {
+    fn begin_pool(
+        &mut self,
+        name: &PoolName<'_>,
+        count: usize,
+        order: Option<SeedOrder>,
+    ) -> SeedOrder {
         let known = self.find(name);
         let pool = known.unwrap_or_else(|| self.create(name));
         let member_count = known.map(|key| self.pools[key].resources.member_count());
@@ -290,24 +295,27 @@ impl Engine {
                 order
             }
         };
-        let before = self.state.closed.replace(Closed { pool, member_count });
+        let before = self
+            .state
+            .seeding_pool
+            .replace(SeedingPool { pool, member_count });
         assert!(before.is_none(), "one seed is applied at a time");
         order
     }
 
-    fn closed_pool(&mut self) -> (&mut Pool, &mut EngineState) {
-        let closed = self.state.closed.as_ref();
-        let key = closed
-            .expect("a pool is closed before it is worked on")
+    fn seeding_pool(&mut self) -> (&mut Pool, &mut EngineState) {
+        let seeding = self.state.seeding_pool.as_ref();
+        let key = seeding
+            .expect("a pool is begun before it is worked on")
             .pool;
         (&mut self.pools[key], &mut self.state)
     }
 
-    /// All ids of the pool that is closed are members: whoever can be served is.
-    fn open(&mut self, mut update: MembershipUpdate, now: Time) -> Step {
-        update.changed_ids.close();
-        let (pool, state) = self.closed_pool();
-        state.closed = None;
+    /// All ids of the pool that is being seeded are members: whoever can be served is.
+    fn complete_pool(&mut self, mut update: MembershipUpdate, now: Time) -> Step {
+        update.changed_ids.finish();
+        let (pool, state) = self.seeding_pool();
+        state.seeding_pool = None;
         pool.serve_all(now, state);
         Step::Note(update)
     }

@@ -26,7 +26,7 @@ use crate::time::Time;
 impl Pool {
     /// A resource has become free: hands it to whom it is due.
     pub(super) fn offer(&mut self, key: ResourceKey, now: Time, state: &mut EngineState) {
-        if self.queue.is_empty() || state.closed_as(self.key).is_some() {
+        if self.queue.is_empty() || state.seeding(self.key).is_some() {
             return;
         }
         let first_for_any = self.queue.first_for_any();
@@ -49,7 +49,7 @@ impl Pool {
     /// Serves everybody at `place` or behind it who can be served, and decides what is reserved for the
     /// absent owners there. No waiter for any resources may stand in front of it.
     pub(super) fn serve_from(&mut self, mut place: QueuePlace, now: Time, state: &mut EngineState) {
-        if state.closed_as(self.key).is_some() {
+        if state.seeding(self.key).is_some() {
             return;
         }
         if let Some(reserved) = self.queue.unreserve_from(place) {
@@ -144,7 +144,7 @@ impl Pool {
         }
     }
 
-    /// The pool was closed and is open again: serves everybody who can be served, then dismisses those
+    /// The seed of this pool is complete: serves everybody who can be served, then dismisses those
     /// whose time was over meanwhile.
     pub(super) fn serve_all(&mut self, now: Time, state: &mut EngineState) {
         self.serve_from(0, now, state);

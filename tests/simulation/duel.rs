@@ -157,7 +157,7 @@ impl<B: Between> Duel<B> {
         let mut turn = 0;
         while !seeding.is_done() {
             if sliced.crash_after == Some(turn) {
-                let is_open = matches!(seeding.pool_at_hand(), Some((_, false)));
+                let is_open = matches!(seeding.current_pool(), Some((_, false)));
                 self.served = Some(seeding.place() + usize::from(is_open));
                 let mut told = seeding.take_members_now();
                 told.truncate(seeding.place());

@@ -134,9 +134,9 @@ impl Job {
         if self.is_applied() && self.named.has(pool) {
             return true;
         }
-        match self.pool_at_hand() {
-            Some((at_hand, is_closed)) if *pool == at_hand => {
-                is_closed || matches!(command, Command::RemovePool(_))
+        match self.current_pool() {
+            Some((current, is_seeding)) if *pool == current => {
+                is_seeding || matches!(command, Command::RemovePool(_))
             }
             _ => false,
         }
@@ -147,12 +147,12 @@ impl Job {
         matches!(self.task, Task::Apply(_))
     }
 
-    /// The pool that is being worked on, and whether it is closed for all commands. If it is not, its
+    /// The pool that is being worked on, and whether it is being seeded, which defers all commands. If not, its
     /// members are being listed, and must not change.
-    pub(super) fn pool_at_hand(&self) -> Option<(PoolName<'_>, bool)> {
+    pub(super) fn current_pool(&self) -> Option<(PoolName<'_>, bool)> {
         match &self.task {
             Task::Measure(..) | Task::Name(_) | Task::Write(..) | Task::Done(_) => None,
-            Task::Apply(seeding) => seeding.pool_at_hand(),
+            Task::Apply(seeding) => seeding.current_pool(),
             Task::List(pool, ..) => Some((pool.clone(), false)),
             Task::Dump(dumping) => Some((dumping.pool(), false)),
         }
@@ -229,16 +229,16 @@ impl Job {
         }
     }
 
-    /// Sees to it that a pool which may be changed in part is closed.
-    pub(super) fn close_pool(&mut self, engine: &mut Engine, now: Time) {
+    /// Begins with the pool that may be changed in part, so that nobody is served in it.
+    pub(super) fn begin_pool(&mut self, engine: &mut Engine, now: Time) {
         if let Task::Apply(seeding) = &mut self.task {
             engine.seed_on(seeding, Work::LEAST, now);
         }
     }
 
     /// Whether commands wait for the pool that is being worked on until it is complete.
-    pub(super) fn is_closed(&self) -> bool {
-        !self.named.is_several() && matches!(self.pool_at_hand(), Some((_, true)))
+    pub(super) fn blocks_pool(&self) -> bool {
+        !self.named.is_several() && matches!(self.current_pool(), Some((_, true)))
     }
 
     /// When it goes on.

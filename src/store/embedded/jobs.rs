@@ -82,9 +82,9 @@ impl EmbeddedStore {
         };
         let job = self.job.as_mut().filter(|job| job.next_turn() <= now)?;
         job.not_before = None;
-        let was_closed = job.is_closed();
+        let blocked_pool = job.blocks_pool();
         let note = job.go_on(engine, self.slice, now);
-        self.held_may_go_on |= !self.held.is_empty() && was_closed && !job.is_closed();
+        self.held_may_go_on |= !self.held.is_empty() && blocked_pool && !job.blocks_pool();
         self.take_answers();
         note
     }
@@ -157,7 +157,7 @@ impl EmbeddedStore {
             // If it is this that fails, others are served in between.
             job.not_before = Some(now.after_ms(RETRY_MS));
         }
-        job.close_pool(engine, now);
+        job.begin_pool(engine, now);
         self.job = Some(job);
     }
 
