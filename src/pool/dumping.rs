@@ -8,24 +8,24 @@ use std::collections::BTreeMap;
 
 use super::grants::GrantKey;
 use super::resources::{Holder, ResourceKey};
-use super::{Engine, EngineState, PoolKey, Work};
+use super::{Engine, EngineState, PoolKey, StepBudget};
 use crate::command::{DumpPart, DumpPlace, DumpedLock, Fence, PoolDump, PoolName};
 use crate::time::Time;
 
 /// How many members and locks one part of a dump has, in small pools.
-const PART: Work = Work(20_000);
+const PART: StepBudget = StepBudget(20_000);
 
 /// A large pool that is being dumped.
 #[derive(Debug)]
 pub struct Dumping {
     pool: PoolKey,
-    stage: Stage,
+    stage: DumpStage,
     /// Resources that were lent since the first slice have a higher fence.
     first_fence: Fence,
     /// Resources that were given back since the first slice have a higher rank.
     first_rank: i64,
     /// The members that were read, in seeding order.
-    seen: Vec<Seen>,
+    seen: Vec<DumpedMember>,
     /// Held resources that are no members.
     leaving: Vec<(ResourceKey, Fence)>,
     dump: PoolDump,
@@ -35,7 +35,7 @@ pub struct Dumping {
 
 /// The part of a large pool that is read next.
 #[derive(Debug)]
-enum Stage {
+enum DumpStage {
     Begin,
     /// The members from this one on.
     Members(ResourceKey),
@@ -45,7 +45,7 @@ enum Stage {
 
 /// A member as it was read.
 #[derive(Debug)]
-struct Seen {
+struct DumpedMember {
     seed_index: u64,
     rank: i64,
     /// The fence of its grant; `None` if it was free.
@@ -54,9 +54,9 @@ struct Seen {
 
 impl Engine {
     /// Whether the pool that is next in a dump has more members and locks than this.
-    pub fn dump_takes_more_than(&self, work: Work, place: &DumpPlace) -> bool {
+    pub fn dump_exceeds(&self, budget: StepBudget, place: &DumpPlace) -> bool {
         let next = self.pool_in_dump(place);
-        next.is_some_and(|(key, _)| self.pool_size(key) > work.0)
+        next.is_some_and(|(key, _)| self.pool_size(key) > budget.0)
     }
 
     /// Dumps small pools from this place on, up to the next large one; at least one pool, if there is one.
@@ -69,7 +69,7 @@ impl Engine {
                 break;
             }
             left.spend(size, 1);
-            left.spend(1, Work::POOL);
+            left.spend(1, StepBudget::POOL_COST);
             pools.push(self.dump_pool(key, now));
             place = next;
         }
@@ -85,7 +85,7 @@ impl Engine {
         };
         Some(Dumping {
             pool,
-            stage: Stage::Begin,
+            stage: DumpStage::Begin,
             first_fence: Fence::default(),
             first_rank: 0,
             seen: Vec::new(),
@@ -96,9 +96,14 @@ impl Engine {
     }
 
     /// Does some of the work for a large pool. `None` if there is more to do.
-    pub fn dump_on(&self, dumping: &mut Dumping, mut work: Work, now: Time) -> Option<DumpPart> {
-        while work > Work(0) {
-            if self.dump_step(dumping, &mut work, now) {
+    pub fn advance_dump(
+        &self,
+        dumping: &mut Dumping,
+        mut budget: StepBudget,
+        now: Time,
+    ) -> Option<DumpPart> {
+        while budget > StepBudget(0) {
+            if self.dump_step(dumping, &mut budget, now) {
                 self.add_changes(dumping, now);
                 let dump = std::mem::take(&mut dumping.dump);
                 return Some(self.dump_part(vec![dump], std::mem::take(&mut dumping.next)));
@@ -155,38 +160,38 @@ impl Engine {
     }
 
     /// Reads some of a large pool. True if all was read.
-    fn dump_step(&self, dumping: &mut Dumping, work: &mut Work, now: Time) -> bool {
+    fn dump_step(&self, dumping: &mut Dumping, budget: &mut StepBudget, now: Time) -> bool {
         let (pool, resources) = (&self.pools[dumping.pool], &self.state.resources);
         match dumping.stage {
-            Stage::Begin => {
+            DumpStage::Begin => {
                 dumping.first_fence = pool.fence;
                 dumping.first_rank = resources.highest_rank();
                 dumping.seen.reserve(pool.resources.member_count());
                 dumping.stage = match pool.resources.first_member() {
-                    Some(first) => Stage::Members(first),
-                    None => Stage::Grants(0),
+                    Some(first) => DumpStage::Members(first),
+                    None => DumpStage::Grants(0),
                 };
             }
-            Stage::Members(member) => {
+            DumpStage::Members(member) => {
                 self.dump_member(dumping, member, now);
-                work.spend(1, 2);
+                budget.spend(1, 2);
                 dumping.stage = match resources.next_member(member) {
-                    Some(next) => Stage::Members(next),
-                    None => Stage::Grants(0),
+                    Some(next) => DumpStage::Members(next),
+                    None => DumpStage::Grants(0),
                 };
             }
-            Stage::Grants(slot) => {
+            DumpStage::Grants(slot) => {
                 let Some((grant, of)) = self.state.grants.next_from(slot) else {
                     return true;
                 };
-                work.spend(1, 1);
+                budget.spend(1, 1);
                 if of == dumping.pool {
                     let lent = self.state.lent_by(grant);
                     let leaving = lent.filter(|&key| !resources.get(key).is_member());
                     let fence = self.state.grants.get(grant).fence;
                     dumping.leaving.extend(leaving.map(|key| (key, fence)));
                 }
-                dumping.stage = Stage::Grants(grant.slot() + 1);
+                dumping.stage = DumpStage::Grants(grant.slot() + 1);
             }
         }
         false
@@ -200,7 +205,7 @@ impl Engine {
         let place = dumping.seen.len() as u32;
         dumping.dump.members.push_stored(&resource.id);
         let grant = self.state.grant_of(member);
-        dumping.seen.push(Seen {
+        dumping.seen.push(DumpedMember {
             seed_index,
             rank: resource.rank,
             fence: grant.map(|grant| self.state.grants.get(grant).fence),
@@ -264,7 +269,7 @@ impl Dumping {
             .seen
             .binary_search_by_key(&seed_index, |seen| seen.seed_index)
             .ok()?;
-        let Seen { rank, fence, .. } = self.seen[place];
+        let DumpedMember { rank, fence, .. } = self.seen[place];
         match fence {
             None => {
                 self.dump.free.remove(&rank);
@@ -377,7 +382,7 @@ mod tests {
             let mut dumping = engine.begin_dumping(&place).expect("there is a pool");
             assert_eq!(dumping.pool().as_str(), "A");
             let part = loop {
-                if let Some(part) = engine.dump_on(&mut dumping, Work(3), NOW) {
+                if let Some(part) = engine.advance_dump(&mut dumping, StepBudget(3), NOW) {
                     break part;
                 }
                 (0..random.u32(0..3)).for_each(|_| change(&mut engine, &mut random));

@@ -103,7 +103,7 @@ impl<T: Named> Index<T> {
     }
 
     /// Sees to it that so many more can be added without a change of size, unless one is under way.
-    pub(super) fn make_room(&mut self, additional: usize, slots: &Slots<T>) {
+    pub(super) fn reserve(&mut self, additional: usize, slots: &Slots<T>) {
         let vacant = self.table.capacity() - self.table.len();
         if self.outgrown.is_empty() && vacant < additional {
             self.outgrow(additional, slots);

@@ -7,7 +7,7 @@ use smallvec::smallvec;
 
 use super::grants::{Grant, GrantKey};
 use super::index::Named;
-use super::queue::{StoredWanted, WaitQueue, Waiter};
+use super::queue::{StoredSelection, WaitQueue, Waiter};
 use super::resources::{Holder, PoolResources, ResourceKey};
 use super::slots::Chain;
 use super::{Change, EngineState, PoolKey, PoolNumber};
@@ -70,28 +70,28 @@ impl Pool {
         now: Time,
         state: &mut EngineState,
     ) -> Result<Option<Reply>, Refusal> {
-        let wanted = StoredWanted::of(&acquire.selection);
+        let selection = StoredSelection::of(&acquire.selection);
         if state.is_behind {
-            self.end_what_is_over(&wanted, acquire.owner.as_ref(), now, state);
+            self.end_due_leases(&selection, acquire.owner.as_ref(), now, state);
         }
         if let Some(owner) = &acquire.owner
             && let Some(grant) = state.grants.of_owner(self.key, owner.as_str())
         {
-            let recovered = self.recover(grant, &wanted, acquire.ttl, now, state)?;
+            let recovered = self.recover(grant, &selection, acquire.ttl, now, state)?;
             return Ok(Some(Reply::Granted(recovered)));
         }
-        self.could_ever_serve(&wanted, state)?;
+        self.could_ever_serve(&selection, state)?;
         let owner = acquire.owner.as_ref().map(OwnerName::as_str);
         if let Some(waiter) = owner.and_then(|owner| self.queue.waiter_of(owner)) {
             // Only a request that waits takes the place of one that waits.
             if acquire.wait_ms == 0 && state.waiters.get(waiter).ticket.is_some() {
                 return Err(Refusal::Busy);
             }
-            return self.take_over(waiter, ticket, wanted, acquire, now, state);
+            return self.take_over(waiter, ticket, selection, acquire, now, state);
         }
         let owner = owner.map(StoredName::from);
-        if self.is_servable(&wanted, state) {
-            let granted = self.grant(&wanted, owner, acquire.ttl, now, state);
+        if self.is_servable(&selection, state) {
+            let granted = self.grant(&selection, owner, acquire.ttl, now, state);
             return Ok(Some(Reply::Granted(granted)));
         }
         if acquire.wait_ms == 0 {
@@ -109,7 +109,7 @@ impl Pool {
             place,
             since: now,
             ticket: Some(ticket),
-            wanted,
+            selection,
             owner,
             ttl: acquire.ttl,
         };
@@ -121,9 +121,9 @@ impl Pool {
     /// Ends leases of this pool whose time is over, the oldest grants first, until this can be served. It
     /// looks at some grants only: in a large pool what is over may stand behind them, and is left to the
     /// next slices.
-    fn end_what_is_over(
+    fn end_due_leases(
         &mut self,
-        wanted: &StoredWanted,
+        selection: &StoredSelection,
         owner: Option<&OwnerName<'_>>,
         now: Time,
         state: &mut EngineState,
@@ -135,7 +135,7 @@ impl Pool {
             Some(_) => return,
             None => {}
         }
-        if let StoredWanted::Named(id) = wanted
+        if let StoredSelection::Named(id) = selection
             && let Some((_, grant)) = self.held(id, state)
         {
             if !state.is_over(grant, now) {
@@ -145,7 +145,7 @@ impl Pool {
         }
         let mut next = self.grants.first();
         for _ in 0..MAX_LOOKED_AT {
-            let Some(grant) = next.filter(|_| !self.is_servable(wanted, state)) else {
+            let Some(grant) = next.filter(|_| !self.is_servable(selection, state)) else {
                 return;
             };
             next = state.grants.next_of_pool(grant);
@@ -165,16 +165,16 @@ impl Pool {
     fn recover(
         &mut self,
         key: GrantKey,
-        wanted: &StoredWanted,
+        selection: &StoredSelection,
         ttl: Option<Ttl>,
         now: Time,
         state: &mut EngineState,
     ) -> Result<Granted, Refusal> {
         let grant = state.grants.get(key);
         let count = grant.count as usize;
-        let is_the_same = match wanted {
-            StoredWanted::Any(wanted) => *wanted == count,
-            StoredWanted::Named(id) => {
+        let is_the_same = match selection {
+            StoredSelection::Any(wanted) => *wanted == count,
+            StoredSelection::Named(id) => {
                 let held = grant.resources.first();
                 count == 1 && held == state.resources.find(self.key, id)
             }
@@ -192,16 +192,16 @@ impl Pool {
     /// Whether the pool could serve this if nobody held anything.
     pub(super) fn could_ever_serve(
         &self,
-        wanted: &StoredWanted,
+        selection: &StoredSelection,
         state: &EngineState,
     ) -> Result<(), Refusal> {
         let member_count = self.resources.member_count();
-        match wanted {
-            StoredWanted::Any(count) if *count > member_count => {
+        match selection {
+            StoredSelection::Any(count) if *count > member_count => {
                 Err(Refusal::OnlyResources(member_count))
             }
-            StoredWanted::Any(_) => Ok(()),
-            StoredWanted::Named(id) => match state.resources.find(self.key, id) {
+            StoredSelection::Any(_) => Ok(()),
+            StoredSelection::Named(id) => match state.resources.find(self.key, id) {
                 Some(key) if state.resources.get(key).is_member() => Ok(()),
                 _ => Err(Refusal::NoResource),
             },
@@ -216,11 +216,11 @@ impl Pool {
     }
 
     /// Whether enough can be lent for this, whoever else may be waiting for it.
-    pub(super) fn can_serve(&self, wanted: &StoredWanted, state: &EngineState) -> bool {
+    pub(super) fn can_serve(&self, selection: &StoredSelection, state: &EngineState) -> bool {
         let lendable = self.lendable_count();
-        match wanted {
-            StoredWanted::Any(count) => *count <= lendable,
-            StoredWanted::Named(id) => {
+        match selection {
+            StoredSelection::Any(count) => *count <= lendable,
+            StoredSelection::Named(id) => {
                 let resource = state.resources.find(self.key, id);
                 lendable > 0
                     && resource.is_some_and(|key| state.resources.get(key).holder() == Holder::Free)
@@ -229,14 +229,14 @@ impl Pool {
     }
 
     /// Whether a newcomer gets this at once.
-    fn is_servable(&self, wanted: &StoredWanted, state: &EngineState) -> bool {
-        self.can_serve(wanted, state) && !self.queue.is_held_up(&state.waiters)
+    fn is_servable(&self, selection: &StoredSelection, state: &EngineState) -> bool {
+        self.can_serve(selection, state) && !self.queue.is_held_up(&state.waiters)
     }
 
     /// Makes a grant of what is free.
     pub(super) fn grant(
         &mut self,
-        wanted: &StoredWanted,
+        selection: &StoredSelection,
         owner: Option<StoredName>,
         ttl: Option<Ttl>,
         now: Time,
@@ -249,14 +249,14 @@ impl Pool {
         let key = state.grants.next_key();
         let ttl = ttl.or(state.rules.default_ttl);
         let mut grant = Grant::new(self.key, fence, now, ttl, owner);
-        grant.count = match wanted {
-            StoredWanted::Any(count) => *count as u32,
-            StoredWanted::Named(_) => 1,
+        grant.count = match selection {
+            StoredSelection::Any(count) => *count as u32,
+            StoredSelection::Named(_) => 1,
         };
         for _ in 0..grant.count {
-            let resource = match wanted {
-                StoredWanted::Any(_) => state.resources.first_free(&self.resources),
-                StoredWanted::Named(id) => state.resources.find(self.key, id),
+            let resource = match selection {
+                StoredSelection::Any(_) => state.resources.first_free(&self.resources),
+                StoredSelection::Named(id) => state.resources.find(self.key, id),
             };
             let resource = resource.expect("as many are free as are granted");
             let chain = &mut grant.resources;
@@ -338,7 +338,7 @@ impl Pool {
                 let grant = state.grants.get(grant);
                 grant.admits(condition.owner.as_ref(), condition.fence, condition.force)?;
                 state.counts.released += 1;
-                self.give_back(key, now, state);
+                self.release_resource(key, now, state);
                 Ok(())
             }
             // What an owner wants who repeats himself holds already.
@@ -395,19 +395,19 @@ impl Pool {
     /// Gives everything back that is in a grant.
     pub(super) fn release_grant(&mut self, grant: GrantKey, now: Time, state: &mut EngineState) {
         for _ in 0..state.grants.get(grant).count {
-            self.take_back_one(grant, now, state);
+            self.release_one(grant, now, state);
         }
     }
 
     /// Gives the first resource back that is in a grant.
-    pub(super) fn take_back_one(&mut self, grant: GrantKey, now: Time, state: &mut EngineState) {
+    pub(super) fn release_one(&mut self, grant: GrantKey, now: Time, state: &mut EngineState) {
         let key = state.grants.get(grant).resources.first();
         let key = key.expect("a grant has as many resources as it counts");
-        self.give_back(key, now, state);
+        self.release_resource(key, now, state);
     }
 
     /// Gives one held resource back, and hands it on if somebody waits for it.
-    fn give_back(&mut self, key: ResourceKey, now: Time, state: &mut EngineState) {
+    fn release_resource(&mut self, key: ResourceKey, now: Time, state: &mut EngineState) {
         let slot = state.grant_of(key).expect("what is given back is held");
         let grant = state.grants.get_mut(slot);
         let chain = &mut grant.resources;

@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 
 use super::engine_state::EngineState;
 use super::lending::Pool;
-use super::seeding::Work;
+use super::seeding::StepBudget;
 use super::{Engine, Rules, SeedKind};
 use crate::command::{Ids, Refusal, Seed};
 
@@ -37,7 +37,7 @@ struct Growth {
     different: HashTable<u32>,
     /// Of those, resources that are not known yet, and members.
     new: usize,
-    kept: usize,
+    present: usize,
 }
 
 impl Measuring {
@@ -51,51 +51,53 @@ impl Measuring {
 }
 
 impl Engine {
-    /// Whether there is room for what a seed would make of the pools. Nobody is refused who makes nothing
+    /// Checks the limits for a seed. No seed is refused that makes nothing
     /// grow, whatever the limits.
-    pub fn check_room(&self, seed: &Seed, kind: SeedKind) -> Result<(), Refusal> {
+    pub fn check_seed_limits(&self, seed: &Seed, kind: SeedKind) -> Result<(), Refusal> {
         let mut measuring = Measuring::new(kind);
-        let measured = self.measure_on(seed, &mut measuring, Work::ALL);
+        let measured = self.advance_measuring(seed, &mut measuring, StepBudget::UNLIMITED);
         measured.expect("all is measured in one go")
     }
 
-    /// Does some of the work of `check_room`. None if there is more to do.
-    pub fn measure_on(
+    /// Does a step of `check_seed_limits`. None if there is more to do.
+    pub fn advance_measuring(
         &self,
         seed: &Seed,
         measuring: &mut Measuring,
-        mut work: Work,
+        mut budget: StepBudget,
     ) -> Option<Result<(), Refusal>> {
-        if self.has_ample_room(seed) {
+        if self.is_far_below_limits(seed) {
             return Some(Ok(()));
         }
         while measuring.place < seed.pool_count() {
-            if work == Work(0) {
+            if budget == StepBudget(0) {
                 return None;
             }
-            self.measure_pool(seed, measuring, &mut work);
+            self.measure_pool(seed, measuring, &mut budget);
         }
-        Some(self.judge(measuring))
+        Some(self.verdict(measuring))
     }
 
     /// Whether there would still be room if all were new, and in one pool: so it is nearly always.
-    fn has_ample_room(&self, seed: &Seed) -> bool {
+    fn is_far_below_limits(&self, seed: &Seed) -> bool {
         let rules = &self.state.rules;
         let resources = self.state.resources.len() + seed.id_count();
         self.pools.len() + seed.pool_count() <= rules.max_pools
             && resources <= rules.max_resources.min(rules.max_pool_resources)
     }
 
-    fn measure_pool(&self, seed: &Seed, measuring: &mut Measuring, work: &mut Work) {
+    fn measure_pool(&self, seed: &Seed, measuring: &mut Measuring, budget: &mut StepBudget) {
         let (name, ids) = seed.pool(measuring.place);
         let pool = self.find(&name).map(|key| &self.pools[key]);
         if measuring.ids == 0 {
-            work.spend(1, Work::POOL);
+            budget.spend(1, StepBudget::POOL_COST);
             measuring.growth.different = HashTable::with_capacity(ids.len());
         }
         let from = measuring.ids;
-        let to = ids.len().min(from.saturating_add(work.count(Work::MEMBER)));
-        work.spend(to - from, Work::MEMBER);
+        let to = ids
+            .len()
+            .min(from.saturating_add(budget.count(StepBudget::MEMBER_COST)));
+        budget.spend(to - from, StepBudget::MEMBER_COST);
         for place in from..to {
             self.measure_id(pool, &ids, place, &mut measuring.growth);
         }
@@ -119,7 +121,7 @@ impl Engine {
         growth.different.insert_unique(hash, place as u32, hash_of);
         match pool.and_then(|pool| resources.find(pool.key, id)) {
             None => growth.new += 1,
-            Some(key) => growth.kept += usize::from(resources.get(key).is_member()),
+            Some(key) => growth.present += usize::from(resources.get(key).is_member()),
         }
     }
 
@@ -128,7 +130,7 @@ impl Engine {
         let before = pool.map_or(0, |pool| pool.resources.member_count());
         let different = growth.different.len();
         let after = match measuring.kind {
-            SeedKind::Adds => before + different - growth.kept.min(different),
+            SeedKind::Adds => before + different - growth.present.min(different),
             SeedKind::Sets => different,
         };
         let most = self.state.rules.max_pool_resources;
@@ -136,13 +138,13 @@ impl Engine {
         measuring.new_pools += usize::from(pool.is_none());
         measuring.added += growth.new;
         if let (Some(pool), SeedKind::Sets) = (pool, measuring.kind) {
-            let dropped = before.saturating_sub(growth.kept);
+            let dropped = before.saturating_sub(growth.present);
             let held = pool.held_members_not_in(&growth, ids, &self.state);
             measuring.gone += dropped.saturating_sub(held);
         }
     }
 
-    fn judge(&self, measuring: &Measuring) -> Result<(), Refusal> {
+    fn verdict(&self, measuring: &Measuring) -> Result<(), Refusal> {
         let Rules {
             max_pools,
             max_resources,

@@ -6,7 +6,7 @@ use smallvec::smallvec;
 
 use super::grants::GrantKey;
 use super::lending::Pool;
-use super::queue::StoredWanted;
+use super::queue::StoredSelection;
 use super::{Engine, EngineState, PoolKey, PoolNumber};
 use crate::command::{
     IdList, Leases, NamePart, PoolQuery, PoolStatus, PoolSums, QueuedWaiter, Refusal, Survey,
@@ -125,9 +125,9 @@ impl Pool {
         waiters
             .map(|key| {
                 let waiter = state.waiters.get(key);
-                let (count, id) = match &waiter.wanted {
-                    StoredWanted::Any(count) => (*count, None),
-                    StoredWanted::Named(id) => (1, Some(id.clone())),
+                let (count, id) = match &waiter.selection {
+                    StoredSelection::Any(count) => (*count, None),
+                    StoredSelection::Named(id) => (1, Some(id.clone())),
                 };
                 let until = state.waiters.until(key).unwrap_or(now);
                 QueuedWaiter {
@@ -181,7 +181,7 @@ impl Pool {
         state
             .resources
             .check_pool(self.key, &self.resources, is_seeding);
-        let mut held = Held::default();
+        let mut held = HeldCounts::default();
         let mut latest = None;
         for key in state.grants.of_pool(&self.grants) {
             let grant = state.grants.get(key);
@@ -210,7 +210,7 @@ impl Pool {
 }
 
 #[derive(Default)]
-struct Held {
+struct HeldCounts {
     count: usize,
     /// Those that are members no longer.
     leaving: usize,

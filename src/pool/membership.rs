@@ -115,9 +115,9 @@ impl Pool {
     }
 
     /// Answers the waiters that can never be served any more, and removes them from the queue.
-    pub(super) fn dismiss_hopeless(&mut self, state: &mut EngineState) {
+    pub(super) fn dismiss_unsatisfiable(&mut self, state: &mut EngineState) {
         for key in self.queue.all() {
-            if let Err(refusal) = self.could_ever_serve(&state.waiters.get(key).wanted, state) {
+            if let Err(refusal) = self.could_ever_serve(&state.waiters.get(key).selection, state) {
                 self.take_out(key, refusal, state);
             }
         }

@@ -36,7 +36,7 @@ use lending::Pool;
 pub use limits::Measuring;
 pub use resources::SeedOrder;
 pub use restoring::Restoring;
-pub use seeding::{Listing, SeedKind, Seeding, Work};
+pub use seeding::{Listing, SeedKind, Seeding, StepBudget};
 use slots::{Key, Slots};
 
 use crate::command::{
@@ -231,7 +231,7 @@ impl Engine {
         if let Some(grant) = state.grants.first_over(now) {
             let pool = state.grants.get(grant).pool;
             state.counts.expired += 1;
-            pools[pool].take_back_one(grant, now, state);
+            pools[pool].release_one(grant, now, state);
         }
     }
 
@@ -317,11 +317,11 @@ impl Engine {
             Command::Survey(shown) => Reply::Survey(Some(self.survey(shown))),
             Command::Probe => Reply::Ready,
             Command::AddMembers(seed) => {
-                self.check_room(&seed, SeedKind::Adds)?;
+                self.check_seed_limits(&seed, SeedKind::Adds)?;
                 self.seed(SeedKind::Adds, seed, now)
             }
             Command::SetMembers(seed) => {
-                self.check_room(&seed, SeedKind::Sets)?;
+                self.check_seed_limits(&seed, SeedKind::Sets)?;
                 self.seed(SeedKind::Sets, seed, now)
             }
             Command::RemovePool(pool) => {
@@ -362,18 +362,18 @@ impl Engine {
     /// Applies a seed in one go, and tells what the members of each pool are then.
     fn seed(&mut self, kind: SeedKind, seed: Seed, now: Time) -> Reply {
         let mut seeding = Seeding::new(kind, seed).with_members_now(Seed::default());
-        self.seed_on(&mut seeding, Work::ALL, now);
+        self.advance_seed(&mut seeding, StepBudget::UNLIMITED, now);
         Reply::Seeded(seeding.take_members_now())
     }
 
     /// A large seed gets the memory for all that it adds at once, so that no smaller pieces are left
     /// behind. If its first pool is known, most of the others are likely to be, too.
-    fn make_room_for(&mut self, seed: &Seed) {
+    fn reserve_for(&mut self, seed: &Seed) {
         let is_new = (seed.pools().next()).is_some_and(|(name, _)| self.find(&name).is_none());
         if is_new {
-            self.pools.make_room(seed.pool_count());
-            self.names.make_room(seed.pool_count(), &self.pools);
-            self.state.resources.make_room(seed.id_count());
+            self.pools.reserve(seed.pool_count());
+            self.names.reserve(seed.pool_count(), &self.pools);
+            self.state.resources.reserve_capacity(seed.id_count());
         }
     }
 

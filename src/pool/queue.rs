@@ -25,23 +25,23 @@ pub(super) struct Waiter {
     pub(super) since: Time,
     /// Whom to answer; `None` while an owner is away and its place is kept.
     pub(super) ticket: Option<Ticket>,
-    pub(super) wanted: StoredWanted,
+    pub(super) selection: StoredSelection,
     pub(super) owner: Option<StoredName>,
     pub(super) ttl: Option<Ttl>,
 }
 
 /// What a waiter wants to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum StoredWanted {
+pub(super) enum StoredSelection {
     Any(usize),
     Named(StoredName),
 }
 
-impl StoredWanted {
-    pub(super) fn of(wanted: &Selection<'_>) -> StoredWanted {
-        match wanted {
-            Selection::Any(count) => StoredWanted::Any(count.get() as usize),
-            Selection::Named(id) => StoredWanted::Named(StoredName::from(id.as_str())),
+impl StoredSelection {
+    pub(super) fn of(selection: &Selection<'_>) -> StoredSelection {
+        match selection {
+            Selection::Any(count) => StoredSelection::Any(count.get() as usize),
+            Selection::Named(id) => StoredSelection::Named(StoredName::from(id.as_str())),
         }
     }
 }
@@ -289,16 +289,16 @@ impl WaitQueue {
     }
 
     /// A waiter in this queue wants something else from now on, and keeps its place.
-    pub(super) fn change_wanted(
+    pub(super) fn change_selection(
         &mut self,
         key: WaiterKey,
-        wanted: StoredWanted,
+        selection: StoredSelection,
         waiters: &mut Waiters,
     ) {
         let waiter = &mut waiters.slots[key];
         let entries = self.entries.as_mut().expect("the waiter is in this queue");
         entries.remove(waiter);
-        waiter.wanted = wanted;
+        waiter.selection = selection;
         entries.insert(key, waiter);
     }
 
@@ -334,11 +334,11 @@ impl QueueEntries {
     }
 
     fn insert(&mut self, key: WaiterKey, waiter: &Waiter) {
-        match &waiter.wanted {
-            StoredWanted::Any(_) => {
+        match &waiter.selection {
+            StoredSelection::Any(_) => {
                 self.any.insert(waiter.place, key);
             }
-            StoredWanted::Named(id) => {
+            StoredSelection::Named(id) => {
                 self.named.insert(waiter.place, key);
                 self.by_resource
                     .entry(id.clone())
@@ -352,11 +352,11 @@ impl QueueEntries {
     }
 
     fn remove(&mut self, waiter: &Waiter) {
-        match &waiter.wanted {
-            StoredWanted::Any(_) => {
+        match &waiter.selection {
+            StoredSelection::Any(_) => {
                 self.any.remove(&waiter.place);
             }
-            StoredWanted::Named(id) => {
+            StoredSelection::Named(id) => {
                 self.named.remove(&waiter.place);
                 if let Some(places) = self.by_resource.get_mut(id) {
                     places.remove(&waiter.place);

@@ -396,9 +396,9 @@ impl Resources {
     }
 
     /// Sees to it that so many more can be added without a change of size.
-    pub(super) fn make_room(&mut self, additional: usize) {
-        self.slots.make_room(additional);
-        self.index.make_room(additional, &self.slots);
+    pub(super) fn reserve_capacity(&mut self, additional: usize) {
+        self.slots.reserve(additional);
+        self.index.reserve(additional, &self.slots);
     }
 
     /// Gives memory back if most of it is vacant.

@@ -15,21 +15,21 @@ use super::{Engine, EngineState, PoolKey};
 use crate::command::{IdList, PoolName, Refusal, Seed};
 use crate::time::Time;
 
-/// What a slice of work is measured in: to tell an id is 1.
+/// How much work a step may do: to tell an id costs 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Work(pub usize);
+pub struct StepBudget(pub usize);
 
-impl Work {
-    /// As much as there is to do.
-    pub const ALL: Work = Work(usize::MAX);
-    /// The least that does something.
-    pub const LEAST: Work = Work(1);
+impl StepBudget {
+    /// Everything in one step.
+    pub const UNLIMITED: StepBudget = StepBudget(usize::MAX);
+    /// The least that makes progress.
+    pub const MIN: StepBudget = StepBudget(1);
     /// To add a member, or to drop a member.
-    pub(super) const MEMBER: usize = 5;
+    pub(super) const MEMBER_COST: usize = 5;
     /// To note for the journal what became of an id.
-    const NOTE: usize = 10;
+    const NOTE_COST: usize = 10;
     /// To begin with a pool, which may have to be created.
-    pub(super) const POOL: usize = 35;
+    pub(super) const POOL_COST: usize = 35;
 
     /// How many things of this size fit, one at least.
     pub(super) fn count(self, each: usize) -> usize {
@@ -58,7 +58,7 @@ pub struct Seeding {
     seed: Seed,
     /// The place in the seed of the current pool.
     place: usize,
-    step: Step,
+    step: SeedStep,
     /// What the members of each pool were once it was complete; `None` if nobody wants to know.
     members_now: Option<Seed>,
     /// of the current pool, if it was begun before a crash.
@@ -67,7 +67,7 @@ pub struct Seeding {
 
 /// What is to be done next for the current pool.
 #[derive(Debug, Default)]
-enum Step {
+enum SeedStep {
     #[default]
     Begin,
     /// Its ids from this place on are to be added.
@@ -117,7 +117,7 @@ impl Seeding {
     }
 
     fn is_begun(&self) -> bool {
-        self.place > 0 || self.order.is_some() || !matches!(self.step, Step::Begin)
+        self.place > 0 || self.order.is_some() || !matches!(self.step, SeedStep::Begin)
     }
 
     /// How many pools are done with.
@@ -133,9 +133,9 @@ impl Seeding {
     /// The pool that is begun and not done with, and whether it is still without some of its members.
     pub fn current_pool(&self) -> Option<(PoolName<'_>, bool)> {
         let is_seeding = match self.step {
-            Step::Begin => return None,
-            Step::AddMembers(..) | Step::Drop(_) => true,
-            Step::Note(_) | Step::List(_) => false,
+            SeedStep::Begin => return None,
+            SeedStep::AddMembers(..) | SeedStep::Drop(_) => true,
+            SeedStep::Note(_) | SeedStep::List(_) => false,
         };
         Some((self.seed.pool(self.place).0, is_seeding))
     }
@@ -143,10 +143,10 @@ impl Seeding {
     /// The order of the ids of the current pool, if nothing of it is noted yet, or not all.
     pub fn order(&self) -> Option<SeedOrder> {
         match &self.step {
-            Step::AddMembers(_, update) | Step::Drop(update) | Step::Note(update) => {
+            SeedStep::AddMembers(_, update) | SeedStep::Drop(update) | SeedStep::Note(update) => {
                 Some(update.order)
             }
-            Step::Begin | Step::List(_) => None,
+            SeedStep::Begin | SeedStep::List(_) => None,
         }
     }
 
@@ -173,100 +173,102 @@ pub(super) struct SeedingPool {
 }
 
 impl Engine {
-    /// Whether a seed is more work than this, with what is to be told of it.
-    pub fn seed_takes_more_than(&self, work: Work, seed: &Seed) -> bool {
-        let pools = seed.pool_count().saturating_mul(Work::POOL);
-        let ids = seed.id_count().saturating_mul(Work::MEMBER + 1);
+    /// Whether a seed costs more than this budget, with what is to be told of it.
+    pub fn seed_exceeds(&self, budget: StepBudget, seed: &Seed) -> bool {
+        let pools = seed.pool_count().saturating_mul(StepBudget::POOL_COST);
+        let ids = seed.id_count().saturating_mul(StepBudget::MEMBER_COST + 1);
         let least = pools.saturating_add(ids);
-        if least > work.0 {
+        if least > budget.0 {
             return true;
         }
         let known = seed.pools().filter_map(|(name, _)| self.find(&name));
         let members: usize = known
             .map(|key| self.pools[key].resources.member_count())
             .sum();
-        least + members > work.0
+        least + members > budget.0
     }
 
-    /// Whether the listing of a pool is more work than this.
-    pub fn listing_takes_more_than(&self, work: Work, name: &PoolName<'_>) -> bool {
+    /// Whether the listing of a pool costs more than this budget.
+    pub fn listing_exceeds(&self, budget: StepBudget, name: &PoolName<'_>) -> bool {
         let key = self.find(name);
-        key.is_some_and(|key| self.pools[key].resources.member_count() > work.0)
+        key.is_some_and(|key| self.pools[key].resources.member_count() > budget.0)
     }
 
-    /// Does some work for a seed. It may be a little more: what is begun for a single id is ended.
-    pub fn seed_on(&mut self, seeding: &mut Seeding, mut work: Work, now: Time) {
+    /// Spends a budget on a seed. It may be a little more: what is begun for a single id is ended.
+    pub fn advance_seed(&mut self, seeding: &mut Seeding, mut budget: StepBudget, now: Time) {
         self.catch_up(now);
         if !seeding.is_begun() {
-            self.make_room_for(seeding.seed());
+            self.reserve_for(seeding.seed());
         }
-        while work > Work(0) && !seeding.is_done() {
-            self.seed_step(seeding, &mut work, now);
+        while budget > StepBudget(0) && !seeding.is_done() {
+            self.seed_step(seeding, &mut budget, now);
         }
         #[cfg(debug_assertions)]
         self.check();
     }
 
-    fn seed_step(&mut self, seeding: &mut Seeding, work: &mut Work, now: Time) {
+    fn seed_step(&mut self, seeding: &mut Seeding, budget: &mut StepBudget, now: Time) {
         let (name, ids) = seeding.seed.pool(seeding.place);
         seeding.step = match std::mem::take(&mut seeding.step) {
-            Step::Begin => {
-                work.spend(1, Work::POOL);
+            SeedStep::Begin => {
+                budget.spend(1, StepBudget::POOL_COST);
                 let order = self.begin_pool(&name, ids.len(), seeding.order.take());
                 let sets = seeding.kind == SeedKind::Sets;
-                Step::AddMembers(0, MembershipUpdate::new(order, sets))
+                SeedStep::AddMembers(0, MembershipUpdate::new(order, sets))
             }
-            Step::AddMembers(from, mut update) => {
-                let to = ids.len().min(from.saturating_add(work.count(Work::MEMBER)));
-                work.spend(to - from, Work::MEMBER);
+            SeedStep::AddMembers(from, mut update) => {
+                let to = ids
+                    .len()
+                    .min(from.saturating_add(budget.count(StepBudget::MEMBER_COST)));
+                budget.spend(to - from, StepBudget::MEMBER_COST);
                 let (pool, state) = self.seeding_pool();
                 pool.add_members(ids.slice(from..to), from, &mut update, state);
                 match update.sets {
-                    _ if to < ids.len() => Step::AddMembers(to, update),
-                    true => Step::Drop(update),
+                    _ if to < ids.len() => SeedStep::AddMembers(to, update),
+                    true => SeedStep::Drop(update),
                     false => self.complete_pool(update, now),
                 }
             }
-            Step::Drop(mut update) => {
-                let most = work.count(Work::MEMBER);
+            SeedStep::Drop(mut update) => {
+                let most = budget.count(StepBudget::MEMBER_COST);
                 let (pool, state) = self.seeding_pool();
                 let count = pool.drop_members(most, &mut update, state);
-                work.spend(count, Work::MEMBER);
+                budget.spend(count, StepBudget::MEMBER_COST);
                 if count < most {
-                    pool.dismiss_hopeless(state);
+                    pool.dismiss_unsatisfiable(state);
                     self.complete_pool(update, now)
                 } else {
-                    Step::Drop(update)
+                    SeedStep::Drop(update)
                 }
             }
-            Step::Note(mut update) => {
+            SeedStep::Note(mut update) => {
                 let pool = &self.pools[self.current(&name)];
                 let mut is_done = false;
-                while *work > Work(0) && !is_done {
+                while *budget > StepBudget(0) && !is_done {
                     match update.changed_ids.pop() {
                         Some(id) => pool.note_changed(id, &mut self.state),
                         None => is_done = true,
                     }
-                    work.spend(1, Work::NOTE);
+                    budget.spend(1, StepBudget::NOTE_COST);
                 }
                 match is_done {
-                    true => Step::List(Listing::default()),
-                    false => Step::Note(update),
+                    true => SeedStep::List(Listing::default()),
+                    false => SeedStep::Note(update),
                 }
             }
-            Step::List(mut listing) => {
+            SeedStep::List(mut listing) => {
                 let is_done = seeding.members_now.as_mut().is_none_or(|members_now| {
                     if !listing.is_begun {
                         members_now.add_pool(&name);
                     }
                     let tell = |id: &str| members_now.add_stored_id(id);
-                    self.list_on(self.current(&name), &mut listing, work, tell)
+                    self.list_some(self.current(&name), &mut listing, budget, tell)
                 });
                 if is_done {
                     seeding.place += 1;
-                    Step::Begin
+                    SeedStep::Begin
                 } else {
-                    Step::List(listing)
+                    SeedStep::List(listing)
                 }
             }
         };
@@ -312,35 +314,35 @@ impl Engine {
     }
 
     /// All ids of the pool that is being seeded are members: whoever can be served is.
-    fn complete_pool(&mut self, mut update: MembershipUpdate, now: Time) -> Step {
+    fn complete_pool(&mut self, mut update: MembershipUpdate, now: Time) -> SeedStep {
         update.changed_ids.finish();
         let (pool, state) = self.seeding_pool();
         state.seeding_pool = None;
         pool.serve_all(now, state);
-        Step::Note(update)
+        SeedStep::Note(update)
     }
 
-    /// Does some work for a listing. None if there is more to do.
-    pub fn list_members_on(
+    /// Spends a budget on a listing. None if there is more to do.
+    pub fn advance_listing(
         &self,
         name: &PoolName<'_>,
         listing: &mut Listing,
         ids: &mut IdList,
-        mut work: Work,
+        mut budget: StepBudget,
     ) -> Option<Result<(), Refusal>> {
         let Some(key) = self.find(name) else {
             return Some(Err(Refusal::NoPool));
         };
-        let is_done = self.list_on(key, listing, &mut work, |id| ids.push_stored(id));
+        let is_done = self.list_some(key, listing, &mut budget, |id| ids.push_stored(id));
         is_done.then_some(Ok(()))
     }
 
     /// Tells further members of a pool. True if there are no more.
-    fn list_on(
+    fn list_some(
         &self,
         key: PoolKey,
         listing: &mut Listing,
-        work: &mut Work,
+        budget: &mut StepBudget,
         mut tell: impl FnMut(&str),
     ) -> bool {
         let resources = &self.state.resources;
@@ -349,7 +351,7 @@ impl Engine {
             listing.is_begun = true;
         }
         let mut members = resources.members_from(listing.next);
-        while *work > Work(0)
+        while *budget > StepBudget(0)
             && let Some(member) = members.next()
         {
             let resource = resources.get(member);
@@ -358,7 +360,7 @@ impl Engine {
                 "the members of a pool do not change while they are listed"
             );
             tell(&resource.id);
-            work.spend(1, 1);
+            budget.spend(1, 1);
         }
         listing.next = members.next();
         listing.next.is_none()

@@ -18,7 +18,7 @@
 
 use super::EngineState;
 use super::lending::Pool;
-use super::queue::{QueuePlace, StoredWanted, Waiter, WaiterKey};
+use super::queue::{QueuePlace, StoredSelection, Waiter, WaiterKey};
 use super::resources::{Holder, ResourceKey};
 use crate::command::{Acquire, Refusal, Reply, Ticket};
 use crate::time::Time;
@@ -63,12 +63,12 @@ impl Pool {
             place = found + 1;
             let waiter = state.waiters.get(key);
             let is_there = waiter.ticket.is_some();
-            match &waiter.wanted {
-                wanted if self.can_serve(wanted, state) => match is_there {
+            match &waiter.selection {
+                selection if self.can_serve(selection, state) => match is_there {
                     true => self.serve(key, now, state),
                     false => self.reserve(key, state),
                 },
-                StoredWanted::Any(_) if is_there => return,
+                StoredSelection::Any(_) if is_there => return,
                 _ => {}
             }
         }
@@ -77,9 +77,9 @@ impl Pool {
     /// Reserves for an absent owner what it wants, which is free.
     fn reserve(&mut self, key: WaiterKey, state: &mut EngineState) {
         let waiter = state.waiters.get(key);
-        match &waiter.wanted {
-            StoredWanted::Any(count) => self.queue.reserve_any(*count),
-            StoredWanted::Named(id) => {
+        match &waiter.selection {
+            StoredSelection::Any(count) => self.queue.reserve_any(*count),
+            StoredSelection::Named(id) => {
                 let resource = state.resources.find(self.key, id);
                 let resource = resource.expect("only members are waited for");
                 self.queue.reserve(waiter.place, resource);
@@ -105,7 +105,7 @@ impl Pool {
         let waiter = state.waiters.remove(key);
         self.queue.remove(&waiter, &mut state.waiters);
         let ticket = waiter.ticket.expect("only who is there is served");
-        let granted = self.grant(&waiter.wanted, waiter.owner, waiter.ttl, now, state);
+        let granted = self.grant(&waiter.selection, waiter.owner, waiter.ttl, now, state);
         state.answers.push_back((ticket, Reply::Granted(granted)));
     }
 
@@ -134,9 +134,9 @@ impl Pool {
         let first_for_any = self.queue.first_for_any();
         let reserved = self.queue.unreserve(state.waiters.get(key).place);
         let waiter = self.take_out(key, refusal, state);
-        match (waiter.wanted, reserved, first_for_any) {
-            (StoredWanted::Any(_), _, Some(from)) => self.serve_from(from, now, state),
-            (StoredWanted::Named(_), Some(resource), _) => {
+        match (waiter.selection, reserved, first_for_any) {
+            (StoredSelection::Any(_), _, Some(from)) => self.serve_from(from, now, state),
+            (StoredSelection::Named(_), Some(resource), _) => {
                 state.resources.unreserve(&mut self.resources, resource);
                 self.offer(resource, now, state);
             }
@@ -170,7 +170,7 @@ impl Pool {
     /// A waiter has come or gone away and keeps its place: whom it may hold up has changed, and what
     /// is reserved.
     fn serve_behind(&mut self, key: WaiterKey, now: Time, state: &mut EngineState) {
-        if matches!(state.waiters.get(key).wanted, StoredWanted::Any(_))
+        if matches!(state.waiters.get(key).selection, StoredSelection::Any(_))
             && let Some(from) = self.queue.first_for_any()
         {
             self.serve_from(from, now, state);
@@ -182,7 +182,7 @@ impl Pool {
         &mut self,
         key: WaiterKey,
         ticket: Ticket,
-        wanted: StoredWanted,
+        selection: StoredSelection,
         acquire: &Acquire<'_>,
         now: Time,
         state: &mut EngineState,
@@ -198,8 +198,9 @@ impl Pool {
         let waiter = state.waiters.get_mut(key);
         waiter.ttl = acquire.ttl;
         let place = waiter.place;
-        if waiter.wanted != wanted {
-            self.queue.change_wanted(key, wanted, &mut state.waiters);
+        if waiter.selection != selection {
+            self.queue
+                .change_selection(key, selection, &mut state.waiters);
             self.serve_from(0, now, state);
         } else if let Some(resource) = self.queue.unreserve(place) {
             state.resources.unreserve(&mut self.resources, resource);
@@ -227,13 +228,13 @@ impl Pool {
             let waiter = state.waiters.get(key);
             assert_eq!(waiter.pool, self.key);
             assert!(
-                self.could_ever_serve(&waiter.wanted, state).is_ok(),
+                self.could_ever_serve(&waiter.selection, state).is_ok(),
                 "waits for what cannot come"
             );
             let left = free_count - reserved_any - reserved.len();
-            let (can_serve, named) = match &waiter.wanted {
-                StoredWanted::Any(count) => (*count <= left, None),
-                StoredWanted::Named(id) => {
+            let (can_serve, named) = match &waiter.selection {
+                StoredSelection::Any(count) => (*count <= left, None),
+                StoredSelection::Named(id) => {
                     let key = resources
                         .find(self.key, id)
                         .expect("only members are waited for");
@@ -243,15 +244,15 @@ impl Pool {
                     (is_left, Some(key))
                 }
             };
-            match (waiter.ticket.is_some(), &waiter.wanted) {
+            match (waiter.ticket.is_some(), &waiter.selection) {
                 _ if held_up => {}
-                (true, wanted) => {
+                (true, selection) => {
                     assert!(!can_serve, "somebody waits who could be served");
-                    held_up = matches!(wanted, StoredWanted::Any(_));
+                    held_up = matches!(selection, StoredSelection::Any(_));
                 }
                 (false, _) if !can_serve => {}
-                (false, StoredWanted::Any(count)) => reserved_any += count,
-                (false, StoredWanted::Named(_)) => {
+                (false, StoredSelection::Any(count)) => reserved_any += count,
+                (false, StoredSelection::Named(_)) => {
                     reserved.extend(named.map(|key| (waiter.place, key)))
                 }
             }

@@ -100,7 +100,7 @@ impl<T> Slots<T> {
     }
 
     /// Sees to it that so many more can be inserted without a change of size.
-    pub(super) fn make_room(&mut self, additional: usize) {
+    pub(super) fn reserve(&mut self, additional: usize) {
         self.0.reserve(additional);
     }
 

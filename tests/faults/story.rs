@@ -8,7 +8,7 @@ use latchd::command::{
     Acquire, Command, Filter, OwnerName, PoolName, Refusal, ReleaseCondition, Renewal, Reply,
     ResourceId, Seed, Selection, Ticket, Ttl,
 };
-use latchd::pool::{Rules, Work};
+use latchd::pool::{Rules, StepBudget};
 use latchd::store::{EmbeddedStore, Journal, JournalPort, Store, Sync};
 use latchd::time::Time;
 
@@ -30,7 +30,7 @@ pub struct Story {
     disk: FaultyDisk,
     sync: Sync,
     /// How much of a seed is done in one tick.
-    slice: Work,
+    slice: StepBudget,
     store: EmbeddedStore,
     /// The way of the store to its journal, and whether that takes its time.
     port: LatePort,
@@ -75,8 +75,8 @@ impl Story {
             _ => Sync::Always,
         };
         let slice = match random.bool() {
-            true => Work(random.usize(1..60)),
-            false => Work::ALL,
+            true => StepBudget(random.usize(1..60)),
+            false => StepBudget::UNLIMITED,
         };
         let now = Time::from_ms(1_000_000);
         let is_late = random.bool();
@@ -515,7 +515,7 @@ fn doubt(pool: &mut Pool, what: &What) {
 fn open(
     disk: &FaultyDisk,
     sync: Sync,
-    slice: Work,
+    slice: StepBudget,
     is_late: bool,
     now: Time,
 ) -> Result<(EmbeddedStore, LatePort), String> {

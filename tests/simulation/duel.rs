@@ -145,7 +145,11 @@ impl<B: Between> Duel<B> {
     ) -> Result<(), String> {
         self.served = None;
         self.engine.handle_timeout(now);
-        if self.engine.check_room(&sliced.seed, sliced.kind).is_err() {
+        if self
+            .engine
+            .check_seed_limits(&sliced.seed, sliced.kind)
+            .is_err()
+        {
             let command = sliced.command(sliced.seed.pool_count());
             let reply = self.engine.execute(ticket, command, now);
             answers.extend(reply.map(|reply| (ticket, reply)));
@@ -169,7 +173,7 @@ impl<B: Between> Duel<B> {
                 self.engine.set_counts(counts);
                 self.watch.restarted();
             }
-            self.engine.seed_on(&mut seeding, sliced.slice, now);
+            self.engine.advance_seed(&mut seeding, sliced.slice, now);
             answers.extend(std::iter::from_fn(|| self.engine.poll_answer()));
             self.note_changes(&operation)?;
             turn += 1;

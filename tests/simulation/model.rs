@@ -320,7 +320,7 @@ impl Model {
             Command::Dump(_) | Command::Restore(_) => panic!("the model is never dumped"),
             Command::AddMembers(seed) | Command::SetMembers(seed) => {
                 let sets = matches!(command, Command::SetMembers(_));
-                self.check_room(seed, sets)?;
+                self.check_seed_limits(seed, sets)?;
                 let mut now_in = Seed::default();
                 for (pool_name, ids) in seed.pools() {
                     let ids: Vec<String> = ids.map(|id| id.as_str().to_owned()).collect();
@@ -369,7 +369,7 @@ impl Model {
 
     /// Whether there may be as many pools and resources as there would be then, or they grow no more
     /// than before.
-    fn check_room(&self, seed: &Seed, sets: bool) -> Result<(), Refusal> {
+    fn check_seed_limits(&self, seed: &Seed, sets: bool) -> Result<(), Refusal> {
         let mut after = self.pools.clone();
         for (name, ids) in seed.pools() {
             let ids: Vec<StoredName> = ids.map(|id| StoredName::from(id.as_str())).collect();

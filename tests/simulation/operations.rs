@@ -7,7 +7,7 @@ use latchd::command::{
     Acquire, Command, Fence, Filter, NamePart, OwnerName, PoolName, PoolQuery, ReleaseCondition,
     Renewal, ResourceId, Seed, Selection, Ticket, Ttl,
 };
-use latchd::pool::{Rules, SeedKind, Work};
+use latchd::pool::{Rules, SeedKind, StepBudget};
 
 use super::model::Model;
 
@@ -34,7 +34,7 @@ pub enum Operation {
 pub struct SlicedSeed {
     pub kind: SeedKind,
     pub seed: Seed,
-    pub slice: Work,
+    pub slice: StepBudget,
     /// After so many of them the engine is built anew from its journal, and goes on.
     pub crash_after: Option<u32>,
 }
@@ -283,7 +283,7 @@ impl<S: Source> Operations<'_, S> {
         SlicedSeed {
             kind: self.source.one_of(&[SeedKind::Adds, SeedKind::Sets]),
             seed: self.seed(),
-            slice: Work(1 + self.source.below(40) as usize),
+            slice: StepBudget(1 + self.source.below(40) as usize),
             crash_after: self.source.one_in(4).then(|| 1 + self.source.below(20)),
         }
     }

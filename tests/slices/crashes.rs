@@ -4,14 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use latchd::command::{Command, ReleaseCondition, Reply, Seed};
-use latchd::pool::Work;
+use latchd::pool::StepBudget;
 use tempfile::TempDir;
 
 use super::{ANY, Asker, acquire, id, pool, seed};
 
 /// Before the seed: A and B have members, some held.
-fn prepared(path: &Path, slice: Work) -> Asker {
-    let mut asker = Asker::on_file(path, Work::ALL);
+fn prepared(path: &Path, slice: StepBudget) -> Asker {
+    let mut asker = Asker::on_file(path, StepBudget::UNLIMITED);
     let members = seed(&[("A", (100..140).collect()), ("B", (0..20).collect())]);
     asker.ask(Command::AddMembers(members));
     for name in ["A", "A", "A", "B", "B"] {
@@ -48,22 +48,22 @@ fn a_crash_at_any_moment_leaves_all_of_a_seed_or_nothing() {
         // A crash makes fences go on higher.
         let crashed = |file: &str| {
             fs::copy(at(file), at("crashed")).expect("the file is copied");
-            Asker::on_file(&at("crashed"), Work::ALL).state()
+            Asker::on_file(&at("crashed"), StepBudget::UNLIMITED).state()
         };
         let file = format!("{name}, whole");
-        let mut whole = prepared(&at(&file), Work::ALL);
+        let mut whole = prepared(&at(&file), StepBudget::UNLIMITED);
         let before = crashed(&file);
         let expected = whole.ask(command.clone());
         let after = crashed(&file);
 
         let path = at(name);
-        let mut sliced = prepared(&path, Work(60));
+        let mut sliced = prepared(&path, StepBudget(60));
         let ticket = sliced.submit(command);
         let (mut seen, mut ticks) = ([0, 0], 0);
         loop {
             // What the file is at this moment is what a crash would leave.
             fs::copy(&path, at("crashed")).expect("the file is copied");
-            let again = [Work(60), Work(700), Work::ALL][ticks % 3];
+            let again = [StepBudget(60), StepBudget(700), StepBudget::UNLIMITED][ticks % 3];
             let state = Asker::on_file(&at("crashed"), again).state();
             let is_after = state == after;
             assert!(is_after || state == before, "{name}, tick {ticks}: {state}");

@@ -7,7 +7,7 @@ use latchd::command::{
     Acquire, Command, Filter, OwnerName, PoolQuery, Refusal, ReleaseCondition, Renewal, Reply,
     Selection, Ttl,
 };
-use latchd::pool::{Rules, Work};
+use latchd::pool::{Rules, StepBudget};
 use latchd::store::{EmbeddedStore, Journal, Sync};
 use latchd::time::Time;
 use tempfile::TempDir;
@@ -100,7 +100,7 @@ fn end_in_slices(asker: &mut Asker, mut left: usize) {
 
 #[test]
 fn each_tick_ends_some_of_many_leases_and_answers_all_else() {
-    let mut asker = Asker::in_memory(Work(20_000));
+    let mut asker = Asker::in_memory(StepBudget(20_000));
     hold_all(&mut asker);
     asker.now = asker.now.after_ms(LEASE_MS + 2);
     asker.tick();
@@ -114,7 +114,7 @@ fn each_tick_ends_some_of_many_leases_and_answers_all_else() {
 fn leases_that_start_anew_with_the_server_end_in_slices() {
     let folder = TempDir::new_in("/dev/shm").expect("a folder in memory");
     let path = folder.path().join("file");
-    let mut before = Asker::on_file(&path, Work(20_000));
+    let mut before = Asker::on_file(&path, StepBudget(20_000));
     hold_all(&mut before);
     drop(before);
     let journal = Journal::open(&path, Sync::Always).expect("the file is opened");
@@ -125,14 +125,14 @@ fn leases_that_start_anew_with_the_server_end_in_slices() {
     assert_eq!(asker.held(), HELD - slice());
     end_in_slices(&mut asker, HELD - slice());
     drop(asker);
-    let mut after = Asker::on_file(&path, Work(20_000));
+    let mut after = Asker::on_file(&path, StepBudget(20_000));
     assert_eq!(after.held(), 0, "what has ended is in the file");
 }
 
 /// Who asks while leases wait for their slice is answered as if they had ended.
 #[test]
 fn what_waits_for_its_slice_is_over() {
-    let mut asker = Asker::in_memory(Work(20_000));
+    let mut asker = Asker::in_memory(StepBudget(20_000));
     hold_all(&mut asker);
     let renewal = Renewal {
         owner: None,
@@ -181,7 +181,7 @@ fn what_waits_for_its_slice_is_over() {
 /// An owner whose lease is over gets another lock, with a higher fence, and those who wait come first.
 #[test]
 fn waiters_and_owners_get_what_waits_for_its_slice_in_their_order() {
-    let mut asker = Asker::in_memory(Work(20_000));
+    let mut asker = Asker::in_memory(StepBudget(20_000));
     let rules = Rules {
         max_ends: 1,
         ..Rules::default()

@@ -13,7 +13,7 @@ use latchd::command::{
     Acquire, Command, PoolName, PoolQuery, Refusal, ReleaseCondition, Reply, ResourceId, Seed,
     Selection, Ticket, Ttl,
 };
-use latchd::pool::{Rules, Work};
+use latchd::pool::{Rules, StepBudget};
 use latchd::store::{EmbeddedStore, Journal, Store, Sync};
 use latchd::time::Time;
 use tempfile::TempDir;
@@ -67,12 +67,12 @@ impl Asker {
         }
     }
 
-    fn in_memory(slice: Work) -> Asker {
+    fn in_memory(slice: StepBudget) -> Asker {
         Asker::of(EmbeddedStore::in_memory(Rules::default()).with_slice(slice))
     }
 
     /// A server that starts on this file.
-    fn on_file(path: &Path, slice: Work) -> Asker {
+    fn on_file(path: &Path, slice: StepBudget) -> Asker {
         let journal = Journal::open(path, Sync::Always).expect("the file is opened");
         let now = Time::from_ms(1_000_000);
         let store = EmbeddedStore::with_journal(journal, Rules::default(), now);
@@ -162,7 +162,7 @@ impl Asker {
 /// waits, and the new ones are lent in their order.
 #[test]
 fn what_ends_while_a_pool_is_seeded_is_dealt_with_once_it_is_complete() {
-    let mut asker = Asker::in_memory(Work(40));
+    let mut asker = Asker::in_memory(StepBudget(40));
     asker.ask(Command::AddMembers(seed(&[("A", vec![1, 2])])));
     let mut lease = acquire(ANY, 0);
     lease.ttl = Ttl::from_s(1);
@@ -223,7 +223,7 @@ fn a_large_seed_that_there_is_no_room_for_changes_nothing() {
         max_pool_resources: 80,
         ..Rules::default()
     };
-    for slice in [Work(30), Work::ALL] {
+    for slice in [StepBudget(30), StepBudget::UNLIMITED] {
         let mut asker = Asker::of(EmbeddedStore::in_memory(rules).with_slice(slice));
         let mut add = |pools: &[(&str, Vec<usize>)]| asker.ask(Command::AddMembers(seed(pools)));
         let full = Reply::Refused(Refusal::TooManyResources);

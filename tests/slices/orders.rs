@@ -8,7 +8,7 @@ use fastrand::Rng;
 use latchd::command::{
     Command, Filter, OwnerName, PoolQuery, ReleaseCondition, Reply, Seed, Selection, Ticket, Ttl,
 };
-use latchd::pool::Work;
+use latchd::pool::StepBudget;
 use latchd::store::Store;
 use tempfile::TempDir;
 
@@ -84,7 +84,7 @@ impl Asked {
 
 /// What a store that does all in one go answers in the last round, and what is seen of it then.
 fn answers_in_one_go(rounds: &[Round]) -> (BTreeMap<u64, Reply>, String) {
-    let mut asker = Asker::in_memory(Work::ALL);
+    let mut asker = Asker::in_memory(StepBudget::UNLIMITED);
     for round in rounds {
         asker.replies.clear();
         for asked in &round.asked {
@@ -139,7 +139,7 @@ fn slices_answer_as_one_go_does() {
     let (mut held, mut late) = (0, 0);
     for number in 0..30 {
         let mut random = Rng::with_seed(number);
-        let slice = Work(random.usize(1..150));
+        let slice = StepBudget(random.usize(1..150));
         let mut sliced = match random.bool() {
             true => Asker::in_memory(slice),
             false => Asker::on_file(&folder.path().join(number.to_string()), slice),

@@ -10,7 +10,7 @@
 
 use super::held::Named;
 use crate::command::{Command, IdList, PoolName, Reply, Seed, Ticket};
-use crate::pool::{Dumping, Engine, Listing, Measuring, SeedKind, Seeding, Work};
+use crate::pool::{Dumping, Engine, Listing, Measuring, SeedKind, Seeding, StepBudget};
 use crate::store::journal::{PendingSeed, SeedNote, SeedParts, SeedPlace};
 use crate::time::Time;
 
@@ -55,15 +55,13 @@ pub(super) fn is_seed(command: &Command<'_>) -> bool {
     )
 }
 
-/// Whether a command is more work than a slice.
+/// Whether a command costs more than a slice.
 #[inline]
-pub(super) fn is_large(command: &Command<'_>, engine: &Engine, slice: Work) -> bool {
+pub(super) fn is_large(command: &Command<'_>, engine: &Engine, slice: StepBudget) -> bool {
     match command {
-        Command::AddMembers(seed) | Command::SetMembers(seed) => {
-            engine.seed_takes_more_than(slice, seed)
-        }
-        Command::ListMembers(pool) => engine.listing_takes_more_than(slice, pool),
-        Command::Dump(place) => engine.dump_takes_more_than(slice, place),
+        Command::AddMembers(seed) | Command::SetMembers(seed) => engine.seed_exceeds(slice, seed),
+        Command::ListMembers(pool) => engine.listing_exceeds(slice, pool),
+        Command::Dump(place) => engine.dump_exceeds(slice, place),
         _ => false,
     }
 }
@@ -162,12 +160,12 @@ impl Job {
     pub(super) fn go_on(
         &mut self,
         engine: &mut Engine,
-        slice: Work,
+        slice: StepBudget,
         now: Time,
     ) -> Option<SeedNote> {
         match &mut self.task {
             Task::Measure(seeding, measuring) => {
-                self.task = match engine.measure_on(seeding.seed(), measuring, slice)? {
+                self.task = match engine.advance_measuring(seeding.seed(), measuring, slice)? {
                     Ok(()) => Task::Name(std::mem::take(seeding)),
                     Err(refusal) => Task::Done(engine.refuse(refusal)),
                 };
@@ -193,7 +191,7 @@ impl Job {
                 Some(SeedNote::LastPart(part, kind))
             }
             Task::Apply(seeding) => {
-                engine.seed_on(seeding, slice, now);
+                engine.advance_seed(seeding, slice, now);
                 if !seeding.is_done() {
                     let place = SeedPlace {
                         pools: seeding.place(),
@@ -207,13 +205,13 @@ impl Job {
                 Some(SeedNote::Done)
             }
             Task::List(pool, listing, ids) => {
-                let result = engine.list_members_on(pool, listing, ids, slice)?;
+                let result = engine.advance_listing(pool, listing, ids, slice)?;
                 let members = |()| Reply::Members(std::mem::take(ids));
                 self.task = Task::Done(result.map_or_else(Reply::Refused, members));
                 None
             }
             Task::Dump(dumping) => {
-                let part = engine.dump_on(dumping, slice, now)?;
+                let part = engine.advance_dump(dumping, slice, now)?;
                 self.task = Task::Done(Reply::Dumped(Box::new(part)));
                 None
             }
@@ -232,7 +230,7 @@ impl Job {
     /// Begins with the pool that may be changed in part, so that nobody is served in it.
     pub(super) fn begin_pool(&mut self, engine: &mut Engine, now: Time) {
         if let Task::Apply(seeding) = &mut self.task {
-            engine.seed_on(seeding, Work::LEAST, now);
+            engine.advance_seed(seeding, StepBudget::MIN, now);
         }
     }
 

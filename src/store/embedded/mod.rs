@@ -27,7 +27,7 @@ use super::journal::{Inline, Journal, JournalPort, OpenError, Worker, restore};
 use super::{Gather, Store};
 use crate::command::{Command, Granted, Refusal, Reply, Restoration, Seed, Ticket};
 use crate::metrics::{Backing, Histogram, Lending, StoreFigures};
-use crate::pool::{Engine, Rules, Work};
+use crate::pool::{Engine, Rules, StepBudget};
 use crate::time::Time;
 
 /// How long to wait before a journal that failed is tried again.
@@ -43,7 +43,7 @@ const CHECK_MS: u64 = 1000;
 pub const COMMIT_TIMEOUT_MS: u64 = 10_000;
 
 /// How much of large work is done in one tick: some thousand ids.
-const SLICE: Work = Work(20_000);
+const SLICE: StepBudget = StepBudget(20_000);
 
 /// Asks on behalf of no client.
 const NOBODY: Ticket = Ticket::new(u64::MAX, u32::MAX);
@@ -73,7 +73,7 @@ pub struct EmbeddedStore {
     /// Work that takes several ticks.
     job: Option<Job>,
     /// How much of it is done in one.
-    slice: Work,
+    slice: StepBudget,
     /// Commands that wait for it.
     held: Held,
     /// Some of them may go on.
@@ -135,7 +135,7 @@ impl EmbeddedStore {
     }
 
     /// Does no more than this of large work in one tick, instead of some thousand ids.
-    pub fn with_slice(mut self, slice: Work) -> EmbeddedStore {
+    pub fn with_slice(mut self, slice: StepBudget) -> EmbeddedStore {
         self.slice = slice;
         self
     }
@@ -178,7 +178,7 @@ impl EmbeddedStore {
     /// client waits yet.
     fn carry_out_first(&mut self, command: Command<'_>, now: Time) -> Result<(), Refusal> {
         self.finish_all(now);
-        let slice = std::mem::replace(&mut self.slice, Work::ALL);
+        let slice = std::mem::replace(&mut self.slice, StepBudget::UNLIMITED);
         self.submit(NOBODY, command, now);
         self.finish_all(now);
         self.slice = slice;
