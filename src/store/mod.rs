@@ -10,8 +10,8 @@ mod redis;
 
 pub use embedded::{COMMIT_TIMEOUT_MS, EmbeddedStore};
 pub use journal::{
-    Disk, Displaced, Inline, Journal, JournalPort, JournalThread, OpenError, Order, Outcome, Sync,
-    Worker, WriteError,
+    Disk, Displaced, Inline, Journal, JournalOutcome, JournalPort, JournalRequest, JournalThread,
+    OpenError, Sync, Worker, WriteError,
 };
 #[cfg(fuzzing)]
 pub use redis::fuzzing as redis_fuzzing;

@@ -1,11 +1,11 @@
-//! A way to the journal on which orders are carried out when a story says so, and their outcomes come back when
+//! A way to the journal on which requests are carried out when a story says so, and their outcomes come back when
 //! it says so: a disk that is slow, or stuck, in all orders that can be.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use latchd::store::{JournalPort, Order, Outcome, Worker};
+use latchd::store::{JournalOutcome, JournalPort, JournalRequest, Worker};
 
 /// A way to the journal, of which all clones are the same.
 #[derive(Clone)]
@@ -13,8 +13,8 @@ pub struct LatePort(Rc<RefCell<Way>>);
 
 struct Way {
     worker: Worker,
-    order: Option<Order>,
-    outcome: Option<Outcome>,
+    request: Option<JournalRequest>,
+    outcome: Option<JournalOutcome>,
     /// The outcome can be heard of.
     is_back: bool,
     /// Nothing is late.
@@ -25,17 +25,17 @@ impl LatePort {
     pub fn new(worker: Worker, is_prompt: bool) -> LatePort {
         LatePort(Rc::new(RefCell::new(Way {
             worker,
-            order: None,
+            request: None,
             outcome: None,
             is_back: false,
             is_prompt,
         })))
     }
 
-    /// Whether an order is under way.
+    /// Whether a request is under way.
     pub fn is_busy(&self) -> bool {
         let way = self.0.borrow();
-        way.order.is_some() || way.outcome.is_some()
+        way.request.is_some() || way.outcome.is_some()
     }
 
     /// From now on each order is carried out at once, or not. What is under way comes to its end then, too.
@@ -47,22 +47,22 @@ impl LatePort {
         }
     }
 
-    /// Carries out the order under way; or lets its outcome be heard of, if that has been done.
+    /// Carries out the request under way; or lets its outcome be heard of, if that has been done.
     pub fn go_on(&self) {
         let way = &mut *self.0.borrow_mut();
-        match way.order.take() {
-            Some(order) => way.outcome = Some(way.worker.carry_out(order)),
+        match way.request.take() {
+            Some(request) => way.outcome = Some(way.worker.carry_out(request)),
             None => way.is_back = way.outcome.is_some(),
         }
     }
 }
 
 impl JournalPort for LatePort {
-    fn submit(&mut self, order: Order) {
-        assert!(!self.is_busy(), "one order is under way at a time");
+    fn submit(&mut self, request: JournalRequest) {
+        assert!(!self.is_busy(), "one request is under way at a time");
         let is_prompt = {
             let way = &mut *self.0.borrow_mut();
-            way.order = Some(order);
+            way.request = Some(request);
             way.is_back = false;
             way.is_prompt
         };
@@ -71,12 +71,12 @@ impl JournalPort for LatePort {
         }
     }
 
-    fn poll(&mut self) -> Option<Outcome> {
+    fn poll(&mut self) -> Option<JournalOutcome> {
         let way = &mut *self.0.borrow_mut();
         way.outcome.take_if(|_| way.is_back)
     }
 
-    fn wait(&mut self, _timeout: Duration) -> Option<Outcome> {
+    fn wait(&mut self, _timeout: Duration) -> Option<JournalOutcome> {
         self.go_on();
         self.0.borrow_mut().is_back = true;
         self.poll()

@@ -13,7 +13,8 @@ use crate::command::{Refusal, Reply, Ticket};
 use crate::metrics::Lending;
 use crate::pool::Change;
 use crate::store::journal::{
-    Batch, Done, JournalPort, Order, Outcome, SeedNote, Sync, Task, WriteError, Written,
+    Batch, JournalOutcome, JournalPort, JournalRequest, JournalResult, JournalTask, SeedNote, Sync,
+    WriteError, Written,
 };
 use crate::time::Time;
 
@@ -27,7 +28,7 @@ pub(super) struct Commits {
     pub(super) port: Box<dyn JournalPort>,
     pub(super) disk_name: String,
     pub(super) sync: Sync,
-    /// An order and its outcome may be this far apart before it counts as failed: `--commit-timeout`.
+    /// A request and its outcome may be this far apart before it counts as failed: `--commit-timeout`.
     pub(super) timeout_ms: u64,
     pub(super) under_way: Option<UnderWay>,
     pub(super) gathering: Gathering,
@@ -37,16 +38,16 @@ pub(super) struct Commits {
     check_at: Time,
     /// Memory for the changes of a batch.
     spare: Vec<Change>,
-    /// Questions whether the store is ready: those that the order under way answers, and those that came later.
+    /// Questions whether the store is ready: those that the request under way answers, and those that came later.
     asked: Vec<Ticket>,
     asked_later: Vec<Ticket>,
     /// When the last tick was.
     pub(super) now: Time,
-    /// The order under way took too long by then.
+    /// The request under way took too long by then.
     is_slow: bool,
 }
 
-/// The order that the journal carries out.
+/// The request that the journal carries out.
 pub(super) struct UnderWay {
     kind: Kind,
     since: Time,
@@ -86,13 +87,16 @@ impl Commits {
         }
     }
 
-    fn order(&mut self, task: Task, kind: Kind, now: Time) {
-        assert!(self.under_way.is_none(), "one order is under way at a time");
+    fn order(&mut self, task: JournalTask, kind: Kind, now: Time) {
+        assert!(
+            self.under_way.is_none(),
+            "one request is under way at a time"
+        );
         self.under_way = Some(UnderWay { kind, since: now });
-        self.port.submit(Order(task));
+        self.port.submit(JournalRequest(task));
     }
 
-    /// Whether the order under way takes longer than on a disk that works.
+    /// Whether the request under way takes longer than on a disk that works.
     pub(super) fn seems_slow(&self) -> bool {
         self.is_slow
     }
@@ -102,7 +106,7 @@ impl Commits {
         under_way.map(|under_way| under_way.since.after_ms(SLOW_MS))
     }
 
-    /// When the order under way counts as failed.
+    /// When the request under way counts as failed.
     fn give_up_at(&self) -> Option<Time> {
         match &self.under_way {
             Some(UnderWay {
@@ -140,16 +144,18 @@ impl Commits {
     /// Opens again what has failed, unless it is still busy.
     pub(super) fn reopen(&mut self, now: Time) {
         if self.under_way.is_none() {
-            self.order(Task::Reopen(now), Kind::Reopen, now);
+            self.order(JournalTask::Reopen(now), Kind::Reopen, now);
         }
     }
 
     /// Closes the journal. `None` if it does not answer in time.
     fn close(&mut self) -> Option<Result<(), redb::Error>> {
-        self.port.submit(Order(Task::Close));
+        self.port.submit(JournalRequest(JournalTask::Close));
         match self.port.wait(Duration::from_millis(self.timeout_ms))?.0 {
-            Done::Closed(result) => Some(result),
-            Done::Written(_) | Done::Reopened(_) => panic!("it was told to close"),
+            JournalResult::Closed(result) => Some(result),
+            JournalResult::Written(_) | JournalResult::Reopened(_) => {
+                panic!("it was told to close")
+            }
         }
     }
 }
@@ -196,7 +202,7 @@ impl EmbeddedStore {
         commits.is_some_and(|commits| commits.gathering.must_wait(waiting, now))
     }
 
-    /// Whether an order is under way.
+    /// Whether a request is under way.
     pub(super) fn is_writing(&self) -> bool {
         let commits = self.commits.as_ref();
         commits.is_some_and(|commits| commits.under_way.is_some())
@@ -234,10 +240,10 @@ impl EmbeddedStore {
             counts,
             has_changes,
         };
-        commits.order(Task::Write(batch), kind, now);
+        commits.order(JournalTask::Write(batch), kind, now);
     }
 
-    /// Takes what has come of orders.
+    /// Takes what has come of requests.
     pub(super) fn take_outcomes(&mut self, now: Time) {
         while let Some(commits) = &mut self.commits
             && let Some(outcome) = commits.port.poll()
@@ -246,7 +252,7 @@ impl EmbeddedStore {
         }
     }
 
-    /// Waits until no order is under way.
+    /// Waits until no request is under way.
     pub(super) fn wait_for_journal(&mut self, now: Time) {
         while self.is_writing()
             && let Some(commits) = &mut self.commits
@@ -265,7 +271,7 @@ impl EmbeddedStore {
         matches!(self.state, State::Up(_))
     }
 
-    fn take_outcome(&mut self, outcome: Outcome, now: Time) {
+    fn take_outcome(&mut self, outcome: JournalOutcome, now: Time) {
         let Some(commits) = &mut self.commits else {
             return;
         };
@@ -274,14 +280,16 @@ impl EmbeddedStore {
         let kind = under_way.map(|under_way| under_way.kind);
         match (kind, outcome.0) {
             (Some(Kind::GivenUp), _) => self.reopen(now),
-            (Some(Kind::Batch { .. } | Kind::MakeDurable), Done::Written(written))
+            (Some(Kind::Batch { .. } | Kind::MakeDurable), JournalResult::Written(written))
                 if written.result.is_err() =>
             {
                 let error = written.result.err();
                 error.inspect(|error| self.fail(error, now));
             }
-            (Some(kind), Done::Written(written)) => self.finish_commit(kind, written, now),
-            (Some(Kind::Reopen), Done::Reopened(result)) => self.take_reopened(result, now),
+            (Some(kind), JournalResult::Written(written)) => self.finish_commit(kind, written, now),
+            (Some(Kind::Reopen), JournalResult::Reopened(result)) => {
+                self.take_reopened(result, now)
+            }
             _ => panic!("no such outcome was asked for"),
         }
     }
@@ -345,7 +353,7 @@ impl EmbeddedStore {
             self.at_once.extend(questions.map(refused));
         } else if commits.under_way.is_none() && commits.sync_at.is_some_and(|at| at <= now) {
             commits.sync_at = None;
-            commits.order(Task::MakeDurable, Kind::MakeDurable, now);
+            commits.order(JournalTask::MakeDurable, Kind::MakeDurable, now);
             self.take_outcomes(now);
         }
     }
@@ -367,7 +375,7 @@ impl EmbeddedStore {
         self.wait_in_time(timeout, now) && self.close_in_time()
     }
 
-    /// Waits until no order is under way. False if the disk does not answer in time.
+    /// Waits until no request is under way. False if the disk does not answer in time.
     fn wait_in_time(&mut self, timeout: Duration, now: Time) -> bool {
         while self.is_writing()
             && let Some(commits) = &mut self.commits

@@ -11,7 +11,7 @@
 use super::held::Named;
 use crate::command::{Command, IdList, PoolName, Reply, Seed, Ticket};
 use crate::pool::{Dumping, Engine, Listing, Measuring, SeedKind, Seeding, StepBudget};
-use crate::store::journal::{PendingSeed, SeedNote, SeedParts, SeedPlace};
+use crate::store::journal::{PendingSeed, SeedNote, SeedProgress, SeedWriter};
 use crate::time::Time;
 
 /// How many names of pools are taken down in a tick.
@@ -27,7 +27,7 @@ pub(super) struct Job {
     /// another one is not.
     named: Named,
     /// How far its seed has come, as far as the journal knows.
-    told: SeedPlace,
+    noted: SeedProgress,
     /// When it goes on, if it has to wait.
     pub(super) not_before: Option<Time>,
 }
@@ -39,7 +39,7 @@ pub(super) enum Task {
     /// A seed whose pools are taken down.
     Name(Seeding),
     /// A seed that the journal does not have yet, as a whole.
-    Write(SeedParts, Seeding),
+    Write(SeedWriter, Seeding),
     Apply(Seeding),
     List(PoolName<'static>, Listing, IdList),
     Dump(Box<Dumping>),
@@ -95,22 +95,26 @@ impl Job {
             task,
             has_journal,
             named: Named::default(),
-            told: SeedPlace::default(),
+            noted: SeedProgress::default(),
             not_before: None,
         }
     }
 
     /// A seed that was decided, and applied in part.
     pub(super) fn resume(pending: PendingSeed) -> Job {
-        let PendingSeed { kind, seed, place } = pending;
+        let PendingSeed {
+            kind,
+            seed,
+            progress,
+        } = pending;
         let mut named = Named::default();
         named.add(&seed, usize::MAX);
         Job {
             ticket: super::NOBODY,
-            task: Task::Apply(Seeding::resume(kind, seed, place.pools, place.order)),
+            task: Task::Apply(Seeding::resume(kind, seed, progress.pools, progress.order)),
             has_journal: true,
             named,
-            told: place,
+            noted: progress,
             not_before: None,
         }
     }
@@ -175,7 +179,7 @@ impl Job {
                 if self.named.add(seeding.seed(), NAMES_A_TICK) {
                     let seeding = std::mem::take(seeding);
                     self.task = match self.has_journal {
-                        true => Task::Write(SeedParts::default(), seeding),
+                        true => Task::Write(SeedWriter::default(), seeding),
                         false => Task::Apply(seeding),
                     };
                 }
@@ -193,12 +197,12 @@ impl Job {
             Task::Apply(seeding) => {
                 engine.advance_seed(seeding, slice, now);
                 if !seeding.is_done() {
-                    let place = SeedPlace {
+                    let progress = SeedProgress {
                         pools: seeding.place(),
                         order: seeding.order(),
                     };
-                    let is_new = std::mem::replace(&mut self.told, place) != place;
-                    return is_new.then_some(SeedNote::Place(place));
+                    let is_new = std::mem::replace(&mut self.noted, progress) != progress;
+                    return is_new.then_some(SeedNote::Progress(progress));
                 }
                 let members_now = seeding.take_members_now();
                 self.task = Task::Done(Reply::Seeded(members_now));

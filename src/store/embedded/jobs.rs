@@ -148,11 +148,11 @@ impl EmbeddedStore {
             }
             return;
         };
-        let place = pending.place;
+        let progress = pending.progress;
         let mut job = Job::resume(pending);
         if let Some(mut asked) = asked {
             let mut members_now = asked.take_members_now();
-            members_now.truncate(place.pools);
+            members_now.truncate(progress.pools);
             job.answer_to(asked.ticket, members_now);
             // If it is this that fails, others are served in between.
             job.not_before = Some(now.after_ms(RETRY_MS));

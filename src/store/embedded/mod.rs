@@ -107,7 +107,7 @@ impl EmbeddedStore {
         EmbeddedStore::with_port(journal, rules, now, start)
     }
 
-    /// The same store where the journal's orders go another way, which `start` makes of the worker that carries
+    /// The same store where the journal's requests go another way, which `start` makes of the worker that carries
     /// them out.
     pub fn with_port(
         journal: Journal,

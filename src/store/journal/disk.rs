@@ -76,15 +76,15 @@ impl fmt::Display for Displaced {
 /// A file. A new one is written under another name beside it, and renamed when it is whole: a kill or a power cut
 /// must not leave half a store in its place.
 #[derive(Debug)]
-pub(super) struct File {
+pub(super) struct JournalFile {
     path: PathBuf,
     /// The file that was opened first.
-    first: OnceLock<First>,
+    opened: OnceLock<OpenedFile>,
 }
 
 /// A file that stays open for as long as it is compared with: until then no other file gets its number.
 #[derive(Debug)]
-struct First {
+struct OpenedFile {
     file: fs::File,
     identity: Identity,
     /// False while a new file has its provisional name.
@@ -98,10 +98,10 @@ fn identity(metadata: &Metadata) -> Identity {
     (metadata.dev(), metadata.ino())
 }
 
-impl File {
-    pub(super) fn new(path: PathBuf) -> File {
-        let first = OnceLock::new();
-        File { path, first }
+impl JournalFile {
+    pub(super) fn new(path: PathBuf) -> JournalFile {
+        let opened = OnceLock::new();
+        JournalFile { path, opened }
     }
 
     /// Whether there is no file, or an empty one.
@@ -113,7 +113,7 @@ impl File {
     }
 
     /// Why there is nothing at its path.
-    fn missing(&self, first: &First) -> Displaced {
+    fn missing(&self, first: &OpenedFile) -> Displaced {
         let is_removed = first.file.metadata().is_ok_and(|file| file.nlink() == 0);
         let (process, file) = (process::id(), first.file.as_raw_fd());
         match is_removed && cfg!(target_os = "linux") {
@@ -237,13 +237,13 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     })
 }
 
-impl fmt::Display for File {
+impl fmt::Display for JournalFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.path.display().fmt(f)
     }
 }
 
-impl Disk for File {
+impl Disk for JournalFile {
     fn open(&self, create: bool) -> Result<Box<dyn StorageBackend>, DatabaseError> {
         let begun = match create && self.is_missing() {
             true => self.begin()?,
@@ -258,11 +258,11 @@ impl Disk for File {
                 (file, self.path.clone())
             }
         };
-        if self.first.get().is_none() {
+        if self.opened.get().is_none() {
             // Opened once more, since a lock belongs to all copies of one descriptor.
             let first = fs::File::open(path)?;
             let identity = identity(&first.metadata()?);
-            let _ = self.first.set(First {
+            let _ = self.opened.set(OpenedFile {
                 file: first,
                 identity,
                 is_published: is_published.into(),
@@ -272,7 +272,7 @@ impl Disk for File {
     }
 
     fn publish(&self) -> io::Result<()> {
-        let Some(first) = self.first.get() else {
+        let Some(first) = self.opened.get() else {
             return Ok(());
         };
         if first.is_published.load(Ordering::Relaxed) {
@@ -287,7 +287,7 @@ impl Disk for File {
     }
 
     fn check(&self) -> Result<(), Displaced> {
-        let Some(first) = self.first.get() else {
+        let Some(first) = self.opened.get() else {
             return Ok(());
         };
         let found = match first.is_published.load(Ordering::Relaxed) {

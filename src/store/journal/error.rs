@@ -11,11 +11,11 @@ use super::{Displaced, FORMAT, FORMAT_BEFORE};
 #[derive(Debug)]
 pub struct OpenError {
     pub(super) disk: String,
-    pub(super) problem: Problem,
+    pub(super) problem: OpenProblem,
 }
 
 #[derive(Debug)]
-pub(super) enum Problem {
+pub(super) enum OpenProblem {
     InUse,
     Damaged(String),
     /// None if its tables are of other types.
@@ -69,23 +69,23 @@ impl fmt::Display for WriteError {
     }
 }
 
-impl From<DatabaseError> for Problem {
-    fn from(error: DatabaseError) -> Problem {
-        Problem::from(redb::Error::from(error))
+impl From<DatabaseError> for OpenProblem {
+    fn from(error: DatabaseError) -> OpenProblem {
+        OpenProblem::from(redb::Error::from(error))
     }
 }
 
-impl From<redb::Error> for Problem {
-    fn from(error: redb::Error) -> Problem {
+impl From<redb::Error> for OpenProblem {
+    fn from(error: redb::Error) -> OpenProblem {
         match error {
-            redb::Error::DatabaseAlreadyOpen => Problem::InUse,
-            redb::Error::Corrupted(what) => Problem::Damaged(what),
+            redb::Error::DatabaseAlreadyOpen => OpenProblem::InUse,
+            redb::Error::Corrupted(what) => OpenProblem::Damaged(what),
             redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-                Problem::Damaged(error.to_string())
+                OpenProblem::Damaged(error.to_string())
             }
-            redb::Error::Io(error) => Problem::Io(error),
-            redb::Error::TableTypeMismatch { .. } => Problem::Format(None),
-            error => Problem::Other(error),
+            redb::Error::Io(error) => OpenProblem::Io(error),
+            redb::Error::TableTypeMismatch { .. } => OpenProblem::Format(None),
+            error => OpenProblem::Other(error),
         }
     }
 }
@@ -94,35 +94,35 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let disk = &self.disk;
         match &self.problem {
-            Problem::InUse => write!(
+            OpenProblem::InUse => write!(
                 f,
                 "{disk} is in use by another process; each server needs its own file"
             ),
-            Problem::Damaged(what) => {
+            OpenProblem::Damaged(what) => {
                 write!(
                     f,
                     "{disk} is damaged or no latchd store ({what}); restore it from a copy, or name another file"
                 )
             }
-            Problem::Format(Some(found)) => write!(
+            OpenProblem::Format(Some(found)) => write!(
                 f,
                 "{disk} has format {found}, and this latchd knows the formats {FORMAT_BEFORE} and {FORMAT}; \
                  use the version that wrote it, or name another file"
             ),
-            Problem::Format(None) => write!(
+            OpenProblem::Format(None) => write!(
                 f,
                 "{disk} is not in a format that this latchd knows: another program wrote it, or a version \
                  that is older than format {FORMAT_BEFORE}; name another file"
             ),
-            Problem::Displaced(why) => write!(f, "{disk}: {why}"),
-            Problem::Missing => write!(
+            OpenProblem::Displaced(why) => write!(f, "{disk}: {why}"),
+            OpenProblem::Missing => write!(
                 f,
                 "there is no store in {disk}, and --must-exist wants one; name the right file, or start once \
                  without --must-exist to create it"
             ),
-            Problem::Thread(error) => write!(f, "the system has no thread for {disk}: {error}"),
-            Problem::Io(error) => write!(f, "{disk} cannot be opened: {error}"),
-            Problem::Other(error) => write!(f, "{disk} cannot be read: {error}"),
+            OpenProblem::Thread(error) => write!(f, "the system has no thread for {disk}: {error}"),
+            OpenProblem::Io(error) => write!(f, "{disk} cannot be opened: {error}"),
+            OpenProblem::Other(error) => write!(f, "{disk} cannot be read: {error}"),
         }
     }
 }
@@ -130,7 +130,7 @@ impl fmt::Display for OpenError {
 impl OpenError {
     /// The journal was opened, but the system has no thread for it.
     pub(in crate::store) fn no_thread(disk: &str, error: io::Error) -> OpenError {
-        let (disk, problem) = (disk.to_owned(), Problem::Thread(error));
+        let (disk, problem) = (disk.to_owned(), OpenProblem::Thread(error));
         OpenError { disk, problem }
     }
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use disk::{Disk, Displaced};
-use error::Problem;
+use error::OpenProblem;
 pub use error::{OpenError, WriteError};
 use fences::Fences;
 pub use port::{Inline, JournalPort, JournalThread};
@@ -28,9 +28,9 @@ use redb::{
 };
 use seeds::FORMAT_WITH_SEED;
 
-pub(super) use seeds::{PendingSeed, SeedNote, SeedParts, SeedPlace};
-pub(super) use worker::{Batch, Done, Reopened, Task, Written, restore};
-pub use worker::{Order, Outcome, Worker};
+pub(super) use seeds::{PendingSeed, SeedNote, SeedProgress, SeedWriter};
+pub(super) use worker::{Batch, JournalResult, JournalTask, Reopened, Written, restore};
+pub use worker::{JournalOutcome, JournalRequest, Worker};
 
 use crate::command::{Fence, StoredName};
 use crate::pool::{Change, PoolNumber, Restoring};
@@ -81,15 +81,15 @@ pub struct Journal {
 impl Journal {
     /// Opens the file, or creates it if it is missing or empty. The whole file is verified.
     pub fn open(path: &Path, sync: Sync) -> Result<Journal, OpenError> {
-        Journal::open_on(Arc::new(disk::File::new(path.to_owned())), sync)
+        Journal::open_on(Arc::new(disk::JournalFile::new(path.to_owned())), sync)
     }
 
     /// Opens the file, which has to be there: `--must-exist`.
     pub fn open_existing(path: &Path, sync: Sync) -> Result<Journal, OpenError> {
-        let file = disk::File::new(path.to_owned());
+        let file = disk::JournalFile::new(path.to_owned());
         if file.is_missing() {
             let disk = file.to_string();
-            let problem = Problem::Missing;
+            let problem = OpenProblem::Missing;
             return Err(OpenError { disk, problem });
         }
         Journal::open_or_create(Arc::new(file), sync, false)
@@ -110,14 +110,17 @@ impl Journal {
             disk: disk.to_string(),
             problem,
         };
-        let in_place = || disk.check().map_err(|why| error(Problem::Displaced(why)));
+        let in_place = || {
+            disk.check()
+                .map_err(|why| error(OpenProblem::Displaced(why)))
+        };
         in_place()?;
         let opened = disk::open_database(&*disk, sync, create);
-        let database = opened.map_err(|e| error(Problem::from(e)))?;
+        let database = opened.map_err(|e| error(OpenProblem::from(e)))?;
         // It may have been replaced in between.
         in_place()?;
         let (fences, is_new) = prepare(&database, sync).map_err(error)?;
-        disk.publish().map_err(|e| error(Problem::Io(e)))?;
+        disk.publish().map_err(|e| error(OpenProblem::Io(e)))?;
         Ok(Journal {
             database,
             disk,
@@ -146,7 +149,7 @@ impl Journal {
     pub fn read(&self, restoring: &mut Restoring) -> Result<(), OpenError> {
         self.read_rows(restoring).map_err(|error| OpenError {
             disk: self.disk.to_string(),
-            problem: Problem::from(error),
+            problem: OpenProblem::from(error),
         })
     }
 
@@ -186,7 +189,7 @@ impl Journal {
         let read = || seeds::read(&self.database.begin_read()?);
         read().map_err(|error: redb::Error| OpenError {
             disk: self.disk.to_string(),
-            problem: Problem::from(error),
+            problem: OpenProblem::from(error),
         })
     }
 
@@ -243,7 +246,7 @@ impl Journal {
 
 /// Creates what a new file lacks, and brings one of the format before to this one. Answers what is known of
 /// fences, and whether the file is new.
-fn prepare(database: &Database, sync: Sync) -> Result<(Fences, bool), Problem> {
+fn prepare(database: &Database, sync: Sync) -> Result<(Fences, bool), OpenProblem> {
     let written = |database: &Database| -> Result<_, redb::Error> {
         let transaction = database.begin_write()?;
         let mut numbers = transaction.open_table(NUMBERS)?;
@@ -265,8 +268,8 @@ fn prepare(database: &Database, sync: Sync) -> Result<(Fences, bool), Problem> {
         Ok(Ok((fences, found.is_none())))
     };
     written(database)
-        .map_err(Problem::from)?
-        .map_err(|unknown| Problem::Format(Some(unknown)))
+        .map_err(OpenProblem::from)?
+        .map_err(|unknown| OpenProblem::Format(Some(unknown)))
 }
 
 /// Writes changes. Answers the highest fence that a pool in them has, 0 if there is none.

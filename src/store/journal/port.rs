@@ -1,4 +1,4 @@
-//! The way between the store and its journal: orders go in, and outcomes come out, perhaps much later.
+//! The way between the store and its journal: requests go in, and outcomes come out, perhaps much later.
 
 use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use mio::{Registry, Token, Waker};
 
-use super::{Order, Outcome, Worker};
+use super::{JournalOutcome, JournalRequest, Worker};
 
-/// The way to a journal. There is one order under way at a time: `submit`, then `poll` or `wait` until its outcome
+/// The way to a journal. There is one request under way at a time: `submit`, then `poll` or `wait` until its outcome
 /// is there, then `submit` again.
 pub trait JournalPort {
     /// Called once, if there is an event loop: outcomes wake it with this token.
@@ -18,25 +18,25 @@ pub trait JournalPort {
         Ok(())
     }
 
-    /// Whether orders take their time while others come, so that it pays to gather these.
+    /// Whether requests take their time while others come, so that it pays to gather these.
     fn gathers(&self) -> bool {
         true
     }
 
-    /// Hands an order over. Never blocks for a disk.
-    fn submit(&mut self, order: Order);
+    /// Hands a request over. Never blocks for a disk.
+    fn submit(&mut self, request: JournalRequest);
 
-    /// Returns the outcome of the order under way, once it is known.
-    fn poll(&mut self) -> Option<Outcome>;
+    /// Returns the outcome of the request under way, once it is known.
+    fn poll(&mut self) -> Option<JournalOutcome>;
 
-    /// Waits for the outcome of the order under way. `None` after this time.
-    fn wait(&mut self, timeout: Duration) -> Option<Outcome>;
+    /// Waits for the outcome of the request under way. `None` after this time.
+    fn wait(&mut self, timeout: Duration) -> Option<JournalOutcome>;
 }
 
-/// A journal whose orders are carried out at once, by the thread that gives them.
+/// A journal whose requests are carried out at once, by the thread that gives them.
 pub struct Inline {
     worker: Worker,
-    outcome: Option<Outcome>,
+    outcome: Option<JournalOutcome>,
 }
 
 impl Inline {
@@ -54,39 +54,39 @@ impl JournalPort for Inline {
         false
     }
 
-    fn submit(&mut self, order: Order) {
-        self.outcome = Some(self.worker.carry_out(order));
+    fn submit(&mut self, request: JournalRequest) {
+        self.outcome = Some(self.worker.carry_out(request));
     }
 
-    fn poll(&mut self) -> Option<Outcome> {
+    fn poll(&mut self) -> Option<JournalOutcome> {
         self.outcome.take()
     }
 
-    fn wait(&mut self, _timeout: Duration) -> Option<Outcome> {
+    fn wait(&mut self, _timeout: Duration) -> Option<JournalOutcome> {
         self.outcome.take()
     }
 }
 
 /// A journal in a thread of its own, so that nothing else waits for its disk. The thread ends when this is dropped
-/// and its order under way, if there is one, is done.
+/// and its request under way, if there is one, is done.
 pub struct JournalThread {
-    orders: Sender<Order>,
-    outcomes: Receiver<Outcome>,
+    requests: Sender<JournalRequest>,
+    outcomes: Receiver<JournalOutcome>,
     waker: Arc<OnceLock<Waker>>,
 }
 
 impl JournalThread {
     /// Starts the thread. Errors where the system has none to give.
     pub fn start(mut worker: Worker) -> io::Result<JournalThread> {
-        let (orders, to_carry_out) = mpsc::channel::<Order>();
+        let (requests, to_carry_out) = mpsc::channel::<JournalRequest>();
         let (done, outcomes) = mpsc::channel();
         let waker = Arc::<OnceLock<Waker>>::default();
         let to_wake = waker.clone();
         thread::Builder::new()
             .name("journal".into())
             .spawn(move || {
-                for order in to_carry_out {
-                    if done.send(worker.carry_out(order)).is_err() {
+                for request in to_carry_out {
+                    if done.send(worker.carry_out(request)).is_err() {
                         break;
                     }
                     // It can only fail if the loop is gone, or about to look anyway.
@@ -94,7 +94,7 @@ impl JournalThread {
                 }
             })?;
         Ok(JournalThread {
-            orders,
+            requests,
             outcomes,
             waker,
         })
@@ -109,19 +109,19 @@ impl JournalPort for JournalThread {
             .map_err(|_| io::Error::other("it is attached already"))
     }
 
-    fn submit(&mut self, order: Order) {
-        let handed_over = self.orders.send(order);
+    fn submit(&mut self, request: JournalRequest) {
+        let handed_over = self.requests.send(request);
         assert!(
             handed_over.is_ok(),
             "the journal's thread lives as long as this"
         );
     }
 
-    fn poll(&mut self) -> Option<Outcome> {
+    fn poll(&mut self) -> Option<JournalOutcome> {
         self.outcomes.try_recv().ok()
     }
 
-    fn wait(&mut self, timeout: Duration) -> Option<Outcome> {
+    fn wait(&mut self, timeout: Duration) -> Option<JournalOutcome> {
         match self.outcomes.recv_timeout(timeout) {
             Ok(outcome) => Some(outcome),
             Err(RecvTimeoutError::Timeout) => None,

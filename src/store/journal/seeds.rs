@@ -16,7 +16,7 @@ const SEEDS: Rows = Rows::new("seeds");
 /// Stands in `NUMBERS` while a seed is decided: 0 if it adds members, 1 if it sets them.
 const KIND: &[u8] = b"seed kind";
 /// Stand in `NUMBERS` while a seed is decided and has come further than its first pool: what is in
-/// [`SeedPlace`].
+/// [`SeedProgress`].
 const POOLS_DONE: &[u8] = b"seed pools done";
 const FIRST_INDEX: &[u8] = b"seed first seat";
 const LOWEST_RANK: &[u8] = b"seed lowest rank";
@@ -38,12 +38,12 @@ pub(in crate::store) struct PendingSeed {
     /// All of it.
     pub(in crate::store) seed: Seed,
     /// How far it has come.
-    pub(in crate::store) place: SeedPlace,
+    pub(in crate::store) progress: SeedProgress,
 }
 
 /// How far the applying of a seed has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::store) struct SeedPlace {
+pub(in crate::store) struct SeedProgress {
     /// How many of its pools are done with.
     pub(in crate::store) pools: usize,
     /// The order of the ids of the next one, if some may be added.
@@ -58,7 +58,7 @@ pub(in crate::store) enum SeedNote {
     /// The last part: with it the seed is decided.
     LastPart(SeedPart, SeedKind),
     /// How far it has come.
-    Place(SeedPlace),
+    Progress(SeedProgress),
     /// All of it was applied.
     Done,
 }
@@ -82,7 +82,7 @@ pub(in crate::store) struct SeedPart {
 
 /// How far the writing of a seed has come.
 #[derive(Debug, Default)]
-pub(in crate::store) struct SeedParts {
+pub(in crate::store) struct SeedWriter {
     number: u64,
     /// The pool that goes on, and how many of its ids are written.
     pool: usize,
@@ -92,7 +92,7 @@ pub(in crate::store) struct SeedParts {
 /// What a part says: pools with ids. A pool that is true goes on from the part before.
 type Pools<'a> = Vec<(bool, &'a str, Vec<&'a str>)>;
 
-impl SeedParts {
+impl SeedWriter {
     /// The next part.
     pub(in crate::store) fn next(&mut self, seed: &Seed) -> SeedPart {
         let bytes = self.write_part(seed);
@@ -158,9 +158,9 @@ pub(super) fn note(transaction: &WriteTransaction, note: SeedNote) -> Result<(),
             set(&mut numbers, KIND, Some(kind))?;
             set(&mut numbers, FORMAT_KEY, Some(FORMAT_WITH_SEED))?;
         }
-        SeedNote::Place(place) => {
-            set(&mut numbers, POOLS_DONE, Some(place.pools as u64))?;
-            write_seed_order(&mut numbers, place.order)?;
+        SeedNote::Progress(progress) => {
+            set(&mut numbers, POOLS_DONE, Some(progress.pools as u64))?;
+            write_seed_order(&mut numbers, progress.order)?;
         }
         SeedNote::Done => {
             set(&mut numbers, KIND, None)?;
@@ -236,8 +236,12 @@ pub(super) fn read(transaction: &ReadTransaction) -> Result<Option<PendingSeed>,
         first_index,
         lowest_rank: lowest_rank.cast_signed(),
     });
-    let place = SeedPlace { pools, order };
-    Ok(Some(PendingSeed { kind, seed, place }))
+    let progress = SeedProgress { pools, order };
+    Ok(Some(PendingSeed {
+        kind,
+        seed,
+        progress,
+    }))
 }
 
 fn damaged() -> redb::Error {
@@ -259,7 +263,7 @@ mod tests {
                     seed.add_id(&ResourceId::parse(format!("id {id}")).expect("a good id"));
                 }
             }
-            let (mut parts, mut read, mut count) = (SeedParts::default(), Seed::default(), 0);
+            let (mut parts, mut read, mut count) = (SeedWriter::default(), Seed::default(), 0);
             loop {
                 let part = parts.next(&seed);
                 count += 1;

@@ -1,6 +1,6 @@
-//! Orders of the store to its journal, and their outcomes.
+//! Requests of the store to its journal, and their outcomes.
 //!
-//! The worker carries out one order at a time and may block for as long as a disk does. Where it works, in a
+//! The worker carries out one request at a time and may block for as long as a disk does. Where it works, in a
 //! thread of its own or at once, is the matter of a [`JournalPort`](super::JournalPort).
 
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use crate::time::Time;
 /// More changes than a batch has that does not seed: the memory of more is given back.
 const USUAL_CHANGES: usize = 4096;
 
-/// An order to the journal.
-pub struct Order(pub(in crate::store) Task);
+/// A request to the journal.
+pub struct JournalRequest(pub(in crate::store) JournalTask);
 
-pub(in crate::store) enum Task {
+pub(in crate::store) enum JournalTask {
     /// Write a batch.
     Write(Batch),
     /// Make durable what was written so far.
@@ -39,10 +39,10 @@ pub(in crate::store) struct Batch {
     pub(in crate::store) checks_place: bool,
 }
 
-/// The outcome of an order.
-pub struct Outcome(pub(in crate::store) Done);
+/// The outcome of a request.
+pub struct JournalOutcome(pub(in crate::store) JournalResult);
 
-pub(in crate::store) enum Done {
+pub(in crate::store) enum JournalResult {
     /// A batch was written, or made durable, or not. The journal is closed then.
     Written(Written),
     /// The journal was opened again, or not.
@@ -64,7 +64,7 @@ pub(in crate::store) struct Reopened {
     pub(in crate::store) pending_seed: Option<PendingSeed>,
 }
 
-/// Carries out orders on a journal.
+/// Carries out requests on a journal.
 pub struct Worker {
     /// `None` after it has failed or was closed.
     journal: Option<Journal>,
@@ -94,22 +94,22 @@ impl Worker {
         self.sync
     }
 
-    /// Carries out one order, and returns once that is done.
-    pub fn carry_out(&mut self, order: Order) -> Outcome {
-        Outcome(match order.0 {
-            Task::Write(batch) => Done::Written(self.write(batch)),
-            Task::MakeDurable => {
+    /// Carries out one request, and returns once that is done.
+    pub fn carry_out(&mut self, request: JournalRequest) -> JournalOutcome {
+        JournalOutcome(match request.0 {
+            JournalTask::Write(batch) => JournalResult::Written(self.write(batch)),
+            JournalTask::MakeDurable => {
                 let journal = self.journal.as_mut();
                 let result = journal.map(Journal::make_durable).transpose();
-                Done::Written(Written {
+                JournalResult::Written(Written {
                     result: self.drop_if_failed(result.map_err(WriteError::Failed)),
                     spare: Vec::new(),
                 })
             }
-            Task::Reopen(now) => Done::Reopened(self.reopen(now).map(Box::new)),
-            Task::Close => {
+            JournalTask::Reopen(now) => JournalResult::Reopened(self.reopen(now).map(Box::new)),
+            JournalTask::Close => {
                 let journal = self.journal.take();
-                Done::Closed(journal.map_or(Ok(()), |mut journal| journal.close()))
+                JournalResult::Closed(journal.map_or(Ok(()), |mut journal| journal.close()))
             }
         })
     }
