@@ -252,7 +252,7 @@ impl Server {
             (ended, ended_at) = self.clock.read();
             self.metrics.requests.end_tick(ended_at);
             if self.stop_at.is_some_and(|at| {
-                at <= now || self.connections.is_empty() && self.store.is_settled()
+                at <= now || self.connections.is_empty() && self.store.is_quiescent()
             }) {
                 return Ok(self.store.close());
             }

@@ -44,7 +44,7 @@ impl CommandSink for StoreSink<'_> {
     }
 
     fn holds(&self, ticket: Ticket) -> bool {
-        self.store.holds(ticket)
+        self.store.is_deferred(ticket)
     }
 
     fn withdraw(&mut self, ticket: Ticket) {

@@ -53,7 +53,7 @@ pub trait Store {
 
     /// Whether a command that was just submitted waits for work of another that takes long. Then its
     /// client's further ones are to wait behind it, if their order matters.
-    fn holds(&self, _ticket: Ticket) -> bool {
+    fn is_deferred(&self, _ticket: Ticket) -> bool {
         false
     }
 
@@ -89,7 +89,7 @@ pub trait Store {
     fn figures(&self) -> StoreFigures;
 
     /// Whether nothing is under way that must not be cut off by the end of the process.
-    fn is_settled(&self) -> bool {
+    fn is_quiescent(&self) -> bool {
         true
     }
 

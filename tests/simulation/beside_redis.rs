@@ -225,7 +225,7 @@ impl BesideRedis {
         loop {
             self.store.commit(now);
             answers.extend(std::iter::from_fn(|| self.store.poll_reply()));
-            if self.store.is_settled() {
+            if self.store.is_quiescent() {
                 return;
             }
             self.take_events(PATIENCE);

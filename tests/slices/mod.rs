@@ -187,7 +187,7 @@ fn what_ends_while_a_pool_is_seeded_is_dealt_with_once_it_is_complete() {
         asker.tick();
     }
     let held = asker.submit(Command::Acquire(pool("A"), acquire(three, 0)));
-    assert!(asker.store.holds(held), "the pool is not complete");
+    assert!(asker.store.is_deferred(held), "the pool is not complete");
     let listing = asker.ask_once(Command::ListPools(PoolQuery::ALL));
     assert!(
         format!("{listing:?}").contains("resources: 2"),

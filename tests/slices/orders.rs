@@ -154,7 +154,7 @@ fn slices_answer_as_one_go_does() {
                     _ => draw(&mut random),
                 };
                 let ticket = sliced.submit(command.clone());
-                let is_held = sliced.store.holds(ticket);
+                let is_held = sliced.store.is_deferred(ticket);
                 held += usize::from(is_held);
                 let is_withdrawn = random.u32(..4) == 0;
                 if is_withdrawn {

@@ -30,7 +30,7 @@ pub(super) struct Commits {
     pub(super) sync: Sync,
     /// A request and its outcome may be this far apart before it counts as failed: `--commit-timeout`.
     pub(super) timeout_ms: u64,
-    pub(super) under_way: Option<UnderWay>,
+    pub(super) in_flight: Option<InFlightRequest>,
     pub(super) gathering: Gathering,
     /// When `--sync interval` makes durable what was written.
     sync_at: Option<Time>,
@@ -39,8 +39,8 @@ pub(super) struct Commits {
     /// Memory for the changes of a batch.
     spare: Vec<Change>,
     /// Questions whether the store is ready: those that the request under way answers, and those that came later.
-    asked: Vec<Ticket>,
-    asked_later: Vec<Ticket>,
+    probes: Vec<Ticket>,
+    later_probes: Vec<Ticket>,
     /// When the last tick was.
     pub(super) now: Time,
     /// The request under way took too long by then.
@@ -48,12 +48,12 @@ pub(super) struct Commits {
 }
 
 /// The request that the journal carries out.
-pub(super) struct UnderWay {
-    kind: Kind,
+pub(super) struct InFlightRequest {
+    kind: InFlightKind,
     since: Time,
 }
 
-enum Kind {
+enum InFlightKind {
     /// A batch with so many answers, those at the front of the queue. The counts are those once it is written.
     Batch {
         answers: usize,
@@ -75,24 +75,24 @@ impl Commits {
             disk_name,
             sync,
             timeout_ms: super::COMMIT_TIMEOUT_MS,
-            under_way: None,
+            in_flight: None,
             gathering: Gathering::default(),
             sync_at: None,
             check_at: Time::default(),
             spare: Vec::new(),
-            asked: Vec::new(),
-            asked_later: Vec::new(),
+            probes: Vec::new(),
+            later_probes: Vec::new(),
             now: Time::default(),
             is_slow: false,
         }
     }
 
-    fn order(&mut self, task: JournalTask, kind: Kind, now: Time) {
+    fn request(&mut self, task: JournalTask, kind: InFlightKind, now: Time) {
         assert!(
-            self.under_way.is_none(),
+            self.in_flight.is_none(),
             "one request is under way at a time"
         );
-        self.under_way = Some(UnderWay { kind, since: now });
+        self.in_flight = Some(InFlightRequest { kind, since: now });
         self.port.submit(JournalRequest(task));
     }
 
@@ -102,15 +102,15 @@ impl Commits {
     }
 
     fn slow_at(&self) -> Option<Time> {
-        let under_way = self.under_way.as_ref();
-        under_way.map(|under_way| under_way.since.after_ms(SLOW_MS))
+        let in_flight = self.in_flight.as_ref();
+        in_flight.map(|in_flight| in_flight.since.after_ms(SLOW_MS))
     }
 
     /// When the request under way counts as failed.
     fn give_up_at(&self) -> Option<Time> {
-        match &self.under_way {
-            Some(UnderWay {
-                kind: Kind::Batch { .. } | Kind::MakeDurable,
+        match &self.in_flight {
+            Some(InFlightRequest {
+                kind: InFlightKind::Batch { .. } | InFlightKind::MakeDurable,
                 since,
             }) => Some(since.after_ms(self.timeout_ms)),
             _ => None,
@@ -119,32 +119,32 @@ impl Commits {
 
     /// When there is something to do although no outcome has come.
     pub(super) fn next_timeout(&self) -> Option<Time> {
-        let has_questions = !(self.asked.is_empty() && self.asked_later.is_empty());
-        let slow_at = self.slow_at().filter(|_| has_questions);
-        let sync_at = self.sync_at.filter(|_| self.under_way.is_none());
+        let has_probes = !(self.probes.is_empty() && self.later_probes.is_empty());
+        let slow_at = self.slow_at().filter(|_| has_probes);
+        let sync_at = self.sync_at.filter(|_| self.in_flight.is_none());
         let gather_at = self.gathering.next_timeout();
-        let gather_at = gather_at.filter(|_| self.under_way.is_none());
+        let gather_at = gather_at.filter(|_| self.in_flight.is_none());
         let times = [self.give_up_at(), slow_at, sync_at, gather_at];
         times.into_iter().flatten().min()
     }
 
     /// Takes a question whether the store is ready. It is answered once the journal has done something.
-    pub(super) fn ask(&mut self, ticket: Ticket) {
-        self.asked_later.push(ticket);
+    pub(super) fn add_probe(&mut self, ticket: Ticket) {
+        self.later_probes.push(ticket);
     }
 
     /// All questions that have no answer yet.
-    pub(super) fn take_questions(&mut self) -> impl Iterator<Item = Ticket> {
-        let asked = std::mem::take(&mut self.asked);
-        asked
+    pub(super) fn take_probes(&mut self) -> impl Iterator<Item = Ticket> {
+        let probes = std::mem::take(&mut self.probes);
+        probes
             .into_iter()
-            .chain(std::mem::take(&mut self.asked_later))
+            .chain(std::mem::take(&mut self.later_probes))
     }
 
     /// Opens again what has failed, unless it is still busy.
     pub(super) fn reopen(&mut self, now: Time) {
-        if self.under_way.is_none() {
-            self.order(JournalTask::Reopen(now), Kind::Reopen, now);
+        if self.in_flight.is_none() {
+            self.request(JournalTask::Reopen(now), InFlightKind::Reopen, now);
         }
     }
 
@@ -165,9 +165,9 @@ impl EmbeddedStore {
     pub(super) fn begin_commit(&mut self, now: Time) {
         let Some(commits) = &mut self.commits else {
             // Nothing is kept, so that everything may be told.
-            if self.job.is_some() || self.held_may_go_on {
-                self.go_on(now);
-                self.settle_job();
+            if self.job.is_some() || self.deferred_may_run {
+                self.advance(now);
+                self.finish_job();
             }
             self.released = self.replies.len();
             return;
@@ -186,7 +186,7 @@ impl EmbeddedStore {
             // There may be no space for the next part of a seed: it must not take others with it.
             self.commit_alone(now);
         }
-        let note = self.go_on(now);
+        let note = self.advance(now);
         // Slices of a seed or of many ends that no client is told of need not be durable one by one.
         let is_slice = self.is_behind() || self.job.is_some() && !has_others_changes;
         let waits =
@@ -205,7 +205,7 @@ impl EmbeddedStore {
     /// Whether a request is under way.
     pub(super) fn is_writing(&self) -> bool {
         let commits = self.commits.as_ref();
-        commits.is_some_and(|commits| commits.under_way.is_some())
+        commits.is_some_and(|commits| commits.in_flight.is_some())
     }
 
     /// Hands over what has changed, and how a large seed stands.
@@ -217,17 +217,17 @@ impl EmbeddedStore {
         let answers = self.replies.len() - self.released;
         let has_changes = engine.has_changes() || note.is_some();
         let is_due = commits.check_at <= now && answers > 0;
-        let checks_place = is_due || !commits.asked_later.is_empty();
+        let checks_place = is_due || !commits.later_probes.is_empty();
         if !has_changes && !checks_place {
             self.counts = counts;
             self.released = self.replies.len();
-            self.settle_job();
+            self.finish_job();
             return;
         }
         if checks_place {
             commits.check_at = now.after_ms(CHECK_MS);
         }
-        commits.asked = std::mem::take(&mut commits.asked_later);
+        commits.probes = std::mem::take(&mut commits.later_probes);
         let changes = engine.take_changes(std::mem::take(&mut commits.spare));
         let batch = Batch {
             changes,
@@ -235,12 +235,12 @@ impl EmbeddedStore {
             waits,
             checks_place,
         };
-        let kind = Kind::Batch {
+        let kind = InFlightKind::Batch {
             answers,
             counts,
             has_changes,
         };
-        commits.order(JournalTask::Write(batch), kind, now);
+        commits.request(JournalTask::Write(batch), kind, now);
     }
 
     /// Takes what has come of requests.
@@ -276,34 +276,35 @@ impl EmbeddedStore {
             return;
         };
         commits.is_slow = false;
-        let under_way = commits.under_way.take();
-        let kind = under_way.map(|under_way| under_way.kind);
+        let in_flight = commits.in_flight.take();
+        let kind = in_flight.map(|in_flight| in_flight.kind);
         match (kind, outcome.0) {
-            (Some(Kind::GivenUp), _) => self.reopen(now),
-            (Some(Kind::Batch { .. } | Kind::MakeDurable), JournalResult::Written(written))
-                if written.result.is_err() =>
-            {
+            (Some(InFlightKind::GivenUp), _) => self.reopen(now),
+            (
+                Some(InFlightKind::Batch { .. } | InFlightKind::MakeDurable),
+                JournalResult::Written(written),
+            ) if written.result.is_err() => {
                 let error = written.result.err();
                 error.inspect(|error| self.fail(error, now));
             }
             (Some(kind), JournalResult::Written(written)) => self.finish_commit(kind, written, now),
-            (Some(Kind::Reopen), JournalResult::Reopened(result)) => {
+            (Some(InFlightKind::Reopen), JournalResult::Reopened(result)) => {
                 self.take_reopened(result, now)
             }
             _ => panic!("no such outcome was asked for"),
         }
     }
 
-    fn finish_commit(&mut self, kind: Kind, written: Written, now: Time) {
+    fn finish_commit(&mut self, kind: InFlightKind, written: Written, now: Time) {
         let Some(commits) = &mut self.commits else {
             return;
         };
         let took_us = written.result.ok().flatten();
         if let Some(took_us) = took_us {
             self.commit_times.note(took_us, 1);
-            self.logged.note_commit(took_us, now);
+            self.throttles.note_commit(took_us, now);
         }
-        let Kind::Batch {
+        let InFlightKind::Batch {
             answers,
             counts,
             has_changes,
@@ -319,18 +320,18 @@ impl EmbeddedStore {
             let commit_us = took_us.unwrap_or_default();
             commits.gathering.finish(answers, waiting, commit_us, now);
         }
-        let ready = commits.asked.drain(..);
-        self.at_once
+        let ready = commits.probes.drain(..);
+        self.immediate
             .extend(ready.map(|ticket| (ticket, Reply::Ready)));
         if has_changes {
-            self.unsure.clear();
+            self.unconfirmed.clear();
             if commits.sync == Sync::Interval {
                 commits
                     .sync_at
                     .get_or_insert(now.after_ms(SYNC_INTERVAL_MS));
             }
         }
-        self.settle_job();
+        self.finish_job();
     }
 
     /// Makes durable what is due, and gives up what takes too long.
@@ -342,18 +343,18 @@ impl EmbeddedStore {
         commits.is_slow = commits.slow_at().is_some_and(|at| at <= now);
         if commits.give_up_at().is_some_and(|at| at <= now) {
             let timeout_ms = commits.timeout_ms;
-            commits.under_way = Some(UnderWay {
-                kind: Kind::GivenUp,
+            commits.in_flight = Some(InFlightRequest {
+                kind: InFlightKind::GivenUp,
                 since: now,
             });
             self.fail(&WriteError::TimedOut(timeout_ms), now);
         } else if commits.is_slow {
-            let questions = commits.take_questions();
+            let probes = commits.take_probes();
             let refused = |ticket| (ticket, Reply::Refused(Refusal::StoreDown));
-            self.at_once.extend(questions.map(refused));
-        } else if commits.under_way.is_none() && commits.sync_at.is_some_and(|at| at <= now) {
+            self.immediate.extend(probes.map(refused));
+        } else if commits.in_flight.is_none() && commits.sync_at.is_some_and(|at| at <= now) {
             commits.sync_at = None;
-            commits.order(JournalTask::MakeDurable, Kind::MakeDurable, now);
+            commits.request(JournalTask::MakeDurable, InFlightKind::MakeDurable, now);
             self.take_outcomes(now);
         }
     }
@@ -407,10 +408,10 @@ impl EmbeddedStore {
     }
 
     /// Refuses all questions whether the store is ready.
-    pub(super) fn refuse_questions(&mut self) {
+    pub(super) fn refuse_probes(&mut self) {
         if let Some(commits) = &mut self.commits {
-            for ticket in commits.take_questions() {
-                self.at_once.push_back((ticket, refuse(&mut self.counts)));
+            for ticket in commits.take_probes() {
+                self.immediate.push_back((ticket, refuse(&mut self.counts)));
             }
             commits.sync_at = None;
         }

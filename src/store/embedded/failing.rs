@@ -1,7 +1,7 @@
 //! Failures of the journal: the engine forgets the changes that it does not have, and it is opened again.
 
 use super::job::is_seed;
-use super::{EmbeddedStore, NOBODY, RETRY_MS, State};
+use super::{EmbeddedStore, INTERNAL, RETRY_MS, State};
 use crate::command::{Command, Granted, Refusal, Reply, Ticket};
 use crate::metrics::Lending;
 use crate::store::journal::{OpenError, Reopened, WriteError};
@@ -12,7 +12,7 @@ const SLOW_COMMIT_US: u64 = 100_000;
 
 /// Log lines about a journal that fails again and again, or is slow.
 #[derive(Default)]
-pub(super) struct Logged {
+pub(super) struct LogThrottles {
     failed: LogThrottle,
     still_down: LogThrottle,
     up_again: LogThrottle,
@@ -20,7 +20,7 @@ pub(super) struct Logged {
     slow: LogThrottle,
 }
 
-impl Logged {
+impl LogThrottles {
     /// Warns of a commit that took long.
     pub(super) fn note_commit(&mut self, took_us: u64, now: Time) {
         if took_us > SLOW_COMMIT_US
@@ -48,11 +48,11 @@ impl EmbeddedStore {
     /// The journal could not be written: forgets what it does not have.
     pub(super) fn fail(&mut self, error: &WriteError, now: Time) {
         let is_full = error.is_lack_of_space();
-        let logged = match is_full {
-            true => &mut self.logged.no_space,
-            false => &mut self.logged.failed,
+        let throttle = match is_full {
+            true => &mut self.throttles.no_space,
+            false => &mut self.throttles.failed,
         };
-        if let Some(times) = logged.record(now) {
+        if let Some(times) = throttle.record(now) {
             let goes_on = match is_full {
                 true => "what needs no space goes on, and the rest is tried",
                 false => "nothing is lent until it works; it is tried",
@@ -69,10 +69,10 @@ impl EmbeddedStore {
         for (_, reply) in self.replies.iter_mut().skip(self.released) {
             let refused = refuse(&mut self.counts);
             if let Reply::Granted(granted) = std::mem::replace(reply, refused) {
-                self.unsure.push(granted);
+                self.unconfirmed.push(granted);
             }
         }
-        self.refuse_questions();
+        self.refuse_probes();
         if let State::Up(engine) = &self.state {
             let counts = &mut self.counts;
             self.replies
@@ -116,8 +116,8 @@ impl EmbeddedStore {
                     mut engine,
                     pending_seed,
                 } = *reopened;
-                for command in self.unsure.iter().filter_map(Granted::undo) {
-                    engine.execute(NOBODY, command, now);
+                for command in self.unconfirmed.iter().filter_map(Granted::undo) {
+                    engine.execute(INTERNAL, command, now);
                 }
                 // It goes on where the other one was when it was last written down.
                 engine.set_counts(self.counts);
@@ -128,7 +128,7 @@ impl EmbeddedStore {
                 }
             }
             Err(error) => {
-                if let Some(times) = self.logged.still_down.record(now) {
+                if let Some(times) = self.throttles.still_down.record(now) {
                     log::error!("the store is still down: {error}{times}");
                 }
                 self.failures += 1;
@@ -140,14 +140,14 @@ impl EmbeddedStore {
     }
 
     pub(super) fn log_recovery(&mut self, now: Time) {
-        if let Some(times) = self.logged.up_again.record(now) {
+        if let Some(times) = self.throttles.up_again.record(now) {
             log::warn!("the store can be written again{times}");
         }
     }
 
     /// Hands a command to the engine while the disk may be full. What there may be no space for is refused
     /// for a while, and then tried in a commit of its own, so that it takes nothing else with it.
-    pub(super) fn carry_out_in_little_space(
+    pub(super) fn carry_out_low_on_space(
         &mut self,
         ticket: Ticket,
         command: Command<'_>,

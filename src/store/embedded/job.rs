@@ -8,7 +8,7 @@
 //! is applied already needs no remembering but for the pools that are done with, since to apply a
 //! pool again does no harm.
 
-use super::held::Named;
+use super::deferred::PoolNames;
 use crate::command::{Command, IdList, PoolName, Reply, Seed, Ticket};
 use crate::pool::{Dumping, Engine, Listing, Measuring, SeedKind, Seeding, StepBudget};
 use crate::store::journal::{PendingSeed, SeedNote, SeedProgress, SeedWriter};
@@ -19,13 +19,13 @@ const NAMES_A_TICK: usize = 10_000;
 
 /// Work that takes several ticks.
 #[derive(Debug)]
-pub(super) struct Job {
+pub(super) struct SlicedJob {
     pub(super) ticket: Ticket,
-    pub(super) task: Task,
+    pub(super) stage: JobStage,
     has_journal: bool,
     /// The pools that its seed names, if there are several: none of them is to be seen changed while
     /// another one is not.
-    named: Named,
+    names: PoolNames,
     /// How far its seed has come, as far as the journal knows.
     noted: SeedProgress,
     /// When it goes on, if it has to wait.
@@ -33,7 +33,7 @@ pub(super) struct Job {
 }
 
 #[derive(Debug)]
-pub(super) enum Task {
+pub(super) enum JobStage {
     /// A seed that there may be no room for.
     Measure(Seeding, Measuring),
     /// A seed whose pools are taken down.
@@ -66,65 +66,65 @@ pub(super) fn is_large(command: &Command<'_>, engine: &Engine, slice: StepBudget
     }
 }
 
-impl Job {
+impl SlicedJob {
     /// The job that a large command makes.
     pub(super) fn of(
         ticket: Ticket,
         command: Command<'_>,
         has_journal: bool,
         engine: &Engine,
-    ) -> Job {
+    ) -> SlicedJob {
         let of_seed = |kind, seed| {
             let seeding = Seeding::new(kind, seed).with_members_now(Seed::default());
-            Task::Measure(seeding, Measuring::new(kind))
+            JobStage::Measure(seeding, Measuring::new(kind))
         };
-        let task = match command {
+        let stage = match command {
             Command::AddMembers(seed) => of_seed(SeedKind::Adds, seed),
             Command::SetMembers(seed) => of_seed(SeedKind::Sets, seed),
             Command::ListMembers(pool) => {
-                Task::List(pool.into_owned(), Listing::default(), IdList::default())
+                JobStage::List(pool.into_owned(), Listing::default(), IdList::default())
             }
             Command::Dump(place) => {
                 let dumping = engine.begin_dumping(&place);
-                Task::Dump(Box::new(dumping.expect("a large pool is there")))
+                JobStage::Dump(Box::new(dumping.expect("a large pool is there")))
             }
             other => panic!("this is never large: {other:?}"),
         };
-        Job {
+        SlicedJob {
             ticket,
-            task,
+            stage,
             has_journal,
-            named: Named::default(),
+            names: PoolNames::default(),
             noted: SeedProgress::default(),
             not_before: None,
         }
     }
 
     /// A seed that was decided, and applied in part.
-    pub(super) fn resume(pending: PendingSeed) -> Job {
+    pub(super) fn resume(pending: PendingSeed) -> SlicedJob {
         let PendingSeed {
             kind,
             seed,
             progress,
         } = pending;
-        let mut named = Named::default();
-        named.add(&seed, usize::MAX);
-        Job {
-            ticket: super::NOBODY,
-            task: Task::Apply(Seeding::resume(kind, seed, progress.pools, progress.order)),
+        let mut names = PoolNames::default();
+        names.add(&seed, usize::MAX);
+        SlicedJob {
+            ticket: super::INTERNAL,
+            stage: JobStage::Apply(Seeding::resume(kind, seed, progress.pools, progress.order)),
             has_journal: true,
-            named,
+            names,
             noted: progress,
             not_before: None,
         }
     }
 
     /// Whether a command has to wait until the job is done, or further than it is.
-    pub(super) fn holds_up(&self, command: &Command<'_>) -> bool {
+    pub(super) fn defers(&self, command: &Command<'_>) -> bool {
         match command {
             seed if is_seed(seed) => return true,
             Command::ListPools(_) | Command::SumPools(_) => {
-                return self.is_applied() && self.named.is_several();
+                return self.is_applied() && self.names.is_several();
             }
             // It may come to any pool.
             Command::Dump(_) => return self.is_applied(),
@@ -133,7 +133,7 @@ impl Job {
         let Some(pool) = command.pool() else {
             return false;
         };
-        if self.is_applied() && self.named.has(pool) {
+        if self.is_applied() && self.names.has(pool) {
             return true;
         }
         match self.current_pool() {
@@ -146,55 +146,57 @@ impl Job {
 
     /// Its seed has begun to change pools.
     fn is_applied(&self) -> bool {
-        matches!(self.task, Task::Apply(_))
+        matches!(self.stage, JobStage::Apply(_))
     }
 
     /// The pool that is being worked on, and whether it is being seeded, which defers all commands. If not, its
     /// members are being listed, and must not change.
     pub(super) fn current_pool(&self) -> Option<(PoolName<'_>, bool)> {
-        match &self.task {
-            Task::Measure(..) | Task::Name(_) | Task::Write(..) | Task::Done(_) => None,
-            Task::Apply(seeding) => seeding.current_pool(),
-            Task::List(pool, ..) => Some((pool.clone(), false)),
-            Task::Dump(dumping) => Some((dumping.pool(), false)),
+        match &self.stage {
+            JobStage::Measure(..) | JobStage::Name(_) | JobStage::Write(..) | JobStage::Done(_) => {
+                None
+            }
+            JobStage::Apply(seeding) => seeding.current_pool(),
+            JobStage::List(pool, ..) => Some((pool.clone(), false)),
+            JobStage::Dump(dumping) => Some((dumping.pool(), false)),
         }
     }
 
     /// Does a slice of it. Answers what the journal is to be told.
-    pub(super) fn go_on(
+    pub(super) fn advance(
         &mut self,
         engine: &mut Engine,
         slice: StepBudget,
         now: Time,
     ) -> Option<SeedNote> {
-        match &mut self.task {
-            Task::Measure(seeding, measuring) => {
-                self.task = match engine.advance_measuring(seeding.seed(), measuring, slice)? {
-                    Ok(()) => Task::Name(std::mem::take(seeding)),
-                    Err(refusal) => Task::Done(engine.refuse(refusal)),
+        match &mut self.stage {
+            JobStage::Measure(seeding, measuring) => {
+                self.stage = match engine.advance_measuring(seeding.seed(), measuring, slice)? {
+                    Ok(()) => JobStage::Name(std::mem::take(seeding)),
+                    Err(refusal) => JobStage::Done(engine.refuse(refusal)),
                 };
                 None
             }
-            Task::Name(seeding) => {
-                if self.named.add(seeding.seed(), NAMES_A_TICK) {
+            JobStage::Name(seeding) => {
+                if self.names.add(seeding.seed(), NAMES_A_TICK) {
                     let seeding = std::mem::take(seeding);
-                    self.task = match self.has_journal {
-                        true => Task::Write(SeedWriter::default(), seeding),
-                        false => Task::Apply(seeding),
+                    self.stage = match self.has_journal {
+                        true => JobStage::Write(SeedWriter::default(), seeding),
+                        false => JobStage::Apply(seeding),
                     };
                 }
                 None
             }
-            Task::Write(parts, seeding) => {
+            JobStage::Write(parts, seeding) => {
                 let part = parts.next(seeding.seed());
                 if !part.is_last {
                     return Some(SeedNote::Part(part));
                 }
                 let kind = seeding.kind();
-                self.task = Task::Apply(std::mem::take(seeding));
+                self.stage = JobStage::Apply(std::mem::take(seeding));
                 Some(SeedNote::LastPart(part, kind))
             }
-            Task::Apply(seeding) => {
+            JobStage::Apply(seeding) => {
                 engine.advance_seed(seeding, slice, now);
                 if !seeding.is_done() {
                     let progress = SeedProgress {
@@ -205,42 +207,42 @@ impl Job {
                     return is_new.then_some(SeedNote::Progress(progress));
                 }
                 let members_now = seeding.take_members_now();
-                self.task = Task::Done(Reply::Seeded(members_now));
+                self.stage = JobStage::Done(Reply::Seeded(members_now));
                 Some(SeedNote::Done)
             }
-            Task::List(pool, listing, ids) => {
+            JobStage::List(pool, listing, ids) => {
                 let result = engine.advance_listing(pool, listing, ids, slice)?;
                 let members = |()| Reply::Members(std::mem::take(ids));
-                self.task = Task::Done(result.map_or_else(Reply::Refused, members));
+                self.stage = JobStage::Done(result.map_or_else(Reply::Refused, members));
                 None
             }
-            Task::Dump(dumping) => {
+            JobStage::Dump(dumping) => {
                 let part = engine.advance_dump(dumping, slice, now)?;
-                self.task = Task::Done(Reply::Dumped(Box::new(part)));
+                self.stage = JobStage::Done(Reply::Dumped(Box::new(part)));
                 None
             }
-            Task::Done(_) => None,
+            JobStage::Done(_) => None,
         }
     }
 
     /// Its ticket, and what the members of the pools were that are done with.
     pub(super) fn answer_to(&mut self, ticket: Ticket, members_now: Seed) {
         self.ticket = ticket;
-        if let Task::Apply(seeding) = &mut self.task {
+        if let JobStage::Apply(seeding) = &mut self.stage {
             *seeding = std::mem::take(seeding).with_members_now(members_now);
         }
     }
 
     /// Begins with the pool that may be changed in part, so that nobody is served in it.
     pub(super) fn begin_pool(&mut self, engine: &mut Engine, now: Time) {
-        if let Task::Apply(seeding) = &mut self.task {
+        if let JobStage::Apply(seeding) = &mut self.stage {
             engine.advance_seed(seeding, StepBudget::MIN, now);
         }
     }
 
     /// Whether commands wait for the pool that is being worked on until it is complete.
     pub(super) fn blocks_pool(&self) -> bool {
-        !self.named.is_several() && matches!(self.current_pool(), Some((_, true)))
+        !self.names.is_several() && matches!(self.current_pool(), Some((_, true)))
     }
 
     /// When it goes on.
@@ -250,19 +252,19 @@ impl Job {
 
     /// The journal has failed, and may have the decision that this seed is to be applied.
     pub(super) fn may_be_decided(&self) -> bool {
-        match &self.task {
-            Task::Measure(..) | Task::Name(_) | Task::Write(..) => false,
-            Task::List(..) | Task::Dump(_) => false,
-            Task::Apply(_) => true,
-            Task::Done(reply) => matches!(reply, Reply::Seeded(_)),
+        match &self.stage {
+            JobStage::Measure(..) | JobStage::Name(_) | JobStage::Write(..) => false,
+            JobStage::List(..) | JobStage::Dump(_) => false,
+            JobStage::Apply(_) => true,
+            JobStage::Done(reply) => matches!(reply, Reply::Seeded(_)),
         }
     }
 
     /// What the members of each pool were once it was complete, as far as is known.
     pub(super) fn take_members_now(&mut self) -> Seed {
-        match &mut self.task {
-            Task::Apply(seeding) => seeding.take_members_now(),
-            Task::Done(Reply::Seeded(members_now)) => std::mem::take(members_now),
+        match &mut self.stage {
+            JobStage::Apply(seeding) => seeding.take_members_now(),
+            JobStage::Done(Reply::Seeded(members_now)) => std::mem::take(members_now),
             _ => Seed::default(),
         }
     }

@@ -1,9 +1,9 @@
 //! The job at hand of the store, and the commands that wait for it.
 
+use super::deferred::DeferredItem;
 use super::failing::refuse;
-use super::held::Item;
-use super::job::{Job, Task, is_large, is_seed};
-use super::{EmbeddedStore, NOBODY, RETRY_MS, State};
+use super::job::{JobStage, SlicedJob, is_large, is_seed};
+use super::{EmbeddedStore, INTERNAL, RETRY_MS, State};
 use crate::command::{Command, Reply, Ticket};
 use crate::pool::Engine;
 use crate::store::Store;
@@ -11,7 +11,7 @@ use crate::store::journal::{PendingSeed, SeedNote};
 use crate::time::Time;
 
 /// How many commands that had to wait are carried out in one tick.
-const RELEASED_A_TICK: usize = 1000;
+const DEFERRED_A_TICK: usize = 1000;
 
 impl EmbeddedStore {
     /// Hands a command to the engine, or makes a job of it.
@@ -22,12 +22,12 @@ impl EmbeddedStore {
                 if is_large(&command, engine, self.slice) {
                     assert!(self.job.is_none(), "there is one job at a time");
                     let has_journal = self.commits.is_some();
-                    self.job = Some(Job::of(ticket, command, has_journal, engine));
+                    self.job = Some(SlicedJob::of(ticket, command, has_journal, engine));
                     return;
                 }
                 match (&command, &mut self.commits) {
                     // It is the journal that has to say.
-                    (Command::Probe, Some(commits)) => return commits.ask(ticket),
+                    (Command::Probe, Some(commits)) => return commits.add_probe(ticket),
                     _ => engine.execute(ticket, command, now),
                 }
             }
@@ -46,7 +46,7 @@ impl EmbeddedStore {
     #[inline]
     pub(super) fn must_wait(&self, command: &Command<'_>) -> bool {
         // So it is nearly always.
-        let is_idle = self.job.is_none() && self.held.is_empty();
+        let is_idle = self.job.is_none() && self.deferred.is_empty();
         !is_idle && self.is_held_up(command)
     }
 
@@ -55,27 +55,28 @@ impl EmbeddedStore {
             return false;
         };
         let is_behind = match command.pool() {
-            Some(pool) => self.held.has_of(pool),
-            None => is_seed(command) && !self.held.is_empty(),
+            Some(pool) => self.deferred.has_of(pool),
+            None => is_seed(command) && !self.deferred.is_empty(),
         };
         let job = self.job.as_ref();
-        let is_held_up = |job: &Job| job.holds_up(command) || is_large(command, engine, self.slice);
+        let is_held_up =
+            |job: &SlicedJob| job.defers(command) || is_large(command, engine, self.slice);
         is_behind || job.is_some_and(is_held_up)
     }
 
     /// Goes on with the job, and with the commands that had to wait for what is done by now. Answers
     /// what the journal is to be told.
     #[inline]
-    pub(super) fn go_on(&mut self, now: Time) -> Option<SeedNote> {
-        match self.job.is_none() && !self.held_may_go_on {
+    pub(super) fn advance(&mut self, now: Time) -> Option<SeedNote> {
+        match self.job.is_none() && !self.deferred_may_run {
             true => None,
-            false => self.go_on_with_job(now),
+            false => self.advance_job(now),
         }
     }
 
-    fn go_on_with_job(&mut self, now: Time) -> Option<SeedNote> {
-        if std::mem::take(&mut self.held_may_go_on) {
-            self.release_held(now);
+    fn advance_job(&mut self, now: Time) -> Option<SeedNote> {
+        if std::mem::take(&mut self.deferred_may_run) {
+            self.run_deferred(now);
         }
         let State::Up(engine) = &mut self.state else {
             return None;
@@ -83,46 +84,50 @@ impl EmbeddedStore {
         let job = self.job.as_mut().filter(|job| job.next_turn() <= now)?;
         job.not_before = None;
         let blocked_pool = job.blocks_pool();
-        let note = job.go_on(engine, self.slice, now);
-        self.held_may_go_on |= !self.held.is_empty() && blocked_pool && !job.blocks_pool();
+        let note = job.advance(engine, self.slice, now);
+        self.deferred_may_run |= !self.deferred.is_empty() && blocked_pool && !job.blocks_pool();
         self.take_answers();
         note
     }
 
-    fn release_held(&mut self, now: Time) {
-        let mut left = RELEASED_A_TICK;
-        for (ticket, item) in self.held.take() {
+    fn run_deferred(&mut self, now: Time) {
+        let mut left = DEFERRED_A_TICK;
+        for (ticket, item) in self.deferred.take() {
             match item {
-                Item::Withdrawal if self.held.has(ticket) => self.held.push(ticket, item),
-                Item::Withdrawal => self.withdraw(ticket, now),
-                Item::Command(command) if left == 0 || self.must_wait(&command) => {
-                    self.held.push(ticket, Item::Command(command));
+                DeferredItem::Withdrawal if self.deferred.has(ticket) => {
+                    self.deferred.push(ticket, item)
                 }
-                Item::Command(command) => {
+                DeferredItem::Withdrawal => self.withdraw(ticket, now),
+                DeferredItem::Command(command) if left == 0 || self.must_wait(&command) => {
+                    self.deferred.push(ticket, DeferredItem::Command(command));
+                }
+                DeferredItem::Command(command) => {
                     left -= 1;
                     self.carry_out(ticket, command, now);
                 }
             }
         }
-        self.held_may_go_on = left == 0 && !self.held.is_empty();
+        self.deferred_may_run = left == 0 && !self.deferred.is_empty();
     }
 
     /// The journal has what it was told: a job that is done can be answered.
-    pub(super) fn settle_job(&mut self) {
-        if let Some(job) = self.job.take_if(|job| matches!(job.task, Task::Done(_)))
-            && let Task::Done(reply) = job.task
+    pub(super) fn finish_job(&mut self) {
+        if let Some(job) = self
+            .job
+            .take_if(|job| matches!(job.stage, JobStage::Done(_)))
+            && let JobStage::Done(reply) = job.stage
         {
-            self.held_may_go_on = !self.held.is_empty();
-            if job.ticket != NOBODY {
-                self.at_once.push_back((job.ticket, reply));
+            self.deferred_may_run = !self.deferred.is_empty();
+            if job.ticket != INTERNAL {
+                self.immediate.push_back((job.ticket, reply));
             }
         }
     }
 
     /// The journal has failed. A seed that may be decided is answered once it is known whether it is.
     pub(super) fn fail_job(&mut self) {
-        for (ticket, item) in self.held.take() {
-            if let Item::Command(_) = item {
+        for (ticket, item) in self.deferred.take() {
+            if let DeferredItem::Command(_) = item {
                 self.replies.push_back((ticket, refuse(&mut self.counts)));
             }
         }
@@ -142,14 +147,14 @@ impl EmbeddedStore {
         let asked = self.job.take();
         let Some(pending) = pending else {
             // It is not decided after all, or it was applied, or what was written since is lost.
-            if let Some(job) = asked.filter(|job| job.ticket != NOBODY) {
-                self.at_once
+            if let Some(job) = asked.filter(|job| job.ticket != INTERNAL) {
+                self.immediate
                     .push_back((job.ticket, refuse(&mut self.counts)));
             }
             return;
         };
         let progress = pending.progress;
-        let mut job = Job::resume(pending);
+        let mut job = SlicedJob::resume(pending);
         if let Some(mut asked) = asked {
             let mut members_now = asked.take_members_now();
             members_now.truncate(progress.pools);
@@ -164,8 +169,8 @@ impl EmbeddedStore {
     /// When there is something to go on with.
     pub(super) fn next_turn(&self) -> Option<Time> {
         match &self.job {
-            _ if self.held_may_go_on => Some(Time::default()),
-            job => job.as_ref().map(Job::next_turn),
+            _ if self.deferred_may_run => Some(Time::default()),
+            job => job.as_ref().map(SlicedJob::next_turn),
         }
     }
 }

@@ -6,9 +6,9 @@
 //! is decided.
 
 mod committing;
+mod deferred;
 mod failing;
 mod gathering;
-mod held;
 mod job;
 mod jobs;
 
@@ -17,9 +17,9 @@ use std::io;
 use std::rc::Rc;
 
 use committing::Commits;
-use failing::{Logged, NoSpace};
-use held::{Held, Item};
-use job::Job;
+use deferred::{DeferredCommands, DeferredItem};
+use failing::{LogThrottles, NoSpace};
+use job::SlicedJob;
 use mio::event::Event;
 use mio::{Registry, Token};
 
@@ -46,7 +46,7 @@ pub const COMMIT_TIMEOUT_MS: u64 = 10_000;
 const SLICE: StepBudget = StepBudget(20_000);
 
 /// Asks on behalf of no client.
-const NOBODY: Ticket = Ticket::new(u64::MAX, u32::MAX);
+const INTERNAL: Ticket = Ticket::new(u64::MAX, u32::MAX);
 
 /// The store inside the process.
 pub struct EmbeddedStore {
@@ -55,14 +55,14 @@ pub struct EmbeddedStore {
     commits: Option<Commits>,
     /// Grants that were not answered because the commit failed. It may have reached the disk all
     /// the same, so they are undone once the journal works again.
-    unsure: Vec<Granted>,
+    unconfirmed: Vec<Granted>,
     replies: VecDeque<(Ticket, Reply)>,
     /// How many of `replies` speak only of what is in the journal.
     released: usize,
     /// Replies that speak of nothing that has to be in the journal.
-    at_once: VecDeque<(Ticket, Reply)>,
+    immediate: VecDeque<(Ticket, Reply)>,
     /// What is logged of a journal that fails again and again.
-    logged: Logged,
+    throttles: LogThrottles,
     /// What came of lending, as far as the journal knows of it. Without a journal it is what the engine
     /// has counted.
     counts: Lending,
@@ -71,13 +71,13 @@ pub struct EmbeddedStore {
     /// How often the journal failed.
     failures: u64,
     /// Work that takes several ticks.
-    job: Option<Job>,
+    job: Option<SlicedJob>,
     /// How much of it is done in one.
     slice: StepBudget,
     /// Commands that wait for it.
-    held: Held,
+    deferred: DeferredCommands,
     /// Some of them may go on.
-    held_may_go_on: bool,
+    deferred_may_run: bool,
     /// The disk was full lately.
     no_space: Option<NoSpace>,
 }
@@ -144,18 +144,18 @@ impl EmbeddedStore {
         EmbeddedStore {
             state,
             commits: None,
-            unsure: Vec::new(),
+            unconfirmed: Vec::new(),
             replies: VecDeque::new(),
             released: 0,
-            at_once: VecDeque::new(),
-            logged: Logged::default(),
+            immediate: VecDeque::new(),
+            throttles: LogThrottles::default(),
             counts: Lending::default(),
             commit_times: Histogram::default(),
             failures: 0,
             job: None,
             slice: SLICE,
-            held: Held::default(),
-            held_may_go_on: false,
+            deferred: DeferredCommands::default(),
+            deferred_may_run: false,
             no_space: None,
         }
     }
@@ -176,10 +176,10 @@ impl EmbeddedStore {
 
     /// Carries out a command that was ordered for the start, all in one piece, and waits until it is durable: no
     /// client waits yet.
-    fn carry_out_first(&mut self, command: Command<'_>, now: Time) -> Result<(), Refusal> {
+    fn carry_out_at_start(&mut self, command: Command<'_>, now: Time) -> Result<(), Refusal> {
         self.finish_all(now);
         let slice = std::mem::replace(&mut self.slice, StepBudget::UNLIMITED);
-        self.submit(NOBODY, command, now);
+        self.submit(INTERNAL, command, now);
         self.finish_all(now);
         self.slice = slice;
         while let Some((_, reply)) = self.poll_reply() {
@@ -213,7 +213,7 @@ impl EmbeddedStore {
         if self.commits.is_some()
             && matches!(reply, Reply::Refused(Refusal::Busy) | Reply::Survey(_))
         {
-            self.at_once.push_back((ticket, reply));
+            self.immediate.push_back((ticket, reply));
         } else {
             self.replies.push_back((ticket, reply));
         }
@@ -244,33 +244,34 @@ impl Store for EmbeddedStore {
     }
 
     fn restore(&mut self, restoration: Rc<Restoration>, now: Time) -> Result<(), Refusal> {
-        self.carry_out_first(Command::Restore(restoration), now)
+        self.carry_out_at_start(Command::Restore(restoration), now)
     }
 
     fn prepare(&mut self, purge: bool, seed: Option<Seed>, now: Time) -> Result<(), Refusal> {
         self.finish_all(now);
         let purge = purge.then_some(Command::Purge);
         let mut commands = purge.into_iter().chain(seed.map(Command::AddMembers));
-        commands.try_for_each(|command| self.carry_out_first(command, now))
+        commands.try_for_each(|command| self.carry_out_at_start(command, now))
     }
 
     fn submit(&mut self, ticket: Ticket, command: Command<'_>, now: Time) {
         if self.must_wait(&command) {
-            self.held.push(ticket, Item::Command(command.into_owned()));
+            self.deferred
+                .push(ticket, DeferredItem::Command(command.into_owned()));
         } else if self.no_space.is_some() {
-            self.carry_out_in_little_space(ticket, command, now);
+            self.carry_out_low_on_space(ticket, command, now);
         } else {
             self.carry_out(ticket, command, now);
         }
     }
 
-    fn holds(&self, ticket: Ticket) -> bool {
-        self.held.has(ticket)
+    fn is_deferred(&self, ticket: Ticket) -> bool {
+        self.deferred.has(ticket)
     }
 
     fn withdraw(&mut self, ticket: Ticket, now: Time) {
-        if self.held.has(ticket) {
-            return self.held.push(ticket, Item::Withdrawal);
+        if self.deferred.has(ticket) {
+            return self.deferred.push(ticket, DeferredItem::Withdrawal);
         }
         if let State::Up(engine) = &mut self.state {
             engine.withdraw(ticket, now);
@@ -298,8 +299,8 @@ impl Store for EmbeddedStore {
     }
 
     fn poll_reply(&mut self) -> Option<(Ticket, Reply)> {
-        if !self.at_once.is_empty() {
-            return self.at_once.pop_front();
+        if !self.immediate.is_empty() {
+            return self.immediate.pop_front();
         }
         self.released = self.released.checked_sub(1)?;
         self.replies.pop_front()
@@ -360,7 +361,7 @@ impl Store for EmbeddedStore {
         }
     }
 
-    fn is_settled(&self) -> bool {
+    fn is_quiescent(&self) -> bool {
         !self.is_writing() && !self.has_changes()
     }
 

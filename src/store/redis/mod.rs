@@ -395,8 +395,8 @@ impl Store for RedisStore {
         }
     }
 
-    fn is_settled(&self) -> bool {
-        self.pipeline.is_settled()
+    fn is_quiescent(&self) -> bool {
+        self.pipeline.is_quiescent()
     }
 
     fn figures(&self) -> StoreFigures {

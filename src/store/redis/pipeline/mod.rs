@@ -381,7 +381,7 @@ impl Pipeline {
     }
 
     /// Whether nothing is under way that a client or the store itself should hear the end of.
-    pub(super) fn is_settled(&self) -> bool {
+    pub(super) fn is_quiescent(&self) -> bool {
         let is_idle = self.phase == Phase::Down
             || self.awaited.is_empty()
                 && self.early_jobs.is_empty()

@@ -9,22 +9,22 @@ use crate::command::{Command, PoolName, Seed, Ticket};
 
 /// Commands that wait, the first that came first.
 #[derive(Debug, Default)]
-pub(super) struct Held {
-    queue: VecDeque<(Ticket, Item)>,
+pub(super) struct DeferredCommands {
+    queue: VecDeque<(Ticket, DeferredItem)>,
     tickets: HashSet<Ticket>,
     pools: HashSet<Box<str>>,
 }
 
 #[derive(Debug)]
-pub(super) enum Item {
+pub(super) enum DeferredItem {
     Command(Command<'static>),
     /// Whoever asked with this ticket no longer wants to wait.
     Withdrawal,
 }
 
-impl Held {
-    pub(super) fn push(&mut self, ticket: Ticket, item: Item) {
-        if let Item::Command(command) = &item {
+impl DeferredCommands {
+    pub(super) fn push(&mut self, ticket: Ticket, item: DeferredItem) {
+        if let DeferredItem::Command(command) = &item {
             self.tickets.insert(ticket);
             self.pools
                 .extend(command.pool().map(|pool| pool.as_str().into()));
@@ -47,7 +47,7 @@ impl Held {
     }
 
     /// Takes out everything, in order.
-    pub(super) fn take(&mut self) -> VecDeque<(Ticket, Item)> {
+    pub(super) fn take(&mut self) -> VecDeque<(Ticket, DeferredItem)> {
         std::mem::take(self).queue
     }
 }
@@ -55,13 +55,13 @@ impl Held {
 /// The pools that a seed of several names. It keeps hashes alone: one that is not named waits, too,
 /// if it has the hash of one that is.
 #[derive(Debug, Default)]
-pub(super) struct Named {
+pub(super) struct PoolNames {
     hasher: RandomState,
     hashes: HashSet<u64>,
     count: usize,
 }
 
-impl Named {
+impl PoolNames {
     /// Takes down up to `most` further pools of a seed. True if that were all.
     pub(super) fn add(&mut self, seed: &Seed, most: usize) -> bool {
         if self.count == 0 && seed.pool_count() > 1 {
