@@ -66,7 +66,7 @@ macro_rules! fragments {
 const CLOCK: &str = fragment!("clock");
 
 const POOL: &[&str] = fragments!(
-    "begin", "head", "quick", "state", "grants", "lending", "listing", "alone", "line", "in_line",
+    "begin", "head", "quick", "state", "grants", "lending", "listing", "batch", "queue", "queue_listing",
     "serving", "repair", "due", "waiting", "keys", "pool"
 );
 const SEED: &[&str] = fragments!(
@@ -76,7 +76,7 @@ const SEED: &[&str] = fragments!(
     "state",
     "grants",
     "lending",
-    "line",
+    "queue",
     "serving",
     "repair",
     "due",

@@ -3,7 +3,7 @@
 --
 -- Promises the order of the engine: by time; in the same millisecond leases first, by their fences,
 -- then places by their order. If very much is due, the rest follows in the next calls, and counts as
--- over until then. It does not know what happens in a line.
+-- over until then. It does not know what happens in a queue.
 
 -- How many resources and places leave in one call: that takes Redis some 15 ms of CPU.
 local MAX_ENDS = 500
@@ -30,7 +30,7 @@ local function end_lease(member)
 end
 
 local function end_absence(place)
-  try_to_change_line()
+  try_to_change_queue()
   call('ZREM', key.absent, place)
   local w = waiter_at(place)
   if w then
@@ -38,10 +38,10 @@ local function end_absence(place)
   end
 end
 
--- A server has not been heard of: its waiters leave the line, and those with an owner are away since
+-- A server has not been heard of: its waiters leave the queue, and those with an owner are away since
 -- it was last heard of. If it is still there to hear that, it asks for them again.
-local function bury(name, ended)
-  try_to_change_line()
+local function drop_server(name, ended)
+  try_to_change_queue()
   call('ZREM', key.servers, name)
   local left = waiters_where(function(w) return w.server == name end)
   local until_ms = ended - lapse + grace
@@ -49,12 +49,12 @@ local function bury(name, ended)
     if w.owner ~= '' and until_ms > now then
       go_absent(w, until_ms)
     else
-      -- What is reserved for it is set free with all else, before the line is served.
-      leave(w)
+      -- What is reserved for it is set free with all else, before the queue is served.
+      dequeue(w)
     end
   end
   if left[1] then
-    tell(name, '', 'lapsed')
+    notify(name, '', 'lapsed')
     serve_from('-inf')
   end
 end
@@ -69,24 +69,24 @@ end
 
 -- A server has given no sign of life for too long. While Redis was away none could; and one that
 -- asks right now is alive.
-local function doubt(name, ended)
+local function suspect(name, ended)
   local until_ms = (name == server and now or started_at()) + lapse
   if until_ms > now then
-    try_to_change_line()
+    try_to_change_queue()
     call('ZREM', key.servers, name)
     call('ZADD', key.servers, until_ms, name)
   else
-    bury(name, ended)
+    drop_server(name, ended)
   end
 end
 
 -- A sign of life is never further ahead than one that is given now: else the clock was set back while no server saw
--- it, and a dead server would hold up the line until then.
-local function clamp_signs()
+-- it, and a dead server would hold up the queue until then.
+local function clamp_heartbeats()
   local latest = now + lapse
   local last = call('ZRANGE', key.servers, -1, -1, 'WITHSCORES')
   while last[1] and tonumber(last[2]) > latest do
-    try_to_change_line()
+    try_to_change_queue()
     call('ZREM', key.servers, last[1])
     call('ZADD', key.servers, latest, last[1])
     last = call('ZRANGE', key.servers, -1, -1, 'WITHSCORES')
@@ -112,19 +112,19 @@ local function handle_due()
   end
   pool.is_behind = left <= 0 and first_due(key.expiry) ~= nil
   if pool.waiting > 0 then
-    clamp_signs()
+    clamp_heartbeats()
   end
   while pool.waiting > 0 do
     local name, ended = first_due(key.servers)
     if not name then
       break
     end
-    doubt(name, ended)
+    suspect(name, ended)
   end
 end
 
 -- Milliseconds until something here may be due; -1 if nobody waits for it.
-local function time_to_look()
+local function time_to_poll()
   if pool.waiting == 0 then
     return -1
   end

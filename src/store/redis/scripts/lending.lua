@@ -6,7 +6,7 @@
 -- does.
 
 -- Hands a resource that has become free to whom it is due. It is defined in serving, before anybody
--- can be in line.
+-- can be queued.
 local offer
 
 local function put_in_free(id)
@@ -18,7 +18,7 @@ end
 -- Those that are members no longer are gone then.
 --
 -- Nobody is offered one before it is taken out, so of several the others become free after that if
--- somebody is in line. An error in between must not keep them from it.
+-- there are waiters. An error in between must not keep them from it.
 local function put_back(ids, take, grant, id)
   try_to_remove()
   local members = {}
@@ -48,7 +48,7 @@ local function release_grant(grant)
   put_back(grant.ids, end_grant, grant)
 end
 
-local function give_back(grant, id)
+local function release_resource(grant, id)
   if #grant.ids == 1 then
     return release_grant(grant)
   end
@@ -73,7 +73,7 @@ local function free_for(n, id)
 end
 
 -- Why the pool could not serve this even if nobody held anything; nil if it could.
-local function hopelessness(n, id)
+local function unsatisfiable(n, id)
   if n then
     local count = call('ZCARD', key.members)
     return n > count and 'E only ' .. num(count) or nil
@@ -93,17 +93,17 @@ local function recover(grant, n, id, ttl)
 end
 
 -- The reply to an acquire for which it does not matter what is free; nil if it does.
-local function settled(n, id, owner, ttl)
+local function early_reply(n, id, owner, ttl)
   local own = grant_owned_by(owner)
   if own then
     return recover(own, n, id, ttl)
   end
-  return hopelessness(n, id)
+  return unsatisfiable(n, id)
 end
 
--- Acquires while nobody is in line. Nil if the asker has to get in line. What is free can be lent, so
+-- Acquires while the queue is empty. Nil if the request has to be queued. What is free can be lent, so
 -- whether there is hope is asked last.
-local function acquire_alone(serial, n, id, owner, ttl, wait)
+local function acquire_without_queue(serial, n, id, owner, ttl, wait)
   n = tonumber(n)
   local own = grant_owned_by(owner)
   if own then
@@ -113,7 +113,7 @@ local function acquire_alone(serial, n, id, owner, ttl, wait)
   if ids then
     return lend(ids, owner, ttl, wait ~= '0' and serial or '')
   end
-  return hopelessness(n, id) or wait == '0' and 'E busy' or nil
+  return unsatisfiable(n, id) or wait == '0' and 'E busy' or nil
 end
 
 local function release(id, owner, fence, force)
@@ -126,7 +126,7 @@ local function release(id, owner, fence, force)
   if refusal then
     return refusal
   end
-  give_back(grant, id)
+  release_resource(grant, id)
   return 'D'
 end
 

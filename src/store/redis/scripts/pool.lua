@@ -1,24 +1,24 @@
 -- One batch of operations on one pool, each after all that is due. The last fragment of:
 --
---   clock, begin, head, quick, state, grants, lending, listing, alone, line, in_line, serving, repair,
+--   clock, begin, head, quick, state, grants, lending, listing, batch, queue, queue_listing, serving, repair,
 --   due, waiting, keys, pool
 --
 -- Promises a reply for each operation in its order, with what was granted to waiters of the same
 -- server meanwhile. It does not know of other pools, nor of their index.
 
 -- A server looks after its waiters, and says that it is there.
-local function look()
+local function poll()
   local until_ms = tonumber(call('ZSCORE', key.servers, server))
   if not until_ms or until_ms <= now then
     call('ZREM', key.servers, server)
     return 'lapsed'
   end
-  attend()
+  record_heartbeat()
   serve_from('-inf')
   return '-'
 end
 
--- Removes the pool. Those in line are told that it is gone. What its servers have granted last
+-- Removes the pool. Its waiters are told that it is gone. What its servers have granted last
 -- stays known, as it was granted.
 local function remove()
   local waiters = waiters_where(function(w) return w.server ~= '' end)
@@ -28,7 +28,7 @@ local function remove()
   call('UNLINK', unpack(keys_of(base)))
   pool.exists, pool.waiting = false, 0
   for _, w in ipairs(waiters) do
-    tell(w.server, w.serial, 'E no pool')
+    notify(w.server, w.serial, 'E no pool')
   end
   return 'D ' .. num(pool.fence)
 end
@@ -57,36 +57,36 @@ local function refuse(at)
 end
 
 -- Carries out the operation at this argument. Answers where the next one is.
-local function operate_in_line(at)
+local function operate_with_queue(at)
   local name = ARGV[at]
   if not pool.exists then
     return refuse(at)
   elseif name == 'B' then
-    reply_with(look())
+    reply_with(poll())
   elseif name == 'W' then
-    reply_with(list_line())
+    reply_with(list_queue())
   elseif name == 'D' then
     reply_with(remove())
   elseif name == 'Q' then
-    reply_with(quit(ARGV[at + 1], ARGV[at + 2]))
+    reply_with(withdraw(ARGV[at + 1], ARGV[at + 2]))
   else
     return operate(at, acquire)
   end
   return at + 1 + ARGUMENTS[name]
 end
 
-local function carry_out_in_line()
+local function carry_out_with_queue()
   -- To find out what a batch has granted must grant nothing: it would take the place of what is asked for.
   if pool.exists and at == FIRST_OPERATION and ARGV[at] ~= 'K' then
     repair_if_lost()
     handle_due()
   end
-  carry_out(operate_in_line)
+  carry_out(operate_with_queue)
 end
 
-local is_whole, problem = pcall(carry_out_in_line)
+local is_whole, problem = pcall(carry_out_with_queue)
 local reply = finish(is_whole, problem)
 if is_whole then
-  replies[2] = time_to_look()
+  replies[2] = time_to_poll()
 end
 return reply

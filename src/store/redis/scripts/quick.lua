@@ -1,8 +1,8 @@
--- The hot path: plain acquires and releases while nobody stands in line and no lease is over.
+-- The hot path: plain acquires and releases while the queue is empty and no lease is over.
 --
 -- Promises the same answers as the long way, for a few calls a batch. It returns from the script if
 -- it has carried out the batch; otherwise it has changed nothing, and the long way follows. It
--- stands in front of that, so that none of its functions is created here. It does not know the line.
+-- stands in front of that, so that none of its functions is created here. It does not know the queue.
 --
 -- The order of its writes is that of the long way, see `state`: a missing right or a full Redis stops
 -- it before a change, or after.

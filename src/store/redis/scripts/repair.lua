@@ -5,7 +5,7 @@
 -- looks at all members at once.
 
 local function repair()
-  try_to_change_line()
+  try_to_change_queue()
   local is_grant, is_placed = {}, {}
   for _, fence in ipairs(call('HKEYS', key.grants)) do
     is_grant[fence] = true

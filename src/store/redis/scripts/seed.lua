@@ -1,6 +1,6 @@
 -- Members of one or more pools, all or nothing. The last fragment of:
 --
---   clock, begin, seed_head, first_fence, state, grants, lending, line, serving, repair, due, seed
+--   clock, begin, seed_head, first_fence, state, grants, lending, queue, serving, repair, due, seed
 --
 -- Promises that a pool comes into being above every fence that any pool of its name has had, and
 -- that nothing changes if a key of any of the pools is of a wrong type, or one of them would have too
@@ -21,14 +21,14 @@ end
 
 -- Gives each id the last place in seeding order; it becomes free if it is new. With `only_new`
 -- who is a member already keeps its place.
-local function seat(ids, only_new)
-  local seated, freed, is_named = {}, {}, {}
+local function add_members(ids, only_new)
+  local added, freed, is_named = {}, {}, {}
   for _, id in ipairs(ids) do
     local is_member = call('ZSCORE', key.members, id)
     if not is_named[id] and not (is_member and only_new) then
       is_named[id] = true
-      seated[#seated + 1] = pool.seat
-      seated[#seated + 1] = id
+      added[#added + 1] = pool.seat
+      added[#added + 1] = id
       pool.seat = pool.seat + 1
       if not is_member and call('HEXISTS', key.held, id) == 0 then
         pool.low = pool.low - 1
@@ -37,14 +37,14 @@ local function seat(ids, only_new)
       end
     end
   end
-  spread('ZADD', key.members, seated)
+  spread('ZADD', key.members, added)
   spread('ZADD', key.free, freed)
 end
 
 -- Whoever has a place in seeding order before this one is a member no longer. What is held goes
 -- when it is released.
-local function drop_before(first_seat)
-  local dropped = call('ZRANGEBYSCORE', key.members, '-inf', '(' .. num(first_seat))
+local function drop_members_before(first_index)
+  local dropped = call('ZRANGEBYSCORE', key.members, '-inf', '(' .. num(first_index))
   spread('ZREM', key.members, dropped)
   spread('ZREM', key.free, dropped)
   if pool.waiting > 0 then
@@ -53,14 +53,14 @@ local function drop_before(first_seat)
   end
 end
 
--- Tells everybody in line who can never be served any more, and takes him out.
-local function dismiss_hopeless()
+-- Answers the waiters that can never be served any more, and removes them from the queue.
+local function dismiss_unsatisfiable()
   for _, w in ipairs(waiters_where(function() return true end)) do
-    local reply = hopelessness(w.n, w.id)
+    local reply = unsatisfiable(w.n, w.id)
     if reply then
-      leave(w)
+      dequeue(w)
       if w.server ~= '' then
-        tell(w.server, w.serial, reply)
+        notify(w.server, w.serial, reply)
       end
     end
   end
@@ -68,16 +68,16 @@ end
 
 local function apply(ids, is_new)
   if mode == 'add' then
-    seat(ids, true)
+    add_members(ids, true)
   else
-    local first_seat = pool.seat
-    seat(ids, false)
-    drop_before(first_seat)
+    local first_index = pool.seat
+    add_members(ids, false)
+    drop_members_before(first_index)
     -- The counts do not show a lost member beside one that is held and free, or beside what is no member.
     if not is_new then
       repair()
     end
-    dismiss_hopeless()
+    dismiss_unsatisfiable()
   end
   serve_from('-inf')
 end
@@ -85,7 +85,7 @@ end
 -- Whether the open pool would grow beyond what it may have, with the ids from this argument on.
 local function is_too_much(at, count)
   local before = call('ZCARD', key.members)
-  if count + (mode == 'add' and before or 0) <= most then
+  if count + (mode == 'add' and before or 0) <= max_members then
     return false
   end
   local after, is_named = mode == 'add' and before or 0, {}
@@ -96,7 +96,7 @@ local function is_too_much(at, count)
     end
     is_named[id] = true
   end
-  return after > before and after > most
+  return after > before and after > max_members
 end
 
 -- All are opened before any is changed, to see that their keys are what they should be.

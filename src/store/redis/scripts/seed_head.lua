@@ -6,7 +6,7 @@
 local mode, retired = ARGV[4], tonumber(ARGV[5])
 local grace, lapse, channel = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 -- The most members of a pool.
-local most = tonumber(ARGV[9])
+local max_members = tonumber(ARGV[9])
 local FIRST_POOL = 10
 
 -- The pool that is open, set by `open`.

@@ -1,12 +1,12 @@
 -- The waiter that a freed resource goes to, and what follows when a waiter leaves.
 --
--- The rule: go through the line from the front, with what is free and not yet kept. A waiter for any
+-- The rule: go through the queue from the front, with what is free and not yet reserved. A waiter for any
 -- K resources takes them if K are left, and otherwise holds up all behind it. A waiter for a named
 -- resource takes it if it is left. For an owner who is away, what it could take now is kept, and it
 -- holds nobody up. Of resources of any kind only the number is kept. All this is decided afresh at
 -- each walk.
 -- What is granted here is granted only to waiters of the server that asks: it is there to pass it
--- on. Others are woken; a waiter for any K holds the line meanwhile, and a named resource is kept for
+-- on. Others are woken; a waiter for any K holds the queue meanwhile, and a named resource is kept for
 -- its waiter. So no waiter is overtaken.
 --
 -- Promises that no waiter that could be served is left without knowing it. It does not know why
@@ -15,13 +15,13 @@
 -- The place whose waiter asks right now, and the reply to it, instead of an entry in `served`.
 local asking, answer
 
-local function is_kept_for(w)
+local function is_reserved_for(w)
   return not w.n and call('HGET', key.reserved, w.id) == w.place
 end
 
 -- Grants a waiter these, or the one that it wants, and that is free or was kept for it.
 local function serve(w, ids)
-  try_to_change_line()
+  try_to_change_queue()
   local reply = lend(ids or {w.id}, w.owner, w.ttl, w.serial)
   if not ids then
     call('HDEL', key.reserved, w.id)
@@ -33,17 +33,17 @@ local function serve(w, ids)
     served[#served + 1] = w.serial
     served[#served + 1] = reply
   end
-  leave(w)
+  dequeue(w)
 end
 
 -- Tells a waiter's server to look; if it has just been told, it is on its way.
 local function wake(w)
   local since = now - w.woken
   if w.server ~= '' and (since < 0 or since >= 1000) then
-    try_to_change_line()
+    try_to_change_queue()
     w.woken = now
     keep_waiter(w)
-    tell(w.server, '', '')
+    notify(w.server, '', '')
   end
 end
 
@@ -52,7 +52,7 @@ local function serve_named(w)
   if w.server == server then
     return serve(w)
   end
-  try_to_change_line()
+  try_to_change_queue()
   local rank = call('ZSCORE', key.free, w.id)
   call('HSET', key.ranks, w.id, rank)
   call('HSET', key.reserved, w.id, w.place)
@@ -80,7 +80,7 @@ end
 
 -- Makes what is reserved free, where it was in the order of lending.
 local function unreserve(id)
-  try_to_change_line()
+  try_to_change_queue()
   local rank = call('HGET', key.ranks, id)
   if rank then
     call('ZADD', key.free, rank, id)
@@ -93,7 +93,7 @@ local function unreserve(id)
 end
 
 -- Nothing is kept any more for the waiters at this place and behind it, nor anything of any kind.
-local function unkeep_from(place)
+local function unreserve_from(place)
   pool.kept = 0
   local reserved = call('HLEN', key.reserved) > 0 and call('HGETALL', key.reserved) or {}
   for at = 1, #reserved, 2 do
@@ -107,7 +107,7 @@ end
 -- owners there. No waiter for any resources may stand in front of it. Most often the first one is
 -- served or nobody is: so it reads a few at first, then more.
 local function serve_from(place)
-  unkeep_from(place)
+  unreserve_from(place)
   local count = 2
   while pool.waiting > 0 do
     local waiters = waiters_from(place, count)
@@ -146,10 +146,10 @@ end
 -- Takes a waiter out, and serves those whom it stood in the way of. It is not told.
 local function dismiss(w)
   local first = first_for_any()
-  leave(w)
+  dequeue(w)
   if w.n then
     serve_from(first)
-  elseif is_kept_for(w) then
+  elseif is_reserved_for(w) then
     unreserve(w.id)
     offer(w.id)
   end
@@ -165,7 +165,7 @@ end
 
 -- Serves a waiter of this server that asks again, if it is its turn.
 local function attempt(w)
-  if is_kept_for(w) then
+  if is_reserved_for(w) then
     serve(w)
   else
     serve_behind(w)

@@ -13,12 +13,12 @@
 
 -- The keys of the pool that is open, by their last part.
 local key
--- Its counters, whether it exists, how many are in line, and how many free resources of any kind are
+-- Its counters, whether it exists, how many waiters it has, and how many free resources of any kind are
 -- kept for those of them who are away. Written by `close`.
 local pool
 
 -- What the rights of Redis' user were tried for in the open pool.
-local may_remove, may_store, may_change_line
+local may_remove, may_store, may_change_queue
 
 local COUNTERS = {'fence', 'seat', 'high', 'low'}
 
@@ -31,9 +31,9 @@ local function padded(x)
   return format('%016.0f', x)
 end
 
--- Raises an error if a key that belongs to the line, or to coming and going of pools, is not what
+-- Raises an error if a key that belongs to the queue, or to coming and going of pools, is not what
 -- it should be.
-local function check_line()
+local function check_queue()
   call('HLEN', key.waiters)
   call('HLEN', key.queued)
   call('HLEN', key.tickets)
@@ -56,9 +56,9 @@ local function check_lending()
   return member_count - free_count - held_count
 end
 
--- Makes this pool the one that all else is about. With `with_line` the keys of the line are
--- checked even if nobody is in it yet.
-local function open(name, seen_fence, with_line)
+-- Makes this pool the one that all else is about. With `with_queue` the keys of the queue are
+-- checked even if it is empty.
+local function open(name, seen_fence, with_queue)
   base = name
   key = setmetatable({}, {__index = function(keys, part)
     local full = name .. ':' .. part
@@ -76,13 +76,13 @@ local function open(name, seen_fence, with_line)
   for at = 1, #COUNTERS do
     pool[COUNTERS[at]] = tonumber(row[at]) or 0
   end
-  -- A server of an older version may have left more, when the last one left the line.
+  -- A server of an older version may have left more, when the last one left the queue.
   pool.kept = pool.waiting > 0 and tonumber(row[5]) or 0
-  may_remove, may_store, may_change_line = false, false, false
+  may_remove, may_store, may_change_queue = false, false, false
   local missing_count = check_lending()
   pool.reserved_count = 0
-  if with_line or pool.waiting > 0 then
-    check_line()
+  if with_queue or pool.waiting > 0 then
+    check_queue()
   end
   -- Some members are in no set.
   pool.has_lost = missing_count > (pool.waiting > 0 and pool.reserved_count or 0)
@@ -109,21 +109,21 @@ local function try_to_store()
   try_to_remove()
 end
 
--- Comes before a change of the line, which takes all commands that write.
-local function try_to_change_line()
-  if not may_change_line then
+-- Comes before a change of the queue, which takes all commands that write.
+local function try_to_change_queue()
+  if not may_change_queue then
     try_to_remove()
     call('HDEL', key.held, '')
     call('ZADD', key.line, 'XX', 0, '')
     try_to_store()
-    may_change_line = true
+    may_change_queue = true
   end
 end
 
 -- Comes before what a full Redis takes no more of: the first write of a script is one that takes memory.
 local function try_to_grow()
   call('ZADD', key.line, 'XX', 0, '')
-  try_to_change_line()
+  try_to_change_queue()
 end
 
 -- Writes the counters that have changed.

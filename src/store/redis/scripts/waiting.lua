@@ -11,26 +11,26 @@ local function serve_anew(w, is_changed)
   end
 end
 
--- An owner who has a place in line asks again: the place is now for this request.
+-- An owner who has a place in the queue asks again: the place is now for this request.
 local function take_over(w, serial, n, id, ttl, ends)
-  try_to_change_line()
+  try_to_change_queue()
   if w.server ~= '' then
-    tell(w.server, w.serial, 'E busy')
+    notify(w.server, w.serial, 'E busy')
   end
   unlist_ticket(w)
-  unlist_wish(w)
+  unlist_selection(w)
   call('ZREM', key.absent, w.place)
   local is_changed = w.n ~= n or w.id ~= id
   w.server, w.serial, w.n, w.id, w.ttl, w.woken = server, ends and serial or '', n, id, ttl, 0
   keep_waiter(w)
-  list_wish(w)
+  list_selection(w)
   local reply = answer_to(w, serve_anew, w, is_changed)
   if reply then
     return reply
   end
   if ends then
     list_ticket(w, ends)
-    attend()
+    record_heartbeat()
     return 'W' .. w.place
   end
   go_absent(w, now + grace)
@@ -54,7 +54,7 @@ end
 
 -- Ends leases that are over until this can be served: the asker's own, that of the resource it wants,
 -- then those that were over first.
-local function end_what_is_over(n, id, owner)
+local function end_due_leases(n, id, owner)
   end_if_over(owner ~= '' and call('HGET', key.owners, owner))
   end_if_over(not n and call('HGET', key.held, id))
   if not n and call('HEXISTS', key.held, id) == 1 then
@@ -81,14 +81,14 @@ local function acquire(serial, n, id, owner, ttl, wait, room)
   if asks_again then
     local reply = answer_to(asks_again, attempt, asks_again)
     if not reply then
-      attend()
+      record_heartbeat()
     end
     return reply or 'W' .. asks_again.place
   end
   if pool.is_behind and not grant_owned_by(owner) then
-    end_what_is_over(n, id, owner)
+    end_due_leases(n, id, owner)
   end
-  local reply = settled(n, id, owner, ttl)
+  local reply = early_reply(n, id, owner, ttl)
   if reply then
     return reply
   end
@@ -115,13 +115,13 @@ local function acquire(serial, n, id, owner, ttl, wait, room)
     return 'E queue full'
   end
   w = {server = server, serial = serial, n = n, id = id, owner = owner, ttl = ttl, woken = 0}
-  join(w, ends)
-  attend()
+  enqueue(w, ends)
+  record_heartbeat()
   return 'W' .. w.place
 end
 
 -- Somebody no longer waits: its client is gone, or it has waited long enough.
-local function quit(serial, why)
+local function withdraw(serial, why)
   local w = waiter_with(serial)
   if not w then
     return '-'

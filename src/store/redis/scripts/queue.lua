@@ -1,4 +1,4 @@
--- The line: who waits, for what, and in what order.
+-- The queue of a pool: its waiters, what each waits for, and in what order.
 --
 -- Promises that the sets which say so agree with each other. It does not know when a waiter can be
 -- served. A place is text of 16 digits, so that places compare as their numbers do.
@@ -94,7 +94,7 @@ local function waiters_where(chosen)
 end
 
 -- Notes what a waiter wants.
-local function list_wish(w)
+local function list_selection(w)
   if w.n then
     call('ZADD', key.any, w.place, w.place)
   else
@@ -102,7 +102,7 @@ local function list_wish(w)
   end
 end
 
-local function unlist_wish(w)
+local function unlist_selection(w)
   if w.n then
     call('ZREM', key.any, w.place)
   else
@@ -130,19 +130,19 @@ local function end_of_ticket(ticket)
   return ticket and tonumber(ticket:sub(18))
 end
 
--- Since when a waiter is in line.
+-- Since when a waiter is queued.
 local function since_of(w)
   return math.floor(tonumber(w.place) / 1000)
 end
 
 -- Puts a waiter at the end, until then.
-local function join(w, ends)
+local function enqueue(w, ends)
   try_to_grow()
   local last = call('ZRANGE', key.line, -1, -1)[1]
   w.place = padded(math.max((tonumber(last) or 0) + 1, now * 1000))
   call('ZADD', key.line, w.place, w.place)
   keep_waiter(w)
-  list_wish(w)
+  list_selection(w)
   list_ticket(w, ends)
   if w.owner ~= '' then
     call('HSET', key.queued, w.owner, w.place)
@@ -151,11 +151,11 @@ local function join(w, ends)
 end
 
 -- Takes a waiter out. A resource that was kept for it still is.
-local function leave(w)
-  try_to_change_line()
+local function dequeue(w)
+  try_to_change_queue()
   call('ZREM', key.line, w.place)
   call('HDEL', key.waiters, w.place)
-  unlist_wish(w)
+  unlist_selection(w)
   unlist_ticket(w)
   if w.owner ~= '' then
     call('HDEL', key.queued, w.owner)
@@ -169,7 +169,7 @@ end
 
 -- An owner is away: its place is kept until then.
 local function go_absent(w, until_ms)
-  try_to_change_line()
+  try_to_change_queue()
   unlist_ticket(w)
   w.server, w.serial, w.woken = '', '', 0
   keep_waiter(w)
@@ -178,13 +178,13 @@ end
 
 -- Says something to a server: an answer for one of its waiters, or without a serial that it should
 -- look at this pool. Whoever may not publish must not fail half-way: then they find out by looking.
-local function tell(whom, serial, reply)
+local function notify(whom, serial, reply)
   redis.pcall('PUBLISH', channel .. whom, base .. '\n' .. serial .. '\n' .. reply)
 end
 
--- This server has somebody in line here, and is there.
-local function attend()
-  try_to_change_line()
+-- This server has waiters in this pool, and is alive.
+local function record_heartbeat()
+  try_to_change_queue()
   call('ZREM', key.servers, server)
   call('ZADD', key.servers, now + lapse, server)
 end

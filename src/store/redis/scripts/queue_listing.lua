@@ -1,4 +1,4 @@
--- The line as others see it.
+-- The queue as others see it.
 --
 -- Promises to change nothing, and to say '-' where servers of an older version have left no time.
 
@@ -16,14 +16,14 @@ end
 
 -- How long a waiter has waited, how long it still does, how many it wants, and whether it is away;
 -- then its owner and what it wants, a line each.
-local function line_of(w, ends)
+local function waiter_lines(w, ends)
   local age = now - since_of(w)
   return (age < LONGEST_MS and seconds(age) or '-') .. ' '
     .. (ends and seconds(ends - now) or '-') .. ' '
     .. num(w.n or 1) .. ' ' .. (w.server == '' and '1' or '0') .. '\n' .. w.owner .. '\n' .. w.id
 end
 
-local function list_line()
+local function list_queue()
   local absences = pool.waiting > 0 and ends_of_absences()
   local lines, place = {}, '-inf'
   while pool.waiting > 0 do
@@ -36,7 +36,7 @@ local function list_line()
     end
     local tickets = call('HMGET', key.tickets, unpack(names))
     for at, w in ipairs(waiters) do
-      lines[#lines + 1] = line_of(w, end_of_ticket(tickets[at]) or absences[w.place])
+      lines[#lines + 1] = waiter_lines(w, end_of_ticket(tickets[at]) or absences[w.place])
     end
     place = '(' .. waiters[#waiters].place
   end

@@ -1,8 +1,8 @@
--- A batch on a pool with an empty line, where no lease is over: most batches are that.
+-- A batch on a pool with an empty queue, where no lease is over: most batches are that.
 --
 -- Promises the same replies as the long way. It returns from the script if it comes to the end of
--- the batch without anybody having to get in line; otherwise what follows goes on from `at`. It
--- stands in front of the line's fragments, so that none of their functions is created here.
+-- the batch without anything to queue; otherwise what follows goes on from `at`. It
+-- stands in front of the queue's fragments, so that none of their functions is created here.
 
 -- The second is known at the end.
 local replies = {now, -1, served}
@@ -13,7 +13,7 @@ end
 
 -- What a batch of this server has granted whose answer it has not heard, as far as it is still
 -- held.
-local function recall(number)
+local function grants_of_batch(number)
   local last = call('GET', key['last:' .. server])
   local known = last and cmsgpack.unpack(last) or {}
   if known[1] ~= number then
@@ -32,8 +32,8 @@ local function recall(number)
   return grants
 end
 
--- Carries out the operation at this argument; only `acquire` knows whether there is a line. Answers
--- where the next one is; nil if this one needs the line.
+-- Carries out the operation at this argument; only `acquire` knows whether there is a queue. Answers
+-- where the next one is; nil if this one needs the queue.
 local function operate(at, acquire)
   local name, a, b, c, d, e, f, g = unpack(ARGV, at, at + 7)
   if name == 'A' then
@@ -69,7 +69,7 @@ local function operate(at, acquire)
     reply_with(lock_of(a))
     return at + 2
   elseif name == 'K' then
-    reply_with(recall(a))
+    reply_with(grants_of_batch(a))
     return at + 2
   elseif name == 'L' or name == 'M' or name == 'S' then
     reply_with(name == 'L' and locks() or name == 'M' and members() or status())
@@ -77,9 +77,9 @@ local function operate(at, acquire)
   end
 end
 
--- Whether an operation may put somebody in line, or removes the pool. An argument that only looks
+-- Whether an operation may queue a waiter, or removes the pool. An argument that only looks
 -- like one does no harm.
-local function may_need_line()
+local function may_need_queue()
   for at = FIRST_OPERATION, #ARGV do
     local name = ARGV[at]
     if name == 'B' or name == 'D' or name == 'A' and ARGV[at + 6] ~= '0' then
@@ -89,11 +89,11 @@ local function may_need_line()
   return false
 end
 
-open(base, floor, may_need_line())
+open(base, floor, may_need_queue())
 
 local at = FIRST_OPERATION
 
--- Carries out what is left of the batch, up to an operation that needs the line.
+-- Carries out what is left of the batch, up to an operation that needs the queue.
 local function carry_out(operate_at, acquire)
   while at <= #ARGV do
     local next_at = operate_at(at, acquire)
@@ -122,7 +122,7 @@ local function finish(is_whole, problem)
 end
 
 if pool.exists and pool.waiting == 0 and pool.first_end > now and not pool.has_lost then
-  local is_whole, problem = pcall(carry_out, operate, acquire_alone)
+  local is_whole, problem = pcall(carry_out, operate, acquire_without_queue)
   if at > #ARGV or not is_whole then
     return finish(is_whole, problem)
   end
