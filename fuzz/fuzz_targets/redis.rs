@@ -11,7 +11,7 @@ use latchd::command::Ticket;
 use latchd::http::{Media, Method, Request};
 use latchd::keys::Caller;
 use latchd::pool::Rules;
-use latchd::store::redis_fuzzing::{Talk, values};
+use latchd::store::redis_fuzzing::{FuzzPeer, values};
 use latchd::time::Time;
 use libfuzzer_sys::fuzz_target;
 use redis::{PushKind, Value};
@@ -74,7 +74,7 @@ const TEXTS: [&str; 26] = [
 
 struct World<'a> {
     source: Unstructured<'a>,
-    talk: Talk,
+    peer: FuzzPeer,
     now: Time,
     next_serial: u64,
     open: HashSet<Ticket>,
@@ -87,20 +87,20 @@ impl World<'_> {
             0..=3 => self.submit()?,
             4..=9 => {
                 let value = value(&mut self.source, 3)?;
-                if self.connected && self.talk.hear(value, self.now).is_err() {
+                if self.connected && self.peer.receive(value, self.now).is_err() {
                     self.lose();
                 }
             }
             10 => {
                 let ms = *self.source.choose(&[0, 1, 50, 1000, 2500, 10_000])?;
                 self.now = self.now.after_ms(ms);
-                if self.talk.pass_time(self.now).is_err() {
+                if self.peer.pass_time(self.now).is_err() {
                     self.lose();
                 }
             }
             11 => self.lose(),
             12 | 13 if !self.connected => {
-                self.talk.connect(self.now);
+                self.peer.connect(self.now);
                 self.connected = true;
             }
             12 | 13 => self.greet(),
@@ -108,7 +108,7 @@ impl World<'_> {
                 let serial = self.source.int_in_range(0..=self.next_serial)?;
                 let ticket = Ticket::new(serial, 0);
                 if self.open.contains(&ticket) {
-                    self.talk.withdraw(ticket);
+                    self.peer.withdraw(ticket);
                 }
             }
             _ => {}
@@ -133,7 +133,7 @@ impl World<'_> {
         let ticket = Ticket::new(self.next_serial, 0);
         self.next_serial += 1;
         self.open.insert(ticket);
-        self.talk.submit(ticket, &command, self.now);
+        self.peer.submit(ticket, &command, self.now);
         Ok(())
     }
 
@@ -155,7 +155,7 @@ impl World<'_> {
         let trial = Value::Array(vec![]);
         let last = [trial, history, channel];
         for value in hello.into_iter().chain(hashes).chain(last) {
-            if self.talk.hear(value, self.now).is_err() {
+            if self.peer.receive(value, self.now).is_err() {
                 return self.lose();
             }
         }
@@ -164,12 +164,12 @@ impl World<'_> {
     fn lose(&mut self) {
         if self.connected {
             self.connected = false;
-            self.talk.lose(self.now.as_ms() % 2 == 0, self.now);
+            self.peer.lose(self.now.as_ms() % 2 == 0, self.now);
         }
     }
 
     fn speak(&mut self) {
-        let said = self.talk.say(self.now);
+        let said = self.peer.send(self.now);
         if self.connected {
             let (commands, is_whole) = values(&[&said]);
             let is_command =
@@ -180,7 +180,7 @@ impl World<'_> {
                 said.escape_ascii()
             );
         }
-        while let Some((ticket, _)) = self.talk.poll_reply() {
+        while let Some((ticket, _)) = self.peer.poll_reply() {
             assert!(self.open.remove(&ticket), "{ticket:?} is answered twice");
         }
     }
@@ -188,9 +188,9 @@ impl World<'_> {
     /// Redis is gone for good, and all time is over.
     fn end(&mut self) {
         self.lose();
-        self.talk.lose(false, self.now);
+        self.peer.lose(false, self.now);
         self.now = self.now.after_ms(MAX_WAIT_MS + 20_000);
-        let _ = self.talk.pass_time(self.now);
+        let _ = self.peer.pass_time(self.now);
         self.speak();
         assert!(self.open.is_empty(), "never answered: {:?}", self.open);
     }
@@ -253,7 +253,7 @@ fn value(source: &mut Unstructured<'_>, depth: u32) -> Result<Value> {
 fuzz_target!(|input: &[u8]| {
     let mut world = World {
         source: Unstructured::new(input),
-        talk: Talk::new(Rules::default()),
+        peer: FuzzPeer::new(Rules::default()),
         now: Time::from_ms(1_764_000_000_000),
         next_serial: 0,
         open: HashSet::new(),

@@ -61,7 +61,7 @@ pub struct Seeding {
     step: SeedStep,
     /// What the members of each pool were once it was complete; `None` if nobody wants to know.
     members_now: Option<Seed>,
-    /// of the current pool, if it was begun before a crash.
+    /// Of the current pool, if it was begun before a crash.
     order: Option<SeedOrder>,
 }
 

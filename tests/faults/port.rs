@@ -42,13 +42,13 @@ impl LatePort {
     pub fn set_prompt(&self, is_prompt: bool) {
         self.0.borrow_mut().is_prompt = is_prompt;
         if is_prompt {
-            self.go_on();
-            self.go_on();
+            self.advance();
+            self.advance();
         }
     }
 
     /// Carries out the request under way; or lets its outcome be heard of, if that has been done.
-    pub fn go_on(&self) {
+    pub fn advance(&self) {
         let way = &mut *self.0.borrow_mut();
         match way.request.take() {
             Some(request) => way.outcome = Some(way.worker.carry_out(request)),
@@ -77,7 +77,7 @@ impl JournalPort for LatePort {
     }
 
     fn wait(&mut self, _timeout: Duration) -> Option<JournalOutcome> {
-        self.go_on();
+        self.advance();
         self.0.borrow_mut().is_back = true;
         self.poll()
     }

@@ -145,21 +145,21 @@ impl Story {
     /// Time passes, and the store does what is due.
     fn pass(&mut self, ms: u64) -> Result<(), String> {
         self.now = self.now.after_ms(ms);
-        self.go_on()?;
+        self.advance()?;
         // What takes several ticks comes to its end, or others are asked something meanwhile.
         let most = self.random.choice([0, 1, 4, 100]).unwrap_or_default();
         for _ in 0..most {
             if self.store.next_timeout() == Some(Time::default()) {
-                self.go_on()?;
+                self.advance()?;
             }
         }
         Ok(())
     }
 
-    fn go_on(&mut self) -> Result<(), String> {
+    fn advance(&mut self) -> Result<(), String> {
         // A disk may be slow, so that a commit takes several ticks, or more time than it has.
         for _ in 0..self.random.u8(0..3) {
-            self.port.go_on();
+            self.port.advance();
         }
         self.store.handle_timeout(self.now);
         self.store.commit(self.now);
@@ -169,14 +169,14 @@ impl Story {
     /// What is under way comes to its end, and nothing is late for now.
     fn be_prompt(&mut self) -> Result<(), String> {
         self.port.set_prompt(true);
-        self.go_on()?;
+        self.advance()?;
         // A batch may wait for more, and another one may be behind it.
         for _ in 0..100 {
-            if self.store.is_settled() {
+            if self.store.is_quiescent() {
                 break;
             }
             self.now = self.now.after_ms(1);
-            self.go_on()?;
+            self.advance()?;
         }
         Ok(())
     }
@@ -190,7 +190,7 @@ impl Story {
 
     /// Whether something about this pool is not answered yet, and does not stand in line as far as can be told.
     fn has_asked(&self, pool: &str) -> bool {
-        let is_late = self.port.is_busy() || !self.store.is_settled();
+        let is_late = self.port.is_busy() || !self.store.is_quiescent();
         let mut asked = self.asked.values();
         asked.any(|asked| asked.pool == pool && (is_late || !asked.may_wait))
     }
@@ -200,7 +200,7 @@ impl Story {
         let is_seeded = |story: &Story| POOLS.iter().any(|pool| story.is_seeded(pool));
         for _ in 0..1_000 {
             if self.store.next_timeout() == Some(Time::default()) {
-                self.go_on()?;
+                self.advance()?;
             } else if is_seeded(self) && must_be_up {
                 self.pass(RETRY_MS)?;
             } else {

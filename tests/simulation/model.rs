@@ -211,7 +211,7 @@ impl Model {
             Command::Acquire(pool, acquire) => {
                 let pool = find(pools, pool.as_str())?;
                 self.next_place += 1;
-                let asker = super::model_pool::Asker {
+                let call = super::model_pool::AcquireCall {
                     ticket,
                     acquire,
                     now,
@@ -219,7 +219,7 @@ impl Model {
                     place: self.next_place,
                     is_behind: self.is_behind,
                 };
-                return asker.acquire(pool, rules, answers);
+                return call.acquire(pool, rules, answers);
             }
             Command::Renew(pool, id, renewal) => {
                 let pool = find(pools, pool.as_str())?;
@@ -339,7 +339,7 @@ impl Model {
                     } = self;
                     let pool = pools.iter_mut().find(|pool| pool.name == name);
                     if let Some(pool) = pool {
-                        pool.dismiss_hopeless(answers);
+                        pool.dismiss_unsatisfiable(answers);
                         pool.serve(now, rules, answers);
                     }
                     now_in.add(&pool_name, id_list(&members).iter());

@@ -8,7 +8,7 @@ use super::model::{Lock, Pool, Waiter, Want};
 type Answers = Vec<(Ticket, Reply)>;
 
 /// Who asks for a lock, and when.
-pub struct Asker<'a> {
+pub struct AcquireCall<'a> {
     pub ticket: Ticket,
     pub acquire: &'a Acquire<'a>,
     pub now: u64,
@@ -41,7 +41,7 @@ impl Pool {
     }
 }
 
-impl Asker<'_> {
+impl AcquireCall<'_> {
     /// The reply; `None` if there is none yet, or if it is among the answers.
     pub fn acquire(
         &self,
@@ -49,7 +49,7 @@ impl Asker<'_> {
         rules: &Rules,
         answers: &mut Answers,
     ) -> Result<Option<Reply>, Refusal> {
-        let Asker { acquire, now, .. } = *self;
+        let AcquireCall { acquire, now, .. } = *self;
         let want = Want::of(&acquire.selection);
         let owner: Option<StoredName> =
             acquire.owner.as_ref().map(|o| StoredName::from(o.as_str()));
@@ -232,7 +232,7 @@ impl Pool {
         answers.extend(ticket.map(|ticket| (ticket, Reply::Refused(refusal))));
     }
 
-    pub fn dismiss_hopeless(&mut self, answers: &mut Answers) {
+    pub fn dismiss_unsatisfiable(&mut self, answers: &mut Answers) {
         let mut at = 0;
         while at < self.line.len() {
             match self.could_ever_serve(&self.line[at].selection) {

@@ -7,22 +7,22 @@ use latchd::command::{Command, ReleaseCondition, Reply, Seed};
 use latchd::pool::StepBudget;
 use tempfile::TempDir;
 
-use super::{ANY, Asker, acquire, id, pool, seed};
+use super::{ANY, StoreClient, acquire, id, pool, seed};
 
 /// Before the seed: A and B have members, some held.
-fn prepared(path: &Path, slice: StepBudget) -> Asker {
-    let mut asker = Asker::on_file(path, StepBudget::UNLIMITED);
+fn prepared(path: &Path, slice: StepBudget) -> StoreClient {
+    let mut client = StoreClient::on_file(path, StepBudget::UNLIMITED);
     let members = seed(&[("A", (100..140).collect()), ("B", (0..20).collect())]);
-    asker.ask(Command::AddMembers(members));
+    client.ask(Command::AddMembers(members));
     for name in ["A", "A", "A", "B", "B"] {
         let lock = Command::Acquire(pool(name), acquire(ANY, 0));
-        assert!(matches!(asker.ask(lock), Reply::Granted(_)));
+        assert!(matches!(client.ask(lock), Reply::Granted(_)));
     }
     let release = Command::Release(pool("A"), id(138), ReleaseCondition::default());
-    assert_eq!(asker.ask(release), Reply::Done);
-    asker.replies.clear();
-    asker.store = asker.store.with_slice(slice);
-    asker
+    assert_eq!(client.ask(release), Reply::Done);
+    client.replies.clear();
+    client.store = client.store.with_slice(slice);
+    client
 }
 
 /// A large seed of pools that are there and one that is not; some of its ids are there, some held,
@@ -48,7 +48,7 @@ fn a_crash_at_any_moment_leaves_all_of_a_seed_or_nothing() {
         // A crash makes fences go on higher.
         let crashed = |file: &str| {
             fs::copy(at(file), at("crashed")).expect("the file is copied");
-            Asker::on_file(&at("crashed"), StepBudget::UNLIMITED).state()
+            StoreClient::on_file(&at("crashed"), StepBudget::UNLIMITED).state()
         };
         let file = format!("{name}, whole");
         let mut whole = prepared(&at(&file), StepBudget::UNLIMITED);
@@ -64,7 +64,7 @@ fn a_crash_at_any_moment_leaves_all_of_a_seed_or_nothing() {
             // What the file is at this moment is what a crash would leave.
             fs::copy(&path, at("crashed")).expect("the file is copied");
             let again = [StepBudget(60), StepBudget(700), StepBudget::UNLIMITED][ticks % 3];
-            let state = Asker::on_file(&at("crashed"), again).state();
+            let state = StoreClient::on_file(&at("crashed"), again).state();
             let is_after = state == after;
             assert!(is_after || state == before, "{name}, tick {ticks}: {state}");
             seen[usize::from(is_after)] += 1;

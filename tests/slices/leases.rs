@@ -12,7 +12,7 @@ use latchd::store::{EmbeddedStore, Journal, Sync};
 use latchd::time::Time;
 use tempfile::TempDir;
 
-use super::{ANY, Asker, acquire, id, pool, seed};
+use super::{ANY, StoreClient, acquire, id, pool, seed};
 
 /// How many resources are held in `A`, in grants of several.
 const HELD: usize = 6_000;
@@ -34,18 +34,18 @@ fn lease_of(selection: Selection<'static>) -> Acquire<'static> {
 }
 
 /// All of `A` is held with one lease, by fences in the order of the ids. `B` has one resource that is free.
-fn hold_all(asker: &mut Asker) {
+fn hold_all(client: &mut StoreClient) {
     let ids = (1..=HELD).rev().collect();
-    asker.ask(Command::AddMembers(seed(&[("A", ids), ("B", vec![1])])));
+    client.ask(Command::AddMembers(seed(&[("A", ids), ("B", vec![1])])));
     let some = NonZeroU32::new(IN_A_GRANT).expect("it is not 0");
     for _ in 0..HELD / IN_A_GRANT as usize {
-        asker.submit(Command::Acquire(pool("A"), lease_of(Selection::Any(some))));
+        client.submit(Command::Acquire(pool("A"), lease_of(Selection::Any(some))));
     }
-    asker.settle();
-    assert_eq!(asker.held(), HELD);
+    client.settle();
+    assert_eq!(client.held(), HELD);
 }
 
-impl Asker {
+impl StoreClient {
     /// How many resources `A` holds by the list of pools, which trails behind.
     fn held(&mut self) -> usize {
         match self.ask_once(Command::ListPools(PoolQuery::ALL)) {
@@ -78,18 +78,18 @@ fn with_owner(name: &'static str) -> Acquire<'static> {
 }
 
 /// Goes on until all that is over has ended. Each tick ends some and answers what is asked of another pool.
-fn end_in_slices(asker: &mut Asker, mut left: usize) {
+fn end_in_slices(client: &mut StoreClient, mut left: usize) {
     let mut ticks = 0;
     while left > 0 {
-        let lent = asker.ask_once(Command::Acquire(pool("B"), acquire(ANY, 0)));
+        let lent = client.ask_once(Command::Acquire(pool("B"), acquire(ANY, 0)));
         assert_eq!(ids_of(&lent), ["1"]);
-        let given_back = asker.ask_once(Command::Release(
+        let given_back = client.ask_once(Command::Release(
             pool("B"),
             id(1),
             ReleaseCondition::default(),
         ));
         assert_eq!(given_back, Reply::Done);
-        let held = asker.held();
+        let held = client.held();
         // Those were three ticks.
         assert!(held < left && held + 3 * slice() >= left, "{left}, {held}");
         left = held;
@@ -100,13 +100,13 @@ fn end_in_slices(asker: &mut Asker, mut left: usize) {
 
 #[test]
 fn each_tick_ends_some_of_many_leases_and_answers_all_else() {
-    let mut asker = Asker::in_memory(StepBudget(20_000));
-    hold_all(&mut asker);
-    asker.now = asker.now.after_ms(LEASE_MS + 2);
-    asker.tick();
-    let held = asker.held();
+    let mut client = StoreClient::in_memory(StepBudget(20_000));
+    hold_all(&mut client);
+    client.now = client.now.after_ms(LEASE_MS + 2);
+    client.tick();
+    let held = client.held();
     assert_eq!(held, HELD - slice());
-    end_in_slices(&mut asker, held);
+    end_in_slices(&mut client, held);
 }
 
 /// All leases of a file start anew with the server, and so they are over together.
@@ -114,26 +114,26 @@ fn each_tick_ends_some_of_many_leases_and_answers_all_else() {
 fn leases_that_start_anew_with_the_server_end_in_slices() {
     let folder = TempDir::new_in("/dev/shm").expect("a folder in memory");
     let path = folder.path().join("file");
-    let mut before = Asker::on_file(&path, StepBudget(20_000));
+    let mut before = StoreClient::on_file(&path, StepBudget(20_000));
     hold_all(&mut before);
     drop(before);
     let journal = Journal::open(&path, Sync::Always).expect("the file is opened");
     let now = Time::from_ms(5_000_000);
     let store = EmbeddedStore::with_journal(journal, Rules::default(), now);
-    let mut asker = Asker::of(store.expect("the file is read"));
-    asker.now = now.after_ms(LEASE_MS + 1);
-    assert_eq!(asker.held(), HELD - slice());
-    end_in_slices(&mut asker, HELD - slice());
-    drop(asker);
-    let mut after = Asker::on_file(&path, StepBudget(20_000));
+    let mut client = StoreClient::of(store.expect("the file is read"));
+    client.now = now.after_ms(LEASE_MS + 1);
+    assert_eq!(client.held(), HELD - slice());
+    end_in_slices(&mut client, HELD - slice());
+    drop(client);
+    let mut after = StoreClient::on_file(&path, StepBudget(20_000));
     assert_eq!(after.held(), 0, "what has ended is in the file");
 }
 
 /// Who asks while leases wait for their slice is answered as if they had ended.
 #[test]
 fn what_waits_for_its_slice_is_over() {
-    let mut asker = Asker::in_memory(StepBudget(20_000));
-    hold_all(&mut asker);
+    let mut client = StoreClient::in_memory(StepBudget(20_000));
+    hold_all(&mut client);
     let renewal = Renewal {
         owner: None,
         fence: None,
@@ -141,73 +141,73 @@ fn what_waits_for_its_slice_is_over() {
     };
     // The lease of the last grant goes on.
     let last = HELD - 1;
-    asker.now = asker.now.after_ms(10_000);
-    let renewed = asker.ask_once(Command::Renew(pool("A"), id(last), renewal.clone()));
+    client.now = client.now.after_ms(10_000);
+    let renewed = client.ask_once(Command::Renew(pool("A"), id(last), renewal.clone()));
     assert!(matches!(renewed, Reply::Leases(_)), "{renewed:?}");
-    asker.now = asker.now.after_ms(LEASE_MS - 9_000);
-    asker.tick();
+    client.now = client.now.after_ms(LEASE_MS - 9_000);
+    client.tick();
     let over = HELD / 2;
 
-    let renewed = asker.ask_once(Command::Renew(pool("A"), id(over), renewal.clone()));
+    let renewed = client.ask_once(Command::Renew(pool("A"), id(over), renewal.clone()));
     assert_eq!(renewed, refused(Refusal::NotHeld));
-    let released = asker.ask_once(Command::Release(
+    let released = client.ask_once(Command::Release(
         pool("A"),
         id(over),
         ReleaseCondition::default(),
     ));
     assert_eq!(released, refused(Refusal::NotHeld));
-    let shown = asker.ask_once(Command::ShowLock(pool("A"), id(over)));
+    let shown = client.ask_once(Command::ShowLock(pool("A"), id(over)));
     assert_eq!(shown, refused(Refusal::NotHeld));
-    let Reply::Leases(locks) = asker.ask_once(Command::ListLocks(pool("A"))) else {
+    let Reply::Leases(locks) = client.ask_once(Command::ListLocks(pool("A"))) else {
         panic!("locks are listed");
     };
     assert_eq!(locks.len(), IN_A_GRANT as usize);
-    let named = asker.ask_a(Selection::Named(id(over)));
+    let named = client.ask_a(Selection::Named(id(over)));
     assert_eq!(ids_of(&named), [over.to_string()]);
     // More than has ended so far.
     let many = NonZeroU32::new(HELD as u32 - 2_000).expect("it is not 0");
     assert_eq!(
-        ids_of(&asker.ask_a(Selection::Any(many))).len(),
+        ids_of(&client.ask_a(Selection::Any(many))).len(),
         HELD - 2_000
     );
-    let held_still = asker.ask_a(Selection::Named(id(last)));
+    let held_still = client.ask_a(Selection::Named(id(last)));
     assert_eq!(held_still, refused(Refusal::Busy));
     let all = Command::ReleaseAll(pool("A"), Filter::default());
     // What is over is not released any more.
     let released = HELD - 2_000 + 1 + IN_A_GRANT as usize;
-    assert_eq!(asker.ask_once(all), Reply::Released(released));
+    assert_eq!(client.ask_once(all), Reply::Released(released));
 }
 
 /// An owner whose lease is over gets another lock, with a higher fence, and those who wait come first.
 #[test]
 fn waiters_and_owners_get_what_waits_for_its_slice_in_their_order() {
-    let mut asker = Asker::in_memory(StepBudget(20_000));
+    let mut client = StoreClient::in_memory(StepBudget(20_000));
     let rules = Rules {
         max_ends: 1,
         ..Rules::default()
     };
-    asker.store = EmbeddedStore::in_memory(rules);
-    asker.ask(Command::AddMembers(seed(&[("A", vec![3, 2, 1])])));
+    client.store = EmbeddedStore::in_memory(rules);
+    client.ask(Command::AddMembers(seed(&[("A", vec![3, 2, 1])])));
     for name in ["anna", "bert", "carl"] {
         let mut request = with_owner(name);
         request.ttl = Ttl::from_s(1);
-        asker.ask_once(Command::Acquire(pool("A"), request));
+        client.ask_once(Command::Acquire(pool("A"), request));
     }
-    let first = asker.submit(Command::Acquire(pool("A"), acquire(ANY, 9_000)));
-    let second = asker.submit(Command::Acquire(pool("A"), acquire(ANY, 9_000)));
-    asker.tick();
-    asker.now = asker.now.after_ms(1_001);
+    let first = client.submit(Command::Acquire(pool("A"), acquire(ANY, 9_000)));
+    let second = client.submit(Command::Acquire(pool("A"), acquire(ANY, 9_000)));
+    client.tick();
+    client.now = client.now.after_ms(1_001);
     // The slice of this tick ends the lease of 1, and this that of 3: both are for those who wait.
     let renewal = Renewal {
         owner: OwnerName::parse("bert").ok(),
         fence: None,
         ttl: None,
     };
-    let renewed = asker.ask_once(Command::RenewOwned(pool("A"), renewal));
+    let renewed = client.ask_once(Command::RenewOwned(pool("A"), renewal));
     assert_eq!(renewed, refused(Refusal::NotHeld));
-    let lent = asker.ask_once(Command::Acquire(pool("A"), with_owner("carl")));
-    let first = asker.reply(first).expect("it was served");
-    let second = asker.reply(second).expect("it was served");
+    let lent = client.ask_once(Command::Acquire(pool("A"), with_owner("carl")));
+    let first = client.reply(first).expect("it was served");
+    let second = client.reply(second).expect("it was served");
     assert_eq!(ids_of(&first), ["1"]);
     assert_eq!(ids_of(&second), ["2"]);
     assert_eq!(ids_of(&lent), ["3"]);

@@ -50,16 +50,16 @@ fn acquire(selection: Selection<'static>, wait_ms: u64) -> Acquire<'static> {
 const ANY: Selection<'static> = Selection::Any(NonZeroU32::MIN);
 
 /// A store with what asks it.
-struct Asker {
+struct StoreClient {
     store: EmbeddedStore,
     now: Time,
     serial: u64,
     replies: BTreeMap<u64, Reply>,
 }
 
-impl Asker {
-    fn of(store: EmbeddedStore) -> Asker {
-        Asker {
+impl StoreClient {
+    fn of(store: EmbeddedStore) -> StoreClient {
+        StoreClient {
             store,
             now: Time::from_ms(1_000_000),
             serial: 0,
@@ -67,19 +67,19 @@ impl Asker {
         }
     }
 
-    fn in_memory(slice: StepBudget) -> Asker {
-        Asker::of(EmbeddedStore::in_memory(Rules::default()).with_slice(slice))
+    fn in_memory(slice: StepBudget) -> StoreClient {
+        StoreClient::of(EmbeddedStore::in_memory(Rules::default()).with_slice(slice))
     }
 
     /// A server that starts on this file.
-    fn on_file(path: &Path, slice: StepBudget) -> Asker {
+    fn on_file(path: &Path, slice: StepBudget) -> StoreClient {
         let journal = Journal::open(path, Sync::Always).expect("the file is opened");
         let now = Time::from_ms(1_000_000);
         let store = EmbeddedStore::with_journal(journal, Rules::default(), now);
         let mut store = store.expect("the file is read").with_slice(slice);
         let prepared = store.prepare(false, None, now);
         assert_eq!(prepared, Ok(()), "a start without orders works");
-        Asker::of(store)
+        StoreClient::of(store)
     }
 
     fn submit(&mut self, command: Command<'static>) -> Ticket {
@@ -162,45 +162,45 @@ impl Asker {
 /// waits, and the new ones are lent in their order.
 #[test]
 fn what_ends_while_a_pool_is_seeded_is_dealt_with_once_it_is_complete() {
-    let mut asker = Asker::in_memory(StepBudget(40));
-    asker.ask(Command::AddMembers(seed(&[("A", vec![1, 2])])));
+    let mut client = StoreClient::in_memory(StepBudget(40));
+    client.ask(Command::AddMembers(seed(&[("A", vec![1, 2])])));
     let mut lease = acquire(ANY, 0);
     lease.ttl = Ttl::from_s(1);
     assert!(matches!(
-        asker.ask(Command::Acquire(pool("A"), lease)),
+        client.ask(Command::Acquire(pool("A"), lease)),
         Reply::Granted(_)
     ));
-    asker.ask(Command::Acquire(pool("A"), acquire(ANY, 0)));
+    client.ask(Command::Acquire(pool("A"), acquire(ANY, 0)));
     let three = Selection::Any(NonZeroU32::MIN.saturating_add(2));
-    let refused = asker.ask(Command::Acquire(pool("A"), acquire(three.clone(), 500)));
+    let refused = client.ask(Command::Acquire(pool("A"), acquire(three.clone(), 500)));
     assert_eq!(refused, Reply::Refused(Refusal::OnlyResources(2)));
-    let first = asker.submit(Command::Acquire(
+    let first = client.submit(Command::Acquire(
         pool("A"),
         acquire(Selection::Named(id(2)), 500),
     ));
-    let second = asker.submit(Command::Acquire(pool("A"), acquire(ANY, 400)));
-    let third = asker.submit(Command::Acquire(pool("A"), acquire(ANY, 300)));
-    asker.tick();
+    let second = client.submit(Command::Acquire(pool("A"), acquire(ANY, 400)));
+    let third = client.submit(Command::Acquire(pool("A"), acquire(ANY, 300)));
+    client.tick();
 
-    let seeding = asker.submit(Command::AddMembers(seed(&[("A", (3..103).collect())])));
+    let seeding = client.submit(Command::AddMembers(seed(&[("A", (3..103).collect())])));
     for _ in 0..4 {
-        asker.tick();
+        client.tick();
     }
-    let held = asker.submit(Command::Acquire(pool("A"), acquire(three, 0)));
-    assert!(asker.store.is_deferred(held), "the pool is not complete");
-    let listing = asker.ask_once(Command::ListPools(PoolQuery::ALL));
+    let held = client.submit(Command::Acquire(pool("A"), acquire(three, 0)));
+    assert!(client.store.is_deferred(held), "the pool is not complete");
+    let listing = client.ask_once(Command::ListPools(PoolQuery::ALL));
     assert!(
         format!("{listing:?}").contains("resources: 2"),
         "{listing:?}"
     );
     // The lease of 2 ends, and the time of all who wait is over.
-    asker.now = asker.now.after_ms(1_500);
-    asker.tick();
+    client.now = client.now.after_ms(1_500);
+    client.tick();
     for ticket in [first, second, third] {
-        assert_eq!(asker.reply(ticket), None, "the pool is not complete");
+        assert_eq!(client.reply(ticket), None, "the pool is not complete");
     }
-    asker.settle();
-    let mut lent = |ticket| match asker.reply(ticket) {
+    client.settle();
+    let mut lent = |ticket| match client.reply(ticket) {
         Some(Reply::Granted(granted)) => {
             let ids = granted.leases.iter().map(|lease| lease.id.to_string());
             ids.collect::<Vec<_>>()
@@ -211,7 +211,7 @@ fn what_ends_while_a_pool_is_seeded_is_dealt_with_once_it_is_complete() {
     assert_eq!(lent(second), ["102"]);
     assert_eq!(lent(third), ["101"]);
     assert_eq!(lent(held), ["100", "99", "98"]);
-    assert!(matches!(asker.reply(seeding), Some(Reply::Seeded(_))));
+    assert!(matches!(client.reply(seeding), Some(Reply::Seeded(_))));
 }
 
 /// What there may be at most is found out in slices, too, and exactly: who names an id twice adds it
@@ -224,8 +224,8 @@ fn a_large_seed_that_there_is_no_room_for_changes_nothing() {
         ..Rules::default()
     };
     for slice in [StepBudget(30), StepBudget::UNLIMITED] {
-        let mut asker = Asker::of(EmbeddedStore::in_memory(rules).with_slice(slice));
-        let mut add = |pools: &[(&str, Vec<usize>)]| asker.ask(Command::AddMembers(seed(pools)));
+        let mut client = StoreClient::of(EmbeddedStore::in_memory(rules).with_slice(slice));
+        let mut add = |pools: &[(&str, Vec<usize>)]| client.ask(Command::AddMembers(seed(pools)));
         let full = Reply::Refused(Refusal::TooManyResources);
         let is_seeded = |reply: Reply| matches!(reply, Reply::Seeded(_));
         assert!(is_seeded(add(&[("A", (0..50).collect())])));
@@ -238,12 +238,12 @@ fn a_large_seed_that_there_is_no_room_for_changes_nothing() {
         ])));
         assert_eq!(add(&[("C", vec![1]), ("A", (0..50).collect())]), full);
         let lock = Command::Acquire(pool("A"), acquire(Selection::Named(id(3)), 0));
-        assert!(matches!(asker.ask(lock), Reply::Granted(_)));
+        assert!(matches!(client.ask(lock), Reply::Granted(_)));
         // 3 is held, so it stays beside the 50 that replace it.
-        let mut set = |ids| asker.ask(Command::SetMembers(seed(&[("A", ids)])));
+        let mut set = |ids| client.ask(Command::SetMembers(seed(&[("A", ids)])));
         assert_eq!(set((50..100).collect()), full);
         assert!(is_seeded(set((50..99).collect())));
-        let listing = format!("{:?}", asker.ask(Command::ListPools(PoolQuery::ALL)));
+        let listing = format!("{:?}", client.ask(Command::ListPools(PoolQuery::ALL)));
         assert!(!listing.contains("\"C\""), "{listing}");
     }
 }
@@ -260,14 +260,14 @@ fn each_tick_does_a_part_of_a_large_seed_and_all_else() {
         on_file.expect("it is empty"),
     ];
     for store in stores {
-        let mut asker = Asker::of(store);
-        asker.ask(Command::AddMembers(seed(&[("B", vec![1])])));
-        let ticket = asker.submit(Command::AddMembers(seed(&[("A", (0..20_000).collect())])));
+        let mut client = StoreClient::of(store);
+        client.ask(Command::AddMembers(seed(&[("B", vec![1])])));
+        let ticket = client.submit(Command::AddMembers(seed(&[("A", (0..20_000).collect())])));
         let mut ticks = 0;
-        while asker.reply(ticket).is_none() {
-            let lent = asker.ask_once(Command::Acquire(pool("B"), acquire(ANY, 0)));
+        while client.reply(ticket).is_none() {
+            let lent = client.ask_once(Command::Acquire(pool("B"), acquire(ANY, 0)));
             assert!(matches!(lent, Reply::Granted(_)), "{lent:?}");
-            let given_back = asker.ask_once(Command::Release(
+            let given_back = client.ask_once(Command::Release(
                 pool("B"),
                 id(1),
                 ReleaseCondition::default(),

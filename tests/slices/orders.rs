@@ -12,7 +12,7 @@ use latchd::pool::StepBudget;
 use latchd::store::Store;
 use tempfile::TempDir;
 
-use super::{ANY, Asker, POOLS, acquire, id, pool, seed};
+use super::{ANY, POOLS, StoreClient, acquire, id, pool, seed};
 
 /// Commands on a few pools, large seeds among them.
 fn draw(random: &mut Rng) -> Command<'static> {
@@ -84,22 +84,22 @@ impl Asked {
 
 /// What a store that does all in one go answers in the last round, and what is seen of it then.
 fn answers_in_one_go(rounds: &[Round]) -> (BTreeMap<u64, Reply>, String) {
-    let mut asker = Asker::in_memory(StepBudget::UNLIMITED);
+    let mut client = StoreClient::in_memory(StepBudget::UNLIMITED);
     for round in rounds {
-        asker.replies.clear();
+        client.replies.clear();
         for asked in &round.asked {
             let command = asked.command.clone();
-            asker.store.submit(asked.ticket, command, asker.now);
+            client.store.submit(asked.ticket, command, client.now);
             if asked.is_withdrawn {
-                asker.store.withdraw(asked.ticket, asker.now);
+                client.store.withdraw(asked.ticket, client.now);
             }
         }
-        asker.settle();
-        asker.now = asker.now.after_ms(round.pause_ms);
-        asker.tick();
+        client.settle();
+        client.now = client.now.after_ms(round.pause_ms);
+        client.tick();
     }
-    let replies = std::mem::take(&mut asker.replies);
-    (replies, asker.state())
+    let replies = std::mem::take(&mut client.replies);
+    (replies, client.state())
 }
 
 /// All orders in which `asked` may have taken effect: seeds, and what had to wait, as soon as they were
@@ -141,8 +141,8 @@ fn slices_answer_as_one_go_does() {
         let mut random = Rng::with_seed(number);
         let slice = StepBudget(random.usize(1..150));
         let mut sliced = match random.bool() {
-            true => Asker::in_memory(slice),
-            false => Asker::on_file(&folder.path().join(number.to_string()), slice),
+            true => StoreClient::in_memory(slice),
+            false => StoreClient::on_file(&folder.path().join(number.to_string()), slice),
         };
         // All histories that lead to what was answered: it may show later which one it was.
         let mut histories: Vec<Vec<Round>> = vec![Vec::new()];

@@ -38,7 +38,7 @@ pub struct RedisServer {
 }
 
 /// A process that is to be started, and where it is to be sent.
-type Order = (Command, Sender<Child>);
+type SpawnRequest = (Command, Sender<Child>);
 
 /// A process that dies with its owner, also when the tests are killed. Unlike `Process` it can be
 /// shared by threads.
@@ -48,11 +48,11 @@ impl Running {
     fn spawn(command: Command) -> Running {
         /// Starts what it is sent, and sends it back. The system ends a process with the thread that
         /// has started it, and this one is there to the end.
-        static NURSE: OnceLock<Mutex<Sender<Order>>> = OnceLock::new();
-        let nurse = NURSE.get_or_init(|| {
-            let (sender, orders) = channel::<Order>();
+        static SPAWNER: OnceLock<Mutex<Sender<SpawnRequest>>> = OnceLock::new();
+        let spawner = SPAWNER.get_or_init(|| {
+            let (sender, requests) = channel::<SpawnRequest>();
             thread::spawn(move || {
-                for (mut command, reply) in orders {
+                for (mut command, reply) in requests {
                     let child = command
                         .spawn()
                         .expect("setpriv, of util-linux, is installed");
@@ -62,10 +62,12 @@ impl Running {
             Mutex::new(sender)
         });
         let (sender, children) = channel();
-        let order = (command, sender);
-        let nurse = nurse.lock().unwrap_or_else(PoisonError::into_inner);
-        nurse.send(order).expect("it starts processes to the end");
-        drop(nurse);
+        let request = (command, sender);
+        let spawner = spawner.lock().unwrap_or_else(PoisonError::into_inner);
+        spawner
+            .send(request)
+            .expect("it starts processes to the end");
+        drop(spawner);
         Running(children.recv().expect("the process starts"))
     }
 }

@@ -4,7 +4,7 @@
 use crate::time::{LogThrottle, Occurrences, Time};
 
 /// The most complaints that are kept apart.
-const MAX_COMPLAINTS: usize = 8;
+const MAX_REASONS: usize = 8;
 /// The most characters that are logged.
 const MAX_CHARS: usize = 300;
 /// A part of a password that is shorter may be anything.
@@ -12,24 +12,24 @@ const MIN_PART_BYTES: usize = 4;
 
 /// Limits what is logged of a Redis that fails: each reason at once, and then once a minute.
 #[derive(Debug, Default)]
-pub(super) struct Complaints {
+pub(super) struct ReasonThrottles {
     /// The latest one is the last.
     reasons: Vec<(String, LogThrottle)>,
 }
 
-impl Complaints {
+impl ReasonThrottles {
     /// Notes a complaint. Returns how often it has come since it was last logged, if it is to be logged now.
     pub(super) fn record(&mut self, reason: &str, now: Time) -> Option<Occurrences> {
         let known = self.reasons.iter().position(|(known, _)| known == reason);
-        let mut complaint = match known {
+        let mut entry = match known {
             Some(at) => self.reasons.remove(at),
             None => (reason.to_owned(), LogThrottle::default()),
         };
-        let times = complaint.1.record(now);
-        if self.reasons.len() == MAX_COMPLAINTS {
+        let times = entry.1.record(now);
+        if self.reasons.len() == MAX_REASONS {
             self.reasons.remove(0);
         }
-        self.reasons.push(complaint);
+        self.reasons.push(entry);
         times
     }
 }
@@ -71,14 +71,14 @@ fn without(words: &str, password: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Complaints, MAX_COMPLAINTS, printable};
+    use super::{MAX_REASONS, ReasonThrottles, printable};
     use crate::time::Time;
 
     #[test]
     fn each_complaint_is_logged_at_once_and_then_once_a_minute() {
-        let mut complaints = Complaints::default();
+        let mut throttles = ReasonThrottles::default();
         let mut logged = |reason: &str, s: u64| {
-            let times = complaints.record(reason, Time::from_ms(s * 1000));
+            let times = throttles.record(reason, Time::from_ms(s * 1000));
             times.map(|times| times.to_string())
         };
         assert_eq!(logged("full", 1), Some(String::new()));
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(logged("gone", 3), Some(String::new()), "another reason");
         assert_eq!(logged("full", 60), None);
         assert_eq!(logged("full", 61), Some(" (3 times)".into()));
-        for other in 0..MAX_COMPLAINTS {
+        for other in 0..MAX_REASONS {
             logged(&other.to_string(), 62);
         }
         assert_eq!(

@@ -7,7 +7,7 @@ use redis::{Parser, PushKind, Value};
 
 use super::link::parse_pieces;
 use super::pipeline::Pipeline;
-use super::reply::{self, Answer};
+use super::reply::{self, OperationAnswer};
 use super::script::Scripts;
 use super::{RedisAddress, RedisOptions};
 use crate::command::{Command, Leases, QueuedWaiter, Refusal, Reply, Ticket};
@@ -30,28 +30,28 @@ pub fn read_batch(value: Value) -> bool {
     reply::read_batch(value).is_ok()
 }
 
-fn write_answer(answer: &Answer) -> String {
+fn write_answer(answer: &OperationAnswer) -> String {
     match answer {
-        Answer::Done => "D".into(),
-        Answer::Needless => "F".into(),
-        Answer::Granted(leases) => format!("G{}", write_leases(leases)),
-        Answer::Recovered(leases) => format!("H{}", write_leases(leases)),
-        Answer::Leases(leases) => format!("L{}", write_leases(leases)),
-        Answer::Waiters(waiters) => format!("P{}", write_waiters(waiters)),
-        Answer::Members(ids) => {
+        OperationAnswer::Done => "D".into(),
+        OperationAnswer::AlreadyReleased => "F".into(),
+        OperationAnswer::Granted(leases) => format!("G{}", write_leases(leases)),
+        OperationAnswer::Recovered(leases) => format!("H{}", write_leases(leases)),
+        OperationAnswer::Leases(leases) => format!("L{}", write_leases(leases)),
+        OperationAnswer::Waiters(waiters) => format!("P{}", write_waiters(waiters)),
+        OperationAnswer::Members(ids) => {
             let ids: Vec<String> = ids.iter().map(|id| id.as_str().to_owned()).collect();
             format!("M{}", ids.join("\n"))
         }
-        Answer::Waits(place) => format!("W{place}"),
-        Answer::Released(count) => format!("C {count}"),
-        Answer::Status([resources, held, waiting, free]) => {
+        OperationAnswer::Waits(place) => format!("W{place}"),
+        OperationAnswer::Released(count) => format!("C {count}"),
+        OperationAnswer::Status([resources, held, waiting, free]) => {
             format!("S {resources} {held} {waiting} {free}")
         }
-        Answer::Removed(fence) => format!("D {}", fence.number()),
-        Answer::Nothing => "-".into(),
-        Answer::Lapsed => "lapsed".into(),
-        Answer::Late => "late".into(),
-        Answer::Refused(refusal) => match refusal {
+        OperationAnswer::Removed(fence) => format!("D {}", fence.number()),
+        OperationAnswer::Nothing => "-".into(),
+        OperationAnswer::Lapsed => "lapsed".into(),
+        OperationAnswer::Late => "late".into(),
+        OperationAnswer::Refused(refusal) => match refusal {
             Refusal::NoPool => "E no pool".into(),
             Refusal::NoResource => "E no resource".into(),
             Refusal::NotHeld => "E not held".into(),
@@ -66,7 +66,7 @@ fn write_answer(answer: &Answer) -> String {
             Refusal::StoreDown => "E store down".into(),
             Refusal::NotEmpty => "E not empty".into(),
         },
-        Answer::Settled(_) => unreachable!("it is no text"),
+        OperationAnswer::Reconciled(_) => unreachable!("it is no text"),
     }
 }
 
@@ -99,11 +99,11 @@ fn write_waiters(waiters: &[QueuedWaiter]) -> String {
 }
 
 /// A conversation with a Redis that says anything.
-pub struct Talk(Pipeline);
+pub struct FuzzPeer(Pipeline);
 
-impl Talk {
+impl FuzzPeer {
     /// One that has not begun.
-    pub fn new(rules: Rules) -> Talk {
+    pub fn new(rules: Rules) -> FuzzPeer {
         let options = RedisOptions {
             address: RedisAddress::Tcp("h".into(), 1),
             tls: None,
@@ -113,7 +113,7 @@ impl Talk {
             timeout_ms: 2000,
         };
         let scripts = Scripts::with_clock("");
-        Talk(Pipeline::new(options, rules, "s".into(), scripts))
+        FuzzPeer(Pipeline::new(options, rules, "s".into(), scripts))
     }
 
     /// A connection has come about.
@@ -133,7 +133,7 @@ impl Talk {
     }
 
     /// Redis says something, on one connection or the other; an error means that the connection is lost.
-    pub fn hear(&mut self, value: Value, now: Time) -> Result<(), String> {
+    pub fn receive(&mut self, value: Value, now: Time) -> Result<(), String> {
         match value {
             Value::Push {
                 kind: PushKind::Subscribe,
@@ -159,7 +159,7 @@ impl Talk {
     }
 
     /// What Redis is told now.
-    pub fn say(&mut self, now: Time) -> Vec<u8> {
+    pub fn send(&mut self, now: Time) -> Vec<u8> {
         self.0.flush(now);
         std::mem::take(self.0.output())
     }

@@ -41,7 +41,7 @@ pub(super) struct Link {
     registry: Registry,
     token: Token,
     waker: Arc<Waker>,
-    state: State,
+    state: LinkState,
     input: Input,
     parser: Parser,
     /// What has not been sent yet.
@@ -53,7 +53,7 @@ pub(super) struct Link {
     has_more: bool,
 }
 
-enum State {
+enum LinkState {
     Down,
     Resolving(Lookup),
     /// Trying one address; the others are tried if it is of no use.
@@ -63,7 +63,7 @@ enum State {
 
 /// What has become of an attempt.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(super) enum LinkProgress {
     /// Nothing new.
     None,
     /// There is a connection now.
@@ -85,7 +85,7 @@ impl Link {
             registry: registry.try_clone()?,
             token,
             waker,
-            state: State::Down,
+            state: LinkState::Down,
             input: Input::default(),
             parser: Parser::new(),
             unsent: Vec::new(),
@@ -107,7 +107,7 @@ impl Link {
                 Some(address) => self.try_next([address].into()),
                 None => {
                     let lookup = Lookup::start(host, *port, self.waker.clone())?;
-                    self.state = State::Resolving(lookup);
+                    self.state = LinkState::Resolving(lookup);
                     Ok(())
                 }
             },
@@ -132,43 +132,43 @@ impl Link {
 
     fn watch(&mut self, mut stream: Stream, others: VecDeque<SocketAddr>) -> io::Result<()> {
         stream.register(&self.registry, self.token)?;
-        self.state = State::Connecting(stream, others);
+        self.state = LinkState::Connecting(stream, others);
         Ok(())
     }
 
     /// Goes on with an attempt. An error means that it has failed.
-    pub(super) fn progress(&mut self) -> io::Result<Progress> {
-        match mem::replace(&mut self.state, State::Down) {
-            State::Resolving(lookup) => match lookup.poll() {
+    pub(super) fn progress(&mut self) -> io::Result<LinkProgress> {
+        match mem::replace(&mut self.state, LinkState::Down) {
+            LinkState::Resolving(lookup) => match lookup.poll() {
                 Some(addresses) => self.try_next(addresses?.into())?,
-                None => self.state = State::Resolving(lookup),
+                None => self.state = LinkState::Resolving(lookup),
             },
-            State::Connecting(mut stream, others) => match stream.has_connected() {
+            LinkState::Connecting(mut stream, others) => match stream.has_connected() {
                 Ok(true) if stream.shake_hands()? => {
-                    self.state = State::Up(stream);
-                    return Ok(Progress::Connected);
+                    self.state = LinkState::Up(stream);
+                    return Ok(LinkProgress::Connected);
                 }
-                Ok(_) => self.state = State::Connecting(stream, others),
+                Ok(_) => self.state = LinkState::Connecting(stream, others),
                 Err(error) if others.is_empty() => return Err(error),
                 Err(_) => self.try_next(others)?,
             },
             state => self.state = state,
         }
-        Ok(Progress::None)
+        Ok(LinkProgress::None)
     }
 
     /// Whether there is a connection, but no TLS on it yet.
     pub(super) fn waits_for_tls(&self) -> bool {
         match &self.state {
-            State::Connecting(stream, _) => matches!(stream.has_connected(), Ok(true)),
-            State::Down | State::Resolving(_) | State::Up(_) => false,
+            LinkState::Connecting(stream, _) => matches!(stream.has_connected(), Ok(true)),
+            LinkState::Down | LinkState::Resolving(_) | LinkState::Up(_) => false,
         }
     }
 
     /// Closes what there is.
     pub(super) fn close(&mut self) {
         // A socket that is closed leaves the poll by itself.
-        self.state = State::Down;
+        self.state = LinkState::Down;
         self.input = Input::default();
         self.parser = Parser::new();
         self.unsent = Vec::new();
@@ -196,7 +196,7 @@ impl Link {
     /// if the connection is lost, or of no use (`InvalidData`). `is_awaited`: it may be an answer, and so
     /// be long.
     pub(super) fn read(&mut self, is_awaited: bool) -> io::Result<Option<Value>> {
-        let State::Up(stream) = &mut self.state else {
+        let LinkState::Up(stream) = &mut self.state else {
             return Ok(None);
         };
         loop {
@@ -230,7 +230,7 @@ impl Link {
         } else {
             self.unsent.append(bytes);
         }
-        let State::Up(stream) = &mut self.state else {
+        let LinkState::Up(stream) = &mut self.state else {
             return Ok(());
         };
         let stream = stream.as_io();

@@ -2,7 +2,7 @@
 //!
 //! Redis decides: every operation is a script there, and its clock is the one that counts. This
 //! process keeps nothing but whom to answer. It goes on without Redis: what is asked is refused,
-//! who waits stays in line, and it connects again by itself, ever more patiently.
+//! waiters stay queued, and it connects again by itself, ever more patiently.
 //!
 //! `pipeline` is the conversation, without a socket; `link` is the socket, without a word of it;
 //! `subscription` is a second connection, for what Redis tells unasked; `scripts` is what Redis carries out.
@@ -38,12 +38,12 @@ use crate::command::{Command, Refusal, Reply, Restoration, Seed, Ticket};
 use crate::metrics::{Backing, Histogram, StoreFigures};
 use crate::pool::Rules;
 use crate::time::Time;
-use foreign::{Complaints, printable};
-use link::{Link, Progress};
+use foreign::{ReasonThrottles, printable};
+use link::{Link, LinkProgress};
 pub use options::{Login, RedisAddress, RedisOptions, RedisTls};
 use pipeline::Pipeline;
 use script::Scripts;
-use subscription::{Heard, Subscription};
+use subscription::{Subscription, SubscriptionEvent};
 
 /// The first pause before another attempt to connect, about; each failure doubles it.
 const FIRST_PAUSE_MS: u64 = 50;
@@ -66,11 +66,11 @@ pub struct RedisStore {
     failures: u32,
     /// How often the connection was lost, or could not be had.
     losses: u64,
-    complaints: Complaints,
+    throttles: ReasonThrottles,
     /// The log says that the connection is lost.
     is_loss_logged: bool,
     /// What was sent and is not answered whole: when, and how many answers there are then in all.
-    under_way: VecDeque<(Instant, u64)>,
+    unanswered: VecDeque<(Instant, u64)>,
     round_trips: Histogram,
 }
 
@@ -105,9 +105,9 @@ impl RedisStore {
             give_up_at: None,
             failures: 0,
             losses: 0,
-            complaints: Complaints::default(),
+            throttles: ReasonThrottles::default(),
             is_loss_logged: true,
-            under_way: VecDeque::new(),
+            unanswered: VecDeque::new(),
             round_trips: Histogram::default(),
         }
     }
@@ -123,18 +123,18 @@ impl RedisStore {
     }
 
     /// Takes what the link has to tell, as much as one turn may.
-    fn listen(&mut self, now: Time) -> Result<(), Loss> {
+    fn receive(&mut self, now: Time) -> Result<(), Loss> {
         let Some(link) = &mut self.link else {
             return Ok(());
         };
-        while link.progress()? == Progress::Connected {
+        while link.progress()? == LinkProgress::Connected {
             self.pipeline.handle_connected(now);
         }
         link.begin_turn();
         while let Some(value) = link.read(self.pipeline.awaits())? {
             self.pipeline
                 .handle_value(value, now)
-                .map_err(Loss::of_use)?;
+                .map_err(Loss::unusable)?;
         }
         self.note_answers();
         if self.give_up_at.is_some() && self.pipeline.has_greeted() {
@@ -150,15 +150,15 @@ impl RedisStore {
     }
 
     /// Takes what Redis tells without being asked, as much as one turn may.
-    fn listen_to_notices(&mut self, now: Time) {
+    fn receive_notices(&mut self, now: Time) {
         let Some(subscription) = &mut self.subscription else {
             return;
         };
         subscription.begin_turn();
         let result = loop {
-            match subscription.hear(now) {
-                Ok(Some(Heard::Listening)) => self.pipeline.handle_listening(),
-                Ok(Some(Heard::Notice(data))) => self.pipeline.handle_notice(data),
+            match subscription.receive(now) {
+                Ok(Some(SubscriptionEvent::Listening)) => self.pipeline.handle_listening(),
+                Ok(Some(SubscriptionEvent::Notice(data))) => self.pipeline.handle_notice(data),
                 Ok(None) => break Ok(()),
                 Err(loss) => break Err(loss),
             }
@@ -183,21 +183,21 @@ impl RedisStore {
         };
         let pause_ms = subscription.lose(now);
         let reason = format!("the connection for notices failed: {}", loss.reason);
-        if let Some(times) = self.complaints.record(&reason, now) {
+        if let Some(times) = self.throttles.record(&reason, now) {
             let reason = printable(&reason, self.options.password());
             let options = &self.options;
             log::error!("{options}: {reason}; trying again in {pause_ms} ms{times}");
         }
     }
 
-    fn speak(&mut self, now: Time) -> Result<(), Loss> {
+    fn send_output(&mut self, now: Time) -> Result<(), Loss> {
         self.pipeline.flush(now);
         let Some(link) = &mut self.link else {
             return Ok(());
         };
         if !self.pipeline.output().is_empty() {
             let (answered, awaited) = self.pipeline.answered_and_awaited();
-            self.under_way
+            self.unanswered
                 .push_back((Instant::now(), answered + awaited as u64));
         }
         Ok(link.send(self.pipeline.output())?)
@@ -207,12 +207,12 @@ impl RedisStore {
     /// looks at the clock cost nothing.
     fn note_answers(&mut self) {
         let (answered, _) = self.pipeline.answered_and_awaited();
-        while let Some((sent_at, last)) = self.under_way.front()
+        while let Some((sent_at, last)) = self.unanswered.front()
             && *last <= answered
         {
             let took_us = sent_at.elapsed().as_micros() as u64;
             self.round_trips.note(took_us, 1);
-            self.under_way.pop_front();
+            self.unanswered.pop_front();
         }
     }
 
@@ -228,10 +228,10 @@ impl RedisStore {
             subscription.close();
         }
         self.losses += 1;
-        self.under_way.clear();
+        self.unanswered.clear();
         let pause_ms = pause_ms(self.failures);
         self.failures = self.failures.saturating_add(1);
-        if let Some(times) = self.complaints.record(reason, now) {
+        if let Some(times) = self.throttles.record(reason, now) {
             log::error!(
                 "{} is lost: {}; trying again in {pause_ms} ms{times}",
                 self.options,
@@ -261,7 +261,7 @@ struct Loss {
 
 impl Loss {
     /// There is one, but it is of no use.
-    fn of_use(reason: String) -> Loss {
+    fn unusable(reason: String) -> Loss {
         Loss {
             reason,
             may_be_alive: true,
@@ -318,12 +318,12 @@ impl Store for RedisStore {
         if let Some(subscription) = &mut self.subscription
             && subscription.note_event(event)
         {
-            return self.listen_to_notices(now);
+            return self.receive_notices(now);
         }
         if let Some(link) = &mut self.link {
             link.note_event(event);
         }
-        let result = self.listen(now);
+        let result = self.receive(now);
         self.check(result, now);
         self.subscribe(now);
         // Whichever of them looks up a name, the waker wakes them both.
@@ -332,7 +332,7 @@ impl Store for RedisStore {
             .as_ref()
             .is_some_and(Subscription::is_trying)
         {
-            self.listen_to_notices(now);
+            self.receive_notices(now);
         }
     }
 
@@ -345,7 +345,7 @@ impl Store for RedisStore {
     }
 
     fn commit(&mut self, now: Time) {
-        let result = self.speak(now);
+        let result = self.send_output(now);
         self.check(result, now);
     }
 
@@ -368,7 +368,7 @@ impl Store for RedisStore {
 
     fn handle_timeout(&mut self, now: Time) {
         if self.link.as_ref().is_some_and(Link::has_more) {
-            let result = self.listen(now);
+            let result = self.receive(now);
             self.check(result, now);
         }
         if let Some(subscription) = &mut self.subscription {
@@ -377,18 +377,18 @@ impl Store for RedisStore {
             self.check_subscription(result, now);
             self.subscribe(now);
             if has_more {
-                self.listen_to_notices(now);
+                self.receive_notices(now);
             }
         }
         let result = self.pipeline.handle_timeout(now);
-        self.check(result.map_err(Loss::of_use), now);
+        self.check(result.map_err(Loss::unusable), now);
         if self.give_up_at.is_some_and(|at| at <= now) {
             let waits_for_tls = self.link.as_ref().is_some_and(Link::waits_for_tls);
             let reason = match waits_for_tls {
                 true => "no TLS handshake in time; does it speak TLS at all?",
                 false => "no connection in time",
             };
-            self.lose(&Loss::of_use(reason.into()), now);
+            self.lose(&Loss::unusable(reason.into()), now);
         }
         if self.try_at.is_some_and(|at| at <= now) {
             self.try_to_connect(now);

@@ -13,33 +13,33 @@ use crate::time::Time;
 /// One operation on one pool, and on whose behalf.
 #[derive(Debug)]
 pub(super) struct Operation {
-    pub(super) asker: Asker,
-    pub(super) action: Action,
+    pub(super) reply_to: ReplyTo,
+    pub(super) action: PoolAction,
 }
 
 /// Who is to hear what came of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asker {
+pub(super) enum ReplyTo {
     /// A client that is answered at once.
     Client(Ticket),
-    /// A client that may stand in line.
+    /// A client that may wait.
     Waiter(Ticket),
-    /// A client that stands in line already, as far as this server knows.
-    Returning(Ticket),
+    /// A client that waits already, as far as this server knows.
+    Requeue(Ticket),
     /// A client that no longer wants to.
-    Leaver(Ticket),
+    Withdrawal(Ticket),
     /// Something that takes more than one pool.
     Job(JobKey),
     /// This server itself.
-    Myself,
+    Internal,
 }
 
 /// What is to be done.
 #[derive(Debug)]
-pub(super) enum Action {
+pub(super) enum PoolAction {
     /// Any one resource, with nothing else to say.
     AcquireAny,
-    Acquire(Rc<Wish>),
+    Acquire(Rc<AcquireRequest>),
     /// Given back, with nothing else to say.
     Release(StoredName),
     ReleaseWith {
@@ -73,28 +73,28 @@ pub(super) enum Action {
         stamp: StoredName,
     },
     Remove,
-    /// Takes somebody out of the line.
-    Leave(Leaving),
-    /// A sign of life, and a look at who can be served.
-    Look,
+    /// Takes a waiter out of the queue.
+    Withdraw(WithdrawReason),
+    /// A heartbeat, and a poll for grants of this server's waiters.
+    Poll,
     /// Asks what a batch has granted whose reply was lost.
-    Settle(u64),
+    Reconcile(u64),
     /// Keeps a place in the queue for new members; it is no operation of `pool.lua`.
     Seed,
 }
 
-/// Why somebody leaves the line.
+/// Why a waiter is withdrawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Leaving {
+pub(super) enum WithdrawReason {
     /// Its client is away. If it has an owner its place is kept for a while.
-    Gone,
+    Disconnected,
     /// It has waited as long as it wanted to.
-    Late,
+    TimedOut,
 }
 
 /// An acquire that says more than a pool.
 #[derive(Debug)]
-pub(super) struct Wish {
+pub(super) struct AcquireRequest {
     /// How many; `None` if `id` says which.
     pub(super) count: Option<u32>,
     pub(super) id: Option<StoredName>,
@@ -102,38 +102,38 @@ pub(super) struct Wish {
     pub(super) ttl: Option<Ttl>,
     /// It waits so long; `None` not at all.
     pub(super) until: Option<Time>,
-    /// It may get in line behind fewer than so many.
+    /// It may be queued behind fewer waiters than this.
     pub(super) room: usize,
 }
 
-/// What is to be known of a line for somebody to get in.
+/// The limits for a request that would be queued.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Entry {
-    /// One may get in behind fewer than so many.
+pub(super) struct QueueLimits {
+    /// A request may be queued behind fewer waiters than this.
     pub(super) room: usize,
     /// The longest that one may wait from now on.
     pub(super) max_wait_ms: u64,
     pub(super) now: Time,
 }
 
-impl Wish {
-    fn of(acquire: &Acquire<'_>, entry: Entry) -> Wish {
+impl AcquireRequest {
+    fn of(acquire: &Acquire<'_>, limits: QueueLimits) -> AcquireRequest {
         let (count, id) = match &acquire.selection {
             Selection::Any(count) => (Some(count.get()), None),
             Selection::Named(id) => (None, Some(stored(id.as_str()))),
         };
-        let wait_ms = acquire.wait_ms.min(entry.max_wait_ms);
-        Wish {
+        let wait_ms = acquire.wait_ms.min(limits.max_wait_ms);
+        AcquireRequest {
             count,
             id,
             owner: acquire.owner.as_ref().map(|owner| stored(owner.as_str())),
             ttl: acquire.ttl,
-            until: (acquire.wait_ms > 0).then(|| entry.now.after_ms(wait_ms)),
-            room: if acquire.may_queue { entry.room } else { 0 },
+            until: (acquire.wait_ms > 0).then(|| limits.now.after_ms(wait_ms)),
+            room: if acquire.may_queue { limits.room } else { 0 },
         }
     }
 
-    fn says_nothing(&self) -> bool {
+    fn is_plain(&self) -> bool {
         self.count == Some(1) && self.owner.is_none() && self.ttl.is_none() && self.until.is_none()
     }
 }
@@ -142,20 +142,23 @@ fn stored(name: &str) -> StoredName {
     StoredName::from(name)
 }
 
-impl Action {
+impl PoolAction {
     /// The action that a command on one pool stands for, and the pool. `None` for what takes more.
-    /// `entry` is for whoever would stand in line.
-    pub(super) fn of<'a>(command: &'a Command<'_>, entry: Entry) -> Option<(&'a str, Action)> {
+    /// `limits` is for a request that would be queued.
+    pub(super) fn of<'a>(
+        command: &'a Command<'_>,
+        limits: QueueLimits,
+    ) -> Option<(&'a str, PoolAction)> {
         let (pool, action) = match command {
             Command::Acquire(pool, acquire) => {
-                let wish = Wish::of(acquire, entry);
-                let plain = wish.says_nothing();
+                let request = AcquireRequest::of(acquire, limits);
+                let plain = request.is_plain();
                 (
                     pool,
                     if plain {
-                        Action::AcquireAny
+                        PoolAction::AcquireAny
                     } else {
-                        Action::Acquire(Rc::new(wish))
+                        PoolAction::Acquire(Rc::new(request))
                     },
                 )
             }
@@ -167,7 +170,7 @@ impl Action {
                 let id = stored(id.as_str());
                 (
                     pool,
-                    Action::Renew {
+                    PoolAction::Renew {
                         id,
                         owner,
                         fence: *fence,
@@ -179,7 +182,7 @@ impl Action {
                 let owner = owner.as_ref().map(|owner| stored(owner.as_str()));
                 (
                     pool,
-                    Action::RenewOwned {
+                    PoolAction::RenewOwned {
                         owner,
                         fence: *fence,
                         ttl: *ttl,
@@ -190,18 +193,18 @@ impl Action {
                 let owner = owner.as_ref().map(|owner| stored(owner.as_str()));
                 (
                     pool,
-                    Action::ReleaseAll {
+                    PoolAction::ReleaseAll {
                         owner,
                         older_s: *older_s,
                     },
                 )
             }
-            Command::Undo(pool, id, fence) => (pool, Action::Undo(stored(id.as_str()), *fence)),
-            Command::ListLocks(pool) => (pool, Action::ListLocks),
-            Command::ShowLock(pool, id) => (pool, Action::ShowLock(stored(id.as_str()))),
-            Command::ListWaiters(pool) => (pool, Action::ListWaiters),
-            Command::ListMembers(pool) => (pool, Action::ListMembers),
-            Command::RemovePool(pool) => (pool, Action::Remove),
+            Command::Undo(pool, id, fence) => (pool, PoolAction::Undo(stored(id.as_str()), *fence)),
+            Command::ListLocks(pool) => (pool, PoolAction::ListLocks),
+            Command::ShowLock(pool, id) => (pool, PoolAction::ShowLock(stored(id.as_str()))),
+            Command::ListWaiters(pool) => (pool, PoolAction::ListWaiters),
+            Command::ListMembers(pool) => (pool, PoolAction::ListMembers),
+            Command::RemovePool(pool) => (pool, PoolAction::Remove),
             Command::ListPools(_)
             | Command::SumPools(_)
             | Command::Survey(_)
@@ -216,12 +219,12 @@ impl Action {
     }
 }
 
-fn release(id: StoredName, condition: &ReleaseCondition<'_>) -> Action {
+fn release(id: StoredName, condition: &ReleaseCondition<'_>) -> PoolAction {
     if *condition == ReleaseCondition::default() {
-        return Action::Release(id);
+        return PoolAction::Release(id);
     }
     let owner = condition.owner.as_ref().map(|owner| stored(owner.as_str()));
-    Action::ReleaseWith {
+    PoolAction::ReleaseWith {
         id,
         owner,
         fence: condition.fence,
@@ -239,13 +242,13 @@ pub(super) fn write(operations: &[Operation], now: Time, command: &mut Cmd) {
             .count();
         let (these, later) = rest.split_at(run.max(1));
         match &first.action {
-            Action::AcquireAny => {
+            PoolAction::AcquireAny => {
                 command.arg("a").arg(run);
             }
-            Action::Release(_) => {
+            PoolAction::Release(_) => {
                 command.arg("r").arg(run);
                 for operation in these {
-                    if let Action::Release(id) = &operation.action {
+                    if let PoolAction::Release(id) = &operation.action {
                         command.arg(&**id);
                     }
                 }
@@ -256,23 +259,24 @@ pub(super) fn write(operations: &[Operation], now: Time, command: &mut Cmd) {
     }
 }
 
-fn continues(first: &Action, next: &Action) -> bool {
+fn continues(first: &PoolAction, next: &PoolAction) -> bool {
     matches!(
         (first, next),
-        (Action::AcquireAny, Action::AcquireAny) | (Action::Release(_), Action::Release(_))
+        (PoolAction::AcquireAny, PoolAction::AcquireAny)
+            | (PoolAction::Release(_), PoolAction::Release(_))
     )
 }
 
 fn write_one(operation: &Operation, now: Time, command: &mut Cmd) {
     match &operation.action {
-        Action::AcquireAny => command.arg("a").arg(1),
-        Action::Acquire(wish) => {
-            let has_place = matches!(operation.asker, Asker::Returning(_));
-            command.arg("A").arg(serial_of(operation.asker));
-            optional(command, wish.count);
-            command.arg(name(&wish.id)).arg(name(&wish.owner));
-            optional(command, wish.ttl.map(Ttl::as_s));
-            match wish.until {
+        PoolAction::AcquireAny => command.arg("a").arg(1),
+        PoolAction::Acquire(request) => {
+            let has_place = matches!(operation.reply_to, ReplyTo::Requeue(_));
+            command.arg("A").arg(serial_of(operation.reply_to));
+            optional(command, request.count);
+            command.arg(name(&request.id)).arg(name(&request.owner));
+            optional(command, request.ttl.map(Ttl::as_s));
+            match request.until {
                 None => command.arg(0),
                 Some(until) => {
                     let left_ms = until.ms_since(now);
@@ -281,10 +285,10 @@ fn write_one(operation: &Operation, now: Time, command: &mut Cmd) {
             };
             command
                 // Who had a place may have one again.
-                .arg(if has_place { usize::MAX } else { wish.room })
+                .arg(if has_place { usize::MAX } else { request.room })
         }
-        Action::Release(id) => command.arg("r").arg(1).arg(&**id),
-        Action::ReleaseWith {
+        PoolAction::Release(id) => command.arg("r").arg(1).arg(&**id),
+        PoolAction::ReleaseWith {
             id,
             owner,
             fence,
@@ -294,7 +298,7 @@ fn write_one(operation: &Operation, now: Time, command: &mut Cmd) {
             optional(command, fence.map(Fence::number));
             command.arg(u8::from(*force))
         }
-        Action::Renew {
+        PoolAction::Renew {
             id,
             owner,
             fence,
@@ -304,42 +308,44 @@ fn write_one(operation: &Operation, now: Time, command: &mut Cmd) {
             optional(command, fence.map(Fence::number));
             optional(command, ttl.map(Ttl::as_s))
         }
-        Action::RenewOwned { owner, fence, ttl } => {
+        PoolAction::RenewOwned { owner, fence, ttl } => {
             command.arg("O").arg(name(owner));
             optional(command, fence.map(Fence::number));
             optional(command, ttl.map(Ttl::as_s))
         }
-        Action::ReleaseAll { owner, older_s } => {
+        PoolAction::ReleaseAll { owner, older_s } => {
             command.arg("X").arg(name(owner));
             optional(command, *older_s)
         }
-        Action::Undo(id, fence) => command.arg("U").arg(&**id).arg(fence.number()),
-        Action::ListLocks => command.arg("L"),
-        Action::ShowLock(id) => command.arg("l").arg(&**id),
-        Action::ListWaiters => command.arg("W"),
-        Action::ListMembers => command.arg("M"),
-        Action::Status { .. } => command.arg("S"),
-        Action::Remove => command.arg("D"),
-        Action::Leave(why) => command
-            .arg("Q")
-            .arg(serial_of(operation.asker))
-            .arg(match why {
-                Leaving::Gone => "gone",
-                Leaving::Late => "late",
-            }),
-        Action::Look => command.arg("B"),
-        Action::Settle(batch) => command.arg("K").arg(*batch),
-        Action::Seed => unreachable!("new members are no operation of a batch"),
+        PoolAction::Undo(id, fence) => command.arg("U").arg(&**id).arg(fence.number()),
+        PoolAction::ListLocks => command.arg("L"),
+        PoolAction::ShowLock(id) => command.arg("l").arg(&**id),
+        PoolAction::ListWaiters => command.arg("W"),
+        PoolAction::ListMembers => command.arg("M"),
+        PoolAction::Status { .. } => command.arg("S"),
+        PoolAction::Remove => command.arg("D"),
+        PoolAction::Withdraw(why) => {
+            command
+                .arg("Q")
+                .arg(serial_of(operation.reply_to))
+                .arg(match why {
+                    WithdrawReason::Disconnected => "gone",
+                    WithdrawReason::TimedOut => "late",
+                })
+        }
+        PoolAction::Poll => command.arg("B"),
+        PoolAction::Reconcile(batch) => command.arg("K").arg(*batch),
+        PoolAction::Seed => unreachable!("new members are no operation of a batch"),
     };
 }
 
-fn serial_of(asker: Asker) -> u64 {
-    match asker {
-        Asker::Client(ticket)
-        | Asker::Waiter(ticket)
-        | Asker::Returning(ticket)
-        | Asker::Leaver(ticket) => ticket.serial(),
-        Asker::Job(_) | Asker::Myself => u64::MAX,
+fn serial_of(reply_to: ReplyTo) -> u64 {
+    match reply_to {
+        ReplyTo::Client(ticket)
+        | ReplyTo::Waiter(ticket)
+        | ReplyTo::Requeue(ticket)
+        | ReplyTo::Withdrawal(ticket) => ticket.serial(),
+        ReplyTo::Job(_) | ReplyTo::Internal => u64::MAX,
     }
 }
 

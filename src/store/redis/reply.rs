@@ -15,27 +15,27 @@ pub(super) struct Garbled;
 #[derive(Debug)]
 pub(super) enum BatchReply {
     /// It was carried out.
-    Done(Done),
+    Done(BatchResult),
     /// It came too late, and nothing was done.
     Late,
 }
 
 /// What came of a batch that was carried out.
 #[derive(Debug)]
-pub(super) struct Done {
+pub(super) struct BatchResult {
     /// Redis' clock, in milliseconds.
     pub(super) redis_ms: u64,
-    /// How long until somebody in line may have to be looked after.
+    /// How long until a waiter may have to be served.
     pub(super) wake_ms: Option<u64>,
-    /// Who stood in line here and was served, by serial.
+    /// The waiters of this server that were served, by serial.
     pub(super) served: Vec<(u64, Leases)>,
     /// One for each operation.
-    pub(super) answers: Vec<Answer>,
+    pub(super) answers: Vec<OperationAnswer>,
     /// Redis refused a command of the next operation. That one and those behind it were not carried out.
     pub(super) refused: Option<ServerError>,
 }
 
-impl Done {
+impl BatchResult {
     /// Whether it can be the reply to that many operations.
     pub(super) fn is_answer_to(&self, operation_count: usize) -> bool {
         match self.refused {
@@ -47,29 +47,29 @@ impl Done {
 
 /// What came of one operation.
 #[derive(Debug, PartialEq)]
-pub(super) enum Answer {
+pub(super) enum OperationAnswer {
     Done,
     /// What an owner has given back already: as good as done.
-    Needless,
+    AlreadyReleased,
     Granted(Leases),
     /// What an owner has already: granted once more, and nothing was lent.
     Recovered(Leases),
-    /// It stands in line, at this place; the lower the further ahead.
+    /// It is queued at this place; the lower the further ahead.
     Waits(u64),
     Leases(Leases),
-    /// Who stands in line.
+    /// The waiters of the queue.
     Waiters(Vec<QueuedWaiter>),
     Released(usize),
     Members(IdList),
-    /// How many resources, how many held, how many in line, how many free.
+    /// How many resources, how many held, how many waiters, how many free.
     Status([usize; 4]),
     /// The pool is gone; this was its latest fence.
     Removed(Fence),
     /// What a batch had granted that nobody heard of: serials, if they waited, and leases.
-    Settled(Vec<(Option<u64>, Leases)>),
+    Reconciled(Vec<(Option<u64>, Leases)>),
     /// Nothing to say.
     Nothing,
-    /// Redis holds this server for dead: its places in line are lost.
+    /// Redis holds this server for dead: its places in queues are lost.
     Lapsed,
     /// It came too late, and nothing was done.
     Late,
@@ -102,7 +102,7 @@ pub(super) fn read_batch(value: Value) -> Result<BatchReply, Garbled> {
         None => None,
     };
     let answers = values.into_iter().map(read_answer);
-    Ok(BatchReply::Done(Done {
+    Ok(BatchReply::Done(BatchResult {
         redis_ms,
         wake_ms,
         served,
@@ -112,39 +112,39 @@ pub(super) fn read_batch(value: Value) -> Result<BatchReply, Garbled> {
 }
 
 /// Reads the answer to one operation.
-pub(super) fn read_answer(value: Value) -> Result<Answer, Garbled> {
+pub(super) fn read_answer(value: Value) -> Result<OperationAnswer, Garbled> {
     if let Value::Array(_) = value {
-        return served(value).map(Answer::Settled);
+        return served(value).map(OperationAnswer::Reconciled);
     }
     let text = text(value)?;
     read_text(&text)
 }
 
 /// Reads an answer that is a text, as all but one are. Notices have this form too.
-pub(super) fn read_text(text: &str) -> Result<Answer, Garbled> {
+pub(super) fn read_text(text: &str) -> Result<OperationAnswer, Garbled> {
     let kind = text.chars().next().ok_or(Garbled)?;
     let rest = &text[kind.len_utf8()..];
     Ok(match kind {
-        'G' => Answer::Granted(some_leases(rest)?),
-        'H' => Answer::Recovered(some_leases(rest)?),
-        'L' => Answer::Leases(leases(rest).ok_or(Garbled)?),
-        'P' => Answer::Waiters(waiters(rest).ok_or(Garbled)?),
-        'M' if rest.is_empty() => Answer::Members(IdList::default()),
-        'M' => Answer::Members(ids(rest)),
-        'E' => Answer::Refused(refusal(rest.trim_start()).ok_or(Garbled)?),
-        'C' => Answer::Released(number(rest)?),
+        'G' => OperationAnswer::Granted(some_leases(rest)?),
+        'H' => OperationAnswer::Recovered(some_leases(rest)?),
+        'L' => OperationAnswer::Leases(leases(rest).ok_or(Garbled)?),
+        'P' => OperationAnswer::Waiters(waiters(rest).ok_or(Garbled)?),
+        'M' if rest.is_empty() => OperationAnswer::Members(IdList::default()),
+        'M' => OperationAnswer::Members(ids(rest)),
+        'E' => OperationAnswer::Refused(refusal(rest.trim_start()).ok_or(Garbled)?),
+        'C' => OperationAnswer::Released(number(rest)?),
         'S' => {
             let mut numbers = rest.split_whitespace().map(number);
             let mut next = || numbers.next().unwrap_or(Err(Garbled));
-            Answer::Status([next()?, next()?, next()?, next()?])
+            OperationAnswer::Status([next()?, next()?, next()?, next()?])
         }
-        'D' if rest.is_empty() => Answer::Done,
-        'D' => Answer::Removed(Fence::from_number(number(rest)?)),
-        'W' => Answer::Waits(number(rest)?),
-        'F' if rest.is_empty() => Answer::Needless,
-        '-' => Answer::Nothing,
-        _ if text == "lapsed" => Answer::Lapsed,
-        _ if text == "late" => Answer::Late,
+        'D' if rest.is_empty() => OperationAnswer::Done,
+        'D' => OperationAnswer::Removed(Fence::from_number(number(rest)?)),
+        'W' => OperationAnswer::Waits(number(rest)?),
+        'F' if rest.is_empty() => OperationAnswer::AlreadyReleased,
+        '-' => OperationAnswer::Nothing,
+        _ if text == "lapsed" => OperationAnswer::Lapsed,
+        _ if text == "late" => OperationAnswer::Late,
         _ => return Err(Garbled),
     })
 }
@@ -163,7 +163,7 @@ fn served(value: Value) -> Result<Vec<(Option<u64>, Leases)>, Garbled> {
         let serial = text(serial)?;
         let serial = (!serial.is_empty()).then(|| number(&serial)).transpose()?;
         match read_answer(values.next().ok_or(Garbled)?)? {
-            Answer::Granted(leases) => served.push((serial, leases)),
+            OperationAnswer::Granted(leases) => served.push((serial, leases)),
             _ => return Err(Garbled),
         }
     }
@@ -326,16 +326,22 @@ mod tests {
         let plain = lease(17, Some(60), 0, None, "4");
         let owned = lease(3, None, 9, Some("a b"), "x y");
         for (text, answer) in [
-            ("G17 60 0\n\n4", Answer::Granted(smallvec![plain.clone()])),
-            ("H17 60 0\n\n4", Answer::Recovered(smallvec![plain.clone()])),
+            (
+                "G17 60 0\n\n4",
+                OperationAnswer::Granted(smallvec![plain.clone()]),
+            ),
+            (
+                "H17 60 0\n\n4",
+                OperationAnswer::Recovered(smallvec![plain.clone()]),
+            ),
             (
                 "L17 60 0\n\n4\n3 - 9\na b\nx y",
-                Answer::Leases(smallvec![plain, owned]),
+                OperationAnswer::Leases(smallvec![plain, owned]),
             ),
-            ("L", Answer::Leases(smallvec![])),
+            ("L", OperationAnswer::Leases(smallvec![])),
             (
                 "P3 57 2 0\n\n\n- - 1 1\na b\nx y",
-                Answer::Waiters(vec![
+                OperationAnswer::Waiters(vec![
                     in_line(Some(3), Some(57), 2, None, None),
                     QueuedWaiter {
                         is_lost: true,
@@ -343,17 +349,23 @@ mod tests {
                     },
                 ]),
             ),
-            ("P", Answer::Waiters(Vec::new())),
-            ("M1\n2", Answer::Members(ids("1\n2"))),
-            ("M", Answer::Members(IdList::default())),
-            ("S 4 1 0 3", Answer::Status([4, 1, 0, 3])),
-            ("C 3", Answer::Released(3)),
-            ("D", Answer::Done),
-            ("F", Answer::Needless),
-            ("D 9", Answer::Removed(Fence::from_number(9))),
-            ("E owner holds 2", Answer::Refused(Refusal::OwnerHolds(2))),
-            ("E only 3", Answer::Refused(Refusal::OnlyResources(3))),
-            ("lapsed", Answer::Lapsed),
+            ("P", OperationAnswer::Waiters(Vec::new())),
+            ("M1\n2", OperationAnswer::Members(ids("1\n2"))),
+            ("M", OperationAnswer::Members(IdList::default())),
+            ("S 4 1 0 3", OperationAnswer::Status([4, 1, 0, 3])),
+            ("C 3", OperationAnswer::Released(3)),
+            ("D", OperationAnswer::Done),
+            ("F", OperationAnswer::AlreadyReleased),
+            ("D 9", OperationAnswer::Removed(Fence::from_number(9))),
+            (
+                "E owner holds 2",
+                OperationAnswer::Refused(Refusal::OwnerHolds(2)),
+            ),
+            (
+                "E only 3",
+                OperationAnswer::Refused(Refusal::OnlyResources(3)),
+            ),
+            ("lapsed", OperationAnswer::Lapsed),
         ] {
             assert_eq!(read_text(text), Ok(answer), "{text:?}");
         }

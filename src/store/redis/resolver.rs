@@ -10,10 +10,10 @@ use mio::Waker;
 
 /// A question to the resolver. If nobody waits for the answer any more, it is dropped.
 pub(super) struct Lookup {
-    answer: Arc<Mutex<Option<Answer>>>,
+    answer: Arc<Mutex<Option<LookupResult>>>,
 }
 
-type Answer = io::Result<Vec<SocketAddr>>;
+type LookupResult = io::Result<Vec<SocketAddr>>;
 
 impl Lookup {
     /// Asks for the addresses of a host. `waker` is called when they are there.
@@ -35,7 +35,7 @@ impl Lookup {
     }
 
     /// The answer, once it is there.
-    pub(super) fn poll(&self) -> Option<Answer> {
+    pub(super) fn poll(&self) -> Option<LookupResult> {
         let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
         answer.take()
     }

@@ -66,8 +66,22 @@ macro_rules! fragments {
 const CLOCK: &str = fragment!("clock");
 
 const POOL: &[&str] = fragments!(
-    "begin", "head", "quick", "state", "grants", "lending", "listing", "batch", "queue", "queue_listing",
-    "serving", "repair", "due", "waiting", "keys", "pool"
+    "begin",
+    "head",
+    "quick",
+    "state",
+    "grants",
+    "lending",
+    "listing",
+    "batch",
+    "queue",
+    "queue_listing",
+    "serving",
+    "repair",
+    "due",
+    "waiting",
+    "keys",
+    "pool"
 );
 const SEED: &[&str] = fragments!(
     "begin",

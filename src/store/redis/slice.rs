@@ -7,7 +7,7 @@ use crate::command::{DumpedLock, Fence, StoredName, Ttl};
 
 /// The answer to a slice of a dump.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(super) enum SliceReply {
     /// There is no such pool.
     Nothing,
     /// Too much has changed since the first slice.
@@ -46,14 +46,14 @@ pub(super) enum Holding {
 }
 
 /// Reads the reply of the script.
-pub(super) fn read(value: Value) -> Result<Told, Garbled> {
+pub(super) fn read(value: Value) -> Result<SliceReply, Garbled> {
     let mut values = reply::array(value)?.into_iter();
     let Some(head) = values.next() else {
-        return Ok(Told::Nothing);
+        return Ok(SliceReply::Nothing);
     };
     let head = reply::text(head)?;
     if head == "again" {
-        return Ok(Told::Again);
+        return Ok(SliceReply::Again);
     }
     let mut numbers = head.split(' ');
     let mut next = || numbers.next().ok_or(Garbled);
@@ -69,7 +69,7 @@ pub(super) fn read(value: Value) -> Result<Told, Garbled> {
     if resources.len() < member_count {
         return Err(Garbled);
     }
-    Ok(Told::Slice(Slice {
+    Ok(SliceReply::Slice(Slice {
         counters,
         member_count,
         resources,

@@ -129,7 +129,7 @@ impl TlsStream {
         let received = self.channel.receive(bytes, take);
         let pushed = self.push();
         // What is wrong is more telling than that it cannot be said to the other side.
-        let received = received.map_err(in_words)?;
+        let received = received.map_err(describe)?;
         pushed?;
         Ok(received == Received::More)
     }
@@ -154,7 +154,7 @@ impl TlsStream {
         let count = self.socket.read(&mut self.received).ok()?;
         let bytes = &mut self.received[..count];
         let failure = self.channel.receive(bytes, &mut |_| {}).err()?;
-        Some(in_words(failure))
+        Some(describe(failure))
     }
 }
 
@@ -187,7 +187,7 @@ impl Write for TlsStream {
         if !self.channel.output().is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        self.channel.send(bytes).map_err(in_words)?;
+        self.channel.send(bytes).map_err(describe)?;
         let count = self.channel.unsent_plaintext();
         self.push()?;
         Ok(count)
@@ -198,6 +198,6 @@ impl Write for TlsStream {
     }
 }
 
-fn in_words(failure: Failure) -> io::Error {
+fn describe(failure: Failure) -> io::Error {
     io::Error::other(failure.to_string())
 }

@@ -11,7 +11,7 @@ use mio::Token;
 use mio::event::Event;
 use redis::{Cmd, PushKind, Value};
 
-use super::link::{Link, Progress};
+use super::link::{Link, LinkProgress};
 use super::options::RedisOptions;
 use super::{Loss, pause_ms};
 use crate::time::Time;
@@ -25,7 +25,7 @@ pub(super) struct Subscription {
     token: Token,
     options: RedisOptions,
     channel: String,
-    state: State,
+    state: SubscriptionState,
     /// When to try again, when to ask for a sign of life, or when an attempt or such a question counts as failed.
     timer: Option<Time>,
     /// How many connections have failed in a row before a first sign of life.
@@ -34,7 +34,7 @@ pub(super) struct Subscription {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum SubscriptionState {
     Down,
     Trying,
     Listening,
@@ -43,7 +43,7 @@ enum State {
 }
 
 /// A message of Redis.
-pub(super) enum Heard {
+pub(super) enum SubscriptionEvent {
     /// Redis tells from now on. What it had to tell before may be lost.
     Listening,
     Notice(Vec<Value>),
@@ -62,7 +62,7 @@ impl Subscription {
             token,
             options,
             channel,
-            state: State::Down,
+            state: SubscriptionState::Down,
             timer: None,
             failures: 0,
             output: Vec::new(),
@@ -71,10 +71,10 @@ impl Subscription {
 
     /// Connects, if it is down and not just waiting for a better time.
     pub(super) fn connect_if_due(&mut self, now: Time) -> Result<(), Loss> {
-        if self.state != State::Down || self.timer.is_some_and(|at| at > now) {
+        if self.state != SubscriptionState::Down || self.timer.is_some_and(|at| at > now) {
             return Ok(());
         }
-        self.state = State::Trying;
+        self.state = SubscriptionState::Trying;
         self.timer = Some(now.after_ms(self.options.timeout_ms));
         Ok(self.link.connect()?)
     }
@@ -90,7 +90,7 @@ impl Subscription {
 
     /// Whether it is being connected.
     pub(super) fn is_trying(&self) -> bool {
-        self.state == State::Trying
+        self.state == SubscriptionState::Trying
     }
 
     /// Whether something has come that no event tells of any more.
@@ -103,11 +103,11 @@ impl Subscription {
     }
 
     /// The next thing that has come in this turn.
-    pub(super) fn hear(&mut self, now: Time) -> Result<Option<Heard>, Loss> {
-        while self.link.progress()? == Progress::Connected {
+    pub(super) fn receive(&mut self, now: Time) -> Result<Option<SubscriptionEvent>, Loss> {
+        while self.link.progress()? == LinkProgress::Connected {
             self.greet();
         }
-        if self.state != State::Down {
+        if self.state != SubscriptionState::Down {
             self.link.send(&mut self.output)?;
         }
         while let Some(value) = self.link.read(false)? {
@@ -115,24 +115,24 @@ impl Subscription {
                 Value::Push {
                     kind: PushKind::Message,
                     data,
-                } => return Ok(Some(Heard::Notice(data))),
+                } => return Ok(Some(SubscriptionEvent::Notice(data))),
                 Value::Push {
                     kind: PushKind::Subscribe,
                     ..
                 } => {
-                    let before = mem::replace(&mut self.state, State::Listening);
+                    let before = mem::replace(&mut self.state, SubscriptionState::Listening);
                     self.timer = Some(now.after_ms(CHECK_MS));
-                    if before == State::Trying {
-                        return Ok(Some(Heard::Listening));
+                    if before == SubscriptionState::Trying {
+                        return Ok(Some(SubscriptionEvent::Listening));
                     }
                     // A connection that is cut right after each greeting is tried ever more patiently.
                     self.failures = 0;
                 }
                 Value::ServerError(error) => {
-                    return Err(Loss::of_use(self.options.lacking(&error, "+subscribe")));
+                    return Err(Loss::unusable(self.options.lacking(&error, "+subscribe")));
                 }
-                _ if self.state != State::Trying => {
-                    return Err(Loss::of_use("an answer that was not asked for".into()));
+                _ if self.state != SubscriptionState::Trying => {
+                    return Err(Loss::unusable("an answer that was not asked for".into()));
                 }
                 _ => {}
             }
@@ -165,11 +165,13 @@ impl Subscription {
             return Ok(());
         }
         match self.state {
-            State::Down => Ok(()),
-            State::Trying | State::Checking => Err(Loss::of_use("no answer in time".into())),
-            State::Listening => {
+            SubscriptionState::Down => Ok(()),
+            SubscriptionState::Trying | SubscriptionState::Checking => {
+                Err(Loss::unusable("no answer in time".into()))
+            }
+            SubscriptionState::Listening => {
                 self.ask_to_listen();
-                self.state = State::Checking;
+                self.state = SubscriptionState::Checking;
                 self.timer = Some(now.after_ms(self.options.timeout_ms));
                 Ok(self.link.send(&mut self.output)?)
             }
@@ -189,6 +191,6 @@ impl Subscription {
     pub(super) fn close(&mut self) {
         self.link.close();
         self.output.clear();
-        (self.state, self.timer) = (State::Down, None);
+        (self.state, self.timer) = (SubscriptionState::Down, None);
     }
 }

@@ -1,4 +1,4 @@
-//! Who stands in line through this server, whatever Redis knows of it.
+//! The waiters of this server, whatever Redis knows of them.
 //!
 //! Redis keeps the order; here stands whom to answer, until when, and what to ask for again if
 //! Redis has forgotten.
@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use slab::Slab;
 
-use super::operation::Wish;
+use super::operation::AcquireRequest;
 use crate::command::Ticket;
 use crate::time::{Deadlines, Time};
 
@@ -16,46 +16,46 @@ use crate::time::{Deadlines, Time};
 pub(super) type PoolKey = usize;
 
 #[derive(Debug)]
-pub(super) struct Waiter {
+pub(super) struct LocalWaiter {
     pub(super) ticket: Ticket,
     pub(super) pool: PoolKey,
-    pub(super) wish: Rc<Wish>,
-    /// It is being taken out of the line.
-    pub(super) leaves: bool,
+    pub(super) request: Rc<AcquireRequest>,
+    /// It is being withdrawn.
+    pub(super) is_withdrawing: bool,
     /// Where it stands, as far as Redis has told.
     pub(super) place: u64,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Waiters {
-    slots: Slab<Waiter>,
+pub(super) struct LocalWaiters {
+    slots: Slab<LocalWaiter>,
     by_serial: HashMap<u64, usize>,
     until: Deadlines,
 }
 
-impl Waiters {
+impl LocalWaiters {
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }
 
-    pub(super) fn insert(&mut self, waiter: Waiter, until: Time) {
+    pub(super) fn insert(&mut self, waiter: LocalWaiter, until: Time) {
         let serial = waiter.ticket.serial();
         let slot = self.slots.insert(waiter);
         self.by_serial.insert(serial, slot);
         self.until.set(slot, until);
     }
 
-    pub(super) fn find(&self, serial: u64) -> Option<&Waiter> {
+    pub(super) fn find(&self, serial: u64) -> Option<&LocalWaiter> {
         self.slots.get(*self.by_serial.get(&serial)?)
     }
 
     /// Notes that it is being taken out: its time is of no more account. Answers the pool, if it
     /// was not leaving before.
-    pub(super) fn start_leaving(&mut self, serial: u64) -> Option<PoolKey> {
+    pub(super) fn start_withdrawal(&mut self, serial: u64) -> Option<PoolKey> {
         let slot = *self.by_serial.get(&serial)?;
         self.until.remove(slot);
         let waiter = &mut self.slots[slot];
-        (!std::mem::replace(&mut waiter.leaves, true)).then_some(waiter.pool)
+        (!std::mem::replace(&mut waiter.is_withdrawing, true)).then_some(waiter.pool)
     }
 
     /// Notes where it stands.
@@ -65,7 +65,7 @@ impl Waiters {
         }
     }
 
-    pub(super) fn remove(&mut self, serial: u64) -> Option<Waiter> {
+    pub(super) fn remove(&mut self, serial: u64) -> Option<LocalWaiter> {
         let slot = self.by_serial.remove(&serial)?;
         self.until.remove(slot);
         Some(self.slots.remove(slot))
@@ -76,7 +76,7 @@ impl Waiters {
         self.until.next()
     }
 
-    /// The serials of all who have waited long enough, from the front of their lines.
+    /// The serials of all who have waited long enough, from the front of their queues.
     pub(super) fn take_due(&mut self, now: Time) -> Vec<u64> {
         let mut due: Vec<usize> = std::iter::from_fn(|| self.until.pop_due(now)).collect();
         due.sort_by_cached_key(|&slot| self.slots[slot].place);

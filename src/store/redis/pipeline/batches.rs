@@ -2,16 +2,19 @@
 
 use redis::{ServerError, Value};
 
-use super::queue::Flight;
-use super::{LAPSE_MS, Loss, MAX_BATCH, MAX_IDLE_POOLS, Phase, Pipeline, PoolKey, Question, key};
+use super::pool_state::InFlightBatch;
+use super::{
+    LAPSE_MS, LossReason, MAX_BATCH, MAX_IDLE_POOLS, PendingReply, Pipeline, PoolKey, RedisPhase,
+    key,
+};
 use crate::command::{Granted, Leases, Refusal, Reply, Ticket, Ttl};
-use crate::store::redis::operation::{self, Action, Asker, Leaving, Operation};
-use crate::store::redis::reply::{self, Answer, BatchReply, Done};
+use crate::store::redis::operation::{self, Operation, PoolAction, ReplyTo, WithdrawReason};
+use crate::store::redis::reply::{self, BatchReply, BatchResult, OperationAnswer};
 use crate::store::redis::script::Script;
 use crate::time::Time;
 
 /// Redis cannot be written on this connection, or not for long: another one may find it better.
-pub(super) const HOPELESS: [&str; 6] = [
+pub(super) const UNUSABLE_CODES: [&str; 6] = [
     "READONLY",
     "LOADING",
     "MASTERDOWN",
@@ -23,7 +26,7 @@ pub(super) const HOPELESS: [&str; 6] = [
 impl Pipeline {
     /// Writes down all that can be sent.
     pub(in super::super) fn flush(&mut self, now: Time) {
-        if self.phase != Phase::Ready || self.clock.is_correcting() {
+        if self.phase != RedisPhase::Ready || self.clock.is_correcting() {
             return;
         }
         let mut pools = std::mem::take(&mut self.to_send);
@@ -37,52 +40,52 @@ impl Pipeline {
     }
 
     fn send_batch(&mut self, pool: PoolKey, now: Time) {
-        let queue = &mut self.pools[pool];
-        if queue.flight.is_some() || queue.barrier {
+        let state = &mut self.pools[pool];
+        if state.in_flight.is_some() || state.barrier {
             return;
         }
-        if let Some(unsettled) = &queue.unsettled {
-            if unsettled.until > now {
-                return self.looks.set(pool, unsettled.until);
+        if let Some(lost_batch) = &state.lost_batch {
+            if lost_batch.until > now {
+                return self.polls.set(pool, lost_batch.until);
             }
-            let action = Action::Settle(unsettled.batch);
+            let action = PoolAction::Reconcile(lost_batch.batch);
             return self.send_operations(
                 pool,
                 vec![Operation {
-                    asker: Asker::Myself,
+                    reply_to: ReplyTo::Internal,
                     action,
                 }],
                 now,
             );
         }
-        let is_seed = |operation: &Operation| matches!(operation.action, Action::Seed);
+        let is_seed = |operation: &Operation| matches!(operation.action, PoolAction::Seed);
         if let Some(Operation {
-            asker: Asker::Job(job),
+            reply_to: ReplyTo::Job(job),
             ..
-        }) = queue.queue.front().filter(|front| is_seed(front))
+        }) = state.pending.front().filter(|front| is_seed(front))
         {
             let job = *job;
-            queue.barrier = true;
-            return self.arrive(job, now);
+            state.barrier = true;
+            return self.reach_barrier(job, now);
         }
-        let count = queue
-            .queue
+        let count = state
+            .pending
             .iter()
             .take(MAX_BATCH)
             .take_while(|next| !is_seed(next))
             .count();
-        let mut operations: Vec<Operation> = queue.queue.drain(..count).collect();
-        // Who has been answered meanwhile is not to get in line.
+        let mut operations: Vec<Operation> = state.pending.drain(..count).collect();
+        // A waiter that has been answered meanwhile is not queued.
         let waiters = &self.waiters;
-        operations.retain(|operation| match operation.asker {
-            Asker::Waiter(ticket) | Asker::Returning(ticket) => {
+        operations.retain(|operation| match operation.reply_to {
+            ReplyTo::Waiter(ticket) | ReplyTo::Requeue(ticket) => {
                 waiters.find(ticket.serial()).is_some()
             }
             _ => true,
         });
         if !operations.is_empty() {
             self.send_operations(pool, operations, now);
-        } else if !self.pools[pool].queue.is_empty() {
+        } else if !self.pools[pool].pending.is_empty() {
             self.list_to_send(pool);
         }
     }
@@ -90,26 +93,26 @@ impl Pipeline {
     fn send_operations(&mut self, pool: PoolKey, operations: Vec<Operation>, now: Time) {
         for operation in &operations {
             match operation.action {
-                Action::Remove => self.ask_for_stamp(pool, now),
-                Action::Look => self.pools[pool].looks = false,
+                PoolAction::Remove => self.ask_for_stamp(pool, now),
+                PoolAction::Poll => self.pools[pool].has_poll = false,
                 _ => {}
             }
         }
         let (earliest_ms, latest_ms, jumps_ms) = self.clock.bounds(self.options.timeout_ms, now);
         let batch = self.next_batch;
         self.next_batch += 1;
-        let queue = &mut self.pools[pool];
+        let state = &mut self.pools[pool];
         self.command
             .arg("EVALSHA")
             .arg(self.scripts.hash(Script::Pool))
             .arg(1)
-            .arg(&queue.base)
+            .arg(&state.base)
             .arg(earliest_ms)
             .arg(latest_ms)
             .arg(jumps_ms)
             .arg(&self.server)
             .arg(batch)
-            .arg(queue.floor.number().max(self.history.above()));
+            .arg(state.floor.number().max(self.history.above()));
         match self.rules.default_ttl {
             Some(ttl) => self.command.arg(Ttl::as_s(ttl)),
             None => self.command.arg(""),
@@ -119,8 +122,8 @@ impl Pipeline {
             .arg(LAPSE_MS)
             .arg(key::channels(&self.options.prefix));
         operation::write(&operations, now, &mut self.command);
-        queue.flight = Some(Flight { batch, operations });
-        self.send(Question::Batch(pool), now);
+        state.in_flight = Some(InFlightBatch { batch, operations });
+        self.send(PendingReply::Batch(pool), now);
     }
 
     /// Takes the reply to a batch.
@@ -130,32 +133,32 @@ impl Pipeline {
         value: Value,
         sent_at: Time,
         now: Time,
-    ) -> Result<(), Loss> {
-        let flight = self.pools[pool]
-            .flight
+    ) -> Result<(), LossReason> {
+        let in_flight = self.pools[pool]
+            .in_flight
             .take()
             .ok_or("an answer that was not asked for")?;
-        if !self.pools[pool].queue.is_empty() {
+        if !self.pools[pool].pending.is_empty() {
             self.list_to_send(pool);
         }
         if let Value::ServerError(error) = value {
-            return self.handle_batch_error(pool, flight, &error, now);
+            return self.handle_batch_error(pool, in_flight, &error, now);
         }
         match reply::read_batch(value) {
             Ok(BatchReply::Late) => {
                 // Nothing was done: Redis' clock has been set, or the network is slow.
                 self.note_late(now);
-                self.ask_again(pool, flight.operations);
+                self.ask_again(pool, in_flight.operations);
                 Ok(())
             }
-            Ok(BatchReply::Done(done)) if done.is_answer_to(flight.operations.len()) => {
+            Ok(BatchReply::Done(done)) if done.is_answer_to(in_flight.operations.len()) => {
                 self.note_redis_ms(done.redis_ms, sent_at, now);
-                self.handle_done(pool, flight, done, now)
+                self.handle_done(pool, in_flight, done, now)
             }
             _ => {
                 // What was done cannot be known, or is still to be done if this was no answer at all: it
                 // is asked for on the next connection.
-                self.pools[pool].flight = Some(flight);
+                self.pools[pool].in_flight = Some(in_flight);
                 Err("a reply of an unknown form".into())
             }
         }
@@ -164,14 +167,14 @@ impl Pipeline {
     fn handle_done(
         &mut self,
         pool: PoolKey,
-        mut flight: Flight,
-        done: Done,
+        mut in_flight: InFlightBatch,
+        done: BatchResult,
         now: Time,
-    ) -> Result<(), Loss> {
-        let left = flight.operations.split_off(done.answers.len());
-        let operations = std::mem::replace(&mut flight.operations, left);
+    ) -> Result<(), LossReason> {
+        let left = in_flight.operations.split_off(done.answers.len());
+        let operations = std::mem::replace(&mut in_flight.operations, left);
         self.has_succeeded = true;
-        // Who has been served does not hear that there was nobody to take out of the line.
+        // A waiter that was served does not get the answer that it was not queued.
         for (serial, leases) in done.served {
             self.counts.granted += leases.len() as u64;
             self.deliver(pool, serial, leases);
@@ -180,9 +183,9 @@ impl Pipeline {
             self.handle_answer(pool, operation, answer, now);
         }
         if let Some(error) = done.refused {
-            return self.handle_batch_error(pool, flight, &error, now);
+            return self.handle_batch_error(pool, in_flight, &error, now);
         }
-        self.plan_look(pool, done.wake_ms, now);
+        self.schedule_poll(pool, done.wake_ms, now);
         self.forget_if_idle(pool);
         Ok(())
     }
@@ -190,34 +193,34 @@ impl Pipeline {
     fn handle_batch_error(
         &mut self,
         pool: PoolKey,
-        flight: Flight,
+        in_flight: InFlightBatch,
         error: &ServerError,
         now: Time,
-    ) -> Result<(), Loss> {
+    ) -> Result<(), LossReason> {
         if error.code() == "NOSCRIPT" {
-            self.load_scripts(|_| Question::Load, now);
-            self.ask_again(pool, flight.operations);
+            self.load_scripts(|_| PendingReply::Load, now);
+            self.ask_again(pool, in_flight.operations);
             return Ok(());
         }
-        let problem = in_words(error);
-        self.complain(&problem, now);
-        self.look_for_rights(error, now);
-        let mut refused = flight.operations;
-        if self.pools[pool].unsettled.is_some() {
+        let problem = describe(error);
+        self.warn_throttled(&problem, now);
+        self.check_rights(error, now);
+        let mut refused = in_flight.operations;
+        if self.pools[pool].lost_batch.is_some() {
             // Nothing can be done with this pool until that has been answered.
-            refused.extend(self.pools[pool].queue.drain(..));
+            refused.extend(self.pools[pool].pending.drain(..));
         }
         for operation in refused {
             match operation {
                 Operation {
-                    asker: Asker::Job(job),
-                    action: Action::Seed,
+                    reply_to: ReplyTo::Job(job),
+                    action: PoolAction::Seed,
                 } => self.abandon_seed(job),
                 operation => self.drop_refused(pool, operation),
             }
         }
-        self.plan_look(pool, None, now);
-        if HOPELESS.contains(&error.code()) {
+        self.schedule_poll(pool, None, now);
+        if UNUSABLE_CODES.contains(&error.code()) {
             Err(problem)
         } else {
             Ok(())
@@ -227,8 +230,8 @@ impl Pipeline {
     /// Queues operations again that were not carried out.
     fn ask_again(&mut self, pool: PoolKey, operations: Vec<Operation>) {
         for operation in operations.into_iter().rev() {
-            if !matches!(operation.action, Action::Settle(_)) {
-                self.pools[pool].queue.push_front(operation);
+            if !matches!(operation.action, PoolAction::Reconcile(_)) {
+                self.pools[pool].pending.push_front(operation);
             }
         }
         self.list_to_send(pool);
@@ -237,65 +240,69 @@ impl Pipeline {
     fn handle_answer(
         &mut self,
         pool: PoolKey,
-        Operation { asker, action }: Operation,
-        answer: Answer,
+        Operation { reply_to, action }: Operation,
+        answer: OperationAnswer,
         now: Time,
     ) {
         self.count(&action, &answer);
         let answer = match answer {
-            Answer::Recovered(leases) => Answer::Granted(leases),
-            Answer::Needless => Answer::Done,
+            OperationAnswer::Recovered(leases) => OperationAnswer::Granted(leases),
+            OperationAnswer::AlreadyReleased => OperationAnswer::Done,
             answer => answer,
         };
-        if let Answer::Granted(leases) = &answer {
+        if let OperationAnswer::Granted(leases) = &answer {
             self.note_fence(pool, leases);
         }
-        match (asker, answer) {
-            (Asker::Job(job), answer) => self.handle_part(job, pool, &action, answer, now),
-            (Asker::Waiter(ticket) | Asker::Returning(ticket), answer) => {
+        match (reply_to, answer) {
+            (ReplyTo::Job(job), answer) => self.handle_part(job, pool, &action, answer, now),
+            (ReplyTo::Waiter(ticket) | ReplyTo::Requeue(ticket), answer) => {
                 self.handle_waiter_answer(pool, ticket, answer);
             }
-            (Asker::Leaver(ticket), answer) => self.handle_leaver_answer(pool, ticket, answer),
-            (Asker::Client(ticket), Answer::Removed(fence)) => {
+            (ReplyTo::Withdrawal(ticket), answer) => {
+                self.handle_withdrawal_answer(pool, ticket, answer)
+            }
+            (ReplyTo::Client(ticket), OperationAnswer::Removed(fence)) => {
                 self.forget_listing(pool, fence, now);
                 self.replies.push_back((ticket, Reply::Done));
             }
-            (Asker::Client(ticket), answer) => {
+            (ReplyTo::Client(ticket), answer) => {
                 let reply = self.reply(pool, answer);
                 self.replies.push_back((ticket, reply));
             }
-            (Asker::Myself, Answer::Settled(grants)) => self.settle(pool, grants),
-            (Asker::Myself, Answer::Lapsed) => self.come_back(pool),
-            (Asker::Myself, Answer::Refused(Refusal::NoPool)) => match action {
+            (ReplyTo::Internal, OperationAnswer::Reconciled(grants)) => {
+                self.reconcile_lost_batch(pool, grants)
+            }
+            (ReplyTo::Internal, OperationAnswer::Lapsed) => self.requeue_waiters(pool),
+            (ReplyTo::Internal, OperationAnswer::Refused(Refusal::NoPool)) => match action {
                 // There is nothing that a batch could have granted.
-                Action::Settle(_) => self.settle(pool, Vec::new()),
-                Action::Look => self.dismiss_all(pool, Refusal::NoPool),
+                PoolAction::Reconcile(_) => self.reconcile_lost_batch(pool, Vec::new()),
+                PoolAction::Poll => self.dismiss_all(pool, Refusal::NoPool),
                 _ => {}
             },
-            (Asker::Myself, _) => {}
+            (ReplyTo::Internal, _) => {}
         }
     }
 
     /// What a client is told.
-    fn reply(&self, pool: PoolKey, answer: Answer) -> Reply {
+    fn reply(&self, pool: PoolKey, answer: OperationAnswer) -> Reply {
         match answer {
-            Answer::Done => Reply::Done,
-            Answer::Granted(leases) => Reply::Granted(self.granted(pool, leases)),
-            Answer::Leases(leases) => Reply::Leases(leases),
-            Answer::Waiters(waiters) => Reply::Waiters(waiters),
-            Answer::Released(count) => Reply::Released(count),
-            Answer::Members(members) => Reply::Members(members),
-            Answer::Refused(refusal) => Reply::Refused(refusal),
+            OperationAnswer::Done => Reply::Done,
+            OperationAnswer::Granted(leases) => Reply::Granted(self.granted(pool, leases)),
+            OperationAnswer::Leases(leases) => Reply::Leases(leases),
+            OperationAnswer::Waiters(waiters) => Reply::Waiters(waiters),
+            OperationAnswer::Released(count) => Reply::Released(count),
+            OperationAnswer::Members(members) => Reply::Members(members),
+            OperationAnswer::Refused(refusal) => Reply::Refused(refusal),
             // No script says this to a client.
-            Answer::Status(_)
-            | Answer::Waits(_)
-            | Answer::Recovered(_)
-            | Answer::Needless
-            | Answer::Removed(_)
-            | Answer::Settled(_)
-            | Answer::Nothing
-            | Answer::Lapsed
-            | Answer::Late => Reply::Refused(Refusal::StoreDown),
+            OperationAnswer::Status(_)
+            | OperationAnswer::Waits(_)
+            | OperationAnswer::Recovered(_)
+            | OperationAnswer::AlreadyReleased
+            | OperationAnswer::Removed(_)
+            | OperationAnswer::Reconciled(_)
+            | OperationAnswer::Nothing
+            | OperationAnswer::Lapsed
+            | OperationAnswer::Late => Reply::Refused(Refusal::StoreDown),
         }
     }
 
@@ -316,32 +323,38 @@ impl Pipeline {
 
     /// Redis has refused to carry an operation out: nothing was done.
     fn drop_refused(&mut self, pool: PoolKey, operation: Operation) {
-        match operation.asker {
-            Asker::Waiter(ticket) => self.dismiss(ticket.serial(), Refusal::StoreDown),
+        match operation.reply_to {
+            ReplyTo::Waiter(ticket) => self.dismiss(ticket.serial(), Refusal::StoreDown),
             // It stays, and asks again when the pool is looked at.
-            Asker::Returning(_) => self.pools[pool].is_astray = true,
+            ReplyTo::Requeue(_) => self.pools[pool].must_requeue = true,
             _ => self.drop_unheard(pool, operation),
         }
     }
 
     /// There is no Redis to carry an operation out, or to tell what came of it.
-    pub(super) fn drop_unheard(&mut self, pool: PoolKey, Operation { asker, action }: Operation) {
-        match (asker, action) {
-            (Asker::Client(ticket), _) => self.refuse(ticket, Refusal::StoreDown),
-            (Asker::Leaver(ticket), Action::Leave(why)) => self.leave_later(pool, ticket, why),
-            (Asker::Job(job), _) => self.fail_part(job),
-            (Asker::Myself, Action::Undo(id, fence)) => {
+    pub(super) fn drop_unheard(
+        &mut self,
+        pool: PoolKey,
+        Operation { reply_to, action }: Operation,
+    ) {
+        match (reply_to, action) {
+            (ReplyTo::Client(ticket), _) => self.refuse(ticket, Refusal::StoreDown),
+            (ReplyTo::Withdrawal(ticket), PoolAction::Withdraw(why)) => {
+                self.withdraw_later(pool, ticket, why)
+            }
+            (ReplyTo::Job(job), _) => self.fail_part(job),
+            (ReplyTo::Internal, PoolAction::Undo(id, fence)) => {
                 self.pools[pool].to_undo.push((id, fence));
             }
-            (Asker::Myself, Action::Look) => self.pools[pool].looks = false,
-            // They stay in line.
-            (Asker::Waiter(_) | Asker::Returning(_), _) => {}
-            (Asker::Leaver(_) | Asker::Myself, _) => {}
+            (ReplyTo::Internal, PoolAction::Poll) => self.pools[pool].has_poll = false,
+            // They stay queued.
+            (ReplyTo::Waiter(_) | ReplyTo::Requeue(_), _) => {}
+            (ReplyTo::Withdrawal(_) | ReplyTo::Internal, _) => {}
         }
     }
 
-    fn leave_later(&mut self, pool: PoolKey, ticket: Ticket, why: Leaving) {
-        // Who was never told that it stands in line may have been lent what it asked for, as an owner is
+    fn withdraw_later(&mut self, pool: PoolKey, ticket: Ticket, why: WithdrawReason) {
+        // A waiter that Redis never confirmed may have been lent what it asked for, as an owner is
         // who asks again for what it has.
         let waiter = self.waiters.find(ticket.serial());
         let refusal = match waiter.is_some_and(|waiter| waiter.place == u64::MAX) {
@@ -349,20 +362,20 @@ impl Pipeline {
             false => Refusal::Busy,
         };
         self.dismiss(ticket.serial(), refusal);
-        self.pools[pool].leavers.push((ticket, why));
+        self.pools[pool].withdrawals.push((ticket, why));
     }
 
     /// Pools come and go; those that nothing is known of but the name need not be kept.
     pub(super) fn forget_if_idle(&mut self, pool: PoolKey) {
         if self.pools.len() > MAX_IDLE_POOLS && self.pools[pool].is_idle() {
-            self.looks.remove(pool);
-            let queue = self.pools.remove(pool);
-            self.names.remove(&queue.name);
+            self.polls.remove(pool);
+            let state = self.pools.remove(pool);
+            self.names.remove(&state.name);
         }
     }
 }
 
 /// What Redis says, for the log.
-pub(super) fn in_words(error: &ServerError) -> String {
+pub(super) fn describe(error: &ServerError) -> String {
     format!("{} {}", error.code(), error.details().unwrap_or_default())
 }

@@ -10,10 +10,10 @@
 use redis::Value;
 
 use super::history::read_history;
-use super::{Loss, Pipeline, Question};
+use super::{LossReason, PendingReply, Pipeline};
 use crate::time::Time;
 
-use super::batches::in_words;
+use super::batches::describe;
 
 /// By how much the clocks may come apart without that being a jump, beside their drift.
 const MAX_SLIP_MS: i64 = 1_000;
@@ -22,7 +22,7 @@ const DRIFT: u64 = 1_000;
 /// The most drift, in milliseconds: behind more than this a jump forward could hide.
 const MAX_DRIFT_MS: u64 = 1_000;
 /// How often the clock and the sum of its jumps are looked at, in milliseconds, for the sake of an idle server.
-const LOOK_MS: u64 = 10_000;
+const CHECK_MS: u64 = 10_000;
 
 /// Redis' clock without its jumps, beside ours.
 #[derive(Debug, Default)]
@@ -34,10 +34,10 @@ pub(super) struct RedisClock {
     jumps_ms: i64,
     /// A jump is being added to those: till then nothing is sent that the clock matters for.
     is_correcting: bool,
-    /// The clock is only looked at because `LOOK_MS` have passed.
+    /// The clock is only looked at because `CHECK_MS` have passed.
     is_routine: bool,
     /// When it was last looked at.
-    looked_at: Time,
+    checked_at: Time,
     /// When the last jump was added: what was sent till then is answered by the clock of before.
     corrected_at: Time,
     /// How many jumps were seen.
@@ -132,8 +132,8 @@ impl RedisClock {
     }
 
     /// When the clock is to be looked at; `None` while that is being done.
-    pub(super) fn look_at(&self) -> Option<Time> {
-        (!self.is_correcting).then(|| self.looked_at.after_ms(LOOK_MS))
+    pub(super) fn check_at(&self) -> Option<Time> {
+        (!self.is_correcting).then(|| self.checked_at.after_ms(CHECK_MS))
     }
 }
 
@@ -162,8 +162,8 @@ impl Pipeline {
     }
 
     /// Looks at the clock if that was not done for long.
-    pub(super) fn look_at_clock(&mut self, now: Time) {
-        if self.clock.look_at().is_some_and(|at| at <= now) {
+    pub(super) fn check_clock(&mut self, now: Time) {
+        if self.clock.check_at().is_some_and(|at| at <= now) {
             self.ask_for_clock(0, now);
             self.clock.is_routine = true;
         }
@@ -172,15 +172,15 @@ impl Pipeline {
     fn ask_for_clock(&mut self, jump_ms: i64, now: Time) {
         self.clock.is_correcting = true;
         self.clock.is_routine = false;
-        self.clock.looked_at = now;
+        self.clock.checked_at = now;
         self.write_history(jump_ms);
-        self.send(Question::Clock(jump_ms), now);
+        self.send(PendingReply::Clock(jump_ms), now);
     }
 
     /// Takes the sum of the jumps at a greeting.
     pub(super) fn greet_clock(&mut self, redis_ms: u64, jumps_ms: i64, sent_at: Time, now: Time) {
         self.clock.is_correcting = false;
-        self.clock.looked_at = now;
+        self.clock.checked_at = now;
         let by_ms = jumps_ms.saturating_sub(self.clock.jumps_ms);
         if by_ms != 0 && self.clock.ahead_ms.is_some() {
             // Another server has seen a jump while this one was away.
@@ -199,19 +199,19 @@ impl Pipeline {
         value: Value,
         sent_at: Time,
         now: Time,
-    ) -> Result<(), Loss> {
+    ) -> Result<(), LossReason> {
         if let Value::ServerError(error) = &value {
             if error.code() == "NOSCRIPT" {
-                self.load_scripts(|_| Question::Load, now);
+                self.load_scripts(|_| PendingReply::Load, now);
                 self.ask_for_clock(jump_ms, now);
                 return Ok(());
             }
             if self.clock.is_routine {
                 self.clock.is_correcting = false;
-                self.complain(&in_words(error), now);
+                self.warn_throttled(&describe(error), now);
                 return Ok(());
             }
-            return Err(in_words(error));
+            return Err(describe(error));
         }
         let answer = read_history(value).map_err(|_| "a clock of an unknown form")?;
         self.clock.is_correcting = false;

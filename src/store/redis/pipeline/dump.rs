@@ -8,13 +8,13 @@ use std::collections::HashMap;
 
 use redis::Value;
 
-use super::batches::in_words;
+use super::batches::describe;
 use super::index::read_retired_fence;
-use super::jobs::{JobKey, Task};
-use super::{Loss, Pipeline, Question, key};
+use super::jobs::{JobKey, MultiPoolTask};
+use super::{LossReason, PendingReply, Pipeline, key};
 use crate::command::{DumpPart, DumpPlace, Fence, PoolDump, StoredName, Ticket};
 use crate::store::redis::script::Script;
-use crate::store::redis::slice::{self, Counters, Holding, Slice, Told};
+use crate::store::redis::slice::{self, Counters, Holding, Slice, SliceReply};
 use crate::time::Time;
 
 /// The most members in one slice: a few milliseconds for Redis.
@@ -26,7 +26,7 @@ const MAX_TRIES: u32 = 10;
 
 /// Some pools that are being dumped.
 #[derive(Debug, Default)]
-pub(super) struct Dumping {
+pub(super) struct DumpJob {
     place: DumpPlace,
     /// Those of this part.
     reads: Vec<PoolRead>,
@@ -52,17 +52,17 @@ struct PoolRead {
 
 impl Pipeline {
     pub(super) fn start_dump(&mut self, ticket: Ticket, place: DumpPlace, now: Time) {
-        let dumping = Dumping {
+        let dumping = DumpJob {
             place,
-            ..Dumping::default()
+            ..DumpJob::default()
         };
-        let job = self.insert_job(Some(ticket), Task::Dump(Box::new(dumping)));
+        let job = self.insert_job(Some(ticket), MultiPoolTask::Dump(Box::new(dumping)));
         self.begin(job, now);
     }
 
     /// Redis can be asked.
     pub(super) fn begin_dump(&mut self, job: JobKey, now: Time) {
-        match self.dumping(job).map(|dumping| &dumping.place) {
+        match self.dump_job(job).map(|dumping| &dumping.place) {
             Some(DumpPlace::Names(_)) => self.begin_reads(job, now),
             _ => self.ask_for_list(job, now),
         }
@@ -72,22 +72,22 @@ impl Pipeline {
     pub(super) fn dump_listed(&mut self, job: JobKey, names: Vec<(String, String)>, now: Time) {
         let names = names.into_iter().rev();
         let names = names.map(|(name, _)| StoredName::from(name)).collect();
-        if let Some(dumping) = self.dumping(job) {
+        if let Some(dumping) = self.dump_job(job) {
             dumping.place = DumpPlace::Names(names);
         }
         self.begin_reads(job, now);
     }
 
-    fn dumping(&mut self, job: JobKey) -> Option<&mut Dumping> {
+    fn dump_job(&mut self, job: JobKey) -> Option<&mut DumpJob> {
         match &mut self.jobs.get_mut(job)?.task {
-            Task::Dump(dumping) => Some(dumping),
+            MultiPoolTask::Dump(dumping) => Some(dumping),
             _ => None,
         }
     }
 
     /// Asks for the first slices of the next pools.
     fn begin_reads(&mut self, job: JobKey, now: Time) {
-        let Some(dumping) = self.dumping(job) else {
+        let Some(dumping) = self.dump_job(job) else {
             return;
         };
         if let DumpPlace::Names(names) = &mut dumping.place {
@@ -112,7 +112,7 @@ impl Pipeline {
 
     fn ask_for_slice(&mut self, job: JobKey, read: usize, now: Time) {
         self.jobs[job].open += 1;
-        let Some(Dumping { reads, .. }) = self.dumping(job) else {
+        let Some(DumpJob { reads, .. }) = self.dump_job(job) else {
             return;
         };
         let PoolRead {
@@ -133,7 +133,7 @@ impl Pipeline {
             None => command.arg("").arg(""),
         };
         command.arg(self.clock.jumps_ms());
-        self.send(Question::Slice(job, read), now);
+        self.send(PendingReply::Slice(job, read), now);
     }
 
     /// A slice has come.
@@ -143,22 +143,22 @@ impl Pipeline {
         read: usize,
         value: Value,
         now: Time,
-    ) -> Result<(), Loss> {
+    ) -> Result<(), LossReason> {
         self.jobs[job].open -= 1;
         if let Value::ServerError(error) = value {
             if error.code() == "NOSCRIPT" {
-                self.load_scripts(|_| Question::Load, now);
+                self.load_scripts(|_| PendingReply::Load, now);
                 self.ask_for_slice(job, read, now);
                 return Ok(());
             }
-            self.complain(&in_words(&error), now);
+            self.warn_throttled(&describe(&error), now);
             self.jobs[job].failed = true;
         } else {
-            let told = slice::read(value).map_err(|_| "a slice of an unknown form")?;
-            if let Some(Dumping { reads, .. }) = self.dumping(job) {
-                reads[read].take(told);
+            let reply = slice::read(value).map_err(|_| "a slice of an unknown form")?;
+            if let Some(DumpJob { reads, .. }) = self.dump_job(job) {
+                reads[read].take(reply);
                 if reads[read].tries > MAX_TRIES {
-                    self.complain("the members of a pool change too often to be dumped", now);
+                    self.warn_throttled("the members of a pool change too often to be dumped", now);
                     self.jobs[job].failed = true;
                 }
             }
@@ -166,15 +166,15 @@ impl Pipeline {
         if self.jobs[job].open == 0 {
             match self.jobs[job].failed {
                 true => self.finish(job),
-                false => self.go_on_reading(job, now),
+                false => self.advance_reads(job, now),
             }
         }
         Ok(())
     }
 
     /// Goes on with one pool that is not whole. The others of them are left for a further part.
-    fn go_on_reading(&mut self, job: JobKey, now: Time) {
-        let Some(Dumping { reads, place, .. }) = self.dumping(job) else {
+    fn advance_reads(&mut self, job: JobKey, now: Time) {
+        let Some(DumpJob { reads, place, .. }) = self.dump_job(job) else {
             return;
         };
         let is_left = |read: &PoolRead| !read.is_whole && !read.is_missing;
@@ -196,12 +196,12 @@ impl Pipeline {
 
     /// All pools of this part are read. Behind the last part comes the highest fence of those that were removed.
     fn end_reads(&mut self, job: JobKey, now: Time) {
-        let is_last = |dumping: &mut Dumping| match &dumping.place {
+        let is_last = |dumping: &mut DumpJob| match &dumping.place {
             DumpPlace::Names(names) => names.is_empty(),
             _ => true,
         };
-        if self.dumping(job).is_some_and(is_last) {
-            self.ask_for_retired_fence(Question::Retired(job), now);
+        if self.dump_job(job).is_some_and(is_last) {
+            self.ask_for_retired_fence(PendingReply::Retired(job), now);
         } else {
             self.finish(job);
         }
@@ -212,12 +212,12 @@ impl Pipeline {
         job: JobKey,
         value: Value,
         now: Time,
-    ) -> Result<(), Loss> {
+    ) -> Result<(), LossReason> {
         if let Value::ServerError(error) = value {
             return self.fail_job(job, &error, now, Pipeline::end_reads);
         }
         let retired = read_retired_fence(value).map_err(|_| "a list of an unknown form")?;
-        if let Some(dumping) = self.dumping(job) {
+        if let Some(dumping) = self.dump_job(job) {
             dumping.retired_fence = Some(Fence::from_number(retired));
         }
         self.finish(job);
@@ -225,7 +225,7 @@ impl Pipeline {
     }
 }
 
-impl Dumping {
+impl DumpJob {
     /// The part that was read.
     pub(super) fn into_part(self) -> DumpPart {
         let reads = self.reads.into_iter().filter(|read| !read.is_missing);
@@ -238,12 +238,12 @@ impl Dumping {
 }
 
 impl PoolRead {
-    fn take(&mut self, told: Told) {
-        let slice = match told {
+    fn take(&mut self, reply: SliceReply) {
+        let slice = match reply {
             // It was removed, or was named before it was there.
-            Told::Nothing => return self.is_missing = true,
-            Told::Again => return self.begin_again(),
-            Told::Slice(slice) => slice,
+            SliceReply::Nothing => return self.is_missing = true,
+            SliceReply::Again => return self.begin_again(),
+            SliceReply::Slice(slice) => slice,
         };
         let first = *self.first.get_or_insert(slice.counters);
         let has_same_members = first.seat == slice.counters.seat

@@ -1,23 +1,25 @@
 //! How the conversation stands: whether Redis answers, and what came of lending.
 
-use super::{Phase, Pipeline};
+use super::{Pipeline, RedisPhase};
 use crate::metrics::Lending;
-use crate::store::redis::operation::Action;
-use crate::store::redis::reply::Answer;
+use crate::store::redis::operation::PoolAction;
+use crate::store::redis::reply::OperationAnswer;
 
 impl Pipeline {
     /// Counts what has been lent and given back. What is given back because a lease is over is not
     /// told.
-    pub(super) fn count(&mut self, action: &Action, answer: &Answer) {
+    pub(super) fn count(&mut self, action: &PoolAction, answer: &OperationAnswer) {
         let counts = &mut self.counts;
         match (action, answer) {
-            (_, Answer::Granted(leases)) => counts.granted += leases.len() as u64,
-            (_, Answer::Settled(grants)) => {
+            (_, OperationAnswer::Granted(leases)) => counts.granted += leases.len() as u64,
+            (_, OperationAnswer::Reconciled(grants)) => {
                 let resources = grants.iter().map(|(_, leases)| leases.len() as u64);
                 counts.granted += resources.sum::<u64>();
             }
-            (Action::Release(_) | Action::ReleaseWith { .. }, Answer::Done) => counts.released += 1,
-            (_, Answer::Released(count)) => counts.released += *count as u64,
+            (PoolAction::Release(_) | PoolAction::ReleaseWith { .. }, OperationAnswer::Done) => {
+                counts.released += 1
+            }
+            (_, OperationAnswer::Released(count)) => counts.released += *count as u64,
             _ => {}
         }
     }
@@ -27,14 +29,14 @@ impl Pipeline {
         &self.counts
     }
 
-    /// How many stand in line through this server.
+    /// How many waiters this server has.
     pub(in super::super) fn waiting_count(&self) -> usize {
         self.waiters.len()
     }
 
     /// Whether Redis is there to be asked.
     pub(in super::super) fn is_ready(&self) -> bool {
-        self.phase == Phase::Ready
+        self.phase == RedisPhase::Ready
     }
 
     /// How many commands were answered so far, and how many answers are awaited.

@@ -6,7 +6,7 @@ use redis::Value;
 use super::history::{KnownHistory, read_history};
 use super::index::read_retired_fence;
 use super::seeding::Members;
-use super::{Info, Loss, Phase, Pipeline, Question, key, printable};
+use super::{Info, LossReason, PendingReply, Pipeline, RedisPhase, key, printable};
 use crate::command::{Refusal, Reply};
 use crate::store::redis::reply;
 use crate::store::redis::script::Script;
@@ -14,7 +14,7 @@ use crate::time::Time;
 
 /// One of the first words.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Step {
+pub(super) enum GreetingStep {
     Hello,
     Database,
     Info,
@@ -25,15 +25,15 @@ pub(super) enum Step {
     History,
 }
 
-impl Step {
+impl GreetingStep {
     /// The right that a user needs for it.
     fn right(self) -> &'static str {
         match self {
-            Step::Hello => "+hello",
-            Step::Database => "+select",
-            Step::Info => "+info",
-            Step::Script(_) => "+script|load",
-            Step::Trial | Step::List | Step::History => "+evalsha",
+            GreetingStep::Hello => "+hello",
+            GreetingStep::Database => "+select",
+            GreetingStep::Info => "+info",
+            GreetingStep::Script(_) => "+script|load",
+            GreetingStep::Trial | GreetingStep::List | GreetingStep::History => "+evalsha",
         }
     }
 }
@@ -49,32 +49,35 @@ impl Pipeline {
 
     /// A connection is there.
     pub(in super::super) fn handle_connected(&mut self, now: Time) {
-        self.phase = Phase::Greeting;
+        self.phase = RedisPhase::Greeting;
         self.options.write_hello("latchd", &mut self.command);
-        self.send(Question::Greeting(Step::Hello), now);
+        self.send(PendingReply::Greeting(GreetingStep::Hello), now);
         self.command.arg("SELECT").arg(self.options.database);
-        self.send(Question::Greeting(Step::Database), now);
+        self.send(PendingReply::Greeting(GreetingStep::Database), now);
         self.command.arg("INFO");
-        self.send(Question::Greeting(Step::Info), now);
-        self.load_scripts(|script| Question::Greeting(Step::Script(script)), now);
+        self.send(PendingReply::Greeting(GreetingStep::Info), now);
+        self.load_scripts(
+            |script| PendingReply::Greeting(GreetingStep::Script(script)),
+            now,
+        );
     }
 
     /// Takes the answer to one of the first words, which was asked at `sent_at`.
     pub(super) fn handle_greeting(
         &mut self,
-        step: Step,
+        step: GreetingStep,
         value: Value,
         sent_at: Time,
         now: Time,
-    ) -> Result<(), Loss> {
+    ) -> Result<(), LossReason> {
         if let Value::ServerError(error) = &value {
             return Err(match (step, error.details()) {
                 // A user who may not ask for it: `Info` warns of that.
-                (Step::Info, _) if error.code() == "NOPERM" => {
+                (GreetingStep::Info, _) if error.code() == "NOPERM" => {
                     self.info = Info::default();
                     return Ok(());
                 }
-                (Step::Hello, Some(details)) if details.contains("unknown command") => {
+                (GreetingStep::Hello, Some(details)) if details.contains("unknown command") => {
                     "it is older than Redis 6, which is needed".into()
                 }
                 _ => self.options.lacking(error, step.right()),
@@ -82,32 +85,33 @@ impl Pipeline {
         }
         let unknown = |_| "a greeting of an unknown form";
         match step {
-            Step::Hello => refuse_other_modes(&value)?,
-            Step::Database => {}
-            Step::Info => {
+            GreetingStep::Hello => refuse_other_modes(&value)?,
+            GreetingStep::Database => {}
+            GreetingStep::Info => {
                 let text = reply::text(value).map_err(unknown)?;
                 self.info = text.parse().map_err(|_| "a greeting of an unknown form")?;
             }
-            Step::Script(script) => {
+            GreetingStep::Script(script) => {
                 let hash = reply::text(value).map_err(unknown)?;
                 self.scripts.set_hash(script, hash);
                 if Some(&script) == Script::ALL.last() {
-                    self.send_trial(Question::Greeting(Step::Trial), now);
+                    self.send_trial(PendingReply::Greeting(GreetingStep::Trial), now);
                     match self.start.must_exist {
-                        true => self.ask_for_retired_fence(Question::Greeting(Step::List), now),
+                        true => self
+                            .ask_for_retired_fence(PendingReply::Greeting(GreetingStep::List), now),
                         false => self.ask_for_history(now),
                     }
                 }
             }
-            Step::Trial => self.handle_first_trial(value, now)?,
-            Step::List => {
+            GreetingStep::Trial => self.handle_first_trial(value, now)?,
+            GreetingStep::List => {
                 if read_retired_fence(value).map_err(unknown)? == 0 {
                     return Err(self.no_pools());
                 }
                 self.start.must_exist = false;
                 self.ask_for_history(now);
             }
-            Step::History => {
+            GreetingStep::History => {
                 let KnownHistory {
                     redis_ms,
                     above,
@@ -122,7 +126,7 @@ impl Pipeline {
         Ok(())
     }
 
-    fn no_pools(&self) -> Loss {
+    fn no_pools(&self) -> LossReason {
         let prefix = &self.options.prefix;
         format!(
             "it has no list of pools under {prefix}, and --must-exist wants one; name the right Redis, database and \
@@ -159,7 +163,7 @@ impl Pipeline {
 
     /// Everything is said. What was ordered for the start comes first, once.
     fn start_to_serve(&mut self, now: Time) {
-        self.phase = Phase::Preparing;
+        self.phase = RedisPhase::Preparing;
         match self.start.restoration.clone() {
             Some(restoration) => {
                 self.start.open += 1;
@@ -184,10 +188,10 @@ impl Pipeline {
 
     /// Serves, if all that comes first can be sent now.
     pub(super) fn serve_if_prepared(&mut self, now: Time) {
-        if self.phase == Phase::Preparing && self.start.open == 0 {
-            self.phase = Phase::Ready;
+        if self.phase == RedisPhase::Preparing && self.start.open == 0 {
+            self.phase = RedisPhase::Ready;
             self.answer_early_probes(now);
-            self.take_up_all();
+            self.reconcile_all();
             for job in std::mem::take(&mut self.early_jobs) {
                 self.begin(job, now);
             }
@@ -210,7 +214,7 @@ impl Pipeline {
 }
 
 /// Refuses a server that answers a greeting as a Redis does, but cannot hold pools.
-fn refuse_other_modes(hello: &Value) -> Result<(), Loss> {
+fn refuse_other_modes(hello: &Value) -> Result<(), LossReason> {
     let Value::Map(fields) = hello else {
         return Ok(());
     };

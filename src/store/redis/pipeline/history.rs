@@ -6,7 +6,7 @@
 
 use redis::Value;
 
-use super::{Pipeline, Question, Step, key};
+use super::{GreetingStep, PendingReply, Pipeline, key};
 use crate::command::Fence;
 use crate::store::redis::reply::{self, Garbled};
 use crate::store::redis::script::Script;
@@ -82,7 +82,7 @@ pub(super) fn read_history(value: Value) -> Result<KnownHistory, Garbled> {
 impl Pipeline {
     pub(super) fn ask_for_history(&mut self, now: Time) {
         self.write_history(0);
-        self.send(Question::Greeting(Step::History), now);
+        self.send(PendingReply::Greeting(GreetingStep::History), now);
     }
 
     /// Asks for the history, and adds a jump of the clock to those that are known there; 0 for none.
@@ -108,7 +108,7 @@ impl Pipeline {
         }
         // No pool is made below it, and a list without it was lost.
         self.index_command().arg("begin").arg(above);
-        self.send(Question::Unheeded, now);
+        self.send(PendingReply::Ignored, now);
     }
 
     /// Redis had lost the list of pools while the connection lasted; new pools start above this fence.

@@ -6,9 +6,9 @@
 
 use redis::Value;
 
-use super::batches::in_words;
-use super::jobs::{JobKey, Task};
-use super::{Pipeline, PoolKey, Question, key};
+use super::batches::describe;
+use super::jobs::{JobKey, MultiPoolTask};
+use super::{PendingReply, Pipeline, PoolKey, key};
 use crate::command::Fence;
 use crate::store::redis::reply::{self, Garbled};
 use crate::store::redis::script::Script;
@@ -29,16 +29,16 @@ impl Pipeline {
 
     pub(super) fn ask_for_list(&mut self, job: JobKey, now: Time) {
         self.index_command().arg("list");
-        if let Task::Survey { most, .. } = self.jobs[job].task {
+        if let MultiPoolTask::Survey { most, .. } = self.jobs[job].task {
             self.command.arg(most);
         }
-        self.send(Question::List(job), now);
+        self.send(PendingReply::List(job), now);
     }
 
     /// Asks for the highest fence of the pools that were removed.
-    pub(super) fn ask_for_retired_fence(&mut self, question: Question, now: Time) {
+    pub(super) fn ask_for_retired_fence(&mut self, pending: PendingReply, now: Time) {
         self.index_command().arg("retired");
-        self.send(question, now);
+        self.send(pending, now);
     }
 
     /// Lists the pools of a seed, if there are no more of them then than there may be; without such a
@@ -47,7 +47,7 @@ impl Pipeline {
         let most = most.unwrap_or(usize::MAX);
         let seen = self.history.seen();
         self.index_command().arg("create").arg(most).arg(seen);
-        if let Task::Seed(seeding) = &self.jobs[job].task {
+        if let MultiPoolTask::Seed(seeding) = &self.jobs[job].task {
             for (pool, _) in seeding.pools.pools() {
                 self.command.arg(pool.as_str());
             }
@@ -58,7 +58,7 @@ impl Pipeline {
     pub(super) fn ask_for_stamp(&mut self, pool: PoolKey, now: Time) {
         let name = self.pools[pool].name.clone();
         self.index_command().arg("stamp").arg(&*name);
-        self.send(Question::Stamp(pool), now);
+        self.send(PendingReply::Stamp(pool), now);
     }
 
     pub(super) fn handle_stamp(&mut self, pool: PoolKey, value: Value) {
@@ -80,11 +80,11 @@ impl Pipeline {
     pub(super) fn handle_forgotten(&mut self, pool: PoolKey, value: Value, now: Time) {
         self.pools[pool].forgetting -= 1;
         if let Value::ServerError(error) = value {
-            return self.complain(&in_words(&error), now);
+            return self.warn_throttled(&describe(&error), now);
         }
         let fence = format!("{}:fence", self.pools[pool].base);
         self.command.arg("PEXPIRE").arg(fence).arg(FENCE_KEPT_MS);
-        self.send(Question::Unheeded, now);
+        self.send(PendingReply::Ignored, now);
         self.forget_if_idle(pool);
     }
 
@@ -96,7 +96,7 @@ impl Pipeline {
             .arg(stamp)
             .arg(fence.number());
         self.pools[pool].forgetting += 1;
-        self.send(Question::Forgotten(pool), now);
+        self.send(PendingReply::Forgotten(pool), now);
     }
 }
 

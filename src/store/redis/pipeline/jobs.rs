@@ -4,20 +4,20 @@ use std::rc::Rc;
 
 use redis::Value;
 
-use super::dump::Dumping;
+use super::dump::DumpJob;
 use super::index::read_list;
-use super::seeding::Seeding;
-use super::{Loss, Phase, Pipeline, PoolKey, Question};
+use super::seeding::SeedJob;
+use super::{LossReason, PendingReply, Pipeline, PoolKey, RedisPhase};
 use crate::command::{
     NamePart, PoolQuery, PoolStatus, PoolSums, Refusal, Reply, Restoration, StoredName, Survey,
     Ticket, has_dot_segment,
 };
-use crate::store::redis::operation::{Action, Asker, Operation};
-use crate::store::redis::reply::Answer;
+use crate::store::redis::operation::{Operation, PoolAction, ReplyTo};
+use crate::store::redis::reply::OperationAnswer;
 use crate::store::warn_of_old_names;
 use crate::time::Time;
 
-use super::batches::in_words;
+use super::batches::describe;
 
 /// How many pools are asked at a time.
 const MAX_PARTS: usize = 500;
@@ -26,10 +26,10 @@ const MAX_PARTS: usize = 500;
 pub(in super::super) type JobKey = usize;
 
 #[derive(Debug)]
-pub(super) struct Job {
+pub(super) struct MultiPoolJob {
     /// Whom to answer; `None` for what was ordered for the start.
     pub(super) ticket: Option<Ticket>,
-    pub(super) task: Task,
+    pub(super) task: MultiPoolTask,
     /// How many parts are not done yet.
     pub(super) open: usize,
     pub(super) failed: bool,
@@ -40,7 +40,7 @@ pub(super) struct Job {
 }
 
 #[derive(Debug)]
-pub(super) enum Task {
+pub(super) enum MultiPoolTask {
     List(PoolQuery<'static>, Vec<PoolStatus>),
     Sum(Option<NamePart<'static>>, PoolSums),
     /// So many pools at most, of so many that there are.
@@ -50,14 +50,14 @@ pub(super) enum Task {
         shown: Vec<PoolStatus>,
     },
     Purge(usize),
-    Seed(Seeding),
-    Dump(Box<Dumping>),
+    Seed(SeedJob),
+    Dump(Box<DumpJob>),
     Restore(Rc<Restoration>),
 }
 
 impl Pipeline {
     pub(super) fn start_list(&mut self, ticket: Ticket, query: PoolQuery<'static>, now: Time) {
-        let job = self.insert_job(Some(ticket), Task::List(query, Vec::new()));
+        let job = self.insert_job(Some(ticket), MultiPoolTask::List(query, Vec::new()));
         self.begin(job, now);
     }
 
@@ -68,16 +68,19 @@ impl Pipeline {
         contains: Option<NamePart<'static>>,
         now: Time,
     ) {
-        let job = self.insert_job(Some(ticket), Task::Sum(contains, PoolSums::default()));
+        let job = self.insert_job(
+            Some(ticket),
+            MultiPoolTask::Sum(contains, PoolSums::default()),
+        );
         self.begin(job, now);
     }
 
     /// Pools that are not shown are only counted: to ask for each would take a script call of its own.
     pub(super) fn start_survey(&mut self, ticket: Ticket, most: usize, now: Time) {
-        if self.phase != Phase::Ready {
+        if self.phase != RedisPhase::Ready {
             return self.replies.push_back((ticket, Reply::Survey(None)));
         }
-        let task = Task::Survey {
+        let task = MultiPoolTask::Survey {
             most,
             pool_count: 0,
             shown: Vec::new(),
@@ -87,12 +90,12 @@ impl Pipeline {
     }
 
     pub(super) fn start_purge(&mut self, ticket: Option<Ticket>, now: Time) {
-        let job = self.insert_job(ticket, Task::Purge(0));
+        let job = self.insert_job(ticket, MultiPoolTask::Purge(0));
         self.begin(job, now);
     }
 
-    pub(super) fn insert_job(&mut self, ticket: Option<Ticket>, task: Task) -> JobKey {
-        self.jobs.insert(Job {
+    pub(super) fn insert_job(&mut self, ticket: Option<Ticket>, task: MultiPoolTask) -> JobKey {
+        self.jobs.insert(MultiPoolJob {
             ticket,
             task,
             open: 0,
@@ -103,14 +106,19 @@ impl Pipeline {
     }
 
     /// The list of all pools has come: each is asked for its part.
-    pub(super) fn handle_list(&mut self, job: JobKey, value: Value, now: Time) -> Result<(), Loss> {
+    pub(super) fn handle_list(
+        &mut self,
+        job: JobKey,
+        value: Value,
+        now: Time,
+    ) -> Result<(), LossReason> {
         if let Value::ServerError(error) = value {
             return self.fail_job(job, &error, now, Pipeline::begin);
         }
         let unknown = "a list of pools of an unknown form";
         let (count, mut pools) = read_list(value).map_err(|_| unknown)?;
         let listed = match &mut self.jobs[job].task {
-            Task::Survey {
+            MultiPoolTask::Survey {
                 pool_count, most, ..
             } => {
                 *pool_count = count;
@@ -122,16 +130,18 @@ impl Pipeline {
             return Err(unknown.into());
         }
         match &self.jobs[job].task {
-            Task::List(query, _) => pools.retain(|(name, _)| query.includes(name)),
-            Task::Sum(Some(part), _) => {
+            MultiPoolTask::List(query, _) => pools.retain(|(name, _)| query.includes(name)),
+            MultiPoolTask::Sum(Some(part), _) => {
                 pools.retain(|(name, _)| NamePart::occurs(Some(part), name));
             }
-            Task::Dump(_) => {
+            MultiPoolTask::Dump(_) => {
                 self.dump_listed(job, pools, now);
                 return Ok(());
             }
-            Task::Sum(None, _) | Task::Survey { .. } | Task::Purge(_) => {}
-            Task::Seed(_) | Task::Restore(_) => {}
+            MultiPoolTask::Sum(None, _)
+            | MultiPoolTask::Survey { .. }
+            | MultiPoolTask::Purge(_) => {}
+            MultiPoolTask::Seed(_) | MultiPoolTask::Restore(_) => {}
         }
         self.jobs[job].rest = pools;
         self.ask_next(job);
@@ -148,9 +158,9 @@ impl Pipeline {
 
     /// Asks some of the pools for their part. All at once would keep Redis from everybody else.
     fn ask_next(&mut self, job: JobKey) {
-        let is_purge = matches!(self.jobs[job].task, Task::Purge(_));
+        let is_purge = matches!(self.jobs[job].task, MultiPoolTask::Purge(_));
         let left = match &self.jobs[job].task {
-            Task::List(query, rows) => query.max_pools().saturating_sub(rows.len()),
+            MultiPoolTask::List(query, rows) => query.max_pools().saturating_sub(rows.len()),
             _ => usize::MAX,
         };
         let rest = &mut self.jobs[job].rest;
@@ -165,39 +175,42 @@ impl Pipeline {
         self.jobs[job].open = pools.len();
         for (name, stamp) in pools {
             let pool = self.pool_key(&name);
-            let asker = Asker::Job(job);
+            let reply_to = ReplyTo::Job(job);
             if is_purge {
                 // At the start nothing that is asked by then may come before it.
-                let action = Action::ReleaseAll {
+                let action = PoolAction::ReleaseAll {
                     owner: None,
                     older_s: None,
                 };
-                let operation = Operation { asker, action };
-                self.pools[pool].queue.push_front(operation);
+                let operation = Operation { reply_to, action };
+                self.pools[pool].pending.push_front(operation);
                 self.list_to_send(pool);
             } else {
                 let stamp = StoredName::from(stamp);
-                let action = Action::Status { stamp };
-                self.push(pool, Operation { asker, action });
+                let action = PoolAction::Status { stamp };
+                self.push(pool, Operation { reply_to, action });
             }
         }
     }
 
     /// Starts a job, or keeps it until Redis is there to be asked.
     pub(super) fn begin(&mut self, job: JobKey, now: Time) {
-        if self.phase != Phase::Ready && self.jobs[job].ticket.is_some() {
+        if self.phase != RedisPhase::Ready && self.jobs[job].ticket.is_some() {
             return self.early_jobs.push(job);
         }
         match self.jobs[job].task {
-            Task::Seed(_) => {
+            MultiPoolTask::Seed(_) => {
                 self.write_listing(job, Some(self.rules.max_pools));
-                self.send(Question::Listing(job), now);
+                self.send(PendingReply::Listing(job), now);
             }
-            Task::List(..) | Task::Sum(..) | Task::Survey { .. } | Task::Purge(_) => {
+            MultiPoolTask::List(..)
+            | MultiPoolTask::Sum(..)
+            | MultiPoolTask::Survey { .. }
+            | MultiPoolTask::Purge(_) => {
                 self.ask_for_list(job, now);
             }
-            Task::Dump(_) => self.begin_dump(job, now),
-            Task::Restore(_) => self.send_restore(job, now),
+            MultiPoolTask::Dump(_) => self.begin_dump(job, now),
+            MultiPoolTask::Restore(_) => self.send_restore(job, now),
         }
     }
 
@@ -211,31 +224,33 @@ impl Pipeline {
         &mut self,
         job: JobKey,
         pool: PoolKey,
-        action: &Action,
-        answer: Answer,
+        action: &PoolAction,
+        answer: OperationAnswer,
         now: Time,
     ) {
         match (&mut self.jobs[job].task, answer, action) {
             (
-                Task::List(_, rows) | Task::Survey { shown: rows, .. },
-                Answer::Status(numbers),
+                MultiPoolTask::List(_, rows) | MultiPoolTask::Survey { shown: rows, .. },
+                OperationAnswer::Status(numbers),
                 _,
             ) => {
                 rows.push(status(&self.pools[pool].name, numbers));
             }
-            (Task::Sum(_, sums), Answer::Status(numbers), _) => {
+            (MultiPoolTask::Sum(_, sums), OperationAnswer::Status(numbers), _) => {
                 sums.add(&status(&self.pools[pool].name, numbers));
             }
             (
-                Task::List(..) | Task::Sum(..) | Task::Survey { .. },
-                Answer::Removed(fence),
-                Action::Status { stamp },
+                MultiPoolTask::List(..) | MultiPoolTask::Sum(..) | MultiPoolTask::Survey { .. },
+                OperationAnswer::Removed(fence),
+                PoolAction::Status { stamp },
             ) => {
                 let stamp = stamp.to_string();
                 self.unlist(pool, &stamp, fence, now);
             }
-            (Task::Purge(released), Answer::Released(count), _) => *released += count,
-            (Task::Purge(_), Answer::Refused(Refusal::NoPool), _) => {}
+            (MultiPoolTask::Purge(released), OperationAnswer::Released(count), _) => {
+                *released += count
+            }
+            (MultiPoolTask::Purge(_), OperationAnswer::Refused(Refusal::NoPool), _) => {}
             _ => self.jobs[job].failed = true,
         }
         self.finish_part(job);
@@ -247,7 +262,7 @@ impl Pipeline {
             found.failed = true;
             found.rest.clear();
             // A seed is one part, however many pools it holds up.
-            if !matches!(found.task, Task::Seed(_)) {
+            if !matches!(found.task, MultiPoolTask::Seed(_)) {
                 self.finish_part(job);
             }
         }
@@ -264,25 +279,25 @@ impl Pipeline {
     }
 
     pub(super) fn finish(&mut self, job: JobKey) {
-        let Job {
+        let MultiPoolJob {
             ticket,
             task,
             failed,
             refused,
             ..
         } = self.jobs.remove(job);
-        let is_purge = matches!(task, Task::Purge(_));
-        let is_restore = matches!(task, Task::Restore(_));
+        let is_purge = matches!(task, MultiPoolTask::Purge(_));
+        let is_restore = matches!(task, MultiPoolTask::Restore(_));
         let refused = match failed {
             true => Some(Refusal::StoreDown),
             false => refused,
         };
         let reply = match (refused, task) {
-            (Some(_), Task::Survey { .. }) => Reply::Survey(None),
+            (Some(_), MultiPoolTask::Survey { .. }) => Reply::Survey(None),
             (Some(refusal), _) => Reply::Refused(refusal),
             (
                 None,
-                Task::Survey {
+                MultiPoolTask::Survey {
                     pool_count, shown, ..
                 },
             ) => Reply::Survey(Some(Survey {
@@ -290,16 +305,16 @@ impl Pipeline {
                 shown,
                 others: None,
             })),
-            (None, Task::Sum(_, sums)) => Reply::PoolSums(sums),
-            (None, Task::List(_, mut rows)) => {
+            (None, MultiPoolTask::Sum(_, sums)) => Reply::PoolSums(sums),
+            (None, MultiPoolTask::List(_, mut rows)) => {
                 rows.sort_unstable_by(|a, b| a.name.cmp(&b.name));
                 self.warn_of_old_pools(&rows);
                 Reply::Pools(rows)
             }
-            (None, Task::Purge(released)) => Reply::Released(released),
-            (None, Task::Seed(seeding)) => Reply::Seeded(seeding.pools),
-            (None, Task::Restore(_)) => Reply::Done,
-            (None, Task::Dump(dumping)) => Reply::Dumped(Box::new(dumping.into_part())),
+            (None, MultiPoolTask::Purge(released)) => Reply::Released(released),
+            (None, MultiPoolTask::Seed(seeding)) => Reply::Seeded(seeding.pools),
+            (None, MultiPoolTask::Restore(_)) => Reply::Done,
+            (None, MultiPoolTask::Dump(dumping)) => Reply::Dumped(Box::new(dumping.into_part())),
         };
         match (ticket, &reply) {
             (Some(ticket), _) => self.replies.push_back((ticket, reply)),
@@ -344,15 +359,15 @@ impl Pipeline {
         error: &redis::ServerError,
         now: Time,
         again: impl FnOnce(&mut Pipeline, JobKey, Time),
-    ) -> Result<(), Loss> {
+    ) -> Result<(), LossReason> {
         if error.code() == "NOSCRIPT" {
-            self.load_scripts(|_| Question::Load, now);
+            self.load_scripts(|_| PendingReply::Load, now);
             again(self, job, now);
             return Ok(());
         }
-        let problem = in_words(error);
-        self.complain(&problem, now);
-        self.look_for_rights(error, now);
+        let problem = describe(error);
+        self.warn_throttled(&problem, now);
+        self.check_rights(error, now);
         if self.jobs[job].ticket.is_none() {
             // What was ordered for the start is tried again on the next connection.
             return Err(problem);

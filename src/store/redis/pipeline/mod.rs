@@ -15,12 +15,12 @@ mod greeting;
 mod history;
 mod index;
 mod jobs;
-mod line;
-mod queue;
+mod pool_state;
 mod restore;
 mod seeding;
 mod trial;
 mod values;
+mod waiting;
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -28,37 +28,37 @@ use std::rc::Rc;
 use redis::Cmd;
 use slab::Slab;
 
-use super::foreign::{Complaints, printable};
+use super::foreign::{ReasonThrottles, printable};
 use super::info::Info;
 use super::key;
-use super::operation::{Action, Asker, Entry, Operation};
+use super::operation::{Operation, PoolAction, QueueLimits, ReplyTo};
 use super::options::RedisOptions;
 use super::script::{Script, Scripts};
-use super::waiters::{PoolKey, Waiters};
+use super::waiters::{LocalWaiters, PoolKey};
 use crate::command::{Command, NamePart, Refusal, Reply, Restoration, Seed, StoredName, Ticket};
 use crate::metrics::Lending;
 use crate::pool::Rules;
 use crate::time::{Deadlines, Time};
 use clock::RedisClock;
-use greeting::Step;
+use greeting::GreetingStep;
 use history::History;
-use jobs::Job;
 pub(super) use jobs::JobKey;
-use queue::PoolQueue;
+use jobs::MultiPoolJob;
+use pool_state::PoolState;
 use seeding::Members;
 use trial::Trials;
 
-/// How long a server that gives no sign of life keeps its places in line, in milliseconds.
+/// How long a server that gives no sign of life keeps its places in queues, in milliseconds.
 const LAPSE_MS: u64 = 5_000;
-/// How often a server gives one for each pool that somebody waits for through it.
-const BEAT_MS: u64 = 1_500;
+/// How often a server sends a heartbeat for each pool that somebody waits for through it.
+const HEARTBEAT_MS: u64 = 1_500;
 /// The most operations of a batch: Redis does nothing else while it carries one out.
 const MAX_BATCH: usize = 500;
 /// How many pools are kept in mind that there is nothing to do for.
 const MAX_IDLE_POOLS: usize = 10_000;
 
 /// Why a connection is of no more use, in words for the log.
-pub(super) type Loss = String;
+pub(super) type LossReason = String;
 
 /// The conversation with one Redis.
 pub(super) struct Pipeline {
@@ -67,7 +67,7 @@ pub(super) struct Pipeline {
     /// What this process is called among the servers of this Redis.
     server: String,
     scripts: Scripts,
-    phase: Phase,
+    phase: RedisPhase,
     output: Vec<u8>,
     /// Kept for its memory.
     command: Cmd,
@@ -79,21 +79,21 @@ pub(super) struct Pipeline {
     /// The warnings that were logged last, so that a connection that comes and goes repeats none.
     warnings: Vec<String>,
     history: History,
-    pools: Slab<PoolQueue>,
+    pools: Slab<PoolState>,
     names: HashMap<StoredName, PoolKey>,
     /// Pools that may have something to send.
     to_send: Vec<PoolKey>,
-    /// When a pool is to be looked at for the sake of those who wait for it here.
-    looks: Deadlines,
-    waiters: Waiters,
-    jobs: Slab<Job>,
+    /// When a pool is polled for the waiters that this server has in it.
+    polls: Deadlines,
+    waiters: LocalWaiters,
+    jobs: Slab<MultiPoolJob>,
     /// Jobs that were asked for before Redis could be.
     early_jobs: Vec<JobKey>,
     /// What is to be done before anybody is served.
-    start: Start,
+    start: StartTasks,
     next_batch: u64,
     replies: VecDeque<(Ticket, Reply)>,
-    complaints: Complaints,
+    throttles: ReasonThrottles,
     trials: Trials,
     has_warned_of_old_pools: bool,
     /// Redis has carried something out.
@@ -106,7 +106,7 @@ pub(super) struct Pipeline {
 
 /// How far the connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum RedisPhase {
     /// There is none, and none is on its way: what is asked is refused.
     Down,
     /// One is on its way: what is asked is kept.
@@ -120,7 +120,7 @@ enum Phase {
 
 /// What was ordered for the start.
 #[derive(Debug, Default)]
-struct Start {
+struct StartTasks {
     /// A list of pools has to be there: `--must-exist`. False once it was found.
     must_exist: bool,
     /// It comes before all else, and is kept until it is known what came of it.
@@ -138,13 +138,13 @@ struct Start {
 /// What a value is the answer to, and since when it is awaited.
 #[derive(Debug)]
 struct Awaited {
-    what: Question,
+    what: PendingReply,
     sent_at: Time,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Question {
-    Greeting(Step),
+enum PendingReply {
+    Greeting(GreetingStep),
     Batch(PoolKey),
     /// When a pool was listed that is being removed.
     Stamp(PoolKey),
@@ -167,7 +167,7 @@ enum Question {
     /// A removed pool is off the list, and its fence is kept there.
     Forgotten(PoolKey),
     /// Nobody needs to know.
-    Unheeded,
+    Ignored,
 }
 
 impl Pipeline {
@@ -182,7 +182,7 @@ impl Pipeline {
             rules,
             server,
             scripts,
-            phase: Phase::Down,
+            phase: RedisPhase::Down,
             output: Vec::new(),
             command: Cmd::new(),
             awaited: VecDeque::new(),
@@ -193,14 +193,14 @@ impl Pipeline {
             pools: Slab::new(),
             names: HashMap::new(),
             to_send: Vec::new(),
-            looks: Deadlines::default(),
-            waiters: Waiters::default(),
+            polls: Deadlines::default(),
+            waiters: LocalWaiters::default(),
             jobs: Slab::new(),
             early_jobs: Vec::new(),
-            start: Start::default(),
+            start: StartTasks::default(),
             next_batch: 0,
             replies: VecDeque::new(),
-            complaints: Complaints::default(),
+            throttles: ReasonThrottles::default(),
             trials: Trials::default(),
             has_warned_of_old_pools: false,
             has_succeeded: false,
@@ -230,37 +230,37 @@ impl Pipeline {
         if let Command::Undo(pool, ..) = command {
             // It is done as soon as it can be; nobody has to hear of it.
             self.replies.push_back((ticket, Reply::Done));
-            let undo = Action::of(command, Entry::default()).map(|(_, action)| action);
+            let undo = PoolAction::of(command, QueueLimits::default()).map(|(_, action)| action);
             let pool = self.pool_key(pool.as_str());
             return self.undo(pool, undo);
         }
         match command {
             Command::Survey(most) => return self.start_survey(ticket, *most, now),
             Command::Probe => return self.probe(ticket, now),
-            _ if self.phase == Phase::Down => return self.refuse(ticket, Refusal::StoreDown),
+            _ if self.phase == RedisPhase::Down => return self.refuse(ticket, Refusal::StoreDown),
             _ => {}
         }
         let room = match self.waiters.len() < self.rules.max_waiters {
             true => self.rules.max_pool_waiters,
             false => 0,
         };
-        let entry = Entry {
+        let limits = QueueLimits {
             room,
             max_wait_ms: self.rules.max_wait_ms,
             now,
         };
-        match Action::of(command, entry) {
+        match PoolAction::of(command, limits) {
             Some((pool, action)) => {
                 let pool = self.pool_key(pool);
-                if let Action::Acquire(wish) = &action
-                    && let Some(until) = wish.until
+                if let PoolAction::Acquire(request) = &action
+                    && let Some(until) = request.until
                 {
-                    return self.wait(ticket, pool, wish.clone(), until);
+                    return self.wait(ticket, pool, request.clone(), until);
                 }
                 self.push(
                     pool,
                     Operation {
-                        asker: Asker::Client(ticket),
+                        reply_to: ReplyTo::Client(ticket),
                         action,
                     },
                 );
@@ -304,7 +304,7 @@ impl Pipeline {
 
     /// A connection is on its way.
     pub(super) fn handle_attempt(&mut self) {
-        self.phase = Phase::Trying;
+        self.phase = RedisPhase::Trying;
     }
 
     /// When `handle_timeout` wants to be called at the latest.
@@ -313,23 +313,23 @@ impl Pipeline {
             .awaited
             .front()
             .map(|next| next.sent_at.after_ms(self.options.timeout_ms));
-        let looks = [self.looks.next(), self.clock.look_at()];
-        let look_at = looks.into_iter().flatten().min();
-        let look_at = look_at.filter(|_| self.phase == Phase::Ready);
-        [overdue_at, look_at, self.waiters.next_timeout()]
+        let polls = [self.polls.next(), self.clock.check_at()];
+        let poll_at = polls.into_iter().flatten().min();
+        let poll_at = poll_at.filter(|_| self.phase == RedisPhase::Ready);
+        [overdue_at, poll_at, self.waiters.next_timeout()]
             .into_iter()
             .flatten()
             .min()
     }
 
     /// Does what is due. An answer that is overdue means that the connection is lost.
-    pub(super) fn handle_timeout(&mut self, now: Time) -> Result<(), Loss> {
+    pub(super) fn handle_timeout(&mut self, now: Time) -> Result<(), LossReason> {
         self.end_waiting(now);
-        if self.phase == Phase::Ready {
-            while let Some(pool) = self.looks.pop_due(now) {
-                self.look(pool);
+        if self.phase == RedisPhase::Ready {
+            while let Some(pool) = self.polls.pop_due(now) {
+                self.poll_grants(pool);
             }
-            self.look_at_clock(now);
+            self.check_clock(now);
         }
         let timeout_ms = self.options.timeout_ms;
         match self.awaited.front() {
@@ -340,14 +340,14 @@ impl Pipeline {
         }
     }
 
-    /// The connection is lost, or there will be none. Who waits in line stays there; everybody else
+    /// The connection is lost, or there will be none. Waiters stay; everybody else
     /// is told. `may_be_alive`: what was sent may still arrive.
     pub(super) fn handle_loss(&mut self, may_be_alive: bool, now: Time) {
-        self.phase = Phase::Down;
+        self.phase = RedisPhase::Down;
         self.output.clear();
         let sent: Vec<Awaited> = self.awaited.drain(..).collect();
         for awaited in sent {
-            if let Question::Batch(pool) = awaited.what {
+            if let PendingReply::Batch(pool) = awaited.what {
                 let arrives_until = awaited.sent_at.after_ms(self.options.timeout_ms + 1);
                 self.lose_batch(pool, if may_be_alive { arrives_until } else { now });
             }
@@ -357,8 +357,8 @@ impl Pipeline {
             self.pools[pool].barrier = false;
             self.pools[pool].listed = false;
             self.pools[pool].forgetting = 0;
-            let queue = std::mem::take(&mut self.pools[pool].queue);
-            queue
+            let pending = std::mem::take(&mut self.pools[pool].pending);
+            pending
                 .into_iter()
                 .for_each(|operation| self.drop_unheard(pool, operation));
         }
@@ -372,7 +372,7 @@ impl Pipeline {
 
     /// Whether Redis has been told who we are, and has found it right.
     pub(super) fn has_greeted(&self) -> bool {
-        matches!(self.phase, Phase::Preparing | Phase::Ready)
+        matches!(self.phase, RedisPhase::Preparing | RedisPhase::Ready)
     }
 
     /// Whether Redis has carried something out since the last call.
@@ -382,10 +382,10 @@ impl Pipeline {
 
     /// Whether nothing is under way that a client or the store itself should hear the end of.
     pub(super) fn is_quiescent(&self) -> bool {
-        let is_idle = self.phase == Phase::Down
+        let is_idle = self.phase == RedisPhase::Down
             || self.awaited.is_empty()
                 && self.early_jobs.is_empty()
-                && self.pools.iter().all(|(_, pool)| pool.queue.is_empty());
+                && self.pools.iter().all(|(_, pool)| pool.pending.is_empty());
         is_idle && self.pools.iter().all(|(_, pool)| !pool.has_unfinished())
     }
 
@@ -400,14 +400,14 @@ impl Pipeline {
         }
         let name = StoredName::from(name);
         let base = key::base(&self.options.prefix, &name);
-        let pool = self.pools.insert(PoolQueue::new(name.clone(), base));
+        let pool = self.pools.insert(PoolState::new(name.clone(), base));
         self.names.insert(name, pool);
         pool
     }
 
     /// Queues an operation.
     fn push(&mut self, pool: PoolKey, operation: Operation) {
-        self.pools[pool].queue.push_back(operation);
+        self.pools[pool].pending.push_back(operation);
         self.list_to_send(pool);
     }
 
@@ -418,25 +418,25 @@ impl Pipeline {
     }
 
     /// Writes down the command that has been put together, and notes what its answer is.
-    fn send(&mut self, what: Question, now: Time) {
+    fn send(&mut self, what: PendingReply, now: Time) {
         self.command.write_packed_command(&mut self.output);
         self.command.clear();
         self.awaited.push_back(Awaited { what, sent_at: now });
     }
 
-    fn load_scripts(&mut self, question: impl Fn(Script) -> Question, now: Time) {
+    fn load_scripts(&mut self, pending: impl Fn(Script) -> PendingReply, now: Time) {
         for script in Script::ALL {
             self.command
                 .arg("SCRIPT")
                 .arg("LOAD")
                 .arg(self.scripts.text(script));
-            self.send(question(script), now);
+            self.send(pending(script), now);
         }
     }
 
     /// Logs what Redis says that it should not, but not for each request.
-    fn complain(&mut self, problem: &str, now: Time) {
-        if let Some(times) = self.complaints.record(problem, now) {
+    fn warn_throttled(&mut self, problem: &str, now: Time) {
+        if let Some(times) = self.throttles.record(problem, now) {
             let words = printable(problem, self.options.password());
             log::error!("Redis says: {words}{times}");
         }

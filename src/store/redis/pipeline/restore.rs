@@ -4,10 +4,10 @@ use std::rc::Rc;
 
 use redis::Value;
 
-use super::jobs::{JobKey, Task};
-use super::{Loss, Pipeline, Question, key};
+use super::jobs::{JobKey, MultiPoolTask};
+use super::{LossReason, PendingReply, Pipeline, key};
 use crate::command::{Fence, PoolDump, Refusal, Reply, Restoration, Ticket, Ttl};
-use crate::store::redis::reply::{self, Answer};
+use crate::store::redis::reply::{self, OperationAnswer};
 use crate::store::redis::script::Script;
 use crate::time::Time;
 
@@ -20,7 +20,7 @@ impl Pipeline {
         now: Time,
     ) {
         let refused = restoration.check_limits(&self.rules).err();
-        let job = self.insert_job(ticket, Task::Restore(restoration));
+        let job = self.insert_job(ticket, MultiPoolTask::Restore(restoration));
         self.jobs[job].refused = refused;
         match refused {
             Some(_) => self.finish_restore(job, now),
@@ -30,7 +30,7 @@ impl Pipeline {
 
     pub(super) fn send_restore(&mut self, job: JobKey, now: Time) {
         let (earliest_ms, latest_ms, jumps_ms) = self.clock.bounds(self.options.timeout_ms, now);
-        let Task::Restore(restoration) = &self.jobs[job].task else {
+        let MultiPoolTask::Restore(restoration) = &self.jobs[job].task else {
             return;
         };
         let prefix = &self.options.prefix;
@@ -55,7 +55,7 @@ impl Pipeline {
         if self.jobs[job].ticket.is_none() {
             self.start.is_restore_sent = true;
         }
-        self.send(Question::Restored(job), now);
+        self.send(PendingReply::Restored(job), now);
     }
 
     pub(super) fn handle_restored(
@@ -64,7 +64,7 @@ impl Pipeline {
         value: Value,
         sent_at: Time,
         now: Time,
-    ) -> Result<(), Loss> {
+    ) -> Result<(), LossReason> {
         if self.jobs[job].ticket.is_none() {
             self.start.is_restore_sent = false;
         }
@@ -78,12 +78,12 @@ impl Pipeline {
         match values.next().map(reply::read_answer).transpose() {
             Ok(None) => {}
             // Nothing was done.
-            Ok(Some(Answer::Late)) => {
+            Ok(Some(OperationAnswer::Late)) => {
                 self.note_late(now);
                 self.send_restore(job, now);
                 return Ok(());
             }
-            Ok(Some(Answer::Refused(refusal))) => self.jobs[job].refused = Some(refusal),
+            Ok(Some(OperationAnswer::Refused(refusal))) => self.jobs[job].refused = Some(refusal),
             _ => return Err("an answer to a restore of an unknown form".into()),
         }
         self.finish_restore(job, now);

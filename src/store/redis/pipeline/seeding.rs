@@ -8,17 +8,17 @@ use std::iter;
 use redis::Value;
 
 use super::index::{Listed, read_listed};
-use super::jobs::{JobKey, Task};
-use super::{LAPSE_MS, Loss, Pipeline, PoolKey, Question, key};
+use super::jobs::{JobKey, MultiPoolTask};
+use super::{LAPSE_MS, LossReason, PendingReply, Pipeline, PoolKey, key};
 use crate::command::{Refusal, Seed, StoredName, Ticket};
-use crate::store::redis::operation::{Action, Asker, Operation};
-use crate::store::redis::reply::{self, Answer};
+use crate::store::redis::operation::{Operation, PoolAction, ReplyTo};
+use crate::store::redis::reply::{self, OperationAnswer};
 use crate::store::redis::script::Script;
 use crate::time::Time;
 
 /// New members for some pools.
 #[derive(Debug)]
-pub(super) struct Seeding {
+pub(super) struct SeedJob {
     members: Members,
     pub(super) pools: Seed,
     /// Where these pools stand, once they hold up their queues for it.
@@ -49,7 +49,7 @@ impl Pipeline {
         members: Members,
         now: Time,
     ) {
-        let seeding = Seeding {
+        let seeding = SeedJob {
             members,
             pools,
             keys: Vec::new(),
@@ -57,9 +57,9 @@ impl Pipeline {
             last_stamp: 0,
             listed: String::new(),
         };
-        let job = self.insert_job(ticket, Task::Seed(seeding));
+        let job = self.insert_job(ticket, MultiPoolTask::Seed(seeding));
         match &self.jobs[job].task {
-            Task::Seed(seeding) if seeding.pools.pool_count() == 0 => self.finish(job),
+            MultiPoolTask::Seed(seeding) if seeding.pools.pool_count() == 0 => self.finish(job),
             _ => self.begin(job, now),
         }
     }
@@ -70,7 +70,7 @@ impl Pipeline {
         job: JobKey,
         value: Value,
         now: Time,
-    ) -> Result<(), Loss> {
+    ) -> Result<(), LossReason> {
         if let Value::ServerError(error) = value {
             return self.fail_job(job, &error, now, Pipeline::begin);
         }
@@ -85,7 +85,7 @@ impl Pipeline {
             // The sum of the jumps may be lost, too: it is there again before a new pool is.
             self.note_late(now);
         }
-        let Some(seeding) = self.seeding(job) else {
+        let Some(seeding) = self.seed_job(job) else {
             return Ok(());
         };
         match answer {
@@ -116,16 +116,16 @@ impl Pipeline {
         self.jobs[job].open = keys.len();
         for &pool in &keys {
             let operation = Operation {
-                asker: Asker::Job(job),
-                action: Action::Seed,
+                reply_to: ReplyTo::Job(job),
+                action: PoolAction::Seed,
             };
             match is_first {
-                true => self.pools[pool].queue.push_front(operation),
-                false => self.pools[pool].queue.push_back(operation),
+                true => self.pools[pool].pending.push_front(operation),
+                false => self.pools[pool].pending.push_back(operation),
             }
             self.list_to_send(pool);
         }
-        if let Some(seeding) = self.seeding(job) {
+        if let Some(seeding) = self.seed_job(job) {
             seeding.keys = keys;
         }
         if is_first {
@@ -135,7 +135,7 @@ impl Pipeline {
     }
 
     /// One more of the queues is held up for a seed. When all are, it is sent.
-    pub(super) fn arrive(&mut self, job: JobKey, now: Time) {
+    pub(super) fn reach_barrier(&mut self, job: JobKey, now: Time) {
         self.jobs[job].open -= 1;
         if self.jobs[job].open == 0 {
             self.send_seed(job, now);
@@ -144,7 +144,7 @@ impl Pipeline {
 
     fn send_seed(&mut self, job: JobKey, now: Time) {
         let (earliest_ms, latest_ms, jumps_ms) = self.clock.bounds(self.options.timeout_ms, now);
-        let Task::Seed(seeding) = &self.jobs[job].task else {
+        let MultiPoolTask::Seed(seeding) = &self.jobs[job].task else {
             return;
         };
         let command = &mut self.command;
@@ -184,7 +184,7 @@ impl Pipeline {
                 command.arg(id.as_str());
             }
         }
-        self.send(Question::Seed(job), now);
+        self.send(PendingReply::Seed(job), now);
     }
 
     /// New members are there.
@@ -194,7 +194,7 @@ impl Pipeline {
         value: Value,
         sent_at: Time,
         now: Time,
-    ) -> Result<(), Loss> {
+    ) -> Result<(), LossReason> {
         if let Value::ServerError(error) = value {
             return self.fail_job(job, &error, now, Pipeline::send_seed);
         }
@@ -205,14 +205,14 @@ impl Pipeline {
         let mut members = Vec::new();
         while let Some(value) = values.next() {
             match reply::read_answer(value) {
-                Ok(Answer::Members(ids)) => members.push(ids),
+                Ok(OperationAnswer::Members(ids)) => members.push(ids),
                 // Nothing was done.
-                Ok(Answer::Late) => {
+                Ok(OperationAnswer::Late) => {
                     self.note_late(now);
                     self.send_seed(job, now);
                     return Ok(());
                 }
-                Ok(Answer::Refused(refusal)) => {
+                Ok(OperationAnswer::Refused(refusal)) => {
                     let known: Result<Vec<String>, _> = values.map(reply::text).collect();
                     self.refuse_seed(job, refusal, &known.map_err(unknown)?, now);
                     return Ok(());
@@ -220,7 +220,7 @@ impl Pipeline {
                 _ => return Err("new members of an unknown form".into()),
             }
         }
-        if let Some(seeding) = self.seeding(job) {
+        if let Some(seeding) = self.seed_job(job) {
             if members.len() != seeding.pools.pool_count() {
                 return Err("new members of too few pools, or too many".into());
             }
@@ -231,7 +231,7 @@ impl Pipeline {
             seeding.pools = members_now;
         }
         self.write_listing(job, None);
-        self.send(Question::Unheeded, now);
+        self.send(PendingReply::Ignored, now);
         self.lift_barriers(job);
         self.finish(job);
         Ok(())
@@ -239,7 +239,7 @@ impl Pipeline {
 
     /// Nothing was done. `known` says which of the pools are there; the others are off the list again.
     fn refuse_seed(&mut self, job: JobKey, refusal: Refusal, known: &[String], now: Time) {
-        let Some(seeding) = self.seeding(job) else {
+        let Some(seeding) = self.seed_job(job) else {
             return;
         };
         let first_stamp = seeding
@@ -257,7 +257,7 @@ impl Pipeline {
                 .arg(name)
                 .arg(stamp)
                 .arg(0);
-            self.send(Question::Unheeded, now);
+            self.send(PendingReply::Ignored, now);
         }
         self.jobs[job].refused = Some(refusal);
         self.lift_barriers(job);
@@ -275,22 +275,23 @@ impl Pipeline {
 
     /// The queues that a seed has held up go on.
     pub(super) fn lift_barriers(&mut self, job: JobKey) {
-        let keys = self.seeding(job).map(|seeding| seeding.keys.clone());
+        let keys = self.seed_job(job).map(|seeding| seeding.keys.clone());
         for pool in keys.into_iter().flatten() {
-            let queue = &mut self.pools[pool];
-            queue.barrier = false;
-            queue.queue.retain(|operation| {
-                !(matches!(operation.action, Action::Seed) && operation.asker == Asker::Job(job))
+            let state = &mut self.pools[pool];
+            state.barrier = false;
+            state.pending.retain(|operation| {
+                !(matches!(operation.action, PoolAction::Seed)
+                    && operation.reply_to == ReplyTo::Job(job))
             });
             self.list_to_send(pool);
         }
     }
 
-    pub(super) fn seeding(&mut self, job: JobKey) -> Option<&mut Seeding> {
+    pub(super) fn seed_job(&mut self, job: JobKey) -> Option<&mut SeedJob> {
         match &mut self.jobs.get_mut(job)?.task {
-            Task::Seed(seeding) => Some(seeding),
-            Task::List(..) | Task::Sum(..) | Task::Survey { .. } => None,
-            Task::Purge(_) | Task::Dump(_) | Task::Restore(_) => None,
+            MultiPoolTask::Seed(seeding) => Some(seeding),
+            MultiPoolTask::List(..) | MultiPoolTask::Sum(..) | MultiPoolTask::Survey { .. } => None,
+            MultiPoolTask::Purge(_) | MultiPoolTask::Dump(_) | MultiPoolTask::Restore(_) => None,
         }
     }
 }

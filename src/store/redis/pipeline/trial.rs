@@ -3,8 +3,8 @@
 
 use redis::{ServerError, Value};
 
-use super::batches::{HOPELESS, in_words};
-use super::{Loss, Phase, Pipeline, Question, key};
+use super::batches::{UNUSABLE_CODES, describe};
+use super::{LossReason, PendingReply, Pipeline, RedisPhase, key};
 use crate::command::{Refusal, Reply, Ticket};
 use crate::store::redis::reply::{self, Garbled};
 use crate::store::redis::script::Script;
@@ -24,7 +24,7 @@ const OPTIONAL: &str = "PUBLISH";
 pub(super) struct Trials {
     /// Clients that are answered with the next outcome.
     asking: Vec<Ticket>,
-    is_under_way: bool,
+    is_in_flight: bool,
     /// When the latest one has ended, and whether Redis lets this server lend.
     latest: Option<(Time, bool)>,
 }
@@ -45,14 +45,14 @@ impl Pipeline {
     /// Redis is known to be away, the answer is no at once; while it is greeted, it is that of the greeting.
     pub(super) fn probe(&mut self, ticket: Ticket, now: Time) {
         match (self.phase, self.trials.latest) {
-            (Phase::Down, _) => self.refuse(ticket, Refusal::StoreDown),
-            (Phase::Trying | Phase::Greeting | Phase::Preparing, _) => {
+            (RedisPhase::Down, _) => self.refuse(ticket, Refusal::StoreDown),
+            (RedisPhase::Trying | RedisPhase::Greeting | RedisPhase::Preparing, _) => {
                 self.trials.asking.push(ticket);
             }
-            (Phase::Ready, Some((ended_at, is_able))) if ended_at.after_ms(TRIAL_MS) > now => {
+            (RedisPhase::Ready, Some((ended_at, is_able))) if ended_at.after_ms(TRIAL_MS) > now => {
                 self.answer_probe(ticket, is_able);
             }
-            (Phase::Ready, _) => {
+            (RedisPhase::Ready, _) => {
                 self.trials.asking.push(ticket);
                 self.start_trial(now);
             }
@@ -67,20 +67,20 @@ impl Pipeline {
     }
 
     /// Finds out which rights are missing, if this is what Redis has refused something for.
-    pub(super) fn look_for_rights(&mut self, error: &ServerError, now: Time) {
-        let words = in_words(error);
+    pub(super) fn check_rights(&mut self, error: &ServerError, now: Time) {
+        let words = describe(error);
         if words.contains("NOPERM") || words.contains("executing the script can't") {
             self.start_trial(now);
         }
     }
 
     fn start_trial(&mut self, now: Time) {
-        if !std::mem::replace(&mut self.trials.is_under_way, true) {
-            self.send_trial(Question::Trial, now);
+        if !std::mem::replace(&mut self.trials.is_in_flight, true) {
+            self.send_trial(PendingReply::Trial, now);
         }
     }
 
-    pub(super) fn send_trial(&mut self, question: Question, now: Time) {
+    pub(super) fn send_trial(&mut self, pending: PendingReply, now: Time) {
         let prefix = &self.options.prefix;
         self.command
             .arg("EVALSHA")
@@ -88,30 +88,30 @@ impl Pipeline {
             .arg(1)
             .arg(key::trial(prefix, &self.server))
             .arg(key::channels(prefix));
-        self.send(question, now);
+        self.send(pending, now);
     }
 
-    pub(super) fn handle_trial(&mut self, value: Value, now: Time) -> Result<(), Loss> {
+    pub(super) fn handle_trial(&mut self, value: Value, now: Time) -> Result<(), LossReason> {
         if let Value::ServerError(error) = &value
             && error.code() == "NOSCRIPT"
         {
-            self.load_scripts(|_| Question::Load, now);
-            self.send_trial(Question::Trial, now);
+            self.load_scripts(|_| PendingReply::Load, now);
+            self.send_trial(PendingReply::Trial, now);
             return Ok(());
         }
         let problem = match self.verdict(value)? {
             Verdict::Able(_) => None,
             Verdict::Unwritable(problem) | Verdict::Unallowed(problem) => Some(problem),
         };
-        self.trials.is_under_way = false;
+        self.trials.is_in_flight = false;
         self.trials.latest = Some((now, problem.is_none()));
         for ticket in std::mem::take(&mut self.trials.asking) {
             self.answer_probe(ticket, problem.is_none());
         }
         match problem {
-            Some(problem) if is_hopeless(&problem) => Err(problem),
+            Some(problem) if is_unusable(&problem) => Err(problem),
             Some(problem) => {
-                self.complain(&problem, now);
+                self.warn_throttled(&problem, now);
                 Ok(())
             }
             None => Ok(()),
@@ -119,12 +119,12 @@ impl Pipeline {
     }
 
     /// The trial at the greeting. A full Redis is of use, since releases go on.
-    pub(super) fn handle_first_trial(&mut self, value: Value, now: Time) -> Result<(), Loss> {
+    pub(super) fn handle_first_trial(&mut self, value: Value, now: Time) -> Result<(), LossReason> {
         match self.verdict(value)? {
             Verdict::Able(None) => {}
-            Verdict::Unwritable(problem) if is_hopeless(&problem) => return Err(problem),
+            Verdict::Unwritable(problem) if is_unusable(&problem) => return Err(problem),
             Verdict::Able(Some(problem)) | Verdict::Unwritable(problem) => {
-                self.complain(&problem, now);
+                self.warn_throttled(&problem, now);
             }
             Verdict::Unallowed(problem) => return Err(problem),
         }
@@ -145,14 +145,14 @@ impl Pipeline {
         }
     }
 
-    fn verdict(&self, value: Value) -> Result<Verdict, Loss> {
+    fn verdict(&self, value: Value) -> Result<Verdict, LossReason> {
         if let Value::ServerError(error) = &value {
-            return Ok(Verdict::Unwritable(in_words(error)));
+            return Ok(Verdict::Unwritable(describe(error)));
         }
         let refused = read_refused(value).map_err(|_| "a trial of an unknown form")?;
         let is_state = |words: &str| STATES.iter().any(|state| words.contains(state));
         let states = refused.iter().map(|(_, words)| words);
-        if let Some(words) = { states }.find(|words| is_state(words) || is_hopeless(words)) {
+        if let Some(words) = { states }.find(|words| is_state(words) || is_unusable(words)) {
             return Ok(Verdict::Unwritable(words.clone()));
         }
         if refused.iter().any(|(name, _)| name != OPTIONAL) {
@@ -186,8 +186,8 @@ impl Pipeline {
     }
 }
 
-fn is_hopeless(words: &str) -> bool {
-    HOPELESS.iter().any(|code| words.contains(code))
+fn is_unusable(words: &str) -> bool {
+    UNUSABLE_CODES.iter().any(|code| words.contains(code))
 }
 
 /// Names of commands, and why Redis has refused each.

@@ -2,14 +2,18 @@
 
 use redis::Value;
 
-use super::batches::in_words;
-use super::{Loss, Pipeline, Question, key};
-use crate::store::redis::reply::{self, Answer};
+use super::batches::describe;
+use super::{LossReason, PendingReply, Pipeline, key};
+use crate::store::redis::reply::{self, OperationAnswer};
 use crate::time::Time;
 
 impl Pipeline {
     /// Takes one value. An error means that the connection is of no more use.
-    pub(in super::super) fn handle_value(&mut self, value: Value, now: Time) -> Result<(), Loss> {
+    pub(in super::super) fn handle_value(
+        &mut self,
+        value: Value,
+        now: Time,
+    ) -> Result<(), LossReason> {
         // What this server is told comes on the other connection.
         if let Value::Push { .. } = value {
             return Err("a notice that was not asked for".into());
@@ -20,8 +24,10 @@ impl Pipeline {
             .ok_or("an answer that was not asked for")?;
         self.answered += 1;
         match question.what {
-            Question::Greeting(step) => self.handle_greeting(step, value, question.sent_at, now),
-            Question::Batch(pool) => {
+            PendingReply::Greeting(step) => {
+                self.handle_greeting(step, value, question.sent_at, now)
+            }
+            PendingReply::Batch(pool) => {
                 let result = self.handle_batch(pool, value, question.sent_at, now);
                 if result.is_err() {
                     // With the loss that follows it is lost like the others.
@@ -29,25 +35,27 @@ impl Pipeline {
                 }
                 result
             }
-            Question::Stamp(pool) => {
+            PendingReply::Stamp(pool) => {
                 self.handle_stamp(pool, value);
                 Ok(())
             }
-            Question::Listing(job) => self.handle_listing(job, value, now),
-            Question::List(job) => self.handle_list(job, value, now),
-            Question::Seed(job) => self.handle_seed(job, value, question.sent_at, now),
-            Question::Slice(job, read) => self.handle_slice(job, read, value, now),
-            Question::Retired(job) => self.handle_retired(job, value, now),
-            Question::Restored(job) => self.handle_restored(job, value, question.sent_at, now),
-            Question::Forgotten(pool) => {
+            PendingReply::Listing(job) => self.handle_listing(job, value, now),
+            PendingReply::List(job) => self.handle_list(job, value, now),
+            PendingReply::Seed(job) => self.handle_seed(job, value, question.sent_at, now),
+            PendingReply::Slice(job, read) => self.handle_slice(job, read, value, now),
+            PendingReply::Retired(job) => self.handle_retired(job, value, now),
+            PendingReply::Restored(job) => self.handle_restored(job, value, question.sent_at, now),
+            PendingReply::Forgotten(pool) => {
                 self.handle_forgotten(pool, value, now);
                 Ok(())
             }
-            Question::Trial => self.handle_trial(value, now),
-            Question::Clock(jump_ms) => self.handle_clock(jump_ms, value, question.sent_at, now),
-            Question::Load | Question::Unheeded => {
+            PendingReply::Trial => self.handle_trial(value, now),
+            PendingReply::Clock(jump_ms) => {
+                self.handle_clock(jump_ms, value, question.sent_at, now)
+            }
+            PendingReply::Load | PendingReply::Ignored => {
                 if let Value::ServerError(error) = value {
-                    self.complain(&in_words(&error), now);
+                    self.warn_throttled(&describe(&error), now);
                 }
                 Ok(())
             }
@@ -69,8 +77,8 @@ impl Pipeline {
             let pool = key::pool_of(&self.options.prefix, base);
             if let Some(&pool) = pool.and_then(|pool| self.names.get(pool.as_str())) {
                 match reply::read_text(words) {
-                    Ok(Answer::Lapsed) => self.come_back(pool),
-                    _ => self.look(pool),
+                    Ok(OperationAnswer::Lapsed) => self.requeue_waiters(pool),
+                    _ => self.poll_grants(pool),
                 }
             }
             return;
@@ -78,7 +86,7 @@ impl Pipeline {
         let Ok(serial) = reply::number(serial) else {
             return;
         };
-        if let Ok(Answer::Refused(refusal)) = reply::read_text(words) {
+        if let Ok(OperationAnswer::Refused(refusal)) = reply::read_text(words) {
             self.dismiss(serial, refusal);
         }
     }
