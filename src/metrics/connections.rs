@@ -1,26 +1,26 @@
 //! Connections, and what went over them.
 
-/// Connections, and what went over them.
+/// Counts of connections and of the bytes sent over them.
 #[derive(Debug, Default)]
 pub struct Connections {
-    /// Those that were taken in.
+    /// Connections accepted.
     pub accepted: u64,
-    /// Bytes that were read.
+    /// Bytes read from sockets.
     pub received_bytes: u64,
-    /// Bytes that the system has taken.
+    /// Bytes written to sockets.
     pub sent_bytes: u64,
-    /// The most at a time, as the server is set up.
+    /// The connection limit: the most connections open at a time.
     pub max: u64,
     closed: [u64; Closed::ALL.len()],
     refused: [u64; Refused::ALL.len()],
 }
 
-/// Why a connection is not taken in.
+/// Why a connection is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// Its address has as many as it may have, and all of them are in use.
+    /// Its address has reached its limit of connections, and all of them are in use.
     Crowded,
-    /// The system had no descriptor for it, or would not have it watched. It may be taken in later.
+    /// The system had no descriptor for it, or could not watch it. It may be accepted later.
     NoDescriptor,
 }
 
@@ -35,20 +35,20 @@ impl Refused {
     }
 }
 
-/// Why a connection is closed.
+/// Why a connection was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// The client has closed it, or closed its side and was answered.
+    /// The client closed it, or closed its sending side and was answered.
     Client,
-    /// It broke: a reset, or what was sent was not confirmed.
+    /// The transport failed: a reset, or sent bytes were never acknowledged.
     Error,
-    /// As the request asked for, or because it could not be understood.
+    /// The request asked for it, or could not be understood.
     Server,
-    /// The server stops.
+    /// The server is stopping.
     Stopping,
-    /// The client was silent for too long, or did not take its answers.
+    /// The client was silent for too long, or did not read its answers.
     Timeout,
-    /// It was idle, and another one needed the room.
+    /// The longest-idle connection, evicted to admit another one.
     Evicted,
 }
 
@@ -75,17 +75,17 @@ impl Closed {
 }
 
 impl Connections {
-    /// A connection that was accepted is closed.
+    /// Counts the end of an accepted connection.
     pub fn close(&mut self, why: Closed) {
         self.closed[why as usize] += 1;
     }
 
-    /// A connection is not taken in.
+    /// Counts a connection that was not accepted.
     pub fn refuse(&mut self, why: Refused) {
         self.refused[why as usize] += 1;
     }
 
-    /// Each reason, and how often somebody was not taken in for it.
+    /// Returns each reason with its number of refusals.
     pub(super) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         Refused::ALL
             .map(Refused::label)
@@ -93,12 +93,12 @@ impl Connections {
             .zip(self.refused)
     }
 
-    /// Each reason, and how often it was the one.
+    /// Returns each reason with its number of closed connections.
     pub(super) fn closed(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         Closed::ALL.map(Closed::label).into_iter().zip(self.closed)
     }
 
-    /// How many there are now.
+    /// Returns the number of open connections.
     pub(super) fn open(&self) -> u64 {
         self.accepted - self.closed.iter().sum::<u64>()
     }

@@ -1,27 +1,27 @@
-//! How often something took how long, in buckets whose bounds double.
+//! Durations counted in buckets whose bounds double.
 
 /// The bound of the first bucket, in microseconds.
 const FIRST_US: u64 = 50;
 
-/// How many buckets have a bound: the last one is 50 us times 2^23, 419 s.
+/// The number of buckets with a bound. The last bound is 50 us times 2^23, 419 s.
 const BOUNDED: usize = 24;
 
-/// How often something took how long.
+/// Counts durations in buckets.
 #[derive(Clone, Debug, Default)]
 pub struct Histogram {
-    /// The last one has no bound.
+    /// The last bucket has no bound.
     buckets: [u64; BOUNDED + 1],
     sum_us: u64,
 }
 
 impl Histogram {
-    /// Something took `us` microseconds, `count` times.
+    /// Counts `us` microseconds `count` times.
     pub fn note(&mut self, us: u64, count: u64) {
         self.buckets[bucket(us)] += count;
         self.sum_us = self.sum_us.wrapping_add(us.wrapping_mul(count));
     }
 
-    /// Each bound in microseconds, and how many took no longer than it.
+    /// Returns each bound in microseconds, with the number of durations up to it.
     pub(super) fn bounded(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         let mut total = 0;
         self.buckets[..BOUNDED]
@@ -42,8 +42,8 @@ impl Histogram {
     }
 }
 
-/// The first bucket whose bound is not below `us`, without a branch: how many bits the number of
-/// whole first buckets below it has.
+/// Returns the first bucket whose bound is at least `us`, without a branch: the number of bits of
+/// the number of whole first buckets below `us`.
 fn bucket(us: u64) -> usize {
     let below = us.saturating_sub(1) / FIRST_US;
     ((u64::BITS - below.leading_zeros()) as usize).min(BOUNDED)

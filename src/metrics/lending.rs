@@ -1,22 +1,22 @@
-//! What came of lending. Whoever decides about it counts: the engine, or the conversation with Redis.
+//! Counts of grants, releases and refusals. The engine counts, or the pipeline to Redis.
 
 use crate::command::Refusal;
 
-/// What was lent, given back and refused. Resources are counted, not grants: so they add up with
-/// what `GET /pool` says is held.
+/// Counts what was lent, released and refused. It counts resources instead of grants, so that the
+/// figures match those held in `GET /pool`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lending {
-    /// Resources that were lent anew. An owner who asks for what it has is lent nothing.
+    /// Resources lent. An owner that repeats its acquire is lent nothing new.
     pub granted: u64,
-    /// Resources that were given back, those included whose grant could not be delivered.
+    /// Resources released, those of undeliverable grants included.
     pub released: u64,
-    /// Resources whose lease was over.
+    /// Resources whose lease has ended.
     pub expired: u64,
-    /// By reason, in the order of `REASONS`.
+    /// Refusals by reason, in the order of `REASONS`.
     refused: [u64; REASONS.len()],
 }
 
-/// What the reasons are called.
+/// The labels of the reasons.
 const REASONS: [&str; 13] = [
     "busy",
     "no pool",
@@ -34,7 +34,7 @@ const REASONS: [&str; 13] = [
 ];
 
 impl Lending {
-    /// Something was refused.
+    /// Counts a refusal.
     pub fn refuse(&mut self, refusal: Refusal) {
         let place = match refusal {
             Refusal::Busy => 0,
@@ -54,7 +54,7 @@ impl Lending {
         self.refused[place] += 1;
     }
 
-    /// Each reason, and how often it was given.
+    /// Returns each reason with its number of refusals.
     pub(super) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         REASONS.into_iter().zip(self.refused)
     }

@@ -1,11 +1,12 @@
-//! What has happened, in numbers, and the page that tells them: `GET /metrics`.
+//! Counters of what has happened, and the page that shows them: `GET /metrics`.
 //!
-//! To count costs an addition. A counter is a plain integer in a struct that is passed along, as the
-//! server has one thread; nothing is looked up by name, formatted or allocated before somebody asks.
+//! Counting costs an addition. A counter is a plain integer in a struct that is passed along, as the
+//! server has one thread. Nothing is looked up by name, formatted or allocated before a scrape.
 //! Counters start at 0 with the process, and never fall.
 //!
-//! It knows what each figure is called, and Prometheus' text format. It knows no socket, no clock
-//! and no store: moments are handed in, and whoever counts does so where it happens.
+//! This module knows the name of each figure, and Prometheus' text format. It knows no socket, no
+//! clock and no store: the time is an argument, and each part of the server counts where things
+//! happen.
 
 mod connections;
 mod histogram;
@@ -26,12 +27,12 @@ pub use requests::{RequestLabel, RequestRecord, Requests, Route};
 pub use stalls::Stalls;
 pub use store::{Backing, StoreFigures};
 
-/// What the server and its sessions count.
+/// Counters of the server and its sessions.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    /// Requests, and how long they took.
+    /// Requests and their durations.
     pub requests: Requests,
-    /// Connections, and what went over them.
+    /// Connections and the bytes sent over them.
     pub connections: Connections,
     /// Times in which the server stood still.
     pub stalls: Stalls,

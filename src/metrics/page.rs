@@ -1,4 +1,4 @@
-//! All figures on one page: their names, what they mean, and their values.
+//! The page of all metrics: names, help texts and values.
 
 use super::text::{MetricType, Value, Writer};
 use super::{Backing, Metrics, Process, StoreFigures};
@@ -7,18 +7,18 @@ use crate::time::Time;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Everything that a page is made of.
+/// All that a page is rendered from.
 #[derive(Clone, Copy, Debug)]
 pub struct Scrape<'a> {
-    /// What was counted.
+    /// The counters of the server.
     pub metrics: &'a Metrics,
-    /// How the store stands.
+    /// The state and the counters of the store.
     pub store: &'a StoreFigures,
-    /// The pools; `None` while the store does not tell.
+    /// The pools, or `None` while the store cannot list them.
     pub survey: Option<&'a Survey>,
-    /// What the system says.
+    /// Measurements of the system.
     pub process: Process,
-    /// The time, as this tick has it.
+    /// The time of this tick.
     pub now: Time,
 }
 
@@ -188,7 +188,7 @@ impl Scrape<'_> {
             "Resources that were given back, or taken back because the grant could not be delivered.",
             lending.released,
         );
-        // In Redis leases end by whichever server comes along.
+        // Leases in Redis are ended by any of the servers that share it.
         if !matches!(self.store.backing, Backing::Redis { .. }) {
             counter(
                 "latchd_resources_expired_total",
@@ -213,8 +213,8 @@ impl Scrape<'_> {
         );
     }
 
-    /// A pool without a name stands for all those together that are not shown: no pool has an empty
-    /// name.
+    /// Writes the pools. The sample without a label is the sum of the pools that are not shown: no
+    /// pool has an empty name.
     fn pools(&self, page: &mut Writer<'_>) {
         let Some(survey) = self.survey else { return };
         let pools = Value::Count(survey.pool_count as u64);
@@ -318,7 +318,7 @@ impl Scrape<'_> {
         }
     }
 
-    /// By the names that other programs have for these.
+    /// Writes the figures of the process, under the names that other programs use.
     fn process(&self, page: &mut Writer<'_>) {
         let process = &self.process;
         let up_ms = self.metrics.requests.tick_at().as_us() / 1000;

@@ -1,30 +1,30 @@
-//! What the system says of the process.
+//! Measurements of this process by the system.
 
-/// What the system says of the process, as far as it says it.
+/// Measurements of this process. A field is `None` if the system does not provide it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Process {
-    /// The time of the processor that it has taken, in microseconds.
+    /// Processor time used, in microseconds.
     pub cpu_us: Option<u64>,
-    /// How much memory it has.
+    /// Memory used.
     pub memory: Option<Memory>,
-    /// How many descriptors are open.
+    /// Open descriptors.
     pub open_descriptors: Option<u64>,
-    /// How many may be.
+    /// The limit on open descriptors.
     pub max_descriptors: Option<u64>,
 }
 
-/// Memory in bytes.
+/// Sizes of memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// All that has an address.
+    /// Address space in use.
     pub virtual_bytes: u64,
-    /// What of it is in memory.
+    /// The part of it that is resident in memory.
     pub resident_bytes: u64,
 }
 
 impl Memory {
-    /// Reads what Linux says in `/proc/self/statm`: pages of all, pages in memory, and more
-    /// (proc_pid_statm(5)).
+    /// Reads Linux' `/proc/self/statm`: total pages, resident pages, and more (proc_pid_statm(5)).
+    /// Returns `None` if it is malformed.
     pub fn parse(statm: &str, page_bytes: u64) -> Option<Memory> {
         let mut pages = statm.split(' ').map(|pages| pages.parse::<u64>().ok());
         Some(Memory {

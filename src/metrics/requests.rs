@@ -1,17 +1,16 @@
-//! Requests: how many of each kind, how they ended, and how long they took.
+//! Requests: counts by path, method and status, and durations.
 //!
-//! A tick of the server reads the clock at its start and at its end, and not for each request. A
-//! request has begun when the tick began in which the last of its bytes was read, and is answered
-//! when the tick is over in which its answer was written down: by then it has been handed to the
-//! system, unless the client does not take it. So the time that a request waits in its socket while
-//! an earlier tick runs is not in it, and who is served first in a tick seems to take as long as who
-//! is served last.
+//! The server reads the clock at the start and at the end of a tick instead of once a request. A
+//! request begins with the tick in which its last byte was read. It ends with the tick in which its
+//! answer was rendered: by then the answer is with the system, unless the client does not read. So a
+//! duration leaves out the time in which a request waits in its socket while an earlier tick runs.
+//! Within a tick the request served first seems to take as long as the last.
 
 use super::Histogram;
 use crate::http::Method;
 use crate::time::Micros;
 
-/// The paths that requests are counted by. What a client makes up is none of them.
+/// The paths that requests are counted by. Unknown paths share one, so that clients cannot add rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "`label` says it")]
 pub enum Route {
@@ -27,7 +26,7 @@ pub enum Route {
     Lock,
     Queue,
     Dump,
-    /// A path that there is not, or what cannot be read.
+    /// An unknown path, or an unreadable request.
     None,
 }
 
@@ -67,7 +66,7 @@ impl Route {
     }
 }
 
-/// In the order of their numbers.
+/// The methods in the order of their numbers.
 const METHODS: [(Method, &str); 7] = [
     (Method::Get, "GET"),
     (Method::Head, "HEAD"),
@@ -78,7 +77,7 @@ const METHODS: [(Method, &str); 7] = [
     (Method::Other, "other"),
 ];
 
-/// Every status that is answered; what is not among them is counted as `other`.
+/// Every status that the server answers with. Others are counted as `other`.
 const STATUSES: [(u16, &str); 16] = [
     (200, "200"),
     (400, "400"),
@@ -100,7 +99,7 @@ const STATUSES: [(u16, &str); 16] = [
 
 const FIRST_STATUS: u16 = 200;
 
-/// Where a status stands in `STATUSES`, from `FIRST_STATUS` on.
+/// The index of each status in `STATUSES`, from `FIRST_STATUS` on.
 const INDEXES: [u8; 306] = {
     let mut places = [STATUSES.len() as u8 - 1; 306];
     let mut place = 0;
@@ -116,54 +115,54 @@ fn index_of(status: u16) -> usize {
     usize::from(*place.unwrap_or(&(STATUSES.len() as u8 - 1)))
 }
 
-/// What a request is counted as.
+/// The labels that a request is counted under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestLabel {
-    /// Its path.
+    /// The path.
     pub route: Route,
-    /// The method that is meant; where that is not clear, the one that it came with.
+    /// The effective method; if it is unclear, the method of the request line.
     pub method: Method,
 }
 
-/// A request as it is counted when it is answered.
+/// An unanswered request, as it will be counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestRecord {
-    /// What it is counted as.
+    /// The labels to count it under.
     pub label: RequestLabel,
-    /// It may be queued: what it takes is its wait.
+    /// Whether it may be queued: then its duration counts as a wait.
     pub may_queue: bool,
-    /// When the tick began in which it was whole.
+    /// The start of the tick in which its last byte was read.
     pub at: Micros,
 }
 
-/// The most that is kept of the memory for those that a tick has answered.
+/// The capacity of `later` kept from tick to tick, in requests.
 const MAX_KEPT: usize = 4096;
 
-/// Requests that were answered, and how long that took.
+/// Counts of answered requests, and their durations.
 #[derive(Debug, Default)]
 pub struct Requests {
     answered: [[[u64; STATUSES.len()]; METHODS.len()]; Route::ALL.len()],
-    /// Those whose connection was gone before they could be answered.
+    /// Requests whose connection ended before they were answered.
     pub abandoned: u64,
-    /// Those that have shown a wrong key.
+    /// Requests with a wrong key.
     pub wrong_keys: u64,
-    /// Those whose key was not looked at, since too many wrong ones have come from their address.
+    /// Requests whose key was not checked, since too many wrong keys came from their address.
     pub unchecked_keys: u64,
     durations: Histogram,
     granted_waits: Histogram,
     refused_waits: Histogram,
     ticks: u64,
-    /// When this tick began.
+    /// The start of this tick.
     tick_at: Micros,
-    /// How long all ticks took together.
+    /// The duration of all ticks together.
     busy_us: u64,
-    /// How many of this tick were answered in it.
+    /// The number of requests both received and answered in this tick.
     at_once: u64,
-    /// What else was answered in this tick: since when each was in hand, and what came of it.
+    /// The other requests answered in this tick: the start of each, and its result.
     later: Vec<(Micros, WaitResult)>,
 }
 
-/// What came of a request that was not answered at once.
+/// The result of a request that was not answered at once.
 #[derive(Clone, Copy, Debug)]
 enum WaitResult {
     NotQueued,
@@ -172,17 +171,17 @@ enum WaitResult {
 }
 
 impl Requests {
-    /// A tick begins.
+    /// Begins a tick.
     pub fn begin_tick(&mut self, at: Micros) {
         self.tick_at = at;
     }
 
-    /// When this tick began.
+    /// Returns the start of this tick.
     pub fn tick_at(&self) -> Micros {
         self.tick_at
     }
 
-    /// The answer to a request is written down.
+    /// Counts a request whose answer is rendered.
     pub fn note_answer(&mut self, record: RequestRecord, status: u16) {
         let RequestLabel { route, method } = record.label;
         self.answered[route as usize][method as usize][index_of(status)] += 1;
@@ -193,7 +192,8 @@ impl Requests {
         }
     }
 
-    /// Kept out of the way of those that are answered at once, as is `end_later`.
+    /// Not inlined, like `end_later`, to keep `note_answer` small for requests that are answered at
+    /// once.
     #[inline(never)]
     fn note_later(&mut self, record: RequestRecord, status: u16) {
         let result = match (record.may_queue, status) {
@@ -204,7 +204,7 @@ impl Requests {
         self.later.push((record.at, result));
     }
 
-    /// A tick is over, and what was answered in it has been sent.
+    /// Ends a tick, after its answers were written.
     pub fn end_tick(&mut self, at: Micros) {
         let took_us = at.since(self.tick_at);
         self.ticks += 1;
@@ -229,7 +229,7 @@ impl Requests {
         self.later.shrink_to(MAX_KEPT);
     }
 
-    /// Path, method and status of what was answered at all, and how often it was.
+    /// Returns path, method and status with the number of answers, without rows of 0.
     pub(super) fn answered(&self) -> impl Iterator<Item = ([&'static str; 3], u64)> + '_ {
         Route::ALL.into_iter().flat_map(move |route| {
             METHODS.into_iter().flat_map(move |(method, name)| {
@@ -241,12 +241,12 @@ impl Requests {
         })
     }
 
-    /// How long those took that did not ask to wait.
+    /// Returns the durations of requests that did not ask to wait.
     pub(super) fn durations(&self) -> &Histogram {
         &self.durations
     }
 
-    /// What came of those that asked to wait, and how long they waited.
+    /// Returns the durations of requests that asked to wait, by result.
     pub(super) fn waits(&self) -> [(&'static str, &Histogram); 2] {
         [
             ("granted", &self.granted_waits),
@@ -254,7 +254,7 @@ impl Requests {
         ]
     }
 
-    /// How many ticks there were, and how long they took together, in microseconds.
+    /// Returns the number of ticks, and their duration in microseconds.
     pub(super) fn ticks(&self) -> (u64, u64) {
         (self.ticks, self.busy_us)
     }

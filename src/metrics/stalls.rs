@@ -1,16 +1,16 @@
 //! Times in which the server stood still.
 
-/// How often the server stood still for more than a second, and for how long.
+/// Counts the times in which the server stood still for more than a second.
 #[derive(Debug, Default)]
 pub struct Stalls {
-    /// How often.
+    /// Number of stalls.
     pub count: u64,
-    /// In microseconds, all together.
+    /// Their duration in microseconds, together.
     pub total_us: u64,
 }
 
 impl Stalls {
-    /// Counts one.
+    /// Counts a stall of `ms` milliseconds.
     pub fn note(&mut self, ms: u64) {
         self.count += 1;
         self.total_us += ms * 1000;

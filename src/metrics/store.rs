@@ -1,43 +1,43 @@
-//! How a store stands, and what it has done.
+//! The state of a store, and what it has counted.
 
 use super::{Histogram, Lending};
 
-/// How a store stands, and what it has done.
+/// The state of a store, and what it has counted.
 #[derive(Clone, Debug)]
 pub struct StoreFigures {
-    /// It can be asked.
+    /// Whether the store answers, as far as it is known.
     pub is_up: bool,
-    /// What came of lending.
+    /// Grants, releases and refusals.
     pub lending: Lending,
-    /// Acquires that are queued, those of owners included who are away.
+    /// Queued acquires, those of disconnected owners included.
     pub waiting: u64,
-    /// What it stands on.
+    /// The system behind the store.
     pub backing: Backing,
 }
 
-/// What a store stands on.
+/// The system behind a store.
 #[derive(Clone, Debug)]
 pub enum Backing {
-    /// Nothing.
+    /// None: memory alone.
     Memory,
-    /// A file.
+    /// A file of redb.
     Journal {
-        /// How long commits took, those that failed not counted.
+        /// Durations of successful commits.
         commits: Histogram,
-        /// How often the file could not be written, or not be opened again.
+        /// Failures to write the file or to open it again.
         failures: u64,
     },
-    /// A Redis, which leases end in without this process.
+    /// A Redis, which can end leases without this process.
     Redis {
-        /// From what one tick has sent to the last answer to it.
+        /// Times from the commands of one tick to the last reply to them.
         round_trips: Histogram,
         /// Commands that were answered.
         commands: u64,
-        /// How often the connection was lost, or could not be had.
+        /// Lost connections, and failures to connect.
         losses: u64,
-        /// How often Redis was found to have a new history: it was started again, or has lost its data.
+        /// Times that Redis had a new history: it was restarted, or has lost its data.
         histories: u64,
-        /// How often Redis' clock was found to have jumped.
+        /// Jumps of Redis' clock.
         clock_jumps: u64,
     },
 }

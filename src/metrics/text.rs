@@ -1,11 +1,11 @@
 //! Prometheus' text format, version 0.0.4: families of samples, a line each.
 //!
-//! It is so small a format that a crate for it would bring more than it saves: the known ones keep
-//! their counters behind atomics and locks, and find them by their labels, allocating.
+//! The format is so small that a crate would bring more than it saves. The known ones keep their
+//! counters behind atomics and locks, and allocate to find them by their labels.
 
 use super::Histogram;
 
-/// What a figure is.
+/// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MetricType {
     Counter,
@@ -17,7 +17,7 @@ pub(super) enum MetricType {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Value {
     Count(u64),
-    /// Microseconds, which are shown as seconds.
+    /// Microseconds, written as seconds.
     Micros(u64),
 }
 
@@ -46,7 +46,7 @@ impl Writer<'_> {
         ]);
     }
 
-    /// A sample, whose labels may have any values.
+    /// Writes a sample. Label values may be any text.
     pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: Value) {
         self.text(&[name]);
         self.labels(labels);
@@ -55,7 +55,7 @@ impl Writer<'_> {
         self.text(&["\n"]);
     }
 
-    /// A histogram, within its family.
+    /// Writes a histogram into its family.
     pub(super) fn histogram(&mut self, name: &str, labels: &[(&str, &str)], of: &Histogram) {
         for (bound_us, count) in of.bounded() {
             self.bucket(name, labels, Some(bound_us), count);
@@ -70,7 +70,7 @@ impl Writer<'_> {
         }
     }
 
-    /// How many were within a bound, or within any.
+    /// Writes the count up to a bound; `None` stands for no bound.
     fn bucket(&mut self, name: &str, labels: &[(&str, &str)], bound_us: Option<u64>, count: u64) {
         self.text(&[name, "_bucket"]);
         self.labels(labels);
@@ -84,7 +84,7 @@ impl Writer<'_> {
         self.text(&["\n"]);
     }
 
-    /// Labels without what closes them.
+    /// Writes labels without their closing brace.
     fn labels(&mut self, labels: &[(&str, &str)]) {
         for (place, (label, text)) in labels.iter().enumerate() {
             self.text(&[if place == 0 { "{" } else { "," }, label, "=\""]);
@@ -93,7 +93,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A figure that is alone in its family.
+    /// Writes a family of one sample.
     pub(super) fn single(&mut self, name: &str, metric_type: MetricType, help: &str, value: Value) {
         self.family(name, metric_type, help);
         self.sample(name, &[], value);
@@ -129,8 +129,7 @@ impl Writer<'_> {
         self.text(&[digits.format(number)]);
     }
 
-    /// The value of a label: a backslash, a quotation mark and a line feed have a backslash before
-    /// them, and all else stands for itself.
+    /// Writes a label value: a backslash before backslashes, quotation marks and line feeds.
     fn escaped(&mut self, text: &str) {
         for &byte in text.as_bytes() {
             match byte {
