@@ -1,4 +1,4 @@
-//! What a caller may do: each command wants a role in the pools that it names.
+//! Permissions: each command needs a role in the pools that it names.
 
 use std::rc::Rc;
 
@@ -7,33 +7,33 @@ use crate::command::{Command, PoolStatus, Reply, Seed, max_pools};
 use crate::keys::{Caller, Key, Keys, Role};
 use crate::time::Time;
 
-/// Whether `_method` stands for the method of a POST.
+/// Whether `_method` replaces the method of a POST.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MethodOverride {
-    /// It does.
+    /// Replaced.
     #[default]
     Taken,
-    /// It does not, as the request is one of a page: a page can send the method itself.
+    /// Not replaced, as a page has sent the request: a page can send the method itself.
     NotOfPage,
-    /// It never does, as a proxy may judge requests by their method: `--no-method-override`.
+    /// Never replaced, as a proxy may check requests by their method: `--no-method-override`.
     Off,
 }
 
-/// The rights of a request, by its caller and by the way that it came.
+/// The rights of a request, by its caller and its connection.
 #[derive(Clone, Debug)]
 pub struct Access<'a> {
     /// The role of the listener that accepted its connection.
     pub listener_role: ListenerRole,
     /// The caller.
     pub caller: Caller<'a>,
-    /// Whether its `_method` counts.
+    /// Whether `_method` counts.
     pub method_override: MethodOverride,
-    /// Why it is not carried out, whatever it says.
+    /// The reason to refuse the request, whatever it asks for.
     pub refused: Option<BrowserProblem>,
 }
 
 impl<'a> Access<'a> {
-    /// The access of a request that no browser sent.
+    /// Returns the access of a request that no browser sent.
     pub fn new(listener_role: ListenerRole, caller: Caller<'a>) -> Access<'a> {
         Access {
             listener_role,
@@ -43,13 +43,13 @@ impl<'a> Access<'a> {
         }
     }
 
-    /// Whether nothing that its body may say will count.
+    /// Returns true if the request is refused whatever its body says.
     pub fn ignores_body(&self) -> bool {
         self.refused.is_some() || matches!(self.caller, Caller::Unauthenticated { .. })
     }
 }
 
-/// Whether a command may be carried out for a caller. Without keys everything may.
+/// Checks that a caller may use a command. Without keys every command is allowed.
 pub(super) fn check(caller: Caller<'_>, command: &Command<'_>) -> Result<(), Problem> {
     match caller {
         Caller::AuthDisabled => Ok(()),
@@ -58,7 +58,7 @@ pub(super) fn check(caller: Caller<'_>, command: &Command<'_>) -> Result<(), Pro
     }
 }
 
-/// Whether a caller may see the metrics, which tell of all pools.
+/// Checks that a caller may see the metrics, which show all pools.
 pub(super) fn check_metrics(caller: Caller<'_>) -> Result<(), Problem> {
     match caller {
         Caller::AuthDisabled => Ok(()),
@@ -67,7 +67,7 @@ pub(super) fn check_metrics(caller: Caller<'_>) -> Result<(), Problem> {
     }
 }
 
-/// Whether a caller may do everything in every pool, whatever its name.
+/// Checks that a caller is an administrator of every pool, whatever its name.
 pub(super) fn check_all(caller: Caller<'_>) -> Result<(), Problem> {
     match caller {
         Caller::AuthDisabled => Ok(()),
@@ -76,8 +76,8 @@ pub(super) fn check_all(caller: Caller<'_>) -> Result<(), Problem> {
     }
 }
 
-/// Why a request that waits for a lock of this pool may do so no longer, if the key with which it came is
-/// not one of these, or not for that.
+/// Returns the reason to end a waiter whose key no longer allows it to acquire from this pool, or has
+/// left the keys. `None` if it may go on waiting.
 pub fn recheck_waiter(keys: &Keys, key: &Key, pool: &str, now: Time) -> Option<Problem> {
     match keys.recheck_caller(key, now) {
         Caller::Authenticated(key) => refuse_unless(key.may(Role::Use, pool), Role::Use).err(),
@@ -85,26 +85,26 @@ pub fn recheck_waiter(keys: &Keys, key: &Key, pool: &str, now: Time) -> Option<P
     }
 }
 
-/// Finds, in slices, the pools of a list that a key is for, and tells its role in each. A key may have
-/// a hundred patterns, and a list a hundred thousand pools.
+/// Filters a list of pools, in slices, to those that a key can see, and adds its role in each. A key may
+/// have a hundred patterns, and a list a hundred thousand pools.
 #[derive(Debug)]
 pub struct VisiblePools {
     pools: Vec<PoolStatus>,
     view: PoolView,
-    /// Without a key nothing is visible.
+    /// `None` makes no pool visible.
     key: Option<Rc<Key>>,
-    /// How many pools are behind, and how many of them are visible: those come first.
+    /// The number of pools checked so far, and the number of visible ones, which come first.
     checked: usize,
     visible: usize,
 }
 
-/// The most comparisons of one byte in a slice: some 2 ms.
+/// The limit on comparisons of one byte in a slice: some 2 ms.
 const SLICE_COMPARISONS: usize = 1 << 20;
-/// The least cost of a pool, in comparisons, however short its name.
+/// The least cost of a pool, in comparisons of one byte.
 const POOL_COMPARISONS: usize = 64;
 
 impl VisiblePools {
-    /// Nothing has been looked at yet.
+    /// Starts with the first pool.
     pub fn new(pools: Vec<PoolStatus>, view: PoolView, key: Option<Rc<Key>>) -> VisiblePools {
         VisiblePools {
             pools,
@@ -115,7 +115,7 @@ impl VisiblePools {
         }
     }
 
-    /// Looks at the next slice. Returns the view that was asked for, once nothing is left.
+    /// Checks the next slice. Returns the requested view once all pools are checked.
     pub fn advance(&mut self) -> Option<Reply> {
         let max = match self.view {
             PoolView::List(limit) => max_pools(limit),
@@ -124,7 +124,7 @@ impl VisiblePools {
         if let Some(key) = &self.key {
             let per_byte = key.comparisons_per_byte();
             let mut left = SLICE_COMPARISONS;
-            // Beyond the limit no pattern is matched for nothing.
+            // No pattern is matched beyond the limit.
             while self.visible < max
                 && let Some(pool) = self.pools.get_mut(self.checked)
             {
@@ -151,9 +151,9 @@ impl VisiblePools {
 
 fn check_key(key: &Key, command: &Command<'_>) -> Result<(), Problem> {
     let (role, pool) = match command {
-        // The reply is filtered by what the key is for.
+        // The reply is filtered by the key afterwards.
         Command::ListPools(_) => return Ok(()),
-        // For a key that is for some of them, they are listed and added up afterwards.
+        // A key for some of the pools gets their list, to be filtered and added up.
         Command::SumPools(_) => return refuse_unless(key.sees_all(), Role::Read),
         Command::ListMembers(pool) | Command::ListLocks(pool) => (Role::Read, pool),
         Command::ShowLock(pool, _) | Command::ListWaiters(pool) => (Role::Read, pool),
@@ -161,12 +161,12 @@ fn check_key(key: &Key, command: &Command<'_>) -> Result<(), Problem> {
         Command::Renew(pool, ..) | Command::RenewOwned(pool, _) => (Role::Use, pool),
         Command::Release(pool, _, condition) if condition.force => (Role::Admin, pool),
         Command::Release(pool, ..) => (Role::Use, pool),
-        // Whoever names no owner releases also what others hold.
+        // Without an owner it also releases what others hold.
         Command::ReleaseAll(pool, filter) if filter.owner.is_none() => (Role::Admin, pool),
         Command::ReleaseAll(pool, _) => (Role::Use, pool),
         Command::AddMembers(seed) | Command::SetMembers(seed) => return check_seed(key, seed),
         Command::RemovePool(pool) => (Role::Admin, pool),
-        // No request asks for these, or not in this way.
+        // No request leads to these, or not in this way.
         Command::Undo(..)
         | Command::Purge
         | Command::Survey(_)
@@ -179,7 +179,7 @@ fn check_key(key: &Key, command: &Command<'_>) -> Result<(), Problem> {
     refuse_unless(key.may(role, pool.as_str()), role)
 }
 
-/// All of it may be done, or nothing.
+/// Checks that all of a seed is allowed.
 fn check_seed(key: &Key, seed: &Seed) -> Result<(), Problem> {
     let mut pools = seed.pools();
     let may = pools.all(|(pool, _)| key.may(Role::Admin, pool.as_str()));

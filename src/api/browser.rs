@@ -1,52 +1,52 @@
-//! Requests that a page has made a browser send: which of them are carried out, and which answers a page
-//! may read.
+//! Checks on requests that a page has made a browser send: which of them are carried out, and which
+//! answers a page may read.
 //!
-//! A browser sends the requests of a page wherever the page says, also to a server that only this browser
-//! reaches. So it tells whose page it is (`Origin`, Fetch Metadata), and a change is carried out only for
-//! pages that may make one. That does not help where a site lets its own name point to this server (DNS
-//! rebinding), since to the browser the server is that site then: so a browser has to name a host that no
-//! stranger can own. Requests without a browser's marks are not looked at.
+//! A browser sends the requests of a page to any server, also to one that only this browser reaches. It
+//! adds the origin of the page (`Origin`, Fetch Metadata), and a change is carried out only for pages that
+//! may make one. This check fails if a site lets its own name point to this server (DNS rebinding), since
+//! to the browser the server then is that site. So a browser has to name a host that no stranger can own.
+//! Requests without a browser's fields are not checked.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::http::{BrowserFields, Method};
 
-/// The pages that may use the server, and the names that browsers may know it by.
+/// The pages that may use the server, and the names it accepts in `Host`.
 #[derive(Clone, Debug, Default)]
 pub struct BrowserPolicy {
-    /// The pages that may use it, beside its own.
+    /// The pages that may use it besides its own.
     pub cors: Cors,
-    /// Its names that the operator has given, in lower case.
+    /// Names given by the operator, in lower case.
     pub hosts: Vec<String>,
-    /// The names that the machine has by itself, in lower case.
+    /// Names of the machine, in lower case.
     pub machine_names: Vec<String>,
 }
 
-/// The sites that may use the server: `--cors`.
+/// The origins that may use the server: `--cors`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Cors {
-    /// Those of its own origin.
+    /// Its own origin.
     #[default]
     Own,
-    /// Those of its own origin, and no answer has CORS fields.
+    /// Its own origin, and no answer has CORS fields.
     Off,
-    /// Those of this origin as well, written as browsers do.
+    /// Its own origin and this one, written as browsers do.
     Origin(String),
-    /// Those of any site.
+    /// Any origin.
     Any,
 }
 
-/// Why a request of a browser is not carried out.
+/// The reason to refuse a browser's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BrowserProblem {
-    /// It is a change, and its page is of another origin.
+    /// It is a change by a page of another origin.
     OtherOrigin,
-    /// The browser asks by a name that a stranger may own.
+    /// Its `Host` is a name that a stranger may own.
     UnknownHost,
 }
 
 impl Cors {
-    /// Returns the value of `Access-Control-Allow-Origin`, where it does not depend on the request.
+    /// Returns the value of `Access-Control-Allow-Origin`, unless it depends on the request.
     pub fn allowed_origin(&self) -> Option<&str> {
         match self {
             Cors::Own | Cors::Off => None,
@@ -55,7 +55,7 @@ impl Cors {
         }
     }
 
-    /// Reads an origin, as a page has it and as people write it: `HTTPS://Example.org:443/` is
+    /// Parses an origin as pages have it, or as people write it: `HTTPS://Example.org:443/` is
     /// `https://example.org`.
     pub fn parse_origin(text: &str) -> Option<Cors> {
         let text = text.to_ascii_lowercase();
@@ -75,14 +75,15 @@ impl Cors {
 }
 
 impl BrowserPolicy {
-    /// Why a request with these marks is not carried out, if so. `has_tls` tells whether it came with TLS.
+    /// Returns the reason to refuse a request with these fields, if any. `has_tls` tells whether it came
+    /// over TLS.
     pub fn find_problem(
         &self,
         marks: &BrowserFields<'_>,
         method: Method,
         has_tls: bool,
     ) -> Option<BrowserProblem> {
-        // A request that names no host is not one of a browser.
+        // Browsers always send a host.
         if marks.host.is_some_and(|host| !self.knows_host(host)) {
             return Some(BrowserProblem::UnknownHost);
         }
@@ -94,7 +95,8 @@ impl BrowserPolicy {
         }
     }
 
-    /// Whether the page may change something. Without an origin it is the browser itself, or not one.
+    /// Returns true if the page may change state. Without an origin the sender is the browser itself, or
+    /// no browser.
     fn may_change(&self, marks: &BrowserFields<'_>, has_tls: bool) -> bool {
         match (&self.cors, marks.origin) {
             (Cors::Any, _) => true,
@@ -104,7 +106,7 @@ impl BrowserPolicy {
         }
     }
 
-    /// The origin of the page, if that is the server's own and CORS fields are to say so.
+    /// Returns the origin of the page if it is the server's own and CORS fields must name it.
     pub fn own_origin<'a>(&self, marks: &BrowserFields<'a>, has_tls: bool) -> Option<&'a str> {
         let origin = marks.origin.filter(|_| !marks.is_other_origin)?;
         if !is_own(origin, marks.host, has_tls) {
@@ -116,7 +118,7 @@ impl BrowserPolicy {
         }
     }
 
-    /// Whether a stranger cannot own a host of this name, or it is the server's.
+    /// Returns true if no stranger can own this host, or it is one of the server's names.
     fn knows_host(&self, host: &[u8]) -> bool {
         let host = str::from_utf8(host).ok().and_then(Authority::parse);
         let Some(Authority { host, .. }) = host else {
@@ -132,11 +134,11 @@ impl BrowserPolicy {
     }
 }
 
-/// No name that ends in one of these can be bought: they are for one machine or one network.
+/// Suffixes of names that cannot be bought: they belong to one machine or one network.
 const PRIVATE_SUFFIXES: [&str; 5] = [".local", ".lan", ".internal", ".home.arpa", ".localhost"];
 
-/// Whether an origin is that of the server itself. With TLS its scheme is https; without, a proxy may have
-/// had TLS before it, so that either will do.
+/// Returns true if an origin is the server's own. With TLS its scheme is https. Without, a proxy may have
+/// ended TLS, so either scheme is accepted.
 fn is_own(origin: &[u8], host: Option<&[u8]>, has_tls: bool) -> bool {
     let compare = || {
         let (scheme, origin) = str::from_utf8(origin).ok()?.split_once("://")?;
@@ -157,9 +159,9 @@ fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// The host and the port of a URL or of a Host field.
+/// The host and the port of a URL or of a `Host` field.
 struct Authority<'a> {
-    /// A name, without a dot at its end, or an address; one of IPv6 in brackets.
+    /// A name without a final dot, or an address; IPv6 in brackets.
     host: &'a str,
     port: Option<u16>,
 }
@@ -189,7 +191,7 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// Whether it has the form of a host's name, or of an address of IPv4.
+/// Returns true if `text` has the form of a host name or an IPv4 address.
 pub fn is_host_name(text: &str) -> bool {
     let is_label = |label: &str| {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
@@ -280,7 +282,7 @@ mod tests {
                 "{origin} {host}: a page without TLS"
             );
         }
-        // A proxy with TLS, and TLS of our own.
+        // A proxy with TLS, and TLS in this server.
         for (origin, host) in [
             ("https://h", "h"),
             ("https://h", "h:443"),

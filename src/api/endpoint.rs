@@ -1,4 +1,4 @@
-//! The paths of the contract: what each one is, and the methods that it has.
+//! The paths of the contract, and the methods of each.
 
 use std::borrow::Cow;
 
@@ -28,8 +28,8 @@ pub(super) enum Endpoint<'a> {
 }
 
 impl<'a> Endpoint<'a> {
-    /// Finds a lock, or all of a pool, if their names are plain. That is what most requests are for, so it is looked
-    /// for first, in one pass.
+    /// Finds a lock, or all locks of a pool, if their names have no escapes. Most requests are for these, so one
+    /// pass looks for them first.
     #[inline(always)]
     pub(super) fn find_plain_lock(path: &'a str) -> Option<Endpoint<'a>> {
         let (pool, rest) = PoolName::split_plain(path.strip_prefix("/pool/")?)?;
@@ -42,10 +42,10 @@ impl<'a> Endpoint<'a> {
         }
     }
 
-    /// Finds what a path names, and whether a name in it has a part `.` or `..`: there may be such names from
-    /// before they were refused.
+    /// Parses a path. The flag is true if a name in it has a part `.` or `..`: such names may exist from before they
+    /// were refused.
     pub(super) fn find(path: &'a str) -> Result<(Endpoint<'a>, bool), Problem> {
-        // No path has more than four; the fifth tells that there are.
+        // No path has more than four segments; the fifth shows that there are more.
         let mut places = [""; 5];
         let (segments, is_special) = split_path(path, &mut places)?;
         let segments = &*segments;
@@ -59,7 +59,7 @@ impl<'a> Endpoint<'a> {
         Ok((endpoint, has_dot_segment))
     }
 
-    /// Finds what these segments name. Only names may have escapes in them: a proxy that keeps clients from
+    /// Finds the endpoint of these segments. Only names may contain escapes: a proxy that keeps clients from
     /// `/metrics` must not be passed by `/%6detrics`.
     #[inline(always)]
     fn of_segments(
@@ -103,7 +103,7 @@ impl<'a> Endpoint<'a> {
         }
     }
 
-    /// Whether it is there for whoever asks: health checks have no key.
+    /// Returns true if it needs no key: health checks have none.
     pub(super) fn is_open(&self) -> bool {
         match self {
             Endpoint::Root | Endpoint::Ping | Endpoint::Health | Endpoint::Ready => true,
@@ -113,7 +113,7 @@ impl<'a> Endpoint<'a> {
         }
     }
 
-    /// Its methods, for `Allow`.
+    /// Returns the methods for `Allow`.
     pub(super) fn methods(&self) -> &'static str {
         match self {
             Endpoint::Root | Endpoint::Ping | Endpoint::Health => OPEN_METHODS,

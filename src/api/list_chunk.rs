@@ -1,14 +1,14 @@
-//! Lists, written down in parts: a million elements are not to be written in one go.
+//! Lists, rendered in chunks, so that a million elements do not hold up a tick.
 
 use super::render::string;
 use crate::command::{Ids, Seed};
 
-/// How far the rendering of a list has come.
+/// The progress of rendering a list.
 #[derive(Debug, Default)]
 pub struct ListCursor {
-    /// How many pools of a seed are behind.
+    /// Pools of a seed that are rendered.
     pools: usize,
-    /// How many elements are behind, of the list or of the pool at hand.
+    /// Elements that are rendered, of the list or of the current pool.
     elements: usize,
 }
 
@@ -27,16 +27,16 @@ impl ListCursor {
     }
 }
 
-/// One part of a list, which may be all of it.
+/// One chunk of a list, or all of it.
 pub(super) struct ListChunk<'a> {
     pub(super) body: &'a mut Vec<u8>,
     from: &'a mut ListCursor,
-    /// How many elements may be written.
+    /// The number of elements that may still be rendered.
     left: usize,
     is_last: bool,
 }
 
-/// What stands before, between and behind the elements of a list.
+/// The bytes before, between and after the elements of a list.
 #[derive(Clone, Copy)]
 pub(super) struct Delimiters {
     before: &'static [u8],
@@ -63,12 +63,12 @@ pub(super) const OBJECT: Delimiters = Delimiters {
 };
 
 impl ListChunk<'_> {
-    /// Whether nothing is left to be written behind it.
+    /// Returns true if this chunk ends the list.
     pub(super) fn is_last(&self) -> bool {
         self.is_last
     }
 
-    /// Writes a list of so many elements, or as much of it as may be written: at least one.
+    /// Renders a list of `count` elements, or as much of it as the chunk allows: at least one.
     pub(super) fn elements(
         &mut self,
         delimiters: Delimiters,
@@ -94,12 +94,12 @@ impl ListChunk<'_> {
         self.left = self.left.saturating_sub(to - from);
     }
 
-    /// Writes ids as an array.
+    /// Renders ids as an array.
     pub(super) fn ids(&mut self, ids: Ids<'_>) {
         self.elements(ARRAY, ids.len(), |body, place| string(body, ids.at(place)));
     }
 
-    /// Writes an object of pools. A pool is an element, too.
+    /// Renders an object of pools. A pool counts as an element, too.
     pub(super) fn pools(&mut self, seed: &Seed) {
         while self.from.pools < seed.pool_count() {
             if self.left == 0 {

@@ -1,7 +1,7 @@
-//! Requests to commands, and what came of them to answers: the routes of the contract.
+//! Routes: requests to commands, replies to answers.
 //!
-//! It knows every path, parameter and word that a client sees. It does not know how they travel,
-//! nor where pools live.
+//! This module knows every path, parameter and word that a client sees. It does not know how they travel, nor where
+//! pools live.
 
 mod access;
 mod body;
@@ -38,17 +38,17 @@ use crate::metrics::{RequestLabel, Route};
 /// The part of the API that a listener serves: see `--admin-listen`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ListenerRole {
-    /// Everything.
+    /// All of it.
     #[default]
     All,
-    /// Everything but the metrics, which have an address of their own.
+    /// All but the metrics, which have an address of their own.
     Service,
-    /// The metrics, and whether the server is well; no pools.
+    /// The metrics and the health checks; no pools.
     Admin,
 }
 
 impl ListenerRole {
-    /// Whether it serves this route. Permissions are checked separately.
+    /// Returns true if it serves this route. Permissions are checked separately.
     fn serves(self, route: Route) -> bool {
         match route {
             Route::Pools | Route::Pool | Route::Locks | Route::Lock => self != ListenerRole::Admin,
@@ -58,72 +58,72 @@ impl ListenerRole {
         }
     }
 
-    /// Whether a browser finds the page there, which is about pools.
+    /// Returns true if it serves the page for browsers, which is about pools.
     pub fn has_page(self) -> bool {
         self.serves(Route::Pools)
     }
 }
 
-/// What a request comes to, and what it is counted as.
+/// The next step of a request, and the labels to count it under.
 #[derive(Debug)]
 pub enum RequestAction<'a> {
-    /// A store must be asked; its reply is to be shown in this shape.
+    /// Submit this command to the store, and render its reply in this shape.
     Submit(Command<'a>, ResponseShape, RequestLabel),
-    /// A store must be asked whether it answers.
+    /// Ask the store whether it answers.
     Probe(RequestLabel),
-    /// All figures are to be written down.
+    /// Render the metrics.
     Scrape(RequestLabel),
-    /// It can be answered at once.
+    /// Answer at once.
     Respond(Outcome, RequestLabel),
 }
 
-/// What a request has led to, before it is written down.
+/// The result of a request, to be rendered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// What the store replied.
+    /// The reply of the store.
     Reply(Reply),
     /// The name and version of the server.
     Version,
     /// The page for browsers, which asks for all else itself.
     Page,
-    /// What can be asked for, for machines.
+    /// The OpenAPI description.
     Description,
     /// The server is alive.
     Pong,
-    /// The server serves, whatever its store does.
+    /// The server serves, whatever the state of its store.
     Healthy,
-    /// The methods that a path has.
+    /// The methods of a path.
     Options(&'static str),
-    /// Something is wrong with the request, or with the server.
+    /// An error of the request or of the server.
     Problem(Problem),
 }
 
-/// How a reply is to be shown.
+/// The form in which a reply is rendered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ResponseShape {
-    /// As a list, even if there is one element.
+    /// As a list, even if it has one element.
     pub list: bool,
-    /// What of a lock.
+    /// The part of a lock to show.
     pub show: Show,
-    /// The view of pools that the caller's key is for: the reply is to pass [`VisiblePools`]. `None`
-    /// if no key matters.
+    /// The view of pools to filter by the caller's key: the reply must pass [`VisiblePools`]. `None` if no filter is
+    /// needed.
     pub filtered: Option<PoolView>,
-    /// A name in the request has a part `.` or `..`: what is not there is a bad name.
+    /// A name in the request has a part `.` or `..`: if it does not exist, it is a bad name.
     pub is_old_name: bool,
 }
 
-/// The part of several pools that is shown.
+/// The part of several pools to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolView {
-    /// Each of them, or at most this many.
+    /// Each pool, or at most this many.
     List(Option<NonZeroU32>),
-    /// Their counts, added up.
+    /// The sums of their counts.
     Sums,
 }
 
 impl ResponseShape {
-    /// The shape of a reply where generated clients expect one type: an acquire and a renewal are answered
-    /// with a list of leases, whatever their parameters say.
+    /// Returns the shape for generated clients, which expect one type: the answer to an acquire or a renewal is a
+    /// list of leases, whatever the parameters say.
     #[cold]
     pub fn as_leases(self, command: &Command<'_>) -> ResponseShape {
         match command {
@@ -137,26 +137,26 @@ impl ResponseShape {
     }
 }
 
-/// How much of a lock is shown.
+/// The part of a lock to show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Show {
     /// The ids of its resources.
     #[default]
     Ids,
-    /// All that is known of it.
+    /// Its leases, with all that is known of them.
     Leases,
-    /// Nothing: that it worked is enough.
+    /// Nothing: the status is enough.
     Nothing,
 }
 
-/// Finds out what a request wants, and whether it may have it.
+/// Finds the next step of a request: parses it and checks its permissions.
 pub fn route<'a>(request: &Request<'a>, access: &Access<'_>) -> RequestAction<'a> {
     let body = Body::Whole(request.body, request.media);
     find_action(request.method, request.target, body, access)
 }
 
-/// The same of a request whose body was read while it came, by what `body_reader` has made for it and
-/// its access.
+/// Does the same for a request whose body was read while it arrived. `body` must come from [`body_reader`] with the
+/// same method, target and access.
 pub fn route_read<'a>(
     method: Method,
     target: &'a str,
@@ -185,7 +185,7 @@ fn find_action<'a>(
     find_other_action(method, (path, query), body, access)
 }
 
-/// The same of any path.
+/// Finds the step of a request for any path.
 #[inline(never)]
 fn find_other_action<'a>(
     method: Method,
@@ -220,8 +220,8 @@ fn find_other_action<'a>(
     action
 }
 
-/// Limits what may be done with a part `.` or `..` in a name. Whatever has such a name from before may be
-/// released and removed, and nothing else.
+/// Limits the use of a name with a part `.` or `..`: what has such a name from before may be released and removed,
+/// and nothing else.
 #[cold]
 fn limit_old_name(action: &mut RequestAction<'_>) {
     if let RequestAction::Submit(command, shape, label) = action {
@@ -237,7 +237,7 @@ fn limit_old_name(action: &mut RequestAction<'_>) {
     }
 }
 
-/// Turns the reply to a command about a name with a part `.` or `..`: if nothing has this name, it is bad.
+/// Turns the reply to a command about a name with a part `.` or `..`: if nothing has this name, the name is bad.
 #[cold]
 pub fn refuse_old_name(outcome: &mut Outcome) {
     if let Outcome::Reply(Reply::Refused(refusal)) = outcome
@@ -250,8 +250,8 @@ pub fn refuse_old_name(outcome: &mut Outcome) {
     }
 }
 
-/// Returns a reader for a body that comes in pieces. It keeps nothing of a body that will not count, so that must not
-/// have changed when the request is routed.
+/// Returns a reader for a body that arrives in pieces. It discards a body that will not count, so `access` must be
+/// the same when the request is routed.
 pub fn body_reader(method: Method, target: &str, media: Media, access: &Access<'_>) -> BodyReader {
     let find = || {
         let (path, query) = split_target(target);
@@ -265,7 +265,7 @@ pub fn body_reader(method: Method, target: &str, media: Media, access: &Access<'
         Ok((Endpoint::Pools, Method::Post | Method::Put)) => Form::Pools,
         Ok((Endpoint::Dump, Method::Put)) => Form::Dump,
         Ok((Endpoint::Pool(pool), Method::Post | Method::Put)) => Form::Ids(pool),
-        // Of a request that cannot be understood the body is not, either.
+        // The body of a bad request is not parsed.
         Ok(_) | Err(_) => Form::Nothing,
     };
     BodyReader::new(form, media)
@@ -278,7 +278,7 @@ enum Body<'a> {
 }
 
 impl Body<'_> {
-    /// What it comes to, which is an empty seed if none is needed.
+    /// Parses the body. The seed is empty if the request needs none.
     #[inline]
     fn take(self, form: Form<'_>) -> Result<Seed, BodyError> {
         match self {
@@ -287,7 +287,7 @@ impl Body<'_> {
         }
     }
 
-    /// The dump that it is.
+    /// Parses the body as a dump.
     fn take_dump(self) -> Result<Restoration, BodyError> {
         let reader = match self {
             Body::Whole(bytes, media) => {
@@ -310,7 +310,7 @@ fn read_request<'a>(
 ) -> Result<RequestAction<'a>, Problem> {
     let caller = access.caller;
     if method == Method::Options {
-        // A browser asks with the query of what it will ask for, and without the key.
+        // A browser's preflight has the query of the later request, and no key.
         let route = endpoint.route();
         let options = Outcome::Options(endpoint.methods());
         return Ok(RequestAction::Respond(
@@ -318,7 +318,7 @@ fn read_request<'a>(
             RequestLabel { route, method },
         ));
     }
-    // Nobody's body is read for nothing.
+    // Without a valid key the body is not parsed.
     if let Caller::Unauthenticated(failure) = caller
         && !endpoint.is_open()
     {
@@ -363,7 +363,7 @@ fn read_request<'a>(
     Ok(action)
 }
 
-/// Has the store asked, if the caller may. There is no other way to ask it about pools.
+/// Submits a command if the caller may use it. All commands about pools pass here.
 #[inline(always)]
 fn ask<'a>(
     command: Command<'a>,
@@ -377,7 +377,7 @@ fn ask<'a>(
     Ok(RequestAction::Submit(command, shape, label))
 }
 
-/// `/pool`
+/// Routes `/pool`.
 fn pools<'a>(
     method: Method,
     body: Body<'_>,
@@ -401,7 +401,7 @@ fn pools<'a>(
                 PoolView::List(limit) if sees_all => {
                     Command::ListPools(PoolQuery { contains, limit })
                 }
-                // Only a list tells which of them the key is for.
+                // A filter by the key needs the list.
                 _ => Command::ListPools(PoolQuery {
                     contains,
                     limit: None,
@@ -416,7 +416,7 @@ fn pools<'a>(
     ask(command, shape, RequestLabel { route, method }, caller)
 }
 
-/// `/pool/A`
+/// Routes `/pool/A`.
 fn pool_itself<'a>(
     pool: PoolName<'a>,
     method: Method,
@@ -434,7 +434,7 @@ fn pool_itself<'a>(
     ask(command, shape, RequestLabel { route, method }, caller)
 }
 
-/// `/pool/A/lock`
+/// Routes `/pool/A/lock`.
 fn locks<'a>(
     pool: PoolName<'a>,
     method: Method,
@@ -478,7 +478,7 @@ fn locks<'a>(
     ask(command, shape, RequestLabel { route, method }, caller)
 }
 
-/// `/pool/A/lock/4`
+/// Routes `/pool/A/lock/4`.
 fn lock<'a>(
     pool: PoolName<'a>,
     id: ResourceId<'a>,

@@ -1,5 +1,5 @@
-//! Query parameters. One that is unknown, malformed or given twice is refused: a typo must not make
-//! a lock that never ends.
+//! Query parameters. Unknown, malformed and repeated ones are refused: a typo must not make a lock
+//! that never ends.
 
 use std::num::NonZeroU32;
 
@@ -10,7 +10,7 @@ use crate::command::{
 };
 use crate::http::{Method, Parameters};
 
-/// Reads what an acquire may be told; `named` is the resource that its path names.
+/// Reads the parameters of an acquire; `named` is the resource in its path.
 pub(super) fn acquire<'a>(
     parameters: &mut Parameters<'a>,
     named: Option<ResourceId<'a>>,
@@ -41,7 +41,7 @@ pub(super) fn acquire<'a>(
     Ok((acquire, show))
 }
 
-/// Reads what a renewal may be told.
+/// Reads the parameters of a renewal.
 pub(super) fn renewal<'a>(parameters: &mut Parameters<'a>) -> Result<(Renewal<'a>, Show), Problem> {
     let renewal = Renewal {
         owner: take_owner(parameters)?,
@@ -57,7 +57,7 @@ pub(super) fn renewal<'a>(parameters: &mut Parameters<'a>) -> Result<(Renewal<'a
     Ok((renewal, show))
 }
 
-/// Reads what a release may be told.
+/// Reads the parameters of a release.
 pub(super) fn condition<'a>(
     parameters: &mut Parameters<'a>,
 ) -> Result<ReleaseCondition<'a>, Problem> {
@@ -70,7 +70,7 @@ pub(super) fn condition<'a>(
     Ok(condition)
 }
 
-/// Reads which locks are to be released.
+/// Reads the filter of the locks to release.
 pub(super) fn filter<'a>(parameters: &mut Parameters<'a>) -> Result<Filter<'a>, Problem> {
     let older_s = take_number(parameters, "older", 0, 999_999_999)?;
     let filter = Filter {
@@ -81,7 +81,7 @@ pub(super) fn filter<'a>(parameters: &mut Parameters<'a>) -> Result<Filter<'a>, 
     Ok(filter)
 }
 
-/// Reads which pools are to be shown, and what of them.
+/// Reads the filter and the view of a list of pools.
 pub(super) fn pools<'a>(
     parameters: &mut Parameters<'a>,
 ) -> Result<(Option<NamePart<'a>>, PoolView), Problem> {
@@ -101,8 +101,8 @@ pub(super) fn pools<'a>(
     Ok((contains, PoolView::List(limit)))
 }
 
-/// The method that is meant: `_method` lets a POST stand for what a modem cannot say. A GET never
-/// changes anything, so it cannot stand for another.
+/// Returns the effective method: `_method` lets clients that only send POST use another one. It
+/// counts in a POST alone, since a GET never changes state.
 #[inline]
 pub(super) fn effective_method(
     method: Method,
@@ -124,7 +124,7 @@ pub(super) fn effective_method(
     }
 }
 
-/// Refuses a parameter that nobody has taken; `known` tells which ones there are.
+/// Refuses a parameter that was not read; `known` lists those of the request.
 #[inline]
 pub(super) fn refuse_others(
     parameters: &Parameters<'_>,
@@ -177,7 +177,7 @@ fn take_number(
     }
 }
 
-/// A flag is set by being there; `=1` and `=true` are what libraries make of it.
+/// Reads a flag: present means set. Libraries may write it as `=1` or `=true`.
 fn take_flag(parameters: &mut Parameters<'_>, name: &'static str) -> Result<bool, Problem> {
     match parameters.take(name) {
         None => Ok(false),
@@ -187,7 +187,7 @@ fn take_flag(parameters: &mut Parameters<'_>, name: &'static str) -> Result<bool
     }
 }
 
-/// No sign and no space, which parsing would let pass.
+/// Returns `text` if it has digits alone: parsing would accept a sign.
 fn only_digits(text: &str) -> Option<&str> {
     text.bytes()
         .all(|byte| byte.is_ascii_digit())

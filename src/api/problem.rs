@@ -1,4 +1,4 @@
-//! Everything that can be wrong, with its status, its short words and its explanation.
+//! All errors of requests, with status, reason and message.
 
 use std::borrow::Cow;
 
@@ -7,53 +7,53 @@ use crate::command::{NameError, Refusal};
 use crate::http::{HttpError, TargetError};
 use crate::keys::{AuthFailure, Role};
 
-/// Why a request is not answered with 200.
+/// The reason why a request is not answered with 200.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// The bytes are no request.
+    /// The bytes are not a request of HTTP.
     Http(HttpError),
     /// The path or the query cannot be decoded.
     Target(TargetError),
-    /// A name in the path is not one.
+    /// A name in the path is malformed.
     Name(NameError),
-    /// The body is not what this request takes.
+    /// The body is not of the form that this request takes.
     Body(BodyError),
-    /// There is nothing at this path.
+    /// The path does not exist.
     NoRoute,
-    /// The path has only these methods.
+    /// The path has only these other methods.
     BadMethod(&'static str),
-    /// A parameter that this request does not have.
+    /// The request has no such parameter.
     UnknownParameter {
-        /// Its name, as far as it can be repeated without harm.
+        /// Its name, cut to what is safe to repeat.
         name: Box<str>,
-        /// The names that there are.
+        /// The parameters that the request has.
         known: &'static str,
     },
-    /// A parameter of this name wants such a value.
+    /// The named parameter needs a value of this form.
     BadValue(&'static str, Cow<'static, str>),
-    /// There are keys, and the request shows none.
+    /// Keys are required, and the request has none.
     NoKey,
-    /// There are keys, and the request shows something that matches none of them.
+    /// The request has a key that the server does not know.
     WrongKey,
-    /// Too many wrong keys have come from the address of the caller.
+    /// Too many wrong keys came from the address of the caller.
     TooManyWrongKeys,
-    /// A browser has sent the request, and it is not carried out.
+    /// A browser sent the request, and it is refused.
     Browser(BrowserProblem),
-    /// `_method` does not count in this request, or not here.
+    /// `_method` does not count in this request, or on this server.
     NoMethodOverride(MethodOverride),
-    /// The key is not for this: it would have to have this role in the pool.
+    /// The key does not have this role in the pool.
     NotAllowed(Role),
-    /// The store refuses.
+    /// The store refused.
     Refused(Refusal),
-    /// The server is about to end.
+    /// The server is stopping.
     Stopping,
-    /// Others have sent, or have not taken, as much as may be held at a time.
+    /// Requests and answers of other clients fill the memory for both.
     NoMemory,
 }
 
 impl Problem {
-    /// `name` comes from a client and ends up in a reason phrase: it is repeated only if it is
-    /// harmless there.
+    /// Returns the error of an unknown parameter. A reason phrase repeats `name`, which comes from
+    /// a client: only if that is safe.
     pub(super) fn unknown_parameter(name: &str, known: &'static str) -> Problem {
         let harmless = name.len() <= 32
             && name
@@ -67,7 +67,7 @@ impl Problem {
         Problem::UnknownParameter { name, known }
     }
 
-    /// Why a caller is refused that has shown no key that the server knows.
+    /// Returns the error of a caller without a valid key.
     pub(super) fn of_auth_failure(failure: AuthFailure) -> Problem {
         match failure {
             AuthFailure::NoKey => Problem::NoKey,
@@ -104,7 +104,7 @@ impl Problem {
         }
     }
 
-    /// The reason phrase, which is the plain body too.
+    /// The reason phrase, which is also the plain body.
     pub fn reason(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Problem::Http(error) => match error {
@@ -160,8 +160,8 @@ impl Problem {
         })
     }
 
-    /// The code in JSON: the short words where these are always the same, else words that are. What
-    /// varies is a field of its own, see `detail`.
+    /// The code in JSON: the reason, unless that varies. The varying part is a field of its own,
+    /// see `detail`.
     pub(super) fn code(&self) -> Cow<'static, str> {
         match self {
             Problem::UnknownParameter { .. } | Problem::NoMethodOverride(_) => {
@@ -174,7 +174,7 @@ impl Problem {
         }
     }
 
-    /// Returns the varying part of the short words, with its name in JSON.
+    /// Returns the varying part of the reason, with its name in JSON.
     pub(super) fn detail(&self) -> Option<(&'static str, Detail<'_>)> {
         match self {
             Problem::UnknownParameter { name, .. } if name.is_empty() => None,
@@ -189,7 +189,7 @@ impl Problem {
         }
     }
 
-    /// What was wrong and what would be right, in a sentence.
+    /// Returns a sentence that says what is wrong and what is right.
     pub fn message(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Problem::Http(error) => match error {
@@ -293,13 +293,13 @@ impl Problem {
     }
 }
 
-/// The varying part of the short words of a problem.
+/// The varying part of a reason.
 pub(super) enum Detail<'a> {
     Text(&'a str),
     Count(usize),
 }
 
-/// A number of resources, in grammatical words.
+/// Returns a number of resources, with the noun in singular or plural.
 fn resources(count: usize) -> String {
     match count {
         1 => "1 resource".into(),

@@ -1,4 +1,4 @@
-//! Who is queued, as it is asked for and told.
+//! The queue of a pool: its route, and its forms in answers.
 
 use super::body::Form;
 use super::render::{field, number, object, or_null, string};
@@ -7,7 +7,7 @@ use crate::command::{Command, PoolName, QueuedWaiter};
 use crate::keys::Caller;
 use crate::metrics::RequestLabel;
 
-/// `/pool/A/queue`
+/// Routes `/pool/A/queue`.
 pub(super) fn list<'a>(
     pool: PoolName<'a>,
     body: Body<'_>,
@@ -23,8 +23,8 @@ pub(super) fn list<'a>(
     )
 }
 
-/// `AGE LEFT N OWNER`; the owner comes last, as there may be spaces in it. There is no room for the id
-/// of a certain resource, which may have spaces, too.
+/// Writes `AGE LEFT N OWNER`; the owner is last, as it may contain spaces. The id of a requested
+/// resource is left out, since it may contain spaces, too.
 pub(super) fn waiter_line(body: &mut Vec<u8>, waiter: &QueuedWaiter) {
     for seconds in [waiter.age_s, waiter.left_s] {
         match seconds {

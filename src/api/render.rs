@@ -10,7 +10,7 @@ use crate::http::Fields;
 
 const VERSION: &str = concat!("latchd ", env!("CARGO_PKG_VERSION"));
 
-/// The status code, the reason phrase and the header fields of an outcome.
+/// Returns the status code, the reason phrase and the header fields of an outcome.
 pub fn render_status(outcome: &Outcome) -> (u16, Cow<'static, str>, Fields) {
     match outcome {
         Outcome::Reply(Reply::Refused(refusal)) => {
@@ -31,7 +31,7 @@ pub fn render_status(outcome: &Outcome) -> (u16, Cow<'static, str>, Fields) {
             let fields = Fields::Document(&documents::OF_DESCRIPTION);
             (200, "OK".into(), fields)
         }
-        // Members are told as JSON to every client.
+        // Every client gets the members as JSON.
         Outcome::Reply(Reply::Seeded(_)) => (200, "OK".into(), Fields::Json),
         Outcome::Reply(Reply::Dumped(_)) => (200, "OK".into(), Fields::JsonLines),
         Outcome::Reply(_) | Outcome::Version | Outcome::Pong | Outcome::Healthy => {
@@ -48,7 +48,7 @@ pub fn render_text(outcome: &Outcome, shape: ResponseShape, json: bool, body: &m
         }
         Outcome::Problem(problem) => render_problem(problem, json, body),
         Outcome::Reply(reply) => match reply {
-            // What is asked for most.
+            // The most frequent replies.
             Reply::Granted(Granted { leases, .. }) | Reply::Leases(leases)
                 if leases.len() == 1 && !(json && shape.list) =>
             {
@@ -75,7 +75,7 @@ pub fn render_text(outcome: &Outcome, shape: ResponseShape, json: bool, body: &m
     }
 }
 
-/// What says in one word that all is well.
+/// Writes a one-word confirmation.
 fn render_word(word: &str, json: bool, body: &mut Vec<u8>) {
     match json {
         true => object(body, |body| {
@@ -85,8 +85,8 @@ fn render_word(word: &str, json: bool, body: &mut Vec<u8>) {
     }
 }
 
-/// Appends so many further elements of a body that is a list, and all of another; `cursor` tells how
-/// much there was before. True once the body is whole.
+/// Appends up to `elements` further elements of a list, or all of another body; `cursor` keeps the
+/// progress. Returns true once the body is complete.
 pub fn render_chunk(
     outcome: &Outcome,
     shape: ResponseShape,
@@ -108,7 +108,7 @@ pub fn render_chunk(
     true
 }
 
-/// How many elements an outcome has that is a list.
+/// Returns the number of elements of a list, or 0.
 pub fn element_count(outcome: &Outcome) -> usize {
     let Outcome::Reply(reply) = outcome else {
         return 0;
@@ -121,7 +121,7 @@ pub fn element_count(outcome: &Outcome) -> usize {
         Reply::Waiters(waiters) => waiters.len(),
         Reply::Done | Reply::Released(_) | Reply::Refused(_) => 0,
         Reply::Ready | Reply::Survey(_) | Reply::PoolSums(_) => 0,
-        // It never leaves in one piece.
+        // A dump is never rendered in one piece.
         Reply::Dumped(_) => usize::MAX,
     }
 }
@@ -142,7 +142,7 @@ fn render_problem(problem: &Problem, json: bool, body: &mut Vec<u8>) {
     });
 }
 
-/// Appends a part of a reply that is a list, or all of one that is not.
+/// Appends a chunk of a list, or all of another reply.
 #[inline(never)]
 fn render_reply(reply: &Reply, shape: ResponseShape, json: bool, chunk: &mut ListChunk<'_>) {
     match reply {
@@ -170,12 +170,12 @@ fn render_reply(reply: &Reply, shape: ResponseShape, json: bool, chunk: &mut Lis
         }),
         Reply::PoolSums(sums) if json => sums_object(chunk.body, sums),
         Reply::PoolSums(sums) => sums_line(chunk.body, sums),
-        // What was seeded is told in the form in which it was told to us.
+        // The answer has the form that the seed had.
         Reply::Seeded(seed) if seed.pool_count() == 1 && !shape.list => chunk.ids(seed.pool(0).1),
         Reply::Seeded(seed) => chunk.pools(seed),
         Reply::Ready => render_word("ready", json, chunk.body),
         Reply::Done | Reply::Refused(_) if json => string(chunk.body, ""),
-        // The page that a survey is for is not of this room, and a dump is written in pieces.
+        // A survey belongs to the metrics, and a dump is written in pieces.
         Reply::Done | Reply::Refused(_) | Reply::Survey(_) | Reply::Dumped(_) => {}
     }
 }
@@ -207,7 +207,7 @@ fn render_leases(leases: &Leases, shape: ResponseShape, json: bool, chunk: &mut 
     }
 }
 
-/// `FENCE TTL ID`; the id comes last, as there may be spaces in it.
+/// Writes `FENCE TTL ID`; the id is last, as it may contain spaces.
 fn lease_line(body: &mut Vec<u8>, lease: &Lease) {
     number(body, lease.fence.number());
     body.push(b' ');
@@ -245,7 +245,7 @@ fn pool_object(body: &mut Vec<u8>, pool: &PoolStatus) {
     });
 }
 
-/// The counts in the order of the line, each with its name.
+/// Returns the counts in the order of the text line, with their names.
 fn sums_of(sums: &PoolSums) -> [(&'static str, usize); 5] {
     [
         ("pools", sums.pools),
@@ -264,7 +264,7 @@ fn sums_object(body: &mut Vec<u8>, sums: &PoolSums) {
     });
 }
 
-/// `POOLS RESOURCES HELD WAITING FREE`.
+/// Writes `POOLS RESOURCES HELD WAITING FREE`.
 fn sums_line(body: &mut Vec<u8>, sums: &PoolSums) {
     for (place, (_, count)) in sums_of(sums).into_iter().enumerate() {
         if place > 0 {
@@ -274,7 +274,7 @@ fn sums_line(body: &mut Vec<u8>, sums: &PoolSums) {
     }
 }
 
-/// `RESOURCES HELD WAITING NAME`.
+/// Writes `RESOURCES HELD WAITING NAME`.
 fn pool_line(body: &mut Vec<u8>, pool: &PoolStatus) {
     for count in [pool.resources, pool.held, pool.waiting] {
         number(body, count as u64);
@@ -298,7 +298,7 @@ pub(super) fn field(body: &mut Vec<u8>, name: &str, write_value: impl FnOnce(&mu
     write_value(body);
 }
 
-/// What there is, or that there is nothing.
+/// Writes a value, or `null`.
 pub(super) fn or_null<T>(
     body: &mut Vec<u8>,
     value: Option<T>,

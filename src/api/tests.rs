@@ -1,4 +1,4 @@
-//! What each request is counted as.
+//! The labels that each request is counted under.
 
 use super::*;
 

@@ -15,7 +15,7 @@ pub struct Connections {
     refused: [u64; Refused::ALL.len()],
 }
 
-/// Why a connection is not accepted.
+/// The reason a connection is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// Its address has reached its limit of connections, and all of them are in use.
@@ -35,7 +35,7 @@ impl Refused {
     }
 }
 
-/// Why a connection was closed.
+/// The reason a connection was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
     /// The client closed it, or closed its sending side and was answered.

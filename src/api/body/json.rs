@@ -1,8 +1,7 @@
 //! A seed or a list of ids as JSON, piece by piece.
 //!
-//! The structure is two levels deep at most, so a few states are all that there is to it. Strings
-//! and numbers are left to serde_json, one at a time; and what is said of a body that is wrong is
-//! said in its words, with the place in the whole body.
+//! The structure has at most two levels, so a few states are enough. Strings and numbers are left to
+//! serde_json, one at a time. Errors have serde_json's words, with the position in the whole body.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -23,31 +22,31 @@ const AN_OBJECT: &str = "an object of pools";
 const AN_ARRAY: &str = "an array of ids";
 const AN_ID: &str = "a string or an integer";
 
-/// A name with every byte written as `\u0041`, in quotes: no string that is longer is one.
+/// The length in bytes of the longest token: a name with every byte written as `\u0041`, in quotes.
 const MAX_TOKEN_BYTES: usize = 6 * MAX_NAME_BYTES + 2;
 
-/// The most of a problem that is told, so that it does not repeat much of the body.
+/// The limit on the length of an error, so that it repeats little of the body.
 const MAX_PROBLEM_CHARACTERS: usize = 200;
 
-/// A body of JSON that is being read.
+/// A parser of a JSON body that arrives in pieces.
 #[derive(Debug)]
 pub(super) struct JsonReader {
-    /// Of pools; else of the ids of one.
+    /// Whether it expects pools; else the ids of one pool.
     of_pools: bool,
     next: NextToken,
     position: Position,
     seed: Seed,
-    /// The pools that were named. One that is named twice is refused: which of the two would be
-    /// meant?
+    /// The pools named so far. A pool named twice is refused, since it is unclear which list is
+    /// meant.
     names: Names,
-    /// What is wrong with the name of the pool whose ids are being read.
+    /// The error in the name of the current pool.
     bad_name: Option<String>,
-    /// A name has a part `.` or `..`, which has words of its own.
+    /// Whether a name has a part `.` or `..`, which has an error of its own.
     has_dot_segment: bool,
 }
 
 impl JsonReader {
-    /// Returns how much memory it holds, in bytes.
+    /// Returns its memory use in bytes.
     pub(super) fn capacity_bytes(&self) -> usize {
         self.seed.capacity_bytes() + self.names.capacity_bytes()
     }
@@ -72,8 +71,8 @@ impl JsonReader {
         reader
     }
 
-    /// Takes what can be understood of `text`, and answers how many bytes that are. `last` says that
-    /// nothing follows.
+    /// Consumes the complete tokens of `text`, and returns their length in bytes. `last` says that
+    /// `text` ends the body.
     pub(super) fn take(&mut self, text: &str, last: bool) -> Result<usize, BodyError> {
         let used = self.advance(text, last).map_err(|problem| {
             let problem: String = problem.chars().take(MAX_PROBLEM_CHARACTERS).collect();
@@ -87,7 +86,7 @@ impl JsonReader {
         Ok(used)
     }
 
-    /// The body is whole, and all of it was taken.
+    /// Returns the seed. Call it only after all of the body was taken.
     pub(super) fn finish(self) -> Seed {
         self.seed
     }
@@ -135,7 +134,7 @@ impl JsonReader {
         }
     }
 
-    /// What is wrong with a name is told behind its ids, as by whoever reads both before he looks.
+    /// Stores an error in a name until the array of ids has ended, where serde_json would report it.
     fn take_name(&mut self, name: Cow<'_, str>, length: usize) -> usize {
         match PoolName::parse(name) {
             Ok(name) if self.names.add(&name, &self.seed) => self.seed.add_pool(&name),
@@ -174,33 +173,33 @@ impl JsonReader {
     }
 }
 
-/// What may come next, white space aside.
+/// The token expected next, white space aside.
 #[derive(Clone, Copy, Debug)]
 enum NextToken {
     /// The object of pools.
     Object,
     /// A pool's name, or the end of the object.
     NameOrEnd,
-    /// A pool's name, behind a comma.
+    /// A pool's name after a comma.
     Name,
-    /// The colon behind it.
+    /// The colon after a name.
     Colon,
     /// An array of ids.
     Array,
     /// An id, or the end of the array.
     IdOrEnd,
-    /// An id, behind a comma.
+    /// An id after a comma.
     Id,
-    /// A comma behind an id, or the end of the array.
+    /// A comma after an id, or the end of the array.
     IdsGoOn,
-    /// A comma behind a pool's array, or the end of the object.
+    /// A comma after a pool's array, or the end of the object.
     PoolsGoOn,
-    /// Nothing.
+    /// The end of the body.
     End,
 }
 
 impl NextToken {
-    /// What may come behind this byte; or why it may not stand here, in serde_json's words.
+    /// Returns the token expected after this byte, or an error in serde_json's words.
     fn after(self, byte: u8) -> Result<NextToken, String> {
         let problem = match (self, byte) {
             (NextToken::Object, b'{') => return Ok(NextToken::NameOrEnd),
@@ -228,7 +227,7 @@ impl NextToken {
         Err(problem.into())
     }
 
-    /// What is wrong if nothing comes, in serde_json's words.
+    /// Returns the error if the body ends here, in serde_json's words.
     fn missing(self) -> Option<&'static str> {
         match self {
             NextToken::Object | NextToken::Array | NextToken::Name | NextToken::Id => {
@@ -247,11 +246,11 @@ fn invalid_type(found: Unexpected<'_>) -> String {
     serde_json::Error::invalid_type(found, &AN_ID).to_string()
 }
 
-/// Where the text at hand stands in the body.
+/// The position of the current text in the body.
 #[derive(Clone, Copy, Debug)]
 struct Position {
     line: usize,
-    /// Where in the text the line starts; below 0 if before it.
+    /// The offset of the line's start in the text; negative if it lies before the text.
     line_start: isize,
 }
 
@@ -265,7 +264,7 @@ impl Default for Position {
 }
 
 impl Position {
-    /// The first byte from `at` on that is no white space.
+    /// Returns the offset of the first byte from `at` on that is not white space.
     fn skip_space(&mut self, text: &str, mut at: usize) -> usize {
         while let Some(byte @ (b' ' | b'\t' | b'\r' | b'\n')) = text.as_bytes().get(at) {
             at += 1;
@@ -277,27 +276,27 @@ impl Position {
         at
     }
 
-    /// So many bytes of the text were used: the next one starts behind them.
+    /// Moves the position by the bytes consumed.
     fn advance_by(&mut self, used: usize) {
         self.line_start -= used as isize;
     }
 
-    /// A problem that ends in front of `at`, in the way of serde_json.
+    /// Formats an error that ends before `at`, as serde_json does.
     fn locate(&self, problem: impl fmt::Display, at: usize) -> String {
         let column = at as isize - self.line_start;
         format!("{problem} at line {} column {column}", self.line)
     }
 }
 
-/// A string or a number, or what stands in its place.
+/// A string or a number, or another value in its place.
 struct Token<'a> {
-    /// As much of the text as it may be long.
+    /// The text from the token on, cut at the longest length of a token.
     text: &'a str,
     at: usize,
     position: Position,
-    /// Whether the text has it as far as it goes.
+    /// Whether `text` reaches to the end of the body.
     is_whole: bool,
-    /// Whether it may go on behind a text that was cut for its length.
+    /// Whether `text` was cut at that length.
     is_cut: bool,
 }
 
@@ -317,12 +316,12 @@ impl<'a> Token<'a> {
         }
     }
 
-    /// An id, and how long it is written; `None` if more of it is needed.
+    /// Reads an id and its length in bytes; `None` if it needs more of the body.
     fn read_text(&self) -> Result<Option<(Cow<'a, str>, usize)>, String> {
         self.read(|json| json.deserialize_any(StringOrInteger))
     }
 
-    /// What `read` makes of it, and its length; `None` if more of it is needed.
+    /// Reads a value and its length in bytes; `None` if it needs more of the body.
     fn read<T>(
         &self,
         read: impl FnOnce(&mut Deserializer<StrRead<'a>>) -> Result<T, serde_json::Error>,
@@ -350,7 +349,7 @@ impl<'a> Token<'a> {
         Ok(None)
     }
 
-    /// An error with its place in the body instead of that in the token.
+    /// Formats an error with its position in the body instead of that in the token.
     fn locate(&self, error: &serde_json::Error) -> String {
         let reason = error.to_string();
         let in_token = format!(" at line {} column {}", error.line(), error.column());
@@ -368,7 +367,7 @@ impl<'a> Token<'a> {
     }
 }
 
-/// Takes a string, borrowed where it has no escapes, or an integer in decimal.
+/// Accepts a string, borrowed where it has no escapes, or an integer in decimal.
 struct StringOrInteger;
 
 impl<'de> Visitor<'de> for StringOrInteger {
@@ -395,7 +394,7 @@ impl<'de> Visitor<'de> for StringOrInteger {
     }
 }
 
-/// Takes nothing: what stands where this is expected is of another type.
+/// Accepts nothing: the value in this place has another type.
 struct Expected(&'static str);
 
 impl Visitor<'_> for Expected {

@@ -1,25 +1,24 @@
-//! One id a line, without the blanks around it. Blank lines count for nothing.
+//! Ids, one a line, without the blanks around it. Blank lines are skipped.
 
 use super::BodyError;
 use crate::command::{MAX_NAME_BYTES, NameError, PoolName, ResourceId, Seed};
 
-/// How much of a line is kept until it ends: an id, and as much again.
+/// The limit on a line kept until it ends, in bytes: twice the longest id.
 const MAX_LINE_BYTES: usize = 2 * MAX_NAME_BYTES;
 
-/// The quotes that shells leave around an argument that was quoted for another shell, and those of texts that
-/// were laid out.
+/// Quotes that shells leave around an argument quoted for another shell, and typographic quotes.
 const QUOTES: [char; 6] = ['"', '\'', '\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}'];
 
 #[derive(Debug, Default)]
 pub(super) struct LinesReader {
     seed: Seed,
-    /// The line that has not ended yet, from its first character on that is no blank. Of many blanks
-    /// at its end some are left out, but enough stay that text behind them is still found too long.
+    /// The start of a line that has not ended, without leading blanks. Some of many blanks at its end are
+    /// dropped. Enough stay that text after them still makes the line too long.
     line: String,
 }
 
 impl LinesReader {
-    /// Returns how much memory it holds, in bytes.
+    /// Returns its memory use in bytes.
     pub(super) fn capacity_bytes(&self) -> usize {
         self.seed.capacity_bytes() + self.line.capacity()
     }
@@ -33,7 +32,7 @@ impl LinesReader {
         }
     }
 
-    /// Takes the next piece, all of it.
+    /// Consumes the next piece, all of it.
     pub(super) fn take(&mut self, text: &str) -> Result<usize, BodyError> {
         let mut rest = text;
         while let Some((end, behind)) = rest.split_once('\n') {
@@ -59,8 +58,8 @@ impl LinesReader {
             self.line.push_str(part);
             return Ok(());
         }
-        // Only blanks may go on for so long. Their number does not matter, but what follows them
-        // must be found too long.
+        // Only blanks may be this long. Their number does not matter, but text after them must still make the
+        // line too long.
         self.line.push_str(part.trim_end());
         let length = self.line.trim_end().len();
         if length > MAX_NAME_BYTES {

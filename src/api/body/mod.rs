@@ -1,9 +1,9 @@
-//! Bodies, read while they arrive: JSON where it looks like JSON, else one id a line. Taken whole or
-//! not at all.
+//! Bodies, parsed while they arrive: JSON if they look like it, else one id a line. A body is
+//! accepted completely or not at all.
 //!
-//! A piece is understood as far as it goes, and only what needs the bytes behind it is kept: a body
-//! of millions of ids is never held as text, and no piece of it takes long. In whatever pieces a
-//! body comes, it comes to the same, also in what is said of one that is wrong.
+//! Each piece is parsed as far as possible, and only an incomplete token is kept. So a body of
+//! millions of ids is never held as text, and no piece takes long. The result does not depend on how
+//! the body is cut into pieces, nor does the error of a bad one.
 
 mod json;
 mod lines;
@@ -20,31 +20,31 @@ use super::dump::{DumpError, DumpReader};
 use crate::command::{NameError, PoolName, Restoration, Seed};
 use crate::http::Media;
 
-/// Why a body is not taken.
+/// The reason why a body is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyError {
-    /// There is none, where one is needed.
+    /// It is empty, and the request needs one.
     Empty,
     /// It is not UTF-8.
     Utf8,
-    /// It is not the JSON that is wanted: what is wrong, and what is wanted.
+    /// It is not the expected JSON: the error, and the expected form.
     Json(Box<str>, &'static str),
-    /// An id in it is no name.
+    /// An id in it is not a valid name.
     Id(NameError),
-    /// A line begins or ends with a quote character, as a shell leaves it that knows other quotes.
+    /// A line begins or ends with a quote, as left by a shell with other quoting rules.
     Quote,
-    /// It is `null`, `true` or `false`: a value that a program did not mean to send.
+    /// It is `null`, `true` or `false`: probably an empty value that a program sent by mistake.
     Scalar,
-    /// It is the parts of a form.
+    /// It is a multipart form.
     Multipart,
-    /// It holds parameters, which are looked for in the query.
+    /// It holds parameters, which belong in the query.
     Parameters,
-    /// It is not a whole dump.
+    /// It is not a complete dump.
     Dump(DumpError),
 }
 
 impl BodyError {
-    /// The short words.
+    /// Returns the reason phrase.
     pub fn reason(&self) -> &'static str {
         match self {
             BodyError::Empty => "bad body: empty",
@@ -84,7 +84,7 @@ impl fmt::Display for BodyError {
     }
 }
 
-/// What a request takes for its body.
+/// The body that a request takes.
 #[derive(Debug)]
 pub(super) enum Form<'a> {
     /// `{"A":["1","2"],"B":["x"]}`.
@@ -93,7 +93,7 @@ pub(super) enum Form<'a> {
     Ids(&'a PoolName<'a>),
     /// A dump.
     Dump,
-    /// None is needed.
+    /// Nothing is needed.
     Nothing,
 }
 
@@ -102,9 +102,9 @@ pub fn read_seed(body: &[u8]) -> Result<Seed, BodyError> {
     read(Form::Pools, Media::Other, body)
 }
 
-/// Reads a body that is there as a whole. One that is not needed comes to an empty seed.
+/// Parses a complete body. If the request needs none, the seed is empty.
 pub(super) fn read(form: Form<'_>, media: Media, body: &[u8]) -> Result<Seed, BodyError> {
-    // What nearly all requests have.
+    // The case of nearly all requests.
     if body.is_empty() && matches!(form, Form::Nothing) {
         return Ok(Seed::default());
     }
@@ -113,19 +113,19 @@ pub(super) fn read(form: Form<'_>, media: Media, body: &[u8]) -> Result<Seed, Bo
     reader.finish()
 }
 
-/// A body that is being read.
+/// A parser of a body that arrives in pieces.
 #[derive(Debug)]
 pub struct BodyReader {
     state: State,
-    /// What cannot be understood without what follows it.
+    /// An incomplete token.
     tail: Vec<u8>,
-    /// There was nothing but white space so far.
+    /// Whether there was only white space so far.
     blank: bool,
-    /// Nothing of it was understood yet: a byte order mark may come, which is skipped.
+    /// Whether nothing was parsed yet: a byte order mark is skipped then.
     at_start: bool,
 }
 
-/// The byte order mark that some editors and shells put in front of a text.
+/// The byte order mark that some editors and shells put before a text.
 const MARK: char = '\u{feff}';
 
 #[derive(Debug)]
@@ -136,7 +136,7 @@ enum State {
     Ignored(Ignored),
     Multipart,
     Dump(Box<DumpReader>),
-    /// What is wrong. The rest is looked at only for worse.
+    /// The error. Later bytes are checked for UTF-8 alone.
     Wrong(BodyError),
 }
 
@@ -163,7 +163,7 @@ impl BodyReader {
         }
     }
 
-    /// Returns how much memory it holds, in bytes: the capacity of its buffers.
+    /// Returns its memory use in bytes: the capacity of its buffers.
     pub fn capacity_bytes(&self) -> usize {
         let understood = match &self.state {
             State::Json(json) => json.capacity_bytes(),
@@ -174,14 +174,14 @@ impl BodyReader {
         self.tail.capacity() + understood
     }
 
-    /// Takes the next piece.
+    /// Parses the next piece.
     pub fn take(&mut self, piece: &[u8]) {
         if let State::Ignored(ignored) = &mut self.state {
             ignored.take(piece);
         } else if let State::Dump(dump) = &mut self.state {
             dump.take(piece);
         } else if matches!(self.state, State::Multipart) {
-            // Nothing of it is looked at.
+            // Nothing of it is parsed.
         } else if self.tail.is_empty() {
             let used = self.take_bytes(piece);
             self.tail.extend_from_slice(&piece[used..]);
@@ -194,11 +194,11 @@ impl BodyReader {
         }
     }
 
-    /// Takes what can be understood, and answers how many bytes that are.
+    /// Consumes the complete tokens, and returns their length in bytes.
     fn take_bytes(&mut self, bytes: &[u8]) -> usize {
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text,
-            // A character that the end of the piece has cut.
+            // The piece ends within a character.
             Err(error) if error.error_len().is_none() => {
                 std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default()
             }
@@ -216,7 +216,7 @@ impl BodyReader {
         text.len() - rest.len() + used
     }
 
-    /// Returns the bytes behind the byte order mark, if the body begins with one.
+    /// Returns the text after the byte order mark, if the body begins with one.
     fn skip_mark<'a>(&mut self, text: &'a str) -> &'a str {
         if !self.at_start || text.is_empty() {
             return text;
@@ -225,7 +225,7 @@ impl BodyReader {
         text.strip_prefix(MARK).unwrap_or(text)
     }
 
-    /// `last` says that nothing follows.
+    /// Parses text; `last` says that it ends the body.
     fn take_text(&mut self, text: &str, last: bool) -> Result<usize, BodyError> {
         match &mut self.state {
             State::Json(json) => json.take(text, last),
@@ -233,7 +233,7 @@ impl BodyReader {
             State::Ignored(_) | State::Multipart | State::Wrong(_) => Ok(text.len()),
             State::Dump(_) => Ok(text.len()),
             State::Undecided(both) => {
-                // More of it than JSON knows.
+                // Unicode's white space, which is more than JSON's.
                 let space = text.len() - text.trim_start().len();
                 both.take_space(&text[..space])?;
                 let Some(first) = text[space..].chars().next() else {
@@ -246,10 +246,10 @@ impl BodyReader {
         }
     }
 
-    /// The body is whole: what it comes to. One that is not needed comes to an empty seed.
+    /// Ends the body and returns its seed, which is empty if the request needs no body.
     pub fn finish(mut self) -> Result<Seed, BodyError> {
         let tail = mem::take(&mut self.tail);
-        // A character that the end has cut.
+        // The body ends within a character.
         let tail = std::str::from_utf8(&tail).map_err(|_| BodyError::Utf8)?;
         match &self.state {
             State::Ignored(ignored) => return ignored.finish().map(|()| Seed::default()),
@@ -268,7 +268,7 @@ impl BodyReader {
         }
     }
 
-    /// The body is whole, and is to be a dump.
+    /// Ends the body and returns its dump.
     pub(super) fn finish_dump(self) -> Result<Restoration, BodyError> {
         match self.state {
             State::Dump(dump) => dump.finish().map_err(BodyError::Dump),
@@ -278,7 +278,7 @@ impl BodyReader {
     }
 }
 
-/// Ids of which it is not known yet whether they come as JSON: both readers are ready to go on.
+/// Both parsers of ids, until the first character decides between JSON and lines.
 #[derive(Debug)]
 struct Undecided {
     json: Result<JsonReader, BodyError>,
@@ -305,15 +305,16 @@ impl Undecided {
     }
 }
 
-/// Some devices cannot post without a body, so any will do where none is needed; but not one that
-/// looks like parameters, which would have no effect: an object, or something with `=` in it.
+/// Checks a body that is not needed. Some devices cannot POST without one, so most are ignored. A
+/// body that looks like parameters is refused, as it would have no effect: an object, or a text with
+/// `=`.
 #[derive(Clone, Copy, Debug)]
 enum Ignored {
-    /// Only white space so far.
+    /// White space alone.
     Blank,
-    /// A brace has been opened.
+    /// An opened brace.
     Brace,
-    /// And closed at once.
+    /// An empty object.
     Braces,
     Other,
     Parameters,

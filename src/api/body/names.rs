@@ -1,4 +1,4 @@
-//! Which pools a body has named already.
+//! The names of the pools in a body, to find repeated ones.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -6,8 +6,8 @@ use hashbrown::HashTable;
 
 use crate::command::{PoolName, Seed};
 
-/// The hashes of the names of a seed's pools. The names themselves stand in the seed: a hundred thousand
-/// of them are not to be kept twice, nor to be moved and freed one by one.
+/// The hashes of the names of a seed's pools. The names stand in the seed alone: a hundred thousand of
+/// them must not be stored twice, nor moved and freed one by one.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     hashes: HashTable<u64>,
@@ -15,12 +15,12 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Returns how much memory it holds, in bytes.
+    /// Returns its memory use in bytes.
     pub(super) fn capacity_bytes(&self) -> usize {
         self.hashes.capacity() * size_of::<u64>()
     }
 
-    /// Whether the seed has no pool of this name; then there will be one.
+    /// Adds a name. Returns false if the seed has a pool of this name.
     pub(super) fn add(&mut self, name: &PoolName<'_>, seed: &Seed) -> bool {
         let hash = self.hasher.hash_one(name.as_str());
         if self.hashes.find(hash, |&known| known == hash).is_some() {

@@ -1,8 +1,8 @@
-//! What is taken of a body and what is said of it, in one piece and in all others.
+//! Results and errors of bodies, in one piece and in many.
 
 use super::*;
 
-/// What a body comes to in these pieces: the ids of each pool, or what is wrong.
+/// Returns the ids of each pool in a body of these pieces, or its error.
 fn taken(form: Form<'_>, pieces: &[&[u8]]) -> Result<Vec<(String, Vec<String>)>, BodyError> {
     let mut reader = BodyReader::new(form, Media::Other);
     for piece in pieces {
@@ -91,7 +91,7 @@ fn a_body_of_ids_is_text_that_was_meant() {
         let read = read(Media::Multipart, body.as_bytes());
         assert_eq!(read, Err(BodyError::Multipart), "{body}");
     }
-    // Where no body is needed, any will do.
+    // If no body is needed, most are ignored.
     assert!(super::read(Form::Nothing, Media::Multipart, b"--x").is_ok());
 }
 
@@ -156,7 +156,7 @@ fn a_problem_is_told_with_its_place_in_the_body() {
     }
 }
 
-/// A client must not make the same bytes be read again and again by sending one at a time.
+/// A client must not make the server parse the same bytes again and again by sending one at a time.
 #[test]
 fn of_a_name_that_never_ends_little_is_kept() {
     let long = "x".repeat(2000);
@@ -179,7 +179,7 @@ fn of_a_name_that_never_ends_little_is_kept() {
             other => panic!("{other:?}"),
         }
     }
-    // But white space may be as long as it likes.
+    // But white space may be of any length.
     let space = " ".repeat(2000);
     let taken = one_by_one(Form::Ids(&pool), &format!("{space}\n{space}[1{space}\n]"));
     assert_eq!(taken, Ok(vec![("A".into(), vec!["1".into()])]));
@@ -191,7 +191,7 @@ fn of_a_name_that_never_ends_little_is_kept() {
     assert_eq!(one_by_one(Form::Pools, &space), Err(BodyError::Empty));
 }
 
-/// Bodies of both forms, and of none, good and bad ones.
+/// Valid and invalid bodies, of both forms and of none.
 const BODIES: [&[u8]; 48] = [
     b"{\"A\":[\"1\",2, \"3\"],\"B\":[]}",
     b" {\n\"A\" : [ -1 ,\t\"\\u00e9\\ud83d\\ude00\" ]\r\n} ",

@@ -1,16 +1,16 @@
-//! Texts that are part of the binary: the page for browsers, and what OpenAPI says of all routes.
+//! Texts in the binary: the page for browsers, and the OpenAPI description.
 //!
-//! The page holds no data. It asks for what it shows like any other client, and with the key that it
-//! is told; so it is there for whoever asks. Names are written by strangers: the policy below lets a
-//! browser run nothing but the one script, which makes text of them and never markup.
+//! The page holds no data. It requests its data as any other client, with the key that its user enters,
+//! so the page itself needs no key. Names come from strangers: the policy below lets a browser run only
+//! the one script, which renders names as text and never as markup.
 
 use crate::http::Document;
 
-/// The page.
+/// The page for browsers.
 pub(super) const PAGE: &str = include_str!("page.html");
 
-/// Its header fields. `/` is something else to a client that does not ask for HTML, so no cache may
-/// keep the answer: it has `Cache-Control` like each answer to a request that carried Accept.
+/// The header fields of the page. `/` has another answer for clients that do not ask for HTML, so no
+/// cache may keep it: like each answer to a request with `Accept` it has `Cache-Control`.
 pub(super) static OF_PAGE: Document = Document {
     content_type: "text/html; charset=utf-8",
     fields: &[
@@ -20,29 +20,29 @@ pub(super) static OF_PAGE: Document = Document {
     ],
 };
 
-/// What can be asked for, as OpenAPI 3.1: without the white space that its source is laid out with.
+/// The OpenAPI 3.1 description, without the white space of its source.
 pub(super) static DESCRIPTION: [u8; DESCRIPTION_LENGTH] = compact(DESCRIPTION_SOURCE).0;
 
 const DESCRIPTION_SOURCE: &[u8] = include_bytes!("openapi.json");
 
 const DESCRIPTION_LENGTH: usize = compact::<{ DESCRIPTION_SOURCE.len() }>(DESCRIPTION_SOURCE).1;
 
-/// Its header fields.
+/// The header fields of the description.
 pub(super) static OF_DESCRIPTION: Document = Document {
     content_type: "application/json",
     fields: &[],
 };
 
-/// What the page may do (Content Security Policy Level 3). The hashes are those of its only script
-/// and its only style; `no_other_script_than_the_one` says them.
+/// The rights of the page (Content Security Policy Level 3). The hashes are those of its only script
+/// and its only style; `no_other_script_than_the_one` prints them.
 const PAGE_POLICY: &str = "default-src 'none'; \
     script-src 'sha256-j47IlQIZiyzs80HQCVq+QtZtm/Q+us5oSEJAO3slLmM='; \
     style-src 'sha256-lWWeKHcmPj8ZXVZBZUli2mQUFuAw4E0w54BXwm/lm4A='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// A JSON text without the white space between its tokens, and how long it is: the first call finds the
-/// length for the second.
+/// Returns a JSON text without the white space between its tokens, and its length: the first call finds
+/// the length for the second.
 const fn compact<const LENGTH: usize>(json: &[u8]) -> ([u8; LENGTH], usize) {
     let mut compacted = [0; LENGTH];
     let (mut at, mut length, mut in_string) = (0, 0, false);
@@ -73,7 +73,7 @@ mod tests {
 
     use super::*;
 
-    /// What stands in the only element of this name.
+    /// Returns the content of the only element of this name.
     fn content(name: &str) -> &'static str {
         let (start, end) = (format!("<{name}>"), format!("</{name}>"));
         let (before, rest) = PAGE.split_once(&start).expect("there is one");
@@ -105,7 +105,8 @@ mod tests {
         assert!(DESCRIPTION.len() < 28_000, "{} bytes", DESCRIPTION.len());
     }
 
-    /// What is asked for elsewhere tells others who looks, and is not there without a network.
+    /// Resources of other hosts would show them who opens the page, and would be missing without a
+    /// network.
     #[test]
     fn the_page_is_whole_and_small() {
         assert!(PAGE.len() < 30 << 10, "{} bytes", PAGE.len());

@@ -1,7 +1,7 @@
 //! A dump: all pools with their locks, one JSON object a line.
 //!
-//! The first line names the format, the last one counts what stands between, so that a reader sees where a dump was
-//! cut off. Each pool is a line of its own:
+//! The first line names the format. The last one has the counts of the lines between, which shows if a dump was cut
+//! off. Each pool is one line:
 //!
 //! ```text
 //! {"latchd":"0.1.0","dump":1}
@@ -29,7 +29,7 @@ const FORMAT: u64 = 1;
 /// The methods of `/dump`, for `Allow`.
 pub(super) const METHODS: &str = "GET, HEAD, PUT, OPTIONS";
 
-/// `/dump`
+/// Routes `/dump`.
 pub(super) fn dump<'a>(
     method: Method,
     body: Body<'_>,
@@ -56,9 +56,9 @@ pub(super) fn dump<'a>(
 #[derive(Debug, Default)]
 pub struct DumpWriter {
     has_begun: bool,
-    /// The pools that are not written yet, the next one last.
+    /// The pools not written yet, the next one last.
     pools: Vec<PoolDump>,
-    /// The pool that is written in part.
+    /// The pool that is partly written.
     pool: Option<PoolWriter>,
     pool_count: u64,
     member_count: u64,
@@ -67,19 +67,19 @@ pub struct DumpWriter {
 }
 
 impl DumpWriter {
-    /// Takes the next pools.
+    /// Adds the next pools.
     pub fn add(&mut self, part: DumpPart) {
         self.pools.extend(part.pools.into_iter().rev());
         self.retired_fence = part.retired_fence;
     }
 
-    /// About how much memory it holds, in bytes.
+    /// Returns its approximate memory use in bytes.
     pub fn capacity_bytes(&self) -> usize {
         let pool = self.pool.iter().map(|writer| &writer.pool);
         pool.chain(&self.pools).map(PoolDump::capacity_bytes).sum()
     }
 
-    /// Writes up to `count` names, and a little more. Returns whether all pools that were added are written.
+    /// Writes up to `count` names, and a little more. Returns true if all pools added so far are written.
     pub fn write(&mut self, count: usize, out: &mut Vec<u8>) -> bool {
         if !std::mem::replace(&mut self.has_begun, true) {
             object(out, |out| {
@@ -115,7 +115,7 @@ impl DumpWriter {
         });
     }
 
-    /// Writes the last line, when all pools are written.
+    /// Writes the last line. Call it after all pools are written.
     pub fn finish(&self, out: &mut Vec<u8>) {
         object(out, |out| {
             field(out, "pools", |out| number(out, self.pool_count));
@@ -129,27 +129,27 @@ impl DumpWriter {
     }
 }
 
-/// One pool that is being written. What is written of it is forgotten, but for its members.
+/// A pool that is being written. Written parts are freed, except for its members.
 #[derive(Debug)]
 struct PoolWriter {
     pool: PoolDump,
     step: PoolStep,
-    /// The array that is being written has an element. A piece may begin in the middle of one.
+    /// Whether the current array has an element. A piece may begin in the middle of one.
     is_behind_element: bool,
 }
 
-/// The line that is written next.
+/// The next line to write.
 #[derive(Debug)]
 enum PoolStep {
     Begin,
-    /// The members from this place on.
+    /// The members from this index on.
     Members(usize),
     Free,
     Locks,
 }
 
 impl PoolWriter {
-    /// Writes as much as is left to be written in this piece. Returns whether the pool is written.
+    /// Writes as much as `left` allows. Returns true if the pool is complete.
     fn write(&mut self, left: &mut usize, out: &mut Vec<u8>) -> bool {
         let PoolDump {
             name,
@@ -213,7 +213,7 @@ fn separate(is_behind_element: &mut bool, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes a lease object with the length of the lease.
+/// Writes a lease object that includes the length of the lease.
 fn write_lock(fence: Fence, lock: &DumpedLock, out: &mut Vec<u8>) {
     object(out, |out| {
         field(out, "id", |out| string(out, &lock.id));

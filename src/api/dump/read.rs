@@ -1,4 +1,4 @@
-//! A dump that is read while it arrives, and taken whole or not at all.
+//! A parser of a dump that arrives in pieces. A dump is restored completely or not at all.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -12,23 +12,24 @@ use crate::command::{
     DumpedLock, Fence, OwnerName, PoolDump, PoolName, ResourceId, Restoration, StoredName, Ttl,
 };
 
-/// How much higher fences go on after a restore: more than a pool gives between its dump and its loss.
+/// The gap between a dump's fences and those after a restore: more than a pool grants between its dump
+/// and its loss.
 const SKIPPED_FENCES: u64 = 1 << 24;
-/// No fence is higher: a double has room for those that follow, too, as Redis counts.
+/// The highest fence accepted: a double, as Redis counts, has room for those that follow.
 const MAX_FENCE: u64 = 1 << 52;
 
-/// Why a dump is not taken.
+/// The reason why a dump is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DumpError {
     /// The first line is not that of a dump.
     NotADump,
-    /// It has another format.
+    /// Its format has another number.
     Format(u64),
-    /// The line of this number, from 1 on, is not as it was written.
+    /// The line of this number, from 1 on, is malformed.
     Line(usize, Box<str>),
     /// The last line is missing.
     CutOff,
-    /// The counts in the last line differ from what stands before it.
+    /// The counts in the last line do not match the lines before it.
     Counts,
 }
 
@@ -74,7 +75,7 @@ struct PoolLine<'a> {
     locks: Vec<LockLine<'a>>,
 }
 
-/// A text that is borrowed if nothing in it is escaped, also in a list.
+/// A text, borrowed if it has no escapes, also within a list.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -101,10 +102,10 @@ struct LastLine {
     retired_fence: u64,
 }
 
-/// A dump that is being read.
+/// A parser of a dump.
 #[derive(Debug, Default)]
 pub struct DumpReader {
-    /// The line that has not ended yet.
+    /// The start of a line that has not ended.
     tail: Vec<u8>,
     line_count: usize,
     names: HashSet<StoredName>,
@@ -114,13 +115,13 @@ pub struct DumpReader {
 }
 
 impl DumpReader {
-    /// Returns about how much memory it holds, in bytes.
+    /// Returns its approximate memory use in bytes.
     pub fn capacity_bytes(&self) -> usize {
         let pools = self.restoration.pools.iter();
         self.tail.capacity() + pools.map(PoolDump::capacity_bytes).sum::<usize>()
     }
 
-    /// Takes the next piece.
+    /// Parses the next piece.
     pub fn take(&mut self, mut piece: &[u8]) {
         while self.wrong.is_none()
             && let Some(end) = memchr(b'\n', piece)
@@ -157,7 +158,7 @@ impl DumpReader {
         if self.has_last {
             return Err(damaged(&"nothing follows the counts"));
         }
-        // Of a pool, it is read no further than to its first field.
+        // Of a pool it reads only as far as the first field.
         if let Ok(last) = serde_json::from_slice(line) {
             return self.take_last(&last);
         }
@@ -186,12 +187,12 @@ impl DumpReader {
         Ok(())
     }
 
-    /// The dump has come to its end: what it restores, with fences that go on higher.
+    /// Ends the dump and returns what it restores, with higher fences.
     pub fn finish(mut self) -> Result<Restoration, DumpError> {
         if !self.tail.is_empty() && self.wrong.is_none() {
             let line = std::mem::take(&mut self.tail);
             self.take_line(&line);
-            // The end has cut it.
+            // The dump ends within this line.
             if let Some(DumpError::Line(..)) = self.wrong {
                 self.wrong = Some(DumpError::CutOff);
             }
