@@ -1,7 +1,7 @@
-//! The vocabulary that all rooms speak: names, commands, replies and refusals.
+//! The vocabulary that all rooms share: names, commands, replies and refusals.
 //!
-//! Past the edge a wrong value cannot be expressed: a name has been checked when it exists. Nothing
-//! here knows of HTTP, of sockets or of how a store keeps what it is told.
+//! Values are checked when they are made: a name that exists is well formed. Nothing here depends on
+//! HTTP, on sockets or on how a store keeps its data.
 
 mod dump;
 mod names;
@@ -20,21 +20,20 @@ pub use overview::{NamePart, PoolQuery, PoolStatus, PoolSums, max_pools};
 pub use seed::{IdList, Ids, Seed};
 use smallvec::SmallVec;
 
-/// What a store is asked to do. It borrows from the request, so that asking costs no allocation.
+/// A request to a store. It borrows from the client's request, so that it costs no allocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command<'a> {
     /// Lists pools with their state.
     ListPools(PoolQuery<'a>),
-    /// Adds up the state of all pools, or of those whose names contain a text.
+    /// Adds up the state of all pools, or of those whose names contain this text.
     SumPools(Option<NamePart<'a>>),
-    /// Sums up all pools, and shows so many of them: those that have been there longest. It is never
-    /// refused.
+    /// Adds up all pools, and shows this many of the oldest. It is never refused.
     Survey(usize),
-    /// Asks whether the store answers.
+    /// Checks that the store answers.
     Probe,
     /// Adds resources, creating pools that are missing.
     AddMembers(Seed),
-    /// Makes the members of each named pool exactly these.
+    /// Replaces the members of each named pool with these.
     SetMembers(Seed),
     /// Lists the members of a pool in seeding order.
     ListMembers(PoolName<'a>),
@@ -42,34 +41,34 @@ pub enum Command<'a> {
     RemovePool(PoolName<'a>),
     /// Takes a lock, or waits in the queue for one.
     Acquire(PoolName<'a>, Acquire<'a>),
-    /// Starts the lease of the lock anew that a resource is in.
+    /// Restarts the lease of the lock that holds a resource.
     Renew(PoolName<'a>, ResourceId<'a>, Renewal<'a>),
-    /// Starts the lease anew of what an owner holds in a pool.
+    /// Restarts the lease of the lock that an owner has in a pool.
     RenewOwned(PoolName<'a>, Renewal<'a>),
-    /// Gives one resource back.
+    /// Releases one resource.
     Release(PoolName<'a>, ResourceId<'a>, ReleaseCondition<'a>),
-    /// Gives back every resource of a pool whose lock matches.
+    /// Releases every resource of a pool whose lock matches.
     ReleaseAll(PoolName<'a>, Filter<'a>),
-    /// Gives back what a grant holds that nobody was told of: the one with this fence, which has
-    /// this resource and no owner.
+    /// Releases a grant whose client was never told of it: the grant with this fence, which holds this
+    /// resource and has no owner.
     Undo(PoolName<'a>, ResourceId<'a>, Fence),
     /// Lists the locks of a pool, in the order of their fences.
     ListLocks(PoolName<'a>),
-    /// Shows the lock that a resource is in.
+    /// Shows the lock that holds a resource.
     ShowLock(PoolName<'a>, ResourceId<'a>),
-    /// Lists who is in the queue of a pool, from the front.
+    /// Lists the waiters of a pool, from the front of the queue.
     ListWaiters(PoolName<'a>),
-    /// Gives every resource of every pool back: `--purge-on-start`.
+    /// Releases every resource of every pool: `--purge-on-start`.
     Purge,
     /// Dumps some pools with their locks, from this place on.
     Dump(DumpPlace),
-    /// Takes all pools from a dump, if there are none yet.
+    /// Restores all pools from a dump. It is refused if there are pools already.
     Restore(Rc<Restoration>),
 }
 
 impl Command<'_> {
-    /// Whether no further request of the same client is to be carried out before this one is
-    /// answered: because it waits, or because the reply may be as long as a pool is large.
+    /// Returns true if the client's further requests wait until this one is answered: because it may wait
+    /// in a queue, or because the reply may be as long as the pool is large.
     pub fn blocks(&self) -> bool {
         match self {
             Command::ListPools(_) | Command::SumPools(_) => true,
@@ -87,67 +86,67 @@ impl Command<'_> {
         }
     }
 
-    /// Whether the reply may have to wait for others.
+    /// Returns true if the command may be queued.
     pub fn may_wait(&self) -> bool {
         matches!(self, Command::Acquire(_, acquire) if acquire.wait_ms > 0)
     }
 }
 
-/// How a lock is to be taken.
+/// The terms of an acquire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acquire<'a> {
-    /// What is wanted.
+    /// The resources to take.
     pub selection: Selection<'a>,
-    /// Who wants it. Whoever asks again by the same name gets the same lock.
+    /// The owner, if the client names one. An owner that asks again gets the same lock.
     pub owner: Option<OwnerName<'a>>,
-    /// How long the lease is to be; `None` leaves it to the owner's last one or to the server.
+    /// The length of the lease; `None` means the owner's last length, else the server's default.
     pub ttl: Option<Ttl>,
-    /// How long to be queued at most, in milliseconds; 0 not at all.
+    /// The longest wait in the queue, in milliseconds; 0 means no wait.
     pub wait_ms: u64,
-    /// Whether its client may get in the queue. One that stands there already may stay.
+    /// Whether the client may enter the queue. A waiter that is queued already keeps its place.
     pub may_queue: bool,
 }
 
-/// How a lease is to be started anew.
+/// The terms of a renewal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Renewal<'a> {
-    /// Who says that it is his.
+    /// The owner the caller claims to be.
     pub owner: Option<OwnerName<'a>>,
-    /// The fence that it must have.
+    /// The fence that the lock must have; `None` means any.
     pub fence: Option<Fence>,
-    /// How long it is to be from now on; `None` as long as it was.
+    /// The new length of the lease; `None` keeps the last length.
     pub ttl: Option<Ttl>,
 }
 
-/// Why a resource may be released.
+/// The condition under which a resource is released.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReleaseCondition<'a> {
-    /// Who says that it is his.
+    /// The owner the caller claims to be.
     pub owner: Option<OwnerName<'a>>,
-    /// The fence that its lock must have.
+    /// The fence that the lock must have; `None` means any.
     pub fence: Option<Fence>,
-    /// Release it whoever owns it.
+    /// Release it whatever its owner.
     pub force: bool,
 }
 
-/// Which locks are meant.
+/// The locks that a command selects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter<'a> {
-    /// Only those of this owner.
+    /// The owner of the locks; `None` means all locks.
     pub owner: Option<OwnerName<'a>>,
-    /// Only those that were granted at least so many seconds ago.
+    /// The least age of the locks, in seconds since the grant; `None` means any age.
     pub older_s: Option<u64>,
 }
 
-/// The length of a lease, in whole seconds.
+/// The length of a lease, in whole seconds: 1 to [`Ttl::MAX_S`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ttl(u32);
 
 impl Ttl {
-    /// A year: the longest lease.
+    /// The longest lease in seconds: one year.
     pub const MAX_S: u32 = 31_536_000;
 
-    /// A lease of 1 to [`Ttl::MAX_S`] seconds.
+    /// Makes a length of 1 to [`Ttl::MAX_S`] seconds; `None` outside this range.
     pub const fn from_s(seconds: u32) -> Option<Ttl> {
         if seconds >= 1 && seconds <= Ttl::MAX_S {
             Some(Ttl(seconds))
@@ -156,28 +155,28 @@ impl Ttl {
         }
     }
 
-    /// Its length in seconds.
+    /// The length in seconds.
     pub const fn as_s(self) -> u32 {
         self.0
     }
 
-    /// Its length in milliseconds.
+    /// The length in milliseconds.
     pub const fn as_ms(self) -> u64 {
         self.0 as u64 * 1000
     }
 }
 
-/// What an acquire wants to have.
+/// The resources that an acquire takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection<'a> {
-    /// So many resources, whichever are next in the order of lending.
+    /// This many resources, the next in the order of lending.
     Any(NonZeroU32),
-    /// This one.
+    /// The resource with this id.
     Named(ResourceId<'a>),
 }
 
-/// Which request a reply belongs to. It is never used twice, so that a reply that comes too late
-/// finds nobody instead of whoever sits in the same slot by then.
+/// The number that matches a reply to its request. It is never used twice: a late reply finds no session
+/// instead of another client that has the slot by then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket {
     serial: u64,
@@ -185,54 +184,55 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// `serial` is unique in this process; `slot` only says where the asker is likely to be found.
+    /// Makes a ticket. `serial` is unique in this process; `slot` is only a hint to the session that
+    /// asked.
     pub const fn new(serial: u64, slot: u32) -> Ticket {
         Ticket { serial, slot }
     }
 
-    /// What it is, in this process, that no other ticket is.
+    /// The number that no other ticket of this process has.
     pub const fn serial(self) -> u64 {
         self.serial
     }
 
-    /// Where the asker sat when it asked.
+    /// The slot of the connection that asked.
     pub const fn slot(self) -> usize {
         self.slot as usize
     }
 }
 
-/// What a store answers.
+/// The answer of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// Done, and there is nothing to tell.
+    /// The command was carried out; there is nothing to report.
     Done,
-    /// What was granted.
+    /// The grant.
     Granted(Granted),
-    /// The locks that were asked for.
+    /// The requested locks.
     Leases(Leases),
-    /// Who is queued, from the front.
+    /// The waiters, from the front of the queue.
     Waiters(Vec<QueuedWaiter>),
-    /// How many resources were released.
+    /// The number of released resources.
     Released(usize),
     /// The members of a pool.
     Members(IdList),
-    /// The members that each named pool has now.
+    /// The members of each named pool after the seed.
     Seeded(Seed),
-    /// The state of each pool that was asked for, sorted by name.
+    /// The state of each requested pool, sorted by name.
     Pools(Vec<PoolStatus>),
     /// The state of pools, added up.
     PoolSums(PoolSums),
-    /// The pools, summed up; `None` if the store cannot tell.
+    /// The sums over all pools; `None` if the store cannot tell.
     Survey(Option<Survey>),
     /// The store answers.
     Ready,
-    /// Some pools with their locks.
+    /// A part of a dump.
     Dumped(Box<DumpPart>),
-    /// It was refused, and nothing has changed.
+    /// The command was refused, and changed nothing.
     Refused(Refusal),
 }
 
-/// Nearly always exactly one, which then costs no allocation.
+/// Leases; nearly always exactly one, which costs no allocation.
 pub type Leases = SmallVec<[Lease; 1]>;
 
 /// One grant.
@@ -245,15 +245,15 @@ pub struct Granted {
 }
 
 impl Granted {
-    /// Whether `undo` has an answer.
+    /// Returns true if `undo` returns a command.
     pub fn can_be_undone(&self) -> bool {
         self.leases
             .first()
             .is_some_and(|lease| lease.owner.is_none())
     }
 
-    /// The command that takes it back, for a client that can no longer be told of it. An owner will
-    /// come back for it, so that there is nothing to undo then.
+    /// Returns the command that takes the grant back, for a client that can no longer be told of it.
+    /// `None` if the grant has an owner, who comes back for it.
     pub fn undo(&self) -> Option<Command<'_>> {
         let lease = self.leases.first().filter(|_| self.can_be_undone())?;
         let pool = PoolName::parse_stored(&*self.pool).ok()?;
@@ -270,46 +270,46 @@ impl Granted {
 pub struct Lease {
     /// The resource.
     pub id: StoredName,
-    /// The number of the grant that it is held by.
+    /// The fence of the grant that holds it.
     pub fence: Fence,
     /// Whole seconds until the lease ends; `None` if it does not.
     pub ttl_s: Option<u64>,
-    /// Who holds it, if it has given a name.
+    /// The owner, if the grant has one.
     pub owner: Option<StoredName>,
     /// Whole seconds since the grant.
     pub age_s: u64,
 }
 
-/// Somebody who is in the queue of a pool.
+/// A waiter in the queue of a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueuedWaiter {
-    /// Who it is, if it has given a name.
+    /// The owner, if the waiter has one.
     pub owner: Option<StoredName>,
-    /// How many resources it wants.
+    /// The number of resources it waits for.
     pub count: usize,
-    /// Which one, if only this one will do.
+    /// The id of the resource, if it waits for a named one.
     pub id: Option<StoredName>,
-    /// Whole seconds since it got in the queue, however often it has asked since; `None` if nobody knows.
+    /// Whole seconds since it entered the queue, however often it has asked since; `None` if unknown.
     pub age_s: Option<u64>,
-    /// Whole seconds until its place is lost; `None` if nobody knows.
+    /// Whole seconds until its place is lost; `None` if unknown.
     pub left_s: Option<u64>,
-    /// Nobody is there to be told: it is an owner, whose place is kept for a while.
+    /// True for an owner whose client is gone and whose place is kept for a while.
     pub is_lost: bool,
 }
 
-/// All pools, summed up.
+/// The sums over all pools, with the oldest pools one by one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survey {
-    /// How many there are.
+    /// The number of pools.
     pub pool_count: usize,
-    /// Those that have been there longest, as many as were asked for.
+    /// The oldest pools, at most as many as the command names.
     pub shown: Vec<PoolStatus>,
-    /// All others together, without a name. `None` if there are none, or if it would cost too much
-    /// to ask for them.
+    /// The sum of all other pools, without a name. `None` if there are none, or if the sum would cost too
+    /// much.
     pub others: Option<PoolStatus>,
 }
 
-/// Why a store refuses a command.
+/// The reason why a store refuses a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// There is no pool of that name.
@@ -318,25 +318,25 @@ pub enum Refusal {
     NoResource,
     /// The resource is not held.
     NotHeld,
-    /// What is wanted is held by others.
+    /// Others hold the requested resources.
     Busy,
     /// The lock has another owner.
     NotYours,
     /// The lock has another fence.
     Stale,
-    /// The owner holds so many resources already, and not what it asks for now.
+    /// The owner holds this number of resources, and not the ones it asks for.
     OwnerHolds(usize),
-    /// The pool has only so many members, fewer than are wanted.
+    /// The pool has only this number of members, fewer than requested.
     OnlyResources(usize),
-    /// There are pools already.
+    /// The store has pools already.
     NotEmpty,
-    /// No more acquires may be queued.
+    /// The queue, or the client's share of it, is full.
     QueueFull,
-    /// No more pools may be made.
+    /// The command would exceed the limit of pools.
     TooManyPools,
-    /// No more resources may be added, to this pool or to any.
+    /// The command would exceed the limit of resources, of one pool or of all.
     TooManyResources,
-    /// The store cannot be written or reached. Nothing has changed, as far as the store can tell.
+    /// The store cannot be written or reached. As far as it can tell, nothing has changed.
     StoreDown,
 }
 

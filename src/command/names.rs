@@ -1,7 +1,6 @@
-//! Names that have been checked, each kind with a type of its own.
+//! Checked names, with a type for each kind.
 //!
-//! A name exists only in good form. What it stands for, and whether there is such a thing, is not
-//! known here.
+//! A name that exists is well formed. Whether the pool or resource exists is not known here.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -9,23 +8,23 @@ use std::fmt;
 
 use ecow::EcoString;
 
-/// A name as a store keeps it. Up to 15 bytes stand in place, longer ones are shared: so a reply
+/// A name as a store keeps it. Up to 15 bytes are stored in place and longer names are shared, so that a reply
 /// costs no allocation.
 pub type StoredName = EcoString;
 
-/// The most bytes that a name may have.
+/// The longest name in bytes.
 pub const MAX_NAME_BYTES: usize = 128;
 
-/// What is wrong with a name.
+/// The reason why a text is no valid name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameError {
-    /// It has no bytes.
+    /// The text is empty.
     Empty,
-    /// It has more than [`MAX_NAME_BYTES`].
+    /// The text has more than [`MAX_NAME_BYTES`].
     TooLong,
-    /// It has a control character in it.
+    /// The text has a control character.
     Control,
-    /// It has a part `.` or `..` between slashes: a proxy that decodes paths would walk with it to another
+    /// The text has a part `.` or `..` between slashes: a proxy that decodes paths would resolve it to another
     /// path.
     DotSegment,
 }
@@ -43,7 +42,7 @@ impl fmt::Display for NameError {
 
 impl Error for NameError {}
 
-/// Names are of the same form and must not be mixed: each gets a type of its own.
+/// Defines a type for each kind of name: they have the same form and must not be mixed.
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident, $check:ident) => {
         $(#[$doc])*
@@ -62,7 +61,7 @@ macro_rules! name_type {
                 &self.0
             }
 
-            /// The same name, kept for longer than what it was read from.
+            /// Copies the name, so that it outlives the text it was read from.
             pub fn into_owned(self) -> $name<'static> {
                 $name(Cow::Owned(self.0.into_owned()))
             }
@@ -77,18 +76,18 @@ name_type!(
     check_path_name
 );
 name_type!(
-    /// The id of a resource, in the form of a pool's name.
+    /// The id of a resource, in the form of a [`PoolName`].
     ResourceId,
     check_path_name
 );
 name_type!(
-    /// The name that a client has given itself: 1 to 128 bytes of UTF-8 without control characters.
+    /// The name that a client gives itself: 1 to 128 bytes of UTF-8 without control characters.
     OwnerName,
     check_name
 );
 
 impl<'a> PoolName<'a> {
-    /// Checks the form of a name that may have been stored when a part `.` or `..` was no mistake.
+    /// Checks the form of a stored name. A part `.` or `..` is accepted, as older versions stored them.
     #[inline]
     pub fn parse_stored(text: impl Into<Cow<'a, str>>) -> Result<PoolName<'a>, NameError> {
         let text = text.into();
@@ -97,7 +96,7 @@ impl<'a> PoolName<'a> {
 }
 
 impl<'a> ResourceId<'a> {
-    /// Checks the form of an id that may have been stored when a part `.` or `..` was no mistake.
+    /// Checks the form of a stored id. A part `.` or `..` is accepted, as older versions stored them.
     #[inline]
     pub fn parse_stored(text: impl Into<Cow<'a, str>>) -> Result<ResourceId<'a>, NameError> {
         let text = text.into();
@@ -106,8 +105,8 @@ impl<'a> ResourceId<'a> {
 }
 
 impl<'a> PoolName<'a> {
-    /// Takes a name from the start of a path, and returns what follows it: nothing, or a slash and more. `None` if
-    /// the name has to be decoded or checked in another way, or is wrong.
+    /// Splits a name from the start of a path, and returns the rest: empty, or a slash and more. `None` if the
+    /// name is wrong, or needs decoding or the full check.
     #[inline(always)]
     pub fn split_plain(path: &'a str) -> Option<(PoolName<'a>, &'a str)> {
         let (name, rest) = split_plain_segment(path)?;
@@ -116,7 +115,7 @@ impl<'a> PoolName<'a> {
 }
 
 impl<'a> ResourceId<'a> {
-    /// Takes an id from the end of a path, as [`PoolName::split_plain`] does from its start.
+    /// Reads an id that is the whole rest of a path, by the rules of [`PoolName::split_plain`].
     #[inline(always)]
     pub fn parse_plain(path: &'a str) -> Option<ResourceId<'a>> {
         match split_plain_segment(path)? {
@@ -135,7 +134,7 @@ fn split_plain_segment(path: &str) -> Option<(&str, &str)> {
     (is_name && (rest.is_empty() || rest.starts_with('/'))).then_some((segment, rest))
 }
 
-/// Whether a part of a name between slashes is `.` or `..`.
+/// Returns true if a part of a name between slashes is `.` or `..`.
 pub fn has_dot_segment(name: &str) -> bool {
     name.bytes().any(|byte| byte == b'.') && name.split('/').any(|part| part == "." || part == "..")
 }

@@ -1,4 +1,4 @@
-//! Pools as a list or a sum shows them, and which of them it is about.
+//! Pools in lists and sums, and the query that selects them.
 
 use std::borrow::Cow;
 use std::num::NonZeroU32;
@@ -6,33 +6,33 @@ use std::num::NonZeroU32;
 use super::StoredName;
 use super::names::MAX_NAME_BYTES;
 
-/// Which pools are listed.
+/// The pools that a list shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PoolQuery<'a> {
-    /// Only pools whose names contain this text; `None` means all.
+    /// The text that the names must contain; `None` means all pools.
     pub contains: Option<NamePart<'a>>,
-    /// At most this many of them, the first by name; `None` means no limit.
+    /// The most pools to list, the first by name; `None` means no limit.
     pub limit: Option<NonZeroU32>,
 }
 
 impl PoolQuery<'_> {
-    /// All pools.
+    /// The query for all pools.
     pub const ALL: PoolQuery<'static> = PoolQuery {
         contains: None,
         limit: None,
     };
 
-    /// Whether the list is about pools of this name.
+    /// Returns true if the list may show a pool of this name.
     pub fn includes(&self, pool: &str) -> bool {
         NamePart::occurs(self.contains.as_ref(), pool)
     }
 
-    /// The most pools that it lists.
+    /// The most pools that it lists; `usize::MAX` without a limit.
     pub fn max_pools(&self) -> usize {
         max_pools(self.limit)
     }
 
-    /// The same query, kept for longer than the request that it was read from.
+    /// Copies the text, so that the query outlives its request.
     pub fn into_owned(self) -> PoolQuery<'static> {
         PoolQuery {
             contains: self.contains.map(NamePart::into_owned),
@@ -41,7 +41,7 @@ impl PoolQuery<'_> {
     }
 }
 
-/// A limit as a length; without a limit it is the greatest one.
+/// Converts a limit into a length; `None` becomes `usize::MAX`.
 pub fn max_pools(limit: Option<NonZeroU32>) -> usize {
     limit.map_or(usize::MAX, |limit| limit.get() as usize)
 }
@@ -58,8 +58,8 @@ impl<'a> NamePart<'a> {
         (is_possible && !text.chars().any(char::is_control)).then_some(NamePart(text))
     }
 
-    /// Whether a name contains the part, if there is one. The case of ASCII letters is ignored: to
-    /// fold all others would cost an allocation a pool.
+    /// Returns true if the name contains the part, or if there is no part. ASCII letters match in
+    /// either case; folding all others would cost an allocation for each pool.
     pub fn occurs(part: Option<&NamePart<'_>>, name: &str) -> bool {
         let Some(NamePart(part)) = part else {
             return true;
@@ -68,7 +68,7 @@ impl<'a> NamePart<'a> {
         windows.any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
     }
 
-    /// The same part, kept for longer than the text that it was read from.
+    /// Copies the part, so that it outlives the text it was read from.
     pub fn into_owned(self) -> NamePart<'static> {
         NamePart(Cow::Owned(self.0.into_owned()))
     }
@@ -79,35 +79,36 @@ impl<'a> NamePart<'a> {
 pub struct PoolStatus {
     /// The pool.
     pub name: StoredName,
-    /// How many members it has.
+    /// The number of its members.
     pub resources: usize,
-    /// How many resources are held, those included that are members no longer.
+    /// The number of held resources, including held ones that are no longer members.
     pub held: usize,
-    /// How many resources can be lent now: they are neither held nor kept for an absent owner.
+    /// The number of resources that can be lent now: neither held nor reserved for an absent owner.
     pub free: usize,
-    /// How many acquires stand in its line.
+    /// The number of waiters in its queue.
     pub waiting: usize,
-    /// The name of the role that the caller's key has in it; `None` without keys. No store knows it.
+    /// The name of the role that the caller's key has in it; `None` without keys. A store leaves it
+    /// `None`.
     pub role: Option<&'static str>,
 }
 
 /// The counts of several pools, added up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolSums {
-    /// How many pools there are.
+    /// The number of pools.
     pub pools: usize,
-    /// Their members.
+    /// The number of their members.
     pub resources: usize,
-    /// Their held resources, those included that are members no longer.
+    /// The number of held resources, including held ones that are no longer members.
     pub held: usize,
-    /// Their resources that can be lent now.
+    /// The number of resources that can be lent now.
     pub free: usize,
-    /// The acquires that stand in their lines.
+    /// The number of waiters in their queues.
     pub waiting: usize,
 }
 
 impl PoolSums {
-    /// Adds one pool.
+    /// Adds the counts of one pool.
     pub fn add(&mut self, pool: &PoolStatus) {
         self.pools += 1;
         self.resources += pool.resources;

@@ -1,11 +1,11 @@
-//! Commands that are kept for longer than the requests that they were read from.
+//! Commands that outlive the requests they were read from.
 
 use super::{
     Acquire, Command, Filter, NamePart, OwnerName, PoolName, ReleaseCondition, Renewal, Selection,
 };
 
 impl Command<'_> {
-    /// The same command, kept for longer than what it was read from.
+    /// Copies the borrowed names, so that the command outlives its request.
     pub fn into_owned(self) -> Command<'static> {
         match self {
             Command::ListPools(query) => Command::ListPools(query.into_owned()),
@@ -43,7 +43,7 @@ impl Command<'_> {
         }
     }
 
-    /// The pool that it is about; `None` if it is about several, or all.
+    /// The pool that the command names; `None` if it concerns several, or all.
     pub fn pool(&self) -> Option<&PoolName<'_>> {
         match self {
             Command::ListPools(_) | Command::SumPools(_) => None,

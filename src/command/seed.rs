@@ -1,23 +1,23 @@
-//! Pools with their members, packed: a million ids are a few pieces of memory, which are made and
-//! freed at once.
+//! Pools with their members, packed: a million ids take a few allocations, which are made and freed
+//! at once.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use super::names::{PoolName, ResourceId};
 
-/// Pools with their members, in the order in which they were named. Whoever makes one sees to it
-/// that no pool stands twice.
+/// Pools with their members, in the order in which they were named. The caller ensures that no pool
+/// is added twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seed {
     pools: Packed,
-    /// Where each pool's ids end in `ids`.
+    /// The end of each pool's ids in `ids`.
     ends: Vec<usize>,
     ids: IdList,
 }
 
 impl Seed {
-    /// One pool.
+    /// Makes a seed of one pool.
     pub fn of(pool: &PoolName<'_>, ids: IdList) -> Seed {
         let mut seed = Seed::default();
         seed.add_pool(pool);
@@ -26,27 +26,28 @@ impl Seed {
         seed
     }
 
-    /// Adds a pool that has no members yet.
+    /// Adds a pool, without members so far.
     pub fn add_pool(&mut self, pool: &PoolName<'_>) {
         self.pools.push(pool.as_str());
         self.ends.push(self.ids.len());
     }
 
-    /// Adds a member to the pool that was added last. Panics if there is none.
+    /// Adds a member to the last pool. Panics if there is no pool.
     pub fn add_id(&mut self, id: &ResourceId<'_>) {
         let end = self.ends.last_mut().expect("ids follow their pool");
         self.ids.push(id);
         *end += 1;
     }
 
-    /// Adds a member that was checked when it was stored. Panics if there is no pool.
+    /// Adds a stored member, which was checked before, to the last pool. Panics if there is no
+    /// pool.
     pub fn add_stored_id(&mut self, id: &str) {
         let end = self.ends.last_mut().expect("ids follow their pool");
         self.ids.push_stored(id);
         *end += 1;
     }
 
-    /// Keeps only so many pools.
+    /// Keeps only the first `pool_count` pools.
     pub fn truncate(&mut self, pool_count: usize) {
         self.ends.truncate(pool_count);
         self.pools.truncate(pool_count);
@@ -59,30 +60,30 @@ impl Seed {
         ids.for_each(|id| self.add_id(&id));
     }
 
-    /// Returns how much memory it holds, in bytes: the capacity of its buffers.
+    /// The capacity of its buffers, in bytes.
     pub fn capacity_bytes(&self) -> usize {
         let ends = self.ends.capacity() * size_of::<usize>();
         ends + self.pools.capacity_bytes() + self.ids.0.capacity_bytes()
     }
 
-    /// How many pools there are.
+    /// The number of pools.
     pub fn pool_count(&self) -> usize {
         self.ends.len()
     }
 
-    /// How many ids there are in all.
+    /// The number of ids in all pools.
     pub fn id_count(&self) -> usize {
         self.ids.len()
     }
 
-    /// One pool, by its place. Panics if there is none.
+    /// The pool at this index, in the order of adding. Panics if there is none.
     pub fn pool(&self, place: usize) -> (PoolName<'_>, Ids<'_>) {
         let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
         let name = PoolName(Cow::Borrowed(self.pools.at(place)));
         (name, self.ids.slice(start..self.ends[place]))
     }
 
-    /// The pools with their members.
+    /// Iterates over the pools with their members.
     pub fn pools(&self) -> impl ExactSizeIterator<Item = (PoolName<'_>, Ids<'_>)> {
         (0..self.pool_count()).map(|place| self.pool(place))
     }
@@ -93,38 +94,38 @@ impl Seed {
 pub struct IdList(Packed);
 
 impl IdList {
-    /// Adds one at the end.
+    /// Appends an id.
     pub fn push(&mut self, id: &ResourceId<'_>) {
         self.0.push(id.as_str());
     }
 
-    /// Adds one that was checked when it was stored.
+    /// Appends a stored id, which was checked before.
     pub fn push_stored(&mut self, id: &str) {
         self.0.push(id);
     }
 
-    /// Returns how much memory it holds, in bytes: the capacity of its buffers.
+    /// The capacity of its buffers, in bytes.
     pub fn capacity_bytes(&self) -> usize {
         self.0.capacity_bytes()
     }
 
-    /// How many there are.
+    /// The number of ids.
     pub fn len(&self) -> usize {
         self.0.ends.len()
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no ids.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Those in `places`. Panics if there are fewer.
+    /// The ids at these indexes. Panics if the list is shorter.
     pub fn slice(&self, places: Range<usize>) -> Ids<'_> {
         assert!(places.end <= self.len(), "a slice ends where the ids end");
         Ids { list: self, places }
     }
 
-    /// All of them.
+    /// Iterates over all ids.
     pub fn iter(&self) -> Ids<'_> {
         self.slice(0..self.len())
     }
@@ -138,7 +139,7 @@ impl<'a> FromIterator<ResourceId<'a>> for IdList {
     }
 }
 
-/// Some of an [`IdList`], in order.
+/// A range of an [`IdList`].
 #[derive(Clone, Debug)]
 pub struct Ids<'a> {
     list: &'a IdList,
@@ -146,13 +147,13 @@ pub struct Ids<'a> {
 }
 
 impl<'a> Ids<'a> {
-    /// One, by its place. Panics if there are fewer.
+    /// The id at this index. Panics if the range is shorter.
     pub fn at(&self, place: usize) -> &'a str {
         assert!(place < self.len(), "there are as many ids");
         self.list.0.at(self.places.start + place)
     }
 
-    /// Those in `places`, counted from the first of these. Panics if there are fewer.
+    /// The ids at these indexes, counted from the start of this range. Panics if it is shorter.
     pub fn slice(&self, places: Range<usize>) -> Ids<'a> {
         assert!(places.end <= self.len(), "a slice ends where the ids end");
         let start = self.places.start;
@@ -175,7 +176,7 @@ impl<'a> Iterator for Ids<'a> {
 
 impl ExactSizeIterator for Ids<'_> {}
 
-/// Texts one behind the other.
+/// Texts, one after the other in one string.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Packed {
     text: String,

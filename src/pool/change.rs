@@ -1,25 +1,24 @@
-//! What the engine tells its journal: rows that were set or removed, and what they sum up to.
+//! The engine's changes for its journal: rows set or removed, and the snapshot they add up to.
 //!
-//! A journal needs to know no rule of lending: whoever keeps the last row of each key can hand back
-//! a [`Snapshot`].
+//! A journal needs no rule of lending: it keeps the last row of each key and hands back a
+//! [`Snapshot`].
 
 use crate::command::{Fence, StoredName, Ttl};
 use crate::time::Time;
 
-/// One change of what must outlive the process. A later one for the same key replaces an earlier
-/// one.
+/// One change that must outlive the process. A later one for the same key replaces an earlier one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A pool came into being, without resources.
+    /// A pool was created, without resources.
     PoolCreated {
-        /// Its number, which no other pool has.
+        /// Its number, which no other pool ever has.
         number: PoolNumber,
         /// Its name.
         name: StoredName,
-        /// Its first grant will have the fence after this one.
+        /// The fence before that of its first grant.
         fence: Fence,
     },
-    /// A pool is gone with all its resources.
+    /// A pool was removed with all its resources.
     PoolRemoved {
         /// Its number.
         number: PoolNumber,
@@ -28,26 +27,26 @@ pub enum Change {
         /// The highest fence of any pool removed so far.
         retired_fence: Fence,
     },
-    /// A pool's latest fence.
+    /// The fence of a pool's latest grant.
     Fence(PoolNumber, Fence),
-    /// A resource is new or has changed.
+    /// A resource was added or changed.
     ResourceSet(PoolNumber, StoredName, ResourceRow),
-    /// A resource is gone.
+    /// A resource was removed.
     ResourceRemoved(PoolNumber, StoredName),
 }
 
-/// Stands for a pool where its name would be long.
+/// The number that stands for a pool's name in rows and changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PoolNumber(pub u64);
 
 impl PoolNumber {
     pub(super) fn next(self) -> PoolNumber {
-        // As with fences, 2^64 are enough.
+        // As for fences, 2^64 are enough.
         PoolNumber(self.0 + 1)
     }
 }
 
-/// Everything that the engine must be told to go on where it ended.
+/// The contents of an engine, as far as they outlive the process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// The highest fence of any pool that was removed.
@@ -59,7 +58,7 @@ pub struct Snapshot {
 /// One pool with its resources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolRow {
-    /// Its number, which no other pool has.
+    /// Its number, which no other pool ever has.
     pub number: PoolNumber,
     /// Its name.
     pub name: StoredName,
@@ -72,13 +71,13 @@ pub struct PoolRow {
 /// One resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceRow {
-    /// Its place in seeding order; `None` if it is a member no longer and goes when it is
+    /// Its index in seeding order; `None` if it is no longer a member and vanishes when it is
     /// released.
     pub seed_index: Option<u64>,
-    /// Its place in the order of lending, the lowest first; while it is held, the place that it
-    /// was taken from.
+    /// Its rank in the order of lending, the lowest first. While it is held: the rank it was lent
+    /// from.
     pub rank: i64,
-    /// The grant that holds it.
+    /// The grant that holds it; `None` if it is free.
     pub grant: Option<GrantRow>,
 }
 
@@ -88,10 +87,11 @@ pub struct ResourceRow {
 pub struct GrantRow {
     /// Its number.
     pub fence: Fence,
-    /// When it was granted.
+    /// The time of the grant.
     pub granted_at: Time,
-    /// How long its lease is. When it ends is not kept: after a restart it starts anew.
+    /// The length of its lease; `None` if it does not end. The end is not stored: the lease
+    /// restarts when the store does.
     pub ttl: Option<Ttl>,
-    /// Who holds it, if it has given a name.
+    /// The owner, if the grant has one.
     pub owner: Option<StoredName>,
 }

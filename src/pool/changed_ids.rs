@@ -1,9 +1,9 @@
-//! Ids whose rows have changed, told in their order.
+//! Ids whose rows have changed, returned in the order of ids.
 //!
-//! Rows that stand side by side in a file share its pages. So what has changed of a million ids is
-//! written down in the order of the ids, whatever order they came in: else each slice of the work
-//! would write most of the file. The sorting is done in slices, too: what comes is sorted run by
-//! run, and the runs are merged as their ids are taken out.
+//! Neighbouring rows of a file share its pages. So the changes of a million ids are written in the
+//! order of the ids, whatever order they arrived in: otherwise each slice would rewrite most of the
+//! file. Sorting is done in slices, too: incoming ids are sorted run by run, and the runs are
+//! merged as ids are taken out.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,22 +11,22 @@ use std::vec::IntoIter;
 
 use crate::command::StoredName;
 
-/// How many ids are sorted at once.
+/// The number of ids that are sorted at once.
 const RUN_IDS: usize = 4096;
 
 /// Ids whose rows have changed.
 #[derive(Debug, Default)]
 pub(super) struct ChangedIds {
-    /// Not sorted yet.
+    /// The ids of the next run, unsorted.
     last: Vec<StoredName>,
-    /// Each sorted, without those that were taken out.
+    /// The sorted runs, without the ids that were taken out.
     runs: Vec<IntoIter<StoredName>>,
-    /// The first id of each run, with the place of the run, once they are taken out.
+    /// The first id of each run with the index of the run, once `finish` was called.
     firsts: BinaryHeap<Reverse<(StoredName, usize)>>,
 }
 
 impl ChangedIds {
-    /// Adds one. Nothing may be added once something was taken out.
+    /// Adds an id. Must not be called after `finish`.
     pub(super) fn push(&mut self, id: StoredName) {
         self.last.push(id);
         if self.last.len() == RUN_IDS {
@@ -40,7 +40,7 @@ impl ChangedIds {
         self.runs.push(run.into_iter());
     }
 
-    /// Nothing more is added.
+    /// Ends the adding. `pop` needs this call first.
     pub(super) fn finish(&mut self) {
         self.end_run();
         for place in 0..self.runs.len() {
@@ -48,7 +48,7 @@ impl ChangedIds {
         }
     }
 
-    /// Takes out the first one in the order of ids.
+    /// Takes out the first id in the order of ids.
     pub(super) fn pop(&mut self) -> Option<StoredName> {
         let Reverse((id, place)) = self.firsts.pop()?;
         self.next_of(place);

@@ -1,8 +1,8 @@
-//! Pools as a dump has them: each as it was at one moment.
+//! Dumps of pools, each as it is at one moment.
 //!
-//! A small pool is dumped at once. A large one is read in slices while commands go on, and the last slice adds what
-//! they have changed since the first: what was lent since then has a higher fence, and what was given back a higher
-//! rank, so both stand at the end of their chains. The members must not change meanwhile.
+//! A small pool is dumped at once. A large one is read in slices while commands go on. The last slice adds the
+//! changes since the first: later grants have higher fences, and later releases higher ranks, so both are at the
+//! end of their chains. The members must not change meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::{Engine, EngineState, PoolKey, StepBudget};
 use crate::command::{DumpPart, DumpPlace, DumpedLock, Fence, PoolDump, PoolName};
 use crate::time::Time;
 
-/// How many members and locks one part of a dump has, in small pools.
+/// The most members and locks in one part of a dump, in small pools.
 const PART: StepBudget = StepBudget(20_000);
 
 /// A large pool that is being dumped.
@@ -20,30 +20,30 @@ const PART: StepBudget = StepBudget(20_000);
 pub struct Dumping {
     pool: PoolKey,
     stage: DumpStage,
-    /// Resources that were lent since the first slice have a higher fence.
+    /// The pool's fence at the first slice: later grants have higher ones.
     first_fence: Fence,
-    /// Resources that were given back since the first slice have a higher rank.
+    /// The highest rank at the first slice: resources released later have higher ones.
     first_rank: i64,
     /// The members that were read, in seeding order.
     seen: Vec<DumpedMember>,
-    /// Held resources that are no members.
+    /// Held resources that are no longer members.
     leaving: Vec<(ResourceKey, Fence)>,
     dump: PoolDump,
-    /// The place behind this pool.
+    /// The place in the dump after this pool.
     next: DumpPlace,
 }
 
-/// The part of a large pool that is read next.
+/// The part of a large pool to read next.
 #[derive(Debug)]
 enum DumpStage {
     Begin,
     /// The members from this one on.
     Members(ResourceKey),
-    /// Grants of all pools from this slot on, for what is no member.
+    /// Grants of all pools from this slot on, to find held resources that are no longer members.
     Grants(usize),
 }
 
-/// A member as it was read.
+/// A member in the state in which it was read.
 #[derive(Debug)]
 struct DumpedMember {
     seed_index: u64,
@@ -53,13 +53,14 @@ struct DumpedMember {
 }
 
 impl Engine {
-    /// Whether the pool that is next in a dump has more members and locks than this.
+    /// Returns true if the next pool of a dump has more members and locks than the budget.
     pub fn dump_exceeds(&self, budget: StepBudget, place: &DumpPlace) -> bool {
         let next = self.pool_in_dump(place);
         next.is_some_and(|(key, _)| self.pool_size(key) > budget.0)
     }
 
-    /// Dumps small pools from this place on, up to the next large one; at least one pool, if there is one.
+    /// Dumps small pools from this place on, up to the next large one. It dumps at least one pool, unless none is
+    /// left.
     pub(super) fn dump_pools(&self, mut place: DumpPlace, now: Time) -> DumpPart {
         let mut pools = Vec::new();
         let mut left = PART;
@@ -76,7 +77,7 @@ impl Engine {
         self.dump_part(pools, place)
     }
 
-    /// The dump of a large pool that is next at this place, if there is one.
+    /// Begins the dump of the large pool at this place. `None` if no pool is left.
     pub fn begin_dumping(&self, place: &DumpPlace) -> Option<Dumping> {
         let (pool, next) = self.pool_in_dump(place)?;
         let dump = PoolDump {
@@ -95,7 +96,8 @@ impl Engine {
         })
     }
 
-    /// Does some of the work for a large pool. `None` if there is more to do.
+    /// Dumps a slice of a large pool. Returns `None` if there is more to do. The pool's members must not change
+    /// before it is done: that panics.
     pub fn advance_dump(
         &self,
         dumping: &mut Dumping,
@@ -120,7 +122,7 @@ impl Engine {
         }
     }
 
-    /// The next pool of a dump, and the place behind it.
+    /// The next pool of a dump, and the place after it.
     fn pool_in_dump(&self, place: &DumpPlace) -> Option<(PoolKey, DumpPlace)> {
         let (slot, end) = match place {
             DumpPlace::Start => (0, self.next_number.0),
@@ -159,7 +161,7 @@ impl Engine {
         dump
     }
 
-    /// Reads some of a large pool. True if all was read.
+    /// Reads a step of a large pool. Returns true once all was read.
     fn dump_step(&self, dumping: &mut Dumping, budget: &mut StepBudget, now: Time) -> bool {
         let (pool, resources) = (&self.pools[dumping.pool], &self.state.resources);
         match dumping.stage {
@@ -220,7 +222,7 @@ impl Engine {
         }
     }
 
-    /// Adds what has changed since the first slice. All of it happens at one moment.
+    /// Adds the changes since the first slice, in one step.
     fn add_changes(&self, dumping: &mut Dumping, now: Time) {
         let (pool, state) = (&self.pools[dumping.pool], &self.state);
         dumping.dump.fence = pool.fence;
@@ -240,7 +242,7 @@ impl Engine {
             state.dump_grant(grant, now, &mut dumping.dump.locks);
         }
         for (key, fence) in std::mem::take(&mut dumping.leaving) {
-            // It is gone if it was released since, and its place may be another's.
+            // It may have been released since, and another resource may have its key.
             let holder = state
                 .resources
                 .try_get(key)
@@ -262,7 +264,7 @@ impl Dumping {
         PoolName::parse_stored(&*self.dump.name).expect("a pool has a good name")
     }
 
-    /// Takes out what was read of a member, which has changed since. Returns its place.
+    /// Removes a member that has changed since it was read from the dump. Returns its index in the dump.
     fn forget(&mut self, key: ResourceKey, state: &EngineState) -> Option<u32> {
         let seed_index = state.resources.get(key).seed_index()?;
         let place = self
@@ -367,7 +369,7 @@ mod tests {
         ask(engine, command);
     }
 
-    /// Whatever is lent and given back between the slices, the dump is the pool as it is at the last one.
+    /// A dump in slices equals the pool at the last slice, whatever is lent and released in between.
     #[test]
     fn a_large_pool_is_dumped_as_it_is_at_the_end() {
         let mut random = fastrand::Rng::with_seed(15);
@@ -376,7 +378,7 @@ mod tests {
             ask(&mut engine, Command::AddMembers(seed("B", 0..3)));
             ask(&mut engine, Command::AddMembers(seed("A", 0..30)));
             (0..random.u32(0..40)).for_each(|_| change(&mut engine, &mut random));
-            // What is held of these is a member no longer.
+            // The held ones among these are no longer members.
             ask(&mut engine, Command::SetMembers(seed("A", 5..30)));
             let place = DumpPlace::Slot { slot: 1, end: 2 };
             let mut dumping = engine.begin_dumping(&place).expect("there is a pool");

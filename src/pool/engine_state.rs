@@ -1,4 +1,5 @@
-//! What all pools share: their resources and grants, who waits, and what is to be told of it.
+//! The state that all pools share: resources, grants, waiters, and the changes and answers to hand
+//! out.
 
 use std::collections::VecDeque;
 
@@ -19,29 +20,29 @@ pub(super) struct EngineState {
     pub(super) resources: Resources,
     pub(super) grants: Grants,
     pub(super) waiters: Waiters,
-    /// The pool that is being seeded: nobody in it is served.
+    /// The pool that is being seeded: no waiter in it is served.
     pub(super) seeding_pool: Option<SeedingPool>,
     /// Replies to waiters.
     pub(super) answers: VecDeque<(Ticket, Reply)>,
-    /// `None` if nobody keeps a journal.
+    /// The changes to note; `None` without a journal.
     pub(super) changes: Option<Vec<Change>>,
-    /// What came of lending.
+    /// The counts of grants, releases, expiries and refusals.
     pub(super) counts: Lending,
-    /// More was due than ends at once. What is over and has not ended yet counts as over all the same.
+    /// True if more was due than ends at once. The rest counts as over until it has ended.
     pub(super) is_behind: bool,
-    /// The time up to which leases and waits may end, if they are held.
+    /// The latest time of leases and waits that may end; `None` means that they are not held.
     pub(super) held_after: Option<Time>,
 }
 
 impl EngineState {
-    /// Returns what is told of this pool, if it is being seeded.
+    /// The reported state of this pool, if it is being seeded.
     pub(super) fn seeding(&self, pool: PoolKey) -> Option<&SeedingPool> {
         self.seeding_pool
             .as_ref()
             .filter(|seeding| seeding.pool == pool)
     }
 
-    /// Up to when what is due may end.
+    /// The time up to which leases and waits may end.
     pub(super) fn ends_until(&self, now: Time) -> Time {
         self.held_after.map_or(now, |held| held.min(now))
     }
@@ -52,7 +53,8 @@ impl EngineState {
         }
     }
 
-    /// Exchanges the changes since the last call for an empty vector.
+    /// Takes the changes since the last call. `spare` must be empty; its memory is used for the next
+    /// ones.
     pub(super) fn take_changes(&mut self, spare: Vec<Change>) -> Vec<Change> {
         assert!(spare.is_empty(), "no change is told twice");
         match &mut self.changes {
@@ -68,7 +70,7 @@ impl EngineState {
         }
     }
 
-    /// The grant that holds a resource.
+    /// Returns the grant that holds a resource.
     pub(super) fn grant_of(&self, key: ResourceKey) -> Option<GrantKey> {
         match self.resources.get(key).holder() {
             Holder::Grant(grant) => Some(grant),
@@ -76,12 +78,12 @@ impl EngineState {
         }
     }
 
-    /// Whether the time of a lease is over, and it has not ended yet.
+    /// Returns true if the lease is over and has not ended yet.
     pub(super) fn is_over(&self, grant: GrantKey, now: Time) -> bool {
         self.is_behind && self.grants.is_over(grant, self.ends_until(now))
     }
 
-    /// A resource as the journal is told of it.
+    /// The row of a resource for the journal.
     pub(super) fn row_of(&self, key: ResourceKey) -> ResourceRow {
         let resource = self.resources.get(key);
         let grant = self.grant_of(key).map(|grant| self.grants.get(grant));
@@ -97,7 +99,7 @@ impl EngineState {
         }
     }
 
-    /// One resource of a grant as clients are told of it.
+    /// One resource of a grant in the form for clients.
     pub(super) fn lease(&self, key: GrantKey, resource: ResourceKey, now: Time) -> Lease {
         let grant = self.grants.get(key);
         Lease {
@@ -109,12 +111,12 @@ impl EngineState {
         }
     }
 
-    /// All resources of a grant.
+    /// All resources of a grant in the form for clients.
     pub(super) fn leases_of(&self, key: GrantKey, now: Time) -> Leases {
         let grant = self.grants.get(key);
         let mut resources = self.resources.lent(&grant.resources);
         match (grant.count, resources.next()) {
-            // So it is nearly always.
+            // The usual case.
             (1, Some(only)) => smallvec![self.lease(key, only, now)],
             (_, first) => {
                 let resources = first.into_iter().chain(resources);

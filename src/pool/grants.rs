@@ -1,4 +1,4 @@
-//! The grants of all pools, and when their leases end.
+//! The grants of all pools, and the ends of their leases.
 
 use super::index::{Index, Named};
 use super::resources::Resource;
@@ -7,7 +7,7 @@ use super::{PoolKey, PoolNumber};
 use crate::command::{Fence, OwnerName, Refusal, StoredName, Ttl};
 use crate::time::{Deadlines, Time};
 
-/// A grant. Valid until the last of its resources is given back.
+/// The key of a grant. Valid until its last resource is released.
 pub(super) type GrantKey = Key<Grant>;
 
 /// One grant: one or more resources of one pool under one fence.
@@ -18,17 +18,17 @@ pub(super) struct Grant {
     pub(super) fence: Fence,
     pub(super) granted_at: Time,
     pub(super) ttl: Option<Ttl>,
-    /// Empty if it has none, which no name is: so it takes no more room than a name.
+    /// Empty without an owner, as no name is empty: so it takes no more memory than a name.
     owner: StoredName,
     pub(super) resources: Chain<Resource>,
-    /// Among the grants of its pool.
+    /// The neighbours among the grants of its pool, by fence.
     siblings: Links<Grant>,
 }
 
 const _: () = assert!(size_of::<Grant>() == 64 && size_of::<Option<Grant>>() == 64);
 
 impl Grant {
-    /// A grant that has no resources yet.
+    /// Makes a grant without resources.
     pub(super) fn new(
         pool: PoolKey,
         fence: Fence,
@@ -52,7 +52,8 @@ impl Grant {
         (!self.owner.is_empty()).then_some(&self.owner)
     }
 
-    /// Whether somebody may renew or release it who names himself and a fence like this.
+    /// Checks that a caller who claims this owner and this fence may renew or release it. `force` skips
+    /// the check of the owner.
     pub(super) fn admits(
         &self,
         owner: Option<&OwnerName<'_>>,
@@ -90,7 +91,7 @@ impl Named for Grant {
 #[derive(Debug, Default)]
 pub(super) struct Grants {
     slots: Slots<Grant>,
-    /// Those that have an owner. An owner never has two in one pool.
+    /// The grants with an owner. An owner never has two in one pool.
     owners: Index<Grant>,
     expiries: Deadlines,
 }
@@ -104,7 +105,7 @@ impl Grants {
         &mut self.slots[key]
     }
 
-    /// What an owner holds in a pool.
+    /// The grant of an owner in a pool.
     pub(super) fn of_owner(&self, pool: PoolKey, owner: &str) -> Option<GrantKey> {
         self.owners.find(pool.number().get(), owner, &self.slots)
     }
@@ -119,7 +120,7 @@ impl Grants {
         self.slots[key].siblings.next()
     }
 
-    /// The grants of a pool against the order of their fences.
+    /// The grants of a pool, the highest fence first.
     pub(super) fn of_pool_from_last(
         &self,
         chain: &Chain<Grant>,
@@ -127,7 +128,7 @@ impl Grants {
         walk_back(chain.last(), &self.slots, |grant| &grant.siblings)
     }
 
-    /// The first grant in this slot or behind it, and its pool.
+    /// The first grant in this slot or a later one, with its pool.
     pub(super) fn next_from(&self, slot: usize) -> Option<(GrantKey, PoolKey)> {
         let (key, grant) = self.slots.iter_from(slot).next()?;
         Some((key, grant.pool))
@@ -137,7 +138,8 @@ impl Grants {
         self.slots.next_key()
     }
 
-    /// Adds a grant, whose lease starts now, to those of its pool. They have lower fences.
+    /// Adds a grant to its pool, and starts its lease. Its fence must be higher than those of the pool's
+    /// other grants.
     pub(super) fn insert(
         &mut self,
         chain: &mut Chain<Grant>,
@@ -163,8 +165,8 @@ impl Grants {
         self.slots.remove(key);
     }
 
-    /// Lets the lease last its full length from now on. `now` names a millisecond that has begun, so
-    /// the lease ends with the millisecond in which its length is over: never early.
+    /// Restarts the lease at its full length. `now` names a millisecond that has begun, so the lease ends
+    /// with the millisecond in which its length is over: never early.
     pub(super) fn start_lease(&mut self, key: GrantKey, number: PoolNumber, now: Time) {
         let grant = &self.slots[key];
         match grant.ttl {
@@ -177,29 +179,30 @@ impl Grants {
         }
     }
 
-    /// Whether the time of a lease is over. It may not have ended yet, if many are over at once.
+    /// Returns true if the lease is over. It may not have ended yet, if many are over at once.
     pub(super) fn is_over(&self, key: GrantKey, now: Time) -> bool {
         self.expiries.of(key.slot()).is_some_and(|end| end <= now)
     }
 
-    /// Whole seconds until the lease ends; rounded down, as a client may rely on it.
+    /// Whole seconds until the lease ends, rounded down, as the client may rely on it; `None` if it does
+    /// not end.
     pub(super) fn ttl_left_s(&self, key: GrantKey, now: Time) -> Option<u64> {
         let end = self.expiries.of(key.slot());
         end.map(|end| end.ms_since(now) / 1000)
     }
 
-    /// When the first lease ends.
+    /// The time at which the first lease ends.
     pub(super) fn next_expiry(&self) -> Option<Time> {
         self.expiries.next()
     }
 
-    /// The grant whose lease ends next, if it is over.
+    /// The grant whose lease ends first, if it is over.
     pub(super) fn first_over(&self, now: Time) -> Option<GrantKey> {
         self.expiries.first_due(now).map(GrantKey::of_slot)
     }
 }
 
-/// Orders the leases that end in the same millisecond: by pool, and within a pool by fence. Only the last
+/// Orders the leases that end in the same millisecond: by pool, and within a pool by fence. Only the low
 /// bits of both fit. Where they wrap, resources are lent in another order, and nothing else changes.
 fn order_of_end(number: PoolNumber, fence: Fence) -> u32 {
     const FENCE_BITS: u32 = 24;

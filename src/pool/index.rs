@@ -1,6 +1,6 @@
-//! Finds what is in slots by name.
+//! Finds items in slots by name.
 //!
-//! Each name costs a key of 32 bits and a byte; the names themselves stand in the slots.
+//! Each name costs a key of 32 bits and one byte; the names themselves are in the slots.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -8,32 +8,31 @@ use hashbrown::HashTable;
 
 use super::slots::{Key, Slots, is_mostly_vacant};
 
-/// What has a name that nothing else in its scope has.
+/// An item with a name that is unique in its scope.
 pub(super) trait Named {
-    /// A small number.
+    /// The scope of the name, a small number.
     fn scope(&self) -> u32;
     fn name(&self) -> &str;
 }
 
-/// Finds what is in slots by scope and name. It holds the keys alone, and looks names up in the
-/// slots.
+/// Finds items in slots by scope and name. It stores only keys, and reads the names in the slots.
 ///
-/// A large table is not copied at once into one of another size, which would take a tenth of a
-/// second for a million names: a few keys move with each insertion.
+/// A large table is not resized at once, which would take a tenth of a second for a million names:
+/// each insertion moves a few keys.
 #[derive(Debug)]
 pub(super) struct Index<T> {
     table: HashTable<Key<T>>,
-    /// What has not moved yet into `table`, behind `next_bucket`.
+    /// The keys that have not moved to `table` yet, in buckets from `next_bucket` on.
     outgrown: HashTable<Key<T>>,
     next_bucket: usize,
     hashes: Hashes,
 }
 
-/// A table of so many names is copied in less than a millisecond.
+/// The largest table, in names, that is resized at once: that takes less than a millisecond.
 const SMALL: usize = 8192;
 
-/// How many places of an outgrown table are looked at with each insertion. The new one has room for
-/// more insertions than a sixteenth of that.
+/// The buckets of an outgrown table that each insertion visits. The new table has room for more
+/// insertions than a sixteenth of the buckets.
 const BUCKETS_A_STEP: usize = 16;
 
 impl<T> Default for Index<T> {
@@ -69,12 +68,12 @@ impl<T: Named> Index<T> {
         found.or_else(|| self.outgrown.find(hash, is_it)).copied()
     }
 
-    /// The hash of a name in no scope.
+    /// The hash of a name without a scope.
     pub(super) fn hash_of(&self, name: &str) -> u64 {
         self.hashes.of(0, name)
     }
 
-    /// Adds what stands in `slots` by now, and whose name is not in the index.
+    /// Adds an item that is in `slots` already, and whose name is not in the index.
     pub(super) fn insert(&mut self, key: Key<T>, slots: &Slots<T>) {
         if self.table.len() == self.table.capacity() && self.table.len() > SMALL {
             self.outgrow(0, slots);
@@ -91,7 +90,7 @@ impl<T: Named> Index<T> {
         table.insert_unique(hash_of(&key), key, hash_of);
     }
 
-    /// Removes what stands in `slots` still.
+    /// Removes an item that is still in `slots`.
     pub(super) fn remove(&mut self, key: Key<T>, slots: &Slots<T>) {
         let hash = self.hashes.of_item(&slots[key]);
         let is_it = |&other: &Key<T>| other == key;
@@ -102,7 +101,8 @@ impl<T: Named> Index<T> {
         entry.expect("what is removed is in the index").remove();
     }
 
-    /// Sees to it that so many more can be added without a change of size, unless one is under way.
+    /// Reserves room for more items, so that adding them does not resize the table. Does nothing
+    /// while it is being resized.
     pub(super) fn reserve(&mut self, additional: usize, slots: &Slots<T>) {
         let vacant = self.table.capacity() - self.table.len();
         if self.outgrown.is_empty() && vacant < additional {
@@ -110,8 +110,8 @@ impl<T: Named> Index<T> {
         }
     }
 
-    /// Begins to move into another table: a larger one, or one of the same size if what takes the
-    /// room is mostly what was removed.
+    /// Begins to move to another table: a larger one, or one of the same size if removed keys take
+    /// most of the room.
     fn outgrow(&mut self, additional: usize, slots: &Slots<T>) {
         while !self.outgrown.is_empty() {
             self.move_some(slots);
@@ -143,7 +143,7 @@ impl<T: Named> Index<T> {
         }
     }
 
-    /// Gives memory back if most of it is vacant.
+    /// Frees memory if most of it is unused.
     pub(super) fn shrink(&mut self, slots: &Slots<T>) {
         let Index { table, hashes, .. } = self;
         if self.outgrown.is_empty() && is_mostly_vacant(table.len(), table.capacity()) {
@@ -152,12 +152,12 @@ impl<T: Named> Index<T> {
     }
 }
 
-/// Hashes of names and scopes that come from outside: under keys that nobody knows, so that nobody
-/// can choose some that collide.
+/// Hashes names and scopes, which clients choose, under secret keys: no client can choose names
+/// that collide.
 #[derive(Debug)]
 struct Hashes {
     names: RandomState,
-    /// Odd. The upper half of a product with it spreads numbers of 32 bits as good as at random.
+    /// Odd. The upper half of a product with it spreads 32-bit numbers about evenly.
     scopes: u64,
 }
 
@@ -214,7 +214,7 @@ mod tests {
         let mut grown = 0;
         for step in 0..120_000 {
             let (scope, name) = (random.u32(0..3), random.u32(0..80_000).to_string());
-            // Fills up for half of the time, and empties again.
+            // Grows for half of the time, then shrinks again.
             let removes = random.u32(0..10) < if step < 60_000 { 1 } else { 8 };
             let found = index.find(scope, &name, &slots);
             assert_eq!(found, map.get(&(scope, name.clone())).copied());

@@ -1,7 +1,6 @@
-//! One pool: who may take what, renew it and give it back.
+//! One pool: taking, renewing and releasing its resources.
 //!
-//! What follows for the waiters is in `serving`, what follows from new members in
-//! `membership`.
+//! The effects on waiters are in `serving`, the effects of new members in `membership`.
 
 use smallvec::smallvec;
 
@@ -17,10 +16,11 @@ use crate::command::{
 };
 use crate::time::Time;
 
-/// How many grants an acquire looks at for a lease that is over, if more are over than end at once.
+/// The most grants that an acquire visits to find a lease that is over, if more are over than end at
+/// once.
 const MAX_LOOKED_AT: usize = 1000;
 
-/// There may be a hundred thousand pools, so what is rare stands elsewhere.
+/// One pool. There may be a hundred thousand, so rare state is kept elsewhere.
 #[derive(Debug)]
 pub(super) struct Pool {
     pub(super) key: PoolKey,
@@ -30,7 +30,7 @@ pub(super) struct Pool {
     /// The fence of the latest grant.
     pub(super) fence: Fence,
     pub(super) resources: PoolResources,
-    /// In the order of their fences.
+    /// The grants in the order of their fences.
     pub(super) grants: Chain<Grant>,
     pub(super) queue: WaitQueue,
 }
@@ -48,7 +48,7 @@ impl Named for Pool {
 }
 
 impl Pool {
-    /// A pool without resources.
+    /// Makes a pool without resources.
     pub(super) fn new(key: PoolKey, number: PoolNumber, name: StoredName, fence: Fence) -> Pool {
         Pool {
             key,
@@ -62,7 +62,7 @@ impl Pool {
         }
     }
 
-    /// Answers at once, or queues the request: then there is no reply yet.
+    /// Answers at once, or queues the request and returns `None`.
     pub(super) fn acquire(
         &mut self,
         ticket: Ticket,
@@ -83,7 +83,7 @@ impl Pool {
         self.could_ever_serve(&selection, state)?;
         let owner = acquire.owner.as_ref().map(OwnerName::as_str);
         if let Some(waiter) = owner.and_then(|owner| self.queue.waiter_of(owner)) {
-            // Only a request that waits takes the place of one that waits.
+            // Only a request that waits takes the place of a waiting one.
             if acquire.wait_ms == 0 && state.waiters.get(waiter).ticket.is_some() {
                 return Err(Refusal::Busy);
             }
@@ -118,9 +118,9 @@ impl Pool {
         Ok(None)
     }
 
-    /// Ends leases of this pool whose time is over, the oldest grants first, until this can be served. It
-    /// looks at some grants only: in a large pool what is over may stand behind them, and is left to the
-    /// next slices.
+    /// Ends leases of this pool that are over, the oldest grants first, until the selection can be
+    /// served. It visits only some grants: in a large pool the leases that are over may be further back,
+    /// and the next slices end them.
     fn end_due_leases(
         &mut self,
         selection: &StoredSelection,
@@ -131,7 +131,7 @@ impl Pool {
         let own = owner.and_then(|owner| state.grants.of_owner(self.key, owner.as_str()));
         match own {
             Some(grant) if state.is_over(grant, now) => self.end_grant(grant, now, state),
-            // It is renewed.
+            // The caller renews it.
             Some(_) => return,
             None => {}
         }
@@ -155,13 +155,13 @@ impl Pool {
         }
     }
 
-    /// Ends a lease whose time is over.
+    /// Ends a lease that is over.
     fn end_grant(&mut self, grant: GrantKey, now: Time, state: &mut EngineState) {
         state.counts.expired += u64::from(state.grants.get(grant).count);
         self.release_grant(grant, now, state);
     }
 
-    /// An owner asks for what it has: the same lock, its lease started anew.
+    /// Answers an owner that asks for what it holds: the same lock, with its lease restarted.
     fn recover(
         &mut self,
         key: GrantKey,
@@ -189,7 +189,7 @@ impl Pool {
         })
     }
 
-    /// Whether the pool could serve this if nobody held anything.
+    /// Checks that the pool could serve this selection if no resource were held.
     pub(super) fn could_ever_serve(
         &self,
         selection: &StoredSelection,
@@ -208,14 +208,14 @@ impl Pool {
         }
     }
 
-    /// How many resources are free and not reserved for an absent owner.
+    /// The number of resources that are free and not reserved for an absent owner.
     pub(super) fn lendable_count(&self) -> usize {
         // Fewer are free than are reserved only while the pool is being seeded.
         let free = self.resources.free_count();
         free.saturating_sub(self.queue.reserved_any())
     }
 
-    /// Whether enough can be lent for this, whoever else may be waiting for it.
+    /// Returns true if enough resources can be lent, regardless of other waiters.
     pub(super) fn can_serve(&self, selection: &StoredSelection, state: &EngineState) -> bool {
         let lendable = self.lendable_count();
         match selection {
@@ -228,12 +228,12 @@ impl Pool {
         }
     }
 
-    /// Whether a newcomer gets this at once.
+    /// Returns true if a new request gets this at once.
     fn is_servable(&self, selection: &StoredSelection, state: &EngineState) -> bool {
         self.can_serve(selection, state) && !self.queue.is_held_up(&state.waiters)
     }
 
-    /// Makes a grant of what is free.
+    /// Grants resources that are free.
     pub(super) fn grant(
         &mut self,
         selection: &StoredSelection,
@@ -276,7 +276,7 @@ impl Pool {
         }
     }
 
-    /// Renews the lock that a resource is in.
+    /// Renews the lock that holds a resource.
     pub(super) fn renew(
         &mut self,
         id: &str,
@@ -294,7 +294,7 @@ impl Pool {
         Ok(smallvec![state.lease(grant, key, now)])
     }
 
-    /// Renews what an owner holds.
+    /// Renews the lock that an owner has.
     pub(super) fn renew_owned(
         &mut self,
         renewal: &Renewal<'_>,
@@ -313,7 +313,7 @@ impl Pool {
         Ok(state.leases_of(grant, now))
     }
 
-    /// Starts a lease anew, for its last length if none is given.
+    /// Restarts a lease, at its last length if none is given.
     fn start_lease(&mut self, key: GrantKey, ttl: Option<Ttl>, now: Time, state: &mut EngineState) {
         let grant = state.grants.get_mut(key);
         let changes = ttl.is_some() && ttl != grant.ttl;
@@ -341,13 +341,13 @@ impl Pool {
                 self.release_resource(key, now, state);
                 Ok(())
             }
-            // What an owner wants who repeats himself holds already.
+            // An owner that repeats its release has what it wants.
             None if condition.owner.is_some() => Ok(()),
             None => Err(Refusal::NotHeld),
         }
     }
 
-    /// Releases what matches, the longest held first. Answers how many resources there were.
+    /// Releases the locks that match, the longest held first. Returns the number of released resources.
     pub(super) fn release_all(
         &mut self,
         filter: &Filter<'_>,
@@ -355,7 +355,7 @@ impl Pool {
         state: &mut EngineState,
     ) -> usize {
         let grants = match &filter.owner {
-            // An owner has one grant: no need to look at all there are.
+            // An owner has one grant, so the others need no visit.
             Some(owner) => {
                 let grant = state.grants.of_owner(self.key, owner.as_str());
                 grant.into_iter().collect()
@@ -381,7 +381,7 @@ impl Pool {
         released
     }
 
-    /// Takes a grant back that nobody was told of, if it is still there.
+    /// Takes back a grant whose client was never told of it, if it still exists.
     pub(super) fn undo(&mut self, id: &str, fence: Fence, now: Time, state: &mut EngineState) {
         if let Some((_, grant)) = self.held_now(id, now, state)
             && state.grants.get(grant).fence == fence
@@ -392,21 +392,21 @@ impl Pool {
         }
     }
 
-    /// Gives everything back that is in a grant.
+    /// Releases all resources of a grant.
     pub(super) fn release_grant(&mut self, grant: GrantKey, now: Time, state: &mut EngineState) {
         for _ in 0..state.grants.get(grant).count {
             self.release_one(grant, now, state);
         }
     }
 
-    /// Gives the first resource back that is in a grant.
+    /// Releases the first resource of a grant.
     pub(super) fn release_one(&mut self, grant: GrantKey, now: Time, state: &mut EngineState) {
         let key = state.grants.get(grant).resources.first();
         let key = key.expect("a grant has as many resources as it counts");
         self.release_resource(key, now, state);
     }
 
-    /// Gives one held resource back, and hands it on if somebody waits for it.
+    /// Releases one held resource, and serves the waiter it is due to.
     fn release_resource(&mut self, key: ResourceKey, now: Time, state: &mut EngineState) {
         let slot = state.grant_of(key).expect("what is given back is held");
         let grant = state.grants.get_mut(slot);
@@ -425,13 +425,13 @@ impl Pool {
         }
     }
 
-    /// A held resource with its grant.
+    /// Finds a held resource and its grant.
     fn held(&self, id: &str, state: &EngineState) -> Option<(ResourceKey, GrantKey)> {
         let key = state.resources.find(self.key, id)?;
         Some((key, state.grant_of(key)?))
     }
 
-    /// A resource that is held with its grant, whose time is not over.
+    /// Finds a held resource and its grant, if the lease is not over.
     fn held_now(
         &self,
         id: &str,
@@ -442,13 +442,13 @@ impl Pool {
         held.filter(|&(_, grant)| !state.is_over(grant, now))
     }
 
-    /// Forgets a free resource for good.
+    /// Removes a free resource.
     pub(super) fn forget(&mut self, key: ResourceKey, state: &mut EngineState) {
         let id = state.resources.remove(&mut self.resources, key);
         state.note(|| Change::ResourceRemoved(self.number, id));
     }
 
-    /// Notes the state of all that is in a grant.
+    /// Notes the rows of all resources of a grant.
     #[inline]
     fn note_grant(&self, grant: GrantKey, state: &mut EngineState) {
         if state.changes.is_some() {
@@ -460,7 +460,7 @@ impl Pool {
         }
     }
 
-    /// Notes the state of a resource.
+    /// Notes the row of a resource.
     pub(super) fn note(&self, key: ResourceKey, state: &mut EngineState) {
         if state.changes.is_some() {
             let row = state.row_of(key);

@@ -1,8 +1,8 @@
-//! How many pools and resources there may be: what a seed would make of them is found out before
-//! anything is done, since a seed is taken whole or not at all.
+//! The limits of pools and resources: they are checked before a seed changes anything, since a seed is
+//! applied whole or not at all.
 //!
-//! Whoever finds it out in slices sees to it that no other seed comes meanwhile. What is lent and given
-//! back meanwhile changes nothing, but for what is held and no member any more: that may vanish.
+//! A caller that measures in slices must keep other seeds back meanwhile. Grants and releases in
+//! between change nothing, with one exception: held resources that are no longer members may vanish.
 
 use hashbrown::HashTable;
 
@@ -12,36 +12,36 @@ use super::seeding::StepBudget;
 use super::{Engine, Rules, SeedKind};
 use crate::command::{Ids, Refusal, Seed};
 
-/// A seed that is being measured, pool by pool.
+/// The state of measuring a seed, pool by pool.
 #[derive(Debug, Default)]
 pub struct Measuring {
     kind: SeedKind,
-    /// The place in the seed of the current pool.
+    /// The index of the current pool in the seed.
     place: usize,
-    /// How many of its ids are behind.
+    /// The number of its ids that were measured.
     ids: usize,
     growth: Growth,
-    /// Pools that are not known yet.
+    /// The number of pools that the seed creates.
     new_pools: usize,
-    /// Resources that it adds, and those that vanish.
+    /// The numbers of resources that it adds, and of those that vanish.
     added: usize,
     gone: usize,
-    /// A pool would grow beyond what it may have.
+    /// True if a pool would exceed the limit of its members.
     has_too_large_a_pool: bool,
 }
 
-/// What a seed would add to a pool that is there, or make of one that is not.
+/// The effect of a seed on one pool.
 #[derive(Debug, Default)]
 struct Growth {
-    /// The places of different ids, by their hashes.
+    /// The indexes of distinct ids, by their hashes.
     different: HashTable<u32>,
-    /// Of those, resources that are not known yet, and members.
+    /// Among these: the number of new resources, and of present members.
     new: usize,
     present: usize,
 }
 
 impl Measuring {
-    /// Nothing is measured yet.
+    /// Begins to measure a seed.
     pub fn new(kind: SeedKind) -> Measuring {
         Measuring {
             kind,
@@ -51,15 +51,16 @@ impl Measuring {
 }
 
 impl Engine {
-    /// Checks the limits for a seed. No seed is refused that makes nothing
-    /// grow, whatever the limits.
+    /// Checks the limits for a seed. A seed under which no pool and no total grows is accepted,
+    /// whatever the limits.
     pub fn check_seed_limits(&self, seed: &Seed, kind: SeedKind) -> Result<(), Refusal> {
         let mut measuring = Measuring::new(kind);
         let measured = self.advance_measuring(seed, &mut measuring, StepBudget::UNLIMITED);
         measured.expect("all is measured in one go")
     }
 
-    /// Does a step of `check_seed_limits`. None if there is more to do.
+    /// Does a slice of `check_seed_limits`. Returns `None` if there is more to do. The caller must keep
+    /// other seeds back until it is done.
     pub fn advance_measuring(
         &self,
         seed: &Seed,
@@ -78,7 +79,7 @@ impl Engine {
         Some(self.verdict(measuring))
     }
 
-    /// Whether there would still be room if all were new, and in one pool: so it is nearly always.
+    /// Returns true if the limits would hold even if all ids were new, and in one pool: the usual case.
     fn is_far_below_limits(&self, seed: &Seed) -> bool {
         let rules = &self.state.rules;
         let resources = self.state.resources.len() + seed.id_count();
@@ -169,7 +170,7 @@ impl Engine {
 }
 
 impl Pool {
-    /// How many members are held that a seed does not name: they do not vanish yet.
+    /// The number of held members that a seed does not name: they do not vanish yet.
     fn held_members_not_in(&self, growth: &Growth, ids: &Ids<'_>, state: &EngineState) -> usize {
         let resources = &state.resources;
         let held = state.grants.of_pool(&self.grants);

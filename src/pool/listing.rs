@@ -1,4 +1,4 @@
-//! One pool as others see it: its locks, its queue, its state, and whether all of it agrees.
+//! Views of pools: members, locks, queue and state; and the check of their consistency.
 
 use std::collections::BinaryHeap;
 
@@ -14,7 +14,7 @@ use crate::command::{
 use crate::time::Time;
 
 impl Engine {
-    /// Pools by name. It is one look at each pool; with a limit, no more of them are sorted.
+    /// Lists pools by name. It visits each pool once, and sorts no more than the limit.
     pub(super) fn list(&self, query: &PoolQuery<'_>) -> Vec<PoolStatus> {
         let mut first: BinaryHeap<(&str, PoolKey)> = BinaryHeap::new();
         for (key, pool) in self.pools.iter() {
@@ -35,7 +35,7 @@ impl Engine {
             .collect()
     }
 
-    /// Adds up pools. It is one look at each.
+    /// Adds up pools. It visits each pool once.
     pub(super) fn sum(&self, contains: Option<&NamePart<'_>>) -> PoolSums {
         let pools = self.pools.iter().map(|(_, pool)| pool);
         let wanted = pools.filter(|pool| NamePart::occurs(contains, &pool.name));
@@ -46,8 +46,8 @@ impl Engine {
         sums
     }
 
-    /// Sums all pools up, and shows those that were made first: they stay the same ones, also over a
-    /// restart, until one of them is removed. It is one look at each pool.
+    /// Adds up all pools, and shows the oldest: these stay the same, even over a restart, until one
+    /// of them is removed. It visits each pool once.
     pub(super) fn survey(&self, shown: usize) -> Survey {
         let pool_count = self.pools.len();
         let mut first: BinaryHeap<(PoolNumber, PoolKey)> = BinaryHeap::new();
@@ -110,7 +110,7 @@ impl Pool {
         let key = key.ok_or(Refusal::NoResource)?;
         let grant = state.grant_of(key).ok_or(Refusal::NotHeld)?;
         if state.is_over(grant, now) {
-            // What is a member no longer goes with its lease.
+            // A resource that is no longer a member vanishes with its lease.
             return Err(match state.resources.get(key).is_member() {
                 true => Refusal::NotHeld,
                 false => Refusal::NoResource,
@@ -119,7 +119,7 @@ impl Pool {
         Ok(smallvec![state.lease(grant, key, now)])
     }
 
-    /// Its waiters, from the front of the queue.
+    /// Lists its waiters, from the front of the queue.
     pub(super) fn waiters(&self, now: Time, state: &EngineState) -> Vec<QueuedWaiter> {
         let waiters = self.queue.all().into_iter();
         waiters
@@ -142,7 +142,8 @@ impl Pool {
             .collect()
     }
 
-    /// Of a pool that is being seeded, what was before is told; `None` if it was not there yet.
+    /// The state of the pool. While it is being seeded, the state before the seed; `None` if it is
+    /// new.
     pub(super) fn status(&self, state: &EngineState) -> Option<PoolStatus> {
         let resources = self.resources_told(state)?;
         Some(PoolStatus {
@@ -170,12 +171,12 @@ impl Pool {
         }
     }
 
-    /// Its grants, in the order of their fences.
+    /// Lists its grants, in the order of their fences.
     pub(super) fn grants(&self, state: &EngineState) -> Vec<GrantKey> {
         state.grants.of_pool(&self.grants).collect()
     }
 
-    /// Panics if grants, resources and the queue disagree. Answers how many resources it has.
+    /// Panics if grants, resources and the queue disagree. Returns the number of its resources.
     pub(super) fn check(&self, state: &EngineState) -> usize {
         let is_seeding = state.seeding(self.key).is_some();
         state
@@ -212,6 +213,6 @@ impl Pool {
 #[derive(Default)]
 struct HeldCounts {
     count: usize,
-    /// Those that are members no longer.
+    /// The number of held resources that are no longer members.
     leaving: usize,
 }

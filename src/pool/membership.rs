@@ -1,4 +1,4 @@
-//! One pool's members: adding, setting, and taking the pool apart.
+//! The members of one pool: adding and setting them, and removing the pool.
 
 use super::changed_ids::ChangedIds;
 use super::grants::GrantKey;
@@ -8,8 +8,9 @@ use super::{Change, EngineState};
 use crate::command::{Ids, Refusal, StoredName};
 
 impl Pool {
-    /// Makes members of `ids`, of which the first stands at `from` among all that the pool is seeded
-    /// with. A present member gets a new seed index if the members are set, else it stays as it is.
+    /// Makes `ids` members. The first of them has the index `from` among all ids of the seed for
+    /// this pool. If the members are set, a present member gets a new seed index; otherwise it stays
+    /// as it is.
     pub(super) fn add_members(
         &mut self,
         ids: Ids<'_>,
@@ -26,12 +27,12 @@ impl Pool {
                     self.add_member(key, seed_index, update, state);
                 }
                 Some(key) => match state.resources.get(key).seed_index() {
-                    // So it was left by a seeding that a crash has cut off; what came before it now
-                    // stands before it again.
+                    // A seed that a crash cut off has left it. The ids added before it now are in
+                    // front of it again.
                     Some(known) if known == seed_index => {
                         self.add_member_again(key, seed_index, rank, state)
                     }
-                    // It is named twice.
+                    // The seed names it twice.
                     Some(known) if known >= update.order.first_index => {}
                     Some(_) if !update.sets => {}
                     _ => self.add_member(key, seed_index, update, state),
@@ -69,7 +70,7 @@ impl Pool {
         }
     }
 
-    /// Drops up to `most` of the members that got no new seed index. Answers how many.
+    /// Drops up to `most` of the members that have no new seed index. Returns the number dropped.
     pub(super) fn drop_members(
         &mut self,
         most: usize,
@@ -77,7 +78,7 @@ impl Pool {
         state: &mut EngineState,
     ) -> usize {
         let mut count = 0;
-        // Members without a new seed index stand before all that have one.
+        // Members without a new seed index are in front of all that have one.
         while count < most
             && let Some(key) = self.resources.first_member()
             && let Some(seed_index) = state.resources.get(key).seed_index()
@@ -89,7 +90,7 @@ impl Pool {
         count
     }
 
-    /// Makes a resource a member no longer. It is gone, unless it is held.
+    /// Ends the membership of a resource. It is removed, unless it is held.
     fn drop_member(
         &mut self,
         key: ResourceKey,
@@ -106,7 +107,7 @@ impl Pool {
         state.resources.remove(&mut self.resources, key);
     }
 
-    /// Records the state of an id that was added or dropped.
+    /// Notes the row of an id that was added or dropped.
     pub(super) fn note_changed(&self, id: StoredName, state: &mut EngineState) {
         match state.resources.find(self.key, &id) {
             Some(key) => self.note(key, state),
@@ -114,7 +115,7 @@ impl Pool {
         }
     }
 
-    /// Answers the waiters that can never be served any more, and removes them from the queue.
+    /// Refuses the waiters that can never be served any more, and removes them from the queue.
     pub(super) fn dismiss_unsatisfiable(&mut self, state: &mut EngineState) {
         for key in self.queue.all() {
             if let Err(refusal) = self.could_ever_serve(&state.waiters.get(key).selection, state) {
@@ -123,7 +124,7 @@ impl Pool {
         }
     }
 
-    /// Takes the pool apart. Its waiters are told that it is gone.
+    /// Removes the pool's parts. Its waiters are refused: the pool is gone.
     pub(super) fn dissolve(mut self, state: &mut EngineState) {
         for key in self.queue.all() {
             self.take_out(key, Refusal::NoPool, state);
@@ -139,7 +140,7 @@ impl Pool {
         state.resources.shrink();
     }
 
-    /// Forgets a grant, and what it holds that is a member no longer.
+    /// Removes a grant, and its resources that are no longer members.
     fn dissolve_grant(&mut self, grant: GrantKey, state: &mut EngineState) {
         let mut next = state.grants.get(grant).resources.first();
         while let Some(key) = next {
@@ -152,13 +153,13 @@ impl Pool {
     }
 }
 
-/// A change of the members of one pool by a seed.
+/// A change of one pool's members by a seed.
 #[derive(Debug)]
 pub(super) struct MembershipUpdate {
     pub(super) order: SeedOrder,
-    /// The members are set: they are these and no others.
+    /// True if the seed replaces the members instead of adding to them.
     pub(super) sets: bool,
-    /// Ids whose rows have changed; none, if nobody keeps a journal.
+    /// The ids whose rows have changed; empty without a journal.
     pub(super) changed_ids: ChangedIds,
 }
 

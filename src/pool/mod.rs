@@ -1,13 +1,11 @@
-//! The lock engine: all pools, and what every command does to them.
+//! The lock engine: all pools, and the effect of every command on them.
 //!
-//! Pure: it has no clock, file or socket. A command and the time go in, replies come out, and each
-//! change that must outlive the process is noted as a [`Change`] for whoever keeps the journal.
-//! Restoring the folded changes gives the same engine again, with every lease started anew and
-//! no waiters.
+//! Pure: it has no clock, file or socket. A command and the time go in, replies come out, and each change that must
+//! outlive the process is noted as a [`Change`] for the journal. Restoring the folded changes gives the same engine
+//! again, with every lease restarted and no waiters.
 //!
-//! Invariants, asserted in release builds too: a resource is never lent while it is held, and a
-//! fence never falls. The rest of what must hold is checked by `Engine::check` after each command
-//! of a debug build.
+//! Invariants, asserted in release builds too: a resource is never lent while it is held, and a fence never falls.
+//! `Engine::check` checks the other invariants after each command of a debug build.
 
 mod change;
 mod changed_ids;
@@ -45,27 +43,27 @@ use crate::command::{
 use crate::metrics::Lending;
 use crate::time::Time;
 
-/// What an operator decides about lending.
+/// The operator's settings for lending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// The lease of who does not say how long; `None` lasts until it is released.
+    /// The length of a lease for requests without a length of their own; `None` means that it does not end.
     pub default_ttl: Option<Ttl>,
-    /// The longest wait.
+    /// The longest wait in a queue, in milliseconds; longer waits are cut to this.
     pub max_wait_ms: u64,
-    /// The most waiters, in all pools together.
+    /// The most waiters in all pools together.
     pub max_waiters: usize,
     /// The most waiters of one pool.
     pub max_pool_waiters: usize,
     /// The most pools.
     pub max_pools: usize,
-    /// The most resources, in all pools together: members, and what is held and a member no longer.
+    /// The most resources in all pools together: members, and held resources that are no longer members.
     pub max_resources: usize,
     /// The most members of a pool.
     pub max_pool_resources: usize,
-    /// How long an owner's place in the queue is kept while it is away.
+    /// The time for which an absent owner's place in the queue is kept, in milliseconds.
     pub queue_grace_ms: u64,
-    /// How many resources and waiters leave in one go when their time is over. The rest follows in the next
-    /// calls of [`Engine::handle_timeout`]. A slice and its commit to a file take some milliseconds.
+    /// The most leases and waits that end in one call of [`Engine::handle_timeout`]. The rest follows in the next
+    /// calls. Ending the default number and committing it to a file takes some milliseconds.
     pub max_ends: usize,
 }
 
@@ -85,25 +83,55 @@ impl Default for Rules {
     }
 }
 
-/// All pools of one store.
+/// All pools of one store: a state machine without a clock. The caller passes the time to each call; it must never go
+/// back.
+///
+/// # Calls
+///
+/// 1. Build it: [`Engine::new`] for an engine without a journal, which notes no changes; [`Engine::restore`] or
+///    [`Restoring`] for one that notes them.
+/// 2. Change it: [`Engine::execute`], [`Engine::withdraw`], [`Engine::handle_timeout`] and
+///    [`Engine::advance_seed`], in any order. Each of them may serve or refuse waiters with other tickets.
+/// 3. Then call [`Engine::poll_answer`] until it returns `None`. A ticket gets exactly one reply: from `execute` at
+///    once, or from `poll_answer` if `execute` returned `None`. A ticket must not be used again.
+/// 4. Call [`Engine::take_changes`] and write the changes, in their order and in one transaction, before any reply
+///    leaves that speaks of them. An engine whose changes could not be written must be dropped and restored.
+/// 5. Call `handle_timeout` at [`Engine::next_timeout`]. An earlier call does nothing. If it is called late, leases
+///    and waits end late, but no command sees them: `execute` and `withdraw` first end what is due.
+///
+/// A call too many of `withdraw`, `poll_answer` or `take_changes` does nothing: it finds no waiter, reply or change.
+/// After a stall, [`Engine::hold_timeouts`] keeps leases and waits from ending until the caller has executed the
+/// requests that arrived in time; then it must be called with `None`.
+///
+/// # Work in slices
+///
+/// [`Engine::seed_exceeds`], [`Engine::listing_exceeds`] and [`Engine::dump_exceeds`] tell which work is too large for
+/// one call. The caller then advances it by calls with a [`StepBudget`]. Other commands may come in between, with
+/// these exceptions, which the caller must keep back:
+///
+/// - During a seed: other seeds, and all commands about the incomplete pool that [`Seeding::current_pool`] names. An
+///   incomplete pool makes another seed panic.
+/// - During a listing or a dump, and while a seed reports members: commands that change the members of the current
+///   pool, or remove it. The engine panics if it finds a member gone.
+/// - During [`Engine::advance_measuring`]: other seeds, or the limits may be exceeded.
 #[derive(Debug, Default)]
 pub struct Engine {
     pools: Slots<Pool>,
     names: Index<Pool>,
-    /// The pool that was found last, which the next command is likely to be about, too.
+    /// The pool found last: the next command is likely to name it, too.
     found_last: Cell<Option<PoolKey>>,
     next_number: PoolNumber,
-    /// The highest fence of any pool that was removed. A new pool starts above it, so that fences
-    /// go on rising when a pool is created again, without a memory of every name that ever was.
+    /// The highest fence of any removed pool. A new pool starts above it: so fences rise when a pool is created again,
+    /// and no memory of removed names is needed.
     retired_fence: Fence,
     state: EngineState,
 }
 
-/// Where a pool stands in `Engine::pools`. Valid until the pool is removed.
+/// The key of a pool in `Engine::pools`. Valid until the pool is removed.
 type PoolKey = Key<Pool>;
 
 impl Engine {
-    /// An empty engine whose changes nobody wants to know.
+    /// Makes an empty engine that notes no changes.
     pub fn new(rules: Rules) -> Engine {
         Engine {
             state: EngineState {
@@ -114,7 +142,7 @@ impl Engine {
         }
     }
 
-    /// The engine that wrote the changes which `snapshot` sums up. It notes its further changes.
+    /// Restores the engine whose changes `snapshot` sums up. It notes its further changes.
     pub fn restore(snapshot: Snapshot, rules: Rules, now: Time) -> Engine {
         let mut restoring = Restoring::new(rules, now);
         restoring.retired_fence(snapshot.retired_fence);
@@ -127,12 +155,11 @@ impl Engine {
         restoring.done()
     }
 
-    /// Carries out one command, after all that was due before it. `None` if the request is queued
-    /// now: `poll_answer` will have its reply. A refused command has changed nothing.
+    /// Carries out one command, after all that was due before it. Returns `None` if the request is queued:
+    /// `poll_answer` will have its reply. A refused command has changed nothing.
     ///
-    /// If more is due than ends in one go, the command sees it as over all the same: a lease is neither
-    /// shown, renewed nor released, and who asks for a lock gets what is over in its pool. Only the counts
-    /// of pools still hold it.
+    /// If more is due than ends in one call, the command still treats it as over: such a lease is not shown, renewed
+    /// or released, and an acquire gets what is over in its pool. Only the counts of pools still include it.
     pub fn execute(&mut self, ticket: Ticket, command: Command<'_>, now: Time) -> Option<Reply> {
         self.catch_up(now);
         let reply = self.dispatch(ticket, command, now);
@@ -141,14 +168,14 @@ impl Engine {
         reply.unwrap_or_else(|refusal| Some(self.refuse(refusal)))
     }
 
-    /// Counts what is refused, and says so.
+    /// Counts a refusal, and returns it as a reply.
     pub fn refuse(&mut self, refusal: Refusal) -> Reply {
         self.state.counts.refuse(refusal);
         Reply::Refused(refusal)
     }
 
-    /// Whoever asked with this ticket no longer wants to wait. If it is queued it is told that
-    /// all is busy; if not, it has its reply already, and nothing happens.
+    /// Ends the wait of the request with this ticket. A queued request is answered `busy`; an owner's place is kept
+    /// for [`Rules::queue_grace_ms`]. If the request is not queued, it has its reply already, and nothing happens.
     pub fn withdraw(&mut self, ticket: Ticket, now: Time) {
         self.catch_up(now);
         if let Some(key) = self.state.waiters.find(ticket) {
@@ -159,32 +186,33 @@ impl Engine {
         self.check();
     }
 
-    /// What came of lending so far.
+    /// The counts of grants, releases, expiries and refusals.
     pub fn counts(&self) -> &Lending {
         &self.state.counts
     }
 
-    /// Goes on with what another engine has counted.
+    /// Continues the counts of another engine.
     pub fn set_counts(&mut self, counts: Lending) {
         self.state.counts = counts;
     }
 
-    /// How many waiters there are, with those of absent owners.
+    /// The number of waiters, including those of absent owners.
     pub fn waiting_count(&self) -> usize {
         self.state.waiters.len()
     }
 
-    /// The tickets of all waiters whose clients are there.
+    /// The tickets of all waiters whose clients are present.
     pub fn waiting(&self) -> impl Iterator<Item = Ticket> + '_ {
         self.state.waiters.tickets()
     }
 
-    /// One reply to a waiter.
+    /// Takes one reply to a waiter, in the order in which they were decided. `None` if there is none.
     pub fn poll_answer(&mut self) -> Option<(Ticket, Reply)> {
         self.state.answers.pop_front()
     }
 
-    /// When something is due next.
+    /// The time of the next lease or wait to end; `None` if none ends by itself. It may lie in the past while the
+    /// engine is behind.
     pub fn next_timeout(&self) -> Option<Time> {
         let times = [
             self.state.grants.next_expiry(),
@@ -193,15 +221,14 @@ impl Engine {
         times.into_iter().flatten().min()
     }
 
-    /// Lets nothing end that is due later than this, until it is called with `None`.
+    /// Keeps leases and waits that are due after this time from ending, until it is called with `None`.
     pub fn hold_timeouts(&mut self, after: Option<Time>) {
         self.state.held_after = after;
     }
 
-    /// Ends the leases and the waiting whose time is over, in the order of their times. Of the same
-    /// millisecond, leases go first, by their pools and fences, so that they can still be handed on; then
-    /// who waits, from the front of the queue. It ends at most [`Rules::max_ends`]: if more is due,
-    /// `next_timeout` says so.
+    /// Ends the leases and waits that are due, in the order of their times. In the same millisecond, leases end first,
+    /// by pool and fence, so that their resources still reach waiters; then waits end, from the front of the queue. It
+    /// ends at most [`Rules::max_ends`]: if more is due, `next_timeout` is not later than `now`.
     pub fn handle_timeout(&mut self, now: Time) {
         let until = self.state.ends_until(now);
         for _ in 0..self.state.rules.max_ends {
@@ -218,14 +245,14 @@ impl Engine {
         self.state.is_behind = self.next_timeout().is_some_and(|due| due <= until);
     }
 
-    /// Ends what is due, unless that is done in slices already.
+    /// Ends what is due, unless slices of it are already under way.
     fn catch_up(&mut self, now: Time) {
         if !self.state.is_behind {
             self.handle_timeout(now);
         }
     }
 
-    /// Takes one resource back from the grant whose lease ends next. A grant may have any number of them.
+    /// Releases one resource of the grant whose lease ends next: a grant may have any number of resources.
     fn end_lease(&mut self, now: Time) {
         let Engine { pools, state, .. } = self;
         if let Some(grant) = state.grants.first_over(now) {
@@ -235,8 +262,8 @@ impl Engine {
         }
     }
 
-    /// Dismisses the next one who has waited long enough. In a pool that is being seeded this has to wait: there may be
-    /// something for it once it is complete.
+    /// Dismisses the next waiter whose time is over. A pool that is being seeded dismisses it when the seed is
+    /// complete: then there may be a resource for it.
     fn end_waiting(&mut self, now: Time) {
         let Engine { pools, state, .. } = self;
         if let Some(waiter) = state.waiters.pop_timed_out(now)
@@ -247,23 +274,24 @@ impl Engine {
         }
     }
 
-    /// Whether more is due than has ended in one go: the rest is for the next calls.
+    /// Returns true if more was due than ended in one call: the next calls end the rest.
     pub fn is_behind(&self) -> bool {
         self.state.is_behind
     }
 
-    /// Whether `poll_answer` has something.
+    /// Returns true if `poll_answer` has a reply.
     #[inline]
     pub fn has_answers(&self) -> bool {
         !self.state.answers.is_empty()
     }
 
-    /// Exchanges the changes since the last call, in their order, for an empty vector, so that both keep their memory.
+    /// Takes the changes since the last call, in their order. `spare` must be empty; its memory is used for the next
+    /// ones.
     pub fn take_changes(&mut self, spare: Vec<Change>) -> Vec<Change> {
         self.state.take_changes(spare)
     }
 
-    /// Whether there is anything to journal.
+    /// Returns true if there are changes for the journal.
     pub fn has_changes(&self) -> bool {
         self.state
             .changes
@@ -359,15 +387,15 @@ impl Engine {
         Ok((&mut self.pools[key], &mut self.state))
     }
 
-    /// Applies a seed in one go, and tells what the members of each pool are then.
+    /// Applies a seed in one step, and returns the members of each pool after it.
     fn seed(&mut self, kind: SeedKind, seed: Seed, now: Time) -> Reply {
         let mut seeding = Seeding::new(kind, seed).with_members_now(Seed::default());
         self.advance_seed(&mut seeding, StepBudget::UNLIMITED, now);
         Reply::Seeded(seeding.take_members_now())
     }
 
-    /// A large seed gets the memory for all that it adds at once, so that no smaller pieces are left
-    /// behind. If its first pool is known, most of the others are likely to be, too.
+    /// Reserves the memory for a large seed at once, so that growing leaves no smaller pieces behind. If its first
+    /// pool is known, most of the others probably are, too.
     fn reserve_for(&mut self, seed: &Seed) {
         let is_new = (seed.pools().next()).is_some_and(|(name, _)| self.find(&name).is_none());
         if is_new {
@@ -423,8 +451,7 @@ impl Engine {
             .sum()
     }
 
-    /// Panics if anything that must hold does not. It looks at everything: for debug builds and
-    /// tests.
+    /// Panics if an invariant is broken. It visits everything: for debug builds and tests.
     fn check(&self) {
         assert_eq!(self.pools.len(), self.names.len());
         self.state.resources.check();

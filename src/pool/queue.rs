@@ -1,6 +1,6 @@
 //! The waiters of all pools, and the order of each pool's queue.
 //!
-//! It knows the order and the time-outs. It does not know when a waiter can be served.
+//! It knows the order and the time-outs, but not whether a waiter can be served.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,26 +11,26 @@ use super::resources::ResourceKey;
 use crate::command::{Selection, StoredName, Ticket, Ttl};
 use crate::time::{Deadlines, Time};
 
-/// A waiter. Valid until it leaves the queue.
+/// The key of a waiter. Valid until it leaves the queue.
 pub(super) type WaiterKey = usize;
 
-/// A place in a queue; the lower the further ahead.
+/// A place in a queue; the lowest is at the front.
 pub(super) type QueuePlace = u64;
 
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) pool: PoolKey,
     pub(super) place: QueuePlace,
-    /// When it was queued.
+    /// The time at which it was queued.
     pub(super) since: Time,
-    /// Whom to answer; `None` while an owner is away and its place is kept.
+    /// The request to answer; `None` while an owner is away and its place is kept.
     pub(super) ticket: Option<Ticket>,
     pub(super) selection: StoredSelection,
     pub(super) owner: Option<StoredName>,
     pub(super) ttl: Option<Ttl>,
 }
 
-/// What a waiter wants to have.
+/// The resources that a waiter waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum StoredSelection {
     Any(usize),
@@ -53,12 +53,12 @@ pub(super) struct Waiters {
     timeouts: Deadlines,
     by_ticket: HashMap<Ticket, WaiterKey>,
     next_place: QueuePlace,
-    /// The memory of queues that are empty now, so that the next ones cost no allocation.
+    /// The memory of emptied queues, so that the next ones cost no allocation.
     #[expect(clippy::vec_box, reason = "they are moved in and out as they are")]
     spare_entries: Vec<Box<QueueEntries>>,
 }
 
-/// A few kilobytes each at most.
+/// The most spare entries that are kept, each of a few kilobytes at most.
 const MAX_SPARE_ENTRIES: usize = 64;
 const MAX_SPARE_NAMES: usize = 64;
 
@@ -75,7 +75,7 @@ impl Waiters {
         &mut self.slots[key]
     }
 
-    /// Whether it is still queued.
+    /// Returns true if the waiter is still queued.
     pub(super) fn contains(&self, key: WaiterKey) -> bool {
         self.slots.contains(key)
     }
@@ -88,7 +88,7 @@ impl Waiters {
         self.by_ticket.keys().copied()
     }
 
-    /// A place behind all that were ever given.
+    /// Returns a place behind all earlier ones.
     pub(super) fn last_place(&mut self) -> QueuePlace {
         self.next_place += 1;
         self.next_place
@@ -111,7 +111,7 @@ impl Waiters {
         waiter
     }
 
-    /// Changes whom a waiter answers to, and until when it waits. Answers who it was before.
+    /// Changes the request that a waiter answers, and the end of its wait. Returns the previous ticket.
     pub(super) fn set_ticket(
         &mut self,
         key: WaiterKey,
@@ -127,7 +127,8 @@ impl Waiters {
         before
     }
 
-    /// Of the same millisecond, the waiter in front leaves first. Only the last bits of its place fit.
+    /// Sets the end of a wait. In the same millisecond, the waiter in front leaves first. Only the low
+    /// bits of its place fit.
     fn set_timeout(&mut self, key: WaiterKey, until: Time) {
         let order = self.slots[key].place as u32;
         self.timeouts.set_in_order(key, until, order);
@@ -137,12 +138,12 @@ impl Waiters {
         self.timeouts.next()
     }
 
-    /// When its place is lost; `None` if its time was over, and it has not left yet.
+    /// The time at which its place is lost; `None` if that was reached, and it has not left yet.
     pub(super) fn until(&self, key: WaiterKey) -> Option<Time> {
         self.timeouts.of(key)
     }
 
-    /// Whether its time was over, and it has not left yet.
+    /// Returns true if its time is over, and it has not left yet.
     pub(super) fn is_timed_out(&self, key: WaiterKey) -> bool {
         self.until(key).is_none()
     }
@@ -155,22 +156,22 @@ impl Waiters {
 /// The queue of one pool.
 #[derive(Debug, Default)]
 pub(super) struct WaitQueue {
-    /// `None` if it is empty.
+    /// The entries; `None` if the queue is empty.
     entries: Option<Box<QueueEntries>>,
 }
 
-/// The waiters of a queue, and what is reserved for absent owners among them.
+/// The waiters of a queue, and the reservations for absent owners among them.
 #[derive(Debug, Default)]
 struct QueueEntries {
-    /// Those who take whatever is free. The first whose client is there holds up all behind it.
+    /// The waiters for any resources. The first whose client is present holds up all behind it.
     any: BTreeMap<QueuePlace, WaiterKey>,
-    /// Those who want a certain resource.
+    /// The waiters for a named resource.
     named: BTreeMap<QueuePlace, WaiterKey>,
     by_resource: HashMap<StoredName, BTreeSet<QueuePlace>>,
     by_owner: HashMap<StoredName, WaiterKey>,
-    /// How many free resources of any kind are reserved.
+    /// The number of free resources, of any id, that are reserved.
     reserved_any: usize,
-    /// The reserved resources, by the places of the waiters for them.
+    /// The reserved named resources, by the places of their waiters.
     reserved: BTreeMap<QueuePlace, ResourceKey>,
 }
 
@@ -189,49 +190,50 @@ impl WaitQueue {
         Some(place)
     }
 
-    /// Whether a waiter for any resources whose client is there holds up all who come later.
+    /// Returns true if a waiter for any resources whose client is present holds up all later requests.
     pub(super) fn is_held_up(&self, waiters: &Waiters) -> bool {
         let entries = self.entries.iter();
         let mut any = entries.flat_map(|entries| entries.any.values());
         any.any(|&key| waiters.get(key).ticket.is_some())
     }
 
-    /// How many free resources of any kind are reserved for absent owners.
+    /// The number of free resources, of any id, that are reserved for absent owners.
     pub(super) fn reserved_any(&self) -> usize {
         self.entries
             .as_ref()
             .map_or(0, |entries| entries.reserved_any)
     }
 
-    /// The reserved resources, by the places of the waiters that they are reserved for.
+    /// The reserved named resources, by the places of their waiters.
     pub(super) fn reserved(&self) -> Vec<(QueuePlace, ResourceKey)> {
         let entries = self.entries.iter();
         let reserved = entries.flat_map(|entries| &entries.reserved);
         reserved.map(|(&place, &key)| (place, key)).collect()
     }
 
-    /// Reserves so many more of what is free.
+    /// Reserves `count` more free resources of any id.
     pub(super) fn reserve_any(&mut self, count: usize) {
         if let Some(entries) = &mut self.entries {
             entries.reserved_any += count;
         }
     }
 
-    /// Reserves a resource for the waiter at this place. `Resources::reserve` must be called for it, too.
+    /// Reserves a named resource for the waiter at this place. `Resources::reserve` must be called for
+    /// it, too.
     pub(super) fn reserve(&mut self, place: QueuePlace, resource: ResourceKey) {
         if let Some(entries) = &mut self.entries {
             entries.reserved.insert(place, resource);
         }
     }
 
-    /// Reserves nothing more for the waiter at this place. Returns the reserved resource, if
-    /// there is one.
+    /// Cancels the reservation of the waiter at this place. Returns the reserved resource, if there is
+    /// one.
     pub(super) fn unreserve(&mut self, place: QueuePlace) -> Option<ResourceKey> {
         self.entries.as_mut()?.reserved.remove(&place)
     }
 
-    /// The same for all waiters at this place and behind it, and for all that is reserved of any kind.
-    /// `None` if nothing was reserved, which is the usual case.
+    /// Cancels the reservations of all waiters at this place and behind it, and those of any id. `None`
+    /// if there were none, the usual case.
     pub(super) fn unreserve_from(
         &mut self,
         place: QueuePlace,
@@ -244,14 +246,14 @@ impl WaitQueue {
         Some(entries.reserved.split_off(&place))
     }
 
-    /// The first waiter for a certain resource.
+    /// The first waiter for a named resource.
     pub(super) fn first_for(&self, id: &str) -> Option<(QueuePlace, WaiterKey)> {
         let entries = self.entries.as_ref()?;
         let place = *entries.by_resource.get(id)?.first()?;
         Some((place, entries.named[&place]))
     }
 
-    /// The first waiter at `from` or behind it.
+    /// The first waiter at the place `from` or behind it.
     pub(super) fn next(&self, from: QueuePlace) -> Option<(QueuePlace, WaiterKey)> {
         let first = |waiters: &BTreeMap<QueuePlace, WaiterKey>| {
             waiters
@@ -266,7 +268,7 @@ impl WaitQueue {
         }
     }
 
-    /// All waiters, in order.
+    /// All waiters, from the front.
     pub(super) fn all(&self) -> Vec<WaiterKey> {
         let entries = self.entries.iter();
         let mut all: Vec<_> = entries
@@ -288,7 +290,7 @@ impl WaitQueue {
         entries.insert(key, &waiters.slots[key]);
     }
 
-    /// A waiter in this queue wants something else from now on, and keeps its place.
+    /// Changes the selection of a waiter in this queue. It keeps its place.
     pub(super) fn change_selection(
         &mut self,
         key: WaiterKey,
@@ -324,7 +326,7 @@ impl QueueEntries {
         self.any.len() + self.named.len()
     }
 
-    /// Whether anything is reserved for an absent owner.
+    /// Returns true if a resource is reserved for an absent owner.
     fn has_reservations(&self) -> bool {
         self.reserved_any > 0 || !self.reserved.is_empty()
     }

@@ -1,8 +1,8 @@
-//! The resources of all pools: found by pool and id, chained in the order of lending and in that of
-//! seeding, in constant time.
+//! The resources of all pools: found by pool and id, and chained in the order of lending and in seeding order,
+//! in constant time.
 //!
-//! It knows which resources are free, in what order they go out, and which are members. It does not
-//! know why one is held.
+//! It knows which resources are free, in what order they are lent, and which are members. It does not know why a
+//! resource is held.
 
 use std::num::NonZeroU32;
 
@@ -12,42 +12,42 @@ use super::index::{Index, Named};
 use super::slots::{Chain, Key, Links, Slots, walk, walk_back};
 use crate::command::StoredName;
 
-/// A resource. Valid until the resource is removed.
+/// The key of a resource. Valid until the resource is removed.
 pub(super) type ResourceKey = Key<Resource>;
 
 #[derive(Debug)]
 pub(super) struct Resource {
     pub(super) id: StoredName,
-    /// Place in seeding order, or `NOT_A_MEMBER`.
+    /// Index in seeding order, or `NOT_A_MEMBER`.
     seed_index: u64,
     pub(super) rank: i64,
     pub(super) pool: PoolKey,
     /// `FREE`, `RESERVED`, or the number of a grant's key.
     holder: u32,
-    /// Among the free and reserved ones of its pool, or in its grant.
+    /// The neighbours among the free and reserved resources of its pool, or in its grant.
     lending_links: Links<Resource>,
-    /// Among the members of its pool.
+    /// The neighbours among the members of its pool.
     member_links: Links<Resource>,
 }
 
-/// A million of them are a matter of megabytes.
+/// A million resources take megabytes, so the size is kept small.
 const _: () = assert!(size_of::<Resource>() == 56 && size_of::<Option<Resource>>() == 56);
 
 const NOT_A_MEMBER: u64 = u64::MAX;
 const FREE: u32 = 0;
 const RESERVED: u32 = u32::MAX;
 
-/// Who has a resource. A resource is in the chain that belongs to its holder.
+/// The holder of a resource, which decides the chain that the resource is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holder {
     Free,
-    /// Kept for an absent owner that waits for it by name. It stays in the chain of free ones.
+    /// Reserved for an absent owner that waits for it by name. It stays in the chain of free ones.
     Reserved,
     Grant(GrantKey),
 }
 
 impl Resource {
-    /// Its place in seeding order; `None` once it is no longer a member.
+    /// Its index in seeding order; `None` if it is not a member.
     pub(super) fn seed_index(&self) -> Option<u64> {
         (self.seed_index != NOT_A_MEMBER).then_some(self.seed_index)
     }
@@ -83,14 +83,14 @@ impl Named for Resource {
     }
 }
 
-/// The resources of one pool, as ends of chains through those of all pools.
+/// The resources of one pool: the ends of its chains.
 #[derive(Debug, Default)]
 pub(super) struct PoolResources {
-    /// In the order of lending. Those that are reserved keep their place here.
+    /// The order of lending. Reserved resources keep their place here.
     free: Chain<Resource>,
-    /// In seeding order.
+    /// The members in seeding order.
     members: Chain<Resource>,
-    /// Without those that are reserved.
+    /// The number of free resources, without the reserved ones.
     free_count: u32,
     member_count: u32,
 }
@@ -100,7 +100,7 @@ impl PoolResources {
         self.free_count as usize
     }
 
-    /// The first in seeding order.
+    /// The first member in seeding order.
     pub(super) fn first_member(&self) -> Option<ResourceKey> {
         self.members.first()
     }
@@ -110,14 +110,13 @@ impl PoolResources {
     }
 }
 
-/// The order of the ids that a pool is seeded with. The place of an id among them gives its seed index and rank,
-/// so that a seed that was applied in part can be applied once more.
+/// The order of the ids of a seed for one pool. The index of an id among them gives its seed index and its rank,
+/// so that a seed that was applied in part can be applied again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeedOrder {
-    /// The seed index of the first id. All members of before have earlier ones.
+    /// The seed index of the first id. All earlier members have lower ones.
     pub first_index: u64,
-    /// No free resource of before has a lower rank. The first id has the next lower one, if it is
-    /// new.
+    /// A lower bound of the ranks of all earlier free resources. The first id, if new, gets the rank below it.
     pub lowest_rank: i64,
 }
 
@@ -135,9 +134,9 @@ impl SeedOrder {
 pub(super) struct Resources {
     slots: Slots<Resource>,
     index: Index<Resource>,
-    /// Above all seed indexes of all pools.
+    /// Higher than all seed indexes of all pools.
     next_index: u64,
-    /// At most the least, and at least the greatest rank in all pools.
+    /// Bounds of the ranks in all pools.
     lowest_rank: i64,
     highest_rank: i64,
 }
@@ -147,7 +146,7 @@ impl Resources {
         self.index.find(pool.number().get(), id, &self.slots)
     }
 
-    /// A hash of an id that nobody can foresee.
+    /// The hash of an id under a secret key.
     pub(super) fn hash_of(&self, id: &str) -> u64 {
         self.index.hash_of(id)
     }
@@ -156,8 +155,8 @@ impl Resources {
         &self.slots[key]
     }
 
-    /// `from` and the members behind it, in seeding order. A walk can be gone on with later from
-    /// any resource that is still a member then, and has its seed index still.
+    /// Iterates over the members from `from` on, in seeding order. A walk can continue later from any resource
+    /// that is still a member and still has its seed index.
     pub(super) fn members_from(
         &self,
         from: Option<ResourceKey>,
@@ -165,24 +164,24 @@ impl Resources {
         walk(from, &self.slots, |resource| &resource.member_links)
     }
 
-    /// The resources of a grant, in the order in which they were lent.
+    /// The resources of a chain: for a grant, in the order in which they were lent.
     pub(super) fn lent(&self, chain: &Chain<Resource>) -> impl Iterator<Item = ResourceKey> + '_ {
         walk(chain.first(), &self.slots, |resource| {
             &resource.lending_links
         })
     }
 
-    /// The resource with this key, if it was not removed.
+    /// The resource with this key, if it was not removed. A new resource may have the key.
     pub(super) fn try_get(&self, key: ResourceKey) -> Option<&Resource> {
         self.slots.get(key)
     }
 
-    /// At least the rank of every resource.
+    /// An upper bound of all ranks.
     pub(super) fn highest_rank(&self) -> i64 {
         self.highest_rank
     }
 
-    /// The free and reserved resources of a pool against the order of lending.
+    /// The free and reserved resources of a pool, the last in the order of lending first.
     pub(super) fn free_from_last(
         &self,
         pool_resources: &PoolResources,
@@ -192,7 +191,7 @@ impl Resources {
         })
     }
 
-    /// The free resource that is lent next.
+    /// The next free resource in the order of lending.
     pub(super) fn first_free(&self, pool_resources: &PoolResources) -> Option<ResourceKey> {
         let mut first = pool_resources.free.first();
         while let Some(key) = first
@@ -203,17 +202,17 @@ impl Resources {
         first
     }
 
-    /// The member behind this one in seeding order.
+    /// The next member in seeding order.
     pub(super) fn next_member(&self, key: ResourceKey) -> Option<ResourceKey> {
         self.slots[key].member_links.next()
     }
 
-    /// The resource behind this one in the same grant.
+    /// The next resource of the same grant.
     pub(super) fn next_lent(&self, key: ResourceKey) -> Option<ResourceKey> {
         self.slots[key].lending_links.next()
     }
 
-    /// Adds a new, free resource that is lent before all others of its pool, as its rank must say.
+    /// Adds a free resource at the front of the pool's order of lending. Its rank must be the lowest.
     /// `add_member` must follow.
     pub(super) fn add(
         &mut self,
@@ -229,15 +228,15 @@ impl Resources {
         key
     }
 
-    /// Moves a free or reserved resource to the front of the order of lending, as its rank must say.
+    /// Moves a free or reserved resource to the front of the order of lending. Its rank must be the lowest.
     pub(super) fn lend_first(&mut self, pool_resources: &mut PoolResources, key: ResourceKey) {
         let free = &mut pool_resources.free;
         free.remove(key, &mut self.slots, Resource::lending_links);
         free.push_first(key, &mut self.slots, Resource::lending_links);
     }
 
-    /// Puts a stored resource back that is no member yet, held by nobody and in no chain.
-    /// `link_free_last` or `link_held` must follow.
+    /// Restores a stored resource, not yet a member, not held and in no chain. `link_free_last` or `link_held`
+    /// must follow.
     pub(super) fn restore(&mut self, pool: PoolKey, id: StoredName, rank: i64) -> ResourceKey {
         self.lowest_rank = self.lowest_rank.min(rank);
         self.highest_rank = self.highest_rank.max(rank);
@@ -268,13 +267,14 @@ impl Resources {
         order
     }
 
-    /// The same for an order that was allocated before a restart.
+    /// Claims an order that was allocated before a restart.
     pub(super) fn claim_order(&mut self, order: SeedOrder, count: usize) {
         self.next_index = self.next_index.max(order.index(count));
         self.lowest_rank = self.lowest_rank.min(order.rank(count) + 1);
     }
 
-    /// Makes it a member with this seed index, which is behind those of all members of its pool.
+    /// Makes a resource a member with this seed index, which must be higher than those of all members of its
+    /// pool.
     pub(super) fn add_member(
         &mut self,
         pool_resources: &mut PoolResources,
@@ -289,7 +289,7 @@ impl Resources {
         members.push_last(key, &mut self.slots, Resource::member_links);
     }
 
-    /// Makes it a member no longer.
+    /// Ends the membership of a resource. Does nothing if it is not a member.
     pub(super) fn remove_member(&mut self, pool_resources: &mut PoolResources, key: ResourceKey) {
         if self.slots[key].is_member() {
             self.slots[key].seed_index = NOT_A_MEMBER;
@@ -299,7 +299,7 @@ impl Resources {
         }
     }
 
-    /// Takes a free resource for a grant, and appends it to the chain of that grant.
+    /// Lends a free resource: moves it to the end of the grant's chain.
     pub(super) fn lend(
         &mut self,
         pool_resources: &mut PoolResources,
@@ -315,7 +315,7 @@ impl Resources {
         self.link_held(key, grant, chain);
     }
 
-    /// Appends a resource that is in no chain to that of the grant that holds it.
+    /// Appends a resource that is in no chain to the chain of its grant.
     pub(super) fn link_held(
         &mut self,
         key: ResourceKey,
@@ -326,7 +326,7 @@ impl Resources {
         chain.push_last(key, &mut self.slots, Resource::lending_links);
     }
 
-    /// Keeps a free resource from being lent. It keeps its place in the order of lending.
+    /// Reserves a free resource, so that it is not lent. It keeps its place in the order of lending.
     pub(super) fn reserve(&mut self, pool_resources: &mut PoolResources, key: ResourceKey) {
         assert!(
             self.slots[key].holder == FREE,
@@ -346,7 +346,7 @@ impl Resources {
         self.slots[key].holder = FREE;
     }
 
-    /// Takes a resource out of a grant's chain, to the back of the order of lending.
+    /// Moves a resource from a grant's chain to the end of the order of lending.
     pub(super) fn take_back(
         &mut self,
         pool_resources: &mut PoolResources,
@@ -359,7 +359,7 @@ impl Resources {
         self.link_free_last(pool_resources, key);
     }
 
-    /// Puts a resource that is in no chain at the back of the order of lending, keeping its rank.
+    /// Puts a resource that is in no chain at the end of the order of lending. It keeps its rank.
     pub(super) fn link_free_last(&mut self, pool_resources: &mut PoolResources, key: ResourceKey) {
         self.slots[key].holder = FREE;
         pool_resources.free_count += 1;
@@ -373,7 +373,7 @@ impl Resources {
         free.remove(key, &mut self.slots, Resource::lending_links);
     }
 
-    /// Forgets a free resource. Answers its id.
+    /// Removes a free resource. Returns its id.
     pub(super) fn remove(
         &mut self,
         pool_resources: &mut PoolResources,
@@ -388,20 +388,20 @@ impl Resources {
         self.discard(key).id
     }
 
-    /// Forgets a resource of a pool that is being taken apart, whoever holds it. The chains that it
-    /// is in are of no use any more.
+    /// Removes a resource of a pool that is being removed, whether it is held or not. It leaves the chains
+    /// inconsistent.
     pub(super) fn discard(&mut self, key: ResourceKey) -> Resource {
         self.index.remove(key, &self.slots);
         self.slots.remove(key)
     }
 
-    /// Sees to it that so many more can be added without a change of size.
+    /// Reserves room for more resources, so that adding them resizes nothing.
     pub(super) fn reserve_capacity(&mut self, additional: usize) {
         self.slots.reserve(additional);
         self.index.reserve(additional, &self.slots);
     }
 
-    /// Gives memory back if most of it is vacant.
+    /// Frees memory if most of it is unused.
     pub(super) fn shrink(&mut self) {
         self.slots.shrink();
         self.index.shrink(&self.slots);
@@ -425,8 +425,8 @@ impl Resources {
         }
     }
 
-    /// Panics if a pool's counters, its members and the order of lending disagree. While a pool is being seeded
-    /// the order is not complete.
+    /// Panics if a pool's counters, its members and the order of lending disagree. While the pool is being
+    /// seeded, the order is incomplete.
     pub(super) fn check_pool(
         &self,
         pool: PoolKey,

@@ -1,5 +1,5 @@
-//! An engine that is built anew from stored rows, which are told one after the other: so a start
-//! takes little more memory than what it builds.
+//! Builds an engine from stored rows, one after the other: so a start takes little more memory than the engine
+//! itself.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::command::{Fence, PoolDump, Refusal, Restoration, StoredName, has_dot_
 use crate::time::Time;
 
 impl Restoration {
-    /// Whether there may be so many pools and resources.
+    /// Checks the limits of pools and resources.
     pub fn check_limits(&self, rules: &Rules) -> Result<(), Refusal> {
         let size = |pool: &PoolDump| {
             let held_members = pool.members.len() - pool.free.len();
@@ -30,7 +30,8 @@ impl Restoration {
 }
 
 impl Engine {
-    /// Takes all pools from a dump, if there are none yet. Every lease gets its full time again.
+    /// Takes all pools from a dump. Refused if there are pools already. Every lease restarts at its full
+    /// length.
     pub(super) fn load(&mut self, restoration: &Restoration, now: Time) -> Result<(), Refusal> {
         if self.pools.len() > 0 {
             return Err(Refusal::NotEmpty);
@@ -42,7 +43,7 @@ impl Engine {
         engine.retired_fence = least_fence.max(restoration.retired_fence);
         let (number, retired_fence) = (engine.next_number, engine.retired_fence);
         engine.next_number = number.next();
-        // There is no row for this fence alone: it is told as that of a pool that is gone.
+        // No row stores this fence alone, so it is noted as that of a removed pool.
         engine.state.note(|| Change::PoolRemoved {
             number,
             name: StoredName::default(),
@@ -56,23 +57,24 @@ impl Engine {
     }
 }
 
-/// An engine that is being built anew.
+/// Builds an engine from stored rows: call [`Restoring::retired_fence`] if there is one, then for each pool
+/// [`Restoring::pool`] and [`Restoring::resource`] for each of its resources, and at last [`Restoring::done`].
 #[derive(Debug)]
 pub struct Restoring {
     engine: Engine,
     now: Time,
-    /// The pool that was told last. It is not in the engine yet.
+    /// The last pool. It is not in the engine yet.
     pool: Option<Pool>,
-    /// Its resources, in the orders in which they will stand.
+    /// Its resources, which `finish_pool` sorts.
     by_seed_index: Vec<(u64, ResourceKey)>,
     free: Vec<(i64, ResourceKey)>,
     held: Vec<(Fence, i64, ResourceKey, GrantRow)>,
-    /// The names of pools and resources with a part `.` or `..`: the first few, and how many there are.
+    /// The names of pools and resources with a part `.` or `..`: the first few, and their number.
     old_names: (Vec<StoredName>, usize),
 }
 
 impl Restoring {
-    /// Nothing yet. The engine will note its further changes, and every lease starts anew at `now`.
+    /// Begins with no pools. The engine notes its further changes, and every lease restarts at `now`.
     pub fn new(rules: Rules, now: Time) -> Restoring {
         let mut engine = Engine::new(rules);
         engine.state.changes = Some(Vec::new());
@@ -91,7 +93,7 @@ impl Restoring {
         }
     }
 
-    /// Takes a pool from a dump. Its fences go on above `least_fence`.
+    /// Takes a pool from a dump. Its fences continue above `least_fence`.
     fn load_pool(&mut self, dump: &PoolDump, least_fence: Fence) {
         let (name, fence) = (dump.name.clone(), dump.fence.max(least_fence));
         let number = self.engine.next_number;
@@ -154,12 +156,12 @@ impl Restoring {
         self.resource(id, row);
     }
 
-    /// The highest fence of any pool that was removed.
+    /// Sets the highest fence of any removed pool.
     pub fn retired_fence(&mut self, fence: Fence) {
         self.engine.retired_fence = fence;
     }
 
-    /// A pool. Its resources follow, in any order.
+    /// Adds a pool. Its resources follow, in any order.
     pub fn pool(&mut self, number: PoolNumber, name: StoredName, fence: Fence) {
         self.finish_pool();
         self.note_name(&name);
@@ -168,7 +170,7 @@ impl Restoring {
         self.pool = Some(Pool::new(engine.pools.next_key(), number, name, fence));
     }
 
-    /// A resource of the pool that was told last. Panics if there was none.
+    /// Adds a resource of the last pool. Panics if there is no pool.
     pub fn resource(&mut self, id: StoredName, row: ResourceRow) {
         self.note_name(&id);
         let pool = self.pool.as_ref().expect("resources follow their pool");
@@ -193,20 +195,20 @@ impl Restoring {
         }
     }
 
-    /// The names of pools and resources that could not be given any more, as they have a part `.` or `..`: the
-    /// first few, and how many there are.
+    /// The names of pools and resources that would be refused today, as they have a part `.` or `..`: the
+    /// first few, and their number.
     pub fn old_names(&self) -> (&[StoredName], usize) {
         (&self.old_names.0, self.old_names.1)
     }
 
-    /// All was told.
+    /// Returns the engine. Panics if the rows contradict each other.
     pub fn done(mut self) -> Engine {
         self.finish_pool();
         self.engine.check();
         self.engine
     }
 
-    /// Puts the resources of the last pool in order, and the pool into the engine.
+    /// Sorts the resources of the last pool, and adds the pool to the engine.
     fn finish_pool(&mut self) {
         let Some(mut pool) = self.pool.take() else {
             return;
@@ -228,7 +230,7 @@ impl Restoring {
         self.engine.insert(pool);
     }
 
-    /// A resource is held. Those of one grant follow each other, and the grants by their fences.
+    /// Restores a held resource. Calls are ordered by fence, so that resources of one grant follow each other.
     fn hold(&mut self, pool: &mut Pool, key: ResourceKey, row: GrantRow) {
         let state = &mut self.engine.state;
         let is_same = |&grant: &GrantKey| state.grants.get(grant).fence == row.fence;

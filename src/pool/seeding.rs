@@ -1,12 +1,10 @@
-//! Seeds and listings that are carried out in slices: a million ids are not to hold up the pools that
-//! they do not concern.
+//! Seeds and listings in slices: a million ids must not hold up the pools that they do not concern.
 //!
-//! A pool that is begun serves no waiter until all its ids are members: its leases end, and whoever waits may
-//! hang up, but nobody is served, nor told that his time is over. So new members become lendable all
-//! at once, in the order that is promised. Then it serves again, while what has changed is noted for
-//! the journal, and its members are told. One seed is applied at a time: whoever hands over commands
-//! sees to it that none is about such a pool, that none changes the members of a pool that is at
-//! hand, and that none is another seed.
+//! A pool that is being seeded serves no waiter until all its ids are members. Its leases end and its waiters
+//! may withdraw, but no waiter is served or timed out. So new members become lendable all at once, in the
+//! promised order. Then the pool serves again, while its changes are noted for the journal and its members
+//! are reported. One seed is applied at a time: the caller keeps back commands about such a pool, commands
+//! that change the members of the current pool, and other seeds.
 
 use super::lending::Pool;
 use super::membership::MembershipUpdate;
@@ -15,23 +13,23 @@ use super::{Engine, EngineState, PoolKey};
 use crate::command::{IdList, PoolName, Refusal, Seed};
 use crate::time::Time;
 
-/// How much work a step may do: to tell an id costs 1.
+/// The work that a step may do. The unit: reporting one id costs 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StepBudget(pub usize);
 
 impl StepBudget {
-    /// Everything in one step.
+    /// No limit: all work in one step.
     pub const UNLIMITED: StepBudget = StepBudget(usize::MAX);
-    /// The least that makes progress.
+    /// The smallest budget that makes progress.
     pub const MIN: StepBudget = StepBudget(1);
-    /// To add a member, or to drop a member.
+    /// The cost of adding or dropping a member.
     pub(super) const MEMBER_COST: usize = 5;
-    /// To note for the journal what became of an id.
+    /// The cost of noting the row of an id.
     const NOTE_COST: usize = 10;
-    /// To begin with a pool, which may have to be created.
+    /// The cost of beginning a pool, which may have to be created.
     pub(super) const POOL_COST: usize = 35;
 
-    /// How many things of this size fit, one at least.
+    /// The number of steps of this cost that fit, at least 1.
     pub(super) fn count(self, each: usize) -> usize {
         self.0.div_ceil(each).max(1)
     }
@@ -41,47 +39,47 @@ impl StepBudget {
     }
 }
 
-/// What a seed does to the pools that it names.
+/// The effect of a seed on the pools that it names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SeedKind {
     /// Adds members.
     #[default]
     Adds,
-    /// Sets the members.
+    /// Replaces the members.
     Sets,
 }
 
-/// A seed that is being applied, pool by pool.
+/// The state of applying a seed, pool by pool.
 #[derive(Debug, Default)]
 pub struct Seeding {
     kind: SeedKind,
     seed: Seed,
-    /// The place in the seed of the current pool.
+    /// The index of the current pool in the seed.
     place: usize,
     step: SeedStep,
-    /// What the members of each pool were once it was complete; `None` if nobody wants to know.
+    /// The members of each pool once it was complete; `None` if they are not requested.
     members_now: Option<Seed>,
-    /// Of the current pool, if it was begun before a crash.
+    /// The order of the current pool's ids, if it was begun before a crash.
     order: Option<SeedOrder>,
 }
 
-/// What is to be done next for the current pool.
+/// The next step for the current pool.
 #[derive(Debug, Default)]
 enum SeedStep {
     #[default]
     Begin,
-    /// Its ids from this place on are to be added.
+    /// Adds its ids from this index on.
     AddMembers(usize, MembershipUpdate),
-    /// Members that were not named are dropped.
+    /// Drops the members that the seed does not name.
     Drop(MembershipUpdate),
-    /// Its waiters are served again; what has changed is noted.
+    /// Notes its changed rows. Its waiters are served again.
     Note(MembershipUpdate),
-    /// Its members are told.
+    /// Reports its members.
     List(Listing),
 }
 
 impl Seeding {
-    /// A seed that is to be applied.
+    /// Begins a seed.
     pub fn new(kind: SeedKind, seed: Seed) -> Seeding {
         Seeding {
             kind,
@@ -90,8 +88,8 @@ impl Seeding {
         }
     }
 
-    /// A seed that was applied in part: so many pools are done with, and of the next one perhaps some
-    /// ids are added, in this order.
+    /// Continues a seed that was applied in part: the first `place` pools are done, and some ids of the next
+    /// may have been added in this order.
     pub fn resume(kind: SeedKind, seed: Seed, place: usize, order: Option<SeedOrder>) -> Seeding {
         Seeding {
             place,
@@ -100,18 +98,18 @@ impl Seeding {
         }
     }
 
-    /// The members of each pool are wanted, too; those of the pools before are these.
+    /// Requests the members of each pool; those of the pools done so far are `before`.
     pub fn with_members_now(mut self, before: Seed) -> Seeding {
         self.members_now = Some(before);
         self
     }
 
-    /// What is applied.
+    /// The seed to apply.
     pub fn seed(&self) -> &Seed {
         &self.seed
     }
 
-    /// What it does.
+    /// The effect of the seed.
     pub fn kind(&self) -> SeedKind {
         self.kind
     }
@@ -120,17 +118,17 @@ impl Seeding {
         self.place > 0 || self.order.is_some() || !matches!(self.step, SeedStep::Begin)
     }
 
-    /// How many pools are done with.
+    /// The number of pools that are done.
     pub fn place(&self) -> usize {
         self.place
     }
 
-    /// Whether nothing is left to be done.
+    /// Returns true if all pools are done.
     pub fn is_done(&self) -> bool {
         self.place == self.seed.pool_count()
     }
 
-    /// The pool that is begun and not done with, and whether it is still without some of its members.
+    /// The pool that is begun and not done, and true while it lacks some of its members.
     pub fn current_pool(&self) -> Option<(PoolName<'_>, bool)> {
         let is_seeding = match self.step {
             SeedStep::Begin => return None,
@@ -140,7 +138,7 @@ impl Seeding {
         Some((self.seed.pool(self.place).0, is_seeding))
     }
 
-    /// The order of the ids of the current pool, if nothing of it is noted yet, or not all.
+    /// The order of the current pool's ids, until all its rows are noted.
     pub fn order(&self) -> Option<SeedOrder> {
         match &self.step {
             SeedStep::AddMembers(_, update) | SeedStep::Drop(update) | SeedStep::Note(update) => {
@@ -150,30 +148,30 @@ impl Seeding {
         }
     }
 
-    /// What the members of each pool were once it was complete.
+    /// Takes the members of each pool once it was complete.
     pub fn take_members_now(&mut self) -> Seed {
         self.members_now.take().unwrap_or_default()
     }
 }
 
-/// How far a listing of a pool's members has come.
+/// The progress of listing a pool's members.
 #[derive(Debug, Default)]
 pub struct Listing {
-    /// The next one to be told; `None` before the first.
+    /// The next member to report; `None` before the first and after the last.
     next: Option<ResourceKey>,
     is_begun: bool,
 }
 
-/// A pool that is begun and not complete, as others are told of it.
+/// The reported state of a pool that is incomplete.
 #[derive(Debug)]
 pub(super) struct SeedingPool {
     pub(super) pool: PoolKey,
-    /// How many members it had before; `None` if it is new.
+    /// The number of its members before the seed; `None` if it is new.
     pub(super) member_count: Option<usize>,
 }
 
 impl Engine {
-    /// Whether a seed costs more than this budget, with what is to be told of it.
+    /// Returns true if a seed costs more than this budget, with the report of its members.
     pub fn seed_exceeds(&self, budget: StepBudget, seed: &Seed) -> bool {
         let pools = seed.pool_count().saturating_mul(StepBudget::POOL_COST);
         let ids = seed.id_count().saturating_mul(StepBudget::MEMBER_COST + 1);
@@ -188,13 +186,14 @@ impl Engine {
         least + members > budget.0
     }
 
-    /// Whether the listing of a pool costs more than this budget.
+    /// Returns true if listing a pool costs more than this budget.
     pub fn listing_exceeds(&self, budget: StepBudget, name: &PoolName<'_>) -> bool {
         let key = self.find(name);
         key.is_some_and(|key| self.pools[key].resources.member_count() > budget.0)
     }
 
-    /// Spends a budget on a seed. It may be a little more: what is begun for a single id is ended.
+    /// Spends a budget on a seed. It may exceed the budget a little: a step that is begun is finished. Panics
+    /// if another seed has an incomplete pool.
     pub fn advance_seed(&mut self, seeding: &mut Seeding, mut budget: StepBudget, now: Time) {
         self.catch_up(now);
         if !seeding.is_begun() {
@@ -278,8 +277,8 @@ impl Engine {
         self.find(name).expect("the current pool is not removed")
     }
 
-    /// Nobody is served in this pool any more, which is created if it is missing. Returns the order
-    /// for so many ids.
+    /// Begins a pool, which is created if it is missing: no waiter in it is served from now on. Returns the
+    /// order of its ids.
     fn begin_pool(
         &mut self,
         name: &PoolName<'_>,
@@ -313,7 +312,7 @@ impl Engine {
         (&mut self.pools[key], &mut self.state)
     }
 
-    /// All ids of the pool that is being seeded are members: whoever can be served is.
+    /// Completes the pool that is being seeded: all waiters that can be served are.
     fn complete_pool(&mut self, mut update: MembershipUpdate, now: Time) -> SeedStep {
         update.changed_ids.finish();
         let (pool, state) = self.seeding_pool();
@@ -322,7 +321,8 @@ impl Engine {
         SeedStep::Note(update)
     }
 
-    /// Spends a budget on a listing. None if there is more to do.
+    /// Spends a budget on a listing. Returns `None` if there is more to do. The pool's members must not
+    /// change before it is done: that panics.
     pub fn advance_listing(
         &self,
         name: &PoolName<'_>,
@@ -337,7 +337,7 @@ impl Engine {
         is_done.then_some(Ok(()))
     }
 
-    /// Tells further members of a pool. True if there are no more.
+    /// Reports further members of a pool. Returns true if none are left.
     fn list_some(
         &self,
         key: PoolKey,

@@ -1,20 +1,19 @@
 //! The queue of one pool: the waiter that a freed resource goes to, and leaving the queue.
 //!
-//! The rule: go through the queue from the front, with what is free and not yet reserved.
+//! The rule: go through the queue from the front, with the resources that are free and not yet reserved.
 //!
 //! - A waiter for any K resources takes them if K are left, and otherwise holds up all behind it.
 //! - A waiter for a named resource takes it if it is left.
-//! - For an owner who is away, what it could take now is reserved. It holds nobody up: if it wants more
-//!   than is left, nothing is reserved for it.
+//! - For an absent owner, the resources it could take now are reserved. It holds up no waiter: if it
+//!   wants more than is left, nothing is reserved for it.
 //!
-//! Of resources of any kind only the number is reserved, so that a waiter behind may have any of them by
-//! name while enough are left. What is reserved follows from the queue and from what is free, and is
-//! decided afresh at each walk: an owner who is nearer to the front goes before.
+//! For resources of any id only the number is reserved, so a waiter behind may take any of them by name
+//! while enough are left. Reservations follow from the queue and the free resources, and each walk
+//! decides them again: an owner nearer to the front goes first.
 //!
-//! `serve_from` is that rule. `offer` and `dismiss` know where in the queue something can have
-//! changed, so that a release costs O(log n) however long the queue is, and a step more for each
-//! absent owner in front. While a pool is being seeded nobody is served; once it is complete,
-//! everybody is who can be.
+//! `serve_from` is that rule. `offer` and `dismiss` know where in the queue a change is possible. So a
+//! release costs O(log n) however long the queue is, and a step more for each absent owner in front.
+//! While a pool is being seeded no waiter is served; once it is complete, all waiters are that can be.
 
 use super::EngineState;
 use super::lending::Pool;
@@ -24,7 +23,7 @@ use crate::command::{Acquire, Refusal, Reply, Ticket};
 use crate::time::Time;
 
 impl Pool {
-    /// A resource has become free: hands it to whom it is due.
+    /// Offers a free resource to the waiter it is due to.
     pub(super) fn offer(&mut self, key: ResourceKey, now: Time, state: &mut EngineState) {
         if self.queue.is_empty() || state.seeding(self.key).is_some() {
             return;
@@ -46,8 +45,8 @@ impl Pool {
         }
     }
 
-    /// Serves everybody at `place` or behind it who can be served, and decides what is reserved for the
-    /// absent owners there. No waiter for any resources may stand in front of it.
+    /// Serves all waiters at `place` or behind it that can be served, and decides the reservations of
+    /// absent owners there. No waiter for any resources may be in front of it.
     pub(super) fn serve_from(&mut self, mut place: QueuePlace, now: Time, state: &mut EngineState) {
         if state.seeding(self.key).is_some() {
             return;
@@ -74,7 +73,7 @@ impl Pool {
         }
     }
 
-    /// Reserves for an absent owner what it wants, which is free.
+    /// Reserves for an absent owner the resources it waits for, which are free.
     fn reserve(&mut self, key: WaiterKey, state: &mut EngineState) {
         let waiter = state.waiters.get(key);
         match &waiter.selection {
@@ -91,7 +90,7 @@ impl Pool {
     /// Makes a reserved resource free.
     pub(super) fn unreserve(&mut self, resource: ResourceKey, state: &mut EngineState) {
         let id = &state.resources.get(resource).id;
-        // The first who waits for it: nobody behind has a right to it.
+        // It is reserved for its first waiter: those behind have no right to it.
         let (place, _) = self
             .queue
             .first_for(id)
@@ -100,7 +99,7 @@ impl Pool {
         state.resources.unreserve(&mut self.resources, resource);
     }
 
-    /// Grants a waiter what it wants, which is free.
+    /// Grants a waiter the resources it waits for, which are free.
     fn serve(&mut self, key: WaiterKey, now: Time, state: &mut EngineState) {
         let waiter = state.waiters.remove(key);
         self.queue.remove(&waiter, &mut state.waiters);
@@ -109,7 +108,7 @@ impl Pool {
         state.answers.push_back((ticket, Reply::Granted(granted)));
     }
 
-    /// Takes a waiter out of the queue with this answer.
+    /// Removes a waiter from the queue with this refusal.
     pub(super) fn take_out(
         &mut self,
         key: WaiterKey,
@@ -122,8 +121,7 @@ impl Pool {
         waiter
     }
 
-    /// Takes a waiter out of the queue with this answer, and serves those whom it stood in the way
-    /// of.
+    /// Removes a waiter from the queue with this refusal, and serves those that it held up.
     pub(super) fn dismiss(
         &mut self,
         key: WaiterKey,
@@ -144,8 +142,8 @@ impl Pool {
         }
     }
 
-    /// The seed of this pool is complete: serves everybody who can be served, then dismisses those
-    /// whose time was over meanwhile.
+    /// Serves all waiters that can be served once the seed of the pool is complete, then dismisses those
+    /// whose time ended meanwhile.
     pub(super) fn serve_all(&mut self, now: Time, state: &mut EngineState) {
         self.serve_from(0, now, state);
         for key in self.queue.all() {
@@ -155,8 +153,8 @@ impl Pool {
         }
     }
 
-    /// The client of a waiter is gone. An owner's place is kept for a while, and those behind it are
-    /// served with what is not reserved.
+    /// Ends the wait of a client that is gone. An owner's place is kept for a while, and those behind it
+    /// are served with what is not reserved.
     pub(super) fn withdraw(&mut self, key: WaiterKey, now: Time, state: &mut EngineState) {
         if state.waiters.get(key).owner.is_none() {
             return self.dismiss(key, Refusal::Busy, now, state);
@@ -167,8 +165,8 @@ impl Pool {
         self.serve_behind(key, now, state);
     }
 
-    /// A waiter has come or gone away and keeps its place: whom it may hold up has changed, and what
-    /// is reserved.
+    /// Serves the waiters behind one whose client came or left and that keeps its place: the waiters it
+    /// holds up and the reservations have changed.
     fn serve_behind(&mut self, key: WaiterKey, now: Time, state: &mut EngineState) {
         if matches!(state.waiters.get(key).selection, StoredSelection::Any(_))
             && let Some(from) = self.queue.first_for_any()
@@ -177,7 +175,7 @@ impl Pool {
         }
     }
 
-    /// An owner who has a place in the queue asks again: the place is now for this ticket.
+    /// Gives the place of an owner that asks again to this ticket.
     pub(super) fn take_over(
         &mut self,
         key: WaiterKey,
@@ -211,14 +209,14 @@ impl Pool {
         if acquire.wait_ms > 0 || state.waiters.find(ticket).is_none() {
             return Ok(None);
         }
-        // It asks without waiting, and it is not its turn: it goes away again, and keeps its place.
+        // It asks without waiting, and it is not its turn: it is away again, and keeps its place.
         state.waiters.set_ticket(key, None, now.after_ms(wait_ms));
         self.serve_behind(key, now, state);
         Err(Refusal::Busy)
     }
 
-    /// Panics if somebody waits who could be served, if what is reserved is not what the rule says, or
-    /// if the queue and its waiters disagree.
+    /// Panics if a waiter could be served, if the reservations do not follow the rule, or if the queue
+    /// and its waiters disagree.
     pub(super) fn check_queue(&self, state: &EngineState) {
         let resources = &state.resources;
         let (mut held_up, mut reserved_any, mut reserved) = (false, 0, Vec::new());

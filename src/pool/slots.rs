@@ -1,7 +1,7 @@
-//! Things that are found by keys of 32 bits, and chains that run through them.
+//! Items with keys of 32 bits, and chains through them.
 //!
-//! There may be millions of them, so each costs its own size and no more. It knows nothing of what
-//! they are.
+//! There may be millions of items, so each costs its own size and no more. Their contents do not
+//! matter here.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -11,15 +11,15 @@ use std::ops;
 
 use slab::Slab;
 
-/// Where something stands in its [`Slots`]. Valid until it is removed.
+/// The key of an item in its [`Slots`]. Valid until the item is removed.
 pub(super) struct Key<T> {
-    /// Never 0, so that `Option<Key>` takes no more room, and never `u32::MAX`.
+    /// Never 0, so that `Option<Key>` takes no more memory, and never `u32::MAX`.
     number: NonZeroU32,
     of: PhantomData<fn() -> T>,
 }
 
 impl<T> Key<T> {
-    /// The key whose `slot` this is.
+    /// Returns the key of this slot.
     pub(super) fn of_slot(slot: usize) -> Key<T> {
         let number = u32::try_from(slot + 1).ok().and_then(NonZeroU32::new);
         let number = number.filter(|&number| number != NonZeroU32::MAX);
@@ -28,18 +28,18 @@ impl<T> Key<T> {
         Key { number, of }
     }
 
-    /// The key with this number, which another key has told.
+    /// Returns the key with this number, which `number` returned.
     pub(super) fn from_number(number: NonZeroU32) -> Key<T> {
         let of = PhantomData;
         Key { number, of }
     }
 
-    /// From 1 to 2^32 - 2.
+    /// The number of the key, 1 to 2^32 - 2.
     pub(super) fn number(self) -> NonZeroU32 {
         self.number
     }
 
-    /// A small number, for where keys of all kinds are numbers.
+    /// The index of the slot, a small number from 0.
     pub(super) fn slot(self) -> usize {
         self.number.get() as usize - 1
     }
@@ -79,7 +79,7 @@ impl<T> fmt::Debug for Key<T> {
     }
 }
 
-/// Things by their keys. A key that was removed is given again.
+/// Items by their keys. The key of a removed item is used again.
 #[derive(Debug)]
 pub(super) struct Slots<T>(Slab<T>);
 
@@ -94,12 +94,12 @@ impl<T> Slots<T> {
         self.0.len()
     }
 
-    /// The key that `insert` gives next.
+    /// Returns the key that the next `insert` returns.
     pub(super) fn next_key(&self) -> Key<T> {
         Key::of_slot(self.0.vacant_key())
     }
 
-    /// Sees to it that so many more can be inserted without a change of size.
+    /// Reserves room for more items.
     pub(super) fn reserve(&mut self, additional: usize) {
         self.0.reserve(additional);
     }
@@ -112,18 +112,18 @@ impl<T> Slots<T> {
         self.0.remove(key.slot())
     }
 
-    /// In no order.
+    /// Iterates in no particular order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Key<T>, &T)> {
         self.0.iter().map(|(slot, item)| (Key::of_slot(slot), item))
     }
 
-    /// The things in this slot and in those behind it.
+    /// Iterates over the items in this slot and later ones.
     pub(super) fn iter_from(&self, slot: usize) -> impl Iterator<Item = (Key<T>, &T)> {
         let slots = slot..self.0.capacity();
         slots.filter_map(|slot| Some((Key::of_slot(slot), self.0.get(slot)?)))
     }
 
-    /// The value with this key, if it is still there.
+    /// Returns the item with this key, if it exists.
     pub(super) fn get(&self, key: Key<T>) -> Option<&T> {
         self.0.get(key.slot())
     }
@@ -132,7 +132,7 @@ impl<T> Slots<T> {
         self.0.iter_mut().map(|(_, item)| item)
     }
 
-    /// Gives memory back if most of it is vacant.
+    /// Frees memory if most of it is unused.
     pub(super) fn shrink(&mut self) {
         if is_mostly_vacant(self.0.len(), self.0.capacity()) {
             self.0.shrink_to_fit();
@@ -154,7 +154,7 @@ impl<T> ops::IndexMut<Key<T>> for Slots<T> {
     }
 }
 
-/// `from` and all that stand before it in its chain.
+/// Iterates over `from` and all items before it in its chain, backwards.
 pub(super) fn walk_back<'a, T>(
     from: Option<Key<T>>,
     slots: &'a Slots<T>,
@@ -164,19 +164,19 @@ pub(super) fn walk_back<'a, T>(
     std::iter::successors(from, before)
 }
 
-/// Whether giving memory back is worth the work.
+/// Returns true if freeing the unused memory is worth the work.
 pub(super) fn is_mostly_vacant(used: usize, capacity: usize) -> bool {
     capacity > 1024 && used < capacity / 8
 }
 
-/// A doubly linked list through slots: its ends.
+/// The ends of a doubly linked list through slots.
 #[derive(Debug)]
 pub(super) struct Chain<T> {
     first: Option<Key<T>>,
     last: Option<Key<T>>,
 }
 
-/// Who stands before and behind something in a chain.
+/// The neighbours of an item in a chain.
 #[derive(Debug)]
 pub(super) struct Links<T> {
     previous: Option<Key<T>>,
@@ -212,7 +212,7 @@ impl<T> Chain<T> {
         self.last
     }
 
-    /// Puts what is in no chain of these links at the front.
+    /// Adds an item at the front. It must be in no chain of these links.
     pub(super) fn push_first(
         &mut self,
         key: Key<T>,
@@ -227,7 +227,7 @@ impl<T> Chain<T> {
         }
     }
 
-    /// Puts what is in no chain of these links at the back.
+    /// Adds an item at the end. It must be in no chain of these links.
     pub(super) fn push_last(
         &mut self,
         key: Key<T>,
@@ -242,7 +242,7 @@ impl<T> Chain<T> {
         }
     }
 
-    /// Takes out what is in this chain.
+    /// Removes an item of this chain.
     pub(super) fn remove(
         &mut self,
         key: Key<T>,
@@ -261,7 +261,7 @@ impl<T> Chain<T> {
     }
 }
 
-/// `from` and all that stand behind it in its chain.
+/// Iterates over `from` and all items behind it in its chain.
 pub(super) fn walk<'a, T>(
     from: Option<Key<T>>,
     slots: &'a Slots<T>,
