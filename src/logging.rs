@@ -1,4 +1,4 @@
-//! Where the log goes: standard error, or a file in a folder that is named.
+//! The log: standard error, or a file in a named folder.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
@@ -12,13 +12,18 @@ use rustix::fs::OFlags;
 use rustix::stdio::{dup2_stderr, stderr};
 use simple_logger::SimpleLogger;
 
-/// So much fits in any pipe.
+/// The most bytes of a line, which fit in any pipe.
 const LINE_BYTES: usize = 4096;
-/// A longer message loses its end. The rest is for the time, the level and the module.
+/// The most bytes of a message; a longer one loses its end. The rest of the line is for the time, the
+/// level and the module.
 const MESSAGE_BYTES: usize = LINE_BYTES - 256;
 
-/// Starts logging. With a folder, standard error becomes `latchd.log` in it, which is appended to;
-/// so a panic's last words are in it too.
+/// Starts logging. With a folder, standard error becomes `latchd.log` in it, which is appended to, so that
+/// a panic's message is in it too.
+///
+/// # Errors
+///
+/// Fails if the log file cannot be opened, or a logger is set already.
 pub fn start(level: LevelFilter, folder: Option<&Path>) -> io::Result<()> {
     if let Some(folder) = folder {
         redirect(folder)?;
@@ -32,7 +37,7 @@ pub fn start(level: LevelFilter, folder: Option<&Path>) -> io::Result<()> {
     log::set_boxed_logger(Box::new(logger)).map_err(io::Error::other)
 }
 
-/// Opens the log file, anew if it has been moved away, as log rotation does before it sends SIGHUP. A link
+/// Opens the log file, or creates it if log rotation has moved it away, as it does before SIGHUP. A link
 /// is not followed, as it may lead to a file of another user, and a pipe is not waited for. All users but
 /// the owner and the group are kept out, whatever the umask.
 pub fn redirect(folder: &Path) -> io::Result<()> {
@@ -57,8 +62,8 @@ pub fn redirect(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A logger that panics when it cannot write, as to a closed terminal or a full disk, and here does
-/// not get to know. Losing a line must not end the service.
+/// Wraps a logger that panics when it cannot write, as to a closed terminal or a full disk. Losing a line
+/// must not end the service.
 struct InfallibleLogger {
     logger: SimpleLogger,
     capture: Mutex<StderrCapture>,
@@ -73,7 +78,7 @@ impl Log for InfallibleLogger {
         if !self.logger.enabled(record.metadata()) {
             return;
         }
-        // Before the capture: errors of making it are written to the true standard error.
+        // Before the capture: errors in formatting are written to the true standard error.
         let message = shortened(record.args().to_string());
         let mut capture = self.capture.lock().unwrap_or_else(PoisonError::into_inner);
         let line = capture.run(|| {
@@ -98,7 +103,7 @@ fn shortened(mut message: String) -> String {
     message
 }
 
-/// Captures what a logger writes to standard error, in a pipe that stands in for it.
+/// Captures a logger's output to standard error, in a pipe that takes its place.
 struct StderrCapture {
     reader: PipeReader,
     writer: PipeWriter,
@@ -109,7 +114,7 @@ struct StderrCapture {
 impl StderrCapture {
     fn open() -> io::Result<StderrCapture> {
         let (reader, writer) = io::pipe()?;
-        // Should nothing be written after all, there is nothing to wait for.
+        // Without any output there is nothing to wait for.
         rustix::io::ioctl_fionbio(&reader, true)?;
         let stderr = stderr().try_clone_to_owned()?;
         Ok(StderrCapture {
@@ -119,9 +124,9 @@ impl StderrCapture {
         })
     }
 
-    /// Answers what `write` writes to standard error.
+    /// Returns what `write` writes to standard error.
     fn run(&mut self, write: impl FnOnce()) -> io::Result<Vec<u8>> {
-        // Each time: it may be another file now.
+        // Each time: standard error may be another file by now.
         rustix::io::dup2(stderr(), &mut self.stderr)?;
         dup2_stderr(&self.writer)?;
         write();

@@ -1,9 +1,8 @@
-//! Taking a lock: asking, queueing, asking again when the server or its answer is lost, and
-//! leaving the queue.
+//! Acquires a lock: asks, queues, asks again when the server or its answer is lost, and leaves the queue.
 //!
-//! With an owner all of this is safe to repeat: the server knows who asks, keeps the place in the queue for
-//! `--queue-grace`, and gives the same lock again. Without one, a request whose answer was lost, or came
-//! from a proxy, is not repeated: it might take a second resource.
+//! With an owner all of this is safe to repeat: the server knows the owner, keeps its place in the queue for
+//! `--queue-grace`, and grants the same lock again. Without an owner, a request whose answer was lost, or
+//! came from a proxy, is not repeated: it might take a second resource.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,36 +19,36 @@ use super::signals::ends_waiting;
 use crate::command::{OwnerName, ResourceId};
 use crate::time::Time;
 
-/// A request waits no longer than this, less than the 300 s that a server allows; then the place in
-/// the queue is taken up by another one. So it is kept for longer than `--max-wait`.
+/// The longest wait of one request, below the 300 s that a server allows. The next request resumes the place
+/// in the queue, so that it is kept for longer than `--max-wait`.
 const MAX_REQUEST_WAIT: Duration = Duration::from_secs(240);
-/// For so long a server is looked for that has not been heard of yet.
+/// The time limit for the first contact with the server.
 const CONTACT_LIMIT: Duration = Duration::from_secs(10);
-/// Whoever leaves the queue waits for the server no longer than this.
+/// The time limit of a request that leaves the queue.
 const LEAVE_LIMIT: Duration = Duration::from_secs(3);
-/// For so long a lock that may have been taken is tried to be given back.
+/// The time limit for releasing a lock that may have been taken.
 pub(super) const RELEASE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A lock that was granted.
 #[derive(Debug)]
 pub(super) struct AcquiredLock {
     pub(super) leases: Vec<Lease>,
-    /// The same as the server has said it.
+    /// The leases as the server's JSON.
     pub(super) json: String,
-    /// When it was asked for: the lease has not begun earlier.
+    /// The time of the request: the lease has not begun earlier.
     pub(super) asked_at: Time,
 }
 
-/// How waiting has ended without a lock.
+/// The reason why waiting ended without a lock.
 #[derive(Debug)]
 pub(super) enum NotAcquired {
     Failure(Failure),
-    /// A signal has ended it.
+    /// This signal ended the wait.
     Signal(i32),
 }
 
-/// Waits until the wish is granted, refused, or a signal comes. `notify` is called with what a user
-/// may want to know meanwhile.
+/// Waits until the lock is granted or refused, or a signal arrives. Calls `notify` with progress that a user
+/// may want to know.
 pub(super) fn wait(
     server: &Server,
     acquire_request: &AcquireRequest,
@@ -106,7 +105,7 @@ pub(super) fn wait(
 struct Acquirer {
     server: Server,
     acquire_request: AcquireRequest,
-    /// Nothing is to be asked any more.
+    /// True once no further request may be sent.
     is_cancelled: Arc<AtomicBool>,
     events: Sender<Event>,
 }
@@ -128,7 +127,7 @@ impl Acquirer {
                         asked_at,
                     });
                 }
-                // It asks once more, which starts the lease anew.
+                // Asking once more restarts the lease.
                 Ok(_) if stale_answers < 3 => {
                     stale_answers += 1;
                     continue;
@@ -136,7 +135,7 @@ impl Acquirer {
                 Ok(_) => return Err(too_slow()),
                 Err(failure) => failure,
             };
-            // An answer of latchd's about the pool tells what has become of all requests before.
+            // An answer of latchd about the pool settles the effect of all earlier requests.
             is_unknown &= failure.cause == Cause::Unreachable;
             is_unknown |= failure.effect == Effect::Unknown;
             was_reached |= failure.effect != Effect::NotAsked;
@@ -152,7 +151,7 @@ impl Acquirer {
                 };
                 return Err(Failure { effect, ..failure });
             }
-            // It stood in line for a while, and all was well.
+            // The request was queued for a while, and all was well.
             let was_asked = failure.cause == Cause::Busy || failure.effect == Effect::Unknown;
             if was_asked && asked.elapsed() > Duration::from_millis(500) {
                 (pause, has_trouble) = (Pause::default(), false);
@@ -180,7 +179,7 @@ impl Acquirer {
             .ask_for_leases(&self.acquire_request.request(wait_s), limit)
     }
 
-    /// Whether most of the lease is still to come, wherever in the queue it began.
+    /// Returns whether at least two thirds of the lease are left, wherever in the queue it began.
     fn is_fresh(&self, asked_at: Time) -> bool {
         match (&self.acquire_request.owner, self.acquire_request.ttl_s) {
             (Some(_), Some(ttl_s)) => clock::now().ms_since(asked_at) < u64::from(ttl_s) * 1000 / 3,
@@ -202,14 +201,14 @@ fn too_slow() -> Failure {
     }
 }
 
-/// The failure of a system that makes no more threads.
+/// The failure to start a thread.
 pub(super) fn no_thread(error: &std::io::Error) -> Failure {
     let message = format!("no thread can be made: {error}");
     Failure::new(Cause::Failed, "no thread", message)
 }
 
-/// Gives back what may have been taken, by a name that no other client has. Without such a name it can
-/// only be told: by another owner's name, what its other clients hold would be released, too.
+/// Releases what may have been taken, if the owner's name is generated. With a name that other clients may
+/// share, it only adds a note: releasing by that name would also release their locks.
 fn after_unknown(server: &Server, acquire_request: &AcquireRequest, failure: Failure) -> Failure {
     if acquire_request.is_generated && release_all(server, acquire_request).is_ok() {
         return failure;
@@ -222,9 +221,11 @@ fn after_unknown(server: &Server, acquire_request: &AcquireRequest, failure: Fai
     }
 }
 
-/// Leaves the queue. A place in the queue outlives its connection, and a request that does not wait does not
-/// take it over; one that waits does, and what has waited in vain has no place any more. It costs a
-/// second, and nothing where there is no owner: that place is gone with its connection.
+/// Leaves the queue.
+///
+/// A place in the queue outlives its connection. A request that does not wait does not resume it; one that
+/// waits does, and loses it when its wait is over. This takes a second. Without an owner there is nothing to
+/// do: the place ends with its connection.
 fn leave_queue(server: &Server, acquire_request: &AcquireRequest) {
     if acquire_request.owner.is_none() {
         return;
@@ -233,7 +234,7 @@ fn leave_queue(server: &Server, acquire_request: &AcquireRequest) {
         ttl_s: Some(1),
         ..acquire_request.clone()
     };
-    // A request that was just under way may come in between, and take the place over in turn.
+    // A request in flight may arrive in between and resume the place in turn.
     for _ in 0..3 {
         let asked = Instant::now();
         match server.ask_for_leases(&acquire_request.request(1), LEAVE_LIMIT) {
@@ -263,7 +264,7 @@ fn release_all(server: &Server, acquire_request: &AcquireRequest) -> Result<(), 
     })
 }
 
-/// Asks again, with pauses, where that may help, until the limit is over.
+/// Repeats `ask` after transient failures, with pauses, until `limit` is over.
 fn retry_until(
     limit: Duration,
     mut ask: impl FnMut() -> Result<(), Failure>,
@@ -280,8 +281,8 @@ fn retry_until(
     }
 }
 
-/// Releases a lock, and only this one: whoever has the same name may have got another since. Tries until
-/// the limit is over; what is then left ends with its lease.
+/// Releases this lock only: another client with the same owner name may have acquired another one since.
+/// Tries until `limit` is over; what is then left ends with its lease.
 pub(super) fn release(
     server: &Server,
     acquire_request: &AcquireRequest,
@@ -303,7 +304,7 @@ pub(super) fn release(
     Ok(())
 }
 
-/// Pauses that grow: 50 ms to 2 s, each shortened at random, so that not all come back at once.
+/// Pauses that grow from 50 ms to 2 s, each shortened at random, so that clients do not return at once.
 #[derive(Debug, Default)]
 pub(super) struct Pause {
     tries: u32,

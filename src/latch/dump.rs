@@ -10,13 +10,13 @@ use super::server::{Server, printable};
 use super::subcommands::{ExitResult, read_input};
 use crate::client::Request;
 
-/// The longest pause between two pieces of a dump.
+/// The longest pause between two pieces of a dump that the client accepts.
 const PIECE_LIMIT: Duration = Duration::from_secs(60);
 
-/// The server is busy with it for as long as it takes.
+/// The time limit of a restore: the server works on it for as long as it takes.
 const RESTORE_LIMIT: Duration = Duration::from_secs(60);
 
-/// The last line of a dump begins with this.
+/// The start of a dump's last line.
 const LAST_LINE: &str = "{\"pools\":";
 
 pub(super) fn dump(server: &Server, output: Output) -> ExitResult {

@@ -1,4 +1,4 @@
-//! What happens while a lock is waited for or held: one channel, one place that acts.
+//! Events while a lock is waited for or held: one channel, one place that acts.
 
 use super::acquire::AcquiredLock;
 use super::failure::Failure;
@@ -6,20 +6,20 @@ use super::failure::Failure;
 use super::run::FromGuardian;
 use super::run::RenewalAttempt;
 
-/// Something has happened.
+/// An event for the thread that acts.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// This signal has come.
+    /// This signal arrived.
     Signal(i32),
-    /// Queueing is over.
+    /// The request for the lock is over.
     Acquired(Result<AcquiredLock, Failure>),
-    /// The server cannot be asked for now; it goes on.
+    /// The server cannot be reached for now; the wait goes on.
     Trouble(Failure),
-    /// News about the queue, in words.
+    /// A description of the queue for the user.
     QueueNotice(String),
-    /// The guardian of the command has said this, or nothing more.
+    /// A report from the guardian of the command; `None` at the end of its reports.
     #[cfg(target_os = "linux")]
     Guardian(Option<FromGuardian>),
-    /// A renewal has been tried.
+    /// An attempt to renew has ended.
     RenewalAttempt(RenewalAttempt),
 }

@@ -1,43 +1,43 @@
-//! What can go wrong, in words for people and in codes for scripts.
+//! Failures, with messages for people and codes for scripts.
 
 use crate::client::{ClientError, ClientResponse, Request};
 
 use super::text::clean;
 
-/// Why something was not done; each is an exit code.
+/// The cause of a failure; each is an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// Nobody reads what is printed, so there is nothing more to do.
+    /// The reader of the output is gone, so there is nothing more to do.
     Unread = 0,
-    /// It was refused, or failed.
+    /// The request was refused, or failed.
     Failed = 1,
     /// The command line or the environment is wrong.
     Usage = 2,
-    /// It could not be had in time.
+    /// The lock was not granted in time.
     Busy = 3,
-    /// There is no such pool or resource, or it is not held.
+    /// The pool or resource does not exist, or is not held.
     NotFound = 4,
-    /// It has another owner, or another fence.
+    /// The lock has another owner, or another fence.
     NotYours = 5,
     /// The server cannot be reached, or cannot serve now.
     Unreachable = 6,
-    /// The server wants a key, or another one.
+    /// The server requires a key, or another one.
     NotAllowed = 7,
 }
 
-/// The effect that a request that failed may have had at the server.
+/// The effect that a failed request may have had on the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// Nothing: there was no connection.
+    /// None: there was no connection.
     NotAsked,
-    /// Nothing: it was refused.
+    /// None: the server refused it.
     Refused,
-    /// Not known: the answer was lost, or is not latchd's.
+    /// Unknown: the answer was lost, or is not latchd's.
     Unknown,
 }
 
-/// The words of latchd's own answers from 500 on, which say that nothing was done. Whatever stands
-/// between has other words, and does not know what latchd has done.
+/// The codes of latchd's own answers from status 500 on, which say that nothing was done. A proxy
+/// has other words, and does not know what latchd has done.
 const OWN_REASONS: [&str; 8] = [
     "store down",
     "stopping",
@@ -49,13 +49,12 @@ const OWN_REASONS: [&str; 8] = [
     "bad version",
 ];
 
-/// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     pub(super) cause: Cause,
-    /// A few words that stay the same, such as the server's.
+    /// A short, stable code, such as the server's.
     pub(super) code: String,
-    /// A sentence, fit for a terminal.
+    /// A sentence fit for a terminal.
     pub(super) message: String,
     pub(super) effect: Effect,
 }
@@ -70,7 +69,7 @@ impl Failure {
         }
     }
 
-    /// It could not be asked, or there was no answer.
+    /// The failure of a request that could not be sent, or got no answer.
     pub(super) fn of_client(error: &ClientError, url: &impl ToString) -> Failure {
         let mut message = format!("{}: {error}", url.to_string());
         if matches!(error, ClientError::Unreachable(_)) {
@@ -87,7 +86,7 @@ impl Failure {
         }
     }
 
-    /// An answer that is not 200.
+    /// The failure that an answer other than 200 describes.
     pub(super) fn of_answer(answer: &ClientResponse) -> Failure {
         let body: ErrorBody = serde_json::from_slice(&answer.body).unwrap_or_default();
         let code = match &*body.code {
@@ -110,7 +109,7 @@ impl Failure {
         }
     }
 
-    /// An answer that says 200 and cannot be understood.
+    /// The failure to understand an answer with status 200.
     pub(super) fn not_understood(what: &str) -> Failure {
         let message = format!("the server's answer is not understood: {what}");
         Failure {
@@ -119,7 +118,8 @@ impl Failure {
         }
     }
 
-    /// The same of this request: where a change may have been made, it was not refused.
+    /// Adjusts the failure to `request`: if a change may have been made, the cause is not a
+    /// refusal.
     pub(super) fn of_request(self, request: &Request) -> Failure {
         match self.effect {
             Effect::Unknown if !request.is_read() => Failure {
@@ -130,12 +130,12 @@ impl Failure {
         }
     }
 
-    /// Whether the same request may well succeed later.
+    /// Returns whether the same request may succeed later.
     pub(super) fn is_transient(&self) -> bool {
         matches!(self.cause, Cause::Unreachable | Cause::Busy)
     }
 
-    /// The same, and this.
+    /// Appends `what` to the message.
     pub(super) fn with_note(self, what: &str) -> Failure {
         Failure {
             message: format!("{}; {what}", self.message),
@@ -143,7 +143,7 @@ impl Failure {
         }
     }
 
-    /// The same of a client that was ready to wait for `wait_s` seconds.
+    /// Explains "busy" to a client that was ready to wait for `wait_s` seconds.
     pub(super) fn while_queued(self, wait_s: u32) -> Failure {
         let message = match (&*self.code, wait_s) {
             ("busy", 0) => "busy: not to be had now".to_owned(),
@@ -153,14 +153,14 @@ impl Failure {
         Failure { message, ..self }
     }
 
-    /// The same about this.
+    /// Puts `what` before the message.
     pub(super) fn prefixed(mut self, what: &str) -> Failure {
         self.message = format!("{}: {}", clean(what), self.message);
         self
     }
 }
 
-/// The body of a failure.
+/// The body of an answer other than 200.
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
 struct ErrorBody {
@@ -171,7 +171,7 @@ struct ErrorBody {
 fn cause_of(status: u16, code: &str) -> Cause {
     match (status, code) {
         (401 | 403, _) => Cause::NotAllowed,
-        // Other words are those of whatever stands between: it may know the server again later.
+        // Other words come from a proxy, which may know the server again later.
         (404, "no pool" | "no resource" | "not held") => Cause::NotFound,
         (409, "not empty") => Cause::Failed,
         (409, "busy") | (503, "queue full") | (429, _) => Cause::Busy,

@@ -44,7 +44,7 @@ pub(super) fn locks(leases: &[Lease]) -> Table {
     table
 }
 
-/// Those in line, from the front. An id is there where no other will do.
+/// The waiters, from the front of the queue. An id is present where no other resource will do.
 pub(super) fn waiters(waiters: &[Waiter]) -> Table {
     let mut table = Table::new(&[
         Column::Text("ID"),
@@ -77,7 +77,7 @@ pub(super) fn members(pools: &BTreeMap<String, Vec<String>>) -> Table {
     table
 }
 
-/// The leases of several answers, as one answer would have them.
+/// The leases of several answers, as one answer would list them.
 pub(super) fn leases_json(leases: &[Lease]) -> String {
     let object = |lease: &Lease| {
         let Lease {

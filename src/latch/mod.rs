@@ -1,7 +1,7 @@
 //! The client command, `latch`: takes, holds and shows locks of a latchd.
 //!
-//! What the server says is hostile until it has been looked at: no name and no word of it reaches a
-//! terminal with a control character. It knows the server by its HTTP API alone.
+//! Answers of the server are hostile until checked: none of their text reaches a terminal with a
+//! control character. latch knows the server by its HTTP API alone.
 
 mod acquire;
 mod arguments;
@@ -36,7 +36,7 @@ use server::Server;
 
 const DEFAULT_URL: &str = "http://127.0.0.1:8081";
 
-/// Does what the command line says, and tells the exit code.
+/// Runs the command line, and returns the exit code.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().collect();
     if let Some(role) = run::ProcessRole::of(&arguments) {
@@ -67,8 +67,8 @@ fn fail(failure: &Failure, output: Output) -> ExitCode {
     ExitCode::from(failure.cause as u8)
 }
 
-/// Whether errors are to be JSON, also where the rest of the command line is wrong. Behind `--` the
-/// arguments are those of a command.
+/// Returns whether errors are printed as JSON, also where the rest of the command line is wrong.
+/// Arguments after `--` belong to a command.
 fn asks_for_json(arguments: &[OsString]) -> bool {
     let own = arguments.iter().take_while(|argument| *argument != "--");
     own.into_iter().any(|argument| argument == "--json")
@@ -105,7 +105,8 @@ fn print_completions(command: Completions, output: Output) -> Result<u8, Failure
     Ok(0)
 }
 
-/// What is empty in the environment counts as missing.
+/// Finds the server that the command line or the environment names. An empty variable counts as
+/// missing.
 fn find_server(url: Option<String>, ca: Option<PathBuf>) -> Result<Server, Failure> {
     let (name, url) = match (url, variable("LATCH_URL")) {
         (Some(url), _) => ("--url", url),
@@ -129,7 +130,8 @@ fn find_server(url: Option<String>, ca: Option<PathBuf>) -> Result<Server, Failu
     Ok(Server { client, ca })
 }
 
-/// With the file of those whom to trust, if one is named, as it is to be found from any folder.
+/// Builds the peer, with its file of trusted certificates if one is named. The path is made
+/// absolute, so that it holds in any folder.
 fn find_peer(url: Url, ca: Option<PathBuf>) -> Result<(Peer, Option<PathBuf>), Failure> {
     if ca.is_some() && !url.has_tls() {
         let why = match tls::IS_BUILT {
@@ -145,7 +147,7 @@ fn find_peer(url: Url, ca: Option<PathBuf>) -> Result<(Peer, Option<PathBuf>), F
     };
     let (name, ca) = match ca {
         Some(ca) => ("--ca", Some(ca)),
-        // It may be for another server.
+        // The variable may be meant for another server.
         None => ("LATCH_CA", variable().filter(|_| url.has_tls())),
     };
     let trust = match &ca {

@@ -1,4 +1,4 @@
-//! Where results and problems are written to.
+//! Output: results to standard output, failures to standard error.
 
 use std::io::{self, ErrorKind, Write};
 
@@ -6,14 +6,14 @@ use serde_json::json;
 
 use super::failure::{Cause, Failure};
 
-/// How to say things.
+/// The form of results and failures.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Output {
     pub(super) json: bool,
 }
 
 impl Output {
-    /// Writes a result and a line feed. Whoever prints names has made sure that they are fit for it.
+    /// Writes a result and a line feed. The caller has made names fit for a terminal.
     pub(super) fn print(self, text: &str) -> Result<(), Failure> {
         self.write(&format!("{text}\n"))
     }
@@ -27,7 +27,7 @@ impl Output {
         self.write(&text)
     }
 
-    /// Writes just this.
+    /// Writes `text` as it is, and flushes it.
     pub(super) fn write(self, text: &str) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         let written = stdout
@@ -42,12 +42,12 @@ impl Output {
         })
     }
 
-    /// Says to a person what goes on.
+    /// Reports progress to the user.
     pub(super) fn note(self, message: &str) {
         self.report(&Failure::new(Cause::Failed, "note", message));
     }
 
-    /// Says what is wrong. Whoever does not read it still gets the exit code, where `eprintln!` would
+    /// Reports a failure. Without a reader latch still returns the exit code, where `eprintln!` would
     /// panic.
     pub(super) fn report(self, failure: &Failure) {
         let Failure { code, message, .. } = failure;

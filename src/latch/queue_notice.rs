@@ -1,4 +1,4 @@
-//! The news for a person who waits: the place in the queue, and who holds what is wanted.
+//! Notices for a user who waits: the place in the queue, and the holders of the resources.
 
 use std::sync::mpsc::Sender;
 use std::thread;
@@ -8,14 +8,14 @@ use super::event::Event;
 use super::server::{AcquireRequest, Lease, Server, Waiter};
 use super::text::{clean, duration};
 
-/// A shorter wait is not worth a word.
+/// A shorter wait gets no notice.
 const FIRST_NOTICE: Duration = Duration::from_secs(2);
 const BETWEEN_NOTICES: Duration = Duration::from_secs(60);
-/// Holders that are named; of more there is only the number.
+/// The most holders that are named; of the others only the number is given.
 const MAX_HOLDERS: usize = 3;
 
-/// When the next word is due, counted from the start, after a wait of `waited`: after two seconds, and
-/// every minute from there.
+/// Returns the time of the next notice, counted from the start, after a wait of `waited`: at two
+/// seconds, and every minute from there.
 pub(super) fn next_notice(waited: Duration) -> Duration {
     let mut notice = FIRST_NOTICE;
     if let Some(since_first) = waited.checked_sub(FIRST_NOTICE) {
@@ -25,8 +25,8 @@ pub(super) fn next_notice(waited: Duration) -> Duration {
     notice
 }
 
-/// Looks at the queue and sends an event with what there is to tell. A thread does it, as a signal
-/// must not wait for the server. Where none can be made, nothing is told.
+/// Reads the queue and sends an event that describes it. A thread does it, as a signal must not wait
+/// for the server. If no thread can be started, there is no notice.
 pub(super) fn send(server: &Server, acquire_request: &AcquireRequest, events: Sender<Event>) {
     let (server, acquire_request) = (server.clone(), acquire_request.clone());
     let _ = thread::Builder::new().spawn(move || {
@@ -36,7 +36,7 @@ pub(super) fn send(server: &Server, acquire_request: &AcquireRequest, events: Se
         let leases = server
             .list_locks(&acquire_request.pool)
             .map(|parsed| parsed.value);
-        // A key that may lock may not be one that may look.
+        // A key that may lock may not be allowed to list.
         let notice = describe(
             &acquire_request,
             &waiters.unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! What a latchd is asked, and what its answers mean.
+//! Requests to a latchd, and the meaning of its answers.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,18 +11,17 @@ use super::failure::Failure;
 use crate::client::{Client, Request};
 use crate::command::{OwnerName, PoolName, ResourceId};
 
-/// What does not wait in the queue is answered by then.
+/// The time limit of an answer, beyond the wait in the queue.
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-/// A latchd.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
     pub(super) client: Client,
-    /// Whom its certificate has to be of, where that is not for the system to say.
+    /// The file of trusted certificates; `None` means the system's.
     pub(super) ca: Option<PathBuf>,
 }
 
-/// A held resource, as the server tells it.
+/// A held resource, as the server describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Lease {
     pub(super) id: String,
@@ -32,7 +31,7 @@ pub(super) struct Lease {
     pub(super) age: u64,
 }
 
-/// Somebody who is queued, as the server tells it.
+/// A waiter, as the server describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Waiter {
     pub(super) owner: Option<String>,
@@ -51,27 +50,27 @@ pub(super) struct PoolStatus {
     pub(super) waiting: u64,
 }
 
-/// An answer: what it says, and the JSON that said it.
+/// An answer: its value, and the JSON it was parsed from.
 #[derive(Debug)]
 pub(super) struct Parsed<T> {
     pub(super) value: T,
     pub(super) json: String,
 }
 
-/// What is wanted of a pool, by whom and for how long.
+/// A request for resources of a pool.
 #[derive(Clone, Debug)]
 pub(super) struct AcquireRequest {
     pub(super) pool: PoolName<'static>,
     pub(super) id: Option<ResourceId<'static>>,
     pub(super) count: u32,
     pub(super) owner: Option<OwnerName<'static>>,
-    /// Nobody else has the owner's name.
+    /// True if latch generated the owner's name, so that no other client has it.
     pub(super) is_generated: bool,
     pub(super) ttl_s: Option<u32>,
 }
 
 impl AcquireRequest {
-    /// Asks for it, and waits in the queue for up to so many seconds.
+    /// Returns the request, which waits in the queue for up to `wait_s` seconds.
     pub(super) fn request(&self, wait_s: u64) -> Request {
         let request = match &self.id {
             Some(id) => lock("POST", &self.pool, id),
@@ -99,7 +98,7 @@ pub(super) fn lock(method: &'static str, pool: &PoolName<'_>, id: &ResourceId<'_
 }
 
 impl Server {
-    /// The body of an answer that is 200.
+    /// Sends a request and returns the body of its answer; any status but 200 is a failure.
     pub(super) fn ask(&self, request: &Request, limit: Duration) -> Result<Vec<u8>, Failure> {
         let failure = match self.client.ask(request, limit) {
             Ok(answer) if answer.status == 200 => return Ok(answer.body),
@@ -109,7 +108,7 @@ impl Server {
         Err(failure.of_request(request))
     }
 
-    /// The same, understood, by the usual limit.
+    /// Sends a request and parses its answer, within [`ANSWER_LIMIT`].
     pub(super) fn ask_for<T: DeserializeOwned>(
         &self,
         request: &Request,
@@ -117,7 +116,7 @@ impl Server {
         self.ask_within(request, ANSWER_LIMIT)
     }
 
-    /// The same by another limit.
+    /// Sends a request and parses its answer, within `limit`.
     pub(super) fn ask_within<T: DeserializeOwned>(
         &self,
         request: &Request,
@@ -131,12 +130,12 @@ impl Server {
         Ok(Parsed { value, json })
     }
 
-    /// Asks for a change that is answered with nothing but that it was made.
+    /// Sends a change whose answer says only that it was made.
     pub(super) fn change(&self, request: &Request, limit: Duration) -> Result<(), Failure> {
         self.ask_within::<String>(request, limit).map(|_| ())
     }
 
-    /// The leases in an answer, of which there is at least one.
+    /// Sends a request and returns the leases in its answer, at least one.
     pub(super) fn ask_for_leases(
         &self,
         request: &Request,
@@ -146,22 +145,19 @@ impl Server {
         read_leases(body).map_err(|failure| failure.of_request(request))
     }
 
-    /// The locks of a pool.
     pub(super) fn list_locks(&self, pool: &PoolName<'_>) -> Result<Parsed<Vec<Lease>>, Failure> {
         self.ask_for(&locks("GET", pool))
     }
 
-    /// Who is queued for a pool, from the front.
+    /// Lists the waiters of a pool, from the front of the queue.
     pub(super) fn list_waiters(&self, pool: &PoolName<'_>) -> Result<Parsed<Vec<Waiter>>, Failure> {
         self.ask_for(&Request::new("GET", &["pool", pool.as_str(), "queue"]))
     }
 
-    /// The members of a pool.
     pub(super) fn list_members(&self, pool: &PoolName<'_>) -> Result<Parsed<Vec<String>>, Failure> {
         self.ask_for(&Request::new("GET", &["pool", pool.as_str()]))
     }
 
-    /// All pools, by name.
     pub(super) fn list_pools(&self) -> Result<Parsed<BTreeMap<String, PoolStatus>>, Failure> {
         self.ask_for(&Request::new("GET", &["pool"]))
     }
@@ -190,8 +186,8 @@ fn read_leases(body: Vec<u8>) -> Result<Parsed<Vec<Lease>>, Failure> {
     })
 }
 
-/// JSON as text without any control character: what there may be in it are those from U+007F to
-/// U+009F, which JSON allows within strings.
+/// Returns JSON as text without control characters. JSON allows those from U+007F to U+009F within
+/// strings.
 pub(super) fn printable(json: Vec<u8>) -> Result<String, Failure> {
     let json = String::from_utf8(json).map_err(|_| Failure::not_understood("it is not UTF-8"))?;
     if !json.contains(char::is_control) {

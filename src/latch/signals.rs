@@ -1,6 +1,6 @@
 //! Signals as events.
 //!
-//! A signal that was ignored when latch was started, as `nohup` does, stays so, also for the command.
+//! A signal that was ignored when latch started, as `nohup` does, stays ignored, also for the command.
 
 use std::sync::mpsc::Sender;
 use std::{fs, io, thread};
@@ -29,30 +29,30 @@ pub(super) fn listen(events: Sender<Event>) -> io::Result<()> {
     Ok(())
 }
 
-/// Those of these signals that were not ignored when latch was started.
+/// Returns those of `signals` that were not ignored when latch started.
 pub(super) fn not_ignored(signals: &[i32]) -> Vec<i32> {
     let ignored = ignored_mask();
     let is_listened = |signal: &i32| *signal == SIGCHLD || ignored & (1 << (*signal - 1)) == 0;
     signals.iter().copied().filter(is_listened).collect()
 }
 
-/// Ends latch by this signal, so that a shell or whoever waits for it sees what has happened: a script
-/// of bash goes on after a Ctrl-C that its command has only told in an exit code. Returns that code
-/// where the signal cannot end a process.
+/// Ends latch by this signal, so that the parent process sees the cause: a bash script goes on after a
+/// Ctrl-C that its command reports only by exit code. Returns that code if the signal cannot end a
+/// process.
 pub(super) fn end_by(signal: i32) -> u8 {
-    // The core to look at is that of the command.
+    // The core dump of interest is that of the command.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let _ = signal_hook::low_level::emulate_default_handler(signal);
     u8::try_from(128 + signal).unwrap_or(u8::MAX)
 }
 
-/// Whether a signal asks whoever waits to go.
+/// Returns whether a signal ends a wait for a lock.
 pub(super) fn ends_waiting(signal: i32) -> bool {
     [SIGHUP, SIGINT, SIGQUIT, SIGTERM].contains(&signal)
 }
 
-/// The signals that are ignored, a bit each; where the system does not tell, none.
+/// Returns the ignored signals, a bit each; 0 where the system does not report them.
 fn ignored_mask() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

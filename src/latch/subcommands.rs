@@ -15,7 +15,7 @@ use super::{clock, listing, signals, watch};
 use crate::client::Request;
 use crate::command::{OwnerName, PoolName, ResourceId};
 
-/// The result of a subcommand: an exit code, which may be other than 0 without an error.
+/// The exit code of a subcommand, which may be other than 0 without an error.
 pub(super) type ExitResult = Result<u8, Failure>;
 
 pub(super) fn lock(server: &Server, arguments: Lock, output: Output) -> ExitResult {
@@ -69,13 +69,13 @@ pub(super) fn lock(server: &Server, arguments: Lock, output: Output) -> ExitResu
     }
 }
 
-/// Whether the lock was granted to this request. An owner may have had it before.
+/// Returns whether the lock was granted to this request. The owner may have held it before.
 fn is_new(acquired: &AcquiredLock) -> bool {
     let age_ms = acquired.leases[0].age.saturating_mul(1000);
     age_ms <= clock::now().ms_since(acquired.asked_at)
 }
 
-/// Releases what could not be told to the user.
+/// Releases a lock that could not be reported to the user.
 fn release_unreported(
     server: &Server,
     acquire_request: &AcquireRequest,
@@ -104,7 +104,7 @@ fn ids(leases: &[Lease]) -> Vec<String> {
     leases.iter().map(|lease| lease.id.clone()).collect()
 }
 
-/// `FENCE TTL ID`, as the server's own plain answers have it.
+/// Formats leases as `FENCE TTL ID`, as the server's plain answers do.
 fn lease_lines(leases: &[Lease]) -> Vec<String> {
     let line = |lease: &Lease| {
         let ttl = lease.ttl.map_or("-".to_owned(), |ttl_s| ttl_s.to_string());
@@ -164,8 +164,8 @@ fn print_count(
     Ok(0)
 }
 
-/// Does this with each resource. One that is refused does not stop the others; a server that is away or
-/// wants another key does. Returns the exit code of the worst, which is the highest.
+/// Calls `act` with each resource. A refused one does not stop the others; an unreachable server, or
+/// one that requires another key, does. Returns the worst exit code, which is the highest.
 fn for_each_id(
     pool: &PoolName<'_>,
     ids: &[ResourceId<'_>],

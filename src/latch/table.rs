@@ -2,7 +2,7 @@
 
 use super::text::{clean, fit, width};
 
-/// A table with a heading. Cells are made fit for a terminal as they come in.
+/// A table with a heading. Cells are made fit for a terminal on insertion.
 #[derive(Debug)]
 pub(super) struct Table {
     columns: &'static [Column],
@@ -12,9 +12,9 @@ pub(super) struct Table {
 /// One column.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Column {
-    /// Words begin at the same place.
+    /// Aligned to the left.
     Text(&'static str),
-    /// Numbers end at the same place.
+    /// Aligned to the right.
     Number(&'static str),
 }
 
@@ -40,7 +40,8 @@ impl Table {
             .push(cells.iter().map(|cell| clean(cell)).collect());
     }
 
-    /// The lines, the heading first. If there is a limit, the widest columns are cut until they fit.
+    /// Returns the lines, the heading first. The widest columns are cut until they fit in `limit`
+    /// columns of the terminal; `None` means no limit.
     pub(super) fn lines(&self, limit: Option<usize>) -> Vec<String> {
         let mut widths: Vec<usize> = (0..self.columns.len())
             .map(|at| {
@@ -77,7 +78,7 @@ impl Table {
 }
 
 const GAP: &str = "  ";
-/// A column is not made narrower than this.
+/// The least width of a cut column.
 const NARROWEST: usize = 4;
 
 fn narrow(widths: &mut [usize], limit: usize) {

@@ -1,16 +1,16 @@
-//! Text that is fit for a terminal: nothing that a server says may move the cursor.
+//! Text that is fit for a terminal: nothing that a server sends may move the cursor.
 
 use std::fmt::Write;
 use std::ops::RangeInclusive;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// More of a server's words than anybody reads.
+/// The most bytes of a server's text that are shown.
 const MAX_TEXT_BYTES: usize = 512;
 
-/// Characters that hide, turn text around, or look like a plain space: those that Unicode calls default
-/// ignorable, the blank ones beside U+0020, and marks of lines and annotations. The page for browsers has
-/// the same list, so that a name looks the same in both.
+/// Characters that hide, reverse text, or look like a plain space. They are those that Unicode calls
+/// default ignorable, the blanks beside U+0020, and marks of lines and annotations. The page for browsers
+/// has the same list, so that a name looks the same in both.
 const UNPRINTABLE: [RangeInclusive<char>; 21] = [
     '\u{a0}'..='\u{a0}',
     '\u{ad}'..='\u{ad}',
@@ -35,8 +35,7 @@ const UNPRINTABLE: [RangeInclusive<char>; 21] = [
     '\u{e0000}'..='\u{e0fff}',
 ];
 
-/// The text with what is not for reading written as an escape: control characters, and those that are
-/// [`UNPRINTABLE`].
+/// Escapes control characters and those that are [`UNPRINTABLE`].
 pub(super) fn clean(text: &str) -> String {
     let mut cleaned = String::with_capacity(text.len());
     for c in text.chars() {
@@ -53,7 +52,7 @@ pub(super) fn clean(text: &str) -> String {
     cleaned
 }
 
-/// The same of several lines, which become one.
+/// Joins lines with `; ` and cleans the result.
 pub(super) fn clean_lines(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     clean(&lines.collect::<Vec<_>>().join("; "))
@@ -65,12 +64,12 @@ fn is_printable(c: char) -> bool {
         || !c.is_control() && !UNPRINTABLE.iter().any(|range| range.contains(&c))
 }
 
-/// How many columns of a terminal the text takes.
+/// Returns the width of the text in columns of a terminal.
 pub(super) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// The text, cut to so many columns, with an ellipsis where something is missing.
+/// Cuts the text to `columns`, with an ellipsis where text is missing.
 pub(super) fn fit(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
@@ -90,7 +89,7 @@ pub(super) fn fit(text: &str, columns: usize) -> String {
     fitting
 }
 
-/// A length of time in the two largest of its units: `45s`, `3m20s`, `2h05m`, `3d04h`.
+/// Formats a duration in its two largest units: `45s`, `3m20s`, `2h05m`, `3d04h`.
 pub(super) fn duration(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match seconds {
@@ -101,8 +100,8 @@ pub(super) fn duration(seconds: u64) -> String {
     }
 }
 
-/// Reads a length of time in seconds: a plain number of seconds, or numbers with units from the largest
-/// to the smallest, such as `90`, `90s`, `5m`, `1h30m` or `1d`.
+/// Parses a duration in seconds: a plain number of seconds, or numbers with units from the largest to the
+/// smallest, such as `90`, `90s`, `5m`, `1h30m` or `1d`.
 pub(super) fn parse_duration(text: &str) -> Result<u32, String> {
     let wrong = || "wanted seconds, or such as 90s, 5m, 1h30m, 1d".to_owned();
     if let (Some(b'0'..=b'9'), Ok(seconds)) = (text.bytes().next(), text.parse()) {

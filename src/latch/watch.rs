@@ -26,7 +26,7 @@ pub(super) fn watch(server: &Server, arguments: Watch, output: Output) -> ExitRe
     let mut was_reached = false;
     loop {
         let view = fetch_view(server, arguments.pool.as_ref(), arguments.waiting);
-        // Who was never there is hardly going to come; who is gone may be back soon.
+        // A server that was never reached is unlikely to appear; one that was lost may return soon.
         let view = match view {
             Err(failure) if !was_reached || failure.cause != Cause::Unreachable => {
                 return Err(failure);
@@ -43,7 +43,7 @@ pub(super) fn watch(server: &Server, arguments: Watch, output: Output) -> ExitRe
     }
 }
 
-/// What is to be seen: a table, and the JSON that it comes from.
+/// Fetches what `watch` and `ls` show: a table, and the JSON that it comes from.
 pub(super) fn fetch_view(
     server: &Server,
     pool: Option<&PoolName<'_>>,
@@ -108,15 +108,15 @@ fn title(server: &Server, arguments: &Watch) -> String {
     format!("{}{}", server.client.peer.url(), pool.unwrap_or_default())
 }
 
-/// The size of a terminal, as far as it can be written to.
+/// The usable size of a terminal.
 #[derive(Clone, Copy)]
 struct Size {
-    /// One less than there are: in a full line some terminals go on to the next.
+    /// One less than the terminal has: after a full line some terminals move to the next.
     columns: usize,
     rows: usize,
 }
 
-/// `None` where the output is no terminal.
+/// Returns the size, or `None` if the output is not a terminal.
 fn terminal_size() -> Option<Size> {
     let stdout = io::stdout();
     if !stdout.is_terminal() {
@@ -131,7 +131,8 @@ fn terminal_size() -> Option<Size> {
     })
 }
 
-/// Bytes that draw a title and lines over what stood there before, and leave the cursor behind them.
+/// Returns bytes that draw a title and lines over the previous ones, and leave the cursor behind
+/// them.
 fn redraw(title: &str, mut lines: Vec<String>, size: Size) -> String {
     // The title, an empty line, and the one that the cursor stands on.
     let room = size.rows.saturating_sub(3).max(1);
@@ -188,7 +189,8 @@ struct PoolCounts {
     held: usize,
 }
 
-/// A held resource may be a member no longer, so that members less locks is not what is free.
+/// Counts members and free resources. A held resource may no longer be a member, so members less
+/// locks is not what is free.
 fn count_free(server: &Server, pool: &PoolName<'_>) -> Result<PoolCounts, Failure> {
     let members = server.list_members(pool)?.value;
     let locks = server.list_locks(pool)?.value;

@@ -1,13 +1,15 @@
 //! The guardian: a process of its own between latch and the command.
 //!
 //! It is the parent of the command and the reaper of all orphans below it (a child subreaper), so that no
-//! descendant is lost. It ends them in time when latch is killed, stopped or says so, and when the
-//! command has ended and they have not. It has a session of its own: what the terminal's keys mean to
-//! latch and to the command, such as Ctrl-Z, leaves it alone, and its end hangs up no one. With a mere
-//! process group of its own, its end would count as the loss of the last tie that the group of latch has
-//! to its session: if any process of that group is stopped, the system then sends SIGHUP to all of them
-//! (POSIX, `_exit`). It has one thread, and renews nothing: after latch's death the lock ends with its
-//! lease.
+//! descendant is lost. It ends them in time when latch is killed, is stopped or asks for it, and when the
+//! command has ended and they have not.
+//!
+//! It has a session of its own. The terminal's keys for latch and the command, such as Ctrl-Z, do not
+//! reach it, and its end sends no SIGHUP. With a mere process group of its own, its end would count as
+//! the loss of the last tie of latch's group to its session: if any process of that group is stopped, the
+//! system then sends SIGHUP to all of them (POSIX, `_exit`).
+//!
+//! It has one thread, and renews nothing: after latch's death the lock ends with its lease.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -37,10 +39,11 @@ use crate::latch::{clock, signals};
 
 /// The first argument of a latch that is a guardian; the command follows.
 pub(super) const GUARDIAN_MARK: &str = "--guard-command";
-/// A machine that was suspended is to notice soon after.
+/// After a suspension the guardian notices the time within this.
 const MAX_SLEEP_MS: u64 = 1000;
 
-/// Guards `json|words COMMAND…` until no process of it is left. The control socket is the standard input.
+/// Guards `json|words COMMAND…` until none of its processes is left. The control socket is the standard
+/// input.
 pub(super) fn guard(command: &[OsString]) -> ExitCode {
     match Guardian::start(command) {
         Ok(mut guardian) => {
@@ -54,7 +57,7 @@ pub(super) fn guard(command: &[OsString]) -> ExitCode {
 
 struct Guardian {
     control: UnixStream,
-    /// Bytes of a line that has not ended yet.
+    /// Bytes of an incomplete line.
     received: Vec<u8>,
     /// Readable after SIGCHLD.
     child_signals: UnixStream,
@@ -81,13 +84,13 @@ impl Guardian {
         let (child_signals, writer) = UnixStream::pair()?;
         child_signals.set_nonblocking(true)?;
         signal_hook::low_level::pipe::register(SIGCHLD, writer)?;
-        // Whoever sends such a signal to all of latch means the command. Handlers, unlike ignored
-        // signals, are not handed down to it.
+        // A signal sent to all processes of latch is meant for the command. The command does not inherit
+        // handlers, unlike ignored signals.
         for signal in signals::not_ignored(&[SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP]) {
             signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
         }
         control.set_nonblocking(true)?;
-        // The command stays in the session and the group of latch, from which the guardian goes then.
+        // The command stays in the session and the group of latch, which the guardian leaves then.
         let started = start_command(command, group, stdin);
         setsid()?;
         let mut guardian = Guardian {
@@ -133,8 +136,8 @@ impl Guardian {
         self.report(FromGuardian::Gone);
     }
 
-    /// Takes note of all that have ended. Returns false if none is left: a descendant that has lost its
-    /// parent is a child of the guardian, so there is one as long as there are any.
+    /// Reaps all ended children. Returns false if none is left: an orphaned descendant becomes a child of
+    /// the guardian, so there is a child as long as there is a descendant.
     fn reap(&mut self) -> bool {
         loop {
             match wait(WaitOptions::NOHANG) {
@@ -163,7 +166,7 @@ impl Guardian {
             Reason::Overdue => self.report(FromGuardian::Overdue),
         }
         for signal in [Signal::TERM, Signal::CONT] {
-            // What is stopped would not notice.
+            // A stopped process would not notice.
             for pid in &all {
                 let _ = kill_process(*pid, signal);
             }
@@ -171,7 +174,7 @@ impl Guardian {
     }
 
     fn kill(&mut self) {
-        // What a process has started while the others were looked for is found by the next look.
+        // A process started during this search is found by the next one.
         let mut killed = HashSet::new();
         loop {
             let mut is_new = false;
@@ -198,11 +201,11 @@ impl Guardian {
         }
     }
 
-    /// Waits until latch says something, a child ends, or so long.
+    /// Waits until latch sends a message, a child ends, or `pause_ms` are over.
     fn wait_ms(&mut self, pause_ms: u64) {
         let pause = Timespec {
             tv_sec: (pause_ms / 1000) as i64,
-            // Rounded up, not to be back a little too early.
+            // Rounded up, so as not to return too early.
             tv_nsec: (pause_ms % 1000 * 1_000_000 + 999_999).min(999_999_999) as i64,
         };
         let mut sources = [
@@ -246,7 +249,7 @@ impl Guardian {
         match message {
             ToGuardian::Start { .. } => {}
             ToGuardian::Signal(number) => {
-                // Once it has been reaped, its number may be another's.
+                // After the child is reaped, another process may have its number.
                 if let Some(signal) = Signal::from_named_raw(number).filter(|_| !self.has_ended)
                     && let Err(error) = kill_process(self.command, signal)
                 {
@@ -261,13 +264,13 @@ impl Guardian {
         }
     }
 
-    /// A latch that is gone does not miss it.
+    /// Sends a report. An error is ignored: latch is gone then.
     fn report(&mut self, report: FromGuardian) {
         let _ = self.control.write_all(report.to_string().as_bytes());
     }
 }
 
-/// The first line, and the standard input of the command.
+/// Receives the first line, and the standard input of the command.
 fn receive_start(control: &UnixStream) -> io::Result<(String, OwnedFd)> {
     let mut bytes = [0; 256];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -293,12 +296,12 @@ fn receive_start(control: &UnixStream) -> io::Result<(String, OwnedFd)> {
     Ok((line.trim_end().to_owned(), stdin))
 }
 
-/// Starts this very program, which becomes the command.
+/// Starts this program, which becomes the command.
 fn start_command(command: &[OsString], group: i32, stdin: OwnedFd) -> io::Result<Pid> {
     let parent = getpid().as_raw_nonzero().to_string();
     let mut starter = Command::new("/proc/self/exe");
     starter.arg0("latch").arg(COMMAND_MARK).arg(parent);
-    // Its first word says how the command is to complain.
+    // The first argument gives the form of its error messages.
     starter.args(command).stdin(stdin).process_group(group);
     Ok(Pid::from_child(&starter.spawn()?))
 }

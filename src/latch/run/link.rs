@@ -1,4 +1,4 @@
-//! latch's end of its guardian: starting it, telling it what to do, and hearing what has happened.
+//! latch's end of its guardian: starts it, sends it messages, and receives its reports.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, IoSlice, Write};
@@ -19,7 +19,7 @@ use super::schedule::StopTimes;
 use super::wire::{FromGuardian, ToGuardian};
 use crate::latch::event::Event;
 
-/// A guardian that runs.
+/// The link to a running guardian.
 #[derive(Debug)]
 pub(super) struct GuardianLink {
     control: UnixStream,
@@ -28,8 +28,8 @@ pub(super) struct GuardianLink {
 }
 
 impl GuardianLink {
-    /// Starts a guardian, and through it the command with this in its environment. What it reports
-    /// comes as events.
+    /// Starts a guardian, and through it the command with `environment` added to its own. Reports
+    /// of the guardian arrive as events.
     pub(super) fn start(
         command: &[OsString],
         environment: &[(&str, OsString)],
@@ -42,7 +42,7 @@ impl GuardianLink {
         let _ = set_child_subreaper(Some(getpid()));
         let (control, theirs) = UnixStream::pair()?;
         let reports = control.try_clone()?;
-        // Before the command, which would have to be ended again where no thread can be made.
+        // Before the command, which would have to be ended if no thread can be started.
         thread::Builder::new().spawn(move || receive_reports(reports, &events))?;
         let mut guardian = Command::new("/proc/self/exe");
         guardian
@@ -64,12 +64,12 @@ impl GuardianLink {
         Ok(GuardianLink { control, process })
     }
 
-    /// If the guardian is gone, that is reported by itself.
+    /// Sends a message. An error is ignored: the end of the guardian is an event of its own.
     pub(super) fn send(&mut self, message: ToGuardian) {
         let _ = self.control.write_all(message.to_string().as_bytes());
     }
 
-    /// The processes that the guardian was to look after, once it is gone.
+    /// Returns the processes of the guardian, once it is gone.
     pub(super) fn into_process(self) -> Process {
         self.process
     }
@@ -81,7 +81,7 @@ fn send_start(control: &UnixStream, start: ToGuardian) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     ancillary.push(SendAncillaryMessage::ScmRights(&stdin));
-    // A line is far shorter than what a socket takes at once.
+    // A line is far shorter than what a socket accepts at once.
     sendmsg(
         control.as_fd(),
         &[IoSlice::new(line.as_bytes())],

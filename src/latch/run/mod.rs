@@ -1,8 +1,8 @@
-//! `latch run`: a command that runs while a lock is held.
+//! `latch run`: runs a command while a lock is held.
 //!
-//! One thread acts, on what comes through one channel: signals, what has come of the requests that two
-//! other threads make, and what the guardian reports. When to do what is decided by `schedule`, and in
-//! the guardian by `termination`.
+//! One thread acts, on the events of one channel: signals, results of the requests that two other
+//! threads make, and reports of the guardian. `schedule` decides the times, and `termination` does so
+//! in the guardian.
 
 #[cfg(target_os = "linux")]
 mod guardian;
@@ -45,17 +45,17 @@ use supervision::{CommandHandle, End, Supervision};
 #[cfg(target_os = "linux")]
 pub(super) use wire::FromGuardian;
 
-/// What latch's own exit codes have more than elsewhere, to be told from those of the command.
+/// The offset of latch's own exit codes, which tells them from those of the command.
 const OWN_CODES: u8 = 110;
 
-/// What has come of an attempt to renew.
+/// The result of an attempt to renew.
 #[derive(Debug)]
 pub(super) struct RenewalAttempt {
     asked_at: Time,
     result: Result<(), Failure>,
 }
 
-/// Runs the command, and tells the exit code.
+/// Runs the command, and returns the exit code.
 pub(super) fn run(server: &Server, arguments: Run, output: Output) -> u8 {
     match hold_and_run(server, arguments, output) {
         Ok(code) => code,
@@ -106,7 +106,7 @@ fn hold_and_run(server: &Server, arguments: Run, output: Output) -> Result<u8, F
             End::Command(CommandEnd::Code(exit_code_of(&error)))
         }
     };
-    // What is lost is tried to be released once: a part of it, or the server, may still be there.
+    // A lost lock is released with one attempt: a part of it, or the server, may still be there.
     let limit = match end {
         End::Command(_) => acquire::RELEASE_LIMIT,
         End::Lost => Duration::ZERO,
@@ -181,7 +181,7 @@ fn acquire_request(arguments: &Run) -> AcquireRequest {
     }
 }
 
-/// A name that nobody else has, and that tells people where it comes from: host, process, and chance.
+/// Generates a unique owner name that shows its origin: host, process, and a random part.
 fn generate_owner() -> OwnerName<'static> {
     let system = uname();
     let host = system.nodename().to_string_lossy();
@@ -195,7 +195,7 @@ fn generate_owner() -> OwnerName<'static> {
         .expect("it is short, and has no control characters")
 }
 
-/// What the command finds in its environment.
+/// Returns the variables that latch adds to the command's environment.
 fn environment(
     server: &Server,
     acquire_request: &AcquireRequest,
@@ -220,7 +220,7 @@ fn environment(
     environment
 }
 
-/// A thread that tries to renew each time that it is told how long that may take.
+/// Starts a thread that tries to renew for each time limit that it receives.
 fn renew_on_demand(
     server: &Server,
     acquire_request: &AcquireRequest,

@@ -1,16 +1,16 @@
-//! Who descends from a process, as procfs tells it.
+//! The descendants of a process, as procfs reports them.
 
 use std::collections::HashMap;
 use std::fs;
 
 use rustix::process::Pid;
 
-/// Whether there is a procfs that tells.
+/// Returns whether procfs is available.
 pub(super) fn is_available() -> bool {
     fs::read_link("/proc/self/exe").is_ok()
 }
 
-/// All that live and descend from `ancestor`, itself not included, nor `excluded` and theirs.
+/// Returns the live descendants of `ancestor`, except `excluded` and their descendants.
 pub(super) fn descendants(ancestor: Pid, excluded: &[Pid]) -> Vec<Pid> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     let mut dead = Vec::new();
@@ -39,13 +39,13 @@ pub(super) fn descendants(ancestor: Pid, excluded: &[Pid]) -> Vec<Pid> {
         found.extend(children.remove(&found[at]).unwrap_or_default());
         at += 1;
     }
-    // A dead one waits for its parent to notice; what it had started is the reaper's by then.
+    // A dead process waits for its parent to reap it; its children belong to the reaper by then.
     found.retain(|pid| !dead.contains(pid));
     found.into_iter().filter_map(Pid::from_raw).collect()
 }
 
-/// Whether it is dead, and its parent: proc_pid_stat(5), the fields behind the name, which may have
-/// any characters.
+/// Parses whether the process is dead, and its parent: proc_pid_stat(5), the fields behind the
+/// name, which may have any characters.
 fn parse(stat: &str) -> Option<(bool, i32)> {
     let (_, fields) = stat.rsplit_once(") ")?;
     let mut fields = fields.split(' ');

@@ -1,8 +1,8 @@
-//! The command as a process, and all that it has started.
+//! The command as a process, and all its descendants.
 //!
-//! The command stays in latch's process group: so the terminal's signals, input and job control are the
-//! shell's business, as without latch. On Linux a guardian starts it and looks after what it starts.
-//! Without procfs or Linux, latch starts it itself, and knows only the command.
+//! The command stays in latch's process group, so that the terminal's signals, input and job control work as
+//! without latch. On Linux a guardian starts it and looks after its descendants. Without procfs or Linux, latch
+//! starts it itself, and knows only the command.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -18,16 +18,16 @@ use crate::latch::text::clean;
 /// The first argument of a latch that is to become a command.
 pub(super) const COMMAND_MARK: &str = "--become-command-of";
 
-/// How a command has ended.
+/// The end of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::latch) enum CommandEnd {
     Code(u8),
-    /// By this signal.
+    /// Ended by this signal.
     Signal(i32),
 }
 
 impl CommandEnd {
-    /// `None` if it has not ended.
+    /// Returns `None` if the process has not ended.
     pub(super) fn of(status: WaitStatus) -> Option<CommandEnd> {
         let by_signal = status.terminating_signal().map(CommandEnd::Signal);
         let by_itself = status.exit_status();
@@ -36,17 +36,17 @@ impl CommandEnd {
     }
 }
 
-/// A child of latch and what it has started.
+/// A child of latch and its descendants.
 #[derive(Debug)]
 pub(super) struct Process {
     pid: Pid,
     end: Option<CommandEnd>,
-    /// Children from before this program became latch: they are not the command's.
+    /// Children from before this program became latch: they do not belong to the command.
     excluded: Vec<Pid>,
 }
 
 impl Process {
-    /// Starts a command with this in its environment, without a guardian.
+    /// Starts a command with `environment` added to its own, without a guardian.
     pub(super) fn start(
         command: &[OsString],
         environment: &[(&str, OsString)],
@@ -59,7 +59,7 @@ impl Process {
         Ok(Process::adopted(&direct.spawn()?, excluded))
     }
 
-    /// Looks after a child that was started just now.
+    /// Tracks a child that was started just now.
     pub(super) fn adopted(child: &Child, excluded: Vec<Pid>) -> Process {
         Process {
             pid: Pid::from_child(child),
@@ -68,8 +68,7 @@ impl Process {
         }
     }
 
-    /// Takes note of all that have ended. Returns how the child has ended, and whether nothing is left
-    /// of it and of what it has started.
+    /// Reaps all ended children. Returns the end of the child, and whether it and all its descendants are gone.
     pub(super) fn reap(&mut self) -> (Option<CommandEnd>, bool) {
         let has_children = loop {
             match wait(WaitOptions::NOHANG) {
@@ -91,14 +90,14 @@ impl Process {
 
     /// Sends a signal to the child.
     pub(super) fn signal(&self, signal: i32) -> io::Result<()> {
-        // Once it has been reaped, its number may be another's.
+        // After the child is reaped, another process may have its number.
         match (self.end, Signal::from_named_raw(signal)) {
             (None, Some(signal)) => Ok(kill_process(self.pid, signal)?),
             _ => Ok(()),
         }
     }
 
-    /// Sends a signal to all that are known. Returns the first that could not be reached, and why.
+    /// Sends a signal to all known processes. Returns the first that could not be reached, and the error.
     pub(super) fn signal_all(&self, signal: Signal) -> Option<(i32, io::Error)> {
         let mut problem = None;
         for pid in self.all() {
@@ -111,7 +110,7 @@ impl Process {
         problem
     }
 
-    /// Returns the processes that are known to live: all descendants where procfs tells them, else the child alone.
+    /// Returns the known live processes: all descendants where procfs lists them, else the child alone.
     fn all(&self) -> Vec<Pid> {
         #[cfg(target_os = "linux")]
         if super::process_tree::is_available() {
@@ -124,7 +123,7 @@ impl Process {
     }
 }
 
-/// The children that this process has already.
+/// Returns the present children of this process.
 pub(super) fn existing_children() -> Vec<Pid> {
     match wait(WaitOptions::NOHANG) {
         #[cfg(target_os = "linux")]
@@ -139,12 +138,12 @@ pub(super) fn as_pairs<'a>(
     environment.iter().map(|(name, value)| (*name, &**value))
 }
 
-/// The part that this process plays instead of the latch that a user calls.
+/// The role of this process, if it is not the latch that a user calls.
 #[derive(Debug)]
 pub(in crate::latch) enum ProcessRole<'a> {
-    /// It becomes a command: `PARENT json|words COMMAND…`.
+    /// Becomes a command: `PARENT json|words COMMAND…`.
     Command(&'a [OsString]),
-    /// It guards a command: `json|words COMMAND…`.
+    /// Guards a command: `json|words COMMAND…`.
     Guardian(&'a [OsString]),
 }
 
@@ -160,7 +159,7 @@ impl ProcessRole<'_> {
         }
     }
 
-    /// Returns where a command cannot be run, and when nothing is left to guard.
+    /// Runs the role. Returns if a command cannot be run, and when nothing is left to guard.
     pub(in crate::latch) fn run(&self) -> ExitCode {
         match self {
             ProcessRole::Command(arguments) => become_command(arguments),
@@ -172,7 +171,7 @@ impl ProcessRole<'_> {
     }
 }
 
-/// If the parent is killed, the command gets SIGTERM.
+/// Becomes the command, which gets SIGTERM if the parent is killed.
 fn become_command(arguments: &[OsString]) -> ExitCode {
     let [parent, form, program, arguments @ ..] = arguments else {
         return ExitCode::FAILURE;
@@ -182,7 +181,7 @@ fn become_command(arguments: &[OsString]) -> ExitCode {
         let _ = rustix::process::set_parent_process_death_signal(Some(Signal::TERM));
         let actual = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().to_string());
         if actual.is_some_and(|actual| *parent != *actual) {
-            // It was killed in the meantime.
+            // The parent was killed in the meantime.
             return ExitCode::FAILURE;
         }
     }
@@ -192,7 +191,7 @@ fn become_command(arguments: &[OsString]) -> ExitCode {
     ExitCode::from(exit_code_of(&error))
 }
 
-/// The second argument: how to say what is wrong.
+/// The form of error messages, as an argument of a role.
 pub(super) const FORM_JSON: &str = "json";
 pub(super) const FORM_WORDS: &str = "words";
 
@@ -203,7 +202,7 @@ pub(super) fn not_run(program: &OsStr, error: &io::Error) -> Failure {
     Failure::new(Cause::Failed, "not run", message)
 }
 
-/// What a shell says of a command that cannot be run.
+/// Returns a shell's exit code for a command that cannot be run.
 pub(super) fn exit_code_of(error: &io::Error) -> u8 {
     match error.kind() {
         io::ErrorKind::NotFound => 127,

@@ -1,42 +1,42 @@
-//! When a lease is renewed, when it counts as lost, and when the command has to be gone. Pure: the
-//! time and what has come of an attempt go in, and what to do comes out.
+//! The times at which a lease is renewed, counts as lost, and the command must have ended. Pure: the
+//! time and the outcomes of attempts go in, and the next step comes out.
 //!
-//! The server starts a lease after it was asked to, so it lasts at least its length from the moment of
-//! asking. Whatever the server's clock shows, by then the command is gone.
+//! The server starts a lease after the request, so it lasts at least its length from the time of the
+//! request. Whatever the server's clock shows, the command has ended by then.
 
 use crate::time::Time;
 
-/// An attempt takes no longer than this, so that there is time for another.
+/// The longest attempt to renew, so that there is time for another.
 const MAX_ATTEMPT_MS: u64 = 5000;
 const MAX_PAUSE_MS: u64 = 2000;
-/// Between two SIGKILLs, as processes may be started in between.
+/// The pause between two SIGKILLs, as processes may be started in between.
 const KILL_AGAIN_MS: u64 = 50;
 
-/// What is to be done.
+/// The next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ScheduleStep {
-    /// Try to renew, for at most so long.
+    /// Try to renew, for at most `limit_ms`.
     Renew { limit_ms: u64 },
-    /// The lease is lost: ask the command to end, which has time until then.
+    /// The lease is lost: ask the command to end, which has time until `kill_at`.
     Terminate { kill_at: Time },
-    /// Its time is over: end it.
+    /// The grace period is over: kill the command.
     Kill,
-    /// Nothing, until then or until something has happened.
+    /// Wait until then, or until the next event.
     Wait { until: Time },
 }
 
-/// What has come of an attempt to renew.
+/// The outcome of an attempt to renew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RenewalOutcome {
-    /// The lease has begun anew.
+    /// The lease was restarted.
     Renewed,
-    /// It was not to be had, and may be later.
+    /// The attempt failed, and a later one may succeed.
     Failed,
-    /// It is another's, or nobody's.
+    /// Another owner holds the lock, or none does.
     Lost,
 }
 
-/// When the processes of a command are ended.
+/// The times at which the processes of a command are ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StopTimes {
     /// SIGTERM
@@ -45,10 +45,10 @@ pub(super) struct StopTimes {
     pub(super) kill_at: Time,
 }
 
-/// The guardian is a little slower than latch, so that it is latch that acts if it can.
+/// The guardian acts a little later than latch, so that latch acts if it can.
 #[cfg(target_os = "linux")]
 const GUARDIAN_DELAY_MS: u64 = 50;
-/// It needs its turn, and procfs, on a machine that may be busy.
+/// The guardian needs to be scheduled, and to read procfs, on a machine that may be busy.
 #[cfg(target_os = "linux")]
 const GUARDIAN_MARGIN_MS: u64 = 200;
 
@@ -56,10 +56,10 @@ const GUARDIAN_MARGIN_MS: u64 = 200;
 pub(super) struct RenewalSchedule {
     ttl_ms: u64,
     grace_ms: u64,
-    /// The lease lasts at least until then.
+    /// The lease lasts at least until this time.
     safe_until: Time,
     next_attempt: Time,
-    /// An attempt is under way.
+    /// An attempt is in flight.
     is_trying: bool,
     failures: u32,
     stage: Stage,
@@ -68,7 +68,7 @@ pub(super) struct RenewalSchedule {
 #[derive(Debug)]
 enum Stage {
     Holding,
-    /// It is lost, and the command has not been told yet.
+    /// The lock is lost, and the command was not asked to end yet.
     Lost {
         kill_at: Time,
     },
@@ -78,7 +78,7 @@ enum Stage {
 }
 
 impl RenewalSchedule {
-    /// Keeps a lease of `ttl_ms` that was asked for at `asked_at`.
+    /// Starts the schedule of a lease of `ttl_ms` that was requested at `asked_at`.
     pub(super) fn new(ttl_ms: u64, grace_ms: u64, asked_at: Time) -> RenewalSchedule {
         RenewalSchedule {
             ttl_ms,
@@ -91,17 +91,17 @@ impl RenewalSchedule {
         }
     }
 
-    /// Whether the command is being ended.
+    /// Returns whether the lock is lost, and so the command is being ended.
     pub(super) fn is_lost(&self) -> bool {
         !matches!(self.stage, Stage::Holding)
     }
 
-    /// Milliseconds until the lease may be over.
+    /// Returns the milliseconds until the lease may be over.
     pub(super) fn left_ms(&self, now: Time) -> u64 {
         self.safe_until.ms_since(now)
     }
 
-    /// When the guardian ends the command if latch does not renew the lease before.
+    /// Returns the times at which the guardian ends the command unless latch renews the lease before.
     #[cfg(target_os = "linux")]
     pub(super) fn guardian_stop_times(&self) -> StopTimes {
         let margin_ms = (self.ttl_ms / 8).min(GUARDIAN_MARGIN_MS);
@@ -115,7 +115,7 @@ impl RenewalSchedule {
         }
     }
 
-    /// The lease is lost, whatever the server says.
+    /// Marks the lease as lost, whatever the server says.
     pub(super) fn mark_lost(&mut self, now: Time) {
         if !self.is_lost() {
             let kill_at = now.after_ms(self.grace_ms);
@@ -123,7 +123,7 @@ impl RenewalSchedule {
         }
     }
 
-    /// What is to be done now. Whoever does it asks again at once.
+    /// Returns the next step. The caller does it and calls again at once.
     pub(super) fn next_step(&mut self, now: Time) -> ScheduleStep {
         if matches!(self.stage, Stage::Holding) && now >= self.terminate_deadline() {
             let kill_at = now.after_ms(self.grace_ms).min(self.kill_deadline());
@@ -155,7 +155,7 @@ impl RenewalSchedule {
         }
     }
 
-    /// An attempt that was begun at `asked_at` is over.
+    /// Records the outcome of the attempt that began at `asked_at`.
     pub(super) fn attempted(&mut self, asked_at: Time, outcome: RenewalOutcome, now: Time) {
         self.is_trying = false;
         if self.is_lost() {
@@ -176,13 +176,14 @@ impl RenewalSchedule {
         }
     }
 
-    /// When the command must be gone: a little before the lease may be over.
+    /// Returns the time by which the command must have ended, a little before the lease may be over.
     fn kill_deadline(&self) -> Time {
         let margin_ms = (self.ttl_ms / 100).max(20);
         Time::from_ms(self.safe_until.as_ms().saturating_sub(margin_ms))
     }
 
-    /// When the command must be told, to have its grace, or a third of the lease if that is shorter.
+    /// Returns the time to ask the command to end: its grace before the kill deadline, or a third of
+    /// the lease if that is shorter.
     fn terminate_deadline(&self) -> Time {
         let grace_ms = self.grace_ms.min(self.ttl_ms / 3);
         Time::from_ms(self.kill_deadline().as_ms().saturating_sub(grace_ms))
@@ -329,7 +330,7 @@ mod tests {
             schedule.next_step(at(20_100)),
             ScheduleStep::Wait { until: at(30_100) }
         );
-        // What is lost does not come back.
+        // A lost lock does not come back.
         schedule.attempted(at(20_000), RenewalOutcome::Renewed, at(20_200));
         assert_eq!(schedule.next_step(at(30_100)), ScheduleStep::Kill);
     }

@@ -1,4 +1,4 @@
-//! The command runs: what comes is answered, until no process of it is left.
+//! Supervises the running command: handles events until none of its processes is left.
 
 use std::io;
 use std::sync::mpsc::{Receiver, Sender};
@@ -20,25 +20,25 @@ use super::link::GuardianLink;
 #[cfg(target_os = "linux")]
 use super::wire::{FromGuardian, ToGuardian};
 
-/// A machine that was suspended is to notice soon after.
+/// After a suspension latch notices the time within this.
 const MAX_SLEEP: Duration = Duration::from_secs(1);
-/// What withstands SIGKILL for so long, as a process of another user does, is left alone.
+/// A process that withstands SIGKILL for this time, such as one of another user, is left alone.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 
 /// A guardian has killed what it can within this time, or is stopped.
 #[cfg(target_os = "linux")]
 const GUARDIAN_KILL_LIMIT: Duration = Duration::from_secs(1);
 
-/// How it has ended.
+/// The end of the supervision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// By itself.
+    /// The command ended by itself.
     Command(CommandEnd),
     /// The lock was lost, and the command was ended.
     Lost,
 }
 
-/// Through what latch reaches the processes of the command.
+/// Latch's handle on the processes of the command.
 #[derive(Debug)]
 pub(super) enum CommandHandle {
     #[cfg(target_os = "linux")]
@@ -48,21 +48,21 @@ pub(super) enum CommandHandle {
 
 #[derive(Debug)]
 pub(super) struct Supervision {
-    /// `None` only while one takes the place of the other.
+    /// `None` only while one replaces the other.
     command_handle: Option<CommandHandle>,
-    /// How the command has ended.
+    /// The end of the command, once it has ended.
     end: Option<CommandEnd>,
-    /// No process of the command is left.
+    /// True once no process of the command is left.
     is_gone: bool,
     schedule: RenewalSchedule,
-    /// Whoever renews takes from it how long that may take.
+    /// Time limits for the thread that renews, one for each attempt.
     renewals: Sender<Duration>,
-    /// Why the last attempts to renew have failed.
+    /// The failure of the last attempts to renew.
     trouble: Option<Failure>,
-    /// Why the lock is another's.
+    /// The failure that shows that the lock is lost.
     loss: Option<Failure>,
     killed_since: Option<Instant>,
-    /// A process that withstands, and why.
+    /// A process that withstands SIGKILL, and the error.
     unkillable: Option<(i32, io::Error)>,
     is_leftover_reported: bool,
 }
@@ -87,7 +87,7 @@ impl Supervision {
         }
     }
 
-    /// Acts until nothing is left to do.
+    /// Runs until no process of the command is left to end.
     pub(super) fn run(
         &mut self,
         events: &Receiver<Event>,
@@ -113,14 +113,14 @@ impl Supervision {
                         _ => {
                             let _ = kill_at;
                             self.signal_all(Signal::TERM);
-                            // What is stopped would not notice.
+                            // A stopped process would not notice.
                             self.signal_all(Signal::CONT);
                         }
                     }
                 }
                 ScheduleStep::Kill => {
                     let since = *self.killed_since.get_or_insert(Instant::now());
-                    // A guardian does it by itself, unless it was stopped.
+                    // A guardian kills by itself, unless it was stopped.
                     #[cfg(target_os = "linux")]
                     if since.elapsed() > GUARDIAN_KILL_LIMIT && self.unkillable.is_none() {
                         self.replace_guardian();
@@ -138,7 +138,7 @@ impl Supervision {
         }
     }
 
-    /// Sees what is left, where no guardian tells it.
+    /// Reaps ended processes, where no guardian reports them.
     fn reap(&mut self, notify: &impl Fn(&str)) {
         if let Some(CommandHandle::Direct(process)) = &mut self.command_handle {
             (self.end, self.is_gone) = process.reap();
@@ -177,7 +177,7 @@ impl Supervision {
 
     fn handle(&mut self, event: Event, notify: &impl Fn(&str), report_failure: &impl Fn(Failure)) {
         match event {
-            // Looked for before each step.
+            // Ended children are reaped before each step.
             Event::Signal(SIGCHLD) => {}
             Event::Signal(signal) if terminal::has_sent(signal) => {}
             Event::Signal(signal) => match &mut self.command_handle {
@@ -241,8 +241,8 @@ impl Supervision {
         }
     }
 
-    /// The guardian has ended. That is as it should be if nothing was left to guard; else its command
-    /// has no parent any more that could tell of its end.
+    /// Replaces a guardian that has ended. If nothing was left to guard, there is nothing to do; else
+    /// its command has lost the parent that would report its end.
     #[cfg(target_os = "linux")]
     fn replace_guardian(&mut self) {
         if self.is_gone || !matches!(self.command_handle, Some(CommandHandle::Guarded(_))) {

@@ -1,4 +1,4 @@
-//! Which signals the terminal has sent to the command already.
+//! The signals that the terminal has sent to the command already.
 
 use std::fs::File;
 
@@ -6,10 +6,10 @@ use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
 use signal_hook::consts::{SIGINT, SIGQUIT, SIGWINCH};
 
-/// Whether the command has got this signal itself. A terminal sends what its keys and its size mean to
-/// the whole process group in its foreground, in which the command is, too: sent on, it would arrive
-/// twice, and many programs take a second SIGINT for impatience. Who sends one of these with kill(1) to
-/// a latch in the foreground is taken for the terminal.
+/// Returns whether the command has received this signal itself. A terminal sends the signals of its
+/// keys and its size to the whole foreground process group, which includes the command. Sent on, the
+/// signal would arrive twice, and many programs take a second SIGINT for impatience. A signal sent by
+/// kill(1) to a latch in the foreground is taken for the terminal's.
 pub(super) fn has_sent(signal: i32) -> bool {
     [SIGINT, SIGQUIT, SIGWINCH].contains(&signal) && is_in_foreground()
 }

@@ -1,43 +1,43 @@
-//! When the processes of a command are ended. Pure: the time and what has happened go in, and what to do
-//! comes out.
+//! The times at which the guardian ends the processes of a command. Pure: the time and the events go in,
+//! and the next step comes out.
 
 use super::schedule::StopTimes;
 use crate::time::Time;
 
-/// A process that has only to write its last line ends by itself within this time.
+/// A process that only writes its last line ends by itself within this time.
 const SETTLING_MS: u64 = 500;
-/// Between two SIGKILLs, as processes may be started in between.
+/// The pause between two SIGKILLs, as processes may be started in between.
 const KILL_AGAIN_MS: u64 = 50;
-/// The same where so many were in vain, as with a process of another user.
+/// The pause after [`FREQUENT_KILLS`] were in vain, as with a process of another user.
 const KILL_RARELY_MS: u64 = 1000;
 const FREQUENT_KILLS: u32 = 20;
 
-/// The next thing to do.
+/// The next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TerminationStep {
-    /// Send SIGTERM to all.
+    /// Send SIGTERM to all processes.
     Terminate(Reason),
-    /// Send SIGKILL to all.
+    /// Send SIGKILL to all processes.
     Kill,
-    /// Nothing, until then or until something has happened.
+    /// Wait until then, or until the next event.
     Wait { until: Time },
 }
 
-/// Why the processes are ended.
+/// The reason why the processes are ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
-    /// latch says so, or is gone.
+    /// latch asked for it, or is gone.
     Parsed,
     /// The command has ended, and has left them behind.
     LeftBehind,
-    /// latch has neither renewed the lease nor said anything in time.
+    /// latch has neither renewed the lease nor sent a message in time.
     Overdue,
 }
 
 #[derive(Debug)]
 pub(super) struct Termination {
     grace_ms: u64,
-    /// The end of the lease; `None` once it does not matter any more.
+    /// The times at the end of the lease; `None` once it no longer matters.
     lease: Option<StopTimes>,
     planned: Option<(StopTimes, Reason)>,
     is_terminated: bool,
@@ -57,22 +57,22 @@ impl Termination {
         }
     }
 
-    /// The lease was renewed, and lasts until then.
+    /// Records that the lease was renewed and lasts until then.
     pub(super) fn renewed(&mut self, lease: StopTimes) {
         self.lease = self.lease.map(|_| lease);
     }
 
-    /// The command has ended; what it has left behind may end by itself yet.
+    /// Records that the command has ended; what it has left behind may still end by itself.
     pub(super) fn command_ended(&mut self, now: Time) {
         self.plan(now.after_ms(SETTLING_MS), Reason::LeftBehind);
     }
 
-    /// latch is gone without a word.
+    /// Records that latch is gone without a message.
     pub(super) fn latch_is_gone(&mut self, now: Time) {
         self.plan(now, Reason::Parsed);
     }
 
-    /// latch has lost the lease: all must be over at `kill_at`.
+    /// Records that latch has lost the lease: all processes must have ended at `kill_at`.
     pub(super) fn end_requested(&mut self, now: Time, kill_at: Time) {
         self.lease = None;
         let stop_times = StopTimes {
@@ -82,14 +82,14 @@ impl Termination {
         self.planned = Some((stop_times, Reason::Parsed));
     }
 
-    /// Returns the next thing to do. The caller does it and asks again at once.
+    /// Returns the next step. The caller does it and calls again at once.
     pub(super) fn next_step(&mut self, now: Time) -> TerminationStep {
         let lease = self.lease.map(|lease| (lease, Reason::Overdue));
         let first = |at: fn(&StopTimes) -> Time| {
             let both = lease.iter().chain(&self.planned);
             both.min_by_key(|(stop_times, _)| at(stop_times)).copied()
         };
-        // There is always one of both.
+        // At least one of both is set.
         let terminate = first(|stop_times| stop_times.terminate_at);
         let kill = first(|stop_times| stop_times.kill_at);
         let (Some((terminate, reason)), Some((kill, _))) = (terminate, kill) else {
@@ -116,12 +116,12 @@ impl Termination {
         TerminationStep::Kill
     }
 
-    /// Whether SIGKILL was sent so often that no process is left that it can end.
+    /// Returns whether SIGKILL was sent so often that it can end no process that is left.
     pub(super) fn is_in_vain(&self) -> bool {
         self.kills > FREQUENT_KILLS + 5
     }
 
-    /// Ends all from `terminate_at` on, or earlier if that was planned.
+    /// Ends all processes from `terminate_at` on, or earlier if that was planned.
     fn plan(&mut self, terminate_at: Time, reason: Reason) {
         let new = StopTimes {
             terminate_at,

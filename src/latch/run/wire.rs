@@ -1,4 +1,4 @@
-//! The words between latch and its guardian: lines of words over a socket.
+//! The messages between latch and its guardian: lines of words over a socket.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use super::processes::CommandEnd;
 use super::schedule::StopTimes;
 use crate::time::Time;
 
-/// A message of latch to its guardian. Moments are those of the clock that both have.
+/// A message of latch to its guardian. Times are those of the clock that both share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ToGuardian {
-    /// Start the command in this process group. The standard input comes with it.
+    /// Start the command in this process group. Its standard input comes with the message.
     Start {
         group: i32,
         grace_ms: u64,
@@ -19,7 +19,7 @@ pub(super) enum ToGuardian {
     Signal(i32),
     /// The lease was renewed.
     Renewed(StopTimes),
-    /// The lease is lost: end all.
+    /// The lease is lost: end all processes.
     End { kill_at: Time },
 }
 
@@ -32,9 +32,9 @@ pub(in crate::latch) enum FromGuardian {
     Ended(CommandEnd),
     /// This signal could not be sent to the command, for this `errno`.
     Unsent { signal: i32, errno: i32 },
-    /// These processes were left behind, and are being ended.
+    /// So many processes were left behind, and are being ended.
     LeftBehind { count: usize },
-    /// The lease was not renewed in time, and all are being ended.
+    /// The lease was not renewed in time, and all processes are being ended.
     Overdue,
     /// This process could not be killed, for this `errno`.
     Unkillable { pid: i32, errno: i32 },
