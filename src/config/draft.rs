@@ -1,4 +1,4 @@
-//! What all sources together say, before it is looked at as a whole. The defaults are here.
+//! The values of all sources together, before they are checked as a whole. The defaults are here.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -12,14 +12,15 @@ use crate::pool::Rules;
 use crate::session::Settings;
 use crate::store::{COMMIT_TIMEOUT_MS, Sync};
 
-/// Filled by one source after the other: the later one counts. What is `None` nobody has said.
+/// The values of the sources read so far: the last source that sets a value counts. `None` means
+/// that no source sets it.
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) listen: Option<Vec<String>>,
     pub(super) admin_listen: Vec<String>,
     pub(super) tls: TlsDraft,
     pub(super) reuse_port: bool,
-    /// The Node original would start several processes.
+    /// The Node original would start several processes then.
     pub(super) cluster: bool,
     pub(super) keys: Option<PathBuf>,
     pub(super) require_keys: bool,
@@ -104,7 +105,8 @@ impl Draft {
         }
     }
 
-    /// Whether it is a URL is seen when all is known, and whatever it names is looked at.
+    /// Sets the store. The URL is parsed once all settings are known, and the files that it names
+    /// are read then.
     pub(super) fn put_store(&mut self, url: &str) -> Result<(), &'static str> {
         self.store = url.to_owned();
         Ok(())
@@ -126,7 +128,7 @@ impl Draft {
         Ok(())
     }
 
-    /// The bounds catch milliseconds, which other programs want here.
+    /// Sets the timeout of Redis. The bounds catch milliseconds, the unit of other programs.
     pub(super) fn put_redis_timeout(&mut self, seconds: f64) -> Result<(), &'static str> {
         if !(0.01..=300.0).contains(&seconds) {
             return Err("wanted seconds, 0.01 to 300");
@@ -135,7 +137,7 @@ impl Draft {
         Ok(())
     }
 
-    /// An empty name leaves the header field out.
+    /// Sets the `Server` header field; an empty name omits it.
     pub(super) fn put_server_name(&mut self, name: &str) -> Result<(), &'static str> {
         let is_printable = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
         let name = name.trim_matches(' ');
@@ -146,8 +148,8 @@ impl Draft {
         Ok(())
     }
 
-    /// Takes the words and the numbers of the Node original's logger. A number in between logs what
-    /// is at least as severe.
+    /// Accepts the words and the numbers of the Node original's logger. A number in between logs
+    /// what is at least as severe.
     pub(super) fn put_log_level(&mut self, level: &str) -> Result<(), &'static str> {
         self.log_level = match level.parse::<u8>() {
             Ok(10) => LevelFilter::Trace,
@@ -155,7 +157,7 @@ impl Draft {
             Ok(21..=30) => LevelFilter::Info,
             Ok(31..=40) => LevelFilter::Warn,
             Ok(41..=60) => LevelFilter::Error,
-            // There is nothing above an error here.
+            // No level is above an error here.
             _ if level.eq_ignore_ascii_case("fatal") => LevelFilter::Error,
             _ => level.parse().map_err(|_| {
                 "wanted off, fatal, error, warn, info, debug or trace, or a number, 10 (trace) to 60 (fatal)"
@@ -164,7 +166,7 @@ impl Draft {
         Ok(())
     }
 
-    /// The Node original's word for standard error is CONSOLE.
+    /// Sets the folder of the log. `CONSOLE` is the Node original's word for standard error.
     pub(super) fn put_log_dir(&mut self, folder: PathBuf) {
         self.log_dir = (folder.as_os_str() != "CONSOLE").then_some(folder);
     }

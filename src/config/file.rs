@@ -1,5 +1,4 @@
-//! The configuration file, in JSON5: the keys that users of the Node original have, and one for
-//! each setting.
+//! The configuration file, in JSON5: the keys of the Node original, and one for each setting.
 
 use std::{env, fmt};
 
@@ -12,23 +11,23 @@ use super::setting::{Setting, Value};
 use super::table::settings;
 use super::{ConfigError, redis_url};
 
-/// Keys of the Node original, and what means the same here.
+/// Keys of the Node original, and the settings that they mean here.
 const ALIASES: [(&str, &str); 2] = [
     ("redis.url", "store.url"),
     ("redis.purgeOnLoad", "store.purgeOnStart"),
 ];
-/// Two keys of the Node original that make an address.
+/// Two keys of the Node original that together give an address.
 const PORT: &str = "server.port";
 const HOST: &str = "server.host";
 
-/// Clusters are of the Node original: one process serves here.
+/// The Node original's switch for several processes; here one process serves.
 const CLUSTER: &str = "server.cluster";
 const LISTEN: &str = "server.listen";
 
-/// Puts what one file after the other says: the later one counts.
+/// Puts the values of one file after another into the draft: the last file that sets a value counts.
 pub(super) struct Files<'a> {
     draft: &'a mut Draft,
-    /// Port and host may come from different files. Each is with its source.
+    /// Port and host may come from different files. Each is stored with its source.
     port: Option<(u16, String)>,
     host: Option<(String, String)>,
 }
@@ -42,14 +41,14 @@ impl Files<'_> {
         }
     }
 
-    /// Puts all that the text of a configuration says. `source` is its name in errors and in
+    /// Puts all values in the text of a configuration. `source` is its name in errors and in
     /// `--check`.
     pub(super) fn put(&mut self, source: &str, text: &str) -> Result<(), ConfigError> {
         self.put_values(source, parse(source, text)?)
     }
 
-    /// Puts the variables of the environment that a text names in the places of values. A variable
-    /// that is missing or empty sets nothing.
+    /// Puts the values of the environment variables that a text names in the places of values. A
+    /// variable that is missing or empty sets nothing.
     pub(super) fn put_variables(&mut self, source: &str, text: &str) -> Result<(), ConfigError> {
         for (key, Variable { name, is_json }) in parse::<Variable>(source, text)? {
             let Some(text) = env::var_os(&name).filter(|text| !text.is_empty()) else {
@@ -68,8 +67,8 @@ impl Files<'_> {
         Ok(())
     }
 
-    /// Puts the address that port and host make. The Node original listens on all addresses where only
-    /// a port is given, and so does this.
+    /// Puts the address that port and host give. With a port alone the server listens on all
+    /// addresses, as the Node original does.
     pub(super) fn finish(self) -> Result<(), ConfigError> {
         let (address, source) = match (self.port, self.host) {
             (None, None) => return Ok(()),
@@ -136,14 +135,14 @@ fn put_setting(key: &str, value: Value, source: &str, draft: &mut Draft) -> Resu
     setting_of(key).map_or(Ok(()), |setting| setting.put(draft, value, source))
 }
 
-/// The setting that a key stands for; `None` for a key that only the Node original has.
+/// Returns the setting of a key; `None` for a key that only the Node original has.
 fn setting_of(key: &str) -> Option<&'static Setting> {
     let alias = ALIASES.iter().find(|(alias, _)| *alias == key);
     let meant = alias.map_or(key, |(_, meant)| meant);
     settings().find(|setting| setting.key == meant)
 }
 
-/// A variable of the environment is always a text.
+/// Reads a port, which is a text if it comes from the environment.
 fn port(value: &Value) -> Result<u16, &'static str> {
     match value {
         Value::Number(port) if port.fract() == 0.0 && (0.0..=65535.0).contains(port) => {
@@ -176,7 +175,7 @@ fn has(given: &[(String, Value)], key: &str) -> bool {
     given.iter().any(|(known, _)| known == key)
 }
 
-/// Reads sections of known keys, as `section.key`.
+/// Reads sections of known keys, each as `section.key`.
 fn parse<T: for<'de> Deserialize<'de>>(
     source: &str,
     text: &str,
@@ -195,7 +194,7 @@ fn parse<T: for<'de> Deserialize<'de>>(
     Ok(given)
 }
 
-/// Whether there is such a section, or such a key in a section.
+/// Checks that the section exists, and has such a key.
 fn is_known(section: &str, key: &str) -> Result<(), String> {
     let others = ALIASES
         .iter()
@@ -219,7 +218,7 @@ fn is_known(section: &str, key: &str) -> Result<(), String> {
     Err(format!("there is no {path}; wanted one of {known}"))
 }
 
-/// An object in which no key is there twice.
+/// An object without duplicate keys.
 struct Object<T>(Vec<(String, T)>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -286,7 +285,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Ok(Value::Text(text.to_owned()))
     }
 
-    /// Nothing deeper is read: how deep it goes is not for a file to say.
+    /// Reads a list of texts. Nothing deeper is read, so that a file does not choose the depth of
+    /// recursion.
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
         let mut texts = Vec::new();
         while let Some(text) = list.next_element()? {
@@ -295,14 +295,14 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Ok(Value::List(texts))
     }
 
-    // Serde's own words for it can name any type, which takes much of the binary.
+    // Serde's own message can name any type, which takes much of the binary.
     fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Value, A::Error> {
         Err(A::Error::custom("wanted a value instead of an object"))
     }
 }
 
-/// The variable of the environment that a setting is taken from: its name, or an object with its name
-/// and whether it holds JSON.
+/// The environment variable that sets a setting: its name, or an object with its name and whether it
+/// holds JSON.
 struct Variable {
     name: String,
     is_json: bool,
@@ -340,7 +340,7 @@ impl<'de> Visitor<'de> for VariableVisitor {
             }
         }
         let is_json = match format.as_deref() {
-            // The setting knows whether it is a number or a switch.
+            // The setting knows its own kind.
             None | Some("boolean" | "number" | "string") => false,
             Some("json" | "json5") => true,
             Some(_) => return Err(A::Error::custom("wanted __format json, number or boolean")),

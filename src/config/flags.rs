@@ -1,4 +1,4 @@
-//! The command line, and the environment where it says nothing.
+//! The command line, and the environment where no flag is given.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -44,7 +44,7 @@ A first lock:
 Exit codes: 0 stopped by a signal, 1 could not serve, 2 wrong configuration; of --ping: 0 it
 lives, 1 it does not answer well.";
 
-/// A command line that has the right form. What its values say nobody has looked at yet.
+/// A command line in the right form. Its values are not checked yet.
 pub(super) struct Flags(ArgMatches);
 
 impl Flags {
@@ -54,13 +54,14 @@ impl Flags {
         Ok(Flags(matches))
     }
 
-    /// Only check the configuration.
+    /// Returns whether to check the configuration only.
     pub(super) fn check(&self) -> bool {
         self.0.get_flag("check")
     }
 
-    /// Only ask whether this one lives. It is not in the environment: a server and its health check
-    /// share that. So the certificate of the server is, and it is trusted if nothing else is named.
+    /// Returns the server to ask whether it lives, for a health check. It is not in the environment,
+    /// which a server and its health check share. For the same reason the certificate of the server is
+    /// in the environment, and it is trusted unless `--ping-ca` names another.
     pub(super) fn ping(&self) -> Result<Option<Target>, ConfigError> {
         let Some(url) = self.text("ping") else {
             return Ok(None);
@@ -93,7 +94,7 @@ impl Flags {
         }
     }
 
-    /// The file or folder of configuration, and the flag or variable that names it.
+    /// Returns the file or folder of configuration, and the flag or variable that names it.
     pub(super) fn config(&self) -> Option<(&'static str, PathBuf)> {
         let flag = self.text("config").map(|path| ("--config", path));
         let variable = |name| Some((name, env::var_os(name).filter(|path| !path.is_empty())?));
@@ -103,7 +104,7 @@ impl Flags {
         Some((found.0, found.1.into()))
     }
 
-    /// Puts all that the flags say, and the environment where they say nothing.
+    /// Puts the values of the flags, and those of the environment where no flag is given.
     pub(super) fn put(&self, draft: &mut Draft) -> Result<(), ConfigError> {
         for setting in settings() {
             let variable = setting.variable();
@@ -118,7 +119,7 @@ impl Flags {
         Ok(())
     }
 
-    /// What is said with a flag; with commas between, if it is repeated.
+    /// Returns the value of a flag; the values of a repeated flag are joined by commas.
     fn text(&self, flag: &str) -> Option<OsString> {
         let texts: Vec<&OsStr> = self.0.get_raw(flag)?.collect();
         Some(texts.join(OsStr::new(",")))
@@ -162,7 +163,7 @@ fn command() -> Command {
         .mut_arg("ping-ca", |ca| ca.requires("ping"))
 }
 
-/// What is no setting: heading, flag, value, help.
+/// Flags that are not settings: heading, flag, value, help.
 const OTHERS: [(&str, &str, &str, &str); 4] = [
     (
         "Configuration",
@@ -201,7 +202,7 @@ fn with_kind(setting: &'static Setting) -> Arg {
     }
 }
 
-/// A flag with a value, or without one where that has no name.
+/// Builds a flag. It takes a value unless `value` is empty.
 fn argument(flag: &'static str, value: &'static str, help: &'static str) -> Arg {
     let argument = Arg::new(flag).long(flag);
     let argument = match value {
@@ -216,7 +217,8 @@ fn argument(flag: &'static str, value: &'static str, help: &'static str) -> Arg 
     }
 }
 
-/// A URL, or what is left of one, may stand where none was wanted: `--store` itself is easily forgotten.
+/// Masks passwords in an error. A URL, or a part of one, may stand where none is expected: `--store`
+/// itself is easily forgotten.
 fn without_password(mut error: clap::Error) -> clap::Error {
     let urls = error.context().filter_map(|(kind, value)| match value {
         ContextValue::String(text) if text.contains("://") || text.contains('@') => {

@@ -1,5 +1,5 @@
-//! A folder of configuration as the Node original has one: files that come over each other, and one
-//! that maps settings to variables of the environment.
+//! A folder of configuration as in the Node original: files that override each other, and one that
+//! maps settings to environment variables.
 
 use std::path::Path;
 use std::{env, fmt, fs, io};
@@ -7,9 +7,9 @@ use std::{env, fmt, fs, io};
 use super::ConfigError;
 use super::file::Files;
 
-/// Extensions of the files that are read, the later one over the earlier.
+/// Extensions of the files that are read; the later one overrides the earlier.
 const READ: [&str; 2] = ["json", "json5"];
-/// Extensions that the Node original would read, too. A file of these is refused, not passed over.
+/// Extensions that the Node original would read, too. A file of these is refused, not ignored.
 const NOT_READ: [&str; 14] = [
     "cjs",
     "coffee",
@@ -28,10 +28,11 @@ const NOT_READ: [&str; 14] = [
 ];
 /// The file that maps settings to names of variables.
 const VARIABLES: &str = "custom-environment-variables";
-/// The deployment of the Node original where none is named.
+/// The Node original's default deployment.
 const DEPLOYMENT: &str = "development";
 
-/// Puts all that the files of a folder say, and then the variables that one of them names.
+/// Puts the values of the files of a folder, and then those of the variables that one of them
+/// names.
 pub(super) fn put(folder: &Path, files: &mut Files<'_>) -> Result<(), ConfigError> {
     let deployment = ["NODE_CONFIG_ENV", "NODE_ENV"].map(env::var_os);
     let deployment = deployment
@@ -92,7 +93,7 @@ fn invalid(path: &Path, right: impl fmt::Display) -> ConfigError {
     ConfigError::Invalid(format!("{}: {right}", path.display()))
 }
 
-/// A warning if there is a folder that the Node original would read, but that no source names.
+/// Returns a warning if the Node original would read a folder that no source names.
 pub(super) fn unnamed_folder() -> Option<String> {
     let files = READ.map(|extension| format!("config/default.{extension}"));
     let file = files.iter().rev().find(|file| Path::new(file).is_file())?;

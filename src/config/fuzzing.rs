@@ -1,5 +1,5 @@
-//! What the fuzz targets reach of the configuration. It is built for them alone (`cfg(fuzzing)`).
-//! Nothing here opens a file or looks up a name.
+//! Entry points of the fuzz targets into the configuration, built for them alone (`cfg(fuzzing)`).
+//! None of them opens a file or looks up a name.
 
 use super::draft::Draft;
 use super::file::Files;
@@ -7,7 +7,7 @@ use super::flags::Flags;
 use super::origins::Origins;
 use super::{ConfigError, RedisSettings, StoreUrl, parse_store};
 
-/// Reads the text of a configuration file: all that it says, in words.
+/// Reads the text of a configuration file, and returns all its settings as text.
 pub fn read_file(text: &str) -> Result<String, String> {
     let mut draft = Draft::default();
     let mut files = Files::new(&mut draft);
@@ -16,7 +16,7 @@ pub fn read_file(text: &str) -> Result<String, String> {
     Ok(settings_of(draft))
 }
 
-/// Reads a command line, program name first: all that its settings say, in words.
+/// Reads a command line, program name first, and returns all its settings as text.
 pub fn read_flags(arguments: &[&str]) -> Result<String, String> {
     let mut draft = Draft::default();
     let flags = Flags::parse(arguments.iter().map(Into::into)).map_err(describe)?;
@@ -25,7 +25,7 @@ pub fn read_flags(arguments: &[&str]) -> Result<String, String> {
     Ok(settings_of(draft))
 }
 
-/// All settings in words, but for the sources that they came from.
+/// Formats all settings, but not their sources.
 fn settings_of(mut draft: Draft) -> String {
     draft.origins = Origins::default();
     format!("{draft:?}")

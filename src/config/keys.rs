@@ -18,8 +18,8 @@ pub fn read_keys(path: &Path) -> Result<Keys, ConfigError> {
     Keys::parse(&bytes).map_err(|problem| wrong(&problem))
 }
 
-/// What makes keys, or to have none at these addresses, less safe than it should be. Each address comes
-/// with whether it has TLS.
+/// Warns of keys, or of their absence, that are less safe at these addresses than they should be. Each
+/// address comes with whether it has TLS.
 pub fn access_warnings(
     keys: Option<&Keys>,
     addresses: impl IntoIterator<Item = (SocketAddr, bool)>,
@@ -47,8 +47,8 @@ const OPEN: &str = "it listens on an address that others can reach, without --ke
 const IN_CLEAR: &str = "it wants keys on an address that others can reach, without TLS: whoever sees the \
      traffic sees them; --tls-listen keeps them secret";
 
-/// Warnings of secrets that can be guessed, and of those that have ended. They name lines, never words
-/// of a line: any of them may be a secret in the wrong column.
+/// Warns of secrets that can be guessed, and of those that have ended. The warnings name lines, never
+/// words of a line: any of them may be a secret in the wrong column.
 pub fn key_warnings(keys: &Keys) -> impl Iterator<Item = String> {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = Time::from_ms(since_epoch.unwrap_or_default().as_millis() as u64);

@@ -1,9 +1,9 @@
-//! The names that the machine has, as far as it knows them without asking others.
+//! The names of the machine, as far as it knows them without asking others.
 
 use std::fs;
 
-/// Its host name, and what its table of hosts calls it besides, in lower case. No name server is asked: that
-/// could take long, and a stranger could answer.
+/// Returns the host name and its aliases in `/etc/hosts`, in lower case. No name server is asked: that could
+/// take long, and an attacker could answer.
 pub(super) fn names() -> Vec<String> {
     let host_name = rustix::system::uname();
     let host_name = host_name.nodename().to_string_lossy().to_ascii_lowercase();
@@ -13,7 +13,7 @@ pub(super) fn names() -> Vec<String> {
     names
 }
 
-/// The names on each line of a table of hosts that has this one: `127.0.1.1 box.corp.example box`.
+/// Returns the names on each line of a table of hosts that has this one: `127.0.1.1 box.corp.example box`.
 fn aliases(host_name: &str, table: &str) -> Vec<String> {
     let table = table.to_ascii_lowercase();
     let lines = table

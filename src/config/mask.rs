@@ -1,7 +1,7 @@
-//! Errors show what was given, and what was given may hold a password.
+//! Masks passwords: errors repeat a given value, which may hold one.
 
-/// A URL, or a text with one in it, without whatever may be a password. It may be wrong in any way,
-/// so this hides too much rather than too little.
+/// Returns a URL, or a text with one in it, without whatever may be a password. The text may be wrong
+/// in any way, so this hides too much rather than too little.
 pub(super) fn masked(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return match text.rsplit_once('@') {
@@ -10,8 +10,8 @@ pub(super) fn masked(text: &str) -> String {
         };
     };
     let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    // Perhaps a password with a slash in it: nobody knows where it begins or ends.
-    // Where there is no authority, it is a path that may have an `@` in it, but not of a Redis' host.
+    // Perhaps a password with a slash in it: its ends are unknown. Without an authority it is a path,
+    // which may have an `@` in it, but not with a Redis scheme.
     let has_host = !authority.is_empty() || scheme.ends_with("redis") || scheme.ends_with("rediss");
     if has_host && tail.contains('@') {
         return format!("{scheme}://***");
@@ -26,7 +26,7 @@ pub(super) fn masked(text: &str) -> String {
     format!("{scheme}://{authority}{}", masked_query(tail))
 }
 
-/// Hides all that follows the first parameter which is not known to be harmless.
+/// Hides all that follows the first parameter that is not known to be harmless.
 fn masked_query(tail: &str) -> String {
     let Some((path, query)) = tail.split_once('?') else {
         return tail.to_owned();

@@ -1,6 +1,6 @@
 //! Flags, environment and files, in that order of precedence, to one checked configuration.
 //!
-//! Everything that can be wrong with a configuration is found here, before anything is opened.
+//! All errors of a configuration are found here, before anything is opened.
 
 mod capacity;
 mod draft;
@@ -47,18 +47,18 @@ use origins::Origins;
 use redis_url::RedisUrl;
 pub use tls::Tls;
 
-/// What the process is to do.
+/// The task of the process.
 #[derive(Debug)]
 pub enum Invocation {
     /// Serve, or only check the configuration.
     Serve(Box<Config>),
-    /// Ask whether a server lives, and nothing else.
+    /// Ask whether a server lives, and exit.
     Ping(Target),
 }
 
 impl Invocation {
     /// Reads the command line, the environment, and the files that they name. A health check reads
-    /// no files: it may have none of the server's.
+    /// none of the server's files: it may have no access to them.
     pub fn read() -> Result<Invocation, ConfigError> {
         let flags = Flags::parse(env::args_os())?;
         match flags.ping()? {
@@ -68,76 +68,76 @@ impl Invocation {
     }
 }
 
-/// What the server is to do.
+/// The checked configuration of the server.
 #[derive(Debug)]
 pub struct Config {
-    /// Where to listen without TLS.
+    /// Addresses to listen on without TLS.
     pub listen: Vec<SocketAddr>,
-    /// Where to listen with TLS, and as whom.
+    /// Addresses to listen on with TLS, and the certificate; `None` means no TLS.
     pub tls: Option<Tls>,
-    /// Where to listen for who wants the metrics; if nowhere, they are where all else is.
+    /// Addresses that serve the metrics; if empty, the other listeners serve them.
     pub admin_listen: Vec<SocketAddr>,
-    /// Share the ports with other processes.
+    /// Whether to share the ports with other processes.
     pub reuse_port: bool,
-    /// Where pools live.
+    /// The store.
     pub store: StoreUrl,
-    /// When a change in a file is durable.
+    /// The moment when a change in a file counts as durable.
     pub sync: Sync,
-    /// Whether a store has to be there already.
+    /// Whether the store must exist already.
     pub must_exist: bool,
-    /// How long a commit may take before it counts as failed, in milliseconds.
+    /// The time in milliseconds after which a commit counts as failed.
     pub commit_timeout_ms: u64,
-    /// What the operator decides about lending.
+    /// The operator's rules for grants.
     pub rules: Rules,
-    /// Limits and time-outs of a connection.
+    /// Limits and timeouts of a connection.
     pub settings: Settings,
-    /// The file that the keys of `settings` are from, if there are any.
+    /// The file that holds the keys of `settings`, if there are any.
     pub keys_file: Option<PathBuf>,
-    /// Whether it must not start without keys.
+    /// Whether the server refuses to start without keys.
     require_keys: bool,
-    /// The most connections; `None` for what the system's descriptor limit allows.
+    /// The most connections; `None` means what the system's descriptor limit allows.
     pub max_connections: Option<usize>,
-    /// The most connections of one address; `None` for a part of all.
+    /// The most connections of one address; `None` means a share of all.
     pub max_per_address: Option<usize>,
-    /// The most who are queued from one address; `None` for a part of all.
+    /// The most waiters of one address; `None` means a share of all.
     pub max_address_waiters: Option<usize>,
-    /// The most requests that are in hand in all, but for those that are queued.
+    /// The most requests in flight in all, without those that are queued.
     pub max_requests: usize,
-    /// The most wrong keys of one address in a minute; 0 for any number.
+    /// The most wrong keys of one address in a minute; 0 means no limit.
     pub max_wrong_keys: usize,
-    /// How long what is in hand may take to be answered when the server stops.
+    /// The time limit in milliseconds for requests in flight when the server stops.
     pub drain_ms: u64,
     /// Pools to add at the start.
     pub seed: Option<Seed>,
-    /// A dump that is restored before all else, with fences that go on higher.
+    /// A dump to restore before all else; its fences continue at a higher number.
     pub restoration: Option<Restoration>,
-    /// Release every lock at the start.
+    /// Whether to release every lock at the start.
     pub purge_on_start: bool,
-    /// What is logged.
+    /// The least severe level that is logged.
     pub log_level: LevelFilter,
-    /// The folder of the log file; `None` for standard error.
+    /// The folder of the log file; `None` means standard error.
     pub log_dir: Option<PathBuf>,
-    /// Only check the configuration.
+    /// Whether only to check the configuration.
     pub check: bool,
-    /// What is not wrong, but hardly meant.
+    /// Warnings about settings that are valid, but probably unintended.
     pub warnings: Vec<String>,
     redis: RedisSettings,
     origins: Origins,
 }
 
-/// Where pools live: `--store`.
+/// The store of the pools: `--store`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreUrl {
-    /// In memory, and forgotten when the process ends.
+    /// In memory; the pools are lost when the process ends.
     Memory,
     /// In a file.
     File(PathBuf),
-    /// In a Redis that other servers may share.
+    /// In a Redis, which other servers may share.
     Redis(RedisOptions),
 }
 
 impl fmt::Display for StoreUrl {
-    /// Without the password of a Redis.
+    /// Formats the URL without the password of a Redis.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StoreUrl::Memory => f.write_str("memory:"),
@@ -147,14 +147,13 @@ impl fmt::Display for StoreUrl {
     }
 }
 
-/// What is said of a Redis apart from its URL.
+/// Settings of a Redis apart from its URL.
 #[derive(Clone, Debug)]
 struct RedisSettings {
     prefix: String,
     timeout_ms: u64,
 }
 
-/// Reads a dump.
 fn read_dump_file(path: &Path) -> Result<Restoration, ConfigError> {
     let mut file = fs::File::open(path)
         .map_err(|error| ConfigError::invalid("--restore", path.display(), error))?;
@@ -170,17 +169,16 @@ fn read_dump_file(path: &Path) -> Result<Restoration, ConfigError> {
     dump.map_err(|error| ConfigError::invalid("--restore", path.display(), error))
 }
 
-/// Reads a file of pools.
 fn read_seed_file(path: &Path) -> Result<Seed, ConfigError> {
     let text = read_file("--seed", path)?;
     api::read_seed(text.as_bytes())
         .map_err(|error| ConfigError::invalid("--seed", path.display(), error))
 }
 
-/// Why there is no configuration.
+/// The reason why there is no configuration.
 #[derive(Debug)]
 pub enum ConfigError {
-    /// The command line is wrong, or asks for help: what to print, and where.
+    /// The command line is wrong, or asks for help; holds what to print, and where.
     Usage(clap::Error),
     /// A value is wrong.
     Invalid(String),
@@ -204,7 +202,7 @@ impl fmt::Display for ConfigError {
 }
 
 impl Config {
-    /// The sources come in the order of their weight: what the last one says counts.
+    /// Reads all sources, in ascending order of precedence: the last one that sets a value counts.
     fn read(flags: &Flags) -> Result<Config, ConfigError> {
         let mut draft = Draft::default();
         let mut files = Files::new(&mut draft);
@@ -294,7 +292,7 @@ impl Config {
     }
 }
 
-/// Settings that do nothing, or not what they seem to.
+/// Warns of settings that have no effect, or not the apparent one.
 fn unlikely_settings(draft: &Draft) -> impl Iterator<Item = &'static str> {
     let is_redis = draft.store.starts_with("redis");
     let given = [
@@ -353,7 +351,7 @@ fn resolve(flag: &str, listen: &[String]) -> Result<Vec<SocketAddr>, ConfigError
     Ok(resolved)
 }
 
-/// Reads the name of a host as browsers write it.
+/// Parses the name of a host as browsers write it.
 fn parse_host(name: &str) -> Result<String, ConfigError> {
     if !api::is_host_name(name) {
         let right = "wanted the name of a host, such as locks.example.org, without a port";

@@ -1,4 +1,4 @@
-//! Files that are read again while the server runs, and the rules for those that hold a secret.
+//! Files that the server reads again while it runs, and the rules for those that hold a secret.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::Read;
@@ -9,21 +9,22 @@ use rustix::fs::OFlags;
 use rustix::process::geteuid;
 use zeroize::Zeroizing;
 
-/// More than thousands of keys take, and than any certificate has issuers.
+/// The largest file; enough for thousands of keys, and for the issuers of any certificate.
 const MAX_FILE_BYTES: u64 = 1 << 20;
-/// The rights that the group and others must not have: to read a secret is to have it, to write it is to choose it.
+/// The permissions that the group and others must not have: to read a secret is to have it, to write it is to
+/// choose it.
 const OTHERS_BITS: u32 = 0o066;
 const OTHERS_WRITE: u32 = 0o022;
-/// In a folder with this bit only the owner of a file may move it away.
+/// In a folder with this bit only a file's owner may move the file away.
 const STICKY: u32 = 0o1000;
 
-/// Reads a regular file, and waits for none that another process has to write to.
+/// Reads a regular file; it never waits for a pipe that another process has to write to.
 pub(super) fn read_regular(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     read(open(path)?.0)
 }
 
-/// Reads a file with a secret: only its owner may read and write it, who is root or the user of this
-/// process, and no other user may put another file in its place.
+/// Reads a file with a secret. It must belong to root or the user of this process, only its owner may read and
+/// write it, and no other user may be able to replace it.
 pub(super) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let (file, found) = open(path)?;
     let shown = path.display();
@@ -39,7 +40,7 @@ pub(super) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
             "it belongs to user {owner}; it must belong to root or to the user of the server: chown {own} {shown}"
         ));
     }
-    // Where the path is a link, the folder of the link counts as well as that of the file.
+    // If the path is a link, the folder of the link counts as well as that of the file.
     let file_path = fs::canonicalize(path).map_err(|error| error.to_string())?;
     for path in [path, &file_path] {
         check_folder(path.parent().unwrap_or(Path::new("/")))?;
@@ -70,7 +71,7 @@ fn check_folder(folder: &Path) -> Result<(), String> {
     }
 }
 
-/// The user of this process, if a file belongs neither to that one nor to root.
+/// Returns the owner of a file that belongs neither to the user of this process nor to root.
 fn foreign_owner(found: &Metadata) -> Option<u32> {
     let own = geteuid().as_raw();
     (found.uid() != own && found.uid() != 0).then_some(own)
@@ -79,11 +80,11 @@ fn foreign_owner(found: &Metadata) -> Option<u32> {
 fn open(path: &Path) -> Result<(File, Metadata), String> {
     let describe_error = |error: std::io::Error| error.to_string();
     let no_file = || "it is not a file".to_owned();
-    // To open something else may have effects of its own.
+    // Opening anything but a file may have side effects.
     if !fs::metadata(path).map_err(describe_error)?.is_file() {
         return Err(no_file());
     }
-    // It may have become a pipe meanwhile, which would be waited for forever.
+    // The file may have become a pipe meanwhile, whose opening would block forever.
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(OFlags::NONBLOCK.bits() as i32)
@@ -96,7 +97,7 @@ fn open(path: &Path) -> Result<(File, Metadata), String> {
     }
 }
 
-/// The buffer does not move while it grows, which would leave copies of a secret behind.
+/// Reads a file into a buffer of fixed capacity: one that moved would leave copies of a secret behind.
 fn read(file: File) -> Result<Zeroizing<Vec<u8>>, String> {
     let describe_error = |error: std::io::Error| error.to_string();
     let length = file.metadata().map_err(describe_error)?.len();

@@ -8,17 +8,17 @@ use crate::client::system_roots;
 use crate::store::RedisTls;
 use crate::tls::{self, ClientSettings, Roots, SettingsError};
 
-/// Whom to trust, and as whom to come.
+/// The trusted authorities, and the certificate of the client.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct TlsFiles {
-    /// Certificates of authorities; without it, those that the system trusts.
+    /// Certificates of authorities; `None` means those that the system trusts.
     ca: Option<PathBuf>,
-    /// A certificate and its key.
+    /// A certificate and its key; `None` means that the client shows none.
     identity: Option<(PathBuf, PathBuf)>,
 }
 
 impl TlsFiles {
-    /// Reads `ca=FILE&cert=FILE&key=FILE`.
+    /// Parses `ca=FILE&cert=FILE&key=FILE`.
     pub(super) fn parse(query: &str) -> Result<TlsFiles, &'static str> {
         let (mut ca, mut cert, mut key) = (None, None, None);
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
@@ -45,7 +45,7 @@ impl TlsFiles {
         Ok(TlsFiles { ca, identity })
     }
 
-    /// Reads the files. What is wrong is one line that names the parameter and the file.
+    /// Reads the files. An error is one line that names the parameter and the file.
     pub(super) fn read(self, host: &str) -> Result<RedisTls, String> {
         if !tls::IS_BUILT {
             return Err(SettingsError::NotBuilt.to_string());

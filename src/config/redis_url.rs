@@ -1,9 +1,9 @@
 //! The URLs of a Redis: `redis://[user:pass@]host[:port][/db]`, the same as `rediss://` with
 //! `[?ca=…&cert=…&key=…]` for TLS, and `redis+unix:///path[?db=N&user=…&pass=…]`.
 //!
-//! The redis crate reads them too, but passes over what it does not know: parameters that are
-//! misspelt, all that follows a `#`, a `+` in a password. A server that takes another database, or
-//! none of the password, is worse than one that does not start.
+//! The redis crate reads them too, but ignores what it does not know: misspelt parameters, all that
+//! follows a `#`, a `+` in a password. A server that uses another database, or no password, is
+//! worse than one that does not start.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::unix::net::SocketAddr;
@@ -15,7 +15,7 @@ use crate::store::{Login, RedisAddress};
 
 const PORT: u16 = 6379;
 
-/// What a URL says.
+/// The parts of a URL.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RedisUrl {
     pub(super) address: RedisAddress,
@@ -24,7 +24,7 @@ pub(super) struct RedisUrl {
     pub(super) database: u32,
 }
 
-/// Errors do not repeat any of the URL: it may hold a password.
+/// Parses a URL. Errors do not repeat any part of it: it may hold a password.
 pub(super) fn parse(url: &str) -> Result<RedisUrl, &'static str> {
     if url.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
         return Err("there is a space or control character in it; a space is written %20");
@@ -120,7 +120,8 @@ fn parse_login(text: &str) -> Result<Login, &'static str> {
     }
 }
 
-/// A user may have an empty password; the default user has none then, and does not log in.
+/// Builds the login. A named user may have an empty password; the default user with an empty one
+/// has none, and does not log in.
 fn login(user: Option<&str>, password: &str) -> Result<Login, &'static str> {
     match user {
         Some("") => Err("the user is empty; leave it away for the default user"),
@@ -184,7 +185,7 @@ fn parse_database(text: &str) -> Result<u32, &'static str> {
         .ok_or("the database is wrong; wanted a number, 0 or more")
 }
 
-/// Digits and nothing else; Rust's own parsing takes a plus sign, too.
+/// Parses digits and nothing else; Rust's own parsing accepts a plus sign, too.
 fn number(text: &str) -> Option<u32> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| digits)
@@ -210,7 +211,7 @@ mod tests {
 
     use super::{RedisAddress, parse};
 
-    /// What `--check` hides is seen here, beside the reading of the redis crate.
+    /// Compares the parts that `--check` hides with the reading of the redis crate.
     #[test]
     fn a_good_url_is_read_as_the_redis_crate_reads_it() {
         for (url, user, password) in [
@@ -248,7 +249,7 @@ mod tests {
             let login = ours.login.as_ref();
             assert_eq!(login.and_then(|login| login.user.as_deref()), user, "{url}");
             let ours = login.map(|login| &**login.password);
-            // An empty password is none to the redis crate, which then does not log in.
+            // The redis crate takes an empty password for none, and does not log in then.
             assert_eq!(ours.filter(|text| !text.is_empty()), password, "{url}");
             let theirs = (settings.username(), settings.password());
             assert_eq!(theirs, (user, password), "{url}");

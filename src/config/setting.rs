@@ -1,4 +1,4 @@
-//! What a setting is: how each source calls it, what its value may be, and where that goes.
+//! The definition of a setting: its names in each source, its values, and their place in the draft.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -6,20 +6,20 @@ use std::path::PathBuf;
 
 use super::draft::Draft;
 
-/// One setting: all that the command line, the environment and a file have to know of it.
+/// One setting, as the command line, the environment and a file use it.
 pub(super) struct Setting {
-    /// `--flag`. Its variable is named after it.
+    /// The flag, without `--`. The environment variable is named after it.
     pub(super) flag: &'static str,
-    /// `section.key` of a file.
+    /// The `section.key` in a file.
     pub(super) key: &'static str,
-    /// What the help calls its value.
+    /// The name of its value in the help.
     pub(super) value: &'static str,
-    /// One paragraph. What is behind an empty line only `--help` shows, and not `-h`.
+    /// The help: one paragraph. Only `--help` shows what follows an empty line, and `-h` does not.
     pub(super) help: &'static str,
     pub(super) kind: SettingKind,
 }
 
-/// What a value may be, and what puts it where it belongs.
+/// The values of a setting, and the function that puts one into the draft.
 pub(super) enum SettingKind {
     /// A whole number within these bounds.
     Number(RangeInclusive<u32>, fn(&mut Draft, usize)),
@@ -32,13 +32,13 @@ pub(super) enum SettingKind {
     Level(fn(&mut Draft, &str) -> Result<(), &'static str>),
     /// The path of a file or a folder.
     Path(fn(&mut Draft, PathBuf)),
-    /// Texts: a list in a file, with commas between them elsewhere. The flag may be repeated.
+    /// Texts: a list in a file, separated by commas elsewhere. The flag may be repeated.
     List(fn(&mut Draft, Vec<String>)),
 }
 
 /// A value as a source gives it.
 pub(super) enum Value {
-    /// As if nothing were said.
+    /// The same as a missing value.
     Null,
     Number(f64),
     Switch(bool),
@@ -48,7 +48,7 @@ pub(super) enum Value {
 }
 
 impl Setting {
-    /// The variable of the environment that says the same as the flag.
+    /// Returns the environment variable that means the same as the flag.
     pub(super) fn variable(&self) -> String {
         format!(
             "LATCHD_{}",
@@ -56,7 +56,7 @@ impl Setting {
         )
     }
 
-    /// Puts a value of this source into the draft, or says what would be right.
+    /// Puts a value of `source` into the draft. The error describes a right value.
     pub(super) fn put(&self, draft: &mut Draft, value: Value, source: &str) -> Result<(), String> {
         match (&self.kind, value) {
             (SettingKind::Number(bounds, put), Value::Number(number))
@@ -89,8 +89,8 @@ impl Setting {
 }
 
 impl SettingKind {
-    /// What a flag or a variable says. What makes no sense stays a text, which [`Setting::put`]
-    /// refuses.
+    /// Parses the text of a flag or a variable. A text that does not fit the kind stays a text,
+    /// which [`Setting::put`] refuses.
     pub(super) fn read(&self, text: &str) -> Value {
         let value = match self {
             SettingKind::Number(..) => text.parse::<u32>().ok().map(|n| Value::Number(n.into())),
@@ -120,11 +120,11 @@ impl SettingKind {
 }
 
 impl fmt::Display for Value {
-    /// Nothing where a number is not whole.
+    /// Formats a value; a number that is not whole is left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Value::Null => Ok(()),
-            // The rest in words would be twelve kilobytes of the binary.
+            // Formatting the rest would take twelve kilobytes of the binary.
             Value::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => {
                 (*number as i64).fmt(f)
             }

@@ -1,4 +1,4 @@
-//! What `--check` prints: the configuration that would be used.
+//! The output of `--check`: the configuration that would be used.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use super::draft::sync_name;
 use super::{Capacity, Config, StoreUrl, access_warnings};
 use crate::api::{Cors, MethodOverride};
 
-/// A setting, its value, and what its source does not explain.
+/// A setting, its value, and a note on what its source does not explain.
 struct SettingLine {
     name: &'static str,
     value: String,
@@ -15,7 +15,7 @@ struct SettingLine {
 }
 
 impl SettingLine {
-    /// A count that another limit may lower.
+    /// Returns the line of a count that another limit may lower.
     fn lowered(name: &'static str, wanted: usize, limit: usize, limited_by: &str) -> SettingLine {
         let note = (wanted > limit).then(|| format!("{wanted} is above {limited_by}"));
         SettingLine {
@@ -25,7 +25,7 @@ impl SettingLine {
         }
     }
 
-    /// A count that has `share` as its default.
+    /// Returns the line of a count whose default is `share`.
     fn shared(
         name: &'static str,
         wanted: Option<usize>,
@@ -51,7 +51,8 @@ impl From<(&'static str, String)> for SettingLine {
 }
 
 impl fmt::Display for Config {
-    /// Lines of the form `NAME VALUE  (SOURCE)` or `NAME VALUE  (SOURCE: NOTE)`, then the warnings.
+    /// Writes lines of the form `NAME VALUE  (SOURCE)` or `NAME VALUE  (SOURCE: NOTE)`, then the
+    /// warnings.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for SettingLine { name, value, note } in self.lines() {
             let source = self.origins.of(name);
@@ -159,7 +160,7 @@ impl Config {
         lines
     }
 
-    /// The limits that depend on each other and on the system.
+    /// Returns the limits that depend on each other and on the system.
     fn capacity(&self) -> [SettingLine; 5] {
         let capacity = Capacity::new(
             self.max_connections,

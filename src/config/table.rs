@@ -1,4 +1,4 @@
-//! All settings, in the order of the help. A new one is a row here, and what makes use of it.
+//! All settings, in the order of the help. A new one is a row here, and the code that uses it.
 
 use super::draft::Draft;
 use super::setting::Setting;
@@ -6,7 +6,6 @@ use super::setting::SettingKind::{Decimal, Level, List, Number, Path, Switch, Te
 use super::tls::RECORD_BYTES;
 use crate::command::Ttl;
 
-/// All of them.
 pub(super) fn settings() -> impl Iterator<Item = &'static Setting> {
     TABLE.iter().flat_map(|(_, settings)| *settings)
 }
@@ -23,7 +22,7 @@ pub(super) static TABLE: [(&str, &[Setting]); 7] = [
 ];
 
 const MAX: u32 = u32::MAX;
-/// More would make a page of megabytes, which holds everybody up while it is written.
+/// The limit keeps the page small: one of megabytes would block all clients while it is written.
 const MAX_METRICS_POOLS: u32 = 10_000;
 
 const SERVING: &[Setting] = &[

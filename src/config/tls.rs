@@ -1,4 +1,4 @@
-//! What is set about TLS, and the files that are named there.
+//! The settings of TLS, and the files that they name.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -10,10 +10,10 @@ use super::private::{read_private, read_regular};
 use super::{ConfigError, resolve};
 use crate::tls::{self, MAX_RECORD_BYTES, Pem, ServerSettings, SettingsError};
 
-/// What a small client may have room for, and what TLS allows.
+/// The range from what a small client can hold to what TLS allows, in bytes.
 pub(super) const RECORD_BYTES: RangeInclusive<u32> = 512..=MAX_RECORD_BYTES as u32;
 
-/// What is said about TLS. What is `None` nobody has said.
+/// The settings of TLS. `None` means that no source sets it.
 #[derive(Debug, Default)]
 pub(super) struct TlsDraft {
     pub(super) listen: Option<Vec<String>>,
@@ -22,12 +22,12 @@ pub(super) struct TlsDraft {
     pub(super) record_bytes: Option<u16>,
 }
 
-/// Where to listen with TLS, and as whom.
+/// The listeners with TLS, and their certificate.
 #[derive(Debug)]
 pub struct Tls {
-    /// Where to listen.
+    /// Addresses to listen on.
     pub listen: Vec<SocketAddr>,
-    /// How clients are met.
+    /// The settings of the server's end of a connection.
     pub settings: ServerSettings,
     pub(super) cert: PathBuf,
     pub(super) key: PathBuf,
@@ -35,8 +35,8 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// `None` if there is to be no TLS. Half of what it needs is an error: nobody is to believe that
-    /// there is TLS where there is none.
+    /// Checks the settings; returns `None` without any. An incomplete set is an error, so that no
+    /// operator believes in TLS where there is none.
     pub(super) fn from_draft(draft: TlsDraft) -> Result<Option<Tls>, ConfigError> {
         let given = [
             ("--tls-listen", draft.listen.is_some()),
@@ -69,7 +69,7 @@ impl Tls {
         }))
     }
 
-    /// Reads certificate and key again. If that does not go well, all stays as it was.
+    /// Reads certificate and key again. After an error, the previous ones stay.
     pub fn reload(&mut self) -> Result<(), String> {
         let settings = &self.settings;
         self.settings = with_files(&self.cert, &self.key, |cert, key| {
@@ -79,7 +79,7 @@ impl Tls {
     }
 }
 
-/// What two files come to. What is wrong is one line that names the flag and the file.
+/// Builds settings from two files. An error is one line that names the flag and the file.
 fn with_files(
     cert: &Path,
     key: &Path,
@@ -90,7 +90,7 @@ fn with_files(
     settings(cert.pem(), key.pem()).map_err(|error| error.to_string())
 }
 
-/// A file that has been read, and what it is called in errors.
+/// The content of a file, and its name in errors.
 pub(super) struct File {
     name: String,
     text: Zeroizing<Vec<u8>>,

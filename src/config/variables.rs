@@ -1,19 +1,19 @@
-//! Variables of the environment that look like settings, but are none.
+//! Environment variables that look like settings, but are none.
 
 use std::ffi::OsString;
 
 use super::table::settings;
 
 const PREFIX: &str = "LATCHD_";
-/// Names that users of the Node original expect, and what means the same here.
+/// Names that users of the Node original expect, and the settings that they mean here.
 const EXPECTED: [(&str, &str); 3] = [
     ("PORT", "LISTEN"),
     ("HOST", "LISTEN"),
     ("REDIS_URL", "STORE"),
 ];
 
-/// A warning for each variable that is misspelt, or that this version does not know. It tells no
-/// value, which may be secret.
+/// Returns a warning for each variable that is misspelt, or unknown to this version. It does not
+/// show values, which may be secret.
 pub(super) fn warnings(
     variables: impl Iterator<Item = (OsString, OsString)>,
 ) -> impl Iterator<Item = String> {
@@ -46,8 +46,8 @@ pub(super) fn warnings(
     })
 }
 
-/// Whether Kubernetes sets this variable for a service whose name is latchd, or begins with it. It
-/// does so in every pod of the namespace.
+/// Returns whether Kubernetes sets this variable for a service whose name is latchd, or begins with
+/// it. It does so in every pod of the namespace.
 pub(super) fn is_of_kubernetes(name: &str, value: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if name.ends_with("_SERVICE_HOST")

@@ -1,17 +1,17 @@
-//! What a request shows, to the secret in it: Bearer (RFC 6750 section 2.1), Basic (RFC 7617), or
-//! the first word of a one-line request.
+//! The secret in a request's credentials: Bearer (RFC 6750 section 2.1), Basic (RFC 7617), or the
+//! first word of a one-line request.
 
 use base64ct::{Base64, Encoding};
 
 use super::{MAX_NAME_BYTES, MAX_SECRET_BYTES};
 use crate::http::Credentials;
 
-/// The most bytes of a user with a colon and a password behind it, and what they take in Base64.
+/// The most bytes of `USER:PASSWORD`, and of its Base64.
 const MAX_PAIR_BYTES: usize = MAX_NAME_BYTES + 1 + MAX_SECRET_BYTES;
 const MAX_ENCODED_BYTES: usize = MAX_PAIR_BYTES.div_ceil(3) * 4;
 
-/// Hands the user, which may be empty, and the secret to `use_it`. `None` if there is no secret that
-/// could be one.
+/// Passes the user, which may be empty, and the secret to `use_it`. Returns `None` if the
+/// credentials hold no possible secret.
 pub(super) fn with_secret<R>(
     credentials: Credentials<'_>,
     use_it: impl FnOnce(&[u8], &[u8]) -> Option<R>,
@@ -36,7 +36,7 @@ pub(super) fn with_secret<R>(
     }
 }
 
-/// Decodes `USER:SECRET`. The secret may have colons in it, the user has none.
+/// Decodes `USER:SECRET`. The secret may contain colons, the user may not.
 fn with_pair<R>(encoded: &[u8], use_it: impl FnOnce(&[u8], &[u8]) -> Option<R>) -> Option<R> {
     if encoded.len() > MAX_ENCODED_BYTES {
         return None;

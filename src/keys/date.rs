@@ -1,12 +1,13 @@
-//! Days of the calendar, as a file of keys names them.
+//! Calendar days, as a file of keys names them.
 
 use crate::time::Time;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-/// Days before 1970, counted from the first day of the year 1.
+/// The days before 1970, counted from the first day of the year 1.
 const DAYS_TO_EPOCH: u64 = 719_162;
 
-/// The moment at which a day, `YYYY-MM-DD` in UTC, is over. `None` if there is no such day since 1970.
+/// Returns the time at which a day, `YYYY-MM-DD` in UTC, is over, or `None` if there is no such day
+/// since 1970.
 pub(super) fn end_of_day(text: &str) -> Option<Time> {
     let is_form = text.len() == 10 && text.is_ascii();
     let digits = |part: &str| {
@@ -34,7 +35,7 @@ pub(super) fn end_of_day(text: &str) -> Option<Time> {
 mod tests {
     use super::*;
 
-    /// Each as `date -u -d "DAY + 1 day" +%s` tells it.
+    /// The expected seconds are those of `date -u -d "DAY + 1 day" +%s`.
     #[test]
     fn a_day_ends_when_the_next_begins() {
         for (day, end_s) in [

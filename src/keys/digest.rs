@@ -1,4 +1,4 @@
-//! What is kept of a secret: its SHA-256.
+//! The SHA-256 of a secret, which is kept in its place.
 
 use std::fmt;
 
@@ -6,7 +6,6 @@ use sha2::{Digest as _, Sha256};
 
 const BYTES: usize = 32;
 
-/// The SHA-256 of a secret.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Digest([u8; BYTES]);
 
@@ -15,7 +14,7 @@ impl Digest {
         Digest(Sha256::digest(secret).into())
     }
 
-    /// Reads 64 hexadecimal digits, as `sha256sum` writes them, in any case.
+    /// Parses 64 hexadecimal digits, as `sha256sum` writes them, in either case.
     pub(super) fn from_hex(digits: &str) -> Option<Digest> {
         let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
         if pairs.len() != BYTES || !rest.is_empty() {

@@ -1,12 +1,11 @@
-//! Who may do what: keys with roles, each for the pools that a pattern names.
+//! Access: keys with roles, each for the pools that a pattern names.
 //!
-//! Bytes in, a decision out. Only hashes of secrets are kept here, and nothing here can be written
-//! down: neither a secret nor its hash shows in an error or in `Debug`. It knows no file, no route
-//! and no store.
+//! Bytes in, a decision out. Only hashes of secrets are kept here, and neither a secret nor its hash
+//! shows in an error or in `Debug`. It knows no file, no route and no store.
 //!
-//! A secret is looked for by its SHA-256, so that how long it takes tells nothing about how near a
-//! guess was. That hash is quick to compute, so secrets must be long and random; they are not
-//! passwords that somebody has thought up.
+//! A secret is looked up by its SHA-256, so that the time it takes does not show how near a guess was.
+//! That hash is quick to compute, so secrets must be long and random; they are not passwords that people
+//! think up.
 
 mod credentials;
 mod date;
@@ -25,31 +24,31 @@ use pattern::Pattern;
 use crate::http::Credentials;
 use crate::time::Time;
 
-/// The most characters of a secret. What is longer is not looked at.
+/// The most bytes of a secret. A longer one is refused unread.
 pub const MAX_SECRET_BYTES: usize = 256;
-/// The most characters of a key's name.
+/// The most bytes of a key's name.
 pub const MAX_NAME_BYTES: usize = 64;
-/// The most different lines of one key: roles with the pools that they are for. Each is matched with
-/// the name of every pool that is listed.
+/// The most different rules of one key: roles with the pools that they are for. Each is matched with the
+/// name of every listed pool.
 pub const MAX_RULES: usize = 100;
 /// The most lines with a secret in one file.
 pub const MAX_LINES: usize = 10_000;
 /// The most secrets of one key: the old one and the new one of a rotation.
 pub const MAX_SECRETS: usize = 2;
 
-/// What a key is for. Each role may do what those before it may.
+/// The role of a key. Each role includes the rights of those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// To look.
+    /// May list pools, locks and waiters.
     Read,
-    /// To acquire, renew and release.
+    /// May acquire, renew and release.
     Use,
-    /// To seed, purge, force and remove.
+    /// May seed, purge, force and remove.
     Admin,
 }
 
 impl Role {
-    /// Its name, as a file of keys has it.
+    /// Returns the name of the role in a file of keys.
     pub fn name(self) -> &'static str {
         match self {
             Role::Read => "read",
@@ -59,17 +58,18 @@ impl Role {
     }
 }
 
-/// One key with one of its secrets, of which only the hash is kept: what it may do.
+/// One key with one of its secrets, of which only the hash is kept, and its rights.
 pub struct Key {
     name: Box<str>,
     digest: Digest,
-    /// The first moment at which the secret is not valid, and the line that says so; `None` is never.
+    /// The first time at which the secret is no longer valid, and the line that says so; `None` means
+    /// never.
     end: Option<(Time, usize)>,
-    /// Those of all lines of that name.
+    /// The rules of all lines of that name.
     rules: Rc<[Rule]>,
 }
 
-/// In a line whose words are mixed up the name or a pattern may be the secret, so none of them shows.
+/// Shows neither name nor pattern: in a line whose words are mixed up either may be the secret.
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key with {} rules", self.rules.len())
@@ -83,18 +83,18 @@ struct Rule {
 }
 
 impl Key {
-    /// Its name, which is no secret.
+    /// Returns the name, which is not secret.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether it may do what this role is for in the pool of this name.
+    /// Returns whether the key has `role` in `pool`.
     pub fn may(&self, role: Role, pool: &str) -> bool {
         let mut rules = self.rules.iter();
         rules.any(|rule| rule.role >= role && rule.pools.matches(pool))
     }
 
-    /// The highest role that it has in the pool of this name; `None` if it is not for that pool.
+    /// Returns the key's highest role in `pool`; `None` if it has none there.
     pub fn role(&self, pool: &str) -> Option<Role> {
         let rules = self.rules.iter();
         let roles = rules.filter(|rule| rule.pools.matches(pool));
@@ -105,53 +105,53 @@ impl Key {
         self.end.is_none_or(|(end, _)| now < end)
     }
 
-    /// The most comparisons that its role in a pool takes for each byte of the pool's name.
+    /// Returns the most comparisons that [`Key::role`] takes for each byte of the pool's name.
     pub fn comparisons_per_byte(&self) -> usize {
         let rules = self.rules.iter();
         rules.map(|rule| rule.pools.comparisons_per_byte()).sum()
     }
 
-    /// Whether it may look into every pool, whatever its name.
+    /// Returns whether the key may read every pool, whatever its name.
     pub fn sees_all(&self) -> bool {
         self.rules.iter().any(|rule| rule.pools.matches_all())
     }
 
-    /// Whether it may do everything in every pool, whatever its name.
+    /// Returns whether the key may do everything in every pool, whatever its name.
     pub fn administers_all(&self) -> bool {
         let mut rules = self.rules.iter();
         rules.any(|rule| rule.role == Role::Admin && rule.pools.matches_all())
     }
 
-    /// Whether there can be a pool for which it may.
+    /// Returns whether a pool is possible in which the key has `role`.
     pub fn may_somewhere(&self, role: Role) -> bool {
         self.rules.iter().any(|rule| rule.role >= role)
     }
 }
 
-/// Why the key of a caller is not known.
+/// The reason why the key of a caller is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthFailure {
-    /// It has shown none.
+    /// The caller has shown no key.
     NoKey,
-    /// It has shown something else in the place of a key.
+    /// The caller has shown a key that is unknown or no longer valid.
     WrongKey,
-    /// Too many wrong keys have come from its address, so that its key was not looked at.
+    /// Too many wrong keys came from the caller's address, so its key was not checked.
     Unchecked,
 }
 
-/// Who asks, as far as it matters.
+/// The caller of a request, as far as access depends on it.
 #[derive(Clone, Copy, Debug)]
 pub enum Caller<'a> {
-    /// There are no keys: everybody may do everything.
+    /// There are no keys: every caller may do everything.
     AuthDisabled,
-    /// There are keys, and this caller has shown none of them.
+    /// There are keys, and this caller has not shown a valid one.
     Unauthenticated(AuthFailure),
     /// The holder of a key.
     Authenticated(&'a Rc<Key>),
 }
 
 impl Caller<'_> {
-    /// The caller whose credentials hold no key that the server knows.
+    /// Returns a caller whose credentials hold no valid key.
     pub fn unauthenticated(credentials: Credentials<'_>) -> Caller<'static> {
         Caller::Unauthenticated(match credentials.include_key() {
             true => AuthFailure::WrongKey,
@@ -159,7 +159,7 @@ impl Caller<'_> {
         })
     }
 
-    /// The key that was shown.
+    /// Returns the key that was shown.
     pub fn key(&self) -> Option<Rc<Key>> {
         match self {
             Caller::Authenticated(key) => Some(Rc::clone(key)),
@@ -167,7 +167,7 @@ impl Caller<'_> {
         }
     }
 
-    /// Whether there can be pools that it may not see.
+    /// Returns whether there can be pools that the caller may not see.
     pub fn is_filtered(&self) -> bool {
         match self {
             Caller::Authenticated(key) => !key.sees_all(),
@@ -177,37 +177,37 @@ impl Caller<'_> {
     }
 }
 
-/// All keys that a server knows.
+/// The keys that a server knows.
 #[derive(Clone)]
 pub struct Keys {
     by_digest: HashMap<Digest, Rc<Key>>,
-    /// How many keys, which may have two secrets each.
+    /// The number of keys, each of which may have two secrets.
     count: usize,
     /// The first lines of secrets that can be guessed, sorted.
     weak_lines: Vec<usize>,
 }
 
 impl Keys {
-    /// Reads a file of keys: on each line `NAME SECRET ROLE POOLS`, with `sha256:HEX` for a secret, and
+    /// Parses a file of keys. Each line is `NAME SECRET ROLE POOLS`, with `sha256:HEX` for a secret, and
     /// `until=YYYY-MM-DD` behind a secret that ends with that day in UTC. A key may have several lines,
-    /// and two secrets, for which all its lines count. The file is taken whole or not at all.
+    /// and two secrets, for which all its lines count. The file is accepted as a whole or not at all.
     pub fn parse(text: &[u8]) -> Result<Keys, FileProblem> {
         parse::parse(text)
     }
 
-    /// How many keys there are, at least one.
+    /// Returns the number of keys, at least one.
     #[expect(clippy::len_without_is_empty, reason = "they are never empty")]
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// The lines with secrets that can be guessed, counted from 1 and sorted. Not the keys' names: where
-    /// two columns are swapped, the name is the secret.
+    /// Returns the lines with secrets that can be guessed, counted from 1 and sorted. It does not return
+    /// names: where two columns are swapped, the name is the secret.
     pub fn weak_lines(&self) -> &[usize] {
         &self.weak_lines
     }
 
-    /// The lines that name an end which is past, counted from 1 and sorted.
+    /// Returns the lines whose secret has ended, counted from 1 and sorted.
     pub fn ended_lines(&self, now: Time) -> Vec<usize> {
         let ends = self.by_digest.values().filter_map(|key| key.end);
         let mut lines: Vec<usize> = ends
@@ -218,7 +218,7 @@ impl Keys {
         lines
     }
 
-    /// The caller that shows these credentials at this time.
+    /// Returns the caller that shows these credentials at this time.
     pub fn caller(&self, credentials: Credentials<'_>, now: Time) -> Caller<'_> {
         let key = credentials::with_secret(credentials, |user, secret| {
             let key = self.by_digest.get(&Digest::of(secret))?;
@@ -231,7 +231,7 @@ impl Keys {
         )
     }
 
-    /// The caller that has shown this key, when it was one of other keys, before these were read.
+    /// Returns the caller that showed this key before these keys were read.
     pub fn recheck_caller(&self, key: &Key, now: Time) -> Caller<'_> {
         let known = self
             .by_digest
@@ -388,7 +388,7 @@ mod tests {
         ];
         let words = format!("{keys:?} {ci:?} {credentials:?}");
         assert!(words.contains("3 keys"), "{words}");
-        // Not even a name, which may be a secret in the wrong column.
+        // A name is not shown either: it may be a secret in the wrong column.
         for secret in ["0123456789", "9f86d0", "48, 49", "ci", "build"] {
             assert!(!words.contains(secret), "{words}");
         }

@@ -1,5 +1,5 @@
-//! The file of keys to keys. What is wrong is said without a word of what stands there: in a line
-//! whose words are mixed up, any of them may be the secret.
+//! The parser of a file of keys. An error does not repeat a word of its line: in a line whose words
+//! are mixed up, any of them may be the secret.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,51 +14,51 @@ use super::{
 };
 use crate::time::Time;
 
-/// A secret of fewer characters can be guessed.
+/// The fewest bytes of a secret that is not weak; a shorter one can be guessed.
 const MIN_STRONG_BYTES: usize = 16;
 
-/// The word that names the last day of a secret begins with it.
+/// The prefix of the word that gives the last day of a secret.
 const UNTIL: &str = "until=";
 
-/// Why a file of keys is not taken.
+/// The reason why a file of keys is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileProblem {
-    /// There is no key in it.
+    /// The file has no key.
     Empty,
-    /// Something is wrong in this line, counted from 1.
+    /// This line is wrong, counted from 1.
     Line(usize, LineProblem),
 }
 
-/// What is wrong with a line.
+/// The fault of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineProblem {
-    /// It is not UTF-8.
+    /// The line is not UTF-8.
     Utf8,
-    /// It ends before the role or the pools are named.
+    /// The line ends before the role or the pools.
     Short,
-    /// The name is not one.
+    /// The name is not valid.
     Name,
-    /// The secret is not one.
+    /// The secret is not valid.
     Secret,
-    /// The hash is not one.
+    /// The hash is not 64 hexadecimal digits.
     Hash,
-    /// The end is no day.
+    /// The end is not a day.
     End,
-    /// The end stands behind the role.
+    /// The end follows the role.
     EndBehindRole,
-    /// The role is not one.
+    /// The role is unknown.
     Role,
-    /// No pool can have such a name.
+    /// The pattern can match no pool.
     Pools,
-    /// There is a comment behind the pools.
+    /// A comment follows the pools.
     Comment,
     /// The key has two other secrets, the first of them in this earlier line.
     ThirdSecret(usize),
     /// The secret has another end in this earlier line.
     OtherEnd(usize),
-    /// The key has all the different lines that it may have.
+    /// The key has more different rules than allowed.
     TooManyRules,
-    /// The file has all the lines that it may have.
+    /// The file has more lines with a secret than allowed.
     TooManyLines,
     /// A key of another name has the same secret, in this earlier line.
     SameSecret(usize),
@@ -120,7 +120,6 @@ impl fmt::Display for LineProblem {
     }
 }
 
-/// Reads a file of keys.
 pub(super) fn parse(text: &[u8]) -> Result<Keys, FileProblem> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let mut keys = KeysBuilder::default();
@@ -139,7 +138,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Keys, FileProblem> {
     Ok(keys.finish())
 }
 
-/// Keys as the lines so far make them.
+/// The keys of the lines read so far.
 #[derive(Default)]
 struct KeysBuilder<'a> {
     by_name: HashMap<&'a str, KeyBuilder>,
@@ -237,7 +236,7 @@ struct KeyLine<'a> {
     name: &'a str,
     digest: Digest,
     weak: bool,
-    /// The first moment at which the secret is not valid; `None` is never.
+    /// The first time at which the secret is no longer valid; `None` means never.
     end: Option<Time>,
     rule: Rule,
 }
@@ -246,7 +245,7 @@ impl<'a> KeyLine<'a> {
     fn parse(line: &'a str) -> Result<KeyLine<'a>, LineProblem> {
         let (name, rest) = first_word(line);
         let (secret, rest) = first_word(rest);
-        // No role is called so, so it cannot be meant for one.
+        // No role has such a name, so the word cannot be a role.
         let (end, rest) = match rest.starts_with(UNTIL) {
             true => {
                 let (end, rest) = first_word(rest);
@@ -255,7 +254,7 @@ impl<'a> KeyLine<'a> {
             false => (None, rest),
         };
         let (role, pools) = first_word(rest);
-        // Names of pools may have spaces in them: the rest of the line is one.
+        // Names of pools may contain spaces: the rest of the line is one.
         if pools.is_empty() {
             return Err(LineProblem::Short);
         }
@@ -283,24 +282,24 @@ impl<'a> KeyLine<'a> {
     }
 }
 
-/// The first word, and what follows the white space behind it.
+/// Splits off the first word, and the white space behind it.
 fn first_word(text: &str) -> (&str, &str) {
     let end = text.find([' ', '\t']).unwrap_or(text.len());
     (&text[..end], text[end..].trim_ascii_start())
 }
 
-/// Whether something looks like a comment to whoever has written it.
+/// Returns whether the pattern seems to contain a comment.
 fn has_comment(pools: &str) -> bool {
     pools.starts_with('#') || pools.contains(" #") || pools.contains("\t#")
 }
 
-/// There is no colon in it, so that it can be the user of Basic.
+/// Returns whether the name is valid. It has no colon, so that it can be the user of Basic.
 fn is_name(name: &str) -> bool {
     let fit = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(fit)
 }
 
-/// What is kept of a secret, and whether it is known to be weak.
+/// Returns the digest of a secret, and whether the secret is known to be weak.
 fn parse_secret(secret: &str) -> Result<(Digest, bool), LineProblem> {
     const HASHED: &str = "sha256:";
     let start = secret.get(..HASHED.len());

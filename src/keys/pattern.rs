@@ -1,4 +1,4 @@
-//! Which pools a key is for: a name, where each `*` stands for any characters or none.
+//! The pools that a key is for: a name, where each `*` stands for any characters or none.
 
 use crate::command::MAX_NAME_BYTES;
 
@@ -7,7 +7,7 @@ use crate::command::MAX_NAME_BYTES;
 pub(super) struct Pattern(Box<str>);
 
 impl Pattern {
-    /// `None` if it can match no name of a pool.
+    /// Parses a pattern. Returns `None` if it can match no name of a pool.
     pub(super) fn parse(text: &str) -> Option<Pattern> {
         let literal = text.bytes().filter(|&byte| byte != b'*').count();
         let possible = !text.is_empty() && literal <= MAX_NAME_BYTES;
@@ -15,24 +15,25 @@ impl Pattern {
         is_fit.then(|| Pattern(text.into()))
     }
 
-    /// Whether it is no limit at all.
+    /// Returns whether the pattern matches every name.
     pub(super) fn matches_all(&self) -> bool {
         self.0.bytes().all(|byte| byte == b'*')
     }
 
-    /// The most comparisons that a name takes for each of its bytes. Behind a wildcard every byte of the
-    /// name may begin the longest text between two wildcards.
+    /// Returns the most comparisons that a name takes for each of its bytes. Behind a wildcard every
+    /// byte of the name may begin the longest text between two wildcards.
     pub(super) fn comparisons_per_byte(&self) -> usize {
         let behind_wildcards = self.0.split('*').skip(1);
         1 + behind_wildcards.map(str::len).max().unwrap_or(0)
     }
 
-    /// Whether a name fits. It takes a wildcard for as short as it can, and for one character more
-    /// each time that what follows does not fit; only the last one has to be tried again.
+    /// Returns whether the pattern matches a name. A wildcard first matches as few characters as it can,
+    /// and one more each time that the rest does not match; only the last wildcard is retried.
     pub(super) fn matches(&self, name: &str) -> bool {
         let (pattern, name) = (self.0.as_bytes(), name.as_bytes());
         let (mut at, mut place) = (0, 0);
-        // Where the pattern goes on behind the last wildcard, and where that one's characters end.
+        // The position behind the last wildcard in the pattern, and the end of its characters in the
+        // name.
         let mut wildcard = None;
         while place < name.len() {
             if pattern.get(at) == Some(&b'*') {
