@@ -1,14 +1,14 @@
-//! What stands in for TLS in a build that has none: types without values. Nothing of them can be
+//! Placeholders for TLS in a build without it: types without values. None of their methods can be
 //! reached, so they cost nothing.
 
 use super::{Failure, Pem, Received, Roots, SettingsError};
 
-/// One end of a connection. There is none.
+/// One end of a connection; it has no values here.
 #[derive(Debug)]
 pub enum Channel {}
 
 impl Channel {
-    /// See the build that has TLS, as for all here.
+    /// Documented in the build with TLS, as all methods here.
     pub fn receive(&mut self, _: &mut [u8], _: &mut dyn FnMut(&[u8])) -> Result<Received, Failure> {
         match *self {}
     }
@@ -54,12 +54,12 @@ impl Channel {
     }
 }
 
-/// How to meet clients. There is no way to.
+/// The settings of the server's end; they have no values here.
 #[derive(Clone, Debug)]
 pub enum ServerSettings {}
 
 impl ServerSettings {
-    /// Says that there is none.
+    /// Returns [`SettingsError::NotBuilt`].
     pub fn new(_: Pem<'_>, _: Pem<'_>, _: u16) -> Result<ServerSettings, SettingsError> {
         Err(SettingsError::NotBuilt)
     }
@@ -75,12 +75,12 @@ impl ServerSettings {
     }
 }
 
-/// How to meet a server. There is no way to.
+/// The settings of the client's end; they have no values here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientSettings {}
 
 impl ClientSettings {
-    /// Says that there is none.
+    /// Returns [`SettingsError::NotBuilt`].
     pub fn new(
         _: &str,
         _: Roots<'_>,

@@ -1,7 +1,7 @@
 //! One end of one connection with TLS: ciphertext in, plaintext out, and back.
 //!
-//! It bounds itself: of what it has received it keeps less than a record, and of what is to be sent
-//! one batch at a time. While it is idle it holds no buffers.
+//! Its memory is bounded: it keeps less than a record of the input, and one batch of the output. An idle
+//! channel holds no buffers.
 
 use std::fmt;
 use std::mem;
@@ -14,11 +14,12 @@ use rustls::{AlertDescription, CertificateError, Error};
 use super::output::Output;
 use super::{Failure, MAX_RECORD_BYTES, Received};
 
-/// The longest record on the wire: RFC 8446, 5.2, and the 2048 bytes that RFC 5246, 6.2.3, leaves to
-/// a cipher. Also what the messages of a handshake may take that come in several records.
+/// The longest record on the wire: RFC 8446, 5.2, and the 2048 bytes that RFC 5246, 6.2.3, leaves to a
+/// cipher. Also the limit of a handshake message in several records.
 const MAX_PARTIAL_BYTES: usize = 5 + MAX_RECORD_BYTES as usize + 2048;
 
-/// How much plaintext is encrypted at a time: what a client that does not read makes us hold.
+/// The most plaintext that is encrypted at a time, which bounds the memory for a peer that does not
+/// read.
 const BATCH_BYTES: usize = 64 << 10;
 
 /// One end of one connection with TLS.
@@ -26,12 +27,12 @@ pub struct Channel(Box<State>);
 
 struct State {
     side: Side,
-    /// What has been received of a record, or of a message in several records.
+    /// The received part of a record, or of a message in several records.
     partial: Vec<u8>,
     output: Output,
     record_bytes: usize,
     phase: Phase,
-    /// Plaintext can be sent.
+    /// True once the handshake is over, so that plaintext can be sent.
     is_ready: bool,
 }
 
@@ -43,32 +44,32 @@ enum Side {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// The other side has said that nothing more comes. We may still speak.
+    /// The peer has sent its last data. This end may still send.
     PeerEnded,
-    /// We have said our last: nothing more is understood, and nothing more said.
+    /// This end has sent its last data: input is ignored, and nothing more is sent.
     Over,
 }
 
-/// What is to be done with a connection as it stands.
+/// The work to do on a connection in its present state.
 enum ChannelWork<'a> {
-    /// Understand what has been received.
+    /// Process the received bytes.
     Receive(&'a mut dyn FnMut(&[u8])),
     /// Encrypt this.
     Send(&'a [u8]),
-    /// Say that nothing more comes.
+    /// Send the notice that nothing more follows.
     Close,
-    /// Say what there is to say about a failure.
+    /// Send the alert of a failure.
     Complain,
 }
 
 enum ChannelStep {
-    /// There is more to do.
+    /// Another step is due.
     Again,
-    /// The other side has said that nothing more comes.
+    /// The peer has sent its last data.
     PeerEnded,
-    /// Nothing more can be done for now.
+    /// No step is possible for now.
     Blocked,
-    /// The same, but plaintext could be sent, and has been if there was any.
+    /// No step is possible for now, but plaintext could be sent, and was sent if there was any.
     Ready,
 }
 
@@ -79,7 +80,7 @@ impl Channel {
 
     pub(super) fn client(connection: UnbufferedClientConnection) -> Channel {
         let mut channel = Channel::new(Side::Client(connection), MAX_RECORD_BYTES);
-        // A client speaks first. Without input this cannot fail.
+        // A client sends first. Without input this cannot fail.
         let _ = channel.receive(&mut [], &mut |_| {});
         channel
     }
@@ -95,9 +96,9 @@ impl Channel {
         }))
     }
 
-    /// Takes what the other side has sent; `bytes` are scratched. `take` gets the plaintext, in order
-    /// and in pieces. What has to be answered is in `output`, also behind a failure. After the end and
-    /// after a failure all is passed over.
+    /// Processes bytes from the peer, and overwrites `bytes`. Passes the plaintext to `take`, in order
+    /// and in pieces. The reply is in `output`, also after a failure. After the end and after a failure,
+    /// input is ignored.
     pub fn receive(
         &mut self,
         bytes: &mut [u8],
@@ -134,8 +135,8 @@ impl Channel {
         Ok(Received::More)
     }
 
-    /// Encrypts the start of `plaintext`, unless what was encrypted before has not left yet, or the
-    /// handshake is not over. How much of it has left is what `handle_sent` answers.
+    /// Encrypts the start of `plaintext`, unless earlier plaintext is unsent or the handshake is not
+    /// over. [`Channel::handle_sent`] returns the number of bytes that were sent.
     pub fn send(&mut self, plaintext: &[u8]) -> Result<(), Failure> {
         let state = &mut *self.0;
         if state.phase == Phase::Over || !state.is_ready || state.output.plaintext_bytes() > 0 {
@@ -145,50 +146,50 @@ impl Channel {
         state.work(ChannelWork::Send(batch))
     }
 
-    /// Whether the handshake is over, so that plaintext can be sent.
+    /// Returns whether the handshake is over, so that plaintext can be sent.
     pub fn is_ready(&self) -> bool {
         self.0.is_ready
     }
 
-    /// Whether the other side has said that nothing more comes.
+    /// Returns whether the peer has sent its last data, and this end may still send.
     pub fn has_ended(&self) -> bool {
         self.0.phase == Phase::PeerEnded
     }
 
-    /// How much plaintext is in the output: in records that have not been sent whole.
+    /// Returns the bytes of plaintext in the output: those of records that were not sent completely.
     pub fn unsent_plaintext(&self) -> usize {
         self.0.output.plaintext_bytes()
     }
 
-    /// Whether nothing more is said or understood.
+    /// Returns whether this end sends nothing more and ignores input.
     pub fn is_over(&self) -> bool {
         self.0.phase == Phase::Over
     }
 
-    /// Says that nothing more comes. What is received from here on is passed over.
+    /// Sends the notice that nothing more follows. Later input is ignored.
     pub fn close(&mut self) {
         let state = &mut *self.0;
         if state.phase != Phase::Over {
-            // It is over in any case.
+            // The channel is over in any case.
             let _ = state.work(ChannelWork::Close);
             state.phase = Phase::Over;
         }
     }
 
-    /// The bytes that are to be sent.
+    /// Returns the bytes to send.
     pub fn output(&self) -> &[u8] {
         self.0.output.unsent()
     }
 
-    /// `count` bytes of the output have been sent. Answers how many bytes of plaintext have left with
-    /// them: those of whole records.
+    /// Removes `count` sent bytes from the output. Returns the bytes of plaintext sent with them: those
+    /// of complete records.
     pub fn handle_sent(&mut self, count: usize) -> usize {
         self.0.output.handle_sent(count)
     }
 }
 
 impl State {
-    /// Does something else than to receive.
+    /// Does any work but receiving.
     fn work(&mut self, mut work: ChannelWork<'_>) -> Result<(), Failure> {
         let mut partial = mem::take(&mut self.partial);
         let (used, result) = self.process(&mut partial, &mut work);
@@ -197,7 +198,7 @@ impl State {
         result.map_err(|error| self.fail(&error))
     }
 
-    /// Works until nothing more can be done. Answers how many bytes of the input are used up.
+    /// Takes steps until none is possible. Returns the number of input bytes that are used up.
     fn process(
         &mut self,
         input: &mut [u8],
@@ -216,8 +217,7 @@ impl State {
                     return (used, Ok(()));
                 }
                 Err(error) => {
-                    // Only as long as there is something to say: what else has come is not to be
-                    // looked at any more.
+                    // Only while there is an alert to send: further input must not be processed.
                     while self.side.wants_write() {
                         used += self.step(&mut input[used..], &mut ChannelWork::Complain).0;
                     }
@@ -250,8 +250,8 @@ impl State {
         }
     }
 
-    /// What it has to say about it is said, unless that is behind plaintext which has not left: that one
-    /// must not be sent after it was said that it has not been.
+    /// Ends the channel. The alert is sent, unless it follows unsent plaintext: that must not be sent
+    /// after it was reported as unsent.
     fn fail(&mut self, error: &Error) -> Failure {
         self.phase = Phase::Over;
         self.partial = Vec::new();
@@ -277,7 +277,7 @@ impl fmt::Debug for Channel {
     }
 }
 
-/// Does what the state of a connection asks for, and answers how much input it has used up.
+/// Takes a step in the present state, and returns the number of input bytes that it has used up.
 fn advance<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
     work: &mut ChannelWork<'_>,
@@ -301,7 +301,7 @@ fn advance<Data>(
             Ok(ChannelStep::Again)
         }
         ConnectionState::TransmitTlsData(message) => {
-            // It is in the output, which keeps the order.
+            // The message is in the output, which keeps the order.
             message.done();
             Ok(ChannelStep::Again)
         }
@@ -318,13 +318,13 @@ fn advance<Data>(
             }
             Ok(ChannelStep::Ready)
         }
-        // Nobody is offered to send early data.
+        // No peer is offered to send early data.
         _ => Ok(ChannelStep::Blocked),
     });
     (discard, step)
 }
 
-/// What an operator can make something of.
+/// Describes an error in an operator's terms.
 fn describe(error: &Error) -> String {
     let certificate = |problem: &str| format!("its certificate {problem}");
     match error {
@@ -344,7 +344,7 @@ fn describe(error: &Error) -> String {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 certificate(&format!("has another name: {error}"))
             }
-            // What openssl makes of who does not say otherwise.
+            // The certificate that openssl makes by default.
             CertificateError::Other(other) if other.to_string() == "CaUsedAsEndEntity" => {
                 certificate(
                     "is one of an authority, and none of a server; wanted basicConstraints CA:FALSE",

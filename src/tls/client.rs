@@ -1,4 +1,4 @@
-//! How to meet a server: who is trusted, and what the server must be called.
+//! The client's end: the trusted authorities, and the name that the server must have.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use rustls::{ClientConfig, Error, RootCertStore};
 use super::channel::Channel;
 use super::{Pem, Roots, SettingsError};
 
-/// How to meet a server.
+/// The settings of the client's end.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
     config: Arc<ClientConfig>,
@@ -18,7 +18,7 @@ pub struct ClientSettings {
 }
 
 impl ClientSettings {
-    /// Reads what there is to trust, and a certificate and key to show to a server that wants them.
+    /// Reads the trusted authorities, and a certificate and key for a server that requires them.
     /// `host` is the name or address that the certificate of the server must have.
     pub fn new(
         host: &str,
@@ -43,14 +43,14 @@ impl ClientSettings {
             config: Arc::new(config),
             name,
         };
-        // Whatever could be wrong with it is found here, and not with the first connection.
+        // Any error is found here, and not with the first connection.
         match settings.connection() {
             Ok(_) => Ok(settings),
             Err(error) => Err(wrong(error.to_string())),
         }
     }
 
-    /// The client's end of a new connection.
+    /// Returns the client's end of a new connection.
     pub fn connect(&self) -> Channel {
         let connection = self.connection();
         Channel::client(connection.expect("tried when the settings were made"))
@@ -62,7 +62,7 @@ impl ClientSettings {
 }
 
 impl PartialEq for ClientSettings {
-    /// The same settings, not such as say the same.
+    /// Compares by identity, not by content.
     fn eq(&self, other: &ClientSettings) -> bool {
         Arc::ptr_eq(&self.config, &other.config) && self.name == other.name
     }
@@ -81,7 +81,7 @@ fn read_roots(roots: Roots<'_>) -> Result<RootCertStore, SettingsError> {
             }
         }
         Roots::System(certificates) => {
-            // Systems trust a few that are too old to be read.
+            // Systems trust a few certificates that are too old to be parsed.
             let certificates = certificates.into_iter().map(CertificateDer::from);
             store.add_parsable_certificates(certificates);
         }

@@ -1,15 +1,15 @@
-//! Transport Layer Security, pure: what a socket has received goes in, plaintext comes out, and back.
+//! Transport Layer Security, pure: bytes from a socket go in, plaintext comes out, and back.
 //!
-//! A `Channel` is one end of one connection: a client's at a listener with TLS, or ours at a Redis
-//! or another latchd.
-//! rustls is the protocol, and ring its cryptography: ring needs no more than a C compiler to build
-//! and is small, where rustls' default, aws-lc, wants cmake and is several times its size.
+//! A `Channel` is one end of one connection: the server's end at a listener with TLS, or the client's
+//! end at a Redis or another latchd. rustls is the protocol, and ring its cryptography: ring needs no
+//! more than a C compiler to build and is small, where rustls' default, aws-lc, needs cmake and is
+//! several times its size.
 //!
 //! It knows no sockets and opens no files. rustls itself asks the system for randomness, and for the
 //! date, by which certificates and tickets expire.
 //!
-//! A build without the feature `tls` has the same types, but there are no values of them: whoever
-//! asks for one is told how to get a build that has.
+//! A build without the feature `tls` has the same types without values: constructors return an error
+//! that names the feature.
 
 #[cfg(not(feature = "tls"))]
 mod absent;
@@ -35,26 +35,26 @@ pub use client::ClientSettings;
 #[cfg(feature = "tls")]
 pub use server::ServerSettings;
 
-/// Whether this build has TLS.
+/// True if this build has TLS.
 pub const IS_BUILT: bool = cfg!(feature = "tls");
 
-/// What a build without TLS says when it is asked for it.
+/// The error of a build without TLS.
 pub const NOT_BUILT: &str =
     "this build has no TLS; cargo build --release --features tls makes one that has";
 
-/// The largest records that TLS knows, in bytes of what they carry.
+/// The largest record that TLS allows, in bytes of plaintext.
 pub const MAX_RECORD_BYTES: u16 = 16 << 10;
 
-/// What the other side has had to say.
+/// The result of processing input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// All that there was to understand has been handed on; more may come.
+    /// All complete input was passed on; more may come.
     More,
-    /// The other side has said that nothing more comes (close_notify). This is said once.
+    /// The peer has sent its last data (close_notify). Returned once.
     End,
 }
 
-/// Why a channel is of no more use. What it has to say about that is its last output.
+/// The reason why a channel has ended. Its last output is the alert, if there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure(String);
 
@@ -64,30 +64,30 @@ impl fmt::Display for Failure {
     }
 }
 
-/// A certificate or a key in PEM, and what names it in errors: a flag or a parameter, and the file.
+/// A certificate or a key in PEM.
 #[derive(Clone, Copy, Debug)]
 pub struct Pem<'a> {
-    /// What names it.
+    /// The name in errors: a flag or a parameter, and the file.
     pub name: &'a str,
     /// The content of the file.
     pub text: &'a [u8],
 }
 
-/// Who may have signed the certificate of a server.
+/// The authorities that may sign the certificate of a server.
 #[derive(Clone, Debug)]
 pub enum Roots<'a> {
     /// The authorities in a file.
     File(Pem<'a>),
-    /// Those that the system trusts, each in DER.
+    /// The authorities that the system trusts, each in DER.
     System(Vec<Vec<u8>>),
 }
 
-/// Why there are no settings.
+/// The reason why there are no settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SettingsError {
     /// This build has no TLS.
     NotBuilt,
-    /// A file has something else in it: what names it, and what is wrong.
+    /// A file is wrong: its name, and the error.
     Wrong(String, String),
 }
 

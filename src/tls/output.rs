@@ -1,27 +1,27 @@
-//! Ciphertext that is to be sent, and the plaintext that it carries.
+//! Ciphertext to send, and the plaintext that it carries.
 //!
-//! Plaintext counts as sent when the system has taken the last byte of its record: nobody can read a
-//! part of a record.
+//! Plaintext counts as sent when the system has accepted the last byte of its record: the peer cannot
+//! read a part of a record.
 
 use rustls::unbuffered::{EncodeError, EncodeTlsData, EncryptError, WriteTraffic};
 use smallvec::SmallVec;
 
-/// More than a record is longer than what it carries: a header of 5 bytes, a nonce of 8, a tag of 16,
-/// the type of the content. What queues before it is asked for when it is needed.
+/// More than the overhead of a record: a header of 5 bytes, a nonce of 8, a tag of 16, the type of the
+/// content. The space for queued messages before it is requested when it is needed.
 const RECORD_OVERHEAD_BYTES: usize = 64;
 
-/// Ciphertext that is to be sent. It holds no memory while there is none.
+/// Ciphertext to send. It holds no memory while it is empty.
 #[derive(Default)]
 pub(super) struct Output {
     bytes: Vec<u8>,
-    /// How much of `bytes` has been sent.
+    /// The number of `bytes` that were sent.
     sent: usize,
-    /// The records in `bytes` that carry plaintext, and have not been sent whole.
+    /// The records in `bytes` that carry plaintext, and were not sent completely.
     records: SmallVec<[Record; 2]>,
 }
 
 struct Record {
-    /// Where it ends in the bytes.
+    /// The end of the record in `bytes`.
     end: usize,
     plaintext_bytes: usize,
 }
@@ -31,13 +31,13 @@ impl Output {
         &self.bytes[self.sent..]
     }
 
-    /// How much plaintext there is whose record has not been sent whole.
+    /// Returns the bytes of plaintext whose record was not sent completely.
     pub(super) fn plaintext_bytes(&self) -> usize {
         let records = self.records.iter();
         records.map(|record| record.plaintext_bytes).sum()
     }
 
-    /// So many bytes have been sent. Answers how much plaintext has left with them.
+    /// Removes `count` sent bytes. Returns the bytes of plaintext sent with them.
     pub(super) fn handle_sent(&mut self, count: usize) -> usize {
         self.sent += count;
         assert!(
@@ -64,7 +64,8 @@ impl Output {
         });
     }
 
-    /// Appends plaintext, in records that carry `record_bytes` at most. False if the keys are used up.
+    /// Appends plaintext, in records that carry at most `record_bytes`. Returns false if the keys are
+    /// used up.
     pub(super) fn encrypt<Data>(
         &mut self,
         plaintext: &[u8],
@@ -84,13 +85,13 @@ impl Output {
         })
     }
 
-    /// Appends the notice that nothing more comes.
+    /// Appends the notice that nothing more follows.
     pub(super) fn close<Data>(&mut self, traffic: &mut WriteTraffic<'_, Data>) {
         self.append(|space| in_space(traffic.queue_close_notify(space)));
     }
 
-    /// Appends what `write` writes; it is asked again with the space that it says it needs. False if
-    /// it cannot write at all.
+    /// Appends the output of `write`, which is called again with the space that it asks for. Returns
+    /// false if it cannot write at all.
     fn append(&mut self, mut write: impl FnMut(&mut [u8]) -> Result<usize, Option<usize>>) -> bool {
         let start = self.bytes.len();
         let mut space = (self.bytes.capacity() - start).max(RECORD_OVERHEAD_BYTES);

@@ -7,7 +7,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use super::{Pem, SettingsError};
 
 impl Pem<'_> {
-    /// All certificates, the first one that of whoever uses them.
+    /// Returns all certificates, first the one of the server or client itself.
     pub(super) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, SettingsError> {
         let wanted = "wanted -----BEGIN CERTIFICATE-----";
         let certificates: Result<Vec<_>, Error> =
@@ -21,7 +21,7 @@ impl Pem<'_> {
         }
     }
 
-    /// The first private key.
+    /// Returns the first private key.
     pub(super) fn key(&self) -> Result<PrivateKeyDer<'static>, SettingsError> {
         let wanted = "wanted -----BEGIN PRIVATE KEY-----";
         PrivateKeyDer::from_pem_slice(self.text).map_err(|error| match error {
@@ -33,13 +33,13 @@ impl Pem<'_> {
         })
     }
 
-    /// Whether a key wants a passphrase, in either of its forms.
+    /// Returns whether a key needs a passphrase, in either of its forms.
     fn is_encrypted(&self) -> bool {
         let has = |text: &[u8]| memchr::memmem::find(self.text, text).is_some();
         has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED")
     }
 
-    /// Why rustls does not take this key for a certificate.
+    /// Returns the error of a key that rustls does not accept for `certificate`.
     pub(super) fn is_of_no_use_to(
         &self,
         certificate: &Pem<'_>,

@@ -1,4 +1,4 @@
-//! How to meet clients: the certificate, and what is offered.
+//! The server's end: the certificate, and the offers to clients.
 
 use std::sync::Arc;
 
@@ -12,33 +12,34 @@ use rustls::{Error, ServerConfig};
 use super::channel::Channel;
 use super::{Pem, SettingsError};
 
-/// How many sessions are remembered for clients that know no tickets, as BearSSL: some 300 bytes each.
+/// The number of sessions kept for clients without tickets, such as BearSSL: some 300 bytes each.
 const REMEMBERED_SESSIONS: usize = 4096;
 
-/// A device that connects anew uses one. Each is a record that it has to read.
+/// The tickets sent to a client; one is enough for its next connection. Each is a record that a device has
+/// to read.
 const TICKETS: usize = 1;
 
-/// What a record counts besides what it carries, for rustls.
+/// The bytes that rustls counts for a record besides its plaintext.
 const RECORD_HEADER_BYTES: usize = 5;
 
-/// How to meet clients.
+/// The settings of the server's end.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
     config: Arc<ServerConfig>,
-    /// The certificates that clients are shown, the own one first.
+    /// The certificates that clients are shown, the server's own first.
     certificates: Arc<[CertificateDer<'static>]>,
     record_bytes: u16,
 }
 
-/// What a client takes up a session with that it had before: a handshake without a signature, which is
-/// the costly part for a small device.
+/// The state by which a client resumes an earlier session: a handshake without a signature, the costly part
+/// for a small device.
 struct Resumption {
     tickets: Arc<dyn ProducesTickets>,
     sessions: Arc<dyn StoresServerSessions>,
 }
 
 impl Resumption {
-    /// No client has a session yet.
+    /// Starts without sessions.
     fn new(key: &Pem<'_>) -> Result<Resumption, SettingsError> {
         let tickets = ring::Ticketer::new()
             .map_err(|error| key.wrong(format!("the system gives no randomness: {error}")))?;
@@ -48,8 +49,8 @@ impl Resumption {
 }
 
 impl ServerSettings {
-    /// Reads a certificate, with those of its issuers behind it, and its key. Records carry
-    /// `record_bytes` at most.
+    /// Reads a certificate, with those of its issuers behind it, and its key. Records carry at most
+    /// `record_bytes`.
     pub fn new(
         certificate: Pem<'_>,
         key: Pem<'_>,
@@ -59,8 +60,8 @@ impl ServerSettings {
         ServerSettings::build(certificate, key, record_bytes, resumption)
     }
 
-    /// The same with the certificate and key of now. If the certificate is another one, sessions from before
-    /// are forgotten: they rest on a key that may have been replaced since it was stolen.
+    /// Returns these settings with a new certificate and key. If the certificate differs, earlier sessions
+    /// are forgotten: they rest on a key that may have been replaced because it was stolen.
     pub fn renewed(
         &self,
         certificate: Pem<'_>,
@@ -93,7 +94,7 @@ impl ServerSettings {
         config.ticketer = resumption.tickets;
         config.session_storage = resumption.sessions;
         config.send_tls13_tickets = TICKETS;
-        // Both are spoken. Who offers only others, such as h2, is refused.
+        // Both are supported. A client that offers only others, such as h2, is refused.
         config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
         config.max_fragment_size = Some(usize::from(record_bytes) + RECORD_HEADER_BYTES);
         let settings = ServerSettings {
@@ -101,14 +102,14 @@ impl ServerSettings {
             certificates: certificates.into(),
             record_bytes,
         };
-        // Whatever could be wrong with it is found here, and not with the first client.
+        // Any error is found here, and not with the first client.
         match settings.connection() {
             Ok(_) => Ok(settings),
             Err(error) => Err(certificate.wrong(error.to_string())),
         }
     }
 
-    /// The server's end of a new connection.
+    /// Returns the server's end of a new connection.
     pub fn accept(&self) -> Channel {
         let connection = self
             .connection()
