@@ -1,24 +1,25 @@
-//! Words of a Redis, for the log. Redis is another machine, which may send anything, even the password
-//! that it was shown.
+//! Text of a Redis, made safe for the log. Redis is another machine, which may send anything, even the
+//! password that it was given.
 
 use crate::time::{LogThrottle, Occurrences, Time};
 
-/// The most complaints that are kept apart.
+/// The limit on different reasons that are remembered.
 const MAX_REASONS: usize = 8;
-/// The most characters that are logged.
+/// The limit on logged characters.
 const MAX_CHARS: usize = 300;
-/// A part of a password that is shorter may be anything.
+/// The shortest part of a password to mask: shorter ones may be anything.
 const MIN_PART_BYTES: usize = 4;
 
-/// Limits what is logged of a Redis that fails: each reason at once, and then once a minute.
+/// Limits the log of a failing Redis: each reason at once, and then once a minute.
 #[derive(Debug, Default)]
 pub(super) struct ReasonThrottles {
-    /// The latest one is the last.
+    /// The reasons, the latest one last.
     reasons: Vec<(String, LogThrottle)>,
 }
 
 impl ReasonThrottles {
-    /// Notes a complaint. Returns how often it has come since it was last logged, if it is to be logged now.
+    /// Records a reason. Returns its number of occurrences since it was last logged, if it should be logged
+    /// now.
     pub(super) fn record(&mut self, reason: &str, now: Time) -> Option<Occurrences> {
         let known = self.reasons.iter().position(|(known, _)| known == reason);
         let mut entry = match known {
@@ -34,8 +35,8 @@ impl ReasonThrottles {
     }
 }
 
-/// Returns words as they may be logged: without the password or its first part, in printable characters,
-/// and not too long.
+/// Returns text safe for the log: without the password or its first part, in printable characters, and of
+/// limited length.
 pub(super) fn printable(words: &str, password: Option<&str>) -> String {
     let masked = match password {
         Some(password) => without(words, password),
@@ -55,7 +56,7 @@ pub(super) fn printable(words: &str, password: Option<&str>) -> String {
     shown
 }
 
-/// Masks the password, and its first part where it has been cut off.
+/// Masks the password, and its first part at the end of a cut text.
 fn without(words: &str, password: &str) -> String {
     let shortest = MIN_PART_BYTES.min(password.len()).max(1);
     let mut masked = words.to_owned();

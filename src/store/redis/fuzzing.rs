@@ -1,5 +1,5 @@
-//! What the fuzz targets reach of the conversation with Redis. It is built for them alone
-//! (`cfg(fuzzing)`), so that nobody else can come to stand on it.
+//! The parts of the Redis store that fuzz targets call. It is built for them alone (`cfg(fuzzing)`), so
+//! that no other code can depend on it.
 
 use std::fmt::Write;
 
@@ -14,18 +14,17 @@ use crate::command::{Command, Leases, QueuedWaiter, Refusal, Reply, Ticket};
 use crate::pool::Rules;
 use crate::time::Time;
 
-/// The values in `pieces` that arrive one after the other, and whether the connection would still
-/// be of use.
+/// Parses values that arrive in `pieces`, and returns whether the connection would still be usable.
 pub fn values(pieces: &[&[u8]]) -> (Vec<Value>, bool) {
     parse_pieces(&mut Parser::new(), pieces)
 }
 
-/// Reads the answer to an operation, and writes down what was understood, in the scripts' words.
+/// Reads the answer to an operation, and writes it again in the scripts' format.
 pub fn read_and_write(text: &str) -> Option<String> {
     Some(write_answer(&reply::read_text(text).ok()?))
 }
 
-/// Reads the reply to a batch; whether it was understood.
+/// Returns true if the value is a readable reply to a batch.
 pub fn read_batch(value: Value) -> bool {
     reply::read_batch(value).is_ok()
 }
@@ -98,11 +97,11 @@ fn write_waiters(waiters: &[QueuedWaiter]) -> String {
     texts.join("\n")
 }
 
-/// A conversation with a Redis that says anything.
+/// A pipeline whose Redis may send anything.
 pub struct FuzzPeer(Pipeline);
 
 impl FuzzPeer {
-    /// One that has not begun.
+    /// Returns a pipeline without a connection.
     pub fn new(rules: Rules) -> FuzzPeer {
         let options = RedisOptions {
             address: RedisAddress::Tcp("h".into(), 1),
@@ -116,23 +115,23 @@ impl FuzzPeer {
         FuzzPeer(Pipeline::new(options, rules, "s".into(), scripts))
     }
 
-    /// A connection has come about.
+    /// Completes a connection.
     pub fn connect(&mut self, now: Time) {
         self.0.handle_attempt();
         self.0.handle_connected(now);
     }
 
-    /// A client asks.
+    /// Submits a command of a client.
     pub fn submit(&mut self, ticket: Ticket, command: &Command<'_>, now: Time) {
         self.0.submit(ticket, command, now);
     }
 
-    /// A client no longer wants to wait.
+    /// Withdraws a waiter.
     pub fn withdraw(&mut self, ticket: Ticket) {
         self.0.withdraw(ticket);
     }
 
-    /// Redis says something, on one connection or the other; an error means that the connection is lost.
+    /// Handles a value on either connection; an error means that the connection is lost.
     pub fn receive(&mut self, value: Value, now: Time) -> Result<(), String> {
         match value {
             Value::Push {
@@ -148,23 +147,23 @@ impl FuzzPeer {
         Ok(())
     }
 
-    /// What is due is done; an error means that the connection is lost.
+    /// Handles timeouts; an error means that the connection is lost.
     pub fn pass_time(&mut self, now: Time) -> Result<(), String> {
         self.0.handle_timeout(now)
     }
 
-    /// The connection is lost.
+    /// Loses the connection.
     pub fn lose(&mut self, may_be_alive: bool, now: Time) {
         self.0.handle_loss(may_be_alive, now);
     }
 
-    /// What Redis is told now.
+    /// Returns the bytes to send to Redis.
     pub fn send(&mut self, now: Time) -> Vec<u8> {
         self.0.flush(now);
         std::mem::take(self.0.output())
     }
 
-    /// What a client is told now.
+    /// Returns the next reply to a client.
     pub fn poll_reply(&mut self) -> Option<(Ticket, Reply)> {
         self.0.poll_reply()
     }

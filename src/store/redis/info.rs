@@ -1,8 +1,8 @@
-//! The answer of a Redis to `INFO`: which process it is, and settings that locks are lost by.
+//! The reply of Redis to `INFO`: its process, and settings that lose locks.
 
 use std::str::FromStr;
 
-/// The lines of `INFO` that matter here.
+/// The lines of `INFO` that are used here.
 #[derive(Debug, Default)]
 pub(super) struct Info {
     run_id: String,
@@ -11,7 +11,7 @@ pub(super) struct Info {
     eviction: String,
 }
 
-/// The text is no answer to `INFO`.
+/// The text is not a reply to `INFO`.
 #[derive(Debug)]
 pub(super) struct NotInfo;
 
@@ -37,8 +37,8 @@ impl FromStr for Info {
 }
 
 impl Info {
-    /// Names the history of the data: another process, or one that took the data of another, has another name.
-    /// Empty if Redis does not tell.
+    /// Returns a name of the data's history: a restarted Redis, or one that took over the data of another, has
+    /// another name. It is empty if Redis does not tell.
     pub(super) fn history(&self) -> String {
         match self.run_id.as_str() {
             "" => String::new(),
@@ -46,7 +46,7 @@ impl Info {
         }
     }
 
-    /// Warns of settings that locks are lost by.
+    /// Returns warnings of settings that lose locks.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.run_id.is_empty() {

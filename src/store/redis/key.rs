@@ -1,8 +1,8 @@
-//! How the keys of a pool are called in Redis.
+//! The names of the keys in Redis.
 //!
-//! All keys of one pool have its name in braces, so that a Redis Cluster keeps them together.
+//! All keys of a pool have its name in braces, so that a Redis Cluster would keep them together.
 
-/// What the names of all keys of a pool begin with; it is also the name of the first of them.
+/// Returns the prefix of all keys of a pool, which is also the name of its first key.
 pub(super) fn base(prefix: &str, pool: &str) -> String {
     let mut base = String::with_capacity(prefix.len() + pool.len() + 2);
     base.push_str(prefix);
@@ -19,7 +19,7 @@ pub(super) fn base(prefix: &str, pool: &str) -> String {
     base
 }
 
-/// The pool whose keys begin with this.
+/// Returns the pool whose keys have this prefix.
 pub(super) fn pool_of(prefix: &str, base: &str) -> Option<String> {
     let escaped = base
         .strip_prefix(prefix)?
@@ -33,22 +33,22 @@ pub(super) fn pool_of(prefix: &str, base: &str) -> Option<String> {
     )
 }
 
-/// The key of the list of all pools.
+/// Returns the key of the list of all pools.
 pub(super) fn index(prefix: &str) -> String {
     format!("{prefix}index")
 }
 
-/// The key that says whose history the data are.
+/// Returns the key of the history of the data.
 pub(super) fn history(prefix: &str) -> String {
     format!("{prefix}history")
 }
 
-/// A key of one server, on which it tries what it may do. No pool has keys of such a name.
+/// Returns the key on which a server tries its rights. No pool has keys of such a name.
 pub(super) fn trial(prefix: &str, server: &str) -> String {
     format!("{prefix}trial:{{{server}}}")
 }
 
-/// What the channels on which servers are told of things begin with.
+/// Returns the prefix of the servers' channels for notices.
 pub(super) fn channels(prefix: &str) -> String {
     format!("{prefix}server:")
 }

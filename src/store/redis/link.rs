@@ -1,7 +1,7 @@
-//! The connection to Redis: one non-blocking socket, and Redis' values taken off it.
+//! The connection to Redis: one non-blocking socket, and the values parsed from it.
 //!
-//! It knows how to come to a connection, and when it is lost. It does not know what is said on it,
-//! nor when to try again.
+//! It knows how to connect, and when the connection is lost. It knows neither the commands on it nor when
+//! to try again.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -22,19 +22,34 @@ use super::stream::{ReadWrite, Stream};
 use crate::tls::ClientSettings;
 
 const READ_BYTES: usize = 64 << 10;
-/// How often is read in one turn: a Redis that never stops talking must not stop all else.
+/// The limit on reads in one turn: a Redis that never stops sending must not stop the event loop.
 const READS_PER_TURN: usize = 2;
-/// The most bytes of a value: more than a listing of a million resources has.
+/// The limit on the bytes of a value: more than a listing of a million resources has.
 const MAX_VALUE_BYTES: usize = 256 << 20;
-/// The most line ends in one, which is more than the values that it consists of: these take more memory
-/// than they have bytes.
+/// The limit on line ends in a value, which has fewer parts than these: parts take more memory than their
+/// bytes.
 const MAX_VALUE_LINES: usize = 4_000_000;
-/// The most bytes of a value that is no answer: notices are short.
+/// The limit on the bytes of a value that is not a reply: notices are short.
 const MAX_NOTICE_BYTES: usize = 1 << 20;
-/// The most characters of what the parser says, in the log.
+/// The limit on the characters of a parser's error in the log.
 const MAX_DETAIL: usize = 200;
 
-/// The connection to Redis.
+/// The connection to Redis, with its state: down, resolving a name, connecting, or up.
+///
+/// [`connect`](Link::connect) starts an attempt. For each event of its token call
+/// [`note_event`](Link::note_event) and [`begin_turn`](Link::begin_turn), then
+/// [`progress`](Link::progress) until it returns [`LinkProgress::None`], then [`read`](Link::read) until
+/// it returns `None`. `progress` returns [`LinkProgress::Connected`] once a connection. If
+/// [`has_more`](Link::has_more) is true after that, no event will come for the rest: call them again in
+/// the next tick. [`send`](Link::send) takes bytes in every state; before the connection is up it keeps
+/// them until the next `send`.
+///
+/// An error of any method ends the connection or the attempt: call [`close`](Link::close) before anything
+/// else, unless it is [`connect`](Link::connect), which closes first. A call too many of `close`,
+/// `progress`, `read` or of `send` with no bytes has no effect. Nothing is read without a `begin_turn`,
+/// since each turn has its own limit.
+///
+/// Bytes are sent in their order, each once; `close` drops those that are unsent, and an incomplete value.
 pub(super) struct Link {
     address: RedisAddress,
     tls: Option<ClientSettings>,
@@ -44,34 +59,35 @@ pub(super) struct Link {
     state: LinkState,
     input: Input,
     parser: Parser,
-    /// What has not been sent yet.
+    /// Bytes to send, and below the number of those already sent.
     unsent: Vec<u8>,
     sent: usize,
-    /// How often may be read in this turn.
+    /// Reads left in this turn.
     reads_left: usize,
-    /// The turn has ended before all was read.
+    /// Whether the turn ended before all was read.
     has_more: bool,
 }
 
 enum LinkState {
     Down,
     Resolving(Lookup),
-    /// Trying one address; the others are tried if it is of no use.
+    /// Connecting to one address; the others follow if it fails.
     Connecting(Stream, VecDeque<SocketAddr>),
     Up(Stream),
 }
 
-/// What has become of an attempt.
+/// The progress of an attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LinkProgress {
-    /// Nothing new.
+    /// No news.
     None,
-    /// There is a connection now.
+    /// The connection is up.
     Connected,
 }
 
 impl Link {
-    /// A link that is down. Its sockets are registered under `token`, and `waker` wakes the loop under it.
+    /// Returns a link that is down. Its sockets are registered under `token`, and `waker` wakes the loop
+    /// under it.
     pub(super) fn new(
         address: RedisAddress,
         tls: Option<ClientSettings>,
@@ -95,7 +111,7 @@ impl Link {
         })
     }
 
-    /// Starts to connect. `progress` tells how it goes.
+    /// Starts an attempt, after closing the last connection. `progress` continues it.
     pub(super) fn connect(&mut self) -> io::Result<()> {
         self.close();
         match &self.address {
@@ -114,7 +130,7 @@ impl Link {
         }
     }
 
-    /// Tries the first of these addresses that a socket can be had for.
+    /// Connects to the first of these addresses for which a socket can be made.
     fn try_next(&mut self, mut addresses: VecDeque<SocketAddr>) -> io::Result<()> {
         let mut problem = io::Error::other("it has no address");
         while let Some(address) = addresses.pop_front() {
@@ -136,7 +152,7 @@ impl Link {
         Ok(())
     }
 
-    /// Goes on with an attempt. An error means that it has failed.
+    /// Continues an attempt. An error means that it has failed.
     pub(super) fn progress(&mut self) -> io::Result<LinkProgress> {
         match mem::replace(&mut self.state, LinkState::Down) {
             LinkState::Resolving(lookup) => match lookup.poll() {
@@ -157,7 +173,7 @@ impl Link {
         Ok(LinkProgress::None)
     }
 
-    /// Whether there is a connection, but no TLS on it yet.
+    /// Returns true if the socket is connected, and the TLS handshake is not done.
     pub(super) fn waits_for_tls(&self) -> bool {
         match &self.state {
             LinkState::Connecting(stream, _) => matches!(stream.has_connected(), Ok(true)),
@@ -165,9 +181,9 @@ impl Link {
         }
     }
 
-    /// Closes what there is.
+    /// Closes the connection, or ends the attempt.
     pub(super) fn close(&mut self) {
-        // A socket that is closed leaves the poll by itself.
+        // A closed socket leaves the poll by itself.
         self.state = LinkState::Down;
         self.input = Input::default();
         self.parser = Parser::new();
@@ -176,25 +192,25 @@ impl Link {
         self.has_more = false;
     }
 
-    /// An end that comes behind the last bytes is told of only once.
+    /// Notes an event. The end of the stream after the last bytes is reported only once.
     pub(super) fn note_event(&mut self, event: &Event) {
         self.input.end_is_near |= event.is_read_closed();
     }
 
-    /// A turn begins, in which so much is read at most.
+    /// Begins a turn, with a limit of its own on reads.
     pub(super) fn begin_turn(&mut self) {
         self.reads_left = READS_PER_TURN;
         self.has_more = false;
     }
 
-    /// Whether the last turn has ended before all was read. No event will say so.
+    /// Returns true if the last turn ended before all was read. No event will report the rest.
     pub(super) fn has_more(&self) -> bool {
         self.has_more
     }
 
-    /// The next value. `None` if no whole one has come, or enough has been read in this turn; an error
-    /// if the connection is lost, or of no use (`InvalidData`). `is_awaited`: it may be an answer, and so
-    /// be long.
+    /// Returns the next value; `None` if no complete one has arrived, or the turn's limit is reached. An
+    /// error means that the connection is lost, or unusable (`InvalidData`). `is_awaited` allows the
+    /// length of a reply instead of that of a notice.
     pub(super) fn read(&mut self, is_awaited: bool) -> io::Result<Option<Value>> {
         let LinkState::Up(stream) = &mut self.state else {
             return Ok(None);
@@ -223,7 +239,7 @@ impl Link {
         }
     }
 
-    /// Sends bytes, as far as the socket takes them; the rest follows. `bytes` is empty then.
+    /// Sends bytes as far as the socket takes them, and keeps the rest. Empties `bytes`.
     pub(super) fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         if self.unsent.is_empty() {
             mem::swap(&mut self.unsent, bytes);
@@ -248,19 +264,19 @@ impl Link {
     }
 }
 
-/// What has been read off the socket and not been parsed. For the parser it is a reader that would
-/// block when it is empty: the parser keeps its state over that.
+/// Bytes read from the socket and not parsed. To the parser an empty input is a reader that would block,
+/// which keeps the parser's state.
 struct Input {
     buffer: Box<[u8]>,
-    /// What of it is unread.
+    /// The unread part of the buffer.
     unread: Range<usize>,
-    /// The parser has asked for more than there is.
+    /// Whether the parser asked for more than there is.
     starved: bool,
-    /// The last read has emptied the socket: a further one would only be told so.
+    /// Whether the last read emptied the socket: a further one would only return `WouldBlock`.
     emptied: bool,
-    /// The other side has closed the connection: a read finds that after all that was sent before.
+    /// Whether the peer has closed the connection: a read finds the end after all bytes sent before.
     end_is_near: bool,
-    /// How much has come of the value that is being read, and how many line ends in it.
+    /// The bytes of the current value so far, and the line ends among them.
     value_bytes: usize,
     value_lines: usize,
 }
@@ -281,13 +297,13 @@ impl Default for Input {
 }
 
 impl Input {
-    /// What is unread belongs to the next value.
+    /// Begins a value with the unread bytes.
     fn begin_value(&mut self) {
         self.value_bytes = self.unread.len();
         self.value_lines = 0;
     }
 
-    /// A value is kept until it is whole, so it must not grow without end.
+    /// Checks the size of a value, which is kept until it is complete.
     fn check_size(&self, is_awaited: bool) -> io::Result<()> {
         let most_bytes = if is_awaited {
             MAX_VALUE_BYTES
@@ -306,7 +322,7 @@ impl Input {
         Ok(())
     }
 
-    /// Reads once.
+    /// Reads once from the socket.
     fn fill(&mut self, stream: &mut dyn ReadWrite) -> io::Result<()> {
         if mem::take(&mut self.emptied) {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -343,7 +359,7 @@ impl Read for Input {
     }
 }
 
-/// What has come is nothing that can be read.
+/// Returns the error for bytes that the parser cannot read.
 fn not_redis(error: &RedisError) -> io::Error {
     let detail = error.to_string();
     let detail: Vec<&str> = detail.lines().map(str::trim).collect();
@@ -351,13 +367,13 @@ fn not_redis(error: &RedisError) -> io::Error {
     invalid(format!("it does not speak Redis' protocol ({detail})"))
 }
 
-/// What has come is nothing that Redis would say.
+/// Returns the error for a value that Redis would not send.
 fn invalid(problem: impl ToString) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, problem.to_string())
 }
 
-/// The values in bytes that arrive in these pieces, and whether the connection is still of use: for
-/// fuzz targets, which have no socket.
+/// Parses bytes that arrive in these pieces, and returns whether the connection is still usable. Fuzz
+/// targets call it, as they have no socket.
 #[cfg(fuzzing)]
 pub(super) fn parse_pieces(parser: &mut Parser, pieces: &[&[u8]]) -> (Vec<Value>, bool) {
     let (mut input, mut values) = (Input::default(), Vec::new());

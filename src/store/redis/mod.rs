@@ -1,11 +1,11 @@
 //! The store in a Redis that many servers share.
 //!
-//! Redis decides: every operation is a script there, and its clock is the one that counts. This
-//! process keeps nothing but whom to answer. It goes on without Redis: what is asked is refused,
-//! waiters stay queued, and it connects again by itself, ever more patiently.
+//! Redis decides: every operation is a script there, and times are those of its clock. This process keeps
+//! only its waiters and the tickets to answer. Without Redis it refuses commands, keeps its waiters queued,
+//! and connects again after pauses that double.
 //!
-//! `pipeline` is the conversation, without a socket; `link` is the socket, without a word of it;
-//! `subscription` is a second connection, for what Redis tells unasked; `scripts` is what Redis carries out.
+//! `pipeline` is the protocol without a socket, and `link` is the socket without the protocol.
+//! `subscription` is a second connection, for messages of Redis. `scripts` run in Redis.
 
 mod foreign;
 #[cfg(fuzzing)]
@@ -45,12 +45,34 @@ use pipeline::Pipeline;
 use script::Scripts;
 use subscription::{Subscription, SubscriptionEvent};
 
-/// The first pause before another attempt to connect, about; each failure doubles it.
+/// The longest first pause before connecting again; each failure doubles it.
 const FIRST_PAUSE_MS: u64 = 50;
-/// The longest pause, about.
+/// The longest pause after many failures.
 const LONGEST_PAUSE_MS: u64 = 2_000;
 
-/// The store in a Redis that many servers share.
+/// The store in a Redis that many servers share: a `Pipeline` on a `Link`, and a `Subscription` beside
+/// them.
+///
+/// The event loop calls it as [`Store`] says. [`attach`](Store::attach) comes first, exactly once: it starts
+/// to connect and does not wait. [`restore`](Store::restore) (at most once) and [`prepare`](Store::prepare)
+/// (once) follow before the first event is handled, as a greeting reads their orders. In each tick come
+/// `handle_event`, `submit` and `withdraw` in any order, then `handle_timeout` if it is due, one `commit`,
+/// and `poll_reply` until it returns `None`. A further call of `handle_event`, `handle_timeout`, `commit` or
+/// `poll_reply` has nothing to do and does no harm. A ticket must never be submitted twice; a `withdraw` of
+/// an unknown ticket is ignored.
+///
+/// Without a connection commands are refused with `store down`, except that an undo is kept; those
+/// submitted while one is being made are kept for it. A command in flight when the connection is lost is
+/// refused, too, although Redis may carry it out: an owner can repeat it, and a grant without an owner
+/// is undone. Waiters stay queued over a loss.
+///
+/// These hold between two calls:
+///
+/// - `try_at` is `Some` only while there is no connection and no attempt. `give_up_at` is `Some` only from
+///   the start of an attempt to the end of its greeting.
+/// - Every error of the link or the pipeline goes through `lose`, which closes both connections.
+/// - The subscription is connected only after the pipeline has greeted, and no command depends on it:
+///   without its notices waiters are served by polls.
 pub struct RedisStore {
     options: RedisOptions,
     pipeline: Pipeline,
@@ -58,35 +80,36 @@ pub struct RedisStore {
     link: Option<Link>,
     /// `None` until `attach`. It is there only while `link` is.
     subscription: Option<Subscription>,
-    /// When to try again; `None` while there is a connection or an attempt.
+    /// The time of the next attempt; `None` while there is a connection or an attempt.
     try_at: Option<Time>,
-    /// When an attempt that has not come to a greeting counts as failed.
+    /// The time at which an attempt without a complete greeting counts as failed.
     give_up_at: Option<Time>,
-    /// How many attempts have failed in a row.
+    /// Failed attempts in a row.
     failures: u32,
-    /// How often the connection was lost, or could not be had.
+    /// Connections lost, and failures to connect.
     losses: u64,
     throttles: ReasonThrottles,
-    /// The log says that the connection is lost.
+    /// Whether the loss of the connection was logged.
     is_loss_logged: bool,
-    /// What was sent and is not answered whole: when, and how many answers there are then in all.
+    /// Sent batches of commands without a complete reply: the time, and the total of replies by which each
+    /// is complete.
     unanswered: VecDeque<(Instant, u64)>,
     round_trips: Histogram,
 }
 
 impl RedisStore {
-    /// A store that connects as soon as it is attached to an event loop.
+    /// Returns a store that connects as soon as it is attached to an event loop.
     pub fn new(options: RedisOptions, rules: Rules) -> RedisStore {
         RedisStore::with_scripts(options, rules, Scripts::new())
     }
 
-    /// The same, but its scripts ask this fragment of Lua for the time, which defines `clock()`.
-    /// For tests, which do not want to wait.
+    /// Returns a store whose scripts take the time from this Lua fragment, which defines `clock()`. It lets
+    /// tests move the clock.
     pub fn with_clock(options: RedisOptions, rules: Rules, clock: &str) -> RedisStore {
         RedisStore::with_scripts(options, rules, Scripts::with_clock(clock))
     }
 
-    /// The same, but until it has found pools in Redis once, it refuses all requests: `--must-exist`.
+    /// Refuses all requests until Redis has shown a list of pools once: `--must-exist`.
     #[must_use]
     pub fn expecting_pools(mut self) -> RedisStore {
         self.pipeline.expect_pools();
@@ -94,7 +117,7 @@ impl RedisStore {
     }
 
     fn with_scripts(options: RedisOptions, rules: Rules, scripts: Scripts) -> RedisStore {
-        // Two servers of one Redis must not be called the same.
+        // The names of servers in one Redis must differ.
         let server = format!("{:016x}", fastrand::u64(..));
         RedisStore {
             pipeline: Pipeline::new(options.clone(), rules, server, scripts),
@@ -122,7 +145,7 @@ impl RedisStore {
         }
     }
 
-    /// Takes what the link has to tell, as much as one turn may.
+    /// Handles what has arrived on the link, as much as one turn may.
     fn receive(&mut self, now: Time) -> Result<(), Loss> {
         let Some(link) = &mut self.link else {
             return Ok(());
@@ -149,7 +172,7 @@ impl RedisStore {
         Ok(())
     }
 
-    /// Takes what Redis tells without being asked, as much as one turn may.
+    /// Handles the messages of Redis, as many as one turn may.
     fn receive_notices(&mut self, now: Time) {
         let Some(subscription) = &mut self.subscription else {
             return;
@@ -166,7 +189,7 @@ impl RedisStore {
         self.check_subscription(result, now);
     }
 
-    /// Subscribes, if that is not done and may be: Redis knows this server by then.
+    /// Connects the subscription if it is down and due. Redis has accepted this server by then.
     fn subscribe(&mut self, now: Time) {
         if !self.pipeline.has_greeted() {
             return;
@@ -203,8 +226,8 @@ impl RedisStore {
         Ok(link.send(self.pipeline.output())?)
     }
 
-    /// A round trip is over when all that was sent together is answered. Beside the network the two
-    /// looks at the clock cost nothing.
+    /// Measures round trips: one ends with the last reply to what was sent together. Beside the network two
+    /// readings of the clock cost nothing.
     fn note_answers(&mut self) {
         let (answered, _) = self.pipeline.answered_and_awaited();
         while let Some((sent_at, last)) = self.unanswered.front()
@@ -216,7 +239,7 @@ impl RedisStore {
         }
     }
 
-    /// The connection is lost, or there is none to be had.
+    /// Handles the loss of the connection, or a failure to connect.
     fn lose(&mut self, loss: &Loss, now: Time) {
         let Loss {
             reason,
@@ -251,16 +274,16 @@ impl RedisStore {
     }
 }
 
-/// Why a connection is given up.
+/// The reason why a connection is closed.
 struct Loss {
-    /// In words for the log.
+    /// The reason for the log.
     reason: String,
-    /// The other side has not ended it: what was sent may still arrive there.
+    /// Whether the peer has not closed it: then sent commands may still arrive there.
     may_be_alive: bool,
 }
 
 impl Loss {
-    /// There is one, but it is of no use.
+    /// Returns the loss of a connection that is open and unusable.
     fn unusable(reason: String) -> Loss {
         Loss {
             reason,
@@ -278,8 +301,8 @@ impl From<io::Error> for Loss {
     }
 }
 
-/// How long to wait before the next attempt: doubled with each failure, and never the same for two
-/// servers, so that they do not come all at once.
+/// Returns the pause before the next attempt, in ms. It doubles with each failure. It is random, so that
+/// servers do not connect all at once.
 fn pause_ms(failures: u32) -> u64 {
     let longest_ms = (FIRST_PAUSE_MS << failures.min(10)).min(LONGEST_PAUSE_MS);
     fastrand::u64(longest_ms / 2..=longest_ms)
@@ -326,7 +349,7 @@ impl Store for RedisStore {
         let result = self.receive(now);
         self.check(result, now);
         self.subscribe(now);
-        // Whichever of them looks up a name, the waker wakes them both.
+        // A waker wakes both connections, as either may be looking up a name.
         if self
             .subscription
             .as_ref()

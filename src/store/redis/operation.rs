@@ -1,4 +1,4 @@
-//! What is asked of one pool, and how it is written down for the script `pool.lua`.
+//! Operations on one pool, and their form as arguments of `pool.lua`.
 
 use std::rc::Rc;
 
@@ -10,37 +10,37 @@ use crate::command::{
 };
 use crate::time::Time;
 
-/// One operation on one pool, and on whose behalf.
+/// One operation on one pool, and the recipient of its answer.
 #[derive(Debug)]
 pub(super) struct Operation {
     pub(super) reply_to: ReplyTo,
     pub(super) action: PoolAction,
 }
 
-/// Who is to hear what came of an operation.
+/// The recipient of an operation's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReplyTo {
-    /// A client that is answered at once.
+    /// A client whose command never waits.
     Client(Ticket),
-    /// A client that may wait.
+    /// A client that may be queued.
     Waiter(Ticket),
-    /// A client that waits already, as far as this server knows.
+    /// A client that this server takes for queued already.
     Requeue(Ticket),
-    /// A client that no longer wants to.
+    /// A client that leaves the queue.
     Withdrawal(Ticket),
-    /// Something that takes more than one pool.
+    /// A job on several pools.
     Job(JobKey),
     /// This server itself.
     Internal,
 }
 
-/// What is to be done.
+/// The operation itself.
 #[derive(Debug)]
 pub(super) enum PoolAction {
-    /// Any one resource, with nothing else to say.
+    /// An acquire of any one resource without other parameters.
     AcquireAny,
     Acquire(Rc<AcquireRequest>),
-    /// Given back, with nothing else to say.
+    /// A release without other parameters.
     Release(StoredName),
     ReleaseWith {
         id: StoredName,
@@ -68,50 +68,50 @@ pub(super) enum PoolAction {
     ShowLock(StoredName),
     ListWaiters,
     ListMembers,
-    /// The stamp says when the pool was listed.
+    /// The stamp of the pool in the list.
     Status {
         stamp: StoredName,
     },
     Remove,
-    /// Takes a waiter out of the queue.
+    /// Removes a waiter from the queue.
     Withdraw(WithdrawReason),
-    /// A heartbeat, and a poll for grants of this server's waiters.
+    /// Sends a heartbeat, and asks for grants of this server's waiters.
     Poll,
-    /// Asks what a batch has granted whose reply was lost.
+    /// Asks for the grants of a batch whose reply was lost.
     Reconcile(u64),
-    /// Keeps a place in the queue for new members; it is no operation of `pool.lua`.
+    /// Holds a place among the pending operations for a seed. It is not an operation of `pool.lua`.
     Seed,
 }
 
-/// Why a waiter is withdrawn.
+/// The reason why a waiter is withdrawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WithdrawReason {
-    /// Its client is away. If it has an owner its place is kept for a while.
+    /// Its client has disconnected. With an owner its place is kept for a while.
     Disconnected,
-    /// It has waited as long as it wanted to.
+    /// Its wait has ended.
     TimedOut,
 }
 
-/// An acquire that says more than a pool.
+/// An acquire with more parameters than the pool.
 #[derive(Debug)]
 pub(super) struct AcquireRequest {
-    /// How many; `None` if `id` says which.
+    /// The number of resources; `None` if `id` names one.
     pub(super) count: Option<u32>,
     pub(super) id: Option<StoredName>,
     pub(super) owner: Option<StoredName>,
     pub(super) ttl: Option<Ttl>,
-    /// It waits so long; `None` not at all.
+    /// The end of its wait; `None` if it does not wait.
     pub(super) until: Option<Time>,
-    /// It may be queued behind fewer waiters than this.
+    /// The limit on waiters before it in the queue.
     pub(super) room: usize,
 }
 
-/// The limits for a request that would be queued.
+/// The limits for a request that may be queued.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct QueueLimits {
-    /// A request may be queued behind fewer waiters than this.
+    /// The limit on waiters in the queue before it.
     pub(super) room: usize,
-    /// The longest that one may wait from now on.
+    /// The longest wait from now on, in ms.
     pub(super) max_wait_ms: u64,
     pub(super) now: Time,
 }
@@ -143,8 +143,8 @@ fn stored(name: &str) -> StoredName {
 }
 
 impl PoolAction {
-    /// The action that a command on one pool stands for, and the pool. `None` for what takes more.
-    /// `limits` is for a request that would be queued.
+    /// Returns the action of a command on one pool, with the pool; `None` for a job on several
+    /// pools. `limits` apply to a request that may be queued.
     pub(super) fn of<'a>(
         command: &'a Command<'_>,
         limits: QueueLimits,
@@ -232,7 +232,7 @@ fn release(id: StoredName, condition: &ReleaseCondition<'_>) -> PoolAction {
     }
 }
 
-/// Appends operations as arguments, as of now. Neighbours of the two plain kinds are written as one.
+/// Appends operations as arguments, as of now. Neighbours of either plain kind are written as one.
 pub(super) fn write(operations: &[Operation], now: Time, command: &mut Cmd) {
     let mut rest = operations;
     while let Some(first) = rest.first() {
@@ -284,7 +284,7 @@ fn write_one(operation: &Operation, now: Time, command: &mut Cmd) {
                 }
             };
             command
-                // Who had a place may have one again.
+                // A waiter that had a place may have one again.
                 .arg(if has_place { usize::MAX } else { request.room })
         }
         PoolAction::Release(id) => command.arg("r").arg(1).arg(&**id),
@@ -353,7 +353,7 @@ fn name(name: &Option<StoredName>) -> &str {
     name.as_deref().unwrap_or_default()
 }
 
-/// A number, or nothing where there is none.
+/// Appends a number, or an empty argument for `None`.
 fn optional(command: &mut Cmd, number: Option<impl Into<u64>>) -> &mut Cmd {
     match number {
         Some(number) => command.arg(number.into()),

@@ -1,4 +1,4 @@
-//! Which Redis, and how to talk to it.
+//! The address of Redis, and the settings of its connections.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,52 +10,52 @@ use zeroize::Zeroizing;
 
 use crate::tls::ClientSettings;
 
-/// Which Redis, and how to talk to it.
+/// The address of Redis, and the settings of its connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisOptions {
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: RedisAddress,
-    /// It is spoken to with TLS.
+    /// The settings of TLS; `None` for plain TCP.
     pub tls: Option<RedisTls>,
-    /// Who logs in there.
+    /// The user and the password; `None` for no login.
     pub login: Option<Login>,
     /// The number of the database.
     pub database: u32,
-    /// What the names of all keys begin with.
+    /// The prefix of all keys.
     pub prefix: String,
-    /// How long an answer may take before the connection counts as lost, in milliseconds.
+    /// The longest time to a reply before the connection counts as lost, in ms.
     pub timeout_ms: u64,
 }
 
-/// How a Redis is spoken to with TLS.
+/// The settings of TLS to Redis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisTls {
-    /// Whom to trust, and as whom to come.
+    /// The trusted certificates, and this server's own.
     pub settings: ClientSettings,
-    /// The files that say so, as the parameters of the URL.
+    /// The files of these, as parameters of the URL.
     pub files: Vec<(&'static str, PathBuf)>,
 }
 
-/// Where a Redis listens.
+/// The address on which Redis listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedisAddress {
-    /// A host, by name or number, and a port.
+    /// A host, by name or address, and a port.
     Tcp(String, u16),
     /// A unix socket.
     Unix(PathBuf),
 }
 
-/// Who logs in, `AUTH` in Redis' words.
+/// A user with a password, for `AUTH`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
     /// `None` for the default user.
     pub user: Option<String>,
-    /// It is never shown, and wiped at the end.
+    /// The password. It is never shown, and wiped when dropped.
     pub password: Zeroizing<String>,
 }
 
 impl RedisOptions {
-    /// The user to log in as.
+    /// Returns the user to log in as.
     pub(super) fn user(&self) -> &str {
         let login = self.login.as_ref();
         login
@@ -63,7 +63,7 @@ impl RedisOptions {
             .unwrap_or("default")
     }
 
-    /// Appends the first words on a connection that is to be called `name`.
+    /// Appends the first command on a connection with this name.
     pub(super) fn write_hello(&self, name: &str, command: &mut Cmd) {
         command.arg("HELLO").arg(3);
         if let Some(login) = &self.login {
@@ -72,8 +72,8 @@ impl RedisOptions {
         command.arg("SETNAME").arg(name);
     }
 
-    /// What Redis has answered to a command that takes this right, in words for the log. If a right is missing,
-    /// they say how Redis grants it.
+    /// Returns an error of Redis for the log, of a command that needs this right. If a right is missing, the
+    /// text says how to grant it.
     pub(super) fn lacking(&self, error: &ServerError, right: &str) -> String {
         let details = error.details().unwrap_or_default();
         let words = format!("{} {details}", error.code());
@@ -89,7 +89,7 @@ impl RedisOptions {
         format!("{words}; ACL SETUSER {user} {right} lets it")
     }
 
-    /// The password to log in with.
+    /// Returns the password to log in with.
     pub(super) fn password(&self) -> Option<&str> {
         self.login.as_ref().map(|login| &**login.password)
     }
@@ -104,7 +104,7 @@ impl fmt::Debug for Login {
 }
 
 impl fmt::Display for RedisOptions {
-    /// Its URL, complete but for the password.
+    /// Writes the URL without the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let user = self.login.as_ref().map(|login| {
             let user = login.user.as_deref().unwrap_or("");
@@ -144,7 +144,7 @@ impl fmt::Display for RedisOptions {
     }
 }
 
-/// A path as a URL has it.
+/// Encodes a path as in a URL.
 fn in_url(path: &str) -> PercentEncode<'_> {
     utf8_percent_encode(path, NOT_IN_PATHS)
 }

@@ -1,42 +1,42 @@
-//! What `pool.lua` has answered: from Redis' values to the words of this program.
+//! Parsers of the replies of `pool.lua`.
 //!
-//! Redis is another machine, which anybody may have written to: what does not have the expected
-//! form is an error, never a panic.
+//! Redis is another machine, and other programs may write to it. A reply of another form is an error and
+//! never a panic.
 
 use redis::{ServerError, Value};
 
 use crate::command::{Fence, IdList, Lease, Leases, QueuedWaiter, Refusal, StoredName};
 
-/// A reply does not have the form that the scripts give it.
+/// A reply that does not have the scripts' form.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Garbled;
 
-/// What came of a batch.
+/// The reply to a batch.
 #[derive(Debug)]
 pub(super) enum BatchReply {
     /// It was carried out.
     Done(BatchResult),
-    /// It came too late, and nothing was done.
+    /// It arrived too late, and nothing was done.
     Late,
 }
 
-/// What came of a batch that was carried out.
+/// The result of a batch that was carried out.
 #[derive(Debug)]
 pub(super) struct BatchResult {
     /// Redis' clock, in milliseconds.
     pub(super) redis_ms: u64,
-    /// How long until a waiter may have to be served.
+    /// Milliseconds until a waiter may have to be served; `None` if no waiter is queued.
     pub(super) wake_ms: Option<u64>,
-    /// The waiters of this server that were served, by serial.
+    /// Grants to waiters of this server, by serial.
     pub(super) served: Vec<(u64, Leases)>,
-    /// One for each operation.
+    /// The answers to the operations, in their order.
     pub(super) answers: Vec<OperationAnswer>,
-    /// Redis refused a command of the next operation. That one and those behind it were not carried out.
+    /// The error of Redis in the next operation. That one and those after it were not carried out.
     pub(super) refused: Option<ServerError>,
 }
 
 impl BatchResult {
-    /// Whether it can be the reply to that many operations.
+    /// Returns true if it fits a batch of that many operations.
     pub(super) fn is_answer_to(&self, operation_count: usize) -> bool {
         match self.refused {
             None => self.answers.len() == operation_count,
@@ -45,33 +45,33 @@ impl BatchResult {
     }
 }
 
-/// What came of one operation.
+/// The answer to one operation.
 #[derive(Debug, PartialEq)]
 pub(super) enum OperationAnswer {
     Done,
-    /// What an owner has given back already: as good as done.
+    /// The lock is released already: a success for an owner that repeats its release.
     AlreadyReleased,
     Granted(Leases),
-    /// What an owner has already: granted once more, and nothing was lent.
+    /// The owner holds this grant already, so nothing was lent.
     Recovered(Leases),
-    /// It is queued at this place; the lower the further ahead.
+    /// The request is queued at this place; lower places come first.
     Waits(u64),
     Leases(Leases),
     /// The waiters of the queue.
     Waiters(Vec<QueuedWaiter>),
     Released(usize),
     Members(IdList),
-    /// How many resources, how many held, how many waiters, how many free.
+    /// The numbers of resources, held ones, waiters and free ones.
     Status([usize; 4]),
-    /// The pool is gone; this was its latest fence.
+    /// The pool is removed; this is its latest fence.
     Removed(Fence),
-    /// What a batch had granted that nobody heard of: serials, if they waited, and leases.
+    /// The grants of a lost batch: serials of waiters, if they waited, and leases.
     Reconciled(Vec<(Option<u64>, Leases)>),
-    /// Nothing to say.
+    /// Success without a result.
     Nothing,
-    /// Redis holds this server for dead: its places in queues are lost.
+    /// Redis has dropped this server as dead: its places in queues are lost.
     Lapsed,
-    /// It came too late, and nothing was done.
+    /// It arrived too late, and nothing was done.
     Late,
     Refused(Refusal),
 }
@@ -120,7 +120,7 @@ pub(super) fn read_answer(value: Value) -> Result<OperationAnswer, Garbled> {
     read_text(&text)
 }
 
-/// Reads an answer that is a text, as all but one are. Notices have this form too.
+/// Reads an answer that is a text, as all but one are. Notices have this form, too.
 pub(super) fn read_text(text: &str) -> Result<OperationAnswer, Garbled> {
     let kind = text.chars().next().ok_or(Garbled)?;
     let rest = &text[kind.len_utf8()..];
@@ -155,7 +155,7 @@ fn ids(text: &str) -> IdList {
     ids
 }
 
-/// Pairs of a serial, which may be empty, and a grant.
+/// Reads pairs of a serial, which may be empty, and a grant.
 fn served(value: Value) -> Result<Vec<(Option<u64>, Leases)>, Garbled> {
     let mut values = array(value)?.into_iter();
     let mut served = Vec::new();
@@ -170,14 +170,14 @@ fn served(value: Value) -> Result<Vec<(Option<u64>, Leases)>, Garbled> {
     Ok(served)
 }
 
-/// At least one lease.
+/// Reads at least one lease.
 fn some_leases(text: &str) -> Result<Leases, Garbled> {
     leases(text)
         .filter(|leases| !leases.is_empty())
         .ok_or(Garbled)
 }
 
-/// Leases of three lines each.
+/// Reads leases of three lines each.
 fn leases(text: &str) -> Option<Leases> {
     let mut leases = Leases::new();
     let mut lines = text.split('\n');
@@ -205,7 +205,7 @@ fn leases(text: &str) -> Option<Leases> {
     Some(leases)
 }
 
-/// Waiters of three lines each.
+/// Reads waiters of three lines each.
 fn waiters(text: &str) -> Option<Vec<QueuedWaiter>> {
     let mut waiters = Vec::new();
     let mut lines = text.split('\n');
@@ -282,7 +282,7 @@ pub(super) fn text(value: Value) -> Result<String, Garbled> {
     }
 }
 
-/// Redis gives scores as text, and some numbers too.
+/// Parses a number. Redis gives scores as text, and some numbers too.
 pub(super) fn number<N: std::str::FromStr>(text: &str) -> Result<N, Garbled> {
     text.trim().parse().map_err(|_| Garbled)
 }

@@ -1,5 +1,5 @@
-//! Host names to addresses, without stopping the event loop: the system's resolver waits for the
-//! network, so it is asked on a thread of its own, which ends with the answer.
+//! Resolves host names without stopping the event loop. The system's resolver blocks, so a thread
+//! of its own calls it and ends with the answer.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -8,7 +8,7 @@ use std::thread;
 
 use mio::Waker;
 
-/// A question to the resolver. If nobody waits for the answer any more, it is dropped.
+/// A lookup in progress. If it is dropped, so is its answer.
 pub(super) struct Lookup {
     answer: Arc<Mutex<Option<LookupResult>>>,
 }
@@ -16,7 +16,7 @@ pub(super) struct Lookup {
 type LookupResult = io::Result<Vec<SocketAddr>>;
 
 impl Lookup {
-    /// Asks for the addresses of a host. `waker` is called when they are there.
+    /// Starts to look up the addresses of a host. It wakes `waker` when they are there.
     pub(super) fn start(host: &str, port: u16, waker: Arc<Waker>) -> io::Result<Lookup> {
         let answer = Arc::new(Mutex::new(None));
         let place = Arc::clone(&answer);
@@ -34,14 +34,14 @@ impl Lookup {
         Ok(Lookup { answer })
     }
 
-    /// The answer, once it is there.
+    /// Returns the answer, once it is there.
     pub(super) fn poll(&self) -> Option<LookupResult> {
         let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
         answer.take()
     }
 }
 
-/// The address that a host name stands for by itself.
+/// Returns the address that a host name is a literal of.
 pub(super) fn literal(host: &str, port: u16) -> Option<SocketAddr> {
     let host = host
         .strip_prefix('[')

@@ -1,13 +1,13 @@
-//! The scripts that Redis carries out, put together from their fragments.
+//! The scripts that Redis runs, assembled from fragments.
 //!
-//! What a script does is written in `scripts/`; here stands only which fragments make up which
-//! script. The first fragment is the clock, so that a test can put in another one.
+//! The directory `scripts/` has the fragments. This table says which of them make up which script. The first
+//! fragment is the clock, so that a test can replace it.
 
 /// The scripts of one server.
 #[derive(Debug)]
 pub(super) struct Scripts {
     texts: [String; Script::ALL.len()],
-    /// What Redis calls them, once it has loaded them.
+    /// The name that Redis gives to each script, once it has loaded them.
     hashes: [String; Script::ALL.len()],
 }
 
@@ -20,11 +20,11 @@ pub(super) enum Script {
     Seed,
     /// The list of all pools.
     Index,
-    /// Whether Redis has kept all data since another server asked.
+    /// The history of the data: whether Redis has kept all of it since a server last asked.
     History,
-    /// A try of all commands that the others use.
+    /// A trial of all commands that the other scripts use.
     Trial,
-    /// A slice of a pool for a dump.
+    /// A slice of a pool, for a dump.
     Dump,
     /// All pools of a dump.
     Restore,
@@ -42,7 +42,7 @@ impl Script {
     ];
 }
 
-/// A fragment without its comments and indents, which are a third of it.
+/// Loads a fragment without its comments and indents, which are a third of it.
 macro_rules! fragment {
     ($name:literal) => {{
         const SOURCE: &[u8] = include_str!(concat!("scripts/", $name, ".lua")).as_bytes();
@@ -55,14 +55,14 @@ macro_rules! fragment {
     }};
 }
 
-/// The fragments of a script. One that is part of several scripts stands in the binary once.
+/// Lists the fragments of a script. A fragment of several scripts is in the binary once.
 macro_rules! fragments {
     ($($name:literal),*) => {
         &[$(fragment!($name)),*]
     };
 }
 
-/// Tells the milliseconds by Redis' own clock.
+/// Defines `clock`: the milliseconds of Redis' own clock.
 const CLOCK: &str = fragment!("clock");
 
 const POOL: &[&str] = fragments!(
@@ -102,8 +102,8 @@ const HISTORY: &[&str] = fragments!("first_fence", "history");
 const DUMP: &[&str] = fragments!("dump");
 const RESTORE: &[&str] = fragments!("begin", "first_fence", "keys", "restore");
 
-/// A script without indents, empty lines, and lines that are comments; and how long it is: the first call finds the
-/// length for the second. No text in the scripts goes over several lines.
+/// Returns a script without indents, empty lines and comment lines, and its length: the first call finds the length
+/// for the second. No string in the scripts spans several lines.
 const fn compact<const LENGTH: usize>(source: &[u8]) -> ([u8; LENGTH], usize) {
     let mut compacted = [0; LENGTH];
     let (mut at, mut length) = (0, 0);
@@ -131,7 +131,7 @@ impl Scripts {
         Scripts::with_clock(CLOCK)
     }
 
-    /// The same scripts on another clock: a fragment that defines `clock()`.
+    /// Returns the scripts with another clock: a fragment that defines `clock()`.
     pub(super) fn with_clock(clock: &str) -> Scripts {
         let texts = Script::ALL.map(|script| {
             let fragments = match script {
@@ -155,7 +155,7 @@ impl Scripts {
         &self.texts[script as usize]
     }
 
-    /// What EVALSHA calls it.
+    /// Returns the hash for EVALSHA.
     pub(super) fn hash(&self, script: Script) -> &str {
         &self.hashes[script as usize]
     }

@@ -1,5 +1,5 @@
-//! The socket to a Redis, with TLS on it or without. It never waits: what cannot be done yet is
-//! `WouldBlock`, and is tried again when the event loop has something to tell.
+//! The socket to a Redis, with or without TLS. It never blocks: it returns `WouldBlock`, and is tried
+//! again at the next event.
 
 use std::io::{self, Read, Write};
 
@@ -10,7 +10,7 @@ use socket2::SockRef;
 
 use crate::tls::{Channel, Failure, Received};
 
-/// As much as a TLS record and the start of another one.
+/// Room for a TLS record and the start of another one.
 const READ_BYTES: usize = 32 << 10;
 
 /// A socket to a Redis.
@@ -51,7 +51,7 @@ impl Stream {
         }
     }
 
-    /// Whether the connection has come about; an error if it cannot any more.
+    /// Returns true once the socket is connected; an error if it cannot connect any more.
     pub(super) fn has_connected(&self) -> io::Result<bool> {
         let socket = match self {
             Stream::Tcp(socket) => SockRef::from(socket),
@@ -68,8 +68,7 @@ impl Stream {
         }
     }
 
-    /// Goes on with what comes before the first byte, of a connection that there is. True when that is
-    /// done.
+    /// Continues the handshake of a connected socket. Returns true when it is done.
     pub(super) fn shake_hands(&mut self) -> io::Result<bool> {
         match self {
             Stream::Tls(stream) => stream.shake_hands(),
@@ -78,9 +77,9 @@ impl Stream {
     }
 }
 
-/// All kinds of sockets.
+/// Reading and writing on all kinds of sockets.
 pub(super) trait ReadWrite: Read + Write {
-    /// Whether a read that brings less than there is room for has emptied the socket.
+    /// Returns true if a read shorter than its buffer has emptied the socket.
     fn short_read_is_last(&self) -> bool {
         true
     }
@@ -94,7 +93,7 @@ pub(super) struct TlsStream {
     socket: TcpStream,
     channel: Channel,
     received: Box<[u8]>,
-    /// What has been understood, and how much of that has been taken.
+    /// Decrypted bytes, and below the number of those already read.
     plaintext: Vec<u8>,
     taken: usize,
 }
@@ -114,7 +113,7 @@ impl TlsStream {
         Ok(true)
     }
 
-    /// Reads once from the socket. False if nothing more comes.
+    /// Reads once from the socket. Returns false if nothing more comes.
     fn fill(&mut self) -> io::Result<bool> {
         if self.channel.has_ended() {
             return Ok(false);
@@ -128,13 +127,13 @@ impl TlsStream {
         let take = &mut |bytes: &[u8]| plaintext.extend_from_slice(bytes);
         let received = self.channel.receive(bytes, take);
         let pushed = self.push();
-        // What is wrong is more telling than that it cannot be said to the other side.
+        // An error of the peer explains more than a failure to answer it.
         let received = received.map_err(describe)?;
         pushed?;
         Ok(received == Received::More)
     }
 
-    /// Sends what the channel has to say, as far as the socket takes it.
+    /// Sends the output of the channel, as far as the socket takes it.
     fn push(&mut self) -> io::Result<()> {
         while !self.channel.output().is_empty() {
             match self.socket.write(self.channel.output()) {
@@ -149,7 +148,7 @@ impl TlsStream {
         Ok(())
     }
 
-    /// Why the other side has closed the connection, if it has said so before.
+    /// Returns the peer's reason to close the connection, if it sent one before.
     fn last_words(&mut self) -> Option<io::Error> {
         let count = self.socket.read(&mut self.received).ok()?;
         let bytes = &mut self.received[..count];
@@ -181,7 +180,7 @@ impl Read for TlsStream {
 }
 
 impl Write for TlsStream {
-    /// What is taken and finds no room in the socket is sent by `flush`.
+    /// Encrypts bytes and sends as many as the socket takes; `flush` sends the rest.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.push()?;
         if !self.channel.output().is_empty() {

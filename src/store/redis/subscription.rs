@@ -1,9 +1,7 @@
-//! The connection on which Redis tells this server what it did not ask for: that a client that waits may be
-//! served, or what it waits for is gone.
+//! The connection for messages of Redis: that a waiter may be served, or that its request failed.
 //!
-//! It is a connection of its own, since Redis limits what may be on its way to a subscriber (32 MB), and closes
-//! the connection beyond that: a long listing must not be on it. While it is away, clients that wait are looked
-//! after by the clock.
+//! It is a connection of its own, since Redis limits the unsent bytes to a subscriber (32 MB) and closes the
+//! connection beyond that: a long listing must not be on it. While it is down, waiters are served by polls.
 
 use std::mem;
 
@@ -16,19 +14,19 @@ use super::options::RedisOptions;
 use super::{Loss, pause_ms};
 use crate::time::Time;
 
-/// How often Redis is asked for a sign of life, in milliseconds.
+/// The time between checks that Redis still answers, in ms.
 const CHECK_MS: u64 = 3_000;
 
-/// The connection on which Redis tells this server what it did not ask for.
+/// The connection for messages of Redis.
 pub(super) struct Subscription {
     link: Link,
     token: Token,
     options: RedisOptions,
     channel: String,
     state: SubscriptionState,
-    /// When to try again, when to ask for a sign of life, or when an attempt or such a question counts as failed.
+    /// The time to connect again, to check the connection, or to give up an attempt or a check.
     timer: Option<Time>,
-    /// How many connections have failed in a row before a first sign of life.
+    /// Failures in a row before the first answered check.
     failures: u32,
     output: Vec<u8>,
 }
@@ -38,19 +36,19 @@ enum SubscriptionState {
     Down,
     Trying,
     Listening,
-    /// A sign of life is awaited.
+    /// A check is in flight.
     Checking,
 }
 
-/// A message of Redis.
+/// An event of the subscription.
 pub(super) enum SubscriptionEvent {
-    /// Redis tells from now on. What it had to tell before may be lost.
+    /// Notices arrive from now on. Earlier ones may be lost.
     Listening,
     Notice(Vec<Value>),
 }
 
 impl Subscription {
-    /// One that is down, whose events come under `token`.
+    /// Returns a subscription that is down, with events under `token`.
     pub(super) fn new(
         link: Link,
         token: Token,
@@ -69,7 +67,7 @@ impl Subscription {
         }
     }
 
-    /// Connects, if it is down and not just waiting for a better time.
+    /// Connects, if it is down and its pause is over.
     pub(super) fn connect_if_due(&mut self, now: Time) -> Result<(), Loss> {
         if self.state != SubscriptionState::Down || self.timer.is_some_and(|at| at > now) {
             return Ok(());
@@ -79,7 +77,7 @@ impl Subscription {
         Ok(self.link.connect()?)
     }
 
-    /// Notes an event, if it is one of this connection. Returns whether it is.
+    /// Notes an event of this connection. Returns false for one of another.
     pub(super) fn note_event(&mut self, event: &Event) -> bool {
         let is_own = event.token() == self.token;
         if is_own {
@@ -88,12 +86,12 @@ impl Subscription {
         is_own
     }
 
-    /// Whether it is being connected.
+    /// Returns true if an attempt is in progress.
     pub(super) fn is_trying(&self) -> bool {
         self.state == SubscriptionState::Trying
     }
 
-    /// Whether something has come that no event tells of any more.
+    /// Returns true if bytes have arrived that no event will report.
     pub(super) fn has_more(&self) -> bool {
         self.link.has_more()
     }
@@ -102,7 +100,7 @@ impl Subscription {
         self.link.begin_turn();
     }
 
-    /// The next thing that has come in this turn.
+    /// Returns the next event of this turn.
     pub(super) fn receive(&mut self, now: Time) -> Result<Option<SubscriptionEvent>, Loss> {
         while self.link.progress()? == LinkProgress::Connected {
             self.greet();
@@ -125,7 +123,7 @@ impl Subscription {
                     if before == SubscriptionState::Trying {
                         return Ok(Some(SubscriptionEvent::Listening));
                     }
-                    // A connection that is cut right after each greeting is tried ever more patiently.
+                    // A connection that is cut after each greeting keeps its long pauses.
                     self.failures = 0;
                 }
                 Value::ServerError(error) => {
@@ -147,19 +145,20 @@ impl Subscription {
         self.ask_to_listen();
     }
 
-    /// Once it is done, this changes nothing, and the answer is a sign of life. A PING would take one more right.
+    /// Subscribes. On a subscribed connection that changes nothing, and the answer shows that Redis lives. A PING
+    /// would need one more right.
     fn ask_to_listen(&mut self) {
         let mut subscribe = Cmd::new();
         subscribe.arg("SUBSCRIBE").arg(&self.channel);
         subscribe.write_packed_command(&mut self.output);
     }
 
-    /// When `handle_timeout` wants to be called at the latest, apart from the time to connect.
+    /// Returns the time of the next `handle_timeout`; `connect_if_due` uses the same time.
     pub(super) fn next_timeout(&self) -> Option<Time> {
         self.timer
     }
 
-    /// Asks for a sign of life if it is time. An attempt or an answer that takes too long is lost.
+    /// Checks the connection if it is time. An attempt or a check without an answer in time is a loss.
     pub(super) fn handle_timeout(&mut self, now: Time) -> Result<(), Loss> {
         if self.timer.is_none_or(|at| at > now) {
             return Ok(());
@@ -178,7 +177,7 @@ impl Subscription {
         }
     }
 
-    /// It is lost. Returns after how many milliseconds it is tried again.
+    /// Closes it after a loss. Returns the pause before the next attempt, in ms.
     pub(super) fn lose(&mut self, now: Time) -> u64 {
         let pause_ms = pause_ms(self.failures);
         self.failures = self.failures.saturating_add(1);
@@ -187,7 +186,7 @@ impl Subscription {
         pause_ms
     }
 
-    /// Closes it, until the other connection is there.
+    /// Closes it, until the other connection has greeted.
     pub(super) fn close(&mut self) {
         self.link.close();
         self.output.clear();

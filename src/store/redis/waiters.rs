@@ -1,7 +1,7 @@
 //! The waiters of this server, whatever Redis knows of them.
 //!
-//! Redis keeps the order; here stands whom to answer, until when, and what to ask for again if
-//! Redis has forgotten.
+//! Redis keeps the order. This module keeps the ticket to answer, the end of the wait, and the
+//! request to send again if Redis has forgotten it.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use super::operation::AcquireRequest;
 use crate::command::Ticket;
 use crate::time::{Deadlines, Time};
 
-/// Where a pool stands among those that this server has to do with.
+/// The index of a pool among those that this server uses.
 pub(super) type PoolKey = usize;
 
 #[derive(Debug)]
@@ -20,9 +20,9 @@ pub(super) struct LocalWaiter {
     pub(super) ticket: Ticket,
     pub(super) pool: PoolKey,
     pub(super) request: Rc<AcquireRequest>,
-    /// It is being withdrawn.
+    /// Whether it is being withdrawn.
     pub(super) is_withdrawing: bool,
-    /// Where it stands, as far as Redis has told.
+    /// The place in the queue that Redis gave it; `u64::MAX` before that.
     pub(super) place: u64,
 }
 
@@ -49,8 +49,8 @@ impl LocalWaiters {
         self.slots.get(*self.by_serial.get(&serial)?)
     }
 
-    /// Notes that it is being taken out: its time is of no more account. Answers the pool, if it
-    /// was not leaving before.
+    /// Marks a waiter as leaving, without a timeout. Returns its pool, unless it was leaving
+    /// already.
     pub(super) fn start_withdrawal(&mut self, serial: u64) -> Option<PoolKey> {
         let slot = *self.by_serial.get(&serial)?;
         self.until.remove(slot);
@@ -58,7 +58,7 @@ impl LocalWaiters {
         (!std::mem::replace(&mut waiter.is_withdrawing, true)).then_some(waiter.pool)
     }
 
-    /// Notes where it stands.
+    /// Sets the place of a waiter.
     pub(super) fn set_place(&mut self, serial: u64, place: u64) {
         if let Some(&slot) = self.by_serial.get(&serial) {
             self.slots[slot].place = place;
@@ -71,12 +71,12 @@ impl LocalWaiters {
         Some(self.slots.remove(slot))
     }
 
-    /// When the first has waited long enough.
+    /// Returns the time at which the first wait ends.
     pub(super) fn next_timeout(&self) -> Option<Time> {
         self.until.next()
     }
 
-    /// The serials of all who have waited long enough, from the front of their queues.
+    /// Takes the serials of all whose wait has ended, from the front of their queues.
     pub(super) fn take_due(&mut self, now: Time) -> Vec<u64> {
         let mut due: Vec<usize> = std::iter::from_fn(|| self.until.pop_due(now)).collect();
         due.sort_by_cached_key(|&slot| self.slots[slot].place);

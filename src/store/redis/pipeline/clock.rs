@@ -1,11 +1,10 @@
-//! Redis' clock beside the monotonic one of this process.
+//! Redis' clock beside the monotonic clock of this process.
 //!
-//! All times in Redis are by its own clock, less the jumps of it that servers have seen: so a lease, a place in the
-//! queue and a sign of life keep their length when that clock is set. The sum of the jumps is kept beside the
-//! history of the data, and each script is told it. The first server that sees a jump adds it there; the others
-//! find it done.
+//! Times in Redis are those of its clock minus its jumps, as far as servers have seen them. So leases, places and
+//! heartbeats keep their lengths when that clock is set. The sum of the jumps is stored beside the history of the
+//! data, and each script gets it. The first server that sees a jump adds it; the others find it added.
 //!
-//! A script that finds the clock behind the bounds that its server has told does nothing.
+//! A script does nothing if the clock is outside the bounds that its server sent.
 
 use redis::Value;
 
@@ -15,38 +14,38 @@ use crate::time::Time;
 
 use super::batches::describe;
 
-/// By how much the clocks may come apart without that being a jump, beside their drift.
+/// The difference between the clocks that is not a jump, besides drift, in ms.
 const MAX_SLIP_MS: i64 = 1_000;
-/// A millisecond of drift in so many is no jump either.
+/// One ms of drift in this many ms is not a jump either.
 const DRIFT: u64 = 1_000;
-/// The most drift, in milliseconds: behind more than this a jump forward could hide.
+/// The limit on drift, in ms: a jump forward could hide behind more.
 const MAX_DRIFT_MS: u64 = 1_000;
-/// How often the clock and the sum of its jumps are looked at, in milliseconds, for the sake of an idle server.
+/// The time between checks of the clock and the sum of its jumps, in ms. An idle server needs them.
 const CHECK_MS: u64 = 10_000;
 
-/// Redis' clock without its jumps, beside ours.
+/// Redis' clock without its jumps, beside this process's.
 #[derive(Debug, Default)]
 pub(super) struct RedisClock {
-    /// How far it is ahead of ours: at least and at most. `None` before the first answer.
+    /// The least and the most by which Redis' clock is ahead. `None` before the first reply.
     ahead_ms: Option<(i64, i64)>,
     measured_at: Time,
-    /// The sum of the jumps that it is without; below 0 if the clock was set back.
+    /// The sum of the jumps taken out of it; negative if the clock was set back.
     jumps_ms: i64,
-    /// A jump is being added to those: till then nothing is sent that the clock matters for.
+    /// Whether a jump is being added: no command that depends on the clock is sent meanwhile.
     is_correcting: bool,
-    /// The clock is only looked at because `CHECK_MS` have passed.
+    /// Whether the current check is due to `CHECK_MS` alone.
     is_routine: bool,
-    /// When it was last looked at.
+    /// The time of the last check.
     checked_at: Time,
-    /// When the last jump was added: what was sent till then is answered by the clock of before.
+    /// The time at which the last jump was added. Replies to commands sent before it have the earlier clock.
     corrected_at: Time,
-    /// How many jumps were seen.
+    /// Jumps seen.
     jumps: u64,
 }
 
 impl RedisClock {
-    /// The bounds between which a script finds the clock that is sent now and arrives within `timeout_ms`; and the
-    /// jumps that it has to be without.
+    /// Returns the bounds of the clock for a script that is sent now and arrives within `timeout_ms`, and the sum
+    /// of the jumps to take out.
     pub(super) fn bounds(&self, timeout_ms: u64, now: Time) -> (u64, u64, i64) {
         let (least, most) = match self.ahead_ms {
             Some((least, _)) => {
@@ -66,13 +65,13 @@ impl RedisClock {
         now.ms_since(self.measured_at) / DRIFT
     }
 
-    /// Takes its time from an answer. Returns by how much it has jumped since the last one, if it has: rather too
-    /// far forward than too little, so that no lease ends early.
+    /// Updates the clock from a reply. Returns the jump since the last reply, if there was one. It is estimated too
+    /// far forward rather than too little, so that no lease ends early.
     fn measure(&mut self, redis_ms: u64, sent_at: Time, now: Time) -> Option<i64> {
         let beside = |moment: Time| redis_ms.wrapping_sub(moment.as_ms()) as i64;
         let (mut least, mut most) = (beside(now), beside(sent_at));
         if let Some((least_before, most_before)) = self.ahead_ms {
-            // A jump back ends leases, so that all that may be drift is none.
+            // A jump back ends leases, so whatever may be drift does not count.
             let drift_ms = 1 + self.drift_ms(now) as i64;
             let forward_ms = drift_ms.min(1 + MAX_DRIFT_MS as i64);
             if least > most_before.saturating_add(MAX_SLIP_MS + forward_ms)
@@ -93,18 +92,18 @@ impl RedisClock {
         None
     }
 
-    /// The sum of the jumps that times in Redis are without, in milliseconds.
+    /// Returns the sum of the jumps taken out of times in Redis, in ms.
     pub(super) fn jumps_ms(&self) -> i64 {
         self.jumps_ms
     }
 
-    /// Whether nothing is to be sent that the clock matters for.
+    /// Returns true while no command that depends on the clock may be sent.
     pub(super) fn is_correcting(&self) -> bool {
         self.is_correcting
     }
 
-    /// Takes another sum of the jumps, and the time without them. Returns by how much the clock has jumped beyond
-    /// that sum, if it has. `is_own`: the jump that this server has seen was added, and no other.
+    /// Takes over another sum of the jumps, and the time without them. Returns the jump beyond that sum, if there
+    /// was one. `is_own` says that only the jump seen by this server was added.
     fn adopt(
         &mut self,
         jumps_ms: i64,
@@ -115,8 +114,8 @@ impl RedisClock {
         let by_ms = jumps_ms.saturating_sub(self.jumps_ms);
         self.jumps_ms = jumps_ms;
         let rest_ms = self.measure(redis_ms, sent_at, now)?;
-        // Another server has seen a jump forward, and this one none. That may be the other one's mistake. The two
-        // must not undo each other's sum for ever, and leases rather end late than early.
+        // Another server has seen a jump forward, and this one has not. The other one may be wrong. The two must
+        // not undo each other's sum forever, and leases should end late rather than early.
         let is_unseen = rest_ms.saturating_add(by_ms).abs() <= 2 * MAX_SLIP_MS;
         if rest_ms < 0 && is_unseen && !is_own {
             self.restart(redis_ms, sent_at, now);
@@ -125,20 +124,20 @@ impl RedisClock {
         Some(rest_ms)
     }
 
-    /// Forgets how the clocks stood before this answer.
+    /// Restarts the measurement with this reply.
     fn restart(&mut self, redis_ms: u64, sent_at: Time, now: Time) {
         self.ahead_ms = None;
         self.measure(redis_ms, sent_at, now);
     }
 
-    /// When the clock is to be looked at; `None` while that is being done.
+    /// Returns the time of the next check; `None` while one is in progress.
     pub(super) fn check_at(&self) -> Option<Time> {
         (!self.is_correcting).then(|| self.checked_at.after_ms(CHECK_MS))
     }
 }
 
 impl Pipeline {
-    /// Takes Redis' time from the answer to a script.
+    /// Takes Redis' time from the reply to a script.
     pub(super) fn note_redis_ms(&mut self, redis_ms: u64, sent_at: Time, now: Time) {
         if self.clock.is_correcting || sent_at <= self.clock.corrected_at {
             return;
@@ -146,22 +145,22 @@ impl Pipeline {
         self.compare_clocks(redis_ms, sent_at, now);
     }
 
-    /// Looks again where the clock seems to have jumped, since one answer may be garbled.
+    /// Checks the clock again if it seems to have jumped, since one reply may be garbled.
     fn compare_clocks(&mut self, redis_ms: u64, sent_at: Time, now: Time) {
         if self.clock.measure(redis_ms, sent_at, now).is_some() {
             self.ask_for_clock(0, now);
         }
     }
 
-    /// Looks at the clock, and reads the sum of its jumps, since a script has found it outside its bounds: another
-    /// server may have added a jump that does not show here.
+    /// Checks the clock and the sum of its jumps after a script found the clock outside its bounds. Another server
+    /// may have added a jump.
     pub(super) fn note_late(&mut self, now: Time) {
         if !self.clock.is_correcting {
             self.ask_for_clock(0, now);
         }
     }
 
-    /// Looks at the clock if that was not done for long.
+    /// Checks the clock if the last check is long ago.
     pub(super) fn check_clock(&mut self, now: Time) {
         if self.clock.check_at().is_some_and(|at| at <= now) {
             self.ask_for_clock(0, now);
@@ -177,13 +176,13 @@ impl Pipeline {
         self.send(PendingReply::Clock(jump_ms), now);
     }
 
-    /// Takes the sum of the jumps at a greeting.
+    /// Takes over the sum of the jumps from a greeting.
     pub(super) fn greet_clock(&mut self, redis_ms: u64, jumps_ms: i64, sent_at: Time, now: Time) {
         self.clock.is_correcting = false;
         self.clock.checked_at = now;
         let by_ms = jumps_ms.saturating_sub(self.clock.jumps_ms);
         if by_ms != 0 && self.clock.ahead_ms.is_some() {
-            // Another server has seen a jump while this one was away.
+            // Another server has added a jump while this one was disconnected.
             self.note_jump(by_ms);
         }
         let answer = (redis_ms, sent_at);
@@ -192,7 +191,7 @@ impl Pipeline {
         }
     }
 
-    /// Takes the clock, which was looked at for the sake of a jump, or to which one was added.
+    /// Handles the reply to a check of the clock, or to an added jump.
     pub(super) fn handle_clock(
         &mut self,
         jump_ms: i64,
@@ -235,7 +234,7 @@ impl Pipeline {
         let is_own = corrected_ms == jump_ms;
         let rest_ms = (self.clock).adopt(answer.jumps_ms, is_own, (answer.redis_ms, sent_at), now);
         if let Some(rest_ms) = rest_ms {
-            // It has jumped once more since, or the sum was lost.
+            // The clock has jumped again, or the sum was lost.
             self.ask_for_clock(rest_ms, now);
         }
         Ok(())
@@ -253,7 +252,7 @@ impl Pipeline {
         );
     }
 
-    /// How many jumps of Redis' clock were seen.
+    /// Returns the number of jumps seen.
     pub(in super::super) fn clock_jumps(&self) -> u64 {
         self.clock.jumps
     }
@@ -271,15 +270,15 @@ mod tests {
     fn a_slow_answer_and_drift_are_no_jumps() {
         let mut clock = RedisClock::default();
         assert_eq!(clock.measure(50_000, at(1_000), at(1_010)), None);
-        // It came at once and was read 9 s later; then the next one took 9 s to be carried out.
+        // The first reply was read 9 s late; the next command was carried out 9 s late.
         assert_eq!(clock.measure(51_000, at(2_000), at(11_000)), None);
         assert_eq!(clock.measure(69_000, at(11_000), at(20_005)), None);
         assert_eq!(clock.ahead_ms, Some((48_995, 49_010)));
-        // An idle quarter of an hour, and a clock that is 60 s fast a day.
+        // 15 idle minutes, and a clock that gains 60 s a day.
         assert_eq!(clock.measure(969_625, at(920_000), at(920_001)), None);
     }
 
-    /// After 150 minutes without an answer.
+    /// 150 minutes without a reply.
     #[test]
     fn a_jump_forward_does_not_hide_behind_drift() {
         let mut clock = RedisClock::default();
@@ -295,7 +294,7 @@ mod tests {
     fn a_second_jump_is_seen_behind_the_first() {
         let mut clock = RedisClock::default();
         clock.measure(50_000, at(0), at(0));
-        // The sum is an hour, and the clock without it is 5 s too far, or just right.
+        // The sum is one hour. The clock without it is 5 s too far, or just right.
         let far = (56_000, at(1_000));
         assert_eq!(clock.adopt(3_600_000, true, far, at(1_000)), Some(5_000));
         let right = (52_000, at(2_000));

@@ -1,4 +1,4 @@
-//! How the conversation stands: whether Redis answers, and what came of lending.
+//! The state of the pipeline, and its counts.
 
 use super::{Pipeline, RedisPhase};
 use crate::metrics::Lending;
@@ -6,8 +6,7 @@ use crate::store::redis::operation::PoolAction;
 use crate::store::redis::reply::OperationAnswer;
 
 impl Pipeline {
-    /// Counts what has been lent and given back. What is given back because a lease is over is not
-    /// told.
+    /// Counts grants and releases. Redis does not report those releases that end a lease.
     pub(super) fn count(&mut self, action: &PoolAction, answer: &OperationAnswer) {
         let counts = &mut self.counts;
         match (action, answer) {
@@ -24,27 +23,27 @@ impl Pipeline {
         }
     }
 
-    /// What came of lending for the clients of this server.
+    /// Returns the counts of grants, releases and refusals for clients of this server.
     pub(in super::super) fn counts(&self) -> &Lending {
         &self.counts
     }
 
-    /// How many waiters this server has.
+    /// Returns the number of waiters on this server.
     pub(in super::super) fn waiting_count(&self) -> usize {
         self.waiters.len()
     }
 
-    /// Whether Redis is there to be asked.
+    /// Returns true if Redis is ready for commands.
     pub(in super::super) fn is_ready(&self) -> bool {
         self.phase == RedisPhase::Ready
     }
 
-    /// How many commands were answered so far, and how many answers are awaited.
+    /// Returns the number of replies received, and of those awaited.
     pub(in super::super) fn answered_and_awaited(&self) -> (u64, usize) {
         (self.answered, self.awaited.len())
     }
 
-    /// Whether a value that comes now may be an answer.
+    /// Returns true if the next value may be a reply.
     pub(in super::super) fn awaits(&self) -> bool {
         !self.awaited.is_empty()
     }

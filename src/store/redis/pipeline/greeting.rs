@@ -1,5 +1,5 @@
-//! The first words on a new connection: who we are, which database, what Redis says of itself, and the scripts.
-//! Then, once they are there, what this server may do, and the history of the data.
+//! The greeting of a new connection: login, database, `INFO` and scripts. Once the scripts are loaded, a trial
+//! of this server's rights and the history of the data follow.
 
 use redis::Value;
 
@@ -12,7 +12,7 @@ use crate::store::redis::reply;
 use crate::store::redis::script::Script;
 use crate::time::Time;
 
-/// One of the first words.
+/// A step of the greeting.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum GreetingStep {
     Hello,
@@ -20,13 +20,13 @@ pub(super) enum GreetingStep {
     Info,
     Script(Script),
     Trial,
-    /// Whether there is a list of pools.
+    /// The check for a list of pools.
     List,
     History,
 }
 
 impl GreetingStep {
-    /// The right that a user needs for it.
+    /// Returns the right that a user needs for it.
     fn right(self) -> &'static str {
         match self {
             GreetingStep::Hello => "+hello",
@@ -38,16 +38,16 @@ impl GreetingStep {
     }
 }
 
-/// By how much Redis' clock may differ from ours before it is warned of, beside the time that the answer took.
+/// The difference of Redis' clock that is not warned of, besides the time to the reply, in ms.
 const MAX_CLOCK_DIFFERENCE_MS: u64 = 2_000;
 
 impl Pipeline {
-    /// The channel on which Redis tells this server of its waiters.
+    /// Returns the channel on which Redis sends notices to this server.
     pub(in super::super) fn channel(&self) -> String {
         key::channels(&self.options.prefix) + &self.server
     }
 
-    /// A connection is there.
+    /// Starts the greeting on a new connection.
     pub(in super::super) fn handle_connected(&mut self, now: Time) {
         self.phase = RedisPhase::Greeting;
         self.options.write_hello("latchd", &mut self.command);
@@ -62,7 +62,7 @@ impl Pipeline {
         );
     }
 
-    /// Takes the answer to one of the first words, which was asked at `sent_at`.
+    /// Handles the reply to a step sent at `sent_at`.
     pub(super) fn handle_greeting(
         &mut self,
         step: GreetingStep,
@@ -72,7 +72,7 @@ impl Pipeline {
     ) -> Result<(), LossReason> {
         if let Value::ServerError(error) = &value {
             return Err(match (step, error.details()) {
-                // A user who may not ask for it: `Info` warns of that.
+                // The user lacks the right to `INFO`: `Info` warns of that.
                 (GreetingStep::Info, _) if error.code() == "NOPERM" => {
                     self.info = Info::default();
                     return Ok(());
@@ -134,7 +134,7 @@ impl Pipeline {
         )
     }
 
-    /// Warns of what locks are lost by, unless it was warned of at the last greeting, too.
+    /// Warns of settings that lose locks, unless the last greeting did.
     fn warn(&mut self, redis_ms: u64, sent_at: Time, now: Time) {
         let mut warnings = self.info.warnings();
         let sent_ms = sent_at.as_ms();
@@ -148,7 +148,7 @@ impl Pipeline {
                 "its clock is {seconds} s {side} this machine's; leases follow its clock"
             ));
         }
-        // The clocks may drift apart further: that is the same warning.
+        // Clocks that drift further apart give the same warning.
         let kind = |warning: &String| warning.split([' ', ',']).take(3).collect::<String>();
         let last: Vec<String> = self.warnings.iter().map(kind).collect();
         for warning in warnings
@@ -161,7 +161,7 @@ impl Pipeline {
         self.warnings = warnings;
     }
 
-    /// Everything is said. What was ordered for the start comes first, once.
+    /// Ends the greeting, and carries out the orders for the start.
     fn start_to_serve(&mut self, now: Time) {
         self.phase = RedisPhase::Preparing;
         match self.start.restoration.clone() {
@@ -173,7 +173,7 @@ impl Pipeline {
         }
     }
 
-    /// Does what was ordered for the start beside a restore.
+    /// Carries out the orders for the start besides a restore.
     pub(super) fn prepare_others(&mut self, now: Time) {
         if self.start.purge {
             self.start.open += 1;
@@ -186,7 +186,7 @@ impl Pipeline {
         self.serve_if_prepared(now);
     }
 
-    /// Serves, if all that comes first can be sent now.
+    /// Starts to serve once all orders for the start are sent.
     pub(super) fn serve_if_prepared(&mut self, now: Time) {
         if self.phase == RedisPhase::Preparing && self.start.open == 0 {
             self.phase = RedisPhase::Ready;
@@ -198,7 +198,7 @@ impl Pipeline {
         }
     }
 
-    /// What came of a seed at the start.
+    /// Handles the result of the seed at the start.
     pub(super) fn handle_first_seed(&mut self, reply: &Reply) {
         match reply {
             Reply::Refused(Refusal::StoreDown) => {
@@ -213,7 +213,7 @@ impl Pipeline {
     }
 }
 
-/// Refuses a server that answers a greeting as a Redis does, but cannot hold pools.
+/// Refuses a server that answers a greeting like Redis and cannot hold pools.
 fn refuse_other_modes(hello: &Value) -> Result<(), LossReason> {
     let Value::Map(fields) = hello else {
         return Ok(());

@@ -1,8 +1,8 @@
-//! The history of the data in Redis, and the fences of the histories before.
+//! The history of the data in Redis, and the fences of earlier histories.
 //!
-//! A Redis that was started again or replaced may have lost grants, and with them their fences. So each greeting
-//! asks whose history the data are, and if it is a new one all fences go on above those of the one before. While
-//! a connection lasts, only a lost list of pools can tell that Redis was emptied.
+//! A Redis that was restarted or replaced may have lost grants, and with them their fences. So each greeting
+//! asks for the history of the data. In a new history all fences continue above those of the one before. During
+//! a connection only a lost list of pools shows that Redis was emptied.
 
 use redis::Value;
 
@@ -12,27 +12,27 @@ use crate::store::redis::reply::{self, Garbled};
 use crate::store::redis::script::Script;
 use crate::time::Time;
 
-/// All fences are below this, so that a double holds each of them exactly.
+/// The bound on fences, so that a double holds each of them exactly.
 const FENCES_END: u64 = 1 << 53;
 
-/// The histories of the data that this server knows.
+/// The histories of the data that this server has seen.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    /// All fences from now on are above this; `None` before the first greeting.
+    /// The number below all new fences; `None` before the first greeting.
     above: Option<u64>,
-    /// The highest fence that was seen, of any pool.
+    /// The highest fence seen of any pool.
     highest: u64,
-    /// How many histories there were after the first one.
+    /// Histories after the first one.
     changes: u64,
 }
 
 impl History {
-    /// The number that all fences from now on are above.
+    /// Returns the number below all new fences.
     pub(super) fn above(&self) -> u64 {
         self.above.unwrap_or_default()
     }
 
-    /// The highest number that fences are known to have had.
+    /// Returns the highest number that a fence may have had.
     pub(super) fn seen(&self) -> u64 {
         self.highest.max(self.above())
     }
@@ -43,8 +43,7 @@ impl History {
         }
     }
 
-    /// Notes what fences are above from now on. Returns whether that is another number than before, and not the
-    /// first.
+    /// Sets the number below all new fences. Returns true if it has changed, and was set before.
     fn begin(&mut self, above: u64) -> bool {
         let is_change = self.above.is_some_and(|before| before < above);
         self.changes += u64::from(is_change);
@@ -53,14 +52,14 @@ impl History {
     }
 }
 
-/// The history of the data, as Redis tells it.
+/// The history of the data, as stored in Redis.
 #[derive(Debug)]
 pub(super) struct KnownHistory {
     /// Redis' clock without its jumps, in milliseconds.
     pub(super) redis_ms: u64,
-    /// All fences are above this.
+    /// The number below all its fences.
     pub(super) above: u64,
-    /// The sum of the jumps of the clock, in milliseconds; below 0 if it was set back.
+    /// The sum of the clock's jumps, in ms; negative if it was set back.
     pub(super) jumps_ms: i64,
 }
 
@@ -85,7 +84,7 @@ impl Pipeline {
         self.send(PendingReply::Greeting(GreetingStep::History), now);
     }
 
-    /// Asks for the history, and adds a jump of the clock to those that are known there; 0 for none.
+    /// Writes a command for the history, which adds a jump of the clock; 0 ms adds none.
     pub(super) fn write_history(&mut self, jump_ms: i64) {
         self.command
             .arg("EVALSHA")
@@ -98,7 +97,7 @@ impl Pipeline {
             .arg(jump_ms);
     }
 
-    /// Takes what fences are above from now on.
+    /// Takes over the number below all new fences.
     pub(super) fn handle_history(&mut self, above: u64, now: Time) {
         if self.history.begin(above) {
             log::warn!(
@@ -106,12 +105,12 @@ impl Pipeline {
                 self.options
             );
         }
-        // No pool is made below it, and a list without it was lost.
+        // No pool is created below it, and a list without it was lost.
         self.index_command().arg("begin").arg(above);
         self.send(PendingReply::Ignored, now);
     }
 
-    /// Redis had lost the list of pools while the connection lasted; new pools start above this fence.
+    /// Handles the loss of the list of pools during a connection; new pools start above this fence.
     pub(super) fn note_lost_data(&mut self, above: u64) {
         if self.history.begin(above.min(FENCES_END - 1)) {
             log::warn!(
@@ -121,7 +120,7 @@ impl Pipeline {
         }
     }
 
-    /// How often Redis was found to have a new history.
+    /// Returns the number of new histories seen.
     pub(in super::super) fn histories(&self) -> u64 {
         self.history.changes
     }

@@ -1,8 +1,8 @@
-//! The list of all pools, which Redis keeps under one key.
+//! The list of all pools, under one key of Redis.
 //!
-//! A pool is listed before it is created and again afterwards, and taken off the list only if
-//! nobody has listed it since: so a pool that exists is always listed, and one that is listed and
-//! does not exist does no harm.
+//! A pool is listed before it is created, and again afterwards. It leaves the list only if no server
+//! has listed it since. So a pool that exists is always listed. One that is listed and does not exist
+//! does no harm.
 
 use redis::Value;
 
@@ -14,7 +14,7 @@ use crate::store::redis::reply::{self, Garbled};
 use crate::store::redis::script::Script;
 use crate::time::Time;
 
-/// How long the fence of a removed pool is kept beside the list.
+/// The time for which a removed pool's fence is kept outside the list, in ms.
 const FENCE_KEPT_MS: u64 = 3_600_000;
 
 impl Pipeline {
@@ -35,14 +35,14 @@ impl Pipeline {
         self.send(PendingReply::List(job), now);
     }
 
-    /// Asks for the highest fence of the pools that were removed.
+    /// Asks for the highest fence of removed pools.
     pub(super) fn ask_for_retired_fence(&mut self, pending: PendingReply, now: Time) {
         self.index_command().arg("retired");
         self.send(pending, now);
     }
 
-    /// Lists the pools of a seed, if there are no more of them then than there may be; without such a
-    /// number they are there already.
+    /// Lists the pools of a seed, unless the list would have more than `most` pools. `None` means
+    /// that they are listed already.
     pub(super) fn write_listing(&mut self, job: JobKey, most: Option<usize>) {
         let most = most.unwrap_or(usize::MAX);
         let seen = self.history.seen();
@@ -54,7 +54,7 @@ impl Pipeline {
         }
     }
 
-    /// A pool is to be removed: since when is it listed?
+    /// Asks for the stamp of a pool that is to be removed.
     pub(super) fn ask_for_stamp(&mut self, pool: PoolKey, now: Time) {
         let name = self.pools[pool].name.clone();
         self.index_command().arg("stamp").arg(&*name);
@@ -69,14 +69,14 @@ impl Pipeline {
         self.pools[pool].stamp = stamp.unwrap_or_default();
     }
 
-    /// A pool has been removed: it is taken off the list, if nobody has listed it since.
+    /// Removes a pool from the list, unless a server has listed it since.
     pub(super) fn forget_listing(&mut self, pool: PoolKey, fence: Fence, now: Time) {
         let stamp = std::mem::take(&mut self.pools[pool].stamp);
         self.unlist(pool, &stamp, fence, now);
     }
 
-    /// The fence of a removed pool is kept with the list now, and need not be kept for long beside
-    /// it: only as long as a seed may be under way that has read the list before.
+    /// Shortens the life of a removed pool's fence, which the list has now. Only a seed in flight
+    /// that has read the list before still needs it.
     pub(super) fn handle_forgotten(&mut self, pool: PoolKey, value: Value, now: Time) {
         self.pools[pool].forgetting -= 1;
         if let Value::ServerError(error) = value {
@@ -100,7 +100,7 @@ impl Pipeline {
     }
 }
 
-/// How many pools there are; then names and stamps in turn.
+/// Reads the number of pools, then names and stamps in turn.
 pub(super) fn read_list(value: Value) -> Result<(usize, Vec<(String, String)>), Garbled> {
     let mut values = reply::array(value)?.into_iter();
     let count = reply::integer(values.next())?
@@ -116,26 +116,26 @@ pub(super) fn read_list(value: Value) -> Result<(usize, Vec<(String, String)>), 
     Ok((count, list))
 }
 
-/// Reads the highest fence of the pools that were removed. It is 0 only where there is no list.
+/// Reads the highest fence of removed pools. It is 0 only if there is no list.
 pub(super) fn read_retired_fence(value: Value) -> Result<u64, Garbled> {
     let mut values = reply::array(value)?.into_iter();
     reply::number(&reply::text(values.next().ok_or(Garbled)?)?)
 }
 
-/// What comes of listing the pools of a seed.
+/// The result of listing the pools of a seed.
 #[derive(Debug)]
 pub(super) enum Listed {
     Done {
         /// The fence that new pools start above.
         retired: u64,
-        /// The stamp of the last of the pools. Those before it have those before it.
+        /// The stamp of the last pool. The pools before it have the stamps before it.
         last_stamp: u64,
         /// A `1` for each pool that was listed already, else a `0`.
         listed: String,
-        /// Redis had lost the list, and with it all pools.
+        /// Whether Redis had lost the list, and with it all pools.
         is_lost: bool,
     },
-    /// There would be too many.
+    /// There would be too many pools.
     Refused,
 }
 

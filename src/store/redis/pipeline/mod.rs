@@ -1,11 +1,12 @@
-//! The conversation with Redis, pure: commands and Redis' values go in, bytes and replies come out.
+//! The protocol to Redis, pure: commands and Redis' values go in, bytes and replies come out.
 //!
-//! Operations on one pool queue up while a batch of them is under way, and leave together in the
-//! next one: so the script's fixed cost is shared, and of each pool at most one batch can be lost.
-//! What a lost batch has granted is asked for after the reconnect, before anything else is done
-//! with its pool; nothing is sent again that may have been carried out.
+//! Operations on a pool wait while a batch of that pool is in flight, and leave together in the
+//! next one. So they share the script's fixed cost, and a lost connection can lose one batch of
+//! each pool. After the reconnect the server asks for the grants of a lost batch before it sends
+//! anything else for that pool. No operation that may have been carried out is sent again.
 //!
-//! It knows neither the socket nor the clock, and keeps nothing of a pool that Redis decides about.
+//! This module knows neither the socket nor the clock, and keeps no state of a pool that Redis
+//! decides.
 
 mod batches;
 mod clock;
@@ -48,94 +49,133 @@ use pool_state::PoolState;
 use seeding::Members;
 use trial::Trials;
 
-/// How long a server that gives no sign of life keeps its places in queues, in milliseconds.
+/// The time after which a server without a heartbeat loses its places in queues, in ms.
 const LAPSE_MS: u64 = 5_000;
-/// How often a server sends a heartbeat for each pool that somebody waits for through it.
+/// The time between heartbeats to each pool in which this server has waiters, in ms.
 const HEARTBEAT_MS: u64 = 1_500;
-/// The most operations of a batch: Redis does nothing else while it carries one out.
+/// The limit on operations of a batch: Redis does nothing else while it carries one out.
 const MAX_BATCH: usize = 500;
-/// How many pools are kept in mind that there is nothing to do for.
+/// The number of pools above which idle ones are forgotten.
 const MAX_IDLE_POOLS: usize = 10_000;
 
-/// Why a connection is of no more use, in words for the log.
+/// The reason why a connection is unusable, for the log.
 pub(super) type LossReason = String;
 
-/// The conversation with one Redis.
+/// The protocol to one Redis, and the state of this server's part in it.
+///
+/// Orders for the start come first: `restore_first`, `prepare` and `expect_pools`, before the first
+/// connection. Then the owner of the socket reports its connection:
+///
+/// 1. `handle_attempt` when it starts to connect: from now on commands are kept instead of refused.
+/// It must not be called while there is a connection.
+/// 2. `handle_connected`, once a connection, which writes the greeting to `output`.
+/// 3. `handle_value` for each value that arrives, in order. Replies match commands by their order
+/// alone, so none may be left out or repeated: a value too many is an error.
+/// 4. `handle_loss` when the connection or the attempt has ended, and after each error of
+/// `handle_value` or `handle_timeout`: then it must come before any other call. A second call
+/// without an attempt between does nothing.
+///
+/// `handle_listening` and `handle_notice` report the other connection, at any time; what they
+/// cannot use they ignore.
+///
+/// At any time clients `submit` and `withdraw`. While `Down` commands are refused with `store
+/// down`, except that an undo is kept and a survey has no pools. A ticket must never be used twice;
+/// a `withdraw` of an unknown one, or a second one, does nothing. At the end of a tick comes
+/// `handle_timeout` if `next_timeout` is due, then `flush`, which writes what may be sent. All
+/// bytes of `output` must be sent in order on this connection, also without a `flush`. Then
+/// `poll_reply` until it returns `None`. A call too many of `flush`, `handle_timeout` or
+/// `poll_reply` does no harm.
+///
+/// Invariants:
+///
+/// - At most one batch of a pool is in flight. Its operations are in `in_flight`, and later ones in
+///   `pending` of the pool, in the order of their `submit`.
+/// - `awaited` has one entry for each command in `output` or at Redis without a reply, in the order
+///   of sending.
+/// - A pool with a lost batch sends nothing but the question for its grants, and that only once the
+///   batch cannot arrive any more.
+/// - An operation is sent again only if Redis said that it was not carried out (`NOSCRIPT`, late),
+///   or if repeating it is harmless: a waiter that asks for its place again, a withdrawal, an undo,
+///   an order for the start.
+/// - Each ticket gets exactly one reply, withdrawn ones included. At a loss all commands in flight
+///   or kept are answered; only waiters stay.
+/// - No fence is granted at or below one that this server has seen of the same pool, whatever Redis
+///   has lost.
 pub(super) struct Pipeline {
     options: RedisOptions,
     rules: Rules,
-    /// What this process is called among the servers of this Redis.
+    /// The name of this process among the servers of this Redis.
     server: String,
     scripts: Scripts,
     phase: RedisPhase,
     output: Vec<u8>,
     /// Kept for its memory.
     command: Cmd,
-    /// What the values to come are answers to, the next one first.
+    /// The commands whose replies are awaited, the next one first.
     awaited: VecDeque<Awaited>,
     clock: RedisClock,
-    /// The answers of Redis about itself on this connection.
+    /// The reply to `INFO` on this connection.
     info: Info,
-    /// The warnings that were logged last, so that a connection that comes and goes repeats none.
+    /// The warnings of the last greeting, so that a connection that comes and goes repeats none.
     warnings: Vec<String>,
     history: History,
     pools: Slab<PoolState>,
     names: HashMap<StoredName, PoolKey>,
     /// Pools that may have something to send.
     to_send: Vec<PoolKey>,
-    /// When a pool is polled for the waiters that this server has in it.
+    /// The time of the next poll of each pool with waiters of this server.
     polls: Deadlines,
     waiters: LocalWaiters,
     jobs: Slab<MultiPoolJob>,
-    /// Jobs that were asked for before Redis could be.
+    /// Jobs that wait for Redis to be ready.
     early_jobs: Vec<JobKey>,
-    /// What is to be done before anybody is served.
+    /// The orders that come before all requests.
     start: StartTasks,
     next_batch: u64,
     replies: VecDeque<(Ticket, Reply)>,
     throttles: ReasonThrottles,
     trials: Trials,
     has_warned_of_old_pools: bool,
-    /// Redis has carried something out.
+    /// Whether Redis has carried out a batch since `take_success`.
     has_succeeded: bool,
-    /// What came of lending for the clients of this server.
+    /// Grants, releases and refusals of this server's clients.
     counts: Lending,
-    /// How many commands were answered so far.
+    /// Replies received so far.
     answered: u64,
 }
 
-/// How far the connection has come.
+/// The phase of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RedisPhase {
-    /// There is none, and none is on its way: what is asked is refused.
+    /// No connection and no attempt: commands are refused.
     Down,
-    /// One is on its way: what is asked is kept.
+    /// An attempt is in progress: commands are kept.
     Trying,
-    /// It is there, and Redis is being told who we are.
+    /// Connected; the greeting is in progress.
     Greeting,
-    /// What was ordered for the start comes first.
+    /// The orders for the start come first.
     Preparing,
     Ready,
 }
 
-/// What was ordered for the start.
+/// Orders for the start.
 #[derive(Debug, Default)]
 struct StartTasks {
-    /// A list of pools has to be there: `--must-exist`. False once it was found.
+    /// A list of pools must exist: `--must-exist`. False once it was found.
     must_exist: bool,
-    /// It comes before all else, and is kept until it is known what came of it.
+    /// A dump to restore before all else, kept until its result is known.
     restoration: Option<Rc<Restoration>>,
-    /// Redis has been sent it, and has not answered.
+    /// The restore was sent, and not answered.
     is_restore_sent: bool,
-    /// The answer to a try was lost.
+    /// The reply to a restore was lost.
     may_be_restored: bool,
     purge: bool,
     seed: Option<Seed>,
-    /// So many answers are needed before it can be sent.
+    /// The number of orders that cannot be sent yet.
     open: usize,
 }
 
-/// What a value is the answer to, and since when it is awaited.
+/// A command whose reply is awaited, and the time it was sent.
 #[derive(Debug)]
 struct Awaited {
     what: PendingReply,
@@ -146,7 +186,7 @@ struct Awaited {
 enum PendingReply {
     Greeting(GreetingStep),
     Batch(PoolKey),
-    /// When a pool was listed that is being removed.
+    /// The stamp of a pool that is being removed.
     Stamp(PoolKey),
     /// The pools of a seed are being listed.
     Listing(JobKey),
@@ -155,18 +195,18 @@ enum PendingReply {
     Seed(JobKey),
     /// The rights that Redis gives this server.
     Trial,
-    /// A slice of the pool at this place among those of a dump.
+    /// A slice of a pool, by its index among those of a dump.
     Slice(JobKey, usize),
-    /// The highest fence of the pools that were removed, for a dump.
+    /// The highest fence of removed pools, for a dump.
     Retired(JobKey),
     Restored(JobKey),
-    /// A jump of Redis' clock by so many milliseconds is being added to those that are known.
+    /// The clock, while a jump of so many ms is added to the known ones.
     Clock(i64),
-    /// The script was missing.
+    /// A script that was missing.
     Load,
-    /// A removed pool is off the list, and its fence is kept there.
+    /// The removal of a pool from the list, which keeps its fence.
     Forgotten(PoolKey),
-    /// Nobody needs to know.
+    /// A reply without further use.
     Ignored,
 }
 
@@ -209,26 +249,26 @@ impl Pipeline {
         }
     }
 
-    /// Notes a dump that is to be restored as soon as Redis is there.
+    /// Orders a restore before all else. Call it before the first connection.
     pub(super) fn restore_first(&mut self, restoration: Rc<Restoration>) {
         self.start.restoration = Some(restoration);
     }
 
-    /// Notes what is to be done as soon as Redis is there, and before anybody is served.
+    /// Orders a purge, a seed or both before all requests. Call it before the first connection.
     pub(super) fn prepare(&mut self, purge: bool, seed: Option<Seed>) {
         self.start.purge = purge;
         self.start.seed = seed.filter(|seed| seed.pool_count() > 0);
     }
 
-    /// Takes the first Redis for the wrong one if it has no list of pools.
+    /// Makes the first greeting fail if Redis has no list of pools.
     pub(super) fn expect_pools(&mut self) {
         self.start.must_exist = true;
     }
 
-    /// Takes a command. If there is no Redis, it is refused.
+    /// Submits a command. It is refused if there is no connection and no attempt.
     pub(super) fn submit(&mut self, ticket: Ticket, command: &Command<'_>, now: Time) {
         if let Command::Undo(pool, ..) = command {
-            // It is done as soon as it can be; nobody has to hear of it.
+            // Carried out as soon as possible; no client awaits it.
             self.replies.push_back((ticket, Reply::Done));
             let undo = PoolAction::of(command, QueueLimits::default()).map(|(_, action)| action);
             let pool = self.pool_key(pool.as_str());
@@ -288,7 +328,7 @@ impl Pipeline {
         }
     }
 
-    /// Answers a client.
+    /// Returns the next reply to a client.
     pub(super) fn poll_reply(&mut self) -> Option<(Ticket, Reply)> {
         let reply = self.replies.pop_front();
         if let Some((_, Reply::Refused(refusal))) = reply {
@@ -297,17 +337,17 @@ impl Pipeline {
         reply
     }
 
-    /// What is to be sent to Redis. Whoever takes it, sends it.
+    /// Returns the bytes to send to Redis. The caller sends and removes them.
     pub(super) fn output(&mut self) -> &mut Vec<u8> {
         &mut self.output
     }
 
-    /// A connection is on its way.
+    /// Starts an attempt: commands are kept from now on.
     pub(super) fn handle_attempt(&mut self) {
         self.phase = RedisPhase::Trying;
     }
 
-    /// When `handle_timeout` wants to be called at the latest.
+    /// Returns the latest time for the next `handle_timeout`.
     pub(super) fn next_timeout(&self) -> Option<Time> {
         let overdue_at = self
             .awaited
@@ -322,7 +362,8 @@ impl Pipeline {
             .min()
     }
 
-    /// Does what is due. An answer that is overdue means that the connection is lost.
+    /// Ends waits, polls pools and checks the clock, as far as due. An overdue reply is an error:
+    /// the connection is lost.
     pub(super) fn handle_timeout(&mut self, now: Time) -> Result<(), LossReason> {
         self.end_waiting(now);
         if self.phase == RedisPhase::Ready {
@@ -340,8 +381,8 @@ impl Pipeline {
         }
     }
 
-    /// The connection is lost, or there will be none. Waiters stay; everybody else
-    /// is told. `may_be_alive`: what was sent may still arrive.
+    /// Handles the loss of the connection or a failed attempt. Waiters stay, and all other clients
+    /// are refused. `may_be_alive` says that sent commands may still arrive.
     pub(super) fn handle_loss(&mut self, may_be_alive: bool, now: Time) {
         self.phase = RedisPhase::Down;
         self.output.clear();
@@ -370,17 +411,17 @@ impl Pipeline {
         }
     }
 
-    /// Whether Redis has been told who we are, and has found it right.
+    /// Returns true if Redis has accepted this server on this connection.
     pub(super) fn has_greeted(&self) -> bool {
         matches!(self.phase, RedisPhase::Preparing | RedisPhase::Ready)
     }
 
-    /// Whether Redis has carried something out since the last call.
+    /// Returns true if Redis has carried out a batch since the last call.
     pub(super) fn take_success(&mut self) -> bool {
         std::mem::take(&mut self.has_succeeded)
     }
 
-    /// Whether nothing is under way that a client or the store itself should hear the end of.
+    /// Returns true if nothing is in progress whose end a client or the store must see.
     pub(super) fn is_quiescent(&self) -> bool {
         let is_idle = self.phase == RedisPhase::Down
             || self.awaited.is_empty()
@@ -393,7 +434,7 @@ impl Pipeline {
         self.replies.push_back((ticket, Reply::Refused(refusal)));
     }
 
-    /// Where a pool of this name stands.
+    /// Returns the index of a pool of this name, which it adds if needed.
     fn pool_key(&mut self, name: &str) -> PoolKey {
         if let Some(&pool) = self.names.get(name) {
             return pool;
@@ -405,7 +446,7 @@ impl Pipeline {
         pool
     }
 
-    /// Queues an operation.
+    /// Appends an operation to the pending ones of a pool.
     fn push(&mut self, pool: PoolKey, operation: Operation) {
         self.pools[pool].pending.push_back(operation);
         self.list_to_send(pool);
@@ -417,7 +458,7 @@ impl Pipeline {
         }
     }
 
-    /// Writes down the command that has been put together, and notes what its answer is.
+    /// Writes the assembled command to `output`, and notes its expected reply.
     fn send(&mut self, what: PendingReply, now: Time) {
         self.command.write_packed_command(&mut self.output);
         self.command.clear();
@@ -434,7 +475,7 @@ impl Pipeline {
         }
     }
 
-    /// Logs what Redis says that it should not, but not for each request.
+    /// Logs an error of Redis, but not for each request.
     fn warn_throttled(&mut self, problem: &str, now: Time) {
         if let Some(times) = self.throttles.record(problem, now) {
             let words = printable(problem, self.options.password());

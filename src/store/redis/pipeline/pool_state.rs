@@ -1,4 +1,4 @@
-//! What this server has to do with one pool.
+//! The state of one pool on this server.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -6,41 +6,41 @@ use super::super::operation::{Operation, WithdrawReason};
 use crate::command::{Fence, StoredName, Ticket};
 use crate::time::Time;
 
-/// What this server has to do with one pool.
+/// The state of one pool on this server. Redis has all that is shared.
 #[derive(Debug)]
 pub(super) struct PoolState {
     pub(super) name: StoredName,
-    /// What the names of its keys begin with.
+    /// The prefix of its keys.
     pub(super) base: String,
-    /// What is to be sent when the batch that is under way has been answered.
+    /// Operations to send after the batch in flight was answered.
     pub(super) pending: VecDeque<Operation>,
-    /// The batch that is under way.
+    /// The batch in flight; at most one.
     pub(super) in_flight: Option<InFlightBatch>,
-    /// Its pending operations are held up by new members, which are under way or wait for other pools.
+    /// Whether a seed holds up its pending operations, in flight or until the other pools are ready.
     pub(super) barrier: bool,
-    /// It stands in the list of those that may have something to send.
+    /// Whether it is in the list of pools that may have something to send.
     pub(super) listed: bool,
-    /// A poll is among the pending operations.
+    /// Whether a poll is among the pending operations.
     pub(super) has_poll: bool,
-    /// A batch whose reply was lost.
+    /// The batch whose reply was lost.
     pub(super) lost_batch: Option<LostBatch>,
-    /// Who waits for it here, by serial: in the order in which they came.
+    /// The serials of its waiters on this server, in the order of their arrival.
     pub(super) waiters: BTreeSet<u64>,
-    /// How many times it is just being taken off the list of pools.
+    /// Removals from the list of pools in flight.
     pub(super) forgetting: u32,
-    /// A waiter of this server could not be queued again.
+    /// Whether a waiter could not be queued again.
     pub(super) must_requeue: bool,
-    /// The waiters to withdraw as soon as Redis is there again.
+    /// Withdrawals to send once Redis is ready again.
     pub(super) withdrawals: Vec<(Ticket, WithdrawReason)>,
-    /// What is to be given back as soon as Redis is there again.
+    /// Grants to undo once Redis is ready again.
     pub(super) to_undo: Vec<(StoredName, Fence)>,
-    /// The highest fence that was seen: whatever Redis may have lost, no lower one is given.
+    /// The highest fence seen: no lower one is granted, whatever Redis has lost.
     pub(super) floor: Fence,
-    /// When it was listed, while it is being removed.
+    /// Its stamp in the list, while it is being removed.
     pub(super) stamp: String,
 }
 
-/// A batch that is under way.
+/// A batch without a reply yet.
 #[derive(Debug)]
 pub(super) struct InFlightBatch {
     pub(super) batch: u64,
@@ -51,7 +51,7 @@ pub(super) struct InFlightBatch {
 #[derive(Debug)]
 pub(super) struct LostBatch {
     pub(super) batch: u64,
-    /// Before this it may still arrive at Redis.
+    /// The time from which on it cannot arrive at Redis any more.
     pub(super) until: Time,
 }
 
@@ -76,12 +76,12 @@ impl PoolState {
         }
     }
 
-    /// Whether something is left to do that has to do with a lost connection or a refusal.
+    /// Returns true if a loss or a refusal has left something to do.
     pub(super) fn has_unfinished(&self) -> bool {
         self.lost_batch.is_some() || !self.withdrawals.is_empty() || !self.to_undo.is_empty()
     }
 
-    /// Whether it can be forgotten.
+    /// Returns true if it can be forgotten.
     pub(super) fn is_idle(&self) -> bool {
         self.pending.is_empty()
             && self.in_flight.is_none()

@@ -1,4 +1,4 @@
-//! All pools of a dump, all or nothing: one script.
+//! Restores: all pools of a dump in one script, all or nothing.
 
 use std::rc::Rc;
 
@@ -12,7 +12,7 @@ use crate::store::redis::script::Script;
 use crate::time::Time;
 
 impl Pipeline {
-    /// Without a ticket it is what was ordered for the start.
+    /// Starts a restore. Without a ticket it is an order for the start.
     pub(super) fn start_restore(
         &mut self,
         ticket: Option<Ticket>,
@@ -90,7 +90,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Goes on with the other orders for the start.
+    /// Ends a restore, and continues with the other orders for the start.
     fn finish_restore(&mut self, job: JobKey, now: Time) {
         let is_first = self.jobs[job].ticket.is_none();
         self.finish(job);
@@ -100,7 +100,7 @@ impl Pipeline {
         }
     }
 
-    /// Notes the outcome of a restore at the start.
+    /// Handles the result of the restore at the start.
     pub(super) fn handle_first_restore(&mut self, reply: &Reply) {
         match reply {
             Reply::Refused(Refusal::StoreDown) => {

@@ -1,7 +1,7 @@
-//! New members for one or more pools, all or nothing.
+//! Seeds of one or more pools, all or nothing.
 //!
-//! Each pool's queue is held up until the queues of all of them are, so that what was asked before
-//! is done before. Then one script gives all of them their members.
+//! A seed holds up the pending operations of each pool until those of all pools are held up. So
+//! earlier requests are carried out before it. Then one script changes the members of all pools.
 
 use std::iter;
 
@@ -16,32 +16,32 @@ use crate::store::redis::reply::{self, OperationAnswer};
 use crate::store::redis::script::Script;
 use crate::time::Time;
 
-/// New members for some pools.
+/// A seed of some pools.
 #[derive(Debug)]
 pub(super) struct SeedJob {
     members: Members,
     pub(super) pools: Seed,
-    /// Where these pools stand, once they hold up their queues for it.
+    /// The indexes of these pools, once they hold up their operations for it.
     keys: Vec<PoolKey>,
     /// The fence that new pools start above.
     retired: u64,
-    /// The stamp that the last pool has on the list.
+    /// The stamp of the last pool in the list.
     last_stamp: u64,
     /// A `1` for each pool that was listed before, else a `0`.
     listed: String,
 }
 
-/// What is done with the members that a pool has.
+/// The treatment of a pool's present members.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Members {
     /// They stay.
     Added,
-    /// They go, if they are not named.
+    /// Those that are not named are removed.
     Set,
 }
 
 impl Pipeline {
-    /// Gives pools their members. Without a ticket they are those that were ordered for the start.
+    /// Starts a seed. Without a ticket it is an order for the start.
     pub(super) fn start_seed(
         &mut self,
         ticket: Option<Ticket>,
@@ -64,7 +64,8 @@ impl Pipeline {
         }
     }
 
-    /// The pools of a seed are listed: it takes its place in the queue of each.
+    /// Handles the listing of a seed's pools: the seed takes its place among the operations of each
+    /// pool.
     pub(super) fn handle_listing(
         &mut self,
         job: JobKey,
@@ -82,7 +83,7 @@ impl Pipeline {
         } = answer
         {
             self.note_lost_data(retired);
-            // The sum of the jumps may be lost, too: it is there again before a new pool is.
+            // The sum of the jumps may be lost, too. It must be restored before a new pool exists.
             self.note_late(now);
         }
         let Some(seeding) = self.seed_job(job) else {
@@ -134,7 +135,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// One more of the queues is held up for a seed. When all are, it is sent.
+    /// Counts a pool that is held up for a seed. After the last one the seed is sent.
     pub(super) fn reach_barrier(&mut self, job: JobKey, now: Time) {
         self.jobs[job].open -= 1;
         if self.jobs[job].open == 0 {
@@ -187,7 +188,7 @@ impl Pipeline {
         self.send(PendingReply::Seed(job), now);
     }
 
-    /// New members are there.
+    /// Handles the reply to a seed.
     pub(super) fn handle_seed(
         &mut self,
         job: JobKey,
@@ -237,7 +238,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Nothing was done. `known` says which of the pools are there; the others are off the list again.
+    /// Refuses a seed that Redis refused. `known` says which of the pools exist; the others leave the
+    /// list again.
     fn refuse_seed(&mut self, job: JobKey, refusal: Refusal, known: &[String], now: Time) {
         let Some(seeding) = self.seed_job(job) else {
             return;
@@ -264,7 +266,7 @@ impl Pipeline {
         self.finish(job);
     }
 
-    /// One of its pools cannot be asked for anything: the others are not held up any longer.
+    /// Ends a seed if one of its pools cannot be reached, and releases the others.
     pub(super) fn abandon_seed(&mut self, job: JobKey) {
         if self.jobs.contains(job) {
             self.jobs[job].failed = true;
@@ -273,7 +275,7 @@ impl Pipeline {
         }
     }
 
-    /// The queues that a seed has held up go on.
+    /// Lets the pools of a seed send operations again.
     pub(super) fn lift_barriers(&mut self, job: JobKey) {
         let keys = self.seed_job(job).map(|seeding| seeding.keys.clone());
         for pool in keys.into_iter().flatten() {

@@ -1,5 +1,5 @@
-//! What this server may do in Redis. It is tried at each greeting, for a client that asks whether the
-//! store is ready, and when a script was refused a command.
+//! Trials of this server's rights in Redis: at each greeting, for a readiness check, and after Redis refused
+//! a command of a script.
 
 use redis::{ServerError, Value};
 
@@ -10,39 +10,39 @@ use crate::store::redis::reply::{self, Garbled};
 use crate::store::redis::script::Script;
 use crate::time::Time;
 
-/// How long the outcome of a trial counts.
+/// The time for which the result of a trial counts, in ms.
 const TRIAL_MS: u64 = 1_000;
 
-/// The first words of a Redis that refuses writes for a while, whoever asks.
+/// The error codes of a Redis that refuses writes for a while, from any user.
 const STATES: [&str; 3] = ["OOM", "NOREPLICAS", "MISCONF"];
 
-/// The command without which only the time is wrong at which clients that wait are served.
+/// The optional command: without it waiters are served late.
 const OPTIONAL: &str = "PUBLISH";
 
 /// The trials on a connection.
 #[derive(Debug, Default)]
 pub(super) struct Trials {
-    /// Clients that are answered with the next outcome.
+    /// Clients to answer with the next result.
     asking: Vec<Ticket>,
     is_in_flight: bool,
-    /// When the latest one has ended, and whether Redis lets this server lend.
+    /// The time of the latest result, and whether Redis lets this server lend.
     latest: Option<(Time, bool)>,
 }
 
-/// The outcome of a trial.
+/// The result of a trial.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
-    /// Locks can be lent. What is missing all the same, in words for the log.
+    /// Locks can be lent. The text says which rights are still missing.
     Able(Option<String>),
-    /// Redis refuses writes for now. These are its words.
+    /// Redis refuses writes for now, with this error.
     Unwritable(String),
-    /// Rights are missing, in words for the log.
+    /// Rights are missing; the text says which.
     Unallowed(String),
 }
 
 impl Pipeline {
-    /// Asks Redis whether it lets this server lend. All who ask within a second share an answer. While
-    /// Redis is known to be away, the answer is no at once; while it is greeted, it is that of the greeting.
+    /// Answers whether Redis lets this server lend. Probes within a second share an answer. Without a
+    /// connection the answer is no at once; during a greeting it waits for the end of that.
     pub(super) fn probe(&mut self, ticket: Ticket, now: Time) {
         match (self.phase, self.trials.latest) {
             (RedisPhase::Down, _) => self.refuse(ticket, Refusal::StoreDown),
@@ -59,14 +59,14 @@ impl Pipeline {
         }
     }
 
-    /// Redis was greeted, and what was ordered for the start is done.
+    /// Answers the probes that waited for Redis to be ready.
     pub(super) fn answer_early_probes(&mut self, now: Time) {
         if !self.trials.asking.is_empty() {
             self.start_trial(now);
         }
     }
 
-    /// Finds out which rights are missing, if this is what Redis has refused something for.
+    /// Starts a trial if an error may be due to missing rights.
     pub(super) fn check_rights(&mut self, error: &ServerError, now: Time) {
         let words = describe(error);
         if words.contains("NOPERM") || words.contains("executing the script can't") {
@@ -118,7 +118,7 @@ impl Pipeline {
         }
     }
 
-    /// The trial at the greeting. A full Redis is of use, since releases go on.
+    /// Handles the trial of the greeting. A full Redis is usable, since releases still work.
     pub(super) fn handle_first_trial(&mut self, value: Value, now: Time) -> Result<(), LossReason> {
         match self.verdict(value)? {
             Verdict::Able(None) => {}
@@ -131,7 +131,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// The connection is lost.
+    /// Refuses all probes after a loss.
     pub(super) fn fail_trials(&mut self) {
         for ticket in std::mem::take(&mut self.trials).asking {
             self.refuse(ticket, Refusal::StoreDown);
@@ -164,7 +164,7 @@ impl Pipeline {
         })))
     }
 
-    /// Which rights are missing, and how Redis grants them.
+    /// Returns which rights are missing, and how to grant them.
     fn missing(&self, refused: &[(String, String)]) -> String {
         let user = self.options.user();
         let names: Vec<&str> = refused.iter().map(|(name, _)| &**name).collect();
@@ -190,7 +190,7 @@ fn is_unusable(words: &str) -> bool {
     UNUSABLE_CODES.iter().any(|code| words.contains(code))
 }
 
-/// Names of commands, and why Redis has refused each.
+/// Reads names of commands, and the error of Redis for each.
 fn read_refused(value: Value) -> Result<Vec<(String, String)>, Garbled> {
     let mut texts = reply::array(value)?.into_iter().map(reply::text);
     let mut refused = Vec::new();

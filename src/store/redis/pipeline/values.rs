@@ -1,4 +1,4 @@
-//! The values that Redis sends: answers in the order of the questions, and notices on a connection of their own.
+//! Values from Redis: replies in the order of the commands, and notices on a connection of their own.
 
 use redis::Value;
 
@@ -8,13 +8,13 @@ use crate::store::redis::reply::{self, OperationAnswer};
 use crate::time::Time;
 
 impl Pipeline {
-    /// Takes one value. An error means that the connection is of no more use.
+    /// Handles one value. After an error the connection is unusable: call `handle_loss`.
     pub(in super::super) fn handle_value(
         &mut self,
         value: Value,
         now: Time,
     ) -> Result<(), LossReason> {
-        // What this server is told comes on the other connection.
+        // Notices arrive on the other connection.
         if let Value::Push { .. } = value {
             return Err("a notice that was not asked for".into());
         }
@@ -30,7 +30,7 @@ impl Pipeline {
             PendingReply::Batch(pool) => {
                 let result = self.handle_batch(pool, value, question.sent_at, now);
                 if result.is_err() {
-                    // With the loss that follows it is lost like the others.
+                    // The loss that follows treats it like the others.
                     self.awaited.push_front(question);
                 }
                 result
@@ -62,8 +62,9 @@ impl Pipeline {
         }
     }
 
-    /// A message on this server's channel: the keys of a pool, a serial, and what there is to say;
-    /// without a serial, that there may be something to be had, or that all its places are lost.
+    /// Handles a notice on this server's channel: the base of a pool, a serial, and an answer. Without a serial
+    /// it says that a waiter may be served, or that all its places are lost. Malformed and unknown notices are
+    /// ignored.
     pub(in super::super) fn handle_notice(&mut self, data: Vec<Value>) {
         let Some(Ok(text)) = data.into_iter().nth(1).map(reply::text) else {
             return;

@@ -1,5 +1,5 @@
-//! The waiters of this server: how they are queued, withdrawn and served, and queued again
-//! after the connection was lost.
+//! The waiters of this server: queued, withdrawn and served, and queued again after a loss of the
+//! connection.
 
 use std::rc::Rc;
 
@@ -14,7 +14,7 @@ use crate::store::redis::waiters::LocalWaiter;
 use crate::time::Time;
 
 impl Pipeline {
-    /// Acquires a lock, and waits for it until then.
+    /// Acquires a lock, waiting for it until `until`.
     pub(super) fn wait(
         &mut self,
         ticket: Ticket,
@@ -40,14 +40,14 @@ impl Pipeline {
         );
     }
 
-    /// Whoever asked with this ticket does not wait any more.
+    /// Withdraws the waiter with this ticket, whose client has disconnected. Other tickets are ignored.
     pub(in super::super) fn withdraw(&mut self, ticket: Ticket) {
         self.start_withdrawal(ticket.serial(), WithdrawReason::Disconnected);
     }
 
-    /// Withdraws the waiters that have waited long enough.
+    /// Withdraws the waiters whose wait has ended.
     pub(super) fn end_waiting(&mut self, now: Time) {
-        // Who is served while others leave need not leave any more.
+        // A waiter served by the withdrawal of another one need not be withdrawn.
         for serial in self.waiters.take_due(now) {
             self.start_withdrawal(serial, WithdrawReason::TimedOut);
         }
@@ -65,13 +65,13 @@ impl Pipeline {
             action: PoolAction::Withdraw(why),
         };
         match self.phase {
-            // It is answered now, and is withdrawn when there is a Redis again.
+            // The client is answered now. The withdrawal follows when Redis is ready again.
             RedisPhase::Down => self.drop_unheard(pool, operation),
             _ => self.push(pool, operation),
         }
     }
 
-    /// What came of an acquire that would wait.
+    /// Handles the answer to an acquire of a waiter.
     pub(super) fn handle_waiter_answer(
         &mut self,
         pool: PoolKey,
@@ -95,7 +95,7 @@ impl Pipeline {
         }
     }
 
-    /// What came of leaving.
+    /// Handles the answer to a withdrawal.
     pub(super) fn handle_withdrawal_answer(
         &mut self,
         pool: PoolKey,
@@ -109,7 +109,7 @@ impl Pipeline {
         }
     }
 
-    /// Gives a grant to who has waited for it; to nobody, if that one is gone.
+    /// Delivers a grant to its waiter, or undoes it if the waiter is gone.
     pub(super) fn deliver(&mut self, pool: PoolKey, serial: u64, leases: Leases) {
         self.note_fence(pool, &leases);
         let granted = self.granted(pool, leases);
@@ -121,14 +121,14 @@ impl Pipeline {
         }
     }
 
-    /// Tells somebody that it waits no longer.
+    /// Refuses a waiter.
     pub(super) fn dismiss(&mut self, serial: u64, refusal: Refusal) {
         if let Some(waiter) = self.remove_waiter(serial) {
             self.refuse(waiter.ticket, refusal);
         }
     }
 
-    /// Tells everybody who waits for a pool here.
+    /// Refuses all waiters of a pool on this server.
     pub(super) fn dismiss_all(&mut self, pool: PoolKey, refusal: Refusal) {
         for serial in self.pools[pool].waiters.clone() {
             self.dismiss(serial, refusal);
@@ -141,7 +141,7 @@ impl Pipeline {
         Some(waiter)
     }
 
-    /// Takes a grant back that nobody was told of. An owner will come for it.
+    /// Undoes a grant that cannot be delivered. An owner keeps it and will ask again.
     fn take_back(&mut self, pool: PoolKey, granted: &Granted) {
         let undo = granted.undo().and_then(|command| {
             let (_, action) = PoolAction::of(&command, QueueLimits::default())?;
@@ -150,7 +150,7 @@ impl Pipeline {
         self.undo(pool, undo);
     }
 
-    /// Carries out an undo, now or as soon as there is a Redis.
+    /// Carries out an undo, now or once Redis is ready.
     pub(super) fn undo(&mut self, pool: PoolKey, undo: Option<PoolAction>) {
         let Some(action) = undo else { return };
         let operation = Operation {
@@ -163,7 +163,7 @@ impl Pipeline {
         }
     }
 
-    /// The reply to a batch is lost. It may still be carried out until the time given.
+    /// Handles the loss of a batch's reply. Redis may carry the batch out until `until`.
     pub(super) fn lose_batch(&mut self, pool: PoolKey, until: Time) {
         let Some(in_flight) = self.pools[pool].in_flight.take() else {
             return;
@@ -181,7 +181,7 @@ impl Pipeline {
         }
     }
 
-    /// Redis is there again: each pool that something is left to do for is reconciled.
+    /// Reconciles each pool, now that Redis is ready again.
     pub(super) fn reconcile_all(&mut self) {
         let pools: Vec<PoolKey> = self.pools.iter().map(|(pool, _)| pool).collect();
         for pool in pools {
@@ -192,7 +192,7 @@ impl Pipeline {
         }
     }
 
-    /// What a lost batch has granted is handed to who still waits for it, or taken back.
+    /// Delivers or undoes the grants of a lost batch, then reconciles the rest of the pool.
     pub(super) fn reconcile_lost_batch(
         &mut self,
         pool: PoolKey,
@@ -200,13 +200,13 @@ impl Pipeline {
     ) {
         self.pools[pool].lost_batch = None;
         for (serial, leases) in grants {
-            // No waiter has the number of one who did not wait.
+            // `u64::MAX` is the serial of no waiter.
             self.deliver(pool, serial.unwrap_or(u64::MAX), leases);
         }
         self.reconcile(pool);
     }
 
-    /// Does for a pool what could not be done without Redis, before anything else.
+    /// Sends first what a pool could not send without Redis: withdrawals, undos and waiters.
     fn reconcile(&mut self, pool: PoolKey) {
         let state = &mut self.pools[pool];
         state.must_requeue = false;
@@ -229,7 +229,7 @@ impl Pipeline {
         self.list_to_send(pool);
     }
 
-    /// Redis tells of waiters from now on. What it had to tell before may be lost, so all of them ask again.
+    /// Queues all waiters again: the subscription has just begun, and earlier notices may be lost.
     pub(in super::super) fn handle_listening(&mut self) {
         if self.phase != RedisPhase::Ready {
             return;
@@ -238,16 +238,16 @@ impl Pipeline {
         let waited_for = pools.filter(|(_, pool)| !pool.waiters.is_empty());
         let pools: Vec<PoolKey> = waited_for.map(|(pool, _)| pool).collect();
         for pool in pools {
-            // A pool with a lost batch asks again when that is known.
+            // A pool with a lost batch does so once that is reconciled.
             if self.pools[pool].lost_batch.is_none() {
                 self.requeue_waiters(pool);
             }
         }
     }
 
-    /// Asks again for each who waits here. Whoever still has a place keeps it.
+    /// Queues all waiters of a pool again. Those that still have a place keep it.
     pub(super) fn requeue_waiters(&mut self, pool: PoolKey) {
-        // Once is enough: a waiter that is served at the first time must not be queued at the second.
+        // No waiter is queued twice, since the second time could follow the grant of the first.
         self.pools[pool]
             .pending
             .retain(|operation| !queues_a_waiter(operation));
@@ -268,7 +268,7 @@ impl Pipeline {
         }
     }
 
-    /// Polls for grants of the waiters for a pool here.
+    /// Polls a pool for grants of this server's waiters.
     pub(super) fn poll_grants(&mut self, pool: PoolKey) {
         let state = &self.pools[pool];
         if state.lost_batch.is_some() {
@@ -289,7 +289,7 @@ impl Pipeline {
         }
     }
 
-    /// Schedules the next poll of a pool, if anybody waits for it here.
+    /// Schedules the next poll of a pool, if this server has waiters in it.
     pub(super) fn schedule_poll(&mut self, pool: PoolKey, wake_ms: Option<u64>, now: Time) {
         let state = &self.pools[pool];
         if state.waiters.is_empty() && !state.has_unfinished() {
