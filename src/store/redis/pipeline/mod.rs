@@ -67,20 +67,20 @@ pub(super) type LossReason = String;
 /// connection. Then the owner of the socket reports its connection:
 ///
 /// 1. `handle_attempt` when it starts to connect: from now on commands are kept instead of refused.
-/// It must not be called while there is a connection.
+///    It must not be called while there is a connection.
 /// 2. `handle_connected`, once a connection, which writes the greeting to `output`.
 /// 3. `handle_value` for each value that arrives, in order. Replies match commands by their order
-/// alone, so none may be left out or repeated: a value too many is an error.
+///    alone, so none may be left out or repeated: a value too many is an error.
 /// 4. `handle_loss` when the connection or the attempt has ended, and after each error of
-/// `handle_value` or `handle_timeout`: then it must come before any other call. A second call
-/// without an attempt between does nothing.
+///    `handle_value` or `handle_timeout`: then it must come before any other call. A second call
+///    without an attempt between does nothing.
 ///
 /// `handle_listening` and `handle_notice` report the other connection, at any time; what they
 /// cannot use they ignore.
 ///
-/// At any time clients `submit` and `withdraw`. While `Down` commands are refused with `store
-/// down`, except that an undo is kept and a survey has no pools. A ticket must never be used twice;
-/// a `withdraw` of an unknown one, or a second one, does nothing. At the end of a tick comes
+/// At any time clients `submit` and `withdraw`. While `Down` commands are refused with
+/// `store down`, except that an undo is kept and a survey has no pools. A ticket must never be used
+/// twice; a `withdraw` of an unknown one, or a second one, does nothing. At the end of a tick comes
 /// `handle_timeout` if `next_timeout` is due, then `flush`, which writes what may be sent. All
 /// bytes of `output` must be sent in order on this connection, also without a `flush`. Then
 /// `poll_reply` until it returns `None`. A call too many of `flush`, `handle_timeout` or
