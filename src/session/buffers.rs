@@ -1,5 +1,5 @@
-//! Memory that sessions take while they work and give back when they are idle: thousands of silent
-//! connections cost next to nothing, and busy ones allocate nothing once warm.
+//! Memory that busy sessions borrow and idle sessions give back. Thousands of silent connections cost next to
+//! nothing, and busy ones allocate nothing once the buffers are warm.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -7,7 +7,7 @@ use std::mem;
 use super::exchange::Exchange;
 use super::undelivered_grants::UndeliveredGrants;
 
-/// Memory that is lent to sessions.
+/// Memory that is lent to sessions, and the sum of what they hold.
 #[derive(Debug, Default)]
 pub struct Buffers {
     spare: Vec<Vec<u8>>,
@@ -15,28 +15,28 @@ pub struct Buffers {
     #[expect(clippy::vec_box, reason = "it is lent as it is, in its box")]
     spare_undelivered: Vec<Box<UndeliveredGrants>>,
     body: Vec<u8>,
-    /// What all sessions hold together, but for the little that each may hold for nothing.
+    /// Bytes that all sessions hold together, beyond the free allowance of each.
     charged_bytes: usize,
-    /// How much of that strangers hold: clients that have shown no key, where there are keys.
+    /// The part of `charged_bytes` that unauthenticated clients hold. 0 where there are no keys.
     unauthenticated_bytes: usize,
 }
 
-/// Strangers may hold one part of so many of what all may hold.
+/// Unauthenticated clients may hold one part in this many of the budget.
 const UNAUTHENTICATED_SHARE: usize = 8;
 
-/// What is larger is given back to the system.
+/// Buffers above this capacity go back to the system.
 const MAX_KEPT_BYTES: usize = 16 << 10;
 
-/// The most of each kind that are kept: as many as are busy within one tick of a busy server.
+/// The maximum number of spare buffers of each kind: as many as are busy within one tick of a busy server.
 const MAX_KEPT: usize = 1024;
 
 impl Buffers {
-    /// An empty buffer, with memory to it.
+    /// Returns an empty buffer that has capacity.
     pub(super) fn lend(&mut self) -> Vec<u8> {
         self.spare.pop().unwrap_or_else(|| Vec::with_capacity(256))
     }
 
-    /// Takes a buffer back that is not needed for now.
+    /// Takes back a buffer that is not needed for now.
     pub(super) fn take_back(&mut self, mut buffer: Vec<u8>) {
         if buffer.capacity() <= MAX_KEPT_BYTES && self.spare.len() < MAX_KEPT {
             buffer.clear();
@@ -66,12 +66,12 @@ impl Buffers {
         }
     }
 
-    /// An empty buffer for the body of one answer, which is to be given back.
+    /// Returns an empty buffer for the body of one answer. The caller gives it back by `take_back_body`.
     pub(super) fn lend_body(&mut self) -> Vec<u8> {
         mem::take(&mut self.body)
     }
 
-    /// Takes it back when the answer is written.
+    /// Takes back the body buffer when the answer is written.
     pub(super) fn take_back_body(&mut self, mut body: Vec<u8>) {
         if body.capacity() <= MAX_KEPT_BYTES {
             body.clear();
@@ -81,7 +81,7 @@ impl Buffers {
 }
 
 impl Buffers {
-    /// A session that held `before` bytes holds `now`.
+    /// Replaces the `before` bytes of a session by `now` bytes.
     pub(super) fn charge(&mut self, before: usize, now: usize, is_unauthenticated: bool) {
         self.charged_bytes = self.charged_bytes - before + now;
         if is_unauthenticated {
@@ -89,8 +89,9 @@ impl Buffers {
         }
     }
 
-    /// Whether others hold all that may be held, so that a session that holds `own` bytes is to hold no
-    /// more. What strangers hold counts only for strangers: they make way.
+    /// Returns whether the other sessions use up the budget of `max` bytes, so that a session with `own`
+    /// bytes may take no more. Bytes of unauthenticated clients count only against unauthenticated clients:
+    /// they make way.
     pub(super) fn is_full(&self, own: usize, is_unauthenticated: bool, max: usize) -> bool {
         let others = self.charged_bytes - own;
         match is_unauthenticated {
@@ -101,22 +102,22 @@ impl Buffers {
         }
     }
 
-    /// Whether connections of strangers are to be closed, since these hold all that they may, or all that
-    /// may be held is held.
+    /// Returns whether connections of unauthenticated clients must be evicted: they use up their share, or
+    /// all sessions use up the budget of `max` bytes.
     pub fn must_evict_unauthenticated(&self, max: usize) -> bool {
         self.unauthenticated_bytes > 0
             && (self.unauthenticated_bytes >= max / UNAUTHENTICATED_SHARE
                 || self.charged_bytes >= max)
     }
 
-    /// Whether enough of them were closed: half of their part is free again. So each time that this is
-    /// needed, strangers have sent as much as was freed.
+    /// Returns whether enough of them were evicted: half of their share is free again. So before the next
+    /// eviction, unauthenticated clients must send as much as was freed.
     pub fn has_unauthenticated_room(&self, max: usize) -> bool {
         self.unauthenticated_bytes <= max / UNAUTHENTICATED_SHARE / 2 && self.charged_bytes < max
     }
 }
 
-/// Drops the first `count` bytes, and gives memory back if what is left needs but a small part of it.
+/// Drops the first `count` bytes. Gives memory back if the rest needs only a small part of it.
 pub(super) fn drop_first(buffer: &mut Vec<u8>, count: usize) {
     buffer.drain(..count);
     if buffer.capacity() > MAX_KEPT_BYTES && buffer.len() < buffer.capacity() / 4 {
@@ -157,7 +158,7 @@ mod tests {
             assert_eq!(buffer, vec![b'y'; left]);
             assert!(buffer.capacity() < length / 4, "{length} {left}");
         }
-        // One that is small anyhow, or needed, is left as it is.
+        // A buffer that is small or mostly used stays as it is.
         for (length, left) in [(10_000, 1), (100_000, 90_000)] {
             let mut buffer = vec![b'x'; length];
             drop_first(&mut buffer, length - left);

@@ -1,5 +1,5 @@
-//! A dump on its way to a client: a little is written when all that was written before is sent, and the store is asked
-//! for further pools when those at hand are written. So memory is bounded by the largest pool, however slow the client.
+//! A dump on its way to a client. A chunk is written when all earlier bytes are sent, and the store is asked for more
+//! pools when those at hand are written. So the largest pool bounds the memory, however slow the client is.
 
 use super::exchange::State;
 use super::{Context, Outcome, Session};
@@ -7,28 +7,28 @@ use crate::api::DumpWriter;
 use crate::command::{Command, DumpPlace, Reply, Ticket};
 use crate::http::{self, Fields};
 
-/// How many names are written in one tick.
+/// The number of names that are written in one tick.
 const CHUNK_NAMES: usize = 16 << 10;
 
-/// The dump that the oldest exchange is answered with.
+/// The dump that answers the oldest exchange.
 #[derive(Debug, Default)]
 pub(super) struct DumpResponse {
     writer: DumpWriter,
-    /// The place at which the store goes on; `None` behind its last pool.
+    /// The place at which the store continues; `None` after its last pool.
     next: Option<DumpPlace>,
-    /// The head is written, so that an error can no longer be told.
+    /// The head is written, so an error can no longer be reported.
     has_head: bool,
 }
 
 impl DumpResponse {
-    /// About how much memory it holds, in bytes.
+    /// Returns the approximate memory that the dump holds, in bytes.
     pub(super) fn capacity_bytes(&self) -> usize {
         self.writer.capacity_bytes()
     }
 }
 
 impl Session {
-    /// Whether there is a dump that `resume` would go on with.
+    /// Returns whether `resume` would write more of a dump.
     pub(super) fn writes_dump(&self) -> bool {
         self.dump.is_some() && self.output.is_empty() && self.is_dump_at_hand()
     }
@@ -38,7 +38,7 @@ impl Session {
         first.is_some_and(|exchange| exchange.state == State::Dumping)
     }
 
-    /// Takes a part of a dump, which the store has replied to the oldest exchange.
+    /// Takes a chunk of a dump: the store's reply to the oldest exchange.
     pub(super) fn take_dump_chunk(&mut self, context: &mut Context<'_>) {
         let Some(exchange) = self.exchanges.front_mut() else {
             return;
@@ -55,8 +55,8 @@ impl Session {
         self.write_dump(context);
     }
 
-    /// Breaks a dump off if the store refuses a further part of it: what was sent does not end as a dump does, nor as
-    /// a body. Returns whether that is so.
+    /// Aborts a dump if the store refuses its next chunk, and returns whether it did. The bytes sent so far end neither
+    /// as a dump nor as a complete body.
     pub(super) fn aborts_dump(
         &mut self,
         ticket: Ticket,
@@ -73,7 +73,7 @@ impl Session {
         is_refused
     }
 
-    /// Writes the next piece of a dump, if all before it was sent.
+    /// Writes the next chunk of a dump if all earlier bytes are sent.
     pub(super) fn write_dump(&mut self, context: &mut Context<'_>) {
         if !self.writes_dump() {
             return;
@@ -90,7 +90,7 @@ impl Session {
             http::write_stream_head(&mut self.output, style, Fields::JsonLines, site);
         }
         let mut piece = context.buffers.lend_body();
-        // A client that wants the head alone gets it at once.
+        // A HEAD request gets its head at once.
         let is_written = style.omits_body || dump.writer.write(CHUNK_NAMES, &mut piece);
         let next = dump.next.take_if(|_| is_written && !style.omits_body);
         let is_last = is_written && next.is_none();

@@ -1,4 +1,4 @@
-//! How a conversation comes to its end, and why.
+//! The end of a session, and its reason.
 
 use super::exchange::State;
 use super::{Awaits, Context, Peer, Phase, Session, Settings, Shutdown};
@@ -6,33 +6,34 @@ use crate::api::{Outcome, Problem};
 use crate::metrics::Closed;
 use crate::time::Time;
 
-/// How long a request that is on its way when the server stops may take to arrive.
+/// The time that a request in transit may still take to arrive when the server stops, in ms.
 const LAST_REQUEST_MS: u64 = 1_000;
 
-/// How long the last answers may stay unacknowledged: longer than the system tries to send them.
+/// The time that the last answers may stay unacknowledged, in ms: longer than the system tries to send them.
 const ACKNOWLEDGEMENT_MS: u64 = 150_000;
 
-/// What is to be done with the connection.
+/// The next step with the connection, from [`Session::poll_ending`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Nothing: it goes on.
+    /// Nothing: the session continues.
     NotYet,
-    /// Shut down the sending side, once.
+    /// Shut down the sending side. Returned at most once.
     CloseSending,
-    /// Close it as soon as all that was sent is acknowledged, and call `handle_acknowledged` before. If it
-    /// is refused, call `abandon` alone.
+    /// Call [`Session::handle_acknowledged`] and close the connection once the peer has acknowledged all
+    /// bytes. If the peer refuses them, call only [`Session::abandon`] and close it.
     CloseWhenAcknowledged,
-    /// Close it, for this reason.
+    /// Close the connection, for this reason.
     Close(Closed),
 }
 
 impl Session {
-    /// What is to be done with the connection, now that what could be sent has been sent.
+    /// Returns the caller's next step, once all bytes that the socket takes are sent. This call advances the
+    /// session: see [`Session`].
     pub fn poll_ending(&mut self, settings: &Settings, now: Time) -> Ending {
         match self.phase {
             Phase::Over => Ending::Close(self.why_over),
             Phase::Closing if self.exchanges.is_empty() && self.output.is_empty() => {
-                // The client closed its side before it was answered: it has gone, or it reads on.
+                // The client closed its side before its answer: it has gone, or it still reads.
                 if self.undelivered.is_some() {
                     self.phase = Phase::Unacknowledged;
                     self.deadline = now.after_ms(ACKNOWLEDGEMENT_MS);
@@ -55,8 +56,8 @@ impl Session {
         }
     }
 
-    /// The client's system has all answers: the client counts as told. Answers why the connection is
-    /// closed.
+    /// Counts all answers as delivered: the peer has acknowledged them. Returns the reason for the end of the
+    /// connection.
     pub fn handle_acknowledged(&mut self, context: &mut Context<'_>) -> Closed {
         if let Some(undelivered) = self.undelivered.take() {
             context.buffers.take_back_undelivered(undelivered);
@@ -65,7 +66,7 @@ impl Session {
         self.why_over
     }
 
-    /// There is nothing left to do, for this reason if it is not the end of the server.
+    /// Ends the session, for this reason unless the server stops.
     fn end(&mut self, why: Closed) {
         self.phase = Phase::Over;
         self.why_over = self.or_stopping(why);
@@ -78,10 +79,11 @@ impl Session {
         }
     }
 
-    /// Gives up if the deadline has passed. A silent client is left without a word.
+    /// Ends the session if its deadline has passed, without an answer to the silent client. Earlier calls do
+    /// nothing.
     pub fn handle_timeout(&mut self, now: Time) {
         if self.deadline().is_some_and(|deadline| deadline <= now) {
-            // Neither acknowledged nor refused: to undo it might lend it twice.
+            // Neither acknowledged nor refused: an undo could lend the resource twice.
             self.undelivered
                 .take_if(|_| self.phase == Phase::Unacknowledged);
             self.end(match self.phase {
@@ -91,9 +93,8 @@ impl Session {
         }
     }
 
-    /// The server stops. What was received is brought to its end by `resume`; a request that is on its
-    /// way, also the first one of a client that has just connected, has a moment to arrive. Nothing
-    /// else is read.
+    /// Starts the shutdown. Complete requests that were received are answered by `resume`. A request in
+    /// transit gets 1 s to arrive, also the first one of a new connection. The session reads nothing else.
     pub fn stop(&mut self, context: &mut Context<'_>) {
         self.withdraw_and_stop(context);
         let in_flight =
@@ -114,7 +115,7 @@ impl Session {
         }
     }
 
-    /// Whoever is queued is told that the server stops, whatever the store may still reply.
+    /// Withdraws queued requests and answers that the server stops, whatever the store still replies.
     pub(super) fn withdraw_and_stop(&mut self, context: &mut Context<'_>) {
         for exchange in &mut self.exchanges {
             if let State::Submitted(ticket) = exchange.state

@@ -1,4 +1,4 @@
-//! One request in flight, and how its answer is written down.
+//! A request in flight, and the rendering of its answer.
 
 use super::{Context, Outcome, ResponseShape, Settings};
 use crate::api::{self, Problem};
@@ -11,29 +11,29 @@ pub(super) struct Exchange {
     pub(super) style: Style,
     pub(super) shape: ResponseShape,
     pub(super) record: RequestRecord,
-    /// No further request is taken in flight before this one is answered.
+    /// The session takes no further request in flight until this one is answered.
     pub(super) blocks: bool,
-    /// It may be queued, and nobody has taken it out yet.
+    /// The request may be queued in the store, and was not withdrawn yet.
     pub(super) can_withdraw: bool,
-    /// The origin of the page that asks, if it is the server's own and the answer is to say so.
+    /// The origin of the requesting page, if it is the server's own and the answer must name it.
     pub(super) own_origin: Option<Box<str>>,
     pub(super) state: State,
 }
 
 #[derive(Debug, PartialEq)]
 pub(super) enum State {
-    /// The store has been asked.
+    /// The command was submitted to the store.
     Submitted(Ticket),
-    /// The store has replied, and the part of the reply that the key may see is being found.
+    /// The store has replied; the part that the key may see is being determined.
     Filtered,
-    /// A part of a dump is being written, and the session asks for the next one itself.
+    /// A chunk of a dump is being written. The session itself submits the next one.
     Dumping,
-    /// It can be answered.
+    /// The answer can be written.
     Ready(Outcome),
 }
 
 impl Exchange {
-    /// A request that needs no store.
+    /// Returns the exchange of a request that needs no store.
     pub(super) fn ready(style: Style, record: RequestRecord, outcome: Outcome) -> Exchange {
         Exchange {
             style,
@@ -46,7 +46,7 @@ impl Exchange {
         }
     }
 
-    /// A question about the server: no further request comes before its answer, which may be long.
+    /// Returns the exchange of a probe or scrape. It blocks, since its answer may be long.
     pub(super) fn of_server(style: Style, record: RequestRecord, ticket: Ticket) -> Exchange {
         Exchange {
             style,
@@ -59,7 +59,7 @@ impl Exchange {
         }
     }
 
-    /// The header fields that do not depend on what the answer says.
+    /// Returns the header fields that do not depend on the outcome.
     #[inline]
     pub(super) fn site_fields<'a>(&'a self, settings: &'a Settings) -> SiteFields<'a> {
         let own_origin = self.own_origin.as_deref();
@@ -69,7 +69,7 @@ impl Exchange {
         }
     }
 
-    /// Whether it is not carried out since a browser has sent it.
+    /// Returns whether the request is refused because a browser sent it.
     pub(super) fn is_refused_browser(&self) -> bool {
         matches!(
             self.state,
@@ -77,17 +77,16 @@ impl Exchange {
         )
     }
 
-    /// Whether it can be answered.
     pub(super) fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready(_))
     }
 
-    /// Whether it is queued, as far as is known, or would if it had to wait.
+    /// Returns whether the request is queued as far as known, or would queue if it had to wait.
     pub(super) fn is_queued(&self) -> bool {
         self.can_withdraw && matches!(self.state, State::Submitted(_))
     }
 
-    /// Appends the answer to `output`, and answers its status, which is still to be counted.
+    /// Appends the answer to `output`, and returns its status, which the caller counts.
     pub(super) fn write(
         &self,
         outcome: &Outcome,
@@ -105,7 +104,7 @@ impl Exchange {
         } else if self.style.format == Format::Html
             && let Outcome::Problem(problem @ Problem::Browser(_)) = outcome
         {
-            // A person reads it, who can do something about it.
+            // A person reads it and can act on it.
             body.extend_from_slice(format!("{reason}: {}", problem.message()).as_bytes());
         } else {
             let json = self.style.format == Format::Json;

@@ -1,20 +1,20 @@
-//! Which client has to go when there is no room for another one: the one that has made no use of its
-//! connection for longest.
+//! Selects the client to evict when there is no room for another: the one whose connection was
+//! unused for longest.
 
 use super::{Awaits, Phase, Session, Settings};
 use crate::time::Time;
 
-/// How much longer who is in the middle of something may keep others out than who does nothing: to
-/// send a request, its first one too, or to take an answer. Slow devices take seconds for a header.
+/// Extra time in ms, compared with an idle client, for a client that is sending a request, its
+/// first one included, or that is reading an answer. Slow devices take seconds for a header.
 const GRACE_MS: u64 = 10_000;
 
 impl Session {
-    /// Since when the client has made no use of its connection: whoever has the earliest time is
-    /// closed when there is no room for another one. `None` if it must not be: a request of it is in
-    /// hand, or is queued, or its answer is on the way.
+    /// Returns since when the client has not used its connection. The server evicts the connection
+    /// with the earliest time. `None` if it must not be evicted: a request is in flight or queued,
+    /// or its answer awaits acknowledgement.
     ///
-    /// Who has not sent a whole request counts as `GRACE_MS` younger. So among those who do nothing
-    /// else the youngest stays, and a crowd that only begins requests keeps nobody out who means it.
+    /// A client that has not sent a complete request counts as `GRACE_MS` younger. So among those
+    /// the youngest stays, and a crowd that only begins requests keeps no active client out.
     pub fn idle_since(&self, settings: &Settings, now: Time) -> Option<Time> {
         let is_being_told = self.phase == Phase::Unacknowledged;
         if !self.exchanges.is_empty() || is_being_told || self.phase == Phase::Over {
@@ -23,17 +23,17 @@ impl Session {
         let since = self.last_active_at(settings);
         match self.awaits {
             Awaits::Request => {
-                // Who has just come has not been able to say anything yet.
+                // A new client has not been able to send anything yet.
                 (since < now).then(|| since.after_ms(GRACE_MS))
             }
             Awaits::More if self.output.is_empty() => Some(since),
-            // It does not take its answers.
+            // The client does not read its answers.
             Awaits::More => Some(since.after_ms(GRACE_MS)).filter(|&since| since <= now),
             Awaits::End => Some(since),
         }
     }
 
-    /// The last time at which the client began a request, ended one, or took a part of an answer.
+    /// Returns when the client last began or completed a request, or read a part of an answer.
     pub fn last_active_at(&self, settings: &Settings) -> Time {
         let begun = match (self.awaits, &self.partial) {
             (Awaits::Request, Some(request)) => Some(request.minimum_rate.begun_at()),

@@ -1,7 +1,7 @@
-//! Answers that are too long to be written down in one tick: a list of a million ids.
+//! Answers that are too long to render in one tick, such as a list of a million ids.
 //!
-//! The body is written down part by part, tick by tick, before anything of the answer leaves, since
-//! its length stands in front of it. So there is room in front of it, and nothing is moved then.
+//! The body is rendered in chunks, one a tick, before the first byte of the answer leaves, since the head
+//! states its length. The buffer reserves room for the head in front, so the body is not moved.
 
 use super::exchange::{Exchange, State};
 use super::{Context, Outcome, Session, memory_budget};
@@ -9,16 +9,16 @@ use crate::api::{self, ListCursor, Problem};
 use crate::command::Reply;
 use crate::http::{self, Format, Response};
 
-/// How many elements of a list are written down in one tick. A longer list is a long answer.
+/// The number of list elements that are rendered in one tick. A longer list makes an incremental response.
 const TURN_ELEMENTS: usize = 16 << 10;
 
-/// More than a head has, unless somebody allows an origin with a very long name.
+/// More than a head takes, unless the operator allows an origin with a very long name.
 const HEAD_ROOM: usize = 512;
 
-/// A long answer that is being written down.
+/// A long answer that is being rendered.
 #[derive(Debug)]
 pub(super) struct IncrementalResponse {
-    /// Room for the head, and as much of the body as there is.
+    /// Room for the head, then the body so far.
     body: Vec<u8>,
     cursor: ListCursor,
     is_whole: bool,
@@ -35,14 +35,14 @@ impl Default for IncrementalResponse {
 }
 
 impl Session {
-    /// Whether there is a long answer that `resume` would go on with.
+    /// Returns whether `resume` would continue an incremental response.
     pub(super) fn writes_incremental(&self) -> bool {
         let incremental = self.incremental.as_ref();
         incremental.is_some_and(|incremental| !incremental.is_whole() || self.output.is_empty())
     }
 
-    /// Whether the answer that is next in order can be written down at once. A long one or a dump is begun
-    /// instead, and goes on in `resume`.
+    /// Returns whether the answer that is next in order can be written now. Begins a long answer or a dump
+    /// instead, which `resume` continues.
     pub(super) fn can_write_next_response(&mut self, context: &mut Context<'_>) -> bool {
         if let Some(exchange) = self.exchanges.front_mut()
             && let State::Ready(outcome) = &exchange.state
@@ -66,22 +66,21 @@ impl Session {
 }
 
 impl IncrementalResponse {
-    /// Whether an outcome makes a long answer.
+    /// Returns whether an outcome is too long for one tick.
     pub(super) fn is_for(outcome: &Outcome) -> bool {
         api::element_count(outcome) > TURN_ELEMENTS
     }
 
-    /// How much memory it holds, in bytes.
+    /// Returns the memory that it holds, in bytes.
     pub(super) fn capacity(&self) -> usize {
         self.body.capacity()
     }
 
-    /// Whether all of it has been written down.
     pub(super) fn is_whole(&self) -> bool {
         self.is_whole
     }
 
-    /// Writes the next part down of the answer to a request that can be answered.
+    /// Renders the next chunk of the body.
     pub(super) fn advance(&mut self, exchange: &Exchange) {
         let State::Ready(outcome) = &exchange.state else {
             return;
@@ -100,7 +99,7 @@ impl IncrementalResponse {
         }
     }
 
-    /// The answer, and where in it the first byte that is to be sent stands.
+    /// Returns the complete answer, and the index of its first byte.
     pub(super) fn finish(
         self,
         exchange: &Exchange,

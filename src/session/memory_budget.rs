@@ -1,9 +1,9 @@
-//! What a session holds for its client, and what all of them hold together: requests that are not
-//! whole, and answers that are not taken. So memory has a bound however many clients there are.
+//! The memory budget: what all sessions together hold of incomplete requests and of unsent answers. It bounds
+//! memory for any number of clients.
 //!
-//! Each may hold a little for nothing, so that small requests and answers go on whatever others do. What
-//! counts is the capacity of buffers. Where there are keys, clients that have shown none of them have a
-//! small part of the whole, and never keep a holder of a key from the rest.
+//! Each session has a free allowance, so that small requests and answers go on under any load. Buffers count
+//! by their capacity. Where there are keys, unauthenticated clients have a small share of the budget, and
+//! never keep an authenticated client from the rest.
 
 use super::exchange::Exchange;
 use super::{Context, Outcome, Phase, Session};
@@ -11,14 +11,14 @@ use crate::api::Problem;
 use crate::command::Reply;
 use crate::http::{Style, Wire};
 
-/// What each may hold for nothing: more than any header, and than any body or answer of a device.
+/// The free allowance of a session: more than any header, and than any body or answer of a device.
 const FREE_BYTES: usize = 16 << 10;
 
 impl Session {
-    /// Notes what is held now.
+    /// Charges what the session holds now.
     #[inline(always)]
     pub(super) fn update_charge(&mut self, context: &mut Context<'_>) {
-        // As it is nearly always: two buffers of which each is at most half of what is for nothing.
+        // The usual case: two buffers, each at most half of the free allowance.
         let buffers = self.input.capacity() | self.output.capacity();
         let has_more = self.partial.is_some() || self.incremental.is_some() || self.charged > 0;
         if has_more || buffers > FREE_BYTES / 2 {
@@ -42,7 +42,6 @@ impl Session {
         }
     }
 
-    /// Nothing is held any more.
     pub(super) fn clear_charge(&mut self, context: &mut Context<'_>) {
         self.set_charge(0, context);
     }
@@ -56,7 +55,7 @@ impl Session {
         self.charged = charged;
     }
 
-    /// The client has shown a key that the server knows. What it holds no longer counts as a stranger's.
+    /// Moves the session's charge out of the unauthenticated share: the client has shown a valid key.
     pub(super) fn note_authenticated(&mut self, context: &mut Context<'_>) {
         if self.is_unauthenticated {
             let charged = self.charged;
@@ -66,18 +65,18 @@ impl Session {
         }
     }
 
-    /// Whether it is a stranger's and holds more than each may hold for nothing.
+    /// Returns whether the client is unauthenticated and holds more than the free allowance.
     pub fn is_charged_unauthenticated(&self) -> bool {
         self.is_unauthenticated && self.charged > 0
     }
 
-    /// How many bytes have come of requests that are not in flight yet.
+    /// Returns the received bytes of requests that are not in flight yet.
     fn unread_bytes(&self) -> usize {
         let partial = self.partial.as_ref();
         self.input.len() + partial.map_or(0, |request| request.kept_bytes())
     }
 
-    /// Drops what has come of a large request if others hold all that may be held, and says so.
+    /// Drops a large incomplete request and refuses it if the other sessions use up the budget.
     pub(super) fn refuse_if_out_of_memory(&mut self, context: &mut Context<'_>) {
         let is_large = self.unread_bytes() > FREE_BYTES;
         if !is_large || self.phase != Phase::Open {
@@ -90,7 +89,7 @@ impl Session {
         let style = match (&self.partial, self.previous) {
             (Some(request), _) => request.style(),
             (None, Some(previous)) => Style::plain(previous),
-            // Nothing but a line grows so long before it is understood.
+            // Only a one-line request grows so long before it is parsed.
             (None, None) => Style::plain(Wire::Line),
         };
         let style = Style {
@@ -103,7 +102,7 @@ impl Session {
     }
 }
 
-/// Appends an answer to `output`, but not a long list if all is held that may be.
+/// Appends an answer to `output`, or a refusal instead of a long list if the budget is used up.
 pub(super) fn write_response(
     exchange: &Exchange,
     outcome: &Outcome,
@@ -125,7 +124,7 @@ pub(super) fn write_response(
         .note_answer(exchange.record, status);
 }
 
-/// Whether an answer that is long is not written down, since all is held that may be.
+/// Returns whether a list is refused because the budget is used up.
 pub(super) fn exceeds_memory(
     outcome: &Outcome,
     is_unauthenticated: bool,
@@ -135,7 +134,7 @@ pub(super) fn exceeds_memory(
     is_list(outcome) && context.buffers.is_full(0, is_unauthenticated, max)
 }
 
-/// Whether it only tells what there is: nothing has come of it that must be heard of.
+/// Returns whether the outcome only lists what there is, so that the client loses nothing by a refusal.
 fn is_list(outcome: &Outcome) -> bool {
     matches!(
         outcome,

@@ -1,8 +1,7 @@
-//! One client's conversation, pure: bytes and the time go in, commands and bytes come out.
+//! One client's connection as a pure state machine: bytes and time go in, commands and bytes come out.
 //!
-//! It keeps the order: answers leave in the order of their requests, whatever order replies come
-//! in. It bounds itself: a client that sends without reading is not read from (`wants_input`), so
-//! it can make nothing grow. It knows neither the socket nor the store.
+//! [`Session`] is the manual: which methods its caller calls, and in which order. The session knows neither
+//! the socket nor the store.
 
 mod buffers;
 mod dump;
@@ -42,91 +41,154 @@ use crate::keys::Key;
 use crate::metrics::{Closed, Metrics};
 use crate::time::Time;
 
-/// What a session needs of its surroundings while it works.
+/// The surroundings of a session during one call.
+///
+/// All sessions of a server share one [`Buffers`], since it also sums up the memory that they hold.
 pub struct Context<'a> {
-    /// What all sessions have in common.
+    /// The settings that all sessions share.
     pub settings: &'a Settings,
-    /// Memory that is lent out.
+    /// The memory that is lent to sessions.
     pub buffers: &'a mut Buffers,
-    /// The time.
+    /// The present time. It never decreases from call to call.
     pub now: Time,
-    /// Where requests are counted.
+    /// The counters of requests.
     pub metrics: &'a mut Metrics,
-    /// Where the store is asked.
+    /// The way to the store.
     pub sink: &'a mut dyn CommandSink,
 }
 
-/// Where a session asks the store, and takes back what it has asked.
+/// The way of a session to the store.
+///
+/// A sink never calls back into the session: replies come later, by [`Session::handle_reply`].
 pub trait CommandSink {
-    /// Hands a command to the store and answers the ticket that the reply will have.
+    /// Submits a command, and returns the ticket of its reply. A ticket is never used twice.
     fn submit(&mut self, command: Command<'_>) -> Ticket;
 
-    /// Whether the command with this ticket, the last one that was handed over, is carried out later
-    /// than others that may follow it.
+    /// Returns whether the last submitted command, which has this ticket, is deferred: later commands may
+    /// overtake it.
     fn holds(&self, _ticket: Ticket) -> bool {
         false
     }
 
-    /// Whoever asked with this ticket no longer wants to wait.
+    /// Withdraws a queued command. It is replied to all the same: with `busy`, or with a grant that came
+    /// first.
     fn withdraw(&mut self, ticket: Ticket);
 
-    /// Whether a key that the server knows may be used from the client's address.
+    /// Returns whether a valid key may be used from the client's address.
     fn admits_key(&mut self, _key: &Key) -> bool {
         true
     }
 
-    /// Notes that the client has shown a wrong key. Returns whether it may be told so.
+    /// Counts a wrong key of the client. Returns whether the answer may say that it is wrong.
     fn admits_wrong_key(&mut self) -> bool {
         true
     }
 
-    /// Appends all figures to a page. A sink without a server around it has none.
+    /// Appends all metrics to a page. A sink without a server has none.
     fn write_page(&mut self, _survey: Option<&Survey>, _metrics: &Metrics, _page: &mut Vec<u8>) {}
 }
 
-/// One client's conversation. An idle one holds no memory but itself.
+/// One client's connection, without its socket. An idle session owns no heap memory.
+///
+/// The caller moves bytes, time and replies; the session decides. Its methods are of five kinds:
+///
+/// - Events in: [`receive`](Session::receive), [`receive_end`](Session::receive_end) or
+///   [`receive_truncation`](Session::receive_truncation), [`handle_hangup`](Session::handle_hangup),
+///   [`handle_reply`](Session::handle_reply), [`handle_sent`](Session::handle_sent),
+///   [`handle_acknowledged`](Session::handle_acknowledged), [`handle_timeout`](Session::handle_timeout),
+///   [`recheck_key`](Session::recheck_key), [`stop`](Session::stop) and [`abort`](Session::abort).
+/// - Commands out: most events submit to [`Context::sink`] during the call, also withdrawals and undos.
+/// - Bytes out: [`output`](Session::output), which grows by events, and only shrinks by `handle_sent` and
+///   `abort`.
+/// - Work left over: [`wants_resume`](Session::wants_resume) and [`resume`](Session::resume).
+/// - Questions without effect: [`wants_input`](Session::wants_input), [`deadline`](Session::deadline),
+///   [`outstanding`](Session::outstanding), [`idle_since`](Session::idle_since) and others.
+///
+/// # Order
+///
+/// A caller repeats these steps, in each tick and for each session that has something to do:
+///
+/// 1. If the transport reports that the client hung up, call `handle_hangup`, for all sessions and before any
+///    `receive`. So a resource that is released in the same tick is not granted to a client that is gone.
+/// 2. While `wants_resume`, call `resume`, once a tick: it does one slice of the work, so that no session
+///    delays the others.
+/// 3. If `wants_input`, read from the socket and call `receive`. At the end of the stream call `receive_end`,
+///    or `receive_truncation` if TLS has not authenticated the end.
+/// 4. If `deadline` has passed, call `handle_timeout`. Input that came in time is read before.
+/// 5. Commit the store. Only then pass each reply to `handle_reply`, in any order: an answer says that its
+///    change is durable.
+/// 6. Send `output`, and after each write call `handle_sent` with the number of bytes that the socket has
+///    taken.
+/// 7. Call [`poll_ending`](Session::poll_ending) and do what it says. Ask `deadline`, `wants_input` and
+///    `wants_resume` again, since any event may change them.
+///
+/// # Replies
+///
+/// Answers leave in the order of the requests, whatever the order of the replies. `handle_reply` gives a
+/// reply back if no exchange waits for its ticket, for instance after `stop` or `recheck_key` has withdrawn
+/// it. The caller then undoes a grant by [`Granted::undo`](crate::command::Granted::undo).
+///
+/// # End
+///
+/// `poll_ending` is not a question: it moves the session on. It returns `CloseSending` at most once, then at
+/// last `CloseWhenAcknowledged` or `Close`. `stop` only begins the end: continue the steps until then.
+///
+/// Before the caller drops a session it calls [`abandon`](Session::abandon) exactly once, also after an error
+/// of the socket. `abandon` undoes grants whose answers were not delivered, and returns the memory charge.
+/// Treat a later reply like one that `handle_reply` gives back.
+///
+/// # A call too many
+///
+/// - `resume`, `handle_hangup`, `receive_end`, `stop` and an early `handle_timeout` are harmless.
+/// - `receive` drops bytes once the session reads no further request, so that a late client does not matter.
+///   While it does, call `receive` only if `wants_input`, or [`may_buffer_more`](Session::may_buffer_more)
+///   with TLS: the input buffer has no other limit. Do not call it after `receive_end`.
+/// - `handle_sent` panics if `count` exceeds `output`. A call with 0 bytes restarts the time-out of a client
+///   that takes nothing, so do not make it.
+/// - `handle_acknowledged` is only for the answer `CloseWhenAcknowledged`: before it, grants would count as
+///   delivered.
+/// - A second `abandon` would undo grants twice. After `Close`, call only `abandon`, and after it nothing.
 #[derive(Debug)]
 pub struct Session {
     phase: Phase,
-    /// Why there is nothing left to do, once that is so.
+    /// The reason of the end, valid in `Phase::Over`.
     why_over: Closed,
     /// The role of the listener that accepted this connection.
     listener_role: ListenerRole,
-    /// Its bytes come and go with TLS.
+    /// The connection has TLS.
     has_tls: bool,
     peer: Peer,
     shutdown: Shutdown,
-    /// Something that was received could not be looked at for lack of room.
+    /// Received bytes could not be parsed for lack of room.
     has_unparsed_input: bool,
-    /// The form of the last request; `None` before the first.
+    /// The wire form of the last request; `None` before the first.
     previous: Option<Wire>,
     deadline: Time,
     awaits: Awaits,
-    /// What has been received and not yet understood.
+    /// Received bytes that are not parsed yet.
     input: Vec<u8>,
     scan: Scan,
-    /// A request whose body is still coming.
+    /// A request whose body is still arriving.
     partial: Option<Box<PartialRequest>>,
     /// Requests in flight, the oldest first.
     exchanges: VecDeque<Exchange>,
-    /// The key of the newest of them, if it counts until the reply. That one blocks, so no other one can
-    /// have been asked for since.
+    /// The key of the newest exchange, if it counts until the reply. That exchange blocks, so none is newer.
     pending_key: Option<Box<PendingKey>>,
-    /// That reply, as long as it takes several ticks to find what the key may see of it.
+    /// The reply to that exchange, while the part that the key may see is being determined.
     visible: Option<Box<VisiblePools>>,
-    /// The answer to the oldest of them, if it takes several ticks to write it down.
+    /// The answer to the oldest exchange, if its rendering takes several ticks.
     incremental: Option<Box<IncrementalResponse>>,
-    /// The answer to the oldest of them, if it is a dump, whose parts leave as they come.
+    /// The answer to the oldest exchange, if it is a dump, whose chunks leave as they come.
     dump: Option<Box<DumpResponse>>,
     output: Vec<u8>,
-    /// How much of `output` has been sent.
+    /// The number of bytes at the start of `output` that have been sent.
     sent: usize,
-    /// Grants that must be undone if their answers cannot be sent, or are refused by a client that has
-    /// closed its side.
+    /// Grants to undo if their answers cannot be sent, or are refused by the peer of a client that has closed
+    /// its side.
     undelivered: Option<Box<UndeliveredGrants>>,
-    /// How much of what it holds counts in `Buffers::charged_bytes`.
+    /// The bytes of this session in `Buffers::charged_bytes`.
     charged: u32,
-    /// There are keys, and the client has shown none of them: what it holds counts as a stranger's, too.
+    /// There are keys, and the client has shown no valid one: its bytes count as unauthenticated, too.
     is_unauthenticated: bool,
 }
 
@@ -134,55 +196,54 @@ pub struct Session {
 enum Phase {
     /// Requests are read.
     Open,
-    /// No further request is read; what is in flight is answered.
+    /// No further request is read; those in flight are answered.
     Closing,
-    /// All is answered and our side is closed. The client had closed its side before, and was granted
-    /// what is undone if its system refuses the answer.
+    /// All is answered and our side is closed. The client had closed its side before; its grants are undone
+    /// if its system refuses the answer.
     Unacknowledged,
-    /// All is answered and our side is closed. What still comes is dropped, so that no reset eats
-    /// the answer.
+    /// All is answered and our side is closed. Further input is dropped, so that no reset destroys the
+    /// answer.
     Lingering,
-    /// There is nothing left to do.
+    /// The session has ended.
     Over,
 }
 
-/// What is known of the client's side of the connection. Each state includes those before it.
+/// The known state of the client's side of the connection. Each state includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Peer {
     /// The client may send more.
     Connected,
-    /// The client has closed its side, or is about to as far as the system can tell: it does not
-    /// wait in the queue any more.
+    /// The client has closed its side, or is about to as far as the system can tell. It no longer waits in
+    /// the queue.
     HungUp,
-    /// The client has closed its side, and all that it sent was received.
+    /// The client has closed its side, and all its bytes are received.
     Ended,
-    /// That may not have been its own doing: what is unfinished is not carried out.
+    /// The end may be forged: an incomplete request is not carried out.
     Truncated,
 }
 
-/// Whether the server stops, and what that means for this session.
+/// The shutdown of the server, as far as it concerns this session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shutdown {
     /// The server serves.
     Serving,
-    /// The server stops, and this client has not had its first request answered, or is in the middle of
-    /// one: that one is still read.
+    /// The server stops. The client's first request, or the one that it is sending, is still read.
     LastRequest,
-    /// The server stops: what has been received is still dealt with.
+    /// The server stops. Only received requests are answered.
     Stopping,
 }
 
-/// The requests of a client that are not answered yet.
+/// The requests of a client in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outstanding {
-    /// How many requests.
+    /// The number of requests in flight, the queued one included.
     pub requests: u32,
-    /// The last of them waits for others, so that it may take long.
+    /// The last request is queued, or would queue if it had to wait.
     pub is_queued: bool,
 }
 
 impl Session {
-    /// A session with a client that has just connected.
+    /// Returns the session of a new connection.
     pub fn new(settings: &Settings, listener_role: ListenerRole, now: Time) -> Session {
         Session {
             phase: Phase::Open,
@@ -211,19 +272,19 @@ impl Session {
         }
     }
 
-    /// The same session, if its bytes come and go with TLS: the origin of its own page begins with
-    /// `https` then.
+    /// Sets whether the connection has TLS: then the origin of the server's own page begins with `https`.
     pub fn with_tls(mut self, has_tls: bool) -> Session {
         self.has_tls = has_tls;
         self
     }
 
-    /// The role of the listener that accepted this connection.
+    /// Returns the role of the listener that accepted this connection.
     pub fn listener_role(&self) -> ListenerRole {
         self.listener_role
     }
 
-    /// Takes what the client has sent.
+    /// Takes bytes from the client, and submits and answers as many requests as there is room for. Keeps the
+    /// rest.
     pub fn receive(&mut self, bytes: &[u8], context: &mut Context<'_>) {
         if self.phase != Phase::Open {
             return;
@@ -239,26 +300,28 @@ impl Session {
         };
         self.refuse_if_out_of_memory(context);
         self.write_ready_answers(context);
-        // A head has one time-out, from its first byte on; each piece of a body starts it anew.
+        // A head has one time-out from its first byte; each piece of a body restarts it.
         if was_idle || used > 0 {
             self.restart_timeout(context);
         }
     }
 
-    /// Takes the end of what the client sends. It may still read: what is in flight is answered.
+    /// Takes the end of the client's stream. The client may still read: requests in flight are answered.
     pub fn receive_end(&mut self, context: &mut Context<'_>) {
         self.peer = self.peer.max(Peer::Ended);
         self.handle_hangup(context);
         self.resume(context);
     }
 
-    /// The client waits no longer: what is queued for it is withdrawn. It is told `busy` then.
+    /// Withdraws queued requests: the client has hung up, as far as the transport can tell. Their answer is
+    /// `busy`.
     pub fn handle_hangup(&mut self, context: &mut Context<'_>) {
         self.peer = self.peer.max(Peer::HungUp);
         self.withdraw(context);
     }
 
-    /// The connection is gone: what the client cannot be told of any more is taken back.
+    /// Gives up the connection: withdraws queued requests, and undoes grants whose answers were not
+    /// delivered. Call it exactly once, before the session is dropped.
     pub fn abandon(&mut self, context: &mut Context<'_>) {
         self.clear_charge(context);
         self.withdraw(context);
@@ -284,7 +347,7 @@ impl Session {
         }
     }
 
-    /// Takes the reply to a command. Gives it back if nobody here waits for it.
+    /// Takes the reply to a command. Gives it back if no exchange waits for this ticket.
     pub fn handle_reply(
         &mut self,
         ticket: Ticket,
@@ -311,12 +374,12 @@ impl Session {
             api::refuse_old_name(outcome);
         }
         self.write_ready_answers(context);
-        // The client could not be at fault while the store had its request.
+        // The client was not at fault while the store had its request.
         self.restart_timeout(context);
         Ok(())
     }
 
-    /// How many of its requests are in flight, and whether the last of them is queued, or would.
+    /// Returns the number of requests in flight, and whether the last of them is queued or would queue.
     pub fn outstanding(&self) -> Outstanding {
         let last = self.exchanges.back();
         Outstanding {
@@ -325,7 +388,7 @@ impl Session {
         }
     }
 
-    /// Whether `resume` would do something.
+    /// Returns whether `resume` has work to do.
     pub fn wants_resume(&self, settings: &Settings) -> bool {
         let is_due = self.has_unparsed_input || self.shutdown == Shutdown::Stopping;
         is_due && self.phase == Phase::Open && self.has_room(settings)
@@ -334,7 +397,7 @@ impl Session {
             || self.visible.is_some()
     }
 
-    /// Goes on with what has waited for room, which replies and sending may have made.
+    /// Continues work that waited for room or for its next slice.
     pub fn resume(&mut self, context: &mut Context<'_>) {
         self.has_unparsed_input = false;
         self.advance_filter();
@@ -359,17 +422,21 @@ impl Session {
         self.write_ready_answers(context);
     }
 
-    /// The bytes that are to be sent.
+    /// Returns the bytes to send next.
     pub fn output(&self) -> &[u8] {
         &self.output[self.sent..]
     }
 
-    /// Whether our side is closed behind this output.
+    /// Returns whether our side closes after this output.
     pub fn output_is_last(&self) -> bool {
         self.phase == Phase::Closing && self.exchanges.is_empty()
     }
 
-    /// `count` bytes of the output have been sent.
+    /// Takes the number of bytes of `output` that the socket has taken.
+    ///
+    /// # Panics
+    ///
+    /// If `count` exceeds the length of `output`.
     pub fn handle_sent(&mut self, count: usize, context: &mut Context<'_>) {
         self.sent += count;
         assert!(
@@ -390,7 +457,8 @@ impl Session {
         self.restart_timeout(context);
     }
 
-    /// A client that always leaves a little untaken must not keep all that it has taken in memory.
+    /// Drops the sent part of `output`: a client that always leaves a little unread must not keep it in
+    /// memory.
     fn drop_sent_output(&mut self) {
         if self.sent > self.output.len() / 2 {
             buffers::drop_first(&mut self.output, self.sent);
@@ -398,7 +466,7 @@ impl Session {
         }
     }
 
-    /// Whether more should be read from the client.
+    /// Returns whether to read from the socket: bytes for a request, or bytes to drop while the session ends.
     pub fn wants_input(&self, settings: &Settings) -> bool {
         match self.phase {
             Phase::Open => {
@@ -411,7 +479,7 @@ impl Session {
         }
     }
 
-    /// Whether another request may be taken in flight.
+    /// Returns whether another request may be taken in flight.
     fn has_room(&self, settings: &Settings) -> bool {
         self.exchanges.len() < settings.max_pipeline
             && self.output().len() < settings.max_backlog_bytes
@@ -429,9 +497,8 @@ impl Session {
         self.exchanges.push_back(exchange);
     }
 
-    /// Writes down the answer that is next in order, if it is ready; false if a long one is begun
-    /// instead, which goes on in `resume`. Most often there is none when it is looked for, so this is kept
-    /// out of the way.
+    /// Writes the answer that is next in order, if it is ready. Returns false if it began a long one instead,
+    /// which `resume` continues. Rarely called compared with the check for it, so not inlined.
     #[inline(never)]
     fn write_next_response(&mut self, context: &mut Context<'_>) -> bool {
         if !self.can_write_next_response(context) {
@@ -463,7 +530,7 @@ impl Session {
         true
     }
 
-    /// Writes down the answers that are ready and next in order.
+    /// Writes the answers that are ready and next in order.
     fn write_ready_answers(&mut self, context: &mut Context<'_>) {
         self.has_unparsed_input |= !self.has_room(context.settings);
         self.drop_sent_output();

@@ -1,4 +1,4 @@
-//! A request whose head is there and whose body is still coming.
+//! A request with a complete head whose body is still arriving.
 
 use std::mem;
 
@@ -13,45 +13,45 @@ use crate::http::{
 use crate::keys::{AuthFailure, Caller};
 use crate::time::Time;
 
-/// The longest end of a line: a carriage return and a line feed.
+/// The longest line end: a carriage return and a line feed.
 const LINE_END_BYTES: usize = 2;
 
 #[derive(Debug)]
 pub(super) struct PartialRequest {
     head: Vec<u8>,
     style: Style,
-    /// Why the key of its client is not known, where one is needed.
+    /// Why the client is unauthenticated; `None` if it is not, or if it needs no key.
     auth_failure: Option<AuthFailure>,
-    /// Nothing is kept of its body, as it will not count.
+    /// The body does not count, so it is dropped.
     is_dropped: bool,
     body: BodyReader,
     remaining: Remaining,
     expects_continue: bool,
     pub(super) minimum_rate: MinimumRate,
-    /// How many bytes have come of it, those included that are only around chunks.
+    /// Bytes received of the body, chunk framing included.
     received: usize,
 }
 
 #[derive(Debug)]
 enum Remaining {
-    /// So many bytes are missing.
+    /// The number of bytes that are missing.
     Fixed(usize),
     Chunked(Chunked),
-    /// The body of a one-line request is all there, and is so long that it is read in pieces: so
-    /// many bytes are left of it, and so many end the line behind it.
+    /// The complete body of a one-line request that is so long that it is read in pieces: the bytes left of
+    /// the body, and the bytes of the line end after it.
     Line(usize, usize),
-    /// All up to the end of the line is dropped.
+    /// Everything up to the end of the line is dropped.
     Dropped,
 }
 
-/// Returns a line that is read as one that begins with `start`, whatever body follows in that. The body is
-/// one letter, since without one `HTTP /1` would be misspelt HTTP.
+/// Returns a complete line for a one-line request that begins with `start`. Its body is one letter: without
+/// one, `HTTP /1` would be misspelt HTTP.
 pub(super) fn line_of_start(start: &[u8]) -> Vec<u8> {
     [start, b"x\n"].concat()
 }
 
 impl PartialRequest {
-    /// `head` is what `bytes` were read as; its body is still to come.
+    /// Takes the `head` that `bytes` were parsed to. Its body is still to come.
     pub(super) fn new(
         head: &Head<'_>,
         bytes: &[u8],
@@ -65,8 +65,8 @@ impl PartialRequest {
         PartialRequest::with_remaining(head, bytes.to_vec(), remaining, access, minimum_rate)
     }
 
-    /// `head` is what the whole line `bytes` was read as; its body is read in pieces. Answers also
-    /// how many bytes come before the body.
+    /// Takes the `head` that the complete line `bytes` was parsed to. Its body is read in pieces. Returns
+    /// also the number of bytes before the body.
     pub(super) fn from_line(
         head: &Head<'_>,
         bytes: &[u8],
@@ -88,7 +88,7 @@ impl PartialRequest {
         )
     }
 
-    /// `head` is what `line` was read as. What still comes of the line is dropped.
+    /// Takes the `head` that `line` was parsed to. The rest of the line is dropped as it arrives.
     pub(super) fn from_dropped_line(
         head: &Head<'_>,
         line: &[u8],
@@ -127,23 +127,23 @@ impl PartialRequest {
         }
     }
 
-    /// How much has come of it that is kept, about.
+    /// Returns the approximate number of received bytes that are kept.
     pub(super) fn kept_bytes(&self) -> usize {
         if self.is_dropped { 0 } else { self.received }
     }
 
-    /// How much memory it holds, in bytes, and at least what has come of it that counts.
+    /// Returns the memory that it holds in bytes, but at least the kept bytes.
     pub(super) fn charged_bytes(&self) -> usize {
         let capacity = self.head.capacity() + self.body.capacity_bytes();
         self.kept_bytes().max(capacity)
     }
 
-    /// The style of its answer.
+    /// Returns the style of its answer.
     pub(super) fn style(&self) -> Style {
         self.style
     }
 
-    /// Takes what there is of the body.
+    /// Takes the available bytes of the body, at most to its end.
     pub(super) fn receive(
         &mut self,
         input: &[u8],
@@ -196,7 +196,7 @@ impl PartialRequest {
                 })
             }
             Remaining::Chunked(chunked) => {
-                // All of it at once: there is a cost to each piece, and a chunk may be a byte.
+                // Collects all data first: each piece has a cost, and a chunk may be one byte.
                 let mut data = Vec::new();
                 let take = |chunk: &[u8]| data.extend_from_slice(chunk);
                 let decoded = chunked.decode(input, limits.body_bytes, take);
@@ -212,17 +212,17 @@ impl PartialRequest {
         }
     }
 
-    /// Why the key of its client was not known when it began, where one is needed.
+    /// Returns why the client was unauthenticated when the request began; `None` if it was not.
     pub(super) fn auth_failure(&self) -> Option<AuthFailure> {
         self.auth_failure
     }
 
-    /// The whole request: its head, and what has read its body.
+    /// Returns the head's bytes, and the reader that has the body.
     pub(super) fn into_parts(self) -> (Vec<u8>, BodyReader) {
         (self.head, self.body)
     }
 
-    /// Whether the client is to be told, now, to go on. True at most once.
+    /// Returns whether to send `100 Continue` now. True at most once.
     pub(super) fn take_expectation(&mut self) -> bool {
         mem::take(&mut self.expects_continue) && self.received == 0
     }

@@ -1,5 +1,5 @@
-//! The key of a request whose reply is still to come: it says what of the reply may be shown, and the request leaves the
-//! queue if the key is taken away.
+//! The key of a request that awaits its reply. It decides what the answer shows, and the request leaves the queue if
+//! the key is revoked.
 
 use std::rc::Rc;
 
@@ -9,16 +9,16 @@ use crate::api::{self, Outcome};
 use crate::command::{Command, StoredName};
 use crate::keys::{Caller, Key};
 
-/// The key that a request came with whose reply is still to come.
+/// The key of a request that awaits its reply.
 #[derive(Debug)]
 pub(super) struct PendingKey {
     pub(super) key: Rc<Key>,
-    /// The pool for a lock of which it waits. If there is none, it lists what the key is for.
+    /// The pool that the request waits for; `None` for a list that is filtered by the key.
     pool: Option<StoredName>,
 }
 
 impl Session {
-    /// The key of the request that is taken in flight now counts until its reply.
+    /// Keeps the key of the request that is now taken in flight until its reply.
     #[cold]
     pub(super) fn note_key(&mut self, caller: Caller<'_>, command: &Command<'_>) {
         let pending = caller.key().map(|key| PendingKey {
@@ -28,8 +28,8 @@ impl Session {
         self.pending_key = pending.map(Box::new);
     }
 
-    /// The keys have changed: a request that waits with a key that is no longer for that leaves the queue. It is
-    /// told so, whatever the store may still reply.
+    /// Withdraws a queued request if the changed keys no longer permit it, and answers so, whatever the store still
+    /// replies. Call it on each session after `Settings::keys` has changed.
     pub fn recheck_key(&mut self, context: &mut Context<'_>) {
         if let Some(PendingKey {
             key,

@@ -1,5 +1,4 @@
-//! How a session understands what it receives: one request after the other, as far as there is
-//! room.
+//! Parses received bytes to requests, one after the other, as far as there is room.
 
 use std::mem;
 
@@ -17,8 +16,8 @@ use crate::http::{
 use crate::keys::{AuthFailure, Caller};
 use crate::metrics::{RequestLabel, RequestRecord, Route};
 
-/// How much of what it has received a session understands in one tick. More than that there is only
-/// of one-line requests, which are received as a whole.
+/// The bytes that a session parses in one tick. Only one-line requests can exceed it, since they are received as a
+/// whole.
 const TURN_BYTES: usize = 64 << 10;
 
 impl Session {
@@ -32,8 +31,8 @@ impl Session {
         used
     }
 
-    /// Understands what it can of `input`, and answers how many bytes that were. What is long is
-    /// gone on with in the next tick.
+    /// Parses as many requests from `input` as there is room for, and returns the number of bytes used. Long input
+    /// continues in the next tick.
     pub(super) fn consume(&mut self, input: &[u8], context: &mut Context<'_>) -> usize {
         let mut used = 0;
         while used < input.len() && self.has_room(context.settings) {
@@ -58,7 +57,7 @@ impl Session {
         used
     }
 
-    /// Reads a head at the start of `input`; 0 if more bytes are needed.
+    /// Parses a head at the start of `input`, and returns the bytes used; 0 if more are needed.
     fn start_request(
         &mut self,
         input: &[u8],
@@ -76,7 +75,7 @@ impl Session {
             self.scan = Scan::default();
             return Ok(start);
         }
-        // It is looked at where it was made, since to move it costs as much as to route the request.
+        // It is used in place: moving it costs as much as routing the request.
         let read = http::read_head(input, self.scan, &context.settings.limits);
         let head = match &read {
             Ok(Progress::Whole(head)) => head,
@@ -121,8 +120,8 @@ impl Session {
         }
     }
 
-    /// Judges a one-line request before its body is there. Returns whether it is a stranger's, of whose body
-    /// nothing is kept.
+    /// Authenticates a long one-line request before its body is complete. Returns whether the client is
+    /// unauthenticated, so that the body is dropped.
     #[cold]
     fn drops_unauthenticated_body(
         &mut self,
@@ -145,7 +144,7 @@ impl Session {
         Ok(true)
     }
 
-    /// Takes what there is of a body, and handles the request if it is whole then.
+    /// Takes the available bytes of a body, and handles the request once it is complete.
     fn continue_request(
         &mut self,
         mut partial: Box<PartialRequest>,
@@ -158,11 +157,11 @@ impl Session {
         if decoded.whole {
             let auth_failure = partial.auth_failure();
             let (head, body) = partial.into_parts();
-            // Reading it once more is cheaper than to keep it taken apart.
+            // Parsing it again is cheaper than keeping the parsed head.
             let Ok(Progress::Whole(head)) = http::read_head(&head, Scan::default(), limits) else {
                 unreachable!("a head that was whole stays whole");
             };
-            // It is judged by the keys of now. But of a stranger's body nothing was kept.
+            // The present keys decide. But the body of an unauthenticated client was not kept.
             let access = match auth_failure {
                 None => self.access(&head, context),
                 Some(auth_failure) => Access {
@@ -180,8 +179,7 @@ impl Session {
         Ok(decoded.used)
     }
 
-    /// A head that the end of the stream has cut off counts, if its last line is whole and no body
-    /// is missing.
+    /// Handles a head that the end of the stream has cut off, if its last line is complete and it has no body.
     pub(super) fn take_truncated_head(&mut self, context: &mut Context<'_>) {
         let mut completed = mem::take(&mut self.input);
         if self.partial.take().is_none()
@@ -192,7 +190,7 @@ impl Session {
         }
     }
 
-    /// Deals with one whole request.
+    /// Handles one complete request.
     #[inline(always)]
     fn handle_whole(&mut self, head: &Head<'_>, body: &[u8], context: &mut Context<'_>) {
         let request = Request {
@@ -206,8 +204,8 @@ impl Session {
         self.handle(head, action, access.caller, context);
     }
 
-    /// Answers a request whose client asks whether to send the body, and whose body will not count. The client
-    /// may send it or not, so that nothing else can be read behind it.
+    /// Answers a request that expects `100 Continue` and whose body does not count. The client may send the body or
+    /// not, so nothing can be parsed after it.
     #[cold]
     fn respond_without_body(&mut self, head: &Head<'_>, context: &mut Context<'_>) {
         let style = Style {
@@ -227,7 +225,7 @@ impl Session {
         access
     }
 
-    /// Returns the caller again, as a stranger if too many wrong keys have come from its address.
+    /// Returns the caller, but as unauthenticated if its address has shown too many wrong keys.
     #[inline(never)]
     fn limit_wrong_keys<'c>(
         &mut self,
@@ -252,7 +250,7 @@ impl Session {
         }
     }
 
-    /// Does what a request comes to.
+    /// Carries out the action of a request: submits its command, or answers it.
     fn handle(
         &mut self,
         head: &Head<'_>,
@@ -266,7 +264,7 @@ impl Session {
         if style.wire == Wire::Http10
             && matches!(action, RequestAction::Submit(Command::Dump(_), ..))
         {
-            // Its end is that of the connection.
+            // The end of the connection ends the body.
             style.closes = true;
         }
         let at = context.metrics.requests.tick_at();
@@ -289,7 +287,7 @@ impl Session {
                     style,
                     shape,
                     record: record(label, may_queue),
-                    // The order of a client's requests is kept also where the store would change it.
+                    // A client's requests stay in order even where the store would reorder them.
                     blocks: blocks || context.sink.holds(ticket),
                     can_withdraw: may_queue,
                     own_origin: None,
@@ -333,7 +331,7 @@ impl Session {
         }
     }
 
-    /// The answer to the newest request is to name the origin of the page that asks, if that is the server's own.
+    /// Makes the answer to the newest request name the origin of its page, if that is the server's own.
     #[cold]
     fn set_own_origin(&mut self, head_bytes: &[u8], context: &Context<'_>) {
         if let Some(exchange) = self.exchanges.back_mut()
@@ -347,14 +345,14 @@ impl Session {
 
     fn reject(&mut self, rejected: Rejected, context: &mut Context<'_>) {
         let mut style = rejected.style;
-        // The client of an HTTP request reads only HTTP: what follows may be the rest of its body.
+        // An HTTP client reads only HTTP: the bad line may be the rest of its body.
         if let (Wire::Line, Some(previous)) = (style.wire, self.previous) {
             style.wire = previous;
         }
         self.refuse(style, Problem::Http(rejected.error), context);
     }
 
-    /// Answers what cannot be read to its end, and is therefore of no known route; nothing else is read.
+    /// Refuses a request that cannot be read to its end and so has no known route. Nothing more is read.
     pub(super) fn refuse(&mut self, style: Style, problem: Problem, context: &mut Context<'_>) {
         let record = RequestRecord {
             label: RequestLabel {

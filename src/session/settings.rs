@@ -1,4 +1,4 @@
-//! What all sessions of a server have in common.
+//! The settings that all sessions of a server share.
 
 use std::num::NonZeroU32;
 
@@ -7,43 +7,44 @@ use crate::http::{BrowserFields, Head, Limits};
 use crate::keys::{Caller, Keys};
 use crate::time::Time;
 
-/// A tenth of what the slowest modems carry, in bytes a second.
+/// A tenth of the rate of the slowest modems, in bytes/s.
 const MIN_BODY_RATE: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
 
-/// Limits and time-outs of a session.
+/// Limits, time-outs and policies of all sessions.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How much of a request is taken.
+    /// The size limits of one request.
     pub limits: Limits,
-    /// The most requests of one client that are in flight at a time; further ones wait in their
+    /// The maximum number of requests of one client in flight. Further ones wait in the client's
     /// socket.
     pub max_pipeline: usize,
-    /// How many bytes of answers may wait for a client before its requests are left unread.
+    /// The bytes of unsent answers above which the session reads no further request.
     pub max_backlog_bytes: usize,
-    /// How long the head of a request, or the next piece of its body, may take to arrive.
+    /// The time for the head of a request, in ms from its first byte, and for each next piece of
+    /// its body.
     pub header_timeout_ms: u64,
-    /// How much may be held of requests that are not whole and of answers that are not taken, by all
-    /// sessions together, before no more large ones are begun. Some 16 KiB of each are not counted.
+    /// The memory budget in bytes for incomplete requests and unsent answers of all sessions. When
+    /// it is used up, large ones are refused. About 16 KiB of each session are not counted.
     pub max_buffers: usize,
-    /// How long a body may be behind its pace.
+    /// The time in ms that a body may lag behind `min_body_rate`.
     pub body_grace_ms: u64,
-    /// The pace of a body, in bytes a second.
+    /// The minimum rate of a body, in bytes/s.
     pub min_body_rate: NonZeroU32,
-    /// How long a client may say nothing, or not take its answers.
+    /// The time in ms for which a client may send nothing, or not read its answers.
     pub idle_timeout_ms: u64,
-    /// How long, after the last answer, what a client still sends is read and dropped.
+    /// The time in ms after the last answer during which further input is read and dropped.
     pub linger_ms: u64,
-    /// Which requests of browsers are carried out.
+    /// The policy for requests of browsers.
     pub browsers: BrowserPolicy,
-    /// Whether `_method` stands for the method of a POST, where no page sends it.
+    /// Whether `_method` overrides the method of a POST; never in a request of a page.
     pub method_override: MethodOverride,
-    /// The value of the `Server` header field; `None` leaves it out.
+    /// The value of the `Server` header field; `None` omits the field.
     pub server_name: Option<String>,
-    /// How many pools are shown one by one in the metrics.
+    /// The maximum number of pools that the metrics list one by one.
     pub metrics_pools: usize,
-    /// The server is about to end: whoever asks whether it is ready is told so.
+    /// The server stops: readiness probes are answered so.
     pub stopping: bool,
-    /// Who may do what; `None` lets everybody do everything.
+    /// The keys and their rights; `None` permits every request.
     pub keys: Option<Keys>,
 }
 
@@ -90,7 +91,8 @@ impl Default for Settings {
             // Some modules take 30 s to hand over a header block.
             header_timeout_ms: 60_000,
             max_buffers: 64 << 20,
-            // As long as its head: what devices send is mostly here by then, even byte by byte.
+            // The same as for the head: a device has sent most of its body by then, even byte by
+            // byte.
             body_grace_ms: 60_000,
             min_body_rate: MIN_BODY_RATE,
             // Longer than the pause of a device that asks once a minute.

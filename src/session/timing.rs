@@ -1,14 +1,14 @@
-//! Until when a client has time, and what for.
+//! The deadlines of a session.
 
 use super::{Context, Phase, Session, Settings, Shutdown};
 use crate::time::Time;
 
-/// What the client has until the deadline for.
+/// The client's action that the deadline is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Awaits {
-    /// To send the whole of a request: its first one, or one that has begun.
+    /// To complete a request: its first one, or one that has begun.
     Request,
-    /// To say anything more, or to take its answers.
+    /// To send anything, or to read its answers.
     More,
     /// To close its side.
     End,
@@ -25,8 +25,8 @@ impl Awaits {
 }
 
 impl Session {
-    /// When `handle_timeout` is to be called. A session that waits for a store has no deadline of
-    /// its own.
+    /// Returns when to call [`Session::handle_timeout`]. `None` while the session only waits for
+    /// the store. Any other call can move it, earlier or later.
     pub fn deadline(&self) -> Option<Time> {
         let waits_for_store = self.output.is_empty() && !self.exchanges.is_empty();
         (!waits_for_store).then_some(self.deadline)
@@ -44,7 +44,7 @@ impl Session {
         self.awaits = match self.phase {
             Phase::Unacknowledged | Phase::Lingering => return,
             Phase::Open if self.shutdown == Shutdown::LastRequest => return,
-            // Requests that wait unread behind answers that are not taken are no head on its way.
+            // Unparsed requests behind unread answers are not a head in transit.
             _ if receives && self.output.is_empty() => Awaits::Request,
             _ => Awaits::More,
         };

@@ -1,31 +1,31 @@
-//! What a session is told of a connection with TLS besides bytes: ends that nobody has signed, and
-//! failures.
+//! Events of a TLS connection besides bytes: unauthenticated ends and failures.
 
 use super::{Context, Peer, Phase, Session, Shutdown};
 
-/// How much is held of a client whose requests there is no room for. It is read all the same, because
-/// an end that is said with TLS is told of by nothing else.
+/// The input that is buffered in bytes while there is no room for requests. A TLS connection is read all the
+/// same: only a read can find the end of its stream.
 const MAX_BUFFERED_BYTES: usize = 16 << 10;
 
 impl Session {
-    /// Takes an end that the client may not have meant: anybody on the way can make one. What has come
-    /// whole is answered; what may be cut off is not carried out.
+    /// Takes an end of the stream that the client may not have sent: any attacker on the path can forge one.
+    /// Complete requests are answered; a request that may be cut off is not carried out.
     pub fn receive_truncation(&mut self, context: &mut Context<'_>) {
         self.peer = Peer::Truncated;
         self.receive_end(context);
     }
 
-    /// Whether more may be read although there is no room for requests, to see the end behind it.
+    /// Returns whether a TLS connection may be read although `wants_input` is false, to find the end of the
+    /// stream.
     pub fn may_buffer_more(&self) -> bool {
         self.phase == Phase::Open
             && self.shutdown != Shutdown::Stopping
             && self.input.len() < MAX_BUFFERED_BYTES
     }
 
-    /// The connection can carry nothing more: what is in flight is taken back, and our side closed. What
-    /// still comes is dropped.
+    /// Gives up the exchanges and the unsent output: the connection carries nothing more. Withdraws and
+    /// undoes them as `abandon` does. Further input is dropped until `poll_ending` says to close.
     pub fn abort(&mut self, context: &mut Context<'_>) {
-        // All is sent, and the socket still tells whether it was taken.
+        // All is sent, and the socket still tells whether the peer has acknowledged it.
         if self.phase == Phase::Unacknowledged {
             return;
         }

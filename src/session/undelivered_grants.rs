@@ -1,10 +1,10 @@
 //! Grants whose answers have not left yet.
 //!
-//! A grant whose answer cannot be written is undone, unless it has an owner, who comes back for it.
-//! So each is remembered until the system has taken the last byte of its answer.
+//! A grant whose answer cannot be delivered is undone, unless it has an owner, who can ask for it again. So
+//! each is remembered until the system has taken the last byte of its answer.
 //!
-//! A client that has closed its side by then may still read, or be gone: only the acknowledgement of its
-//! system, or its refusal, tells the two apart. Grants to such a client are remembered until then.
+//! A client that has closed its side by then may still read, or be gone. Only the acknowledgement or the
+//! refusal by the peer's system tells these apart, so grants to such a client are remembered until then.
 
 use std::collections::VecDeque;
 
@@ -12,20 +12,20 @@ use super::exchange::State;
 use super::{Buffers, CommandSink, Outcome};
 use crate::command::{Granted, Reply};
 
-/// The most grants of one connection that are remembered until their answers are acknowledged.
+/// The maximum number of grants of one connection that are remembered until acknowledged.
 const MAX_UNACKNOWLEDGED: usize = 1024;
 
-/// Grants whose answers have not left yet, in the order of their answers: at least one.
+/// Grants whose answers have not left yet, in the order of their answers. Never empty.
 #[derive(Debug, Default)]
 pub(super) struct UndeliveredGrants {
-    /// Each with how many bytes will have left when its answer has, counted as `sent` is.
+    /// Each with the value of `sent` at which its answer has left.
     grants: VecDeque<(u64, Granted)>,
-    /// How many bytes have left since there are such grants.
+    /// Bytes that have left since there are such grants.
     sent: u64,
 }
 
-/// Notes what is to be undone if the last `unsent` bytes, which an answer ends that was just written
-/// down, do not leave.
+/// Remembers a grant whose answer ends `unsent` bytes from now. The grant is undone if these bytes do not
+/// leave.
 pub(super) fn note(
     undelivered: &mut Option<Box<UndeliveredGrants>>,
     unsent: usize,
@@ -42,11 +42,11 @@ pub(super) fn note(
 }
 
 impl UndeliveredGrants {
-    /// So many further bytes have left. Whether that was all. `client_has_closed` keeps the grants
-    /// until their answers are acknowledged.
+    /// Counts `count` more bytes as sent. Returns whether no grant is left. `client_has_closed` keeps the
+    /// grants until their answers are acknowledged.
     pub(super) fn handle_sent(&mut self, count: usize, client_has_closed: bool) -> bool {
         self.sent += count as u64;
-        // Other systems do not tell what is acknowledged.
+        // Other systems do not report acknowledgements.
         let keeps = client_has_closed && cfg!(target_os = "linux");
         let kept = if keeps { MAX_UNACKNOWLEDGED } else { 0 };
         while self.grants.len() > kept
@@ -58,14 +58,14 @@ impl UndeliveredGrants {
         self.grants.is_empty()
     }
 
-    /// Undoes all that have not left, or that were refused.
+    /// Undoes all grants whose answers have not left or were refused.
     pub(super) fn undo(&mut self, sink: &mut dyn CommandSink) {
         for (_, granted) in self.grants.drain(..) {
             granted.undo().map(|command| sink.submit(command));
         }
     }
 
-    /// As one that was never used, but with its memory.
+    /// Resets it for reuse, but keeps its memory.
     pub(super) fn clear(&mut self) {
         self.grants.clear();
         self.sent = 0;

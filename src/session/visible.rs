@@ -1,5 +1,5 @@
-//! Replies of which a key sees a part: it is found in slices, one a tick, so that a long list of pools
-//! and a key with many patterns hold up no other client.
+//! Replies of which a key sees only a part. The filter runs in slices, one a tick, so that a long list of
+//! pools and a key with many patterns delay no other client.
 
 use std::mem;
 
@@ -10,7 +10,7 @@ use crate::api::{Outcome, VisiblePools};
 use crate::command::Reply;
 
 impl Session {
-    /// Begins with the reply to the request that has a part.
+    /// Starts to filter the reply to the filtered request.
     #[cold]
     pub(super) fn begin_filter(&mut self, key: Option<Box<PendingKey>>) {
         let key = key.map(|pending| pending.key);
@@ -25,7 +25,7 @@ impl Session {
         }
     }
 
-    /// Goes on with the next slice, if there is one.
+    /// Filters the next slice, if there is one.
     pub(super) fn advance_filter(&mut self) {
         if let Some(visible) = &mut self.visible
             && let Some(reply) = visible.advance()
@@ -37,8 +37,8 @@ impl Session {
         }
     }
 
-    /// The only request of which the key sees a part. It blocks, so that no request follows it, but the
-    /// refusal of what cannot be read may.
+    /// Returns the only filtered request. It blocks, so no request follows it, except the refusal of
+    /// unreadable input.
     fn filtered_exchange(&mut self) -> Option<&mut Exchange> {
         let mut exchanges = self.exchanges.iter_mut();
         exchanges.rfind(|exchange| exchange.shape.filtered.is_some())
