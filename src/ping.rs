@@ -1,5 +1,5 @@
-//! The health check, `latchd --ping URL`: asks a latchd whether it lives. An image of nothing but
-//! this one file has neither a shell nor curl to do it with.
+//! The health check, `latchd --ping URL`: asks a latchd whether it lives. An image with only this binary has
+//! no shell and no curl for it.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
@@ -7,18 +7,18 @@ use std::{fmt, str};
 
 use crate::client::{ClientResponseError, Connection, Peer, Trust, Url, is_tls_alert};
 
-/// Who answers later than this is as good as dead to its clients.
+/// The time limit: a server that answers later is as good as dead for its clients.
 const TIME_LIMIT: Duration = Duration::from_secs(2);
-/// More of an answer than its status line ever takes.
+/// More bytes than any status line has.
 const STATUS_LINE_BYTES: u64 = 256;
 
-/// Whom to ask, and for what.
+/// The server and the path to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target(Peer);
 
 impl Target {
-    /// Reads `http://HOST:PORT[/PATH]`, `HOST:PORT[/PATH]` or `https://HOST[:PORT][/PATH]`, and whom to
-    /// trust there.
+    /// Parses `http://HOST:PORT[/PATH]`, `HOST:PORT[/PATH]` or `https://HOST[:PORT][/PATH]`. The path
+    /// defaults to `/ping`. An error is one line.
     pub fn parse(url: &str, trust: Trust<'_>) -> Result<Target, String> {
         let url = Url::parse(url)?;
         let url = match url.path() {
@@ -28,12 +28,12 @@ impl Target {
         Peer::new(url, trust).map(Target)
     }
 
-    /// Whether it is asked with TLS.
+    /// Returns whether it is asked with TLS.
     pub fn has_tls(&self) -> bool {
         self.0.url().has_tls()
     }
 
-    /// Asks, and waits two seconds at most, also for the name to be found. What is wrong is one line.
+    /// Asks, and waits at most two seconds, the lookup of the name included. An error is one line.
     pub fn ping(&self) -> Result<(), String> {
         let problem = match self.ask() {
             Ok(line) if is_ok(&line) => return Ok(()),
@@ -48,15 +48,15 @@ impl Target {
         Err(format!("{self}: {problem}"))
     }
 
-    /// The first line of the answer, or what there is of it.
+    /// Returns the first line of the answer, as far as it came.
     fn ask(&self) -> io::Result<Vec<u8>> {
         let mut connection = Connection::open(&self.0, Instant::now() + TIME_LIMIT)?;
-        // In one piece: a server that reads the first of several may think the rest a stranger.
+        // In one piece: a server may misread a request of which only a part has arrived.
         connection.write_all(self.request().as_bytes())?;
         let mut line = Vec::new();
         let mut answer = BufReader::new(connection.take(STATUS_LINE_BYTES));
         match answer.read_until(b'\n', &mut line) {
-            // With TLS this is an end that was not said. What is cut off is no answer.
+            // An unauthenticated end of TLS: a truncated answer does not count.
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => line.clear(),
             read => drop(read?),
         }
@@ -76,13 +76,13 @@ impl fmt::Display for Target {
     }
 }
 
-/// Whether the first line of an answer says that it lives: for fuzz targets.
+/// Returns whether a status line says that the server lives: for fuzz targets.
 #[cfg(fuzzing)]
 pub fn fuzz_is_ok(line: &[u8]) -> bool {
     is_ok(line)
 }
 
-/// Whether a status line says 200, whatever its words.
+/// Returns whether a status line says 200, with any reason phrase.
 fn is_ok(line: &[u8]) -> bool {
     let words = str::from_utf8(line).ok().and_then(|line| {
         let mut words = line.split(' ');

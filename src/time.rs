@@ -1,41 +1,39 @@
-//! Time as a value: moments that are handed in, the set of moments at which something is due, and
-//! what is to be said only now and then.
+//! Time as a value: moments as arguments, a set of deadlines, and a limit on log messages.
 //!
-//! Nothing here reads a clock. Whoever owns the clock (the server, a test, a fuzzer) passes `Time`
-//! in.
+//! Nothing here reads a clock. The owner of the clock (the server, a test, a fuzzer) passes a `Time` in.
 
 use std::fmt;
 
 /// A moment, in milliseconds.
 ///
-/// Its zero is the Unix epoch as the system's clock stood when the process started; from there it
-/// follows the monotonic clock. So it never runs backwards within a process, and a moment that was
-/// stored by an earlier process can still be compared with it.
+/// Its zero is the Unix epoch by the system's clock at the start of the process; from there it follows the
+/// monotonic clock. So it never runs backwards within a process, and moments that an earlier process stored
+/// can still be compared with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(u64);
 
 impl Time {
-    /// The moment `ms` milliseconds after the epoch.
+    /// Returns the moment `ms` milliseconds after the epoch.
     pub const fn from_ms(ms: u64) -> Time {
         Time(ms)
     }
 
-    /// Milliseconds since the epoch.
+    /// Returns the milliseconds since the epoch.
     pub const fn as_ms(self) -> u64 {
         self.0
     }
 
-    /// The moment `ms` milliseconds later.
+    /// Returns the moment `ms` milliseconds later; the last possible moment at most.
     pub const fn after_ms(self, ms: u64) -> Time {
         Time(self.0.saturating_add(ms))
     }
 
-    /// The moment `ms` milliseconds earlier; the epoch if there is none.
+    /// Returns the moment `ms` milliseconds earlier; the epoch at least.
     pub const fn before_ms(self, ms: u64) -> Time {
         Time(self.0.saturating_sub(ms))
     }
 
-    /// Milliseconds from `earlier` until this moment; 0 if it is not earlier.
+    /// Returns the milliseconds from `earlier` to this moment; 0 if it is not earlier.
     pub const fn ms_since(self, earlier: Time) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
@@ -48,10 +46,10 @@ pub struct LogThrottle {
     suppressed: u64,
 }
 
-/// The pause after a logged message, in milliseconds.
+/// The pause after a logged message, in ms.
 const INTERVAL_MS: u64 = 60_000;
 
-/// How often something has happened. Displayed as nothing for once, and else as ` (N times)`.
+/// The number of occurrences since the last message. Displayed as nothing for 1, else as ` (N times)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Occurrences(u64);
 
@@ -65,8 +63,8 @@ impl fmt::Display for Occurrences {
 }
 
 impl LogThrottle {
-    /// Records an occurrence. If it is to be logged now, returns how often it has happened since the last
-    /// message, this time included.
+    /// Records an occurrence. If it should be logged now, returns the number of occurrences since the last
+    /// message, this one included.
     pub fn record(&mut self, now: Time) -> Option<Occurrences> {
         self.suppressed += 1;
         if self
@@ -80,42 +78,42 @@ impl LogThrottle {
     }
 }
 
-/// A moment to measure with, in microseconds since the process's clock was started. What is decided
-/// is decided by [`Time`].
+/// A moment for measuring, in microseconds since the start of the process's clock. Decisions use [`Time`]
+/// instead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Micros(u64);
 
 impl Micros {
-    /// The moment `us` microseconds after the start.
+    /// Returns the moment `us` microseconds after the start.
     pub const fn from_us(us: u64) -> Micros {
         Micros(us)
     }
 
-    /// Microseconds since the start.
+    /// Returns the microseconds since the start.
     pub const fn as_us(self) -> u64 {
         self.0
     }
 
-    /// Microseconds from `earlier` until this moment; 0 if it is not earlier.
+    /// Returns the microseconds from `earlier` to this moment; 0 if it is not earlier.
     pub const fn since(self, earlier: Micros) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
 }
 
-/// At most one deadline for each key, where keys are small numbers such as slab slots.
+/// A set with at most one deadline for each key. Keys are small numbers, such as slots of a slab.
 ///
-/// A binary heap that knows where each key stands, so that setting, moving and removing one costs
-/// O(log n), and no memory is taken once it has grown to its largest size.
+/// A binary heap that knows each key's position: setting, moving and removing a deadline costs O(log n), and
+/// the memory stays at its largest size.
 #[derive(Debug, Default)]
 pub struct Deadlines {
     heap: Vec<Deadline>,
-    /// Where a key stands in `heap`; `ABSENT` if nowhere.
+    /// Each key's position in `heap`; `ABSENT` if it has no deadline.
     position: Vec<u32>,
 }
 
 const ABSENT: u32 = u32::MAX;
 
-/// One deadline. Of the same moment, the lower order comes first.
+/// One deadline. At the same moment, the lower order comes first.
 #[derive(Clone, Copy, Debug)]
 struct Deadline {
     at: Time,
@@ -130,25 +128,25 @@ impl Deadline {
 }
 
 impl Deadlines {
-    /// The earliest deadline.
+    /// Returns the earliest deadline; `None` if there is none.
     pub fn next(&self) -> Option<Time> {
         self.heap.first().map(|deadline| deadline.at)
     }
 
-    /// Takes out one key whose deadline is `now` or earlier, the earliest first.
+    /// Removes and returns the key with the earliest deadline, if that is `now` or earlier.
     pub fn pop_due(&mut self, now: Time) -> Option<usize> {
         let key = self.first_due(now)?;
         self.remove(key);
         Some(key)
     }
 
-    /// The key that `pop_due` takes out next.
+    /// Returns the key that `pop_due` would remove.
     pub fn first_due(&self, now: Time) -> Option<usize> {
         let first = self.heap.first()?;
         (first.at <= now).then_some(first.key as usize)
     }
 
-    /// The deadline of `key`.
+    /// Returns the deadline of `key`.
     pub fn of(&self, key: usize) -> Option<Time> {
         self.position_of(key).map(|position| self.heap[position].at)
     }
@@ -158,7 +156,7 @@ impl Deadlines {
         self.set_in_order(key, at, 0);
     }
 
-    /// Sets or moves the deadline of `key`. Of the same moment, the lowest `order` is due first.
+    /// Sets or moves the deadline of `key`. At the same moment, the lowest `order` is due first.
     pub fn set_in_order(&mut self, key: usize, at: Time, order: u32) {
         let deadline = Deadline {
             at,
@@ -177,7 +175,7 @@ impl Deadlines {
         self.sift(self.heap.len() - 1);
     }
 
-    /// Forgets the deadline of `key`, if there is one.
+    /// Removes the deadline of `key`, if there is one.
     pub fn remove(&mut self, key: usize) {
         let Some(position) = self.position_of(key) else {
             return;
@@ -194,8 +192,7 @@ impl Deadlines {
         (position != ABSENT).then_some(position as usize)
     }
 
-    /// Moves the entry at `position` up or down to where it belongs, and notes where each entry
-    /// ends up.
+    /// Moves the entry at `position` up or down to its place, and updates the positions.
     fn sift(&mut self, mut position: usize) {
         let entry = self.heap[position];
         while position > 0 && entry.is_before(self.heap[(position - 1) / 2]) {

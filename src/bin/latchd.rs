@@ -11,9 +11,8 @@ use latchd::ping::Target;
 use latchd::server::{Clock, Options, Server};
 use latchd::store::{EmbeddedStore, Journal, JournalPort, JournalThread, RedisStore, Store};
 
-/// It could not serve, or could not end well, or another one is not well.
+/// The server could not run or end cleanly, or the pinged one is not healthy.
 const FAILED: u8 = 1;
-/// The configuration is wrong.
 const MISCONFIGURED: u8 = 2;
 
 fn main() -> ExitCode {
@@ -59,12 +58,13 @@ fn start(config: Config) -> ExitCode {
     }
 }
 
-/// Whoever does not read it still gets the exit code, where `eprintln!` would panic.
+/// Unlike `eprintln!`, does not panic if stderr is closed, so that the exit code is kept.
 fn print_error(problem: &str) {
     let _ = writeln!(io::stderr(), "error: {problem}");
 }
 
-/// Serves until a signal says stop. False if something could not be made durable at the end.
+/// Serves until a signal stops the server. Returns false if the store could not make everything
+/// durable at the end.
 fn serve(config: Config) -> Result<bool, String> {
     for warning in &config.warnings {
         log::warn!("{warning}");

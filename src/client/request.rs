@@ -95,7 +95,7 @@ impl Request {
             let _ = write!(head, "Content-Length: {}\r\n", self.body.len());
         }
         head.push_str("\r\n");
-        // In one piece: a server that reads the first of several may think the rest a stranger.
+        // In one piece: a server may misread a request of which only a part has arrived.
         let mut bytes = head.into_bytes();
         bytes.extend_from_slice(&self.body);
         bytes

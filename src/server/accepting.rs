@@ -1,7 +1,7 @@
 //! Accepts connections.
 //!
 //! At the limit the connection that has been idle for longest is evicted. If none is idle, one new
-//! connection is pending, and all others wait in the sockets that listen.
+//! connection is pending, and all others wait in the backlog of the listening sockets.
 
 use std::io;
 use std::net::IpAddr;
@@ -19,10 +19,10 @@ use crate::session::Session;
 use crate::time::Time;
 use crate::tls::Channel;
 
-/// How many connections are accepted in a tick before others are served.
+/// The maximum number of connections that are accepted at a time, before others are served.
 const MAX_ACCEPTS: usize = 256;
 
-/// A connection that was accepted and has no slot yet.
+/// An accepted connection without a slot.
 pub(super) struct PendingConnection {
     socket: TcpStream,
     address: IpAddr,
@@ -30,13 +30,13 @@ pub(super) struct PendingConnection {
 }
 
 impl Server {
-    /// Takes in who has come, as far as there is room: at the start of a tick.
+    /// Accepts connections as far as there are slots: at the start of a tick.
     pub(super) fn accept(&mut self, now: Time) {
         self.accept_up_to(MAX_ACCEPTS, false, now);
     }
 
-    /// Takes in who has come and has found no room, if others can be closed for it: at the end of a
-    /// tick, when all that were heard of in it have been read from and answered.
+    /// Accepts connections by evicting idle ones: at the end of a tick, when all connections with
+    /// events were read and answered.
     pub(super) fn accept_more(&mut self, now: Time) {
         self.accept_up_to(MAX_ACCEPTS, true, now);
     }
@@ -47,7 +47,7 @@ impl Server {
         }
     }
 
-    /// Answers when to go on; `None` if all are in.
+    /// Returns when to continue; `None` if no connection waits.
     fn accept_some(&mut self, max: usize, may_close: bool, now: Time) -> Option<Time> {
         let later = Some(if may_close {
             now.after_ms(ACCEPT_PAUSE_MS)
@@ -79,7 +79,7 @@ impl Server {
                 Err(_) if !may_close => return later,
                 Err(error) => {
                     self.warn_accept_error(&error, now);
-                    // One that yields is enough, if that is what is missing.
+                    // One eviction is enough for this shortage.
                     let has_evicted = !was_short && is_shortage(&error) && self.evict_idle(now);
                     if !has_evicted {
                         return later;
@@ -131,7 +131,7 @@ impl Server {
         }
     }
 
-    /// Answers its slot, if it can be watched.
+    /// Registers a connection. Returns its slot, or `None` if the poll refuses it.
     pub(super) fn watch_connection(
         &mut self,
         mut socket: TcpStream,
@@ -170,7 +170,7 @@ impl Server {
     }
 }
 
-/// Whether the system has no more of something that a connection which is closed gives back.
+/// Returns whether the system lacks a resource that closing a connection frees.
 fn is_shortage(error: &io::Error) -> bool {
     let errors = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
     errors

@@ -1,7 +1,6 @@
-//! Which addresses the clients come from: what connections each has, in the order in which they came,
-//! and how many of them are queued.
+//! The addresses of the clients: the connections of each, the oldest first, and how many of them are queued.
 //!
-//! It knows connections by their slots, and nothing of what is said on them.
+//! This module knows connections by their slots, and nothing of their requests.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,16 +12,16 @@ use super::wrong_keys::WrongKeys;
 use crate::keys::Key;
 use crate::time::Time;
 
-/// What counts as one address. An IPv4 address does. Of an IPv6 address only the first 64 bits count:
-/// whoever has one address of such a network has them all.
+/// One address for all limits: an IPv4 address, or the first 64 bits of an IPv6 address. A client that has
+/// one address of such a network has them all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Network(u64);
 
 impl Network {
     pub(super) fn of(address: IpAddr) -> Network {
-        // An IPv4 client of a socket that listens on both is its IPv4 address here, too.
+        // An IPv4 client of a dual-stack socket counts by its IPv4 address, too.
         Network(match address.to_canonical() {
-            // In the place of IPv6 networks that are reserved, ::/32 of all.
+            // In the place of reserved IPv6 networks, all in ::/32.
             IpAddr::V4(address) => u64::from(u32::from(address)),
             IpAddr::V6(address) => (u128::from(address) >> 64) as u64,
         })
@@ -43,13 +42,13 @@ impl fmt::Display for Network {
 pub(super) struct Addresses {
     entries: Slab<AddressEntry>,
     by_network: HashMap<Network, u32>,
-    /// Where each slot stands; of no meaning for one without a connection.
+    /// The links of each slot; meaningless for a slot without a connection.
     links: Vec<ListLinks>,
     queued: usize,
     wrong_keys: WrongKeys,
 }
 
-/// All connections of one address: at least one.
+/// All connections of one address. Never empty.
 #[derive(Debug)]
 struct AddressEntry {
     network: Network,
@@ -59,7 +58,7 @@ struct AddressEntry {
     last: u32,
 }
 
-/// A connection among those of its address.
+/// A connection in the list of its address.
 #[derive(Clone, Copy, Debug)]
 struct ListLinks {
     entry: u32,
@@ -76,7 +75,7 @@ const UNLINKED: ListLinks = ListLinks {
 };
 
 impl Addresses {
-    /// No connections. Each address may show so many wrong keys in a minute; 0 is for any number.
+    /// Returns an empty set. `max_wrong_keys` is the limit of one address in a minute; 0 for no limit.
     pub(super) fn new(max_wrong_keys: usize) -> Addresses {
         Addresses {
             wrong_keys: WrongKeys::new(max_wrong_keys),
@@ -84,32 +83,33 @@ impl Addresses {
         }
     }
 
-    /// Whether a key that the server knows may be used by the connection in this slot.
+    /// Returns whether the connection in this slot may use a valid key.
     pub(super) fn admits_key(&mut self, slot: usize, key: &Key, now: Time) -> bool {
         let network = self.network_of(slot);
         self.wrong_keys.admits(network, key, now)
     }
 
-    /// Notes that the connection in this slot has shown a wrong key. Returns whether it may be told so.
+    /// Counts a wrong key of the connection in this slot. Returns whether the answer may say that it is
+    /// wrong.
     pub(super) fn admits_wrong_key(&mut self, slot: usize, now: Time) -> bool {
         let network = self.network_of(slot);
         self.wrong_keys.admits_wrong(network, now)
     }
 
-    /// The address of the connection in this slot; `None` for one to `--admin-listen`.
+    /// Returns the address of the connection in this slot; `None` for one to `--admin-listen`.
     fn network_of(&self, slot: usize) -> Option<Network> {
         let entry = self.links.get(slot)?.entry;
         let entry = self.entries.get(entry as usize)?;
         Some(entry.network)
     }
 
-    /// How many connections an address has.
+    /// Returns the number of connections of an address.
     pub(super) fn count(&self, network: Network) -> usize {
         let entry = self.by_network.get(&network);
         entry.map_or(0, |&key| self.entries[key as usize].count as usize)
     }
 
-    /// The slots of an address, who came first the first.
+    /// Returns the slots of an address, the oldest connection first.
     pub(super) fn slots_of(&self, network: Network) -> impl Iterator<Item = usize> + '_ {
         let entry = self.by_network.get(&network);
         let mut next = entry.map_or(NIL, |&key| self.entries[key as usize].first);
@@ -122,18 +122,18 @@ impl Addresses {
         })
     }
 
-    /// How many connections are queued.
+    /// Returns the number of connections that are queued.
     pub(super) fn queued(&self) -> usize {
         self.queued
     }
 
-    /// How many connections of the address of this one are queued.
+    /// Returns the number of queued connections that share the address of this one.
     pub(super) fn queued_beside(&self, slot: usize) -> usize {
         let entry = self.links[slot].entry;
         self.entries[entry as usize].queued as usize
     }
 
-    /// The connection in this slot is queued now, or is so no longer.
+    /// Notes whether the connection in this slot is queued.
     pub(super) fn note_queued(&mut self, slot: usize, is_queued: bool) {
         let entry = self.links[slot].entry;
         let queued = &mut self.entries[entry as usize].queued;
@@ -146,7 +146,7 @@ impl Addresses {
         }
     }
 
-    /// There is a connection in this slot now.
+    /// Adds the connection in this slot.
     pub(super) fn insert(&mut self, slot: usize, network: Network) {
         if self.links.len() <= slot {
             self.links.resize(slot + 1, UNLINKED);
@@ -176,7 +176,7 @@ impl Addresses {
         all.count += 1;
     }
 
-    /// The connection in this slot is closed, and is not queued.
+    /// Removes the connection in this slot. It is not queued.
     pub(super) fn remove(&mut self, slot: usize) {
         let ListLinks {
             entry,

@@ -1,8 +1,8 @@
-//! The address of their own that the metrics may have: `--admin-listen`.
+//! The listeners of `--admin-listen`, which serve only the metrics.
 //!
-//! Its connections count against no limit of the others, and neither make way for the other: so a server
-//! can be looked at while it is full. In turn there are never many of them. When there are as many as may
-//! be, the one that has been idle for longest makes way for a new one.
+//! Their connections count against no limit of the others, and neither kind is evicted for the other. So a
+//! full server can still be observed. In turn their number is small: at the limit, the one that has been idle
+//! for longest is evicted.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,28 +14,27 @@ use super::{ACCEPT_PAUSE_MS, LISTENERS, Server, listener, watch_listeners};
 use crate::api::ListenerRole;
 use crate::time::Time;
 
-/// The most connections. Their descriptors are among those that are kept free of clients.
+/// The maximum number of connections. Their descriptors are among those that are kept free of clients.
 const MAX_CONNECTIONS: usize = 16;
 
-/// How long a connection keeps its place although it does nothing with it.
+/// The time in ms for which an idle connection keeps its slot.
 const IDLE_MS: u64 = 2_000;
 
 #[derive(Debug)]
 pub(super) struct Admin {
     listeners: Vec<TcpListener>,
-    /// Where the first one stands among all listeners of the server.
+    /// The index of the first one among all listeners of the server.
     first_listener: usize,
-    /// When to look next for connections that wait to be accepted; `None` until there is an event.
+    /// When to accept next; `None` until an event reports a connection.
     accept_from: Option<Time>,
-    /// A connection that waits for the place of another one.
+    /// A connection that waits for a slot.
     pending: Option<TcpStream>,
-    /// Slots of the connections.
     slots: Vec<usize>,
 }
 
 impl Admin {
-    /// What one process has counted is of no use to who means another one, so that these ports are not
-    /// shared.
+    /// Binds the addresses. Their ports are not shared: the counts of one process are useless to a client
+    /// that means another.
     pub(super) fn bind(
         addresses: &[SocketAddr],
         first_listener: usize,
@@ -52,7 +51,7 @@ impl Admin {
         })
     }
 
-    /// Where the metrics are to be had; if nowhere, they are where all else is.
+    /// Returns the addresses for the metrics alone. If empty, all listeners serve them.
     pub(super) fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         self.listeners.iter().map(TcpListener::local_addr).collect()
     }
@@ -67,17 +66,16 @@ impl Admin {
         self.accept_from.get_or_insert(now);
     }
 
-    /// When to look for a connection that may be waiting.
+    /// Returns when to accept next; `None` if no connection waits.
     pub(super) fn accept_at(&self) -> Option<Time> {
         self.accept_from.filter(|_| !self.listeners.is_empty())
     }
 
-    /// The number of connections.
     pub(super) fn connections(&self) -> usize {
         self.slots.len()
     }
 
-    /// What clients find who have come in elsewhere.
+    /// Returns the role of all other listeners.
     pub(super) fn role_of_others(&self) -> ListenerRole {
         match self.listeners[..] {
             [] => ListenerRole::All,
@@ -85,7 +83,7 @@ impl Admin {
         }
     }
 
-    /// The connection in this slot is closed. One that waits for its place may have it at once.
+    /// Removes the connection in this slot. A pending one may have its slot at once.
     pub(super) fn remove(&mut self, slot: usize, now: Time) {
         self.slots.retain(|&other| other != slot);
         self.accept_from = self.accept_from.map(|from| from.min(now));
@@ -98,7 +96,7 @@ impl Admin {
 }
 
 impl Server {
-    /// The addresses that are for the metrics alone.
+    /// Returns the addresses of `--admin-listen`, with the ports that the system chose.
     pub fn admin_addresses(&self) -> io::Result<Vec<SocketAddr>> {
         self.admin.addresses()
     }
@@ -109,7 +107,7 @@ impl Server {
         }
     }
 
-    /// Returns when to look again; `None` if no connection waits.
+    /// Accepts connections. Returns when to try again; `None` if no connection waits.
     fn accept_all_admins(&mut self, now: Time) -> Option<Time> {
         let mut index = 0;
         for _ in 0..MAX_CONNECTIONS {
@@ -140,15 +138,15 @@ impl Server {
         Some(now)
     }
 
-    /// Whether there is room for another connection, if need be in the place of the one that has been idle
-    /// for longest.
+    /// Returns whether there is a slot for another connection, if need be by evicting the one that has been
+    /// idle for longest.
     fn can_admit_admin(&mut self, now: Time) -> bool {
         if self.admin.slots.len() < MAX_CONNECTIONS {
             return true;
         }
         let idle = self.admin.slots.iter().filter_map(|&slot| {
             let connection = self.connections.get(slot)?;
-            // It is in the middle of a request if this is `None`.
+            // `None` means that it is in the middle of a request.
             connection.idle_since(&self.settings, now)?;
             Some((connection.session.last_active_at(&self.settings), slot))
         });

@@ -12,7 +12,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Reads the system's clock once; from here on it follows the monotonic clock.
+    /// Reads the system's clock once. From then on this clock follows the monotonic clock.
     pub fn start() -> Clock {
         let since_epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -23,12 +23,12 @@ impl Clock {
         }
     }
 
-    /// The time.
+    /// Returns the present time.
     pub fn now(&self) -> Time {
         self.read().0
     }
 
-    /// The time, and the same moment to measure with.
+    /// Returns the present time, and the same moment for measuring.
     pub fn read(&self) -> (Time, Micros) {
         let us = self.started.elapsed().as_micros() as u64;
         (self.started_at.after_ms(us / 1000), Micros::from_us(us))

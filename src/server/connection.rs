@@ -1,4 +1,4 @@
-//! A socket with its session, and TLS between them where there is any: as few system calls as will do.
+//! A socket with its session, and TLS between them where there is any: with as few system calls as possible.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -16,43 +16,43 @@ use crate::session::{Context, Ending, Outstanding, Session, Settings};
 use crate::time::Time;
 use crate::tls::{Channel, Failure, Received};
 
-/// The most that is sent to one client in one tick.
+/// The maximum number of bytes that are sent to one client in one tick.
 const TURN_BYTES: usize = 1 << 20;
 
 pub(super) struct Connection {
     socket: TcpStream,
-    /// What the session says goes through here, if there is TLS.
+    /// The TLS channel between session and socket; `None` without TLS.
     channel: Option<Channel>,
     pub(super) session: Session,
-    /// Something may be there to be read. Events come only when this changes, so it is remembered.
+    /// The socket may have input. Events report only changes, so it is remembered.
     readable: bool,
-    /// The client has closed its side, which a read will find after all that was sent before.
+    /// The client has closed its side: a read finds the end after all earlier input.
     end_is_near: bool,
-    /// The session knows that.
+    /// The session was told so.
     is_end_handled: bool,
     writable: bool,
-    /// Our side is to be shut down when all has been sent.
+    /// Our side is shut down when all output is sent.
     shutdown_is_due: bool,
-    /// The connection is of no more use.
+    /// The socket has failed.
     broken: bool,
-    /// It is to be read from again in the next tick, and stands in the list for that.
+    /// It is in the list of connections to read in the next tick.
     is_queued_to_read: bool,
-    /// It is to be written to in this tick, and stands in the list for that.
+    /// It is in the list of connections to write in this tick.
     is_queued_to_write: bool,
-    /// It is to be read from when fewer requests are in flight in all.
+    /// It is not read until fewer requests are in flight in all.
     pub(super) is_paused: bool,
-    /// What it has in flight, as far as it was counted.
+    /// Its requests in flight that are counted.
     pub(super) outstanding: Outstanding,
-    /// Its client is probed as often as one that waits.
+    /// The system probes its client as often as a waiter.
     #[cfg(target_os = "linux")]
     is_probed_often: bool,
 }
 
-/// What one call has sent.
+/// The bytes that one call has sent.
 struct Sent {
-    /// As the socket counts.
+    /// Bytes that the socket has taken.
     bytes: usize,
-    /// How much of what the session has said.
+    /// Bytes of the session's output among them.
     plaintext_bytes: usize,
 }
 
@@ -84,7 +84,7 @@ impl Connection {
         self.broken |= event.is_error();
     }
 
-    /// Has the socket looked at, event or not.
+    /// Makes the next read try the socket without an event.
     pub(super) fn assume_readable(&mut self) {
         self.readable = true;
     }
@@ -93,12 +93,12 @@ impl Connection {
         !self.unsent().is_empty() || !self.session.output().is_empty()
     }
 
-    /// Whether it has something to write, and its socket takes something as far as is known.
+    /// Returns whether it has bytes to write and the socket may take them.
     pub(super) fn can_write(&self) -> bool {
         self.writable && !self.broken && !self.unsent().is_empty()
     }
 
-    /// Reads once, for `receive_range`, unless there is something else to be done before, with, or after
+    /// Reads once, for `receive_range`. Returns `None` if there is no input, or if `read` must do more than
     /// that.
     pub(super) fn try_read(&mut self, room: &mut [u8], settings: &Settings) -> Option<usize> {
         let is_plain = self.readable && !self.broken && !self.end_is_near && self.channel.is_none();
@@ -112,7 +112,7 @@ impl Connection {
                 self.readable = count == room.len();
                 return Some(count);
             }
-            // It is found once more by `read`.
+            // `read` finds the end again.
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -121,7 +121,7 @@ impl Connection {
         None
     }
 
-    /// Takes what `try_read` has brought to this place in the buffer.
+    /// Passes the bytes that `try_read` has put into `range` of the buffer to the session.
     pub(super) fn receive_range(
         &mut self,
         buffer: &mut [u8],
@@ -131,13 +131,13 @@ impl Connection {
         self.is_queued_to_read = false;
         context.metrics.connections.received_bytes += range.len() as u64;
         self.session.receive(&buffer[range], context);
-        // It has filled the room that was left: it is the last of its batch, and the buffer is free.
+        // The input has filled the buffer, so it is the last of its batch, and the buffer is free.
         if self.readable {
             self.read(buffer, context);
         }
     }
 
-    /// Lets the session go on: with what it has, and with what one read brings.
+    /// Resumes the session, then reads until the socket is empty or the buffer was filled once.
     pub(super) fn read(&mut self, buffer: &mut [u8], context: &mut Context<'_>) {
         self.is_queued_to_read = false;
         if self.session.wants_resume(context.settings) {
@@ -171,7 +171,7 @@ impl Connection {
         }
     }
 
-    /// Tells the session what it cannot see while it does not read.
+    /// Reports a hang-up to the session, which does not see it while it does not read.
     pub(super) fn note_hangup(&mut self, context: &mut Context<'_>) {
         if self.end_is_near && !self.is_end_handled {
             self.is_end_handled = true;
@@ -179,7 +179,7 @@ impl Connection {
         }
     }
 
-    /// An end that is said with TLS is seen by reading alone, so that is done a little longer.
+    /// With TLS only a read finds the authenticated end, so input is read a little longer.
     fn wants_input(&self, settings: &Settings) -> bool {
         self.session.wants_input(settings)
             || self.channel.is_some() && self.session.may_buffer_more()
@@ -197,7 +197,7 @@ impl Connection {
         }
     }
 
-    /// The socket has come to its end.
+    /// Passes the end of the stream to the session.
     fn receive_end(&mut self, context: &mut Context<'_>) {
         match &self.channel {
             Some(channel) if !channel.has_ended() => self.session.receive_truncation(context),
@@ -205,8 +205,8 @@ impl Connection {
         }
     }
 
-    /// Sends what the session has to say, as far as the socket takes it. Of a very long answer only so
-    /// much that the others do not wait for it.
+    /// Sends the session's output as far as the socket takes it. A very long answer continues in the next
+    /// tick, so that other clients do not wait for it.
     pub(super) fn write(&mut self, context: &mut Context<'_>) {
         self.is_queued_to_write = false;
         self.encrypt(context);
@@ -227,8 +227,7 @@ impl Connection {
         }
     }
 
-    /// Passes on to the channel what the session has to say. Behind the last answer comes the notice
-    /// that it is the last.
+    /// Encrypts the session's output. The close notice follows the last answer.
     fn encrypt(&mut self, context: &mut Context<'_>) {
         let Some(channel) = &mut self.channel else {
             return;
@@ -243,7 +242,7 @@ impl Connection {
         }
     }
 
-    /// What the socket is to take.
+    /// Returns the bytes that the socket must take next.
     fn unsent(&self) -> &[u8] {
         match &self.channel {
             None => self.session.output(),
@@ -251,7 +250,7 @@ impl Connection {
         }
     }
 
-    /// Sends so much at most, once. Answers what has left, if the socket takes any.
+    /// Sends at most `max` bytes in one call. Returns what was sent; `None` if the socket took nothing.
     fn send(&mut self, max: usize) -> Option<Sent> {
         match self.send_unsent(max) {
             Ok(bytes) => {
@@ -269,8 +268,8 @@ impl Connection {
         None
     }
 
-    /// The last answer waits for the end that `poll_ending` announces right behind it, so that both leave in
-    /// one segment: half as many for the network and for both sides to deal with.
+    /// Sends the last answer so that the system holds it back for the end that `poll_ending` sends right
+    /// behind it. Both leave in one segment, which halves the work of the network and of both sides.
     #[cfg(target_os = "linux")]
     fn send_unsent(&mut self, max: usize) -> io::Result<usize> {
         let is_all_encrypted = self.channel.as_ref().is_none_or(Channel::is_over);
@@ -291,7 +290,8 @@ impl Connection {
         (&self.socket).write(&unsent[..unsent.len().min(max)])
     }
 
-    /// Why the connection is to be closed, if it is. Shuts down the sending side when it is time to.
+    /// Returns the reason to close the connection; `None` to keep it. Shuts down the sending side when it is
+    /// time.
     pub(super) fn poll_ending(&mut self, context: &mut Context<'_>) -> Option<Closed> {
         if self.broken {
             return Some(Closed::Error);
@@ -314,9 +314,9 @@ impl Connection {
         }
     }
 
-    /// Whether all that was sent, our end too, was taken by the client's system; a refusal counts as an
-    /// error. Linux takes the peer from a socket that both sides have closed when the last byte is
-    /// acknowledged, or when the client's system refuses it, and an event tells of that.
+    /// Returns whether the peer has acknowledged all bytes and our end. A refusal fails the connection. Linux
+    /// removes the peer of a socket that both sides have closed when the last byte is acknowledged or
+    /// refused, and an event reports it.
     fn is_acknowledged(&mut self) -> bool {
         let is_over = self
             .socket
@@ -331,8 +331,7 @@ impl Connection {
         }
     }
 
-    /// Lets the system look more often whether a waiter is there, and no more than usual when it no longer
-    /// waits.
+    /// Probes a waiter more often than other clients.
     #[cfg(target_os = "linux")]
     pub(super) fn adapt_probes(&mut self) {
         let waits = self.outstanding.is_queued;
@@ -348,8 +347,7 @@ impl Connection {
     #[cfg(not(target_os = "linux"))]
     pub(super) fn adapt_probes(&mut self) {}
 
-    /// Where the session has nothing more to say, TLS has to say that. What has not left by now stays
-    /// here: it counts as not sent.
+    /// Sends TLS' close notice after the last output. Bytes that do not leave now count as not sent.
     pub(super) fn announce_end(&mut self) {
         if let Some(channel) = &mut self.channel
             && self.session.output().is_empty()
@@ -361,7 +359,7 @@ impl Connection {
         }
     }
 
-    /// Shuts down the sending side, or leaves it to `write` if not all has been sent.
+    /// Shuts down the sending side, or leaves it to `write` while output is left.
     fn shut_down(&mut self) {
         self.shutdown_is_due = !self.unsent().is_empty();
         if !self.shutdown_is_due
@@ -371,7 +369,7 @@ impl Connection {
         }
     }
 
-    /// Since when it has been idle. `None` if it is not, or may have something to be read.
+    /// Returns since when it has been idle. `None` if it is not, or may have input.
     pub(super) fn idle_since(&self, settings: &Settings, now: Time) -> Option<Time> {
         let may_say_something = self.readable && self.wants_input(settings);
         if may_say_something {
@@ -380,7 +378,7 @@ impl Connection {
         self.session.idle_since(settings, now)
     }
 
-    /// Whether there is more to read although no event will say so. True once for each `read`.
+    /// Returns whether to read in the next tick although no event will report it. True once for each `read`.
     pub(super) fn take_read_request(&mut self, settings: &Settings) -> bool {
         let more = self.readable && self.wants_input(settings);
         let wish = !self.is_queued_to_read && (more || self.session.wants_resume(settings));
@@ -388,13 +386,13 @@ impl Connection {
         wish
     }
 
-    /// Whether it is to be put into the list of those that are written to. True once for each time
-    /// that it leaves the list.
+    /// Returns whether the caller must add it to the list of connections to write. True once until it leaves
+    /// the list.
     pub(super) fn queue_to_write(&mut self) -> bool {
         !std::mem::replace(&mut self.is_queued_to_write, true)
     }
 
-    /// The channel is of no more use. What it has to say about that is sent all the same.
+    /// Gives up a failed TLS channel. Its alert is sent all the same.
     fn fail_tls(&mut self, failure: &Failure, context: &mut Context<'_>) {
         let peer = self.socket.peer_addr();
         let peer = peer.map_or_else(|error| error.to_string(), |peer| peer.to_string());

@@ -1,6 +1,6 @@
-//! The connections that are closed for the sake of others. When there is no room for another connection it is
-//! the one that has been idle for longest, and those of clients without a key go when they hold too much
-//! memory, where there are keys. Which ones are idle, and since when, is for their sessions to say.
+//! Eviction: connections that are closed for the sake of others. When there is no slot for another connection, it is
+//! the one that has been idle for longest. Where there are keys, unauthenticated clients that hold too much memory are
+//! evicted. Sessions decide which connections are idle, and since when.
 
 use super::addresses::Network;
 use super::{ACCEPT_PAUSE_MS, Server};
@@ -8,20 +8,18 @@ use crate::api::ListenerRole;
 use crate::metrics::Closed;
 use crate::time::{LogThrottle, Time};
 
-/// How many of an address' connections are looked at, those first that came first, for the one that
-/// has been idle for longest.
+/// The maximum number of an address' connections, the oldest first, that are compared to find the longest idle one.
 const MAX_CANDIDATES: usize = 64;
 
-/// For how long a list of those that are idle is good enough. Who has become idle since is younger
-/// than nearly all in it.
+/// The time in ms for which the list of idle connections is good enough. A connection that has become idle since is
+/// younger than nearly all in it.
 const LIST_MS: u64 = 1_000;
 
-/// Of all that are idle, a part is listed at a time: to look at all for each would take too long in
-/// a crowd, and to list them all too much memory.
+/// One part in this many of the idle connections is listed at a time: searching all for each eviction would take too
+/// long in a crowd, and listing all too much memory.
 const LISTED_SHARE: usize = 8;
 
-/// The connections to evict next. Nothing is kept up to date while there is room: they are found when
-/// they are needed.
+/// The connections to evict next. The list is made when it is needed, and not kept up to date.
 #[derive(Debug, Default)]
 pub(super) struct Eviction {
     /// Slots that were idle since these times, the earliest last.
@@ -41,7 +39,7 @@ impl Server {
         }
         loop {
             while let Some((since, slot)) = self.eviction.queue.pop() {
-                // It may have been used since, or be another connection.
+                // The connection may have been used since, or the slot reused.
                 if self.idle_since(slot, now) == Some(since) {
                     self.evict(slot, now);
                     return true;
@@ -53,7 +51,7 @@ impl Server {
         }
     }
 
-    /// The same among the connections of one address.
+    /// Evicts the connection of one address that has been idle for longest. Returns false if none is idle.
     pub(super) fn evict_idle_at(&mut self, network: Network, now: Time) -> bool {
         let slots = self.addresses.slots_of(network).take(MAX_CANDIDATES);
         let idle = slots.filter_map(|slot| Some((self.idle_since(slot, now)?, slot)));
@@ -64,7 +62,7 @@ impl Server {
         true
     }
 
-    /// Lists those that have been idle for longest. False if none is.
+    /// Lists the connections that have been idle for longest. Returns false if none is idle.
     fn list_idle(&mut self, now: Time) -> bool {
         if self.eviction.retry_after > now {
             return false;
@@ -87,7 +85,8 @@ impl Server {
         !self.eviction.queue.is_empty()
     }
 
-    /// `None` also for a connection to `--admin-listen`: those make way among themselves.
+    /// Returns since when a connection has been idle. `None` also for one to `--admin-listen`: these are evicted only
+    /// for each other.
     fn idle_since(&self, slot: usize, now: Time) -> Option<Time> {
         let connection = self.connections.get(slot)?;
         let is_client = connection.session.listener_role() != ListenerRole::Admin;
@@ -96,7 +95,7 @@ impl Server {
             .filter(|_| is_client)
     }
 
-    /// Closes a connection that is idle, since another one needs the room.
+    /// Closes an idle connection to free its slot.
     pub(super) fn evict(&mut self, slot: usize, now: Time) {
         if let Some(occurrences) = self.eviction.throttle.record(now) {
             log::warn!("no room for another connection: one that was idle is closed{occurrences}");
@@ -104,8 +103,8 @@ impl Server {
         self.close_evicted(slot, now);
     }
 
-    /// Closes connections of unauthenticated clients when these hold as much memory as they may, or are in the way of
-    /// others: first the one whose client has done nothing for longest, such as taken its answers.
+    /// Closes connections of unauthenticated clients when they use up their share of memory, or block others: first the
+    /// one whose client has been inactive for longest, for instance by not reading its answers.
     pub(super) fn evict_unauthenticated(&mut self, now: Time) {
         let max = self.settings.max_buffers;
         if !self.buffers.must_evict_unauthenticated(max) {

@@ -1,17 +1,17 @@
-//! How many requests are in flight in all connections together: who would add to too many is not read
-//! from, until the store has answered some of them. Who is queued does not count: whoever could
-//! end that waiting must be heard.
+//! The limit on requests in flight of all connections together. At the limit, further connections are not
+//! read until the store has answered some requests. Queued requests do not count: the client whose release
+//! would end their waiting must be read.
 
 use super::Server;
 use crate::api::ListenerRole;
 use crate::session::Outstanding;
 
-/// The requests that are in flight.
+/// The number of requests in flight.
 #[derive(Debug)]
 pub(super) struct InFlightRequests {
     count: u64,
     max: u64,
-    /// Slots that wait to be read from.
+    /// Slots of connections that are not read until there is room.
     paused: Vec<usize>,
 }
 
@@ -24,14 +24,14 @@ impl InFlightRequests {
         }
     }
 
-    /// How many more may be taken in flight.
+    /// Returns how many more requests may be taken in flight.
     pub(super) fn room(&self) -> usize {
         usize::try_from(self.max.saturating_sub(self.count)).unwrap_or(usize::MAX)
     }
 }
 
 impl Server {
-    /// Notes what a connection has in flight now.
+    /// Counts the requests that a connection has in flight now.
     pub(super) fn update_in_flight(&mut self, slot: usize) {
         if let Some(connection) = self.connections.get_mut(slot) {
             let now = connection.session.outstanding();
@@ -40,7 +40,7 @@ impl Server {
         }
     }
 
-    /// A connection that is being closed has nothing in flight any more.
+    /// Uncounts the requests of a connection that is being closed.
     pub(super) fn clear_in_flight(&mut self, slot: usize) {
         let before = std::mem::take(&mut self.connections[slot].outstanding);
         self.note_in_flight(slot, before, Outstanding::default());
@@ -57,8 +57,8 @@ impl Server {
         }
     }
 
-    /// A connection is to be read from when there is room for its requests. False if it is one that
-    /// looks at the metrics, for which there always is.
+    /// Pauses a connection until there is room for its requests. Returns false for one to `--admin-listen`,
+    /// which is never paused.
     pub(super) fn pause_reading(&mut self, slot: usize) -> bool {
         let Some(connection) = self.connections.get_mut(slot) else {
             return true;
@@ -72,7 +72,7 @@ impl Server {
         true
     }
 
-    /// If there is room for requests again, those who were held back are read from in the next tick.
+    /// Lets paused connections be read in the next tick if there is room again.
     pub(super) fn resume_reading(&mut self) {
         if self.in_flight.paused.is_empty() || self.in_flight.room() == 0 {
             return;

@@ -1,5 +1,4 @@
-//! Listening sockets. What is set on them is inherited by each accepted connection, which saves it
-//! the calls.
+//! Listening sockets. Accepted connections inherit their options, which saves the calls.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,12 +14,11 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::Options;
 
-/// How many may wait to be accepted: the system takes as many as it allows. After a restart all devices
-/// come at once, and those that find no place try again a second later.
+/// The backlog: as many as the system allows. After a restart all devices connect at once, and those that
+/// find no room try again a second later.
 const BACKLOG: i32 = i32::MAX;
 
-/// Links die without a word when a device sleeps: after a silence of this length it is asked for a
-/// sign of life.
+/// Links die without notice when a device sleeps: after this silence the system probes it.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_time(IDLE_KEEPALIVE)
     .with_interval(PROBE_INTERVAL)
@@ -28,36 +26,36 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 
 const IDLE_KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// How long the system waits for an answer to a probe.
+/// The time that the system waits for the answer to a probe.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long what was sent may stay unconfirmed before the connection counts as dead.
+/// The time that sent bytes may stay unacknowledged before the connection counts as dead.
 #[cfg(target_os = "linux")]
 const USER_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The silence after which a waiter is asked for a sign of life. Others want its place, and some NATs
-/// forget a connection that is silent for half a minute.
+/// The silence after which a waiter is probed: other waiters want its place, and some NATs forget a
+/// connection that is silent for half a minute.
 #[cfg(target_os = "linux")]
 const WAITER_KEEPALIVE: Duration = Duration::from_secs(25);
 
-/// For how long a waiter may leave probes unanswered: the third is sent before, and at the fourth it
-/// counts as dead. Linux counts no probes where such a time is set.
+/// The time that a waiter may leave probes unanswered: it counts as dead at the fourth, after three have been
+/// sent. Linux counts no probes where this time is set.
 #[cfg(target_os = "linux")]
 const WAITER_USER_TIMEOUT: Duration = Duration::from_secs(50);
 
 /// A listening socket.
 pub(super) struct Listener {
     pub(super) socket: TcpListener,
-    /// Its clients speak TLS.
+    /// The connections of this listener have TLS.
     pub(super) has_tls: bool,
 }
 
-/// The sockets that whoever started this process listens on already (systemd's socket activation), or
-/// else new ones at the addresses that are to be listened on. An inherited socket goes on listening when
-/// this process ends: who connects meanwhile waits for the next one.
+/// Returns the listening sockets that the parent process passed on (systemd's socket activation), or else new
+/// ones at the configured addresses. An inherited socket goes on listening after this process ends: clients
+/// that connect meanwhile wait for the next process.
 ///
-/// One with the port of a `--tls-listen` has TLS, and what there is to be with TLS and is not inherited is
-/// listened on all the same.
+/// An inherited socket has TLS if its port is that of a `--tls-listen`. Addresses of `--tls-listen` that were
+/// not inherited are bound all the same.
 pub(super) fn open(options: &Options) -> io::Result<Vec<Listener>> {
     let with_tls = options.tls.as_ref().map_or(&[][..], |tls| &tls.listen);
     let (mut listeners, mut inherited_ports) = (Vec::new(), Vec::new());
@@ -79,7 +77,7 @@ pub(super) fn open(options: &Options) -> io::Result<Vec<Listener>> {
     Ok(listeners)
 }
 
-/// Sockets that nobody else is to share.
+/// Binds sockets whose ports are not shared with other processes.
 pub(super) fn bind_all(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     let bound = addresses.iter().map(|&address| bind(address, false));
     bound.collect()
@@ -101,8 +99,8 @@ fn inherited() -> io::Result<Vec<TcpListener>> {
     Ok(listeners)
 }
 
-/// `reuse_port` lets other processes of the same user listen on the port too, if they say so as well.
-/// Each new connection goes to one of them. An error names the address.
+/// Binds a socket. `reuse_port` lets other processes of the same user share the port if they set it, too:
+/// each new connection goes to one of them. An error names the address.
 fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     try_to_bind(address, reuse_port)
         .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
@@ -126,7 +124,7 @@ fn try_to_bind(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener>
 }
 
 fn set_options(socket: SockRef<'_>) -> io::Result<()> {
-    // A client that waits for each answer must not wait for a delayed acknowledgement as well.
+    // A client that waits for each answer must not also wait for a delayed acknowledgement.
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&KEEPALIVE)?;
     #[cfg(target_os = "linux")]
@@ -134,7 +132,7 @@ fn set_options(socket: SockRef<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Sets how soon a silent client is asked for a sign of life: sooner while it waits.
+/// Sets how soon a silent client is probed: sooner while it waits.
 #[cfg(target_os = "linux")]
 pub(super) fn set_probes(socket: &TcpStream, is_waiter: bool) -> io::Result<()> {
     let (idle, user_timeout) = match is_waiter {
@@ -146,7 +144,7 @@ pub(super) fn set_probes(socket: &TcpStream, is_waiter: bool) -> io::Result<()> 
     Ok(())
 }
 
-/// Whether accepting failed because of the one connection that was next, which is gone then.
+/// Returns whether accepting failed only for the next connection, which is gone then.
 pub(super) fn concerns_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(

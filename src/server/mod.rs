@@ -1,14 +1,15 @@
-//! The event loop: the only room that touches sockets, signals and the clock.
+//! The event loop: the only module that touches client sockets, signals and the clock. [`Server::run`] describes a
+//! tick.
 //!
-//! One tick: wait for events; read the clock; accept; let sessions read and the store decide; if the server
-//! stood still, read all that has come meanwhile; gather what has come, if a commit begins; see what is due; commit
-//! once; hand out the replies; write once for each connection that has something to say; close what has ended, last,
-//! so that no stale event meets a slot that is used again; read the clock once more, to measure.
+//! These can block it:
 //!
-//! What may block it: a log line, if its reader does not read and the pipe is full (`--log-dir` writes to a file
-//! instead); on SIGHUP the opening of the log, and the reading of keys and certificates; a disk that is full, which
-//! fails fast. Before it serves: the file of the store, `--seed` and `--restore`. What does not: commits, which have a
-//! thread (`store::JournalThread`); the names of a Redis, which are looked up by another one.
+//! - a log line, if the reader of a full pipe does not read (`--log-dir` writes to a file instead);
+//! - on SIGHUP: reopening the log, reading keys and certificates;
+//! - a full disk, which fails fast;
+//! - before it serves: opening the file of the store, `--seed` and `--restore`.
+//!
+//! These do not: commits, which have a thread ([`JournalThread`](crate::store::JournalThread)), and the lookup of
+//! Redis' host names, which has another.
 
 mod accepting;
 mod addresses;
@@ -63,24 +64,24 @@ use waiting::watch_listeners;
 
 const SIGNALS: Token = Token(usize::MAX);
 const STORE: [Token; 2] = [Token(usize::MAX - 1), Token(usize::MAX - 2)];
-/// Listener `i` has the token `LISTENERS - i`; connections have the token of their slot.
+/// Listener `i` has the token `LISTENERS - i`. A connection's token is its slot.
 const LISTENERS: usize = usize::MAX - 3;
 
 const EVENTS_PER_TICK: usize = 1024;
-/// How often to look for more before a commit, so that a stream of requests cannot put it off for long.
+/// The maximum number of polls before a commit, so that a stream of requests cannot delay it for long.
 const MAX_POLLS: usize = 8;
 const READ_BYTES: usize = 64 << 10;
-/// How long to wait before accepting again when the system has no descriptor to give.
+/// The pause in ms before accepting again when the system has no file descriptor left.
 const ACCEPT_PAUSE_MS: u64 = 100;
 
-/// The event loop with all that it owns.
+/// The event loop and its state.
 pub struct Server {
     poll: Poll,
     clock: Clock,
     signals: Signals,
     listeners: Vec<Listener>,
     tls: Option<Tls>,
-    /// When to look next for connections that wait to be accepted; `None` until there is an event.
+    /// When to accept next; `None` until an event reports a connection.
     accept_from: Option<Time>,
     admin: Admin,
     connections: Slab<Connection>,
@@ -94,16 +95,16 @@ pub struct Server {
     accept_error_throttle: LogThrottle,
     rejection_throttle: LogThrottle,
     deadlines: Deadlines,
-    /// Slots whose client has hung up, as the last events have told.
+    /// Slots whose clients have hung up, from the latest events.
     hung_up: Vec<usize>,
-    /// Slots whose connection may have something to read or to go on with.
+    /// Slots of connections that may have input or may resume.
     to_read: Vec<usize>,
     ranges: Vec<ReceivedRange>,
-    /// Slots whose connection may have something to write, or may have ended.
+    /// Slots of connections that may have output, or may have ended.
     to_write: Vec<usize>,
     store: Box<dyn Store>,
     next_serial: u64,
-    /// The store was asked since it last committed.
+    /// Commands were submitted since the last commit.
     uncommitted: bool,
     settings: Settings,
     metrics: Metrics,
@@ -113,11 +114,11 @@ pub struct Server {
     log_dir: Option<PathBuf>,
     drain_ms: u64,
     keys_file: Option<PathBuf>,
-    /// The server stops, at this time at the latest.
+    /// The server is stopping, and ends at this time at the latest.
     stop_at: Option<Time>,
 }
 
-/// A server that has its addresses and no store yet.
+/// A server that has bound its addresses, without a store.
 pub struct Bound {
     poll: Poll,
     listeners: Vec<Listener>,
@@ -127,7 +128,7 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Makes it a server of this store. Nothing is served yet.
+    /// Attaches the store. The server serves nothing before [`Server::run`].
     pub fn with_store(self, mut store: Box<dyn Store>) -> io::Result<Server> {
         let Bound {
             poll,
@@ -190,7 +191,7 @@ impl Bound {
 }
 
 impl Server {
-    /// Binds all addresses, before there is a store: where that fails, no store is created.
+    /// Binds all addresses. This comes first, so that a failure creates no store.
     pub fn bind(options: Options, clock: Clock) -> io::Result<Bound> {
         let poll = Poll::new()?;
         let mut listeners = listener::open(&options)?;
@@ -206,24 +207,47 @@ impl Server {
         })
     }
 
-    /// The addresses that are listened on, with the ports that the system has picked, and whether
-    /// that is with TLS.
+    /// Returns the addresses of the listeners, with the ports that the system chose, and whether each has TLS.
     pub fn addresses(&self) -> io::Result<Vec<(SocketAddr, bool)>> {
         let address = |listener: &Listener| Ok((listener.socket.local_addr()?, listener.has_tls));
         self.listeners.iter().map(address).collect()
     }
 
-    /// Restores a dump, before all else.
+    /// Restores a dump. Call it first. The store refuses it unless it is empty.
     pub fn restore(&mut self, restoration: Restoration) -> Result<(), Refusal> {
         self.store.restore(Rc::new(restoration), self.clock.now())
     }
 
-    /// Carries out what was ordered for the start, before anybody is served.
+    /// Purges and seeds the store as configured for the start. Call it before [`Server::run`].
     pub fn prepare(&mut self, purge: bool, seed: Option<Seed>) -> Result<(), Refusal> {
         self.store.prepare(purge, seed, self.clock.now())
     }
 
-    /// Serves until a signal says stop. False if something could not be made durable at the end.
+    /// Serves until a signal stops the server. Returns false if the store could not make everything durable at the end.
+    ///
+    /// # One tick
+    ///
+    /// 1. Wait for events, then read the clock: `now` stays the same for the whole tick. If the wait or the tick before
+    ///    took much too long, hold the store's time-outs.
+    /// 2. Note the events: handle signals, take Redis' replies, and collect the slots to read and to write.
+    /// 3. Accept connections, as far as there are slots. None is evicted yet, since its request may be in its socket.
+    /// 4. Withdraw the requests of clients that have hung up, then read. So a release in the same tick serves a client
+    ///    that still waits.
+    /// 5. After a stall, read until no input is left, for a bounded time, then release the time-outs. Input that came
+    ///    in time counts before a lease ends.
+    /// 6. Poll for more commands if the next commit has to be synced: they share it.
+    /// 7. Expire: time-outs of sessions, then leases and waiters in the store. This follows all reading.
+    /// 8. Commit once, then pass the replies to their sessions. A grant without its session is undone, unless
+    ///    it has an owner.
+    /// 9. Write once for each connection that has output, and close those that have ended. Closing comes after all
+    ///    reading, so that no stale event meets a reused slot.
+    /// 10. Evict unauthenticated clients that hold too much memory, then accept at the limit by evicting idle
+    ///     connections. Now every connection with an event has been served, so that idle ones are really idle.
+    /// 11. Read the clock again: a tick's requests took as long as the tick.
+    ///
+    /// Work that is left makes the next tick begin at once; a tick does not loop. So no client with a deep pipeline
+    /// delays the others. A stopping server ends when no connection is left and the store is quiescent, when the drain
+    /// time is over, or at a second signal.
     pub fn run(mut self) -> io::Result<bool> {
         let mut events = Events::with_capacity(EVENTS_PER_TICK);
         let (mut ended, _) = self.clock.read();
@@ -259,8 +283,8 @@ impl Server {
         }
     }
 
-    /// Looks for more commands before a commit, for as long as the store waits for them: clients that were
-    /// answered together ask again nearly together, and are to share the next commit.
+    /// Polls for more commands before a commit, as long as the store waits for them. Clients that were answered
+    /// together ask again nearly together, and should share the next commit.
     fn gather(&mut self, events: &mut Events, now: Time) -> io::Result<()> {
         let (mut polls, mut elapsed_us, mut began_at) = (0, 0, None);
         while polls < MAX_POLLS {
@@ -291,7 +315,7 @@ impl Server {
         while let Some(slot) = self.deadlines.pop_due(now) {
             let connection = &mut self.connections[slot];
             connection.session.handle_timeout(now);
-            // It may have been put off since it was noted; `write` notes it again.
+            // The deadline may have moved since it was noted; `write` notes it again.
             if connection.queue_to_write() {
                 self.to_write.push(slot);
             }
@@ -299,7 +323,7 @@ impl Server {
         self.store.handle_timeout(now);
     }
 
-    /// Lets a connection act, if there is one in this slot, with all that it needs around it.
+    /// Runs `act` on the connection in this slot, if there is one, with its context.
     fn with_connection<R>(
         &mut self,
         slot: usize,
@@ -326,8 +350,7 @@ impl Server {
         Some(act(connection, &mut self.read_buffer, &mut context))
     }
 
-    /// Makes durable what was decided, and hands the replies to whoever asked. What nobody can be
-    /// told of any more is undone.
+    /// Commits, and passes the replies to their sessions. Undoes grants whose client is gone.
     fn commit(&mut self, now: Time) {
         self.uncommitted = false;
         self.store.commit(now);
@@ -365,7 +388,7 @@ impl Server {
         for slot in slots.drain(..) {
             self.write_one(slot, now);
         }
-        // Those who have more to be sent than there was time for.
+        // Connections whose output did not fit into this tick.
         slots.append(&mut self.to_write);
         self.to_write = slots;
         self.resume_reading();
@@ -397,7 +420,7 @@ impl Server {
         }
     }
 
-    /// Closes a connection. Who waits for its place may have it at once.
+    /// Closes a connection. A pending connection may have its slot at once.
     fn close(&mut self, slot: usize, why: Closed, now: Time) {
         self.deadlines.remove(slot);
         self.clear_in_flight(slot);
@@ -417,11 +440,11 @@ impl Server {
     }
 }
 
-/// A slot in which there is never a connection.
+/// A slot that never has a connection.
 const NO_SLOT: u32 = u32::MAX;
 
-/// Notes when a connection is to be looked at. An earlier note stands: when it comes due the
-/// session is asked again, which is cheaper than to move the note with each request.
+/// Notes the deadline of a connection. An earlier note stands: when it comes due, the session is asked again, which is
+/// cheaper than to move the note with each request.
 fn watch(deadlines: &mut Deadlines, slot: usize, connection: &Connection) {
     if let Some(deadline) = connection.session.deadline()
         && deadlines.of(slot).is_none_or(|noted| noted > deadline)

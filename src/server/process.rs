@@ -1,4 +1,4 @@
-//! What the system says of this process, in a few calls that cost the same however busy it is.
+//! Figures of this process from the system, in a few calls whose cost does not depend on the load.
 
 use rustix::process::{Resource, getrlimit};
 
@@ -34,8 +34,8 @@ mod platform {
         }
     }
 
-    /// The size of the folder is how many there are, since Linux 6.2. Before it is 0, and to count them
-    /// would take ten milliseconds where there are ten thousand.
+    /// Returns the size of the directory, which is the number of descriptors since Linux 6.2. It is 0 on
+    /// older ones, where counting would take ten milliseconds for ten thousand descriptors.
     fn open_descriptors() -> Option<u64> {
         let size = fs::metadata("/proc/self/fd").ok()?.len();
         (size > 0).then_some(size)

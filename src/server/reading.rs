@@ -1,10 +1,9 @@
-//! How the server takes in what clients have sent: first the bytes of many sockets, then their meaning.
+//! Reading: first the bytes of many sockets, then their meaning.
 //!
-//! To go to the system and back for each single client costs more than the calls: its code and ours
-//! drive each other out of the caches. So a batch of sockets is read from, one after the other, and then
-//! what they brought is understood in the same order. A connection that does not fit in, as there is TLS, or
-//! something to go on with, or its end is near, is read from alone, when all before it have been understood. So
-//! nobody overtakes.
+//! Alternating between the system and one client's request costs more than the calls: the code of both evicts
+//! each other from the caches. So a batch of sockets is read, and then all input is parsed in the same order.
+//! A connection with TLS, with work to resume, or near its end is read alone, after all before it are parsed.
+//! So no client overtakes another.
 
 use std::ops::Range;
 
@@ -13,23 +12,23 @@ use super::connection::Connection;
 use crate::session::Context;
 use crate::time::Time;
 
-/// A batch ends when there is less room than this for what the next socket may have. Most requests are
-/// shorter by far.
+/// A batch ends when less room than this is left for the next socket, in bytes. Most requests are far
+/// shorter.
 const MIN_ROOM_BYTES: usize = 4 << 10;
-/// So many have their turn in one batch: what they brought is to stay in the caches, too.
+/// The maximum number of connections in a batch, so that their input stays in the caches, too.
 const MAX_BATCH: usize = 64;
 
-/// What has been read from one connection and not yet been understood.
+/// Input of one connection that is not parsed yet.
 #[derive(Debug)]
 pub(super) struct ReceivedRange {
     slot: usize,
-    /// Where it stands in the buffer.
+    /// Its place in the read buffer.
     range: Range<usize>,
 }
 
 impl Server {
-    /// Lets sessions read, and hand their commands to the store. Who has hung up leaves the queue
-    /// first: a release that has come at the same moment is not to be handed to it.
+    /// Lets sessions read and submit their commands. Clients that have hung up leave the queue first: a
+    /// release in the same tick must not serve them.
     pub(super) fn read(&mut self, now: Time) {
         self.handle_hangups(now);
         let mut slots = std::mem::take(&mut self.to_read);
@@ -50,7 +49,7 @@ impl Server {
         self.to_read = slots;
     }
 
-    /// Tells the sessions whose clients have hung up, as the last events say.
+    /// Reports the hang-ups of the latest events to the sessions.
     pub(super) fn handle_hangups(&mut self, now: Time) {
         let mut hung_up = std::mem::take(&mut self.hung_up);
         for slot in hung_up.drain(..) {
@@ -61,11 +60,11 @@ impl Server {
         self.hung_up = hung_up;
     }
 
-    /// Reads from the sockets of the first of these connections, up to one that must be read from alone.
-    /// Answers from how many. One that stands there twice has nothing more to be read the second time: else it
-    /// has filled the room, and was the last.
+    /// Reads from the sockets of the first of these connections, up to one that must be read alone. Returns
+    /// how many. A slot that occurs twice has no more input the second time; else it has filled the buffer
+    /// and was the last.
     fn read_batch(&mut self, slots: &[usize]) -> usize {
-        // Each may bring as many requests as it may have in flight.
+        // Each may bring a full pipeline of requests.
         let max = (self.in_flight.room() / self.settings.max_pipeline).min(MAX_BATCH);
         let mut start = 0;
         for &slot in slots.iter().take(max) {
@@ -101,7 +100,7 @@ impl Server {
         self.act_on(slot, now, Connection::read);
     }
 
-    /// Lets a connection act, and notes what came of it.
+    /// Runs `act` on a connection, and notes the effect.
     pub(super) fn act_on(
         &mut self,
         slot: usize,

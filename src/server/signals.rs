@@ -1,4 +1,4 @@
-//! What a signal makes the server do: end, or look at its files again.
+//! Signals: SIGTERM and SIGINT stop the server, SIGHUP reloads its files.
 
 use signal_hook::consts::SIGHUP;
 
@@ -7,8 +7,8 @@ use crate::config;
 use crate::logging;
 use crate::time::Time;
 
-/// How many more connections are taken in when the server stops. Those who come faster than that must
-/// not keep it from stopping.
+/// The maximum number of connections that are still accepted when the server stops. A faster stream of them
+/// must not keep it from stopping.
 const MAX_LAST_ACCEPTS: usize = 64 << 10;
 
 impl Server {
@@ -23,7 +23,7 @@ impl Server {
         }
     }
 
-    /// Takes in what has been sent up to now, then lets every session come to its end.
+    /// Reads all that was sent up to now, then lets every session come to its end.
     fn stop(&mut self, now: Time) {
         log::info!("stopping: {} connections", self.connections.len());
         self.stop_at = Some(now.after_ms(self.drain_ms));
@@ -46,7 +46,7 @@ impl Server {
         }
     }
 
-    /// The log file may have been moved away, the keys changed, and the certificate renewed.
+    /// Reopens the log file, which may have been moved, and reads keys and certificates again.
     fn reload_files(&mut self, now: Time) {
         if let Some(folder) = &self.log_dir
             && let Err(error) = logging::redirect(folder)
@@ -63,7 +63,7 @@ impl Server {
         }
     }
 
-    /// A request that waits leaves the queue if its key is no longer for that.
+    /// Reads the keys again. A queued request is withdrawn if its key no longer permits it.
     fn reload_keys(&mut self, now: Time) {
         let Some(path) = &self.keys_file else { return };
         match config::read_keys(path) {

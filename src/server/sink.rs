@@ -1,4 +1,4 @@
-//! Where a connection's session asks the store.
+//! The way of sessions to the store.
 
 use super::addresses::Addresses;
 use super::process;
@@ -9,7 +9,7 @@ use crate::session::CommandSink;
 use crate::store::Store;
 use crate::time::Time;
 
-/// Where one connection's session asks the store.
+/// The way of one connection's session to the store.
 pub(super) struct StoreSink<'a> {
     pub(super) store: &'a mut dyn Store,
     pub(super) next_serial: &'a mut u64,
@@ -20,10 +20,11 @@ pub(super) struct StoreSink<'a> {
     pub(super) now: Time,
 }
 
-/// How many may be queued through this server.
+/// The maximum number of requests that are queued through this server.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WaiterLimits {
-    /// Some connections are kept for others, so that whoever wants to give something back gets in.
+    /// All together: fewer than there are connections, so that a client can still connect and
+    /// release something.
     pub(super) max: usize,
     pub(super) max_per_address: usize,
 }

@@ -1,7 +1,8 @@
-//! Times in which the server stood still: it was stopped, its machine was busy, or a commit took long.
+//! Stalls: times in which the server did not run, since it was stopped, its machine was busy, or a commit
+//! took long.
 //!
-//! What clients have sent meanwhile waits in their sockets, and has come in time. So it is read before
-//! leases end.
+//! Input that clients sent meanwhile waits in their sockets and came in time. So it is read before leases
+//! end.
 
 use std::io;
 
@@ -10,24 +11,24 @@ use mio::Events;
 use super::Server;
 use crate::time::{LogThrottle, Time};
 
-/// A request that waits in its socket for no longer than this is as late as one that was on its way.
+/// The longest delay in ms that is no stall: a request in its socket is then as late as one that is in
+/// transit.
 const SHORT_MS: u64 = 50;
-/// A stall that is longer is logged and counted, in milliseconds.
+/// The length of a stall in ms above which it is logged and counted.
 const LONG_MS: u64 = 1000;
-/// How often to look for more that has come meanwhile. Each look takes in hundreds of clients.
+/// The maximum number of polls to catch up. Each reads from hundreds of clients.
 const MAX_POLLS: usize = 100;
-/// How long at most, in milliseconds. A peer that sends without end must not hold up all answers.
+/// The maximum time to catch up, in ms. A client that sends without end must not delay all answers.
 const MAX_CATCH_UP_MS: u64 = 500;
-/// How long an idle server sleeps at most while there is something that has a time. So it notices when it
-/// was stopped.
+/// The maximum sleep in ms of an idle server that has a deadline. So it notices that it was stopped.
 pub(super) const MAX_SLEEP_MS: u64 = 1000;
 
-/// When the server was awake last.
+/// The times at which the server was last awake.
 #[derive(Debug)]
 pub(super) struct StallClock {
-    /// The start of the tick before: what was due by then has ended.
+    /// The start of the previous tick: all that was due by then has ended.
     began_at: Time,
-    /// When clients were heard last.
+    /// The time at which clients were last read from.
     read_at: Time,
     throttle: LogThrottle,
 }
@@ -43,9 +44,9 @@ impl StallClock {
 }
 
 impl Server {
-    /// A tick begins, `wake_at` is when it was to begin at the latest, and `ended` when the one before has
-    /// ended. If the server stood still meanwhile, what became due in that time does not end before all that
-    /// has come in it is read. Answers whether that is so.
+    /// Detects a stall at the start of a tick. `wake_at` is the latest time at which it should have begun,
+    /// and `ended` the end of the previous tick. After a stall, nothing that became due in it ends before
+    /// `catch_up`. Returns whether that is so.
     pub(super) fn hold_after_stall(
         &mut self,
         wake_at: Option<Time>,
@@ -72,8 +73,8 @@ impl Server {
         must_hold
     }
 
-    /// Reads all that has come while the server stood still, so that what is due can end. This time is no
-    /// stall, as clients are heard in it.
+    /// Reads all input that came during a stall, then releases the time-outs. This time is no stall, as
+    /// clients are read from.
     pub(super) fn catch_up(&mut self, events: &mut Events, now: Time) -> io::Result<()> {
         let give_up_at = now.after_ms(MAX_CATCH_UP_MS);
         for _ in 0..MAX_POLLS {

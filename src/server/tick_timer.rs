@@ -1,13 +1,13 @@
-//! How long ticks take, for the debug log: everybody waits for a tick to end.
+//! Durations of ticks, for the debug log: every client waits for a tick to end.
 
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// What is not worth a line.
+/// Shorter ticks are not logged.
 const USUAL: Duration = Duration::from_millis(5);
 
-/// Watches one tick.
+/// The start of one tick.
 pub(super) struct TickTimer {
     started: Instant,
     cpu_time: Duration,
@@ -21,8 +21,8 @@ impl TickTimer {
         }
     }
 
-    /// The tick is over. A long one is told of: with its work, without what it has waited for the
-    /// disk, and for others on the same processor.
+    /// Logs a long tick: its duration, and its work without waiting for the disk or for the
+    /// processor.
     pub(super) fn note(&self) {
         let took = self.started.elapsed();
         if took >= USUAL {
@@ -33,7 +33,7 @@ impl TickTimer {
     }
 }
 
-/// What this thread has worked so far.
+/// Returns the processor time of this thread.
 fn thread_cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(

@@ -1,4 +1,4 @@
-//! How the server waits for something to do, and what it is told of then.
+//! Waiting for events, and noting them.
 
 use std::io;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use super::{LISTENERS, SIGNALS, STORE, Server};
 use crate::time::Time;
 
 impl Server {
-    /// Waits for something to do; `now` is the end of the last tick. Answers when the waiting was to be over
-    /// at the latest.
+    /// Waits for events or the next deadline; `now` is the end of the previous tick. Returns the latest time
+    /// at which the wait should end; `None` for no limit.
     pub(super) fn wait(&mut self, events: &mut Events, now: Time) -> io::Result<Option<Time>> {
         let at_once = self.uncommitted || !self.to_read.is_empty() || !self.to_write.is_empty();
         let wake_at = if at_once {
@@ -36,7 +36,7 @@ impl Server {
         }
     }
 
-    /// When there is something to do without an event; not before `now`.
+    /// Returns the next deadline, not before `now`.
     fn next_timeout(&self, now: Time) -> Option<Time> {
         let accept_at = self.accept_from.filter(|_| !self.listeners.is_empty());
         let times = [
@@ -78,7 +78,7 @@ impl Server {
     }
 }
 
-/// Lets the poll tell of listeners; `first_listener` is where the first stands among all there are.
+/// Registers listeners with the poll; `first_listener` is the index of the first among all listeners.
 pub(super) fn watch_listeners<'a>(
     listeners: impl Iterator<Item = &'a mut TcpListener>,
     first_listener: usize,

@@ -1,9 +1,9 @@
-//! A limit on wrong keys by address and minute, so that secrets cannot be guessed at speed.
+//! A limit on wrong keys by address and minute, so that secrets cannot be guessed fast.
 //!
-//! Many clients may share an address: behind a proxy all do. So a key that has worked from an address within
-//! a day works there also when the limit is reached. Any other key is not looked at until the minute is over,
-//! right or wrong. So a stranger locks out only clients that are new at its own address, and can try many
-//! secrets only of keys that are in use there.
+//! Many clients may share an address, for instance behind a proxy. So a key that has worked from an address
+//! within a day works there even at the limit. Any other key, right or wrong, is not checked until the minute
+//! is over. So an attacker locks out only clients that are new at its own address, and can try many secrets
+//! only of keys that are in use there.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -14,24 +14,24 @@ use crate::time::{LogThrottle, Time};
 
 const MINUTE_MS: u64 = 60_000;
 
-/// How long a key is remembered that has worked from an address.
+/// The time in ms for which a key that has worked from an address is remembered.
 const WORKED_MS: u64 = 24 * 60 * MINUTE_MS;
 
-/// The most addresses that are counted one by one in a minute. Further ones count as one.
+/// The maximum number of addresses that are counted one by one in a minute. Further ones count as one.
 const MAX_ADDRESSES: usize = 4096;
 
-/// The most pairs of an address and a key that has worked there.
+/// The maximum number of remembered pairs of an address and a key.
 const MAX_WORKED: usize = 16_384;
 
 /// The wrong keys of this minute, and the keys that have worked.
 #[derive(Debug, Default)]
 pub(super) struct WrongKeys {
-    /// The most of one address in a minute; 0 for any number.
+    /// The maximum number of wrong keys of one address in a minute; 0 for no limit.
     max: usize,
     minute_began: Time,
-    /// `None` is for connections to `--admin-listen`, and for addresses beyond the most.
+    /// Wrong keys by address. `None` counts those of `--admin-listen`, and of addresses beyond the maximum.
     counts: HashMap<Option<Network>, usize>,
-    /// When each key has worked last, by a hash of its name and the address.
+    /// The time at which each key last worked, by a hash of its name and the address.
     worked: HashMap<u64, Time>,
     hasher: RandomState,
     logged: LogThrottle,
@@ -45,7 +45,7 @@ impl WrongKeys {
         }
     }
 
-    /// Whether a key that the server knows may be used from this address.
+    /// Returns whether a valid key may be used from this address.
     pub(super) fn admits(&mut self, network: Option<Network>, key: &Key, now: Time) -> bool {
         if self.max == 0 {
             return true;
@@ -70,7 +70,7 @@ impl WrongKeys {
         true
     }
 
-    /// Notes a wrong key from this address. Returns whether its client may be told that it is wrong.
+    /// Counts a wrong key from this address. Returns whether the answer may say that it is wrong.
     pub(super) fn admits_wrong(&mut self, network: Option<Network>, now: Time) -> bool {
         if self.max == 0 {
             return true;
@@ -92,7 +92,7 @@ impl WrongKeys {
         false
     }
 
-    /// The wrong keys that were counted for this address in this minute.
+    /// Returns the wrong keys of this address in this minute.
     fn count(&mut self, network: Option<Network>, now: Time) -> usize {
         if self.minute_began.after_ms(MINUTE_MS) <= now {
             self.counts.clear();
