@@ -1,20 +1,20 @@
-//! What the Accept field prefers: JSON, plain text, or a page to look at (RFC 9110 section 12.5.1).
+//! The preference of the Accept field: JSON, plain text, or an HTML page (RFC 9110 section 12.5.1).
 
 use super::Format;
 
-/// What all Accept fields of a request say together.
+/// The preferences of all Accept fields of a request together.
 #[derive(Debug, Default)]
 pub(super) struct Preference {
-    /// Thousandths, as given for `application/json`.
+    /// The weight of `application/json` in thousandths; `None` if not named. Likewise below.
     json: Option<u16>,
-    /// Thousandths, as given for `text/plain`, `text/*` and `*/*`, the nearest first.
+    /// The weights of `text/plain`, `text/*` and `*/*`: the most specific first.
     plain: [Option<u16>; 3],
-    /// Thousandths, as given for `application/xhtml+xml`, which only browsers name.
+    /// The weight of `application/xhtml+xml`, which only browsers name.
     xhtml: Option<u16>,
 }
 
 impl Preference {
-    /// Notes one field.
+    /// Adds one field.
     pub(super) fn read(&mut self, value: &[u8]) {
         for range in value.split(|&b| b == b',') {
             let mut parts = range.split(|&b| b == b';').map(<[u8]>::trim_ascii);
@@ -37,9 +37,9 @@ impl Preference {
         }
     }
 
-    /// Returns the preferred format. JSON and HTML must be named, and not be ranked below plain text.
-    /// JSON wins over HTML: browsers do not ask for both. A bare `text/html` is plain text: it comes
-    /// from devices whose buffers have no room for a page.
+    /// Returns the preferred format. JSON and HTML must be named, and not be ranked below plain text. JSON
+    /// wins over HTML: browsers do not ask for both. A bare `text/html` is plain text: it comes from devices
+    /// whose buffers have no room for a page.
     pub(super) fn format(&self) -> Format {
         let plain = self.plain.iter().find_map(|&quality| quality).unwrap_or(0);
         let is_wanted = |quality: u16| quality > 0 && quality >= plain;
@@ -53,7 +53,7 @@ impl Preference {
     }
 }
 
-/// The thousandths of `q=0.5`. A weight that cannot be read counts as none.
+/// Returns the thousandths of `q=0.5`; `None` for other parameters. An unreadable weight is 0.
 fn quality(parameter: &[u8]) -> Option<u16> {
     let [b'q' | b'Q', b'=', digits @ ..] = parameter else {
         return None;

@@ -1,59 +1,59 @@
-//! Answers to bytes: as few as will do, for a buffer of 64 bytes on the other side.
+//! Answers to bytes: as few as possible, for clients with a buffer of 64 bytes.
 
 use super::{Format, Sender, Style, Wire};
 
-/// What asks a client to go on with the body that it announced (RFC 9110 section 10.1.1).
+/// The interim response that asks a client for the body that it announced (RFC 9110 section 10.1.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// An answer without its form.
+/// An answer, before it gets its wire form.
 #[derive(Clone, Copy, Debug)]
 pub struct Response<'a> {
     /// The status code.
     pub status: u16,
     /// The reason phrase.
     pub reason: &'a str,
-    /// The body, which has no line feed in it but between the lines of a plain list.
+    /// The body. Only a plain list has line feeds, between its lines.
     pub body: &'a [u8],
-    /// What header fields it has beside those that its style asks for.
+    /// The header fields beside those of its style.
     pub fields: Fields,
 }
 
-/// Header fields that depend on what was asked.
+/// Header fields that depend on the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fields {
     /// None.
     None,
-    /// `Allow`, with the methods that would have been right.
+    /// `Allow`, with the methods that the path has.
     Allow(&'static str),
-    /// What OPTIONS is asked for: the methods, for `Allow` and for a browser's preflight.
+    /// The methods for `Allow` and for a browser's preflight: the answer to OPTIONS.
     Options(&'static str),
-    /// `WWW-Authenticate`, with the ways in which a key can be shown.
+    /// `WWW-Authenticate`, with the schemes for showing a key.
     Challenge,
-    /// Where the type is named it is that of Prometheus' text format, whatever form was asked for.
+    /// `Content-Type` of Prometheus' text format, where the style names a type.
     Metrics,
-    /// `Content-Type` of JSON, whatever form was asked for: the body is JSON to every client.
+    /// `Content-Type` of JSON, for any style: the body is JSON for every client.
     Json,
-    /// `Content-Type` of lines of JSON, whatever form was asked for.
+    /// `Content-Type` of lines of JSON, for any style.
     JsonLines,
-    /// Those of a document.
+    /// The fields of a document.
     Document(&'static Document),
 }
 
-/// What is said of a text that is always the same.
+/// The header fields of a constant document.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Document {
-    /// Its type, whatever form was asked for.
+    /// Its type, for any style.
     pub content_type: &'static str,
     /// Further header fields, by name and value.
     pub fields: &'static [(&'static str, &'static str)],
 }
 
-/// Header fields that the operator decides, the same for all answers.
+/// Header fields that the operator configures, the same for all answers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SiteFields<'a> {
-    /// The value of `Server`; `None` leaves the field out.
+    /// The value of `Server`; `None` omits the field.
     pub server: Option<&'a str>,
-    /// The value of `Access-Control-Allow-Origin`; `None` leaves all CORS fields out.
+    /// The value of `Access-Control-Allow-Origin`; `None` omits all CORS fields.
     pub cors: Option<&'a str>,
 }
 
@@ -75,8 +75,8 @@ pub fn write_response(
     }
 }
 
-/// Appends what stands before the body of an answer. The body, in the form that `fit_body` gives it,
-/// and what `end_of_response` says are to follow; no body if the style omits it.
+/// Appends the bytes before the body of an answer. After it, append the body by `fit_body`, unless the style omits it,
+/// and `end_of_response`.
 #[inline(always)]
 pub fn write_head(out: &mut Vec<u8>, style: Style, answer: &Response<'_>, site: SiteFields<'_>) {
     match style.wire {
@@ -90,8 +90,7 @@ pub fn write_head(out: &mut Vec<u8>, style: Style, answer: &Response<'_>, site: 
     }
 }
 
-/// Gives a part of a body the form that it has in an answer: in one line, a list has tabs where it had
-/// line ends.
+/// Gives a part of a body its wire form: in a one-line answer, a list has tabs instead of line feeds.
 pub fn fit_body(style: Style, part: &mut [u8]) {
     if style.wire == Wire::Line {
         for byte in part.iter_mut().filter(|byte| **byte == b'\n') {
@@ -100,7 +99,7 @@ pub fn fit_body(style: Style, part: &mut [u8]) {
     }
 }
 
-/// What stands behind the body of an answer.
+/// Returns the bytes after the body of an answer.
 pub fn end_of_response(style: Style) -> &'static [u8] {
     match style.wire {
         Wire::Line => b"\n",
@@ -108,8 +107,8 @@ pub fn end_of_response(style: Style) -> &'static [u8] {
     }
 }
 
-/// Appends what stands before a body whose length is not known yet: pieces of it in the form that `write_chunk` gives
-/// them are to follow, and then what `write_last_chunk` says. To HTTP/1.0 the body ends with the connection.
+/// Appends the bytes before a body of unknown length. After it, call `write_chunk` for each chunk, and
+/// `write_last_chunk` once. For HTTP/1.0, the end of the connection ends the body.
 pub fn write_stream_head(out: &mut Vec<u8>, style: Style, fields: Fields, site: SiteFields<'_>) {
     if style.wire == Wire::Line {
         return out.extend_from_slice(if style.omits_body { b"200" } else { b"200 " });
@@ -132,7 +131,7 @@ pub fn write_stream_head(out: &mut Vec<u8>, style: Style, fields: Fields, site: 
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends a piece of such a body, which is whole lines or parts of them.
+/// Appends a chunk of a streamed body: lines or parts of them. An empty one is omitted, since it would end the body.
 pub fn write_chunk(out: &mut Vec<u8>, style: Style, chunk: &[u8]) {
     if chunk.is_empty() || style.omits_body {
         return;
@@ -148,7 +147,7 @@ pub fn write_chunk(out: &mut Vec<u8>, style: Style, chunk: &[u8]) {
     }
 }
 
-/// Appends the last piece of such a body, which ends with a line feed, and the end of the body.
+/// Appends the last chunk of a streamed body, which ends with a line feed, and the end of the body.
 pub fn write_last_chunk(out: &mut Vec<u8>, style: Style, chunk: &[u8]) {
     match style.wire {
         // The line feed ends the answer.
@@ -167,7 +166,7 @@ pub fn write_last_chunk(out: &mut Vec<u8>, style: Style, chunk: &[u8]) {
 #[inline(always)]
 fn write_http_head(out: &mut Vec<u8>, style: Style, answer: &Response<'_>, site: SiteFields<'_>) {
     match (answer.status, answer.reason) {
-        // What nearly all are told, in one piece.
+        // The usual answer, in one piece.
         (200, "OK") => out.extend_from_slice(b"HTTP/1.1 200 OK\r\nContent-Length: "),
         (status, reason) => {
             out.extend_from_slice(b"HTTP/1.1 ");
@@ -183,7 +182,7 @@ fn write_http_head(out: &mut Vec<u8>, style: Style, answer: &Response<'_>, site:
         write_type(out, style, answer.fields);
     }
     match (style.wire, style.closes) {
-        // HTTP/1.0 clients are told, too: the status line says 1.1, where connections stay open.
+        // HTTP/1.0 clients are told, too: the status line says 1.1, where connections stay open by default.
         (_, true) => write_field(out, "Connection", "close"),
         (Wire::Http10, false) => write_field(out, "Connection", "keep-alive"),
         _ => {}
@@ -197,7 +196,7 @@ fn write_http_head(out: &mut Vec<u8>, style: Style, answer: &Response<'_>, site:
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes the fields that the operator and browsers ask for.
+/// Writes the fields that the operator configures, and those for browsers.
 #[inline(never)]
 fn write_site(out: &mut Vec<u8>, style: Style, answer: &Response<'_>, site: SiteFields<'_>) {
     if let Some(name) = site.server {
@@ -211,7 +210,7 @@ fn write_site(out: &mut Vec<u8>, style: Style, answer: &Response<'_>, site: Site
     }
 }
 
-/// Writes the fields about the body: its type, and that no cache may keep it.
+/// Writes the type of the body, and that caches may not keep it.
 #[inline(never)]
 fn write_type(out: &mut Vec<u8>, style: Style, fields: Fields) {
     let content_type = match fields {
@@ -239,15 +238,14 @@ fn write_fields(out: &mut Vec<u8>, fields: Fields) {
         }
         Fields::Allow(methods) | Fields::Options(methods) => write_field(out, "Allow", methods),
         Fields::Challenge => {
-            // A line each, as some clients look at the first word of a line only.
+            // One field each: some clients look only at the first word of a field.
             write_field(out, "WWW-Authenticate", "Bearer");
             write_field(out, "WWW-Authenticate", "Basic realm=\"latchd\"");
         }
     }
 }
 
-/// What a browser wants to see before it lets a page read the answer (Fetch standard, CORS
-/// protocol).
+/// Writes the fields that a browser requires before a page may read the answer (Fetch standard, CORS protocol).
 fn write_cors(out: &mut Vec<u8>, style: Style, answer: &Response<'_>, origin: &str) {
     let options = matches!(answer.fields, Fields::Options(_));
     if style.sender == Sender::Page || options {
@@ -264,8 +262,8 @@ fn write_cors(out: &mut Vec<u8>, style: Style, answer: &Response<'_>, origin: &s
     }
 }
 
-/// Keeps a browser from taking a name in an answer for a script, and from handing an answer to a page of another
-/// site that has not asked for it by CORS.
+/// Keeps a browser from running an answer as a script, and from giving it to a page of another site that did not ask by
+/// CORS.
 #[cold]
 fn write_isolation(out: &mut Vec<u8>, fields: Fields) {
     const NO_SNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");

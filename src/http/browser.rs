@@ -1,5 +1,5 @@
-//! The marks that a browser leaves on a request. A page can make its browser send nearly any request, but it
-//! cannot take these away.
+//! The header fields that a browser adds to a request. A page can make its browser send nearly any request,
+//! but cannot remove these fields.
 
 use std::mem::MaybeUninit;
 
@@ -11,15 +11,15 @@ use super::head::split_host;
 pub struct BrowserFields<'a> {
     /// The host that the browser asks for, with its port.
     pub host: Option<&'a [u8]>,
-    /// The origin of the page. Empty if there are several, so that it is no origin.
+    /// The origin of the page. Empty, and so no origin, if there are several fields.
     pub origin: Option<&'a [u8]>,
     /// The browser says that the page is of another origin: `Sec-Fetch-Site` is `cross-site` or `same-site`.
     pub is_other_origin: bool,
 }
 
 impl<'a> BrowserFields<'a> {
-    /// Reads the marks in a head that was read before. To read it twice costs less than to keep them of each
-    /// request, as most have none.
+    /// Parses the fields of a head that was parsed before. Parsing it twice costs less than keeping them for
+    /// each request, as most have none.
     #[cold]
     pub fn read(head: &'a [u8]) -> BrowserFields<'a> {
         let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADER_FIELDS];

@@ -1,36 +1,36 @@
-//! A chunked body, decoded as it comes in (RFC 9112 section 7.1).
+//! A chunked body, decoded as it arrives (RFC 9112 section 7.1).
 
 use super::HttpError;
 
-/// The most bytes of a chunk's size line, extensions included, and of all trailer fields together.
+/// The maximum bytes of a chunk's size line, extensions included, and of all trailer fields together.
 const MAX_LINE_BYTES: usize = 1024;
 
-/// Where in a chunked body the reading stands.
+/// The state of a chunked body. After an error it must not be used again.
 #[derive(Debug, Default)]
 pub struct Chunked {
     state: State,
-    /// Bytes of the size line, or of the trailers, so far.
+    /// The bytes so far of the size line, or of the trailers.
     line_bytes: usize,
-    /// Bytes of the body, those included that this chunk still has to come.
+    /// The bytes of all chunks so far, the whole present chunk included.
     body_bytes: usize,
 }
 
 #[derive(Debug, Default)]
 enum State {
-    /// In the digits of a size, which has this value so far; `None` before the first digit.
+    /// Before the first digit of a size.
     #[default]
     Start,
     Size(usize),
     /// In an extension of a chunk of this size.
     Extension(usize, Extension),
-    /// The line of a size has ended in a carriage return.
+    /// After the carriage return of a size line.
     SizeReturn(usize),
-    /// So many bytes of data are still to come.
+    /// In the data: the number of bytes that are missing.
     Data(usize),
     /// Between a chunk's data and its line end.
     DataEnd,
     DataReturn,
-    /// At the start of a trailer line, at the end of the last one, in a name, in a value, behind it.
+    /// At the start of a trailer line, then: at the end of the last one, in a name, in a value, after it.
     TrailerStart,
     TrailerReturn,
     TrailerName,
@@ -39,29 +39,28 @@ enum State {
     Done,
 }
 
-/// The place in the extensions of a chunk that the reading has come to. White space is allowed around `;` and `=`,
-/// and nowhere else.
+/// The state within the extensions of a chunk. White space is allowed only around `;` and `=`.
 #[derive(Clone, Copy, Debug)]
 enum Extension {
     /// In white space before a semicolon.
     BeforeMark,
-    /// Behind a semicolon, before the name.
+    /// After a semicolon, before the name.
     BeforeName,
     Name,
-    /// In white space behind a name, before `=` or a semicolon.
+    /// In white space after a name, before `=` or a semicolon.
     AfterName,
-    /// Behind `=`, before the value.
+    /// After `=`, before the value.
     BeforeValue,
     Value,
     Quoted,
-    /// Behind a backslash in a quoted value.
+    /// After a backslash in a quoted value.
     Escaped,
-    /// Behind the quotes that end a value.
+    /// After the closing quote of a value.
     QuotedEnd,
 }
 
 impl Extension {
-    /// Returns the place behind this byte, which is not the end of the line.
+    /// Returns the state after this byte, which is not the end of the line; `None` if the byte is wrong.
     fn after(self, byte: u8) -> Option<Extension> {
         Some(match (self, byte) {
             (
@@ -94,7 +93,7 @@ impl Extension {
         })
     }
 
-    /// Whether the line may end here.
+    /// Returns whether the line may end here.
     fn may_end(self) -> bool {
         matches!(
             self,
@@ -103,18 +102,18 @@ impl Extension {
     }
 }
 
-/// What one call has decoded.
+/// The result of one call of `decode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decoded {
-    /// How many bytes of the input belong to the body.
+    /// The number of input bytes that belong to the body.
     pub used: usize,
-    /// Whether the body is whole.
+    /// The body is complete.
     pub whole: bool,
 }
 
 impl Chunked {
-    /// Decodes what it can of `input`, and hands the data to `take` in pieces. There may be
-    /// `max_bytes` of it in all.
+    /// Decodes as much of `input` as belongs to the body, and passes the data to `take` in pieces. `max_bytes` limits
+    /// all data together. Once the body is complete, further calls use 0 bytes.
     pub fn decode(
         &mut self,
         input: &[u8],
@@ -149,9 +148,9 @@ impl Chunked {
         })
     }
 
-    /// Takes one byte that is not data. A line feed alone ends a line for sloppy devices, but not
-    /// behind an extension, which none of them sends: there others see the line go on. Trailers must
-    /// be fields: what is none may be meant as the next request.
+    /// Takes one byte that is not data. A bare line feed ends a line, for sloppy devices, but not after an extension,
+    /// which none of them sends: other parsers would continue the line there. Trailers must be fields: other lines may
+    /// be meant as the next request.
     fn step(&mut self, byte: u8) -> Result<(), HttpError> {
         self.line_bytes += 1;
         if self.line_bytes > MAX_LINE_BYTES {
@@ -199,7 +198,7 @@ impl Chunked {
     }
 }
 
-/// Whether it may stand in the name of a field (RFC 9110 section 5.6.2).
+/// Returns whether a byte may stand in a field's name (RFC 9110 section 5.6.2).
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

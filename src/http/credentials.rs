@@ -1,24 +1,24 @@
-//! What a request shows to say who asks. Here it is handed over, not understood.
+//! The credentials of a request: passed on, not checked here.
 
 use std::fmt;
 
-/// What a request shows to say who asks, as it came.
+/// The credentials of a request, as received.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub enum Credentials<'a> {
-    /// Nothing.
+    /// None.
     #[default]
     None,
     /// The value of its Authorization field.
     Field(&'a [u8]),
-    /// The secret that a one-line request begins with.
+    /// The secret at the start of a one-line request.
     Word(&'a [u8]),
-    /// More than one Authorization field: two readers might take different ones.
+    /// More than one Authorization field: two readers could use different ones.
     Several,
 }
 
 impl Credentials<'_> {
-    /// Whether something stands where a key belongs, whatever it is. A variable that is not set
-    /// leaves `Bearer` alone, or `key=`.
+    /// Returns whether there is a key, valid or not. An unset variable in a script leaves `Bearer`
+    /// alone, or `key=`.
     pub fn include_key(&self) -> bool {
         match self {
             Credentials::None => false,
@@ -33,7 +33,7 @@ impl Credentials<'_> {
 }
 
 impl fmt::Debug for Credentials<'_> {
-    /// Without the secret.
+    /// Omits the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Credentials::None => "None",

@@ -1,10 +1,10 @@
-//! The header fields of a request that mean something to latchd, and what they come to.
+//! The header fields of a request that latchd uses, and their effects.
 
 use super::{
     BodyLength, Credentials, Format, HttpError, Limits, Media, Method, Sender, Style, Wire, accept,
 };
 
-/// The header fields that mean something to latchd.
+/// The header fields that latchd uses.
 pub(super) struct FieldsRead<'a> {
     wire: Wire,
     method: Method,
@@ -16,13 +16,13 @@ pub(super) struct FieldsRead<'a> {
     keep_alive: bool,
     pub(super) expects_continue: bool,
     has_origin: bool,
-    /// It has a field that nothing but a browser sends, or a program that wants to be taken for one.
+    /// A field that only a browser sends, or a program that poses as one.
     from_browser: bool,
-    /// It has Accept-Language, which each browser sends, and some other programs do. In some browsers it is
-    /// the only mark that a page cannot keep from a GET to its own origin.
+    /// Accept-Language, which each browser sends, and some other programs do. In some browsers it is the only
+    /// field that a page cannot remove from a GET to its own origin.
     has_language: bool,
     accept: Option<accept::Preference>,
-    /// A browser navigates here: the answer is looked at.
+    /// A browser navigates here: a person reads the answer.
     navigates: bool,
     hosts: usize,
     pub(super) media: Media,
@@ -97,7 +97,7 @@ impl<'a> FieldsRead<'a> {
         }
     }
 
-    /// Whether there are marks of a browser.
+    /// Returns whether there are fields of a browser.
     pub(super) fn has_browser_fields(&self) -> bool {
         self.from_browser || self.has_language
     }
@@ -131,8 +131,8 @@ impl<'a> FieldsRead<'a> {
         }
     }
 
-    /// RFC 9112 section 6.3, and stricter: whatever two readers could understand differently is
-    /// refused.
+    /// Returns the length of the body (RFC 9112 section 6.3), but stricter: refuses all that two readers
+    /// could understand differently.
     pub(super) fn body_length(&self, limits: &Limits) -> Result<BodyLength, HttpError> {
         if self.hosts > 1 {
             return Err(HttpError::SeveralHosts);
@@ -155,14 +155,14 @@ impl<'a> FieldsRead<'a> {
     }
 }
 
-/// Whether a field says what a browser sends a request for: `Sec-Fetch-…`.
+/// Returns whether a field is one of a browser's `Sec-Fetch-…`.
 fn is_fetch_metadata(name: &str) -> bool {
     const PREFIX: &[u8] = b"Sec-Fetch-";
     let start = name.as_bytes().get(..PREFIX.len());
     start.is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
-/// The type that a Content-Type field names, without its parameters.
+/// Returns the type that a Content-Type field names, without its parameters.
 fn media_of(value: &[u8]) -> Media {
     let name = value.split(|&b| b == b';').next().unwrap_or_default();
     let name = name.trim_ascii();

@@ -1,4 +1,5 @@
-//! The head of a request: one line, or a request line with header fields.
+//! The head of a request: a one-line request, or a request line with header fields. The module's parent has the order
+//! of the calls.
 
 use std::mem::MaybeUninit;
 use std::str;
@@ -11,70 +12,70 @@ use super::{
     Credentials, HttpError, Limits, MAX_HEADER_FIELDS, Media, Method, Rejected, Style, Wire,
 };
 
-/// How far a head has come.
+/// The result of [`read_head`].
 #[derive(Debug)]
 pub enum Progress<'a> {
     /// More bytes are needed.
     Partial(Scan),
-    /// It is whole.
+    /// The head is complete.
     Whole(Head<'a>),
 }
 
-/// What is known of a head that is not whole, so that nobody can make the same bytes be searched
-/// again and again by sending one at a time.
+/// The state of an incomplete head: so a client that sends single bytes cannot make the same bytes be searched again
+/// and again. The default is for a new head.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scan {
-    /// No line end from here on was there yet.
+    /// The search for the next line end starts at this index.
     from: usize,
-    /// The request line is whole, and it is HTTP.
+    /// The request line is complete, and is HTTP.
     in_fields: bool,
 }
 
-/// A whole head.
+/// A complete head.
 #[derive(Debug)]
 pub struct Head<'a> {
-    /// What is to be done.
+    /// The method.
     pub method: Method,
-    /// Path and query as they came, of an absolute form only these, without the base path for JSON.
+    /// Path and query as received, also of a target in absolute form, without the base path for JSON.
     pub target: &'a str,
-    /// What it shows to say who asks.
+    /// The credentials of the client, not checked yet.
     pub credentials: Credentials<'a>,
-    /// Its bytes, if a browser has left marks on it: see [`BrowserFields`](super::BrowserFields).
+    /// Its bytes if it has header fields of a browser: see [`BrowserFields`](super::BrowserFields).
     pub browser: Option<&'a [u8]>,
-    /// How to answer.
+    /// The style of the answer.
     pub style: Style,
-    /// The type of its body.
+    /// The type of the body.
     pub media: Media,
-    /// How long it is, in bytes, with its line ends.
+    /// Its length in bytes, line ends included: the caller drops that many.
     pub length: usize,
-    /// The body that is part of the head: that of a one-line request.
+    /// The body within the head: that of a one-line request. Else empty.
     pub inline_body: &'a [u8],
-    /// How the length of the body that follows is found.
+    /// The length of the body after the head.
     pub body: BodyLength,
     /// The client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
 }
 
-/// How the length of a body is found (RFC 9112 section 6.3).
+/// The length of a body (RFC 9112 section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyLength {
-    /// So many bytes; 0 if nothing says that there is a body.
+    /// A number of bytes; 0 if no field announces a body.
     Fixed(usize),
-    /// In chunks, up to the last one.
+    /// In chunks, to the last one.
     Chunked,
 }
 
-/// Telnet's "interpret as command": the byte that a command begins with (RFC 854).
+/// Telnet's "interpret as command": the first byte of a command (RFC 854).
 const IAC: u8 = 0xff;
 
-/// Returns how many bytes at the start of `input` lie between two requests and are skipped. These
-/// are blank lines, and telnet's commands where `previous`, the form of the last request, is not
-/// HTTP. After a one-line request they are also the header lines that some devices send behind it,
-/// and what terminals and files leave there: NUL, 0x1A and carriage returns.
+/// Returns how many bytes at the start of `input` lie between two requests: drop them. These are blank lines, and
+/// telnet's commands where `previous`, the form of the last request, is not HTTP. After a one-line request they are
+/// also header lines that some devices send after it, and bytes that terminals and files leave there: NUL, 0x1A and
+/// carriage returns.
 #[inline]
 pub fn skip_between(input: &[u8], previous: Option<Wire>, limits: &Limits) -> usize {
     match input.first() {
-        // As nearly all that is HTTP begins.
+        // The usual start of an HTTP request.
         Some(b'A'..=b'Z') if previous != Some(Wire::Line) => 0,
         _ => skip_some(input, previous, limits),
     }
@@ -89,8 +90,8 @@ fn skip_some(input: &[u8], previous: Option<Wire>, limits: &Limits) -> usize {
             [b'\n', ..] => skipped += 1,
             [b'\r', b'\n', ..] => skipped += 2,
             [0 | 0x1a | b'\r', ..] if after_line => skipped += 1,
-            // WILL, WONT, DO and DONT name an option; the others stand alone, but for the one (0xfa)
-            // that begins a negotiation, which comes only to a server that takes part in it.
+            // WILL, WONT, DO and DONT name an option; other commands are single, except the start of a negotiation
+            // (0xfa), which comes only to a server that takes part in it.
             [IAC, 0xfb..=0xfe, _, ..] if after_line || previous.is_none() => skipped += 3,
             [IAC, 0xf0..=0xf9, ..] if after_line || previous.is_none() => skipped += 2,
             _ if after_line => match memchr(b'\n', &rest[..rest.len().min(limits.head_bytes)]) {
@@ -104,7 +105,7 @@ fn skip_some(input: &[u8], previous: Option<Wire>, limits: &Limits) -> usize {
     }
 }
 
-/// Whether a line is blank or has the form `Name: value`.
+/// Returns whether a line is blank or has the form `Name: value`.
 fn is_skippable(line: &[u8]) -> bool {
     if line.trim_ascii().is_empty() {
         return true;
@@ -121,7 +122,18 @@ fn is_skippable(line: &[u8]) -> bool {
     })
 }
 
-/// Reads the head at the start of `input`, of which `scan` tells what an earlier call has seen.
+/// Parses the head at the start of `input`.
+///
+/// `scan` is the default for a new head. After `Partial`, call it again with the same bytes and further ones, and with
+/// the returned scan. A call without further bytes returns `Partial` again.
+///
+/// # Errors
+///
+/// `Rejected` if the bytes are no request or exceed `limits`, also before the head is complete.
+///
+/// # Panics
+///
+/// It may panic if `scan` comes from another head: the caller must reset it when it drops bytes.
 pub fn read_head<'a>(
     input: &'a [u8],
     scan: Scan,
@@ -146,7 +158,7 @@ pub fn read_head<'a>(
         }
         return read_http(input, limits).map_err(|rejected| match has_two_spaces(line) {
             true => rejected,
-            // A space in the path makes httparse see a wrong version, which would be misleading.
+            // A space in the path makes httparse report a wrong version, which would be misleading.
             false => reject(HttpError::BadRequest, Wire::Http11, input),
         });
     }
@@ -165,8 +177,8 @@ pub fn read_head<'a>(
         .map_err(|error| reject(error, Wire::Line, input))
 }
 
-/// Reads a header block that the end of the stream has cut off. Only a block whose last line is
-/// whole counts: a cut `DELETE /pool/A/lock` might have gone on.
+/// Completes and parses a header block that the end of the stream has cut off. Returns `None` unless its last line is
+/// complete: a cut `DELETE /pool/A/lock` might have gone on. Call it once, with all bytes that are left.
 pub fn read_head_at_end<'a>(completed: &'a mut Vec<u8>, limits: &Limits) -> Option<Head<'a>> {
     if completed.last() != Some(&b'\n') {
         return None;
@@ -178,7 +190,7 @@ pub fn read_head_at_end<'a>(completed: &'a mut Vec<u8>, limits: &Limits) -> Opti
     }
 }
 
-/// `input` begins with the request line, or with as much of it as has come.
+/// Returns the rejection of `input`, which begins with the request line as far as it came.
 #[cold]
 fn reject(error: HttpError, wire: Wire, input: &[u8]) -> Rejected {
     let style = match names_json_base(input) {
@@ -194,7 +206,7 @@ fn reject(error: HttpError, wire: Wire, input: &[u8]) -> Rejected {
     }
 }
 
-/// Whether the target of a request line that cannot be read is under the base path for JSON.
+/// Returns whether the target of an unreadable request line is under the base path for JSON.
 fn names_json_base(input: &[u8]) -> bool {
     let mut words = input.split(|&b| matches!(b, b' ' | b'\r' | b'\n'));
     let target = match input.starts_with(KEY) {
@@ -211,7 +223,7 @@ fn has_two_spaces(line: &[u8]) -> bool {
     line.iter().filter(|&&b| b == b' ').count() == 2
 }
 
-/// Checks a head whose last line has not ended against the limits.
+/// Checks an incomplete head against the limits.
 fn check_unfinished(input: &[u8], scan: Scan, limits: &Limits) -> Result<(), Rejected> {
     if scan.in_fields && input.len() > limits.head_bytes {
         return Err(reject(HttpError::HeadersTooLarge, Wire::Http11, input));
@@ -219,8 +231,8 @@ fn check_unfinished(input: &[u8], scan: Scan, limits: &Limits) -> Result<(), Rej
     check_length(input, input.len(), limits)
 }
 
-/// Checks the length of a first line, ended or not, in such a way that it makes no difference in
-/// how many pieces it came. Only the body of a one-line request may make it longer than a head.
+/// Checks the length of a first line, complete or not, so that the pieces in which it came make no difference. Only the
+/// body of a one-line request may make it longer than a head.
 #[inline]
 fn check_length(input: &[u8], length: usize, limits: &Limits) -> Result<(), Rejected> {
     if length <= limits.head_bytes {
@@ -237,14 +249,13 @@ fn check_length(input: &[u8], length: usize, limits: &Limits) -> Result<(), Reje
     Ok(())
 }
 
-/// The number of spaces in a one-line request before its body.
+/// Returns the number of spaces in a one-line request before its body.
 fn spaces_before_body(line: &[u8]) -> usize {
     if line.starts_with(KEY) { 3 } else { 2 }
 }
 
-/// Returns where the body begins of a one-line request that is longer than a head, so that it can be judged
-/// before all of its body is there. `None` for anything else, and where `scan` says that an earlier call has
-/// seen as much.
+/// Returns the index of the body of a one-line request that is longer than a head, so that the request can be judged
+/// before its body is complete. `None` for all other input, and if `scan` shows that an earlier call has seen as much.
 pub fn find_long_body(input: &[u8], scan: Scan, limits: &Limits) -> Option<usize> {
     let most = limits.head_bytes;
     if input.len() <= most || scan.from > most || memchr(b'\n', &input[..=most]).is_some() {
@@ -255,10 +266,10 @@ pub fn find_long_body(input: &[u8], scan: Scan, limits: &Limits) -> Option<usize
     Some(space + 1)
 }
 
-/// What a one-line request begins with if it shows a secret.
+/// The start of a one-line request with a secret.
 const KEY: &[u8] = b"key=";
 
-/// Reads a one-line request that shows a secret: `key=SECRET METHOD PATH[ BODY]`.
+/// Parses a one-line request with a secret: `key=SECRET METHOD PATH[ BODY]`.
 #[cold]
 fn read_line_with_key<'a>(
     line: &'a [u8],
@@ -271,7 +282,7 @@ fn read_line_with_key<'a>(
     if secret.iter().any(u8::is_ascii_control) {
         return Err(HttpError::BadRequest);
     }
-    // It counts as a part of the path does.
+    // The secret counts as part of the path.
     let head_bytes = limits.head_bytes.checked_sub(KEY.len() + secret.len());
     let limits = Limits {
         head_bytes: head_bytes.ok_or(HttpError::PathTooLong)?,
@@ -284,7 +295,7 @@ fn read_line_with_key<'a>(
     })
 }
 
-/// Reads a one-line request: `METHOD PATH[ BODY]`.
+/// Parses a one-line request: `METHOD PATH[ BODY]`.
 #[inline(always)]
 fn read_line<'a>(line: &'a [u8], length: usize, limits: &Limits) -> Result<Head<'a>, HttpError> {
     let mut words = line.splitn(3, |&b| b == b' ');
@@ -300,7 +311,7 @@ fn read_line<'a>(line: &'a [u8], length: usize, limits: &Limits) -> Result<Head<
     if method.is_empty() || !method.iter().all(u8::is_ascii_alphabetic) {
         return Err(HttpError::BadRequest);
     }
-    // Others take some of these for spaces, or for the end of the line.
+    // Other parsers take some of these for spaces, or for the end of the line.
     if target.iter().any(u8::is_ascii_control) {
         return Err(HttpError::BadRequest);
     }
@@ -326,11 +337,11 @@ fn read_line<'a>(line: &'a [u8], length: usize, limits: &Limits) -> Result<Head<
     })
 }
 
-/// Reads an HTTP head whose first line is whole and not too long.
+/// Parses an HTTP head whose first line is complete and not too long.
 fn read_http<'a>(input: &'a [u8], limits: &Limits) -> Result<Progress<'a>, Rejected> {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADER_FIELDS];
     let mut request = httparse::Request::new(&mut []);
-    // Only whole lines are looked at, so that it makes no difference in how many pieces they came.
+    // Only complete lines are parsed, so that the pieces in which they came make no difference.
     let allowed = &input[..input.len().min(limits.head_bytes)];
     let lines = match allowed.last() {
         Some(b'\n') => allowed,
@@ -392,7 +403,7 @@ fn read_http<'a>(input: &'a [u8], limits: &Limits) -> Result<Progress<'a>, Rejec
         })
 }
 
-/// An HTTP head without fields: what the smallest devices send, and the fastest.
+/// Returns an HTTP head without fields: the smallest devices and the fastest clients send it.
 #[inline(always)]
 fn bare(method: Method, target: &str, wire: Wire, length: usize) -> Head<'_> {
     Head {
@@ -426,8 +437,8 @@ impl From<httparse::Error> for HttpError {
     }
 }
 
-/// The host that a target names, and its path and query: of `http://host/path` what stands before and
-/// behind the slash (RFC 9112 section 3.2.2). `*` stands for the server as a whole, as in `OPTIONS *`.
+/// Splits a target into the host that it names and its path and query. `http://host/path` is split before the slash
+/// (RFC 9112 section 3.2.2). `*` stands for the server as a whole, as in `OPTIONS *`.
 pub(super) fn split_host(target: &str) -> Option<(Option<&str>, &str)> {
     if target.starts_with('/') {
         return Some((None, target));
@@ -439,8 +450,8 @@ pub(super) fn split_host(target: &str) -> Option<(Option<&str>, &str)> {
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
         return None;
     }
-    // The host ends at any of these (RFC 3986 section 3.2). Where a query follows it there is no
-    // path, whatever stands in the query.
+    // The host ends at any of these (RFC 3986 section 3.2). If a query follows it, there is no path, even if the query
+    // contains a slash.
     match rest.find(['/', '?', '#']) {
         Some(0) => None,
         Some(end) if rest[end..].starts_with('/') => Some((Some(&rest[..end]), &rest[end..])),
@@ -449,11 +460,11 @@ pub(super) fn split_host(target: &str) -> Option<(Option<&str>, &str)> {
     }
 }
 
-/// Returns the rest of a target that is under the base path for JSON. All that follows treats that rest like the
-/// same target without the base path, so this is the only place that knows it.
+/// Returns the rest of a target under the base path for JSON. All later steps treat that rest like the same target
+/// without the base path, so only this function knows it.
 #[inline]
 fn below_json_base(target: &str) -> Option<&str> {
-    // The second byte tells for nearly all requests that it is not.
+    // The second byte rules it out for nearly all requests.
     match target.as_bytes() {
         [_, b'j', ..] => strip_json_base(target),
         _ => None,

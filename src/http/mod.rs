@@ -1,10 +1,20 @@
 //! Bytes to requests, answers to bytes. Pure: it knows no pool, no store and no socket.
 //!
-//! Two forms are read from the same connection: HTTP/1.0 and 1.1 messages (RFC 9110, RFC 9112), and
-//! one-line requests, `[key=SECRET ]METHOD PATH[ BODY]` and a line feed, for clients to which HTTP is
-//! too much.
-//! The reading is lenient where devices are sloppy and strict where a guess could be used to
-//! smuggle a request.
+//! Two forms are parsed on the same connection: HTTP/1.0 and 1.1 messages (RFC 9110, RFC 9112), and one-line
+//! requests, `[key=SECRET ]METHOD PATH[ BODY]` and a line feed, for clients to which HTTP is too much.
+//! Parsing is lenient where devices are sloppy, and strict where a guess could be used to smuggle a request.
+//!
+//! A caller parses a request in these steps:
+//!
+//! 1. [`skip_between`] returns the bytes between two requests. Drop them, and call it again until it returns
+//!    0.
+//! 2. [`read_head`] parses a head. On `Partial`, wait for more bytes and pass the returned [`Scan`] with
+//!    them; on `Whole`, drop `length` bytes and forget the scan.
+//! 3. [`Head::body`] says how long the body after the head is. [`Chunked`] decodes it if it is chunked.
+//! 4. At the end of the stream, [`read_head_at_end`] parses a head without its blank line.
+//!
+//! After an error the connection is out of step: answer in the style of [`Rejected`] and close it. The pieces
+//! in which bytes arrive make no difference to the result.
 
 mod accept;
 mod answer;
@@ -28,32 +38,32 @@ pub use head::{
 };
 pub use target::{Parameters, TargetError, decode_segments, split_path, split_target};
 
-/// One whole request.
+/// One complete request.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// What is to be done.
+    /// The method of the request line.
     pub method: Method,
-    /// Path and query as they came, not decoded, without the base path for JSON.
+    /// Path and query as received, not decoded, without the base path for JSON.
     pub target: &'a str,
-    /// The type that its Content-Type names.
+    /// The type in its Content-Type.
     pub media: Media,
-    /// Empty if there is none.
+    /// Its body; empty if there is none.
     pub body: &'a [u8],
 }
 
 /// The type of a body, as far as it decides how the body is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Media {
-    /// Any other type, or none: the body itself tells whether it is JSON.
+    /// Any other type, or none: the body itself shows whether it is JSON.
     #[default]
     Other,
     /// JSON: `application/json`, `text/json` or a type that ends in `+json`.
     Json,
-    /// `multipart/…`: the parts of a form, which no request takes.
+    /// `multipart/…`: the parts of a form, which no request accepts.
     Multipart,
 }
 
-/// The methods that latchd can tell apart.
+/// The methods that latchd distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the standard's names")]
 pub enum Method {
@@ -67,9 +77,9 @@ pub enum Method {
 }
 
 impl Method {
-    /// Reads a method in any case: some devices write `post`.
+    /// Parses a method in any case: some devices write `post`.
     pub fn parse(name: &[u8]) -> Method {
-        // As nearly all write them, without a look at each letter.
+        // The usual spelling, without a look at each letter.
         match name {
             b"POST" => return Method::Post,
             b"DELETE" => return Method::Delete,
@@ -91,12 +101,12 @@ impl Method {
     }
 }
 
-/// How one request wants to be answered.
+/// The style of the answer to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
-    /// The form of the answer.
+    /// The wire form of the answer.
     pub wire: Wire,
-    /// What its body is written in.
+    /// The format of its body.
     pub format: Format,
     /// The request carried Accept: the answer names its type.
     pub names_type: bool,
@@ -105,16 +115,16 @@ pub struct Style {
     /// The request came under the base path for JSON: an acquire or a renewal is answered with an array of
     /// lease objects.
     pub as_leases: bool,
-    /// The kind of program that sent the request, as its fields tell.
+    /// The kind of program that sent the request.
     pub sender: Sender,
-    /// The request was a HEAD: the answer keeps its body to itself.
+    /// The request was a HEAD: the answer omits its body.
     pub omits_body: bool,
-    /// The connection ends after this answer.
+    /// The connection closes after this answer.
     pub closes: bool,
 }
 
 impl Style {
-    /// The style of an answer to something that cannot be understood.
+    /// Returns the style of an answer to unreadable input.
     pub const fn plain(wire: Wire) -> Style {
         Style {
             wire,
@@ -128,7 +138,7 @@ impl Style {
         }
     }
 
-    /// The style of an answer under the base path for JSON, whatever Accept says.
+    /// Returns the style of an answer under the base path for JSON, for any Accept.
     #[cold]
     fn under_json_base(self, method: Method) -> Style {
         Style {
@@ -141,18 +151,18 @@ impl Style {
     }
 }
 
-/// The kind of program that sent a request, as far as it decides about the fields of the answer.
+/// The kind of program that sent a request, as far as it decides the fields of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
-    /// A program that leaves no mark of a browser.
+    /// A program that sends no header field of a browser.
     Program,
-    /// A browser: the answer says how little a page of another site may do with it.
+    /// A browser: the answer restricts its use by pages of other sites.
     Browser,
     /// A browser that names the origin of a page: the answer carries CORS fields, too.
     Page,
 }
 
-/// What the body of an answer is written in.
+/// The format of an answer's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Plain text.
@@ -163,7 +173,7 @@ pub enum Format {
     Html,
 }
 
-/// The form that a request had, and its answer will have.
+/// The wire form of a request and of its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
     /// One line.
@@ -174,34 +184,35 @@ pub enum Wire {
     Http11,
 }
 
-/// How much of a request is taken.
+/// The size limits of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The most bytes of a header block, and of the path and query of a one-line request.
+    /// The maximum bytes of a header block, and of method, path and query of a one-line request.
     pub head_bytes: usize,
-    /// The most bytes of a body.
+    /// The maximum bytes of a body.
     pub body_bytes: usize,
 }
 
-/// The most header fields of a request.
+/// The maximum number of header fields of a request.
 pub const MAX_HEADER_FIELDS: usize = 64;
 
-/// Why bytes are not a request. After any of these the connection is out of step, and is closed.
+/// The error in bytes that are not a request. After any of these the connection is out of step, and is
+/// closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpError {
-    /// The request line cannot be read.
+    /// The request line is malformed.
     BadRequest,
     /// The request line ends in a misspelt version: it is neither HTTP nor a one-line request.
     MisspeltVersion,
-    /// A header field cannot be read.
+    /// A header field is malformed.
     BadHeader,
     /// There is more than one Host field.
     SeveralHosts,
-    /// The length of the body is not clear.
+    /// The length of the body is ambiguous or malformed.
     BadLength,
-    /// A chunk of the body cannot be read.
+    /// A chunk of the body is malformed.
     BadChunk,
-    /// Neither HTTP/1.0 nor HTTP/1.1.
+    /// The version is neither HTTP/1.0 nor HTTP/1.1.
     BadVersion,
     /// A transfer coding other than chunked.
     BadEncoding,
@@ -213,11 +224,11 @@ pub enum HttpError {
     HeadersTooLarge,
 }
 
-/// Bytes that are not a request, and how to say so.
+/// Bytes that are not a request, and the style of the refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rejected {
-    /// What is wrong.
+    /// The error.
     pub error: HttpError,
-    /// How the answer is to be written.
+    /// The style of the answer; it always closes the connection.
     pub style: Style,
 }

@@ -1,28 +1,28 @@
-//! Path and query, taken apart and decoded.
+//! Path and query of a target, split and decoded.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 use smallvec::SmallVec;
 
-/// Why a target cannot be read.
+/// The error in a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetError {
     /// A per cent sign without two hexadecimal digits.
     Escape,
-    /// What was escaped is not UTF-8.
+    /// The decoded bytes are not UTF-8.
     Utf8,
     /// A segment is empty, as after a slash at the end.
     EmptySegment,
 }
 
-/// Path and query, without the question mark between them.
+/// Splits a target into path and query, without the question mark.
 pub fn split_target(target: &str) -> (&str, &str) {
     split_at_byte(target, b'?').unwrap_or((target, ""))
 }
 
-/// Parts a path into its segments as they came, none for `/`, and tells whether any has escapes or dots in it,
-/// so that it may mean something else than it says. Of more than there is a place for the last are left out.
+/// Splits a path into its segments as received, none for `/`. Returns also whether any has escapes or dots,
+/// so that it may mean another path. Segments beyond the length of `places` are dropped.
 #[inline]
 pub fn split_path<'s, 'a>(
     path: &'a str,
@@ -56,26 +56,26 @@ pub fn split_path<'s, 'a>(
     Ok((&mut places[..count], !is_plain))
 }
 
-/// What the segments of a path mean. A name may have a slash in it, as `%2F`.
+/// Decodes the segments of a path. A name may contain a slash, as `%2F`.
 pub fn decode_segments<'a>(
     segments: &[&'a str],
 ) -> Result<SmallVec<[Cow<'a, str>; 4]>, TargetError> {
     segments.iter().map(|segment| decode(segment)).collect()
 }
 
-/// The text before and after the first such byte, which is ASCII. To look at each byte costs less
-/// than to look for a `char`, and in so short a text less than to begin to look at many at a time.
+/// Splits a text at the first `byte`, which is ASCII. Comparing each byte is faster than a search for a
+/// `char`, and in so short a text than a vectorised search.
 fn split_at_byte(text: &str, byte: u8) -> Option<(&str, &str)> {
     let at = text.bytes().position(|b| b == byte)?;
     Some((&text[..at], &text[at + 1..]))
 }
 
-/// The parameters of a query, to be taken out by whoever knows them.
+/// The parameters of a query. The code for a route takes out those that it knows.
 #[derive(Debug)]
 pub struct Parameters<'a>(SmallVec<[(Cow<'a, str>, Cow<'a, str>); 2]>);
 
 impl<'a> Parameters<'a> {
-    /// Reads `name=value&flag`, where `+` is a space.
+    /// Parses `name=value&flag`, where `+` is a space.
     pub fn parse(query: &'a str) -> Result<Parameters<'a>, TargetError> {
         if query.is_empty() {
             return Ok(Parameters(SmallVec::new()));
@@ -90,11 +90,10 @@ impl<'a> Parameters<'a> {
         pairs.collect::<Result<_, _>>().map(Parameters)
     }
 
-    /// Takes out the value of `name`, which is empty if there is none. If it was given twice, one
-    /// stays.
+    /// Takes out the value of `name`; empty for a flag. Of two values with this name, the second stays.
     #[inline]
     pub fn take(&mut self, name: &str) -> Option<Cow<'a, str>> {
-        // Most requests have none, and are asked for each that they might have.
+        // Most requests have no parameters, but are asked for each possible one.
         if self.0.is_empty() {
             return None;
         }
@@ -106,7 +105,7 @@ impl<'a> Parameters<'a> {
         Some(self.0.remove(place).1)
     }
 
-    /// The name of one that nobody has taken.
+    /// Returns the name of a parameter that was not taken.
     pub fn first_left(&self) -> Option<&str> {
         self.0.first().map(|(name, _)| &**name)
     }

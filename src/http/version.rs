@@ -1,21 +1,22 @@
-//! The version at the end of a first line: whether a request is HTTP, one line, or misspelt.
+//! The version at the end of a first line: it decides whether the line is HTTP, a one-line request, or
+//! misspelt.
 
-/// The form that a first line has.
+/// The form of a first line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LineForm {
     /// It ends in a version: a request line of HTTP.
     Http,
-    /// It ends in what looks like a version. It is meant as HTTP, and its last word must not be taken for the
-    /// body of a one-line request.
+    /// It ends in a misspelt version. It is meant as HTTP, so its last word must not count as the body of a
+    /// one-line request.
     Misspelt,
     /// A one-line request: `METHOD PATH[ BODY]`.
     OneLine,
 }
 
 impl LineForm {
-    /// Tells the form of a line by its end.
+    /// Returns the form of a line, from its end.
     pub(super) fn of(line: &[u8]) -> LineForm {
-        // Nearly all HTTP requests end so: there is no need to look for the last word.
+        // Nearly all HTTP requests end so: the last word need not be searched.
         if let [
             ..,
             b' ',
@@ -55,7 +56,7 @@ fn last_word(line: &[u8]) -> &[u8] {
     words.next().unwrap_or_default()
 }
 
-/// Whether a line ends in a misspelt version; `last` is its last word.
+/// Returns whether a line ends in a misspelt version; `last` is its last word.
 fn is_misspelt_version(line: &[u8], last: &[u8]) -> bool {
     // A target in absolute form may begin with HTTP://.
     if last.starts_with(b"HTTP") && !last.windows(3).any(|part| part == b"://") {
@@ -68,14 +69,14 @@ fn is_misspelt_version(line: &[u8], last: &[u8]) -> bool {
     }
 }
 
-/// Whether what a line ends with is a word of letters.
+/// Returns whether a line ends with a word of letters.
 fn is_word(line: &[u8]) -> bool {
     let end = line.iter().rposition(|b| !b.is_ascii_alphabetic());
     let before = end.map(|at| line[at]);
     end.map_or(0, |at| at + 1) < line.len() && before.is_none_or(|b| b.is_ascii_whitespace())
 }
 
-/// Returns the part before the number that ends a line, such as 1 or 1.1; `None` if no number does.
+/// Returns the part before the number at the end of a line, such as 1 or 1.1; `None` if it ends in no number.
 fn without_number(line: &[u8]) -> Option<&[u8]> {
     let is_part = |b: &u8| b.is_ascii_digit() || *b == b'.';
     let start = line.iter().rposition(|b| !is_part(b))? + 1;
@@ -83,7 +84,7 @@ fn without_number(line: &[u8]) -> Option<&[u8]> {
     begins.then_some(&line[..start])
 }
 
-/// Whether the last word is HTTP in any case, marks between it and a number behind it aside.
+/// Returns whether the last word is HTTP in any case, without punctuation or spaces after it.
 fn ends_with_http(line: &[u8]) -> bool {
     let is_mark = |b: &u8| b.is_ascii_whitespace() || b"/\\-_.".contains(b);
     let end = line
