@@ -103,7 +103,7 @@ pub struct Acquire<'a> {
     pub ttl: Option<Ttl>,
     /// The longest wait in the queue, in milliseconds; 0 means no wait.
     pub wait_ms: u64,
-    /// Whether the client may enter the queue. A waiter that is queued already keeps its place.
+    /// True if the client may enter the queue. A waiter that is queued already keeps its place.
     pub may_queue: bool,
 }
 

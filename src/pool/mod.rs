@@ -245,7 +245,7 @@ impl Engine {
         self.state.is_behind = self.next_timeout().is_some_and(|due| due <= until);
     }
 
-    /// Ends what is due, unless slices of it are already under way.
+    /// Ends what is due, unless `handle_timeout` ends it in slices.
     fn catch_up(&mut self, now: Time) {
         if !self.state.is_behind {
             self.handle_timeout(now);

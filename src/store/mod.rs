@@ -1,8 +1,8 @@
-//! Where pools live, behind one trait.
+//! Stores: the places where pools live, behind one trait.
 //!
-//! A store is asked with `submit` and answers later, through `poll_reply`, perhaps much later: a
-//! store on the other end of a network has not heard of the question yet. What it answers is as
-//! durable as it promises. It does not know who asked, nor what becomes of the answer.
+//! A store takes commands by `submit` and answers later through `poll_reply`, perhaps much later: a store behind a
+//! network has not received the command yet. An answer is as durable as the store promises. A store does not know
+//! the client that asked, nor what becomes of the answer.
 
 mod embedded;
 mod journal;
@@ -27,90 +27,117 @@ use crate::command::{Command, Refusal, Reply, Restoration, Seed, Ticket};
 use crate::metrics::StoreFigures;
 use crate::time::Time;
 
-/// A place where pools live.
+/// A place where pools live: a state machine that the caller drives with commands, events and the time, which must
+/// never go back.
+///
+/// # Start
+///
+/// `attach`, once, if there is an event loop; then `restore`, at most once, if there is a dump to restore; then
+/// `prepare`, once. Only then does the first tick begin.
+///
+/// # One tick
+///
+/// 1. `hold_timeouts`, only after a stall: with a time before requests are read, and with `None` after that.
+/// 2. `handle_event` for each event of the store's tokens.
+/// 3. `submit` and `withdraw`, for all requests that were read. `is_deferred` may be called right after
+///    `submit`.
+/// 4. `gather`, until it returns [`Gather::Nothing`] or the caller has waited enough. After any other result the
+///    caller looks for requests once more, and submits them.
+/// 5. `handle_timeout`.
+/// 6. `commit`, once, even if nothing was submitted: it also continues work that takes several ticks.
+/// 7. `poll_reply` until it returns `None`. Commands submitted from here on, such as an undo, belong to the next
+///    tick, which must then begin at once.
+///
+/// The next tick begins at `next_timeout` at the latest, even without an event.
+///
+/// A ticket is submitted once, and gets exactly one reply, even if it is withdrawn. A `withdraw` after the reply
+/// does nothing.
+///
+/// # End
+///
+/// When `is_quiescent` returns true, or when time is up: `close`, once. No other call may follow.
 pub trait Store {
-    /// Called once, before all else: a store that has sockets registers them under these tokens, and is
-    /// told of their events by `handle_event`.
+    /// Attaches the store to an event loop. A store with sockets or a thread registers them under these tokens;
+    /// their events go to `handle_event`.
     fn attach(&mut self, _registry: &Registry, _tokens: [Token; 2], _now: Time) -> io::Result<()> {
         Ok(())
     }
 
-    /// Called once, before anything is submitted: carries out what was ordered for the start, or
-    /// sees to it that it is done before anybody is served.
+    /// Carries out the operator's commands for the start: the purge, then the seed. Returns the refusal of the
+    /// first that fails. A store that must connect first returns `Ok`, and carries them out before it serves any
+    /// other command.
     fn prepare(&mut self, purge: bool, seed: Option<Seed>, now: Time) -> Result<(), Refusal>;
 
-    /// Called at most once, before `prepare`: takes all pools from a dump, or sees to it that it is done before all
-    /// else. An error has changed nothing.
+    /// Restores all pools from a dump, or ensures that this comes before all other commands. After an error nothing
+    /// has changed.
     fn restore(&mut self, restoration: Rc<Restoration>, now: Time) -> Result<(), Refusal>;
 
-    /// Something has happened to what was registered. A call too many does no harm.
+    /// Handles an event of a registered token. A call too many does no harm.
     fn handle_event(&mut self, _event: &Event, _now: Time) {}
 
-    /// Hands a command over. Commands about one pool take effect in the order in which they are handed
-    /// over; the answer comes from `poll_reply`, once `commit` has been called, and never from inside
-    /// this call.
+    /// Submits a command. Commands about one pool take effect in the order of submission. The answer comes from
+    /// `poll_reply`, and may need a `commit` first; it never comes from inside this call.
     fn submit(&mut self, ticket: Ticket, command: Command<'_>, now: Time);
 
-    /// Whether a command that was just submitted waits for work of another that takes long. Then its
-    /// client's further ones are to wait behind it, if their order matters.
+    /// Returns true if the command that was just submitted waits for long work of another. Then the client's
+    /// further commands must wait behind it, if their order matters.
     fn is_deferred(&self, _ticket: Ticket) -> bool {
         false
     }
 
-    /// Whoever asked with this ticket no longer wants to wait. If the command waits for others it
-    /// is answered `busy` soon; an owner's place in line is kept for a while. If it does not
-    /// wait, its reply comes as it would have.
+    /// Ends the wait of the request with this ticket. A queued request is answered `busy` soon, and an owner's
+    /// place in the queue is kept for a while. A request that does not wait is answered as if it were not
+    /// withdrawn.
     fn withdraw(&mut self, ticket: Ticket, now: Time);
 
-    /// Called once a tick, after all that the tick submits: makes durable, or sends off, what was
-    /// submitted.
+    /// Makes durable, or sends, all that was submitted. May start the work and return before it is done.
     fn commit(&mut self, now: Time);
 
-    /// Whether to look for more commands before the next `commit`, because one commit for many is cheaper.
-    /// `elapsed_us`: how long that has been done in this tick, in microseconds.
+    /// Tells which further commands the next `commit` should include, because one commit for many is cheaper.
+    /// `elapsed_us` is the time spent gathering in this tick, in microseconds.
     fn gather(&self, _elapsed_us: u64) -> Gather {
         Gather::Nothing
     }
 
-    /// One reply that may leave now. Every submitted command gets exactly one.
+    /// Takes one reply that may leave now. `None` if there is none yet.
     fn poll_reply(&mut self) -> Option<(Ticket, Reply)>;
 
-    /// When `handle_timeout` wants to be called at the latest.
+    /// The latest time of the next tick. It may lie in the past: then the tick is due at once. `None` means that
+    /// the store waits for commands or events alone.
     fn next_timeout(&self) -> Option<Time>;
 
-    /// Does what is due. A call too many does no harm.
+    /// Ends what is due: leases, waits and the store's own time limits. A call too many does no harm.
     fn handle_timeout(&mut self, now: Time);
 
-    /// After the server stood still: what is due later than this does not end, as what came in time for it has
-    /// yet to be read. `None` ends that.
+    /// Keeps leases and waits that are due after this time from ending: after a stall, requests that arrived in
+    /// time are still to be read. `None` ends the hold.
     fn hold_timeouts(&mut self, _after: Option<Time>) {}
 
-    /// How it stands, and what it has done since the start. No count in it ever falls.
+    /// The state of the store, and its counts since the start, which never fall.
     fn figures(&self) -> StoreFigures;
 
-    /// Whether nothing is under way that must not be cut off by the end of the process.
+    /// Returns true if the end of the process would cut nothing off.
     fn is_quiescent(&self) -> bool {
         true
     }
 
-    /// Called once, before the process ends: makes durable what is not yet. False if that failed,
-    /// which has been logged.
+    /// Makes durable what is not yet, before the process ends. Returns false if that failed, which has been logged.
     fn close(&mut self) -> bool;
 }
 
-/// Which further commands the next commit is to have.
+/// The further commands that the next commit should include.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gather {
-    /// None: commit at once.
+    /// No further commands: commit at once.
     Nothing,
-    /// Those that have come already.
+    /// Commands that have arrived already.
     Arrived,
-    /// Also those that will have come in a moment: ask again then.
+    /// Also commands that arrive in a moment: ask again after looking for them.
     Expected,
 }
 
-/// Logs names with a part `.` or `..`, which were stored before such parts were refused. The server never takes one
-/// for a step, but a proxy in front may.
+/// Logs stored names with a part `.` or `..`, which older versions accepted. The server never resolves such parts,
+/// but a proxy in front may.
 fn warn_of_old_names<'a>(names: impl Iterator<Item = &'a str>, count: usize) {
     let names: Vec<&str> = names.collect();
     log::warn!(

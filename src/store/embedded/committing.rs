@@ -1,8 +1,9 @@
-//! Batches on their way to the journal. While one is written the engine decides the next one, so that a batch grows
-//! by itself with the slowness of the disk.
+//! Batches on their way to the journal. While one is written the engine decides the next, so that batches grow by
+//! themselves on a slow disk. After a commit the next batch may wait for the clients that it answered: see
+//! `gathering`.
 //!
-//! No answer leaves before the batch is durable that it speaks of, nor before those ahead of it. Two kinds leave at
-//! once: `busy`, which promises nothing, and figures, which are wanted most while the disk is slow.
+//! An answer leaves when its batch is durable, and after the answers ahead of it. Two kinds leave at once: `busy`,
+//! which promises nothing, and surveys, which operators need most while the disk is slow.
 
 use std::time::Duration;
 
@@ -18,9 +19,9 @@ use crate::store::journal::{
 };
 use crate::time::Time;
 
-/// How long a commit may take before the store no longer says that it is ready.
+/// The duration of a commit from which the store no longer reports that it is ready, in milliseconds.
 const SLOW_MS: u64 = 2000;
-/// Longer than any disk takes that works.
+/// Longer than any working disk takes.
 const EVER: Duration = Duration::from_secs(3600);
 
 /// The store's side of its journal.
@@ -28,22 +29,22 @@ pub(super) struct Commits {
     pub(super) port: Box<dyn JournalPort>,
     pub(super) disk_name: String,
     pub(super) sync: Sync,
-    /// A request and its outcome may be this far apart before it counts as failed: `--commit-timeout`.
+    /// The time limit from a request to its outcome, in milliseconds; then it counts as failed: `--commit-timeout`.
     pub(super) timeout_ms: u64,
     pub(super) in_flight: Option<InFlightRequest>,
     pub(super) gathering: Gathering,
-    /// When `--sync interval` makes durable what was written.
+    /// The time at which `--sync interval` makes the written changes durable; `None` if all are.
     sync_at: Option<Time>,
-    /// When the file is looked for at its place at the latest, if there is something to answer.
+    /// The time from which the next answered batch checks that the file is in its place.
     check_at: Time,
-    /// Memory for the changes of a batch.
+    /// Spare memory for the changes of a batch.
     spare: Vec<Change>,
-    /// Questions whether the store is ready: those that the request under way answers, and those that came later.
+    /// Readiness probes: those that the request in flight answers, and those that came later.
     probes: Vec<Ticket>,
     later_probes: Vec<Ticket>,
-    /// When the last tick was.
+    /// The time of the last tick.
     pub(super) now: Time,
-    /// The request under way took too long by then.
+    /// True if the request in flight had taken longer than `SLOW_MS` at the last check.
     is_slow: bool,
 }
 
@@ -54,17 +55,17 @@ pub(super) struct InFlightRequest {
 }
 
 enum InFlightKind {
-    /// A batch with so many answers, those at the front of the queue. The counts are those once it is written.
+    /// A batch with this number of answers, at the front of the queue. The counts hold once it is written.
     Batch {
         answers: usize,
         counts: Lending,
         has_changes: bool,
     },
-    /// Earlier batches are made durable.
+    /// Makes earlier batches durable.
     MakeDurable,
-    /// A journal that has failed is opened again.
+    /// Opens a failed journal again.
     Reopen,
-    /// It took too long, and counts as failed whatever comes of it.
+    /// A request that took too long, and counts as failed whatever its outcome.
     GivenUp,
 }
 
@@ -96,7 +97,7 @@ impl Commits {
         self.port.submit(JournalRequest(task));
     }
 
-    /// Whether the request under way takes longer than on a disk that works.
+    /// Returns true if the request in flight takes longer than on a working disk.
     pub(super) fn seems_slow(&self) -> bool {
         self.is_slow
     }
@@ -106,7 +107,7 @@ impl Commits {
         in_flight.map(|in_flight| in_flight.since.after_ms(SLOW_MS))
     }
 
-    /// When the request under way counts as failed.
+    /// The time at which the request in flight counts as failed.
     fn give_up_at(&self) -> Option<Time> {
         match &self.in_flight {
             Some(InFlightRequest {
@@ -117,7 +118,7 @@ impl Commits {
         }
     }
 
-    /// When there is something to do although no outcome has come.
+    /// The time at which work is due even without an outcome.
     pub(super) fn next_timeout(&self) -> Option<Time> {
         let has_probes = !(self.probes.is_empty() && self.later_probes.is_empty());
         let slow_at = self.slow_at().filter(|_| has_probes);
@@ -128,12 +129,12 @@ impl Commits {
         times.into_iter().flatten().min()
     }
 
-    /// Takes a question whether the store is ready. It is answered once the journal has done something.
+    /// Queues a readiness probe. It is answered after the journal's next request.
     pub(super) fn add_probe(&mut self, ticket: Ticket) {
         self.later_probes.push(ticket);
     }
 
-    /// All questions that have no answer yet.
+    /// Takes all unanswered probes.
     pub(super) fn take_probes(&mut self) -> impl Iterator<Item = Ticket> {
         let probes = std::mem::take(&mut self.probes);
         probes
@@ -141,14 +142,14 @@ impl Commits {
             .chain(std::mem::take(&mut self.later_probes))
     }
 
-    /// Opens again what has failed, unless it is still busy.
+    /// Opens a failed journal again, unless it is still busy.
     pub(super) fn reopen(&mut self, now: Time) {
         if self.in_flight.is_none() {
             self.request(JournalTask::Reopen(now), InFlightKind::Reopen, now);
         }
     }
 
-    /// Closes the journal. `None` if it does not answer in time.
+    /// Closes the journal. Returns `None` if it does not answer in time.
     fn close(&mut self) -> Option<Result<(), redb::Error>> {
         self.port.submit(JournalRequest(JournalTask::Close));
         match self.port.wait(Duration::from_millis(self.timeout_ms))?.0 {
@@ -161,10 +162,11 @@ impl Commits {
 }
 
 impl EmbeddedStore {
-    /// Hands the next batch to the journal, if it is not busy with another one.
+    /// Hands the next batch to the journal, unless it is busy with another one or the batch waits for more
+    /// requests.
     pub(super) fn begin_commit(&mut self, now: Time) {
         let Some(commits) = &mut self.commits else {
-            // Nothing is kept, so that everything may be told.
+            // A store in memory needs no commit: all replies may leave.
             if self.job.is_some() || self.deferred_may_run {
                 self.advance(now);
                 self.finish_job();
@@ -183,11 +185,11 @@ impl EmbeddedStore {
         }
         let has_others_changes = self.has_changes();
         if self.no_space.is_some() && has_others_changes && self.job.is_some() {
-            // There may be no space for the next part of a seed: it must not take others with it.
+            // There may be no space for the next part of a seed: its failure must not affect other changes.
             self.commit_alone(now);
         }
         let note = self.advance(now);
-        // Slices of a seed or of many ends that no client is told of need not be durable one by one.
+        // Slices of a seed, or of many leases that end, of which no client is told, need not be durable one by one.
         let is_slice = self.is_behind() || self.job.is_some() && !has_others_changes;
         let waits =
             !is_slice || !self.replies.is_empty() || note.as_ref().is_some_and(SeedNote::is_final);
@@ -195,20 +197,20 @@ impl EmbeddedStore {
         self.take_outcomes(now);
     }
 
-    /// Whether the next batch waits for clients that were answered just now.
+    /// Returns true if the next batch waits for the clients that were just answered.
     fn must_gather(&mut self, now: Time) -> bool {
         let waiting = self.unreleased();
         let commits = self.commits.as_mut();
         commits.is_some_and(|commits| commits.gathering.must_wait(waiting, now))
     }
 
-    /// Whether a request is under way.
+    /// Returns true if a request is in flight.
     pub(super) fn is_writing(&self) -> bool {
         let commits = self.commits.as_ref();
         commits.is_some_and(|commits| commits.in_flight.is_some())
     }
 
-    /// Hands over what has changed, and how a large seed stands.
+    /// Hands the changes, and the note about a large seed, to the journal.
     fn write_batch(&mut self, note: Option<SeedNote>, waits: bool, now: Time) {
         let (Some(commits), State::Up(engine)) = (&mut self.commits, &mut self.state) else {
             return;
@@ -243,7 +245,7 @@ impl EmbeddedStore {
         commits.request(JournalTask::Write(batch), kind, now);
     }
 
-    /// Takes what has come of requests.
+    /// Takes the outcomes of requests.
     pub(super) fn take_outcomes(&mut self, now: Time) {
         while let Some(commits) = &mut self.commits
             && let Some(outcome) = commits.port.poll()
@@ -252,7 +254,7 @@ impl EmbeddedStore {
         }
     }
 
-    /// Waits until no request is under way.
+    /// Blocks until no request is in flight.
     pub(super) fn wait_for_journal(&mut self, now: Time) {
         while self.is_writing()
             && let Some(commits) = &mut self.commits
@@ -262,8 +264,8 @@ impl EmbeddedStore {
         }
     }
 
-    /// Commits what has changed, and waits for it, where that is to share its fate with nothing else. False if the
-    /// store has failed.
+    /// Commits the changes so far, and blocks until that is done, for changes that must not share the fate of
+    /// others. Returns false if the store has failed.
     pub(super) fn commit_alone(&mut self, now: Time) -> bool {
         self.wait_for_journal(now);
         self.write_batch(None, true, now);
@@ -334,7 +336,7 @@ impl EmbeddedStore {
         self.finish_job();
     }
 
-    /// Makes durable what is due, and gives up what takes too long.
+    /// Makes durable what is due, and gives up a request that takes too long.
     pub(super) fn handle_commit_timeout(&mut self, now: Time) {
         self.take_outcomes(now);
         let Some(commits) = &mut self.commits else {
@@ -359,14 +361,14 @@ impl EmbeddedStore {
         }
     }
 
-    /// Commits all that was decided, and closes the journal. Waits for the disk, but not for ever. False if
-    /// something may not be durable.
+    /// Commits all decisions, and closes the journal. Blocks for the disk, up to the commit timeout for each
+    /// request. Returns false if something may not be durable.
     pub(super) fn close_journal(&mut self) -> bool {
         let Some(commits) = &self.commits else {
             return true;
         };
         let (now, timeout) = (commits.now, Duration::from_millis(commits.timeout_ms));
-        // The batch under way, and the one behind it.
+        // The batch in flight, and the one after it.
         for _ in 0..2 {
             if !self.wait_in_time(timeout, now) {
                 return false;
@@ -376,7 +378,7 @@ impl EmbeddedStore {
         self.wait_in_time(timeout, now) && self.close_in_time()
     }
 
-    /// Waits until no request is under way. False if the disk does not answer in time.
+    /// Blocks until no request is in flight. Returns false if the disk does not answer in time.
     fn wait_in_time(&mut self, timeout: Duration, now: Time) -> bool {
         while self.is_writing()
             && let Some(commits) = &mut self.commits
@@ -407,7 +409,7 @@ impl EmbeddedStore {
         }
     }
 
-    /// Refuses all questions whether the store is ready.
+    /// Refuses all readiness probes.
     pub(super) fn refuse_probes(&mut self) {
         if let Some(commits) = &mut self.commits {
             for ticket in commits.take_probes() {

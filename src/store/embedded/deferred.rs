@@ -1,13 +1,13 @@
 //! Commands that wait until a pool is complete, or until other large work is done.
 //!
-//! It keeps their order. Whether one may go on is decided elsewhere.
+//! They keep their order. Whether one may run is decided elsewhere.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 
 use crate::command::{Command, PoolName, Seed, Ticket};
 
-/// Commands that wait, the first that came first.
+/// Deferred commands, in the order of their arrival.
 #[derive(Debug, Default)]
 pub(super) struct DeferredCommands {
     queue: VecDeque<(Ticket, DeferredItem)>,
@@ -18,7 +18,7 @@ pub(super) struct DeferredCommands {
 #[derive(Debug)]
 pub(super) enum DeferredItem {
     Command(Command<'static>),
-    /// Whoever asked with this ticket no longer wants to wait.
+    /// The wait of the command with this ticket is to end.
     Withdrawal,
 }
 
@@ -36,24 +36,24 @@ impl DeferredCommands {
         self.queue.is_empty()
     }
 
-    /// Whether the command with this ticket waits.
+    /// Returns true if the command with this ticket is deferred.
     pub(super) fn has(&self, ticket: Ticket) -> bool {
         !self.tickets.is_empty() && self.tickets.contains(&ticket)
     }
 
-    /// Whether a command about this pool alone waits: others must not overtake it.
+    /// Returns true if a command about this pool alone is deferred: others must not overtake it.
     pub(super) fn has_of(&self, pool: &PoolName<'_>) -> bool {
         !self.pools.is_empty() && self.pools.contains(pool.as_str())
     }
 
-    /// Takes out everything, in order.
+    /// Takes all items, in order.
     pub(super) fn take(&mut self) -> VecDeque<(Ticket, DeferredItem)> {
         std::mem::take(self).queue
     }
 }
 
-/// The pools that a seed of several names. It keeps hashes alone: one that is not named waits, too,
-/// if it has the hash of one that is.
+/// The pools that a seed of several names, kept as hashes only. A pool whose hash collides with
+/// that of a named one waits needlessly.
 #[derive(Debug, Default)]
 pub(super) struct PoolNames {
     hasher: RandomState,
@@ -62,7 +62,7 @@ pub(super) struct PoolNames {
 }
 
 impl PoolNames {
-    /// Takes down up to `most` further pools of a seed. True if that were all.
+    /// Adds up to `most` further pools of a seed. Returns true once all were added.
     pub(super) fn add(&mut self, seed: &Seed, most: usize) -> bool {
         if self.count == 0 && seed.pool_count() > 1 {
             self.hashes.reserve(seed.pool_count());

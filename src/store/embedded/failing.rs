@@ -1,4 +1,5 @@
-//! Failures of the journal: the engine forgets the changes that it does not have, and it is opened again.
+//! Failures of the journal: the engine drops the changes that the journal does not have, and the journal
+//! is opened again.
 
 use super::job::is_seed;
 use super::{EmbeddedStore, INTERNAL, RETRY_MS, State};
@@ -7,10 +8,10 @@ use crate::metrics::Lending;
 use crate::store::journal::{OpenError, Reopened, WriteError};
 use crate::time::{LogThrottle, Time};
 
-/// A commit that takes longer than this is logged.
+/// The duration from which a commit is logged as slow, in microseconds.
 const SLOW_COMMIT_US: u64 = 100_000;
 
-/// Log lines about a journal that fails again and again, or is slow.
+/// Limits for log messages about a failing or slow journal.
 #[derive(Default)]
 pub(super) struct LogThrottles {
     failed: LogThrottle,
@@ -21,7 +22,7 @@ pub(super) struct LogThrottles {
 }
 
 impl LogThrottles {
-    /// Warns of a commit that took long.
+    /// Warns of a slow commit.
     pub(super) fn note_commit(&mut self, took_us: u64, now: Time) {
         if took_us > SLOW_COMMIT_US
             && let Some(times) = self.slow.record(now)
@@ -35,17 +36,19 @@ impl LogThrottles {
     }
 }
 
-/// A disk that was full lately. What needs no space goes on: releases, ends of leases, renewals, listings.
+/// A disk that was full lately. Commands that need no space go on: releases, ends of leases, renewals,
+/// listings.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NoSpace {
-    /// When what needs space is tried again.
+    /// The time at which commands that need space are tried again.
     retry_at: Time,
-    /// There was none for a grant either; else there was none for a seed.
+    /// True if there was no space for a grant; false if there was none for a seed.
     pub(super) even_for_grants: bool,
 }
 
 impl EmbeddedStore {
-    /// The journal could not be written: forgets what it does not have.
+    /// Handles a failed write: drops the changes that the journal does not have, and refuses their
+    /// commands.
     pub(super) fn fail(&mut self, error: &WriteError, now: Time) {
         let is_full = error.is_lack_of_space();
         let throttle = match is_full {
@@ -82,14 +85,14 @@ impl EmbeddedStore {
             };
         }
         self.fail_job();
-        // All that is refused may be told.
+        // Refusals wait for no commit.
         self.released = self.replies.len();
         if is_full {
             self.no_space = Some(NoSpace {
                 retry_at: now.after_ms(RETRY_MS),
                 even_for_grants: !had_seed,
             });
-            // What needs no space is to go on at once, and a disk that is full fails fast.
+            // Commands that need no space continue at once, and a full disk fails fast.
             self.reopen(now);
             self.wait_for_journal(now);
         }
@@ -100,7 +103,7 @@ impl EmbeddedStore {
         commits.map_or("", |commits| &commits.disk_name)
     }
 
-    /// Opens a journal that has failed again.
+    /// Opens a failed journal again.
     pub(super) fn reopen(&mut self, now: Time) {
         if let Some(commits) = &mut self.commits {
             commits.reopen(now);
@@ -108,7 +111,7 @@ impl EmbeddedStore {
         self.take_outcomes(now);
     }
 
-    /// Goes on with what the journal has.
+    /// Continues with the contents of the reopened journal.
     pub(super) fn take_reopened(&mut self, reopened: Result<Box<Reopened>, OpenError>, now: Time) {
         match reopened {
             Ok(reopened) => {
@@ -119,7 +122,7 @@ impl EmbeddedStore {
                 for command in self.unconfirmed.iter().filter_map(Granted::undo) {
                     engine.execute(INTERNAL, command, now);
                 }
-                // It goes on where the other one was when it was last written down.
+                // The counts continue from the last written batch.
                 engine.set_counts(self.counts);
                 self.resume_job(pending_seed, &mut engine, now);
                 self.state = State::Up(engine);
@@ -145,8 +148,8 @@ impl EmbeddedStore {
         }
     }
 
-    /// Hands a command to the engine while the disk may be full. What there may be no space for is refused
-    /// for a while, and then tried in a commit of its own, so that it takes nothing else with it.
+    /// Hands a command to the engine while the disk may be full. A command that needs space is refused for
+    /// a while, and then tried in a commit of its own, so that its failure affects no other command.
     pub(super) fn carry_out_low_on_space(
         &mut self,
         ticket: Ticket,
@@ -177,7 +180,7 @@ impl EmbeddedStore {
     }
 }
 
-/// Refuses a command to a store that is down, or one that was decided and could not be kept.
+/// Returns the refusal of a command that the store could not decide or keep, and counts it.
 pub(super) fn refuse(counts: &mut Lending) -> Reply {
     counts.refuse(Refusal::StoreDown);
     Reply::Refused(Refusal::StoreDown)

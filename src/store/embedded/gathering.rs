@@ -1,42 +1,50 @@
-//! When a batch is large enough to be written.
+//! Decides whether a batch waits for more requests before it is written.
 //!
-//! Clients that are answered by one commit ask again nearly together. Requests that came while it was written
-//! already wait for the next one. Written at once, the next batch has only these: the clients fall into two
-//! halves, and each waits for the commits of both. That is right where a commit takes less time than the requests
-//! between two commits. Where it takes longer, the next batch waits for those that were answered: a request that
-//! misses a batch waits for one commit more, and that is weighed against the wait of those that are in it.
+//! The clients that one commit answers send their next requests nearly together. Requests that arrived during the
+//! commit already wait for the next one. If that starts at once, it contains only these: the clients split into
+//! two halves, and each half waits for the commits of both. That is right where a commit takes less time than
+//! processing the requests between two commits.
+//!
+//! Where a commit takes longer, the next batch waits for the clients that were answered. A request that misses
+//! the batch waits for one more commit; the code weighs that against the wait of the requests already in the
+//! batch.
+//!
+//! After a commit of 8 ms or more the wait spans ticks, by `must_wait`. After a shorter one it is spent within
+//! one tick, up to 2 ms, by `gather`: the timer of the event loop is too coarse for it.
 
 use crate::store::Gather;
 use crate::time::Time;
 
-/// The share of a commit's time in which it is seen how fast clients ask again.
+/// The batch always waits for this part of the commit's time, one eighth: it shows how fast clients ask again.
 const FIRST_SHARE: u64 = 8;
-/// Below this, in microseconds, a wait needs a finer timer than that of the event loop.
+/// The shortest commit, in microseconds, whose wait the event loop's timer of 1 ms is fine enough for.
 const COARSE_US: u64 = 8000;
 /// The longest wait within one tick, in microseconds.
 const MAX_FINE_US: u64 = 2000;
-/// How long after a commit clients are expected to ask again, beside the time that it took.
+/// The time after a commit, beside its own duration, in which clients are expected to ask again, in milliseconds.
 const MEMORY_MS: u64 = 2;
 
-/// The wait for the batch after a commit. After `finish`, `must_wait` says at each `commit` of the store whether
-/// the batch is still to wait, and `gather` whether to look for more within a tick.
+/// The wait of the next batch for the clients that the last commit answered. `finish` starts it. Then `must_wait`
+/// decides at each `commit` of the store whether the batch waits, and `gather` decides whether to look for more
+/// requests within a tick. A single client never waits.
 #[derive(Debug, Default)]
 pub(super) struct Gathering {
-    /// How many requests the next batch may have: those that the last commit answered and those that waited then.
+    /// The requests that the next batch may have: those the last commit answered, and those that waited at its
+    /// end.
     expected: usize,
-    /// How many waited then.
+    /// The requests that waited at its end.
     early: usize,
-    /// How long the last commit took, in microseconds.
+    /// The duration of the last commit, in microseconds.
     commit_us: u64,
     finished_at: Time,
-    /// The answers of the last commit have not left yet.
+    /// True until the answers of the last commit have left.
     has_answers: bool,
-    /// When to ask again whether the batch is still to wait.
+    /// The time to ask `must_wait` again; `None` if the batch does not wait.
     ask_at: Option<Time>,
 }
 
 impl Gathering {
-    /// Notes a commit that answered some requests while others wait for the next one.
+    /// Notes the end of a commit that answered `answered` requests, while `waiting` others wait for the next one.
     pub(super) fn finish(&mut self, answered: usize, waiting: usize, commit_us: u64, now: Time) {
         *self = Gathering {
             expected: answered + waiting,
@@ -48,7 +56,9 @@ impl Gathering {
         };
     }
 
-    /// Whether the next batch is to wait, of which so many requests have come.
+    /// Returns true if the next batch, with `waiting` requests so far, waits. The first call after a commit lets
+    /// its answers leave, if others wait. Then the batch waits while that pays, and `next_timeout` asks for a
+    /// call each millisecond.
     pub(super) fn must_wait(&mut self, waiting: usize, now: Time) -> bool {
         let answers_leave = std::mem::take(&mut self.has_answers);
         let elapsed_us = now.ms_since(self.finished_at) * 1000;
@@ -59,12 +69,13 @@ impl Gathering {
         must_wait
     }
 
-    /// When to ask `must_wait` again.
+    /// The time to ask `must_wait` again; `None` if the batch does not wait.
     pub(super) fn next_timeout(&self) -> Option<Time> {
         self.ask_at
     }
 
-    /// Whether to look for more requests before the next batch is written.
+    /// Decides whether to look for more requests within the tick. `elapsed_us` is the time spent so, in
+    /// microseconds.
     pub(super) fn gather(&self, waiting: usize, elapsed_us: u64, now: Time) -> Gather {
         let expected_ms = self.commit_us / 1000 + MEMORY_MS;
         if now.ms_since(self.finished_at) > expected_ms {
@@ -78,7 +89,7 @@ impl Gathering {
         }
     }
 
-    /// Whether those who come while the others wait save more than these lose.
+    /// Returns true if the requests that arrived in the wait save more time than those already there lose by it.
     fn is_worth_waiting(&self, waiting: usize, elapsed_us: u64) -> bool {
         let came = waiting.saturating_sub(self.early) as u64;
         let saved = came * self.commit_us;

@@ -1,12 +1,11 @@
-//! Work that is too much for one tick: large seeds, and the listing and dumping of large pools.
+//! Work that is too large for one tick: large seeds, and listing and dumping large pools.
 //!
-//! A little of it is done each tick, and everybody else is served in between. There is one job at a
-//! time: further ones wait, as do all seeds, and commands that could tell that it is done in part.
+//! Each tick does a slice of it, and all other clients are served in between. There is one job at a time:
+//! further ones wait, as do all seeds, and commands that could observe a part of it.
 //!
-//! A seed is taken whole or not at all, also across a crash. It is written into the journal first,
-//! part by part, and the last part decides: from then on it will be applied, whatever happens. What
-//! is applied already needs no remembering but for the pools that are done with, since to apply a
-//! pool again does no harm.
+//! A seed is applied whole or not at all, even across a crash. It is first written to the journal part by part,
+//! and the last part decides: from then on the seed will be applied, whatever happens. Of its progress only the
+//! finished pools are recorded, since applying a pool again does no harm.
 
 use super::deferred::PoolNames;
 use crate::command::{Command, IdList, PoolName, Reply, Seed, Ticket};
@@ -14,7 +13,7 @@ use crate::pool::{Dumping, Engine, Listing, Measuring, SeedKind, Seeding, StepBu
 use crate::store::journal::{PendingSeed, SeedNote, SeedProgress, SeedWriter};
 use crate::time::Time;
 
-/// How many names of pools are taken down in a tick.
+/// The most pool names that one tick records.
 const NAMES_A_TICK: usize = 10_000;
 
 /// Work that takes several ticks.
@@ -23,31 +22,30 @@ pub(super) struct SlicedJob {
     pub(super) ticket: Ticket,
     pub(super) stage: JobStage,
     has_journal: bool,
-    /// The pools that its seed names, if there are several: none of them is to be seen changed while
-    /// another one is not.
+    /// The pools that its seed names, if there are several: no command may observe one changed and another not.
     names: PoolNames,
-    /// How far its seed has come, as far as the journal knows.
+    /// The progress of its seed that the journal has.
     noted: SeedProgress,
-    /// When it goes on, if it has to wait.
+    /// The time at which it continues; `None` means at once.
     pub(super) not_before: Option<Time>,
 }
 
 #[derive(Debug)]
 pub(super) enum JobStage {
-    /// A seed that there may be no room for.
+    /// Checks a seed against the limits.
     Measure(Seeding, Measuring),
-    /// A seed whose pools are taken down.
+    /// Records the pools of a seed.
     Name(Seeding),
-    /// A seed that the journal does not have yet, as a whole.
+    /// Writes a seed to the journal, part by part.
     Write(SeedWriter, Seeding),
     Apply(Seeding),
     List(PoolName<'static>, Listing, IdList),
     Dump(Box<Dumping>),
-    /// It is done, and is answered so once the journal has heard of it.
+    /// Done; this answer leaves once the journal has the last note.
     Done(Reply),
 }
 
-/// Whether a command adds or sets members.
+/// Returns true if a command adds or sets members.
 pub(super) fn is_seed(command: &Command<'_>) -> bool {
     matches!(
         command,
@@ -55,7 +53,7 @@ pub(super) fn is_seed(command: &Command<'_>) -> bool {
     )
 }
 
-/// Whether a command costs more than a slice.
+/// Returns true if a command costs more than a slice.
 #[inline]
 pub(super) fn is_large(command: &Command<'_>, engine: &Engine, slice: StepBudget) -> bool {
     match command {
@@ -67,7 +65,7 @@ pub(super) fn is_large(command: &Command<'_>, engine: &Engine, slice: StepBudget
 }
 
 impl SlicedJob {
-    /// The job that a large command makes.
+    /// Makes the job of a large command. Panics if the command is of a kind that is never large.
     pub(super) fn of(
         ticket: Ticket,
         command: Command<'_>,
@@ -100,7 +98,7 @@ impl SlicedJob {
         }
     }
 
-    /// A seed that was decided, and applied in part.
+    /// Continues a seed that was decided and applied in part.
     pub(super) fn resume(pending: PendingSeed) -> SlicedJob {
         let PendingSeed {
             kind,
@@ -119,14 +117,14 @@ impl SlicedJob {
         }
     }
 
-    /// Whether a command has to wait until the job is done, or further than it is.
+    /// Returns true if a command must wait until the job is done, or has come further.
     pub(super) fn defers(&self, command: &Command<'_>) -> bool {
         match command {
             seed if is_seed(seed) => return true,
             Command::ListPools(_) | Command::SumPools(_) => {
                 return self.is_applied() && self.names.is_several();
             }
-            // It may come to any pool.
+            // A dump may reach any pool.
             Command::Dump(_) => return self.is_applied(),
             _ => {}
         }
@@ -144,12 +142,12 @@ impl SlicedJob {
         }
     }
 
-    /// Its seed has begun to change pools.
+    /// Returns true if its seed has begun to change pools.
     fn is_applied(&self) -> bool {
         matches!(self.stage, JobStage::Apply(_))
     }
 
-    /// The pool that is being worked on, and whether it is being seeded, which defers all commands. If not, its
+    /// The current pool, and whether it is being seeded, which defers all commands about it. Otherwise its
     /// members are being listed, and must not change.
     pub(super) fn current_pool(&self) -> Option<(PoolName<'_>, bool)> {
         match &self.stage {
@@ -162,7 +160,7 @@ impl SlicedJob {
         }
     }
 
-    /// Does a slice of it. Answers what the journal is to be told.
+    /// Does a slice of the job. Returns the note for the journal.
     pub(super) fn advance(
         &mut self,
         engine: &mut Engine,
@@ -225,7 +223,7 @@ impl SlicedJob {
         }
     }
 
-    /// Its ticket, and what the members of the pools were that are done with.
+    /// Sets the ticket to answer, and the members of the pools that are done.
     pub(super) fn answer_to(&mut self, ticket: Ticket, members_now: Seed) {
         self.ticket = ticket;
         if let JobStage::Apply(seeding) = &mut self.stage {
@@ -233,24 +231,24 @@ impl SlicedJob {
         }
     }
 
-    /// Begins with the pool that may be changed in part, so that nobody is served in it.
+    /// Begins the pool that may be changed in part, so that no waiter in it is served.
     pub(super) fn begin_pool(&mut self, engine: &mut Engine, now: Time) {
         if let JobStage::Apply(seeding) = &mut self.stage {
             engine.advance_seed(seeding, StepBudget::MIN, now);
         }
     }
 
-    /// Whether commands wait for the pool that is being worked on until it is complete.
+    /// Returns true if commands wait only until the current pool is complete.
     pub(super) fn blocks_pool(&self) -> bool {
         !self.names.is_several() && matches!(self.current_pool(), Some((_, true)))
     }
 
-    /// When it goes on.
+    /// The time at which it continues; the epoch means at once.
     pub(super) fn next_turn(&self) -> Time {
         self.not_before.unwrap_or_default()
     }
 
-    /// The journal has failed, and may have the decision that this seed is to be applied.
+    /// Returns true if the failed journal may have the decision to apply this seed.
     pub(super) fn may_be_decided(&self) -> bool {
         match &self.stage {
             JobStage::Measure(..) | JobStage::Name(_) | JobStage::Write(..) => false,
@@ -260,7 +258,7 @@ impl SlicedJob {
         }
     }
 
-    /// What the members of each pool were once it was complete, as far as is known.
+    /// Takes the members of each pool once it was complete, as far as known.
     pub(super) fn take_members_now(&mut self) -> Seed {
         match &mut self.stage {
             JobStage::Apply(seeding) => seeding.take_members_now(),

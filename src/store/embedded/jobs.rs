@@ -1,4 +1,4 @@
-//! The job at hand of the store, and the commands that wait for it.
+//! The current job of the store, and the commands deferred for it.
 
 use super::deferred::DeferredItem;
 use super::failing::refuse;
@@ -10,11 +10,11 @@ use crate::store::Store;
 use crate::store::journal::{PendingSeed, SeedNote};
 use crate::time::Time;
 
-/// How many commands that had to wait are carried out in one tick.
+/// The most deferred commands that one tick carries out.
 const DEFERRED_A_TICK: usize = 1000;
 
 impl EmbeddedStore {
-    /// Hands a command to the engine, or makes a job of it.
+    /// Hands a command to the engine, or makes it a job.
     #[inline]
     pub(super) fn carry_out(&mut self, ticket: Ticket, command: Command<'_>, now: Time) {
         let reply = match &mut self.state {
@@ -26,7 +26,7 @@ impl EmbeddedStore {
                     return;
                 }
                 match (&command, &mut self.commits) {
-                    // It is the journal that has to say.
+                    // The journal answers it.
                     (Command::Probe, Some(commits)) => return commits.add_probe(ticket),
                     _ => engine.execute(ticket, command, now),
                 }
@@ -42,10 +42,10 @@ impl EmbeddedStore {
         }
     }
 
-    /// Whether a command has to wait for work that is under way, or behind others that do.
+    /// Returns true if a command must wait for the current job, or behind deferred commands.
     #[inline]
     pub(super) fn must_wait(&self, command: &Command<'_>) -> bool {
-        // So it is nearly always.
+        // The usual case.
         let is_idle = self.job.is_none() && self.deferred.is_empty();
         !is_idle && self.is_held_up(command)
     }
@@ -64,8 +64,8 @@ impl EmbeddedStore {
         is_behind || job.is_some_and(is_held_up)
     }
 
-    /// Goes on with the job, and with the commands that had to wait for what is done by now. Answers
-    /// what the journal is to be told.
+    /// Advances the job, and runs the deferred commands that may run now. Returns the note for the
+    /// journal.
     #[inline]
     pub(super) fn advance(&mut self, now: Time) -> Option<SeedNote> {
         match self.job.is_none() && !self.deferred_may_run {
@@ -110,7 +110,7 @@ impl EmbeddedStore {
         self.deferred_may_run = left == 0 && !self.deferred.is_empty();
     }
 
-    /// The journal has what it was told: a job that is done can be answered.
+    /// Answers a finished job. The journal must have its last note.
     pub(super) fn finish_job(&mut self) {
         if let Some(job) = self
             .job
@@ -124,7 +124,8 @@ impl EmbeddedStore {
         }
     }
 
-    /// The journal has failed. A seed that may be decided is answered once it is known whether it is.
+    /// Refuses the job and the deferred commands after a failure of the journal. A seed that may be
+    /// decided is answered once the journal has been read again.
     pub(super) fn fail_job(&mut self) {
         for (ticket, item) in self.deferred.take() {
             if let DeferredItem::Command(_) = item {
@@ -137,7 +138,7 @@ impl EmbeddedStore {
         }
     }
 
-    /// The journal works again, and has this seed that is to be applied, or none.
+    /// Continues with the seed that the reopened journal has to apply, if any.
     pub(super) fn resume_job(
         &mut self,
         pending: Option<PendingSeed>,
@@ -146,7 +147,8 @@ impl EmbeddedStore {
     ) {
         let asked = self.job.take();
         let Some(pending) = pending else {
-            // It is not decided after all, or it was applied, or what was written since is lost.
+            // It was not decided, or it was applied already, or the journal lost what was written
+            // since.
             if let Some(job) = asked.filter(|job| job.ticket != INTERNAL) {
                 self.immediate
                     .push_back((job.ticket, refuse(&mut self.counts)));
@@ -159,14 +161,15 @@ impl EmbeddedStore {
             let mut members_now = asked.take_members_now();
             members_now.truncate(progress.pools);
             job.answer_to(asked.ticket, members_now);
-            // If it is this that fails, others are served in between.
+            // The seed itself may be the cause of the failure; the pause lets other commands run in
+            // between.
             job.not_before = Some(now.after_ms(RETRY_MS));
         }
         job.begin_pool(engine, now);
         self.job = Some(job);
     }
 
-    /// When there is something to go on with.
+    /// The time at which the job or deferred commands continue; `None` if there are none.
     pub(super) fn next_turn(&self) -> Option<Time> {
         match &self.job {
             _ if self.deferred_may_run => Some(Time::default()),

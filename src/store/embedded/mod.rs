@@ -1,9 +1,8 @@
 //! The store inside the process: the engine, and the journal under it if there is one.
 //!
-//! The journal is the truth. Replies are held back until the changes that they speak of are in it.
-//! If it cannot be written, all that was decided since the last commit is forgotten: its askers are
-//! told `store down`, the engine is built anew from the journal, and until that has worked nothing
-//! is decided.
+//! The journal is the truth. Replies are held back until the journal has the changes they speak of. If it cannot be
+//! written, all decisions since the last commit are dropped: their clients are told `store down`, the engine is
+//! restored from the journal, and until then no command is decided.
 
 mod committing;
 mod deferred;
@@ -30,22 +29,22 @@ use crate::metrics::{Backing, Histogram, Lending, StoreFigures};
 use crate::pool::{Engine, Rules, StepBudget};
 use crate::time::Time;
 
-/// How long to wait before a journal that failed is tried again.
+/// The pause before a failed journal is opened again, in milliseconds.
 const RETRY_MS: u64 = 1000;
 
-/// How often `--sync interval` makes durable what was written.
+/// The interval at which `--sync interval` makes changes durable, in milliseconds.
 const SYNC_INTERVAL_MS: u64 = 1000;
 
-/// How long the file may be used without a look whether it is still at its place.
+/// The longest time without a check that the file is still in its place, in milliseconds.
 const CHECK_MS: u64 = 1000;
 
-/// How long a commit may take before it counts as failed, if nothing else is said.
+/// The default of `--commit-timeout`: a commit that takes longer counts as failed, in milliseconds.
 pub const COMMIT_TIMEOUT_MS: u64 = 10_000;
 
-/// How much of large work is done in one tick: some thousand ids.
+/// The part of large work that one tick does: some thousand ids.
 const SLICE: StepBudget = StepBudget(20_000);
 
-/// Asks on behalf of no client.
+/// The ticket of commands without a client.
 const INTERNAL: Ticket = Ticket::new(u64::MAX, u32::MAX);
 
 /// The store inside the process.
@@ -53,51 +52,51 @@ pub struct EmbeddedStore {
     state: State,
     /// `None` for a store in memory.
     commits: Option<Commits>,
-    /// Grants that were not answered because the commit failed. It may have reached the disk all
-    /// the same, so they are undone once the journal works again.
+    /// Grants that were not answered because the commit failed. The disk may have them all the same, so they are
+    /// undone once the journal works again.
     unconfirmed: Vec<Granted>,
     replies: VecDeque<(Ticket, Reply)>,
-    /// How many of `replies` speak only of what is in the journal.
+    /// The number of `replies`, from the front, whose changes the journal has.
     released: usize,
-    /// Replies that speak of nothing that has to be in the journal.
+    /// Replies that speak of no change, and wait for no commit.
     immediate: VecDeque<(Ticket, Reply)>,
-    /// What is logged of a journal that fails again and again.
+    /// Limits for log messages about a failing journal.
     throttles: LogThrottles,
-    /// What came of lending, as far as the journal knows of it. Without a journal it is what the engine
-    /// has counted.
+    /// The counts of lending that the journal has. Unused without a journal: then the engine's counts hold.
     counts: Lending,
-    /// How long commits took.
+    /// The durations of commits.
     commit_times: Histogram,
-    /// How often the journal failed.
+    /// The number of failures of the journal.
     failures: u64,
     /// Work that takes several ticks.
     job: Option<SlicedJob>,
-    /// How much of it is done in one.
+    /// The part of the job that one tick does.
     slice: StepBudget,
-    /// Commands that wait for it.
+    /// Commands that wait for the job.
     deferred: DeferredCommands,
-    /// Some of them may go on.
+    /// True if some of them may run now.
     deferred_may_run: bool,
-    /// The disk was full lately.
+    /// Set while the disk is, or was lately, full.
     no_space: Option<NoSpace>,
 }
 
 #[expect(clippy::large_enum_variant, reason = "there is one of it in a process")]
 enum State {
     Up(Engine),
-    /// The journal failed and has been closed; it is tried again at the time given.
+    /// The journal failed and was closed; it is opened again at this time.
     Down {
         retry_at: Time,
     },
 }
 
 impl EmbeddedStore {
-    /// A store that forgets everything when the process ends.
+    /// Makes a store in memory, whose pools end with the process.
     pub fn in_memory(rules: Rules) -> EmbeddedStore {
         EmbeddedStore::with_state(State::Up(Engine::new(rules)))
     }
 
-    /// The store that `journal` has the records of. All leases start anew at `now`. Each commit waits for the disk.
+    /// Makes the store that `journal` has recorded. All leases restart at `now`. Each commit blocks until the disk
+    /// has it.
     pub fn with_journal(
         journal: Journal,
         rules: Rules,
@@ -107,8 +106,8 @@ impl EmbeddedStore {
         EmbeddedStore::with_port(journal, rules, now, start)
     }
 
-    /// The same store where the journal's requests go another way, which `start` makes of the worker that carries
-    /// them out.
+    /// Makes the same store with another way to its journal: `start` makes the port of the worker that carries
+    /// requests out.
     pub fn with_port(
         journal: Journal,
         rules: Rules,
@@ -126,7 +125,8 @@ impl EmbeddedStore {
         Ok(store)
     }
 
-    /// A commit that takes longer than this counts as failed.
+    /// Sets the time after which a commit counts as failed, in milliseconds; default [`COMMIT_TIMEOUT_MS`]. Without
+    /// effect in memory.
     pub fn with_commit_timeout(mut self, timeout_ms: u64) -> EmbeddedStore {
         if let Some(commits) = &mut self.commits {
             commits.timeout_ms = timeout_ms;
@@ -134,7 +134,7 @@ impl EmbeddedStore {
         self
     }
 
-    /// Does no more than this of large work in one tick, instead of some thousand ids.
+    /// Sets the part of large work that one tick does; the default is some thousand ids.
     pub fn with_slice(mut self, slice: StepBudget) -> EmbeddedStore {
         self.slice = slice;
         self
@@ -164,18 +164,17 @@ impl EmbeddedStore {
         self.no_space.is_some_and(|space| space.even_for_grants)
     }
 
-    /// Whether there is something to be journaled.
+    /// Returns true if there are changes to write to the journal.
     fn has_changes(&self) -> bool {
         self.commits.is_some() && matches!(&self.state, State::Up(engine) if engine.has_changes())
     }
 
-    /// Whether the rest of what is over ends in the next ticks.
+    /// Returns true if more leases or waits are over than have ended: the next ticks end them.
     fn is_behind(&self) -> bool {
         matches!(&self.state, State::Up(engine) if engine.is_behind())
     }
 
-    /// Carries out a command that was ordered for the start, all in one piece, and waits until it is durable: no
-    /// client waits yet.
+    /// Carries out a command of the operator in one step, and waits until it is durable: no client waits yet.
     fn carry_out_at_start(&mut self, command: Command<'_>, now: Time) -> Result<(), Refusal> {
         self.finish_all(now);
         let slice = std::mem::replace(&mut self.slice, StepBudget::UNLIMITED);
@@ -190,7 +189,7 @@ impl EmbeddedStore {
         Ok(())
     }
 
-    /// Comes to the end of all that is under way, or fails.
+    /// Finishes the job and all commits, or fails.
     fn finish_all(&mut self, now: Time) {
         self.commit(now);
         self.wait_for_journal(now);
@@ -202,12 +201,12 @@ impl EmbeddedStore {
         self.wait_for_journal(now);
     }
 
-    /// How many replies wait for a commit.
+    /// The number of replies that wait for a commit.
     pub(super) fn unreleased(&self) -> usize {
         self.replies.len() - self.released
     }
 
-    /// Takes a reply. What is refused since others hold it promises nothing, so that it waits for no commit.
+    /// Queues a reply. A refusal as busy promises nothing and a survey is no change, so both need no commit.
     #[inline]
     fn push_reply(&mut self, ticket: Ticket, reply: Reply) {
         if self.commits.is_some()
@@ -219,7 +218,7 @@ impl EmbeddedStore {
         }
     }
 
-    /// Takes over what the engine has to say to those who stood in line.
+    /// Queues the engine's replies to waiters.
     #[inline(always)]
     fn take_answers(&mut self) {
         if matches!(&self.state, State::Up(engine) if engine.has_answers()) {
@@ -287,7 +286,7 @@ impl Store for EmbeddedStore {
         self.begin_commit(now);
     }
 
-    /// A sync takes as long as some fifty requests.
+    /// A sync takes as long as about fifty requests.
     fn gather(&self, elapsed_us: u64) -> Gather {
         match &self.commits {
             Some(commits) if self.has_changes() && !self.is_writing() => {

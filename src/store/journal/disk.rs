@@ -1,4 +1,4 @@
-//! What is under the journal: a file, opened with care, and synced or not.
+//! The disk under the journal: a file, opened with care, and synced or not.
 
 use std::fs::{self, Metadata, OpenOptions, TryLockError};
 use std::io;
@@ -16,40 +16,42 @@ use rustix::fs::OFlags;
 
 use super::Sync;
 
-/// How much memory redb may take to cache pages. All rows are in the engine's memory anyway: what is
-/// looked for again and again is the upper pages of the trees, and the rows of the last minute.
+/// The memory for redb's page cache, in bytes. The engine has all rows in memory anyway: the pages that are read
+/// again and again are the upper ones of the trees, and those of the last minute's rows.
 const CACHE_BYTES: usize = 2 << 20;
 
-/// The store holds ids and owners: no other user reads them, whatever the umask.
+/// The permissions of a new file: it has ids and owners, so no other user reads it, whatever the umask.
 const MODE: u32 = 0o600;
 
-/// Where a journal has its bytes. It is opened again after it has failed. What it is called goes into
-/// messages.
+/// The storage of a journal. It is opened once, and again after each failure of the journal. Its `Display` form is
+/// its name in messages.
+///
+/// Each opening of a journal calls `check`, `open` up to three times, `check` again, and `publish`, in this order.
 pub trait Disk: fmt::Display + Send + std::marker::Sync {
-    /// Opens what is there. With `create`, an empty one is begun where there is none; `publish` ends that.
+    /// Opens the storage. With `create`, begins an empty one if there is none; `publish` completes that.
     fn open(&self, create: bool) -> Result<Box<dyn StorageBackend>, DatabaseError>;
 
-    /// Puts in place what `open` has begun, once it is whole: until then the next opening begins again. Changes
-    /// nothing if it was there before.
+    /// Moves a new, complete storage to its place: until then the next opening begins again. Does nothing if it was
+    /// there before.
     fn publish(&self) -> io::Result<()>;
 
-    /// Whether what was opened first is still what its name leads to: if not, nobody will find there what
-    /// is written from now on.
+    /// Checks that the storage opened first is still at its place. If it is not, later starts will not find what is
+    /// written from now on.
     fn check(&self) -> Result<(), Displaced> {
         Ok(())
     }
 }
 
-/// Why a file no longer counts as the store.
+/// The reason why a file no longer counts as the store.
 #[derive(Debug)]
 pub enum Displaced {
-    /// It has another name now.
+    /// Its path leads to nothing: it was moved, or, except on Linux, removed.
     Moved,
-    /// It has no name any more. On Linux its contents can still be read at this path.
+    /// It was removed. On Linux its contents can still be read at this path.
     Removed(String),
-    /// Its name leads to another file.
+    /// Its path leads to another file.
     Replaced,
-    /// Its name leads to nothing that can be looked at.
+    /// Its path cannot be inspected.
     Unknown(io::Error),
 }
 
@@ -73,7 +75,7 @@ impl fmt::Display for Displaced {
     }
 }
 
-/// A file. A new one is written under another name beside it, and renamed when it is whole: a kill or a power cut
+/// A file. A new one is written under another name beside it, and renamed once it is complete: a kill or a power cut
 /// must not leave half a store in its place.
 #[derive(Debug)]
 pub(super) struct JournalFile {
@@ -82,7 +84,8 @@ pub(super) struct JournalFile {
     opened: OnceLock<OpenedFile>,
 }
 
-/// A file that stays open for as long as it is compared with: until then no other file gets its number.
+/// The file that was opened first. It stays open while it is compared with: until it is closed, no other file gets
+/// its inode number.
 #[derive(Debug)]
 struct OpenedFile {
     file: fs::File,
@@ -104,7 +107,7 @@ impl JournalFile {
         JournalFile { path, opened }
     }
 
-    /// Whether there is no file, or an empty one.
+    /// Returns true if there is no file, or an empty one.
     pub(super) fn is_missing(&self) -> bool {
         match fs::metadata(&self.path) {
             Ok(found) => found.len() == 0,
@@ -112,7 +115,7 @@ impl JournalFile {
         }
     }
 
-    /// Why there is nothing at its path.
+    /// Finds the reason why there is no file at its path.
     fn missing(&self, first: &OpenedFile) -> Displaced {
         let is_removed = first.file.metadata().is_ok_and(|file| file.nlink() == 0);
         let (process, file) = (process::id(), first.file.as_raw_fd());
@@ -122,9 +125,9 @@ impl JournalFile {
         }
     }
 
-    /// The path behind symbolic links, of which the last may lead to nothing yet.
+    /// Resolves symbolic links. The last one may lead to no file yet.
     fn target(&self) -> PathBuf {
-        /// As many as Linux follows.
+        /// The number of links that Linux follows.
         const MAX_LINKS: u32 = 40;
         let mut target = self.path.clone();
         for _ in 0..MAX_LINKS {
@@ -136,19 +139,19 @@ impl JournalFile {
         target
     }
 
-    /// The name of a new file until it is whole.
+    /// The path of a new file until it is complete.
     fn provisional_path(&self) -> PathBuf {
         let mut path = self.target().into_os_string();
         path.push(".new");
         path.into()
     }
 
-    /// Begins a new file, empty and locked, under its provisional name. `None` if an empty file is there that can
-    /// only be written in place: the folder takes no new file, or a file system is mounted on it.
+    /// Begins a new file, empty and locked, under its provisional name. `None` if there is an empty file that can
+    /// only be written in place: the directory takes no new file, or a file system is mounted on it.
     fn begin(&self) -> Result<Option<fs::File>, DatabaseError> {
         let target = self.target();
         let existing = fs::symlink_metadata(&target).ok();
-        // Devices and pipes have no length either, and are not to be replaced.
+        // Devices and pipes have no length either, and must not be replaced.
         if existing
             .as_ref()
             .is_some_and(|existing| !existing.is_file())
@@ -164,8 +167,8 @@ impl JournalFile {
         let at_path = fs::symlink_metadata(&provisional).map(|found| identity(&found));
         let is_ours =
             at_path.is_ok_and(|found| file.metadata().is_ok_and(|f| identity(&f) == found));
-        // Where the file system knows no locks, redb does without them too. A file that has left its path was
-        // renamed by another process, which was faster.
+        // If the file system has no locks, redb works without them, too. A file that has left its path was renamed
+        // by another process that was faster.
         if matches!(is_locked, Err(TryLockError::WouldBlock)) || !is_ours || !self.is_missing() {
             return Err(DatabaseError::DatabaseAlreadyOpen);
         }
@@ -184,8 +187,8 @@ impl JournalFile {
     }
 }
 
-/// Opens a file to build a store in. A left-over of an earlier attempt will do; another file that was put there will
-/// not, as it may belong to another user.
+/// Opens a file to build a store in. A leftover of an earlier attempt is used; any other file at this path is an
+/// error, as it may belong to another user.
 fn open_provisional(path: &Path) -> io::Result<fs::File> {
     let in_the_way = || {
         let path = path.display();
@@ -217,7 +220,7 @@ fn open_provisional(path: &Path) -> io::Result<fs::File> {
     }
 }
 
-/// Whether an empty file can still be written, although it cannot be replaced.
+/// Returns true if the error leaves an empty file that can be written, although it cannot be replaced.
 fn is_in_place_only(error: &io::Error) -> bool {
     use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
     matches!(
@@ -226,7 +229,7 @@ fn is_in_place_only(error: &io::Error) -> bool {
     )
 }
 
-/// Makes the names in the folder of this file durable, where the system can do that.
+/// Makes the names in the directory of this file durable, where the system can do that.
 fn sync_folder(path: &Path) -> io::Result<()> {
     use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
     let folder = path.parent().filter(|folder| *folder != Path::new(""));
@@ -259,7 +262,7 @@ impl Disk for JournalFile {
             }
         };
         if self.opened.get().is_none() {
-            // Opened once more, since a lock belongs to all copies of one descriptor.
+            // Opened a second time, since all copies of one descriptor share its lock.
             let first = fs::File::open(path)?;
             let identity = identity(&first.metadata()?);
             let _ = self.opened.set(OpenedFile {
@@ -279,7 +282,7 @@ impl Disk for JournalFile {
             return Ok(());
         }
         let target = self.target();
-        // Even if no commit is synced: the name must not be safe before the contents are.
+        // Even with `--sync never`: the name must not be durable before the contents are.
         first.file.sync_all()?;
         fs::rename(self.provisional_path(), &target)?;
         first.is_published.store(true, Ordering::Relaxed);
@@ -303,14 +306,14 @@ impl Disk for JournalFile {
     }
 }
 
-/// Opens what is there, or creates it only if that is asked for.
+/// Opens the database. Creates it only with `create`.
 pub(super) fn open_database(
     disk: &dyn Disk,
     sync: Sync,
     create: bool,
 ) -> Result<Database, DatabaseError> {
     let mut builder = Database::builder();
-    // The check makes a damaged file an error where redb would otherwise trust it, and may panic.
+    // The check reports a damaged file as an error; otherwise redb would trust it, and might panic.
     builder
         .set_cache_size(CACHE_BYTES)
         .set_check_integrity_on_open(true);
@@ -334,13 +337,14 @@ pub(super) fn open_database(
     }
 }
 
-/// The file was not closed well, perhaps because a sync has failed. Then the system takes for written
-/// what is not, and still shows it to whoever reads; what is built on that falls with it when the power
-/// is cut. So all that can be read is written once more, and has to be synced before it is trusted.
+/// Writes all readable contents once more, and syncs them, before they are trusted.
 ///
-/// Blocks of zeros alone are passed over: no page that is in use begins with zeros, and none has so many
-/// of them in what its checksum covers. Where the disk is full, they are the part of a file that has been
-/// made longer but has no space yet, and to write them would need what there is not.
+/// The file was not closed in order, perhaps because a sync failed. Then the system may count pages as written that
+/// are not on the disk, and still return them to readers. A power cut would destroy what is built on them.
+///
+/// Blocks of zeros are skipped. No page in use begins with zeros, and none has 4 KiB of zeros in the part that its
+/// checksum covers. On a full disk such blocks are the part of a lengthened file that has no space yet, and writing
+/// them would need space.
 fn write_again(backend: &dyn StorageBackend) -> io::Result<()> {
     const PIECE_BYTES: usize = 1 << 20;
     const BLOCK_BYTES: usize = 4 << 10;
@@ -359,13 +363,13 @@ fn write_again(backend: &dyn StorageBackend) -> io::Result<()> {
             }
         }
     }
-    // Its length counts although its end may be blank.
+    // The length counts even if the end is all zeros.
     backend.set_len(length)?;
     backend.sync_data()?;
     backend.close()
 }
 
-/// What is synced when redb asks for it; or never: what is written is in the system's hands then.
+/// Syncs when redb asks for it, or never: then written data is left to the system.
 #[derive(Debug)]
 struct Synced {
     backend: Box<dyn StorageBackend>,
@@ -413,7 +417,7 @@ impl StorageBackend for Synced {
     }
 }
 
-/// Says of an error what was tried. Its kind stays.
+/// Adds the failed operation to an error. Its kind stays.
 fn cannot_be(done: &str, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("it cannot be {done}: {error}"))
 }

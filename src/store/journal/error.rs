@@ -1,4 +1,4 @@
-//! Why a journal cannot be opened or written, in words that say what to do.
+//! Errors of opening and writing a journal, in messages that say what to do.
 
 use std::fmt;
 use std::io;
@@ -7,7 +7,7 @@ use redb::DatabaseError;
 
 use super::{Displaced, FORMAT, FORMAT_BEFORE};
 
-/// Why a journal could not be opened.
+/// The reason why a journal could not be opened.
 #[derive(Debug)]
 pub struct OpenError {
     pub(super) disk: String,
@@ -18,30 +18,30 @@ pub struct OpenError {
 pub(super) enum OpenProblem {
     InUse,
     Damaged(String),
-    /// None if its tables are of other types.
+    /// The number of its format; `None` if its tables are of other types.
     Format(Option<u64>),
     Displaced(Displaced),
-    /// It was expected to be there: `--must-exist`.
+    /// The file is missing or empty, and `--must-exist` was given.
     Missing,
     Io(io::Error),
-    /// The system has no thread to give.
+    /// The system refused a thread.
     Thread(io::Error),
     Other(redb::Error),
 }
 
-/// Why what was appended to a journal does not count.
+/// The reason why appended changes do not count.
 #[derive(Debug)]
 pub enum WriteError {
     /// The file is not where it was opened.
     Displaced(Displaced),
     /// The file or the disk fails.
     Failed(redb::Error),
-    /// The disk has not answered for so many milliseconds. It may still do what it was told.
+    /// The disk has not answered for this many milliseconds. It may still carry out the request.
     TimedOut(u64),
 }
 
 impl WriteError {
-    /// Whether what fails is that there is no space for more.
+    /// Returns true if the disk, the quota or the file size limit is exhausted.
     pub(in crate::store) fn is_lack_of_space(&self) -> bool {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         matches!(
@@ -128,7 +128,7 @@ impl fmt::Display for OpenError {
 }
 
 impl OpenError {
-    /// The journal was opened, but the system has no thread for it.
+    /// Makes the error of an opened journal for which the system has no thread.
     pub(in crate::store) fn no_thread(disk: &str, error: io::Error) -> OpenError {
         let (disk, problem) = (disk.to_owned(), OpenProblem::Thread(error));
         OpenError { disk, problem }

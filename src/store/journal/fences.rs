@@ -1,8 +1,8 @@
-//! Fences after an end that was not orderly: none is given twice, even if what was written last is lost.
+//! Fences after a disorderly end: none is given twice, even if the last commit is lost.
 //!
-//! A commit writes a ceiling that is above all fences of the next commit. If a damaged page costs the last
-//! commit, the one before it still knows a number that no grant has passed, and all pools go on above it.
-//! The ceiling is one for all pools, so that a pool whose creation is lost goes on above it, too.
+//! Each commit leaves a ceiling above all fences of the next commit. If a damaged page costs the last
+//! commit, the one before it still has a number that no grant has passed, and all pools continue above it.
+//! There is one ceiling for all pools, so that a pool whose creation is lost continues above it, too.
 
 use redb::{ReadableTable, Table, WriteTransaction};
 
@@ -12,22 +12,22 @@ use super::{
 };
 use crate::pool::PoolNumber;
 
-/// At least the highest fence that any grant up to the next commit has.
+/// The key of the ceiling: an upper bound of all fences up to the next commit.
 const CEILING: &[u8] = b"fence ceiling";
-/// Every grant from now on has a higher fence than this, whatever the row of its pool says.
+/// The key of the floor: every further grant has a higher fence, whatever its pool's row says.
 const FLOOR: &[u8] = b"fence floor";
-/// Stands in `NUMBERS` while a server has the file open.
+/// The key that is present while a server has the file open.
 const OPEN: &[u8] = b"open";
-/// Stands in `NUMBERS` while the file may be behind what was answered.
+/// The key that is present while the file may lack answered changes.
 const BEHIND: &[u8] = b"behind";
 
-/// How far the ceiling is above the fences when it is written. It is written again when half of it is used
-/// up, so that hardly any commit writes it.
+/// The distance of a new ceiling above the fences, in fences. A new one is written when half of it is used,
+/// so that hardly any commit writes one.
 const AHEAD: u64 = 1000;
-/// More grants than are made in one pool in the half minute that a system may take to write back.
+/// An upper bound of the grants of one pool in the half minute that a system may take to write back.
 const MAX_FENCES_BEHIND: u64 = 1 << 24;
 
-/// The numbers that the file keeps of fences, beside those of its pools.
+/// The file's numbers about fences, beside those of its pools.
 #[derive(Debug)]
 pub(super) struct Fences {
     ceiling: u64,
@@ -35,8 +35,8 @@ pub(super) struct Fences {
 }
 
 impl Fences {
-    /// Reads the ceiling. If the last end was not orderly it is the floor from now on. A file of the format
-    /// before has none, and does not tell how it has ended.
+    /// Reads the ceiling. After a disorderly end it becomes the floor. A file of the previous format has no
+    /// ceiling, and does not tell how it ended.
     pub(super) fn open(
         transaction: &WriteTransaction,
         numbers: &mut Table<'_, &'static [u8], &'static [u8]>,
@@ -65,13 +65,13 @@ impl Fences {
         Ok(fences)
     }
 
-    /// The number that every further fence is above.
+    /// The number that every further fence exceeds.
     pub(super) fn floor(&self) -> u64 {
         self.floor
     }
 
-    /// Writes a higher ceiling if the present one has come near. Answers the one that holds once the
-    /// transaction is committed.
+    /// Writes a higher ceiling if the fences are near the present one. Returns the ceiling that holds once
+    /// the transaction is committed.
     pub(super) fn raise(
         &self,
         transaction: &WriteTransaction,
@@ -86,15 +86,15 @@ impl Fences {
         Ok(raised)
     }
 
-    /// The transaction that has raised it is committed. Answers whether it has fences above the ceiling that
-    /// was committed before.
+    /// Sets the ceiling after its transaction is committed. Returns true if that transaction has fences
+    /// above the previous ceiling.
     pub(super) fn set_ceiling(&mut self, raised: u64, highest: u64) -> bool {
         let before = std::mem::replace(&mut self.ceiling, raised);
         highest > before
     }
 }
 
-/// Marks an orderly end, after which nothing is missing.
+/// Marks an orderly end: nothing is missing after it.
 pub(super) fn mark_closed(
     numbers: &mut Table<'_, &'static [u8], &'static [u8]>,
 ) -> Result<(), redb::Error> {
@@ -103,7 +103,7 @@ pub(super) fn mark_closed(
     Ok(())
 }
 
-/// The highest fence of any pool, those that are gone included.
+/// The highest fence of any pool, including removed ones.
 fn highest_fence(
     transaction: &WriteTransaction,
     numbers: &Table<'_, &'static [u8], &'static [u8]>,

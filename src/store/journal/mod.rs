@@ -1,8 +1,7 @@
 //! The engine's changes on disk, in a redb file.
 //!
-//! It keeps the last row of each key and tells them to who is [`Restoring`]; it knows no rule of
-//! lending. All changes of a tick are one transaction: after a crash either all of them are there
-//! or none.
+//! It keeps the last row of each key and hands them to a [`Restoring`]; it knows no rule of lending. All
+//! changes of a tick are one transaction: after a crash either all of them are there or none.
 
 mod disk;
 mod error;
@@ -35,41 +34,40 @@ pub use worker::{JournalOutcome, JournalRequest, Worker};
 use crate::command::{Fence, StoredName};
 use crate::pool::{Change, PoolNumber, Restoring};
 
-/// The meaning of the tables below. A change of it needs a file of the format before in `tests/formats`, with a
-/// test that opens it. A file with a number that is neither this one nor the one before is refused.
+/// The version of the tables below. A change of it needs a file of the previous format in `tests/formats`, with
+/// a test that opens it. A file with any other number than these two is refused.
 const FORMAT: u64 = 5;
-/// The format of 0.1.0. It knows neither [`fences::CEILING`] nor [`fences::FLOOR`].
+/// The format of 0.1.0, without [`fences::CEILING`] and [`fences::FLOOR`].
 const FORMAT_BEFORE: u64 = 4;
 
-/// All tables are of one type: redb's code for a type takes 50 KB of the binary.
+/// One type for all tables: redb's code for each type takes 50 KB of the binary.
 type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 /// Single numbers: [`FORMAT_KEY`], [`RETIRED_FENCE`], and those of `fences`.
 const NUMBERS: Rows = TableDefinition::new("numbers");
 /// Pool name to pool number.
 const POOLS: Rows = TableDefinition::new("pools");
-/// Pool number and resource id to what `row` says of a resource; and pool number alone to the fence
+/// Pool number and resource id to the resource's row, in the form of `row`; and pool number alone to the fence
 /// of the pool's latest grant, which so is on a page that a grant changes anyway.
 const RESOURCES: Rows = TableDefinition::new("resources");
 
 const FORMAT_KEY: &[u8] = b"format";
 const RETIRED_FENCE: &[u8] = b"retired fence";
 
-/// When a change is durable: `--sync`.
+/// The time at which a change is durable: `--sync`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sync {
     /// Before it is answered. Survives a power cut.
     #[default]
     Always,
-    /// Within a second after it is answered. A power cut or a crash may lose that second, and no
-    /// more.
+    /// Within a second after it is answered. A power cut or a crash may lose that second.
     Interval,
-    /// When the system writes it. Survives a crash of the process; a power cut may destroy the
-    /// file.
+    /// When the system writes it. Survives a crash of the process; a power cut may destroy the file.
     Never,
 }
 
-/// The engine's changes on disk.
+/// The engine's changes on disk. A journal that failed to write must be dropped and opened again: its contents
+/// are unknown.
 pub struct Journal {
     database: Database,
     disk: Arc<dyn Disk>,
@@ -79,12 +77,12 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the file, or creates it if it is missing or empty. The whole file is verified.
+    /// Opens the file, or creates it if it is missing or empty. Verifies the whole file.
     pub fn open(path: &Path, sync: Sync) -> Result<Journal, OpenError> {
         Journal::open_on(Arc::new(disk::JournalFile::new(path.to_owned())), sync)
     }
 
-    /// Opens the file, which has to be there: `--must-exist`.
+    /// Opens the file, which must exist and have contents: `--must-exist`.
     pub fn open_existing(path: &Path, sync: Sync) -> Result<Journal, OpenError> {
         let file = disk::JournalFile::new(path.to_owned());
         if file.is_missing() {
@@ -95,12 +93,13 @@ impl Journal {
         Journal::open_or_create(Arc::new(file), sync, false)
     }
 
-    /// Opens or creates a journal on something else than a file.
+    /// Opens or creates a journal on another disk than a file.
     pub fn open_on(disk: Arc<dyn Disk>, sync: Sync) -> Result<Journal, OpenError> {
         Journal::open_or_create(disk, sync, true)
     }
 
-    /// Opens again what has failed. If it is gone it is not created: what it held would be lent twice.
+    /// Opens a failed journal again. A missing file is not created: the resources it recorded as held would be
+    /// lent twice.
     pub fn reopen(disk: Arc<dyn Disk>, sync: Sync) -> Result<Journal, OpenError> {
         Journal::open_or_create(disk, sync, false)
     }
@@ -130,22 +129,22 @@ impl Journal {
         })
     }
 
-    /// Whether it was created by this opening.
+    /// Returns true if this opening created it.
     pub fn is_new(&self) -> bool {
         self.is_new
     }
 
-    /// What it is on.
+    /// The disk that it is on.
     pub fn disk(&self) -> &Arc<dyn Disk> {
         &self.disk
     }
 
-    /// When a change is durable.
+    /// The time at which a change is durable.
     pub fn sync(&self) -> Sync {
         self.sync
     }
 
-    /// Tells everything that was appended, summed up.
+    /// Hands the last row of each key to `restoring`. Fails if the file is damaged or cannot be read.
     pub fn read(&self, restoring: &mut Restoring) -> Result<(), OpenError> {
         self.read_rows(restoring).map_err(|error| OpenError {
             disk: self.disk.to_string(),
@@ -184,7 +183,7 @@ impl Journal {
         Ok(())
     }
 
-    /// A large seed that has to be applied.
+    /// Reads the large seed that is decided and not yet applied, if there is one.
     pub(super) fn pending_seed(&self) -> Result<Option<PendingSeed>, OpenError> {
         let read = || seeds::read(&self.database.begin_read()?);
         read().map_err(|error: redb::Error| OpenError {
@@ -193,9 +192,9 @@ impl Journal {
         })
     }
 
-    /// Writes changes in one transaction, and how a large seed stands. It is as durable as `sync` says
-    /// when this returns, unless nobody `waits` for that: then it is together with what is appended next.
-    /// Answers how many microseconds that took.
+    /// Writes changes and the note about a large seed in one transaction. When this returns they are as durable
+    /// as `sync` promises. Without `waits` they become durable only with the next append that waits. Returns
+    /// the duration in microseconds.
     pub(super) fn append(
         &mut self,
         changes: impl Iterator<Item = Change>,
@@ -215,27 +214,27 @@ impl Journal {
         }
         transaction.commit()?;
         if self.fences.set_ceiling(raised, highest_fence) && is_durable {
-            // More fences at once than the ceiling was above them: a second commit, so that the first is not
-            // the last.
+            // One batch had more fences than the ceiling was above them. A second commit puts the new ceiling
+            // before the last commit.
             self.database.begin_write()?.commit()?;
         }
         Ok(started.elapsed().as_micros() as u64)
     }
 
-    /// Whether the file is still where it was opened. What was appended counts only then.
+    /// Checks that the file is still where it was opened. Only then do appended changes count.
     pub(super) fn check_place(&self) -> Result<(), Displaced> {
         self.disk.check()
     }
 
-    /// Makes durable what was appended so far. Answers how many microseconds that took.
+    /// Makes all appended changes durable. Returns the duration in microseconds.
     pub fn make_durable(&mut self) -> Result<u64, redb::Error> {
         let started = Instant::now();
-        // An empty transaction: its commit carries all the earlier ones with it.
+        // The commit of an empty transaction makes all earlier ones durable.
         self.database.begin_write()?.commit()?;
         Ok(started.elapsed().as_micros() as u64)
     }
 
-    /// Makes durable what was appended, and that it is all there is.
+    /// Makes all appended changes durable, and marks the end as orderly.
     pub fn close(&mut self) -> Result<(), redb::Error> {
         let transaction = self.database.begin_write()?;
         fences::mark_closed(&mut transaction.open_table(NUMBERS)?)?;
@@ -244,8 +243,8 @@ impl Journal {
     }
 }
 
-/// Creates what a new file lacks, and brings one of the format before to this one. Answers what is known of
-/// fences, and whether the file is new.
+/// Creates the tables of a new file, and converts a file of the previous format. Returns the known numbers of
+/// fences, and true if the file is new.
 fn prepare(database: &Database, sync: Sync) -> Result<(Fences, bool), OpenProblem> {
     let written = |database: &Database| -> Result<_, redb::Error> {
         let transaction = database.begin_write()?;
@@ -272,14 +271,14 @@ fn prepare(database: &Database, sync: Sync) -> Result<(Fences, bool), OpenProble
         .map_err(|unknown| OpenProblem::Format(Some(unknown)))
 }
 
-/// Writes changes. Answers the highest fence that a pool in them has, 0 if there is none.
+/// Writes changes. Returns the highest fence of a pool among them, 0 if there is none.
 fn apply(
     transaction: &WriteTransaction,
     changes: impl Iterator<Item = Change>,
 ) -> Result<u64, redb::Error> {
     let mut highest_fence = 0;
     let mut resources = transaction.open_table(RESOURCES)?;
-    // Each grant of the tick moves its pool's fence; only the last one needs writing.
+    // Each grant of the batch raises its pool's fence; only the last one is written.
     let mut latest_fences: HashMap<PoolNumber, Fence> = HashMap::new();
     let (mut key, mut bytes) = (Vec::new(), Vec::new());
     for change in changes {
@@ -345,7 +344,7 @@ fn corrupted(what: &str) -> redb::Error {
     redb::Error::Corrupted(what.into())
 }
 
-/// The keys of a pool and all its resources.
+/// The range of the keys of a pool and all its resources.
 fn all_of(pool: PoolNumber) -> Range<Vec<u8>> {
     let start = |number| {
         let mut key = Vec::new();

@@ -1,4 +1,4 @@
-//! The way between the store and its journal: requests go in, and outcomes come out, perhaps much later.
+//! The way from the store to its journal: requests go in, and outcomes come out, perhaps much later.
 
 use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -10,37 +10,48 @@ use mio::{Registry, Token, Waker};
 
 use super::{JournalOutcome, JournalRequest, Worker};
 
-/// The way to a journal. There is one request under way at a time: `submit`, then `poll` or `wait` until its outcome
-/// is there, then `submit` again.
+/// The way to a journal. One request is in flight at a time.
+///
+/// 1. `attach`, at most once, before the first request, if there is an event loop. A second call fails.
+/// 2. `submit` a request, then call `poll` or `wait` until one of them returns its outcome. Only then may the
+///    next request be submitted; a port may lose the outcome of a request that is submitted too early.
+/// 3. After a request to close, whose outcome is awaited like others, submit nothing more.
+///
+/// A `poll` too many returns `None`. `wait` must not be called without a request in flight: it may block for all of
+/// its timeout. A `wait` that timed out leaves the request in flight: its outcome still comes.
+///
+/// After an outcome that reports a failed write the journal is closed. The next request must be to open it again, or
+/// to close it: a write to a closed journal is dropped without an error.
 pub trait JournalPort {
-    /// Called once, if there is an event loop: outcomes wake it with this token.
+    /// Registers a waker under this token: each outcome wakes the event loop. The default does nothing. Fails if the
+    /// system refuses the waker, or if the port is attached already.
     fn attach(&mut self, _registry: &Registry, _token: Token) -> io::Result<()> {
         Ok(())
     }
 
-    /// Whether requests take their time while others come, so that it pays to gather these.
+    /// Returns true if requests run while others arrive, so that it pays to gather these into one batch.
     fn gathers(&self) -> bool {
         true
     }
 
-    /// Hands a request over. Never blocks for a disk.
+    /// Submits a request. [`JournalThread`] never blocks here; [`Inline`] carries the request out first.
     fn submit(&mut self, request: JournalRequest);
 
-    /// Returns the outcome of the request under way, once it is known.
+    /// Returns the outcome of the request in flight, once; `None` if there is none yet. Never blocks.
     fn poll(&mut self) -> Option<JournalOutcome>;
 
-    /// Waits for the outcome of the request under way. `None` after this time.
+    /// Blocks until the outcome of the request in flight is there; `None` after this time.
     fn wait(&mut self, timeout: Duration) -> Option<JournalOutcome>;
 }
 
-/// A journal whose requests are carried out at once, by the thread that gives them.
+/// A port that carries requests out at once, on the thread that submits them.
 pub struct Inline {
     worker: Worker,
     outcome: Option<JournalOutcome>,
 }
 
 impl Inline {
-    /// The way to the journal of this worker.
+    /// Makes a port to the journal of this worker.
     pub fn new(worker: Worker) -> Inline {
         Inline {
             worker,
@@ -67,8 +78,8 @@ impl JournalPort for Inline {
     }
 }
 
-/// A journal in a thread of its own, so that nothing else waits for its disk. The thread ends when this is dropped
-/// and its request under way, if there is one, is done.
+/// A port to a journal on a thread of its own, so that no other work waits for the disk. Once this is dropped, the
+/// thread finishes the request in flight, if there is one, and ends.
 pub struct JournalThread {
     requests: Sender<JournalRequest>,
     outcomes: Receiver<JournalOutcome>,
@@ -76,7 +87,7 @@ pub struct JournalThread {
 }
 
 impl JournalThread {
-    /// Starts the thread. Errors where the system has none to give.
+    /// Starts the thread. Fails if the system refuses one.
     pub fn start(mut worker: Worker) -> io::Result<JournalThread> {
         let (requests, to_carry_out) = mpsc::channel::<JournalRequest>();
         let (done, outcomes) = mpsc::channel();
@@ -89,7 +100,7 @@ impl JournalThread {
                     if done.send(worker.carry_out(request)).is_err() {
                         break;
                     }
-                    // It can only fail if the loop is gone, or about to look anyway.
+                    // It fails only if the loop is gone, or about to poll anyway.
                     let _ = to_wake.get().map(Waker::wake);
                 }
             })?;

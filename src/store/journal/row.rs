@@ -1,5 +1,5 @@
-//! A resource's row in bytes: as few as will do, since each tick writes every page that holds a row
-//! which has changed, and smaller rows share fewer pages.
+//! A resource's row in bytes. It is kept small, since each commit writes every page with a changed
+//! row, and smaller rows share fewer pages.
 //!
 //! It knows no table and no file.
 
@@ -9,7 +9,7 @@ use crate::command::{Fence, StoredName, Ttl};
 use crate::pool::{GrantRow, PoolNumber, ResourceRow};
 use crate::time::Time;
 
-/// What stands in a row, in the order of the bytes. Whatever changes here needs another
+/// The columns of a row, in the order of the bytes. Any change here needs another
 /// [`super::FORMAT`].
 #[derive(Serialize, Deserialize)]
 struct Columns<'a> {
@@ -27,12 +27,12 @@ struct GrantColumns<'a> {
     owner: Option<&'a str>,
 }
 
-/// A pool's number up to this is one byte; of a larger one, the first byte is this and its length.
+/// The highest pool number that is one byte. The key of a larger one begins with this plus the
+/// number's length in bytes.
 const LENGTH_MARK: u8 = 0xf7;
 
-/// Writes the key of a resource: its pool's number, then its id; with no id, the key of the pool
-/// itself. Keys are in the order of the numbers, and no number's bytes are the beginning of
-/// another's.
+/// Writes the key of a resource: its pool's number, then its id. With an empty id it is the key of
+/// the pool. Keys sort by pool number, and no number's bytes are a prefix of another's.
 pub(super) fn write_key(pool: PoolNumber, id: &str, key: &mut Vec<u8>) {
     key.clear();
     let bytes = pool.0.to_be_bytes();
@@ -47,7 +47,7 @@ pub(super) fn write_key(pool: PoolNumber, id: &str, key: &mut Vec<u8>) {
     key.extend_from_slice(id.as_bytes());
 }
 
-/// The id in a key that was written for this pool.
+/// Reads the id from a key of this pool. `None` if the key is not of this pool or not text.
 pub(super) fn id_in_key(pool: PoolNumber, key: &[u8]) -> Option<&str> {
     let mut start = Vec::new();
     write_key(pool, "", &mut start);
@@ -59,12 +59,12 @@ pub(super) fn write_number(number: u64) -> [u8; 8] {
     number.to_be_bytes()
 }
 
-/// Reads what `write_number` has written.
+/// Reads a number that `write_number` wrote. `None` if the bytes are not 8.
 pub(super) fn read_number(bytes: &[u8]) -> Option<u64> {
     bytes.try_into().ok().map(u64::from_be_bytes)
 }
 
-/// Writes what a row says.
+/// Writes a row. The memory of `bytes` is used for it.
 pub(super) fn write_row(row: &ResourceRow, mut bytes: Vec<u8>) -> Vec<u8> {
     bytes.clear();
     let grant = row.grant.as_ref().map(|grant| GrantColumns {
@@ -81,7 +81,7 @@ pub(super) fn write_row(row: &ResourceRow, mut bytes: Vec<u8>) -> Vec<u8> {
     postcard::to_extend(&columns, bytes).expect("numbers and a name can be written to memory")
 }
 
-/// Reads a row. None if it was not written by `write_row`.
+/// Reads a row. `None` if `write_row` did not write it.
 pub(super) fn read_row(bytes: &[u8]) -> Option<ResourceRow> {
     let (columns, rest) = postcard::take_from_bytes::<Columns<'_>>(bytes).ok()?;
     if !rest.is_empty() {

@@ -1,7 +1,7 @@
-//! A large seed in the file, part by part, for as long as it takes to apply it.
+//! A large seed in the file, part by part, until it is applied.
 //!
-//! Its parts are written first, and the last one decides: from then on the seed will be applied. A
-//! seed that was not decided when the file is opened is dropped.
+//! Its parts are written first, and the last one decides: from then on the seed will be applied. A seed
+//! that is undecided when the file is opened is dropped.
 
 use redb::{ReadTransaction, ReadableTable, Table, WriteTransaction};
 
@@ -10,62 +10,61 @@ use super::{FORMAT, FORMAT_BEFORE, FORMAT_KEY, NUMBERS, Rows, corrupted, number_
 use crate::command::{PoolName, ResourceId, Seed};
 use crate::pool::{SeedKind, SeedOrder};
 
-/// The number of a part to the part, in the form that `write_part` gives it.
+/// Part number to the part's bytes, in the form of `write_part`.
 const SEEDS: Rows = Rows::new("seeds");
 
-/// Stands in `NUMBERS` while a seed is decided: 0 if it adds members, 1 if it sets them.
+/// The key in `NUMBERS` of the kind of a decided seed: 0 adds members, 1 sets them. Absent without one.
 const KIND: &[u8] = b"seed kind";
-/// Stand in `NUMBERS` while a seed is decided and has come further than its first pool: what is in
-/// [`SeedProgress`].
+/// The keys in `NUMBERS` of a [`SeedProgress`], while a decided seed has come beyond its first pool.
 const POOLS_DONE: &[u8] = b"seed pools done";
 const FIRST_INDEX: &[u8] = b"seed first seat";
 const LOWEST_RANK: &[u8] = b"seed lowest rank";
 
-/// The format of a file in which a seed is decided and not done with: who does not know of seeds must
-/// not go on with it. It is out of the way of all formats to come.
+/// The format of a file with a decided seed that is not applied yet: a version that does not know seeds
+/// must not continue with it. The number is far above those of formats to come.
 pub(super) const FORMAT_WITH_SEED: u64 = FORMAT + 1000;
-/// The same of the format before.
+/// The same for the previous format.
 pub(super) const FORMAT_BEFORE_WITH_SEED: u64 = FORMAT_BEFORE + 1000;
 
-/// How long a part is, give or take a name.
+/// The length of a part in bytes, give or take a name.
 const PART_BYTES: usize = 256 << 10;
 
-/// A seed that is decided, and has to be applied.
+/// A seed that is decided and not yet applied.
 #[derive(Debug)]
 pub(in crate::store) struct PendingSeed {
-    /// What it does.
+    /// Its effect.
     pub(in crate::store) kind: SeedKind,
     /// All of it.
     pub(in crate::store) seed: Seed,
-    /// How far it has come.
+    /// Its progress.
     pub(in crate::store) progress: SeedProgress,
 }
 
-/// How far the applying of a seed has come.
+/// The progress of applying a seed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::store) struct SeedProgress {
-    /// How many of its pools are done with.
+    /// The number of its pools that are done.
     pub(in crate::store) pools: usize,
-    /// The order of the ids of the next one, if some may be added.
+    /// The order of the ids of the next pool, if some of them may be added already.
     pub(in crate::store) order: Option<SeedOrder>,
 }
 
-/// What the journal is told of a seed.
+/// A note for the journal about a large seed.
 #[derive(Debug)]
 pub(in crate::store) enum SeedNote {
     /// One part of it.
     Part(SeedPart),
     /// The last part: with it the seed is decided.
     LastPart(SeedPart, SeedKind),
-    /// How far it has come.
+    /// The progress of applying it.
     Progress(SeedProgress),
     /// All of it was applied.
     Done,
 }
 
 impl SeedNote {
-    /// Whether there is something that must not be undone by a crash: that the seed is decided, or that it
-    /// was applied, which is answered next.
+    /// Returns true if a crash must not undo this note: the seed is decided, or it was applied, which is
+    /// answered next.
     pub(in crate::store) fn is_final(&self) -> bool {
         matches!(self, SeedNote::LastPart(..) | SeedNote::Done)
     }
@@ -76,24 +75,24 @@ impl SeedNote {
 pub(in crate::store) struct SeedPart {
     number: u64,
     bytes: Vec<u8>,
-    /// None follows.
+    /// True for the last part.
     pub(in crate::store) is_last: bool,
 }
 
-/// How far the writing of a seed has come.
+/// The progress of writing a seed.
 #[derive(Debug, Default)]
 pub(in crate::store) struct SeedWriter {
     number: u64,
-    /// The pool that goes on, and how many of its ids are written.
+    /// The index of the current pool, and the number of its ids that are written.
     pool: usize,
     ids: usize,
 }
 
-/// What a part says: pools with ids. A pool that is true goes on from the part before.
+/// The contents of a part: pools with ids. A pool with `true` continues from the previous part.
 type Pools<'a> = Vec<(bool, &'a str, Vec<&'a str>)>;
 
 impl SeedWriter {
-    /// The next part.
+    /// Makes the next part.
     pub(in crate::store) fn next(&mut self, seed: &Seed) -> SeedPart {
         let bytes = self.write_part(seed);
         self.number += 1;
@@ -130,7 +129,7 @@ impl SeedWriter {
     }
 }
 
-/// Adds what a part says to `seed`. None if it was not written by `write_part`.
+/// Adds the contents of a part to `seed`. Returns `None` if `write_part` did not write it.
 fn read_part(seed: &mut Seed, bytes: &[u8]) -> Option<()> {
     let (pools, rest) = postcard::take_from_bytes::<Pools<'_>>(bytes).ok()?;
     for (goes_on, name, ids) in pools {
@@ -147,7 +146,7 @@ fn read_part(seed: &mut Seed, bytes: &[u8]) -> Option<()> {
     rest.is_empty().then_some(())
 }
 
-/// Notes how a seed stands.
+/// Writes a note about a seed.
 pub(super) fn note(transaction: &WriteTransaction, note: SeedNote) -> Result<(), redb::Error> {
     let mut numbers = transaction.open_table(NUMBERS)?;
     match note {
@@ -200,7 +199,7 @@ fn write(transaction: &WriteTransaction, part: &SeedPart) -> Result<(), redb::Er
     Ok(())
 }
 
-/// Drops the parts of a seed that was never decided.
+/// Drops the parts of an undecided seed.
 pub(super) fn drop_undecided(
     transaction: &WriteTransaction,
     numbers: &Table<'_, &[u8], &[u8]>,
@@ -211,7 +210,7 @@ pub(super) fn drop_undecided(
     Ok(())
 }
 
-/// The seed that is decided and has to be applied, if there is one.
+/// Reads the seed that is decided and not yet applied, if there is one.
 pub(super) fn read(transaction: &ReadTransaction) -> Result<Option<PendingSeed>, redb::Error> {
     let numbers = transaction.open_table(NUMBERS)?;
     let kind = match number_at(&numbers, KIND)? {

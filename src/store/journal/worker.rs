@@ -1,7 +1,7 @@
 //! Requests of the store to its journal, and their outcomes.
 //!
-//! The worker carries out one request at a time and may block for as long as a disk does. Where it works, in a
-//! thread of its own or at once, is the matter of a [`JournalPort`](super::JournalPort).
+//! The worker carries out one request at a time and may block as long as the disk does. The
+//! [`JournalPort`](super::JournalPort) decides on which thread.
 
 use std::sync::Arc;
 
@@ -9,20 +9,20 @@ use super::{Disk, Displaced, Journal, OpenError, PendingSeed, SeedNote, Sync, Wr
 use crate::pool::{Change, Engine, Restoring, Rules};
 use crate::time::Time;
 
-/// More changes than a batch has that does not seed: the memory of more is given back.
+/// The most changes in a usual batch: the memory of a larger one is freed.
 const USUAL_CHANGES: usize = 4096;
 
-/// A request to the journal.
+/// A request to the journal. [`JournalPort`](super::JournalPort) says in which order they are allowed.
 pub struct JournalRequest(pub(in crate::store) JournalTask);
 
 pub(in crate::store) enum JournalTask {
-    /// Write a batch.
+    /// Writes a batch.
     Write(Batch),
-    /// Make durable what was written so far.
+    /// Makes durable what was written so far.
     MakeDurable,
-    /// Open what has failed again, and read all of it. Its leases start anew at this time.
+    /// Opens a failed journal again, and reads all of it. Its leases restart at this time.
     Reopen(Time),
-    /// Make durable what was written, note that the end was orderly, and close it.
+    /// Makes durable what was written, marks the end as orderly, and closes the journal.
     Close,
 }
 
@@ -31,11 +31,11 @@ pub(in crate::store) enum JournalTask {
 pub(in crate::store) struct Batch {
     /// The changes, in order.
     pub(in crate::store) changes: Vec<Change>,
-    /// How a large seed stands.
+    /// The note about a large seed.
     pub(in crate::store) note: Option<SeedNote>,
-    /// Answers wait for it, so that it has to be as durable as the journal promises.
+    /// True if answers wait for it, so that it must be as durable as the journal promises.
     pub(in crate::store) waits: bool,
-    /// It counts only if the file is at its place.
+    /// True if it counts only while the file is in its place.
     pub(in crate::store) checks_place: bool,
 }
 
@@ -43,30 +43,30 @@ pub(in crate::store) struct Batch {
 pub struct JournalOutcome(pub(in crate::store) JournalResult);
 
 pub(in crate::store) enum JournalResult {
-    /// A batch was written, or made durable, or not. The journal is closed then.
+    /// The result of writing a batch or making batches durable. After an error the journal is closed.
     Written(Written),
-    /// The journal was opened again, or not.
+    /// The result of opening the journal again.
     Reopened(Result<Box<Reopened>, OpenError>),
-    /// The journal is closed.
+    /// The result of closing: the journal is closed in any case.
     Closed(Result<(), redb::Error>),
 }
 
 pub(in crate::store) struct Written {
-    /// How many microseconds the commit took; `None` if there was none.
+    /// The duration of the commit in microseconds; `None` if there was nothing to commit.
     pub(in crate::store) result: Result<Option<u64>, WriteError>,
-    /// Memory for the changes of another batch.
+    /// Spare memory for the changes of another batch.
     pub(in crate::store) spare: Vec<Change>,
 }
 
-/// The contents of a journal that was opened again.
+/// The contents of a reopened journal.
 pub(in crate::store) struct Reopened {
     pub(in crate::store) engine: Engine,
     pub(in crate::store) pending_seed: Option<PendingSeed>,
 }
 
-/// Carries out requests on a journal.
+/// Carries out requests on a journal, in the order that [`JournalPort`](super::JournalPort) demands.
 pub struct Worker {
-    /// `None` after it has failed or was closed.
+    /// The journal; `None` after it has failed or was closed.
     journal: Option<Journal>,
     disk: Arc<dyn Disk>,
     sync: Sync,
@@ -74,7 +74,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker on a journal. The rules are those of the engines that it builds.
+    /// Makes a worker on a journal. The rules are those of the engines that it restores.
     pub fn new(journal: Journal, rules: Rules) -> Worker {
         Worker {
             disk: journal.disk().clone(),
@@ -89,12 +89,12 @@ impl Worker {
         &self.disk
     }
 
-    /// When a change is durable.
+    /// The time at which a change is durable.
     pub(in crate::store) fn sync(&self) -> Sync {
         self.sync
     }
 
-    /// Carries out one request, and returns once that is done.
+    /// Carries out one request. Blocks until it is done.
     pub fn carry_out(&mut self, request: JournalRequest) -> JournalOutcome {
         JournalOutcome(match request.0 {
             JournalTask::Write(batch) => JournalResult::Written(self.write(batch)),
@@ -130,7 +130,7 @@ impl Worker {
         }
     }
 
-    /// Closes a journal that has failed: nothing may be built on what is not known.
+    /// Closes a failed journal: no change may build on unknown contents.
     fn drop_if_failed<T>(&mut self, result: Result<T, WriteError>) -> Result<T, WriteError> {
         if result.is_err() {
             self.journal = None;
@@ -150,14 +150,13 @@ impl Worker {
     }
 }
 
-/// Writes a batch, if there is anything in it. What is synced counts only if the file is still at its place
-/// then.
+/// Writes a batch, unless it is empty. Synced changes count only if the file is still in its place afterwards.
 fn append(journal: &mut Journal, batch: &mut Batch) -> Result<Option<u64>, WriteError> {
     let displaced = |why: Displaced| WriteError::Displaced(why);
     let is_written = !batch.changes.is_empty() || batch.note.is_some();
     let is_synced = is_written && batch.waits && journal.sync() == Sync::Always;
     if is_synced {
-        // Looked at before, too, so that hardly any file gets what is never answered.
+        // Checked before, too, so that a displaced file hardly ever gets changes that are never answered.
         journal.check_place().map_err(displaced)?;
     }
     let took_us = match is_written {
@@ -173,7 +172,7 @@ fn append(journal: &mut Journal, batch: &mut Batch) -> Result<Option<u64>, Write
     Ok(took_us)
 }
 
-/// The engine whose changes the journal has.
+/// Restores the engine whose changes the journal has.
 pub(in crate::store) fn restore(
     journal: &Journal,
     rules: Rules,
