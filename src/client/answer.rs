@@ -1,37 +1,37 @@
-//! An answer, read from bytes as they come.
+//! An answer, parsed as its bytes arrive.
 
 use std::fmt;
 use std::io::{self, Read};
 
 use httparse::{EMPTY_HEADER, Status};
 
-/// The header block of a server that means well is shorter.
+/// The maximum bytes of a header block. A well-behaved server sends less.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 const MAX_FIELDS: usize = 64;
-/// As many locks as a server can list that holds millions.
+/// The maximum bytes of a body: a list of millions of locks.
 const MAX_BODY_BYTES: u64 = 1 << 30;
 
-/// What a server has said.
+/// The answer of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientResponse {
     /// The status code.
     pub status: u16,
-    /// The reason phrase. It comes from outside, and may have any characters.
+    /// The reason phrase. It is untrusted, and may have any characters.
     pub reason: String,
     /// The body.
     pub body: Vec<u8>,
 }
 
-/// Why there is no answer, though a connection was made.
+/// The error of a request whose connection was made.
 #[derive(Debug)]
 pub enum ClientResponseError {
-    /// The connection failed, or was given up.
+    /// The connection failed, or the deadline has passed.
     Io(io::Error),
-    /// It ended in the middle, or before.
+    /// The connection ended before the answer did.
     Cut,
-    /// It begins as somebody does who speaks TLS and was not spoken to so.
+    /// The server speaks TLS, and was asked without it.
     Tls,
-    /// What came is no answer of a latchd.
+    /// The bytes are no answer of a latchd, for this reason.
     Strange(&'static str),
 }
 
@@ -57,13 +57,13 @@ struct Head {
 }
 
 impl ClientResponse {
-    /// Reads one whole answer.
+    /// Reads one complete answer.
     pub(super) fn read(from: &mut impl Read) -> Result<ClientResponse, ClientResponseError> {
         let (answer, length) = ClientResponse::read_head(from)?;
         answer.read_rest(from, length)
     }
 
-    /// Reads the rest of an answer whose body is as long as `read_head` says.
+    /// Reads the rest of an answer whose body has the length that `read_head` returned.
     pub(super) fn read_rest(
         self,
         from: &mut impl Read,
@@ -73,8 +73,8 @@ impl ClientResponse {
         Ok(ClientResponse { body, ..self })
     }
 
-    /// Reads the head of an answer, and perhaps some of its body. Returns also how long the body is; `None` if it ends
-    /// with the connection.
+    /// Reads the head of an answer, and perhaps a part of its body. Returns also the length of the body; `None` if it
+    /// ends with the connection.
     pub(super) fn read_head(
         from: &mut impl Read,
     ) -> Result<(ClientResponse, Option<u64>), ClientResponseError> {
@@ -119,7 +119,7 @@ pub(super) fn read_some(
     }
 }
 
-/// The head and its length, if it is whole.
+/// Returns the head and its length in bytes; `None` if it is incomplete.
 fn parse_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, ClientResponseError> {
     let mut fields = [EMPTY_HEADER; MAX_FIELDS];
     let mut response = httparse::Response::new(&mut fields);
@@ -156,12 +156,12 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, ClientResponseError
     Ok(Some((head, head_bytes)))
 }
 
-/// Whether it begins as a server with TLS answers what is none: with an alert (RFC 8446, 5.1).
+/// Returns whether the bytes begin with an alert, which a server with TLS sends to a client without it (RFC 8446, 5.1).
 pub fn is_tls_alert(bytes: &[u8]) -> bool {
     bytes.first() == Some(&21)
 }
 
-/// `body` is what has been read already.
+/// Reads a body, of which `body` has arrived already.
 fn read_body(
     from: &mut impl Read,
     mut body: Vec<u8>,

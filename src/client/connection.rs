@@ -1,5 +1,4 @@
-//! A connection whose every step must be over by one deadline, also the looking up of the name and the
-//! handshake of TLS, where there is one.
+//! A connection with one deadline for all steps, the lookup of the name and the TLS handshake included.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -14,12 +13,12 @@ use super::zone::resolve;
 use super::{Peer, Url};
 use crate::tls::ClientSettings;
 
-/// A peer that is gone without a word is noticed after this and three times as much again: its
-/// answer may be minutes away, but its machine answers these by itself.
+/// The silence before the first keepalive probe, and between probes: a vanished peer is noticed after four
+/// times as much. The answer may be minutes away, but the peer's system answers probes by itself.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
-/// A connection to a server, which is given up at its deadline. With TLS, an end that was not said is
-/// `UnexpectedEof`, and what breaks TLS `InvalidData`.
+/// A connection to a server, with a deadline. With TLS, an unauthenticated end is `UnexpectedEof`, and a
+/// failure of TLS is `InvalidData`.
 #[derive(Debug)]
 pub struct Connection {
     socket: Socket,
@@ -27,8 +26,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to the first address of the host that answers. With TLS, also meets who is there:
-    /// `InvalidData` says that it is another one, or speaks no TLS, and nothing has been asked.
+    /// Connects to the first address of the host that answers, and makes the TLS handshake. `InvalidData`
+    /// means another server, or one without TLS: no request was sent.
     pub fn open(peer: &Peer, deadline: Instant) -> io::Result<Connection> {
         let mut socket = Socket::open(peer.url(), deadline)?;
         let channel = peer.tls().map(ClientSettings::connect);
@@ -39,7 +38,6 @@ impl Connection {
 }
 
 impl Connection {
-    /// Moves the deadline.
     pub(super) fn set_deadline(&mut self, deadline: Instant) {
         self.socket.deadline = deadline;
     }
@@ -75,7 +73,7 @@ impl Drop for Connection {
     }
 }
 
-/// The same without TLS.
+/// A socket with a deadline.
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: TcpStream,
@@ -103,10 +101,10 @@ impl Socket {
         Ok(Socket { stream, deadline })
     }
 
-    /// Sends what fits at once, and nothing more.
+    /// Sends the bytes that fit at once, and nothing more.
     pub(super) fn send_last(&mut self, bytes: &[u8]) {
         let is_ready = self.stream.set_nonblocking(true);
-        // Whoever is gone does not miss it.
+        // A peer that is gone does not miss it.
         let _ = is_ready.and_then(|()| self.stream.write(bytes));
     }
 }
@@ -129,7 +127,7 @@ impl Write for Socket {
     }
 }
 
-/// A time-out of a socket shows as either of two kinds.
+/// Maps both error kinds of a socket's time-out to `TimedOut`.
 fn as_timeout(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::WouldBlock => ErrorKind::TimedOut.into(),
@@ -137,7 +135,7 @@ fn as_timeout(error: io::Error) -> io::Error {
     }
 }
 
-/// What is left until the deadline, which is over when nothing is.
+/// Returns the time until the deadline; an error if it has passed.
 fn left(deadline: Instant) -> io::Result<Duration> {
     match deadline.saturating_duration_since(Instant::now()) {
         Duration::ZERO => Err(ErrorKind::TimedOut.into()),
@@ -154,7 +152,7 @@ fn resolve_host(url: &Url, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
         Ok(address) => return Ok(vec![SocketAddr::new(address, url.port())]),
         Err(_) => {}
     }
-    // A thread, because looking up a name has no time-out of its own. It ends with the process.
+    // A thread, because the lookup of a name has no time-out of its own. It ends with the process.
     let found = Arc::new(Mutex::new(None));
     let (place, waiter) = (Arc::clone(&found), thread::current());
     let (host, port) = (url.host().to_owned(), url.port());
@@ -165,7 +163,7 @@ fn resolve_host(url: &Url, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
         waiter.unpark();
     });
     if spawned.is_err() {
-        // No more threads can be made. Then the system's own time-out has to do.
+        // Without another thread, the system's own time-out must do.
         return Ok((url.host(), port).to_socket_addrs()?.collect());
     }
     loop {

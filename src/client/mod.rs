@@ -1,8 +1,7 @@
-//! A client of a latchd: one request, one connection, with TLS or without it, one answer, all by a
-//! deadline.
+//! A client of a latchd: one request on one connection, with or without TLS, and one answer by a deadline.
 //!
-//! It knows HTTP as far as a latchd speaks it: `Content-Length`, no chunks, no redirects. It does
-//! not know what is asked, nor whether to ask again.
+//! It knows HTTP as far as a latchd speaks it: `Content-Length`, no chunks, no redirects. It neither knows the meaning
+//! of a request nor repeats it.
 
 mod answer;
 mod connection;
@@ -24,12 +23,12 @@ pub use request::Request;
 pub use url::Url;
 pub use zone::parse_with_zone;
 
-/// A secret that a server may want to see. It is never shown.
+/// A secret that a server may require. Debug output does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key(String);
 
 impl Key {
-    /// A key is printable ASCII without spaces, as it travels in a header field.
+    /// Parses a key: printable ASCII without spaces, as it travels in a header field. `None` for other text.
     pub fn parse(text: &str) -> Option<Key> {
         let fit = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
         fit.then(|| Key(text.to_owned()))
@@ -42,31 +41,31 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Whom to ask.
+/// A server and the key for it.
 #[derive(Clone, Debug)]
 pub struct Client {
     /// The server; its API is below the path of its URL.
     pub peer: Peer,
-    /// What the server may want to see.
+    /// The key, if the server requires one.
     pub key: Option<Key>,
 }
 
-/// Why there is no answer.
+/// The error of a request.
 #[derive(Debug)]
 pub enum ClientError {
-    /// There was no connection: nothing has been asked.
+    /// There was no connection: no request was sent.
     Unreachable(io::Error),
-    /// There is somebody, but with TLS where none was wanted, or without it, or with a certificate that
-    /// is not accepted: nothing has been done, and to ask again is of no use.
+    /// The server has TLS where none was expected, or the reverse, or its certificate is not accepted. The request had
+    /// no effect, and repeating it is useless.
     Tls(String),
-    /// It was asked, and may have been done.
+    /// The request was sent, and may have had an effect.
     Unanswered(ClientResponseError),
 }
 
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // TLS has words of its own.
+            // A time-out in TLS has a message of its own.
             ClientError::Unreachable(error)
                 if error.kind() == io::ErrorKind::TimedOut && error.get_ref().is_none() =>
             {
@@ -80,13 +79,13 @@ impl fmt::Display for ClientError {
 }
 
 impl Client {
-    /// Asks, and waits for the whole answer for at most `limit`.
+    /// Sends a request, and waits at most `limit` for the complete answer.
     pub fn ask(&self, request: &Request, limit: Duration) -> Result<ClientResponse, ClientError> {
         let deadline = Instant::now() + limit;
         let mut connection = Connection::open(&self.peer, deadline).map_err(unmet)?;
         let key = self.key.as_ref().map(|key| &*key.0);
         let sent = connection.write_all(&request.to_bytes(self.peer.url(), key));
-        // Who has not read it all may have answered nevertheless: that the body is too large.
+        // A server that has not read all may have answered all the same: that the body is too large.
         match (ClientResponse::read(&mut connection), sent) {
             (Ok(answer), _) => Ok(answer),
             (Err(ClientResponseError::Tls), _) => {
@@ -97,8 +96,9 @@ impl Client {
         }
     }
 
-    /// Asks, and hands over the lines of an answer that is 200 as they come, without their line feeds. The next piece
-    /// has to come within `limit`. What is left at the end without a line feed is the body of the answer.
+    /// Sends a request, and passes each line of an answer with status 200 to `take` as it arrives, without its line
+    /// feed. Each next piece must arrive within `limit`. The rest without a line feed becomes the body of the returned
+    /// answer.
     pub fn ask_for_lines(
         &self,
         request: &Request,

@@ -1,6 +1,6 @@
-//! Whom to speak with: where it is and, where it is met with TLS, whom to trust to say who it is.
+//! A server to connect to: its URL and, with TLS, the authorities that may vouch for it.
 //!
-//! The files of authorities are read here, those of the system too.
+//! The certificates of authorities are read here, those of the system too.
 
 use std::fs;
 use std::path::Path;
@@ -8,33 +8,31 @@ use std::path::Path;
 use super::Url;
 use crate::tls::{ClientSettings, Pem, Roots};
 
-/// A server that can be connected to. With `https://` it has what TLS needs, and with `http://` it has
-/// none: neither is ever taken for the other.
+/// A server to connect to. With `https://` it always has TLS, with `http://` never.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     url: Url,
     tls: Option<ClientSettings>,
 }
 
-/// Whose word counts for who a server is.
+/// The authorities whose certificates are trusted.
 #[derive(Clone, Copy, Debug)]
 pub enum Trust<'a> {
-    /// The certificates of a file in PEM; `name` is what has named it, such as `--ca`.
+    /// The certificates of a PEM file.
     File {
-        /// What has named it.
+        /// The option that names the file, such as `--ca`, for messages.
         name: &'a str,
-        /// The file.
         path: &'a Path,
     },
-    /// The authorities that the system trusts. Where it has none, `instead` is what could be given.
+    /// The authorities that the system trusts.
     System {
-        /// What could be given.
+        /// The option that a message suggests if the system has none.
         instead: &'a str,
     },
 }
 
 impl Peer {
-    /// Reads what there is to trust, if the URL is one with TLS. What is wrong is one line.
+    /// Reads the trusted certificates if the URL has TLS. An error is one line.
     pub fn new(url: Url, trust: Trust<'_>) -> Result<Peer, String> {
         let tls = match url.has_tls() {
             true => Some(read(url.host(), trust)?),
@@ -43,12 +41,12 @@ impl Peer {
         Ok(Peer { url, tls })
     }
 
-    /// Where it is.
+    /// Returns the URL.
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// How to meet it, where that is with TLS.
+    /// Returns the TLS settings; `None` without TLS.
     pub(super) fn tls(&self) -> Option<&ClientSettings> {
         self.tls.as_ref()
     }
@@ -68,8 +66,8 @@ fn read(host: &str, trust: Trust<'_>) -> Result<ClientSettings, String> {
     settings.map_err(|error| error.to_string())
 }
 
-/// The certificates of those whom the system trusts. Where there are none, `instead` is what could be
-/// given.
+/// Returns the certificates of the authorities that the system trusts. If there are none, the error suggests
+/// `instead`.
 #[cfg(feature = "tls")]
 pub fn system_roots(instead: &str) -> Result<Vec<Vec<u8>>, String> {
     let found = rustls_native_certs::load_native_certs().certs;
@@ -81,7 +79,7 @@ pub fn system_roots(instead: &str) -> Result<Vec<Vec<u8>>, String> {
     }
 }
 
-/// There is nothing to trust them for.
+/// Fails: this build has no TLS.
 #[cfg(not(feature = "tls"))]
 pub fn system_roots(_: &str) -> Result<Vec<Vec<u8>>, String> {
     Err(crate::tls::NOT_BUILT.into())

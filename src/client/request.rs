@@ -6,26 +6,26 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Url;
 
-/// What is not unreserved in a URL (RFC 3986, section 2.3).
+/// All characters that are not unreserved in a URL (RFC 3986, section 2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
 
-/// One request, to be built up.
+/// A request under construction.
 #[derive(Clone, Debug)]
 pub struct Request {
     method: &'static str,
     /// Path and query.
     target: String,
     body: Vec<u8>,
-    /// The answer may come without its length, and end with the connection.
+    /// The answer may have no length and end with the connection.
     is_streamed: bool,
 }
 
 impl Request {
-    /// Asks for what is at `segments`, each of which may have any characters.
+    /// Returns a request for the path of `segments`, each of which may have any characters.
     pub fn new(method: &'static str, segments: &[&str]) -> Request {
         let mut target = String::new();
         for segment in segments {
@@ -69,19 +69,19 @@ impl Request {
         self
     }
 
-    /// Lets the answer come without its length: HTTP/1.0 has no chunks, and its answers end with the connection.
+    /// Allows an answer without a length, by HTTP/1.0: it has no chunks, and the end of the connection ends the body.
     #[must_use]
     pub fn streamed(mut self) -> Request {
         self.is_streamed = true;
         self
     }
 
-    /// Whether it changes nothing at the server.
+    /// Returns whether the request changes nothing at the server.
     pub fn is_read(&self) -> bool {
         self.method == "GET"
     }
 
-    /// The bytes, for a server at `url`; `key` is one that [`super::Key`] has let pass.
+    /// Returns the bytes of the request for a server at `url`. `key` comes from a valid [`super::Key`].
     pub(super) fn to_bytes(&self, url: &Url, key: Option<&str>) -> Vec<u8> {
         let Request { method, target, .. } = self;
         let (prefix, host) = (url.path().trim_end_matches('/'), url.authority());

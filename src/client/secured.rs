@@ -1,4 +1,4 @@
-//! TLS on a socket that waits: a handshake, then plaintext both ways. Every step has the deadline of the
+//! TLS on a blocking socket: a handshake, then plaintext both ways. Every step has the deadline of the
 //! socket.
 
 use std::fmt;
@@ -7,20 +7,20 @@ use std::io::{self, ErrorKind, Read, Write};
 use super::connection::Socket;
 use crate::tls::{Channel, Failure, MAX_RECORD_BYTES};
 
-/// What the first byte of a server that speaks TLS is: an alert or a handshake (RFC 8446, 5.1).
+/// The first byte of a server that speaks TLS: an alert or a handshake (RFC 8446, 5.1).
 const FIRST_BYTES: [u8; 2] = [21, 22];
 
 /// The client's end of TLS.
 pub(super) struct Secured {
     channel: Channel,
-    /// What has been understood.
+    /// Decrypted bytes.
     plaintext: Vec<u8>,
-    /// How much of it has been read.
+    /// The number of bytes of `plaintext` that were read.
     taken: usize,
 }
 
 impl Secured {
-    /// Does the handshake. `InvalidData` says that there is somebody else, or no TLS.
+    /// Makes the handshake. `InvalidData` means another server, or one without TLS.
     pub(super) fn handshake(channel: Channel, socket: &mut Socket) -> io::Result<Secured> {
         let mut tls = Secured {
             channel,
@@ -53,22 +53,22 @@ impl Secured {
         Ok(count)
     }
 
-    /// What it answers has left, for the socket at least.
+    /// Encrypts and sends. Returns the number of plaintext bytes that the socket has taken.
     pub(super) fn write(&mut self, socket: &mut Socket, bytes: &[u8]) -> io::Result<usize> {
         self.channel.send(bytes).map_err(broken)?;
         self.flush(socket)
     }
 
-    /// Says that nothing more comes, if it can be said at once.
+    /// Sends the close notice, if that is possible at once.
     pub(super) fn close(&mut self, socket: &mut Socket) {
-        // Behind a part of a record it would be nonsense.
+        // After a part of a record it would be invalid.
         if self.channel.output().is_empty() {
             self.channel.close();
             socket.send_last(self.channel.output());
         }
     }
 
-    /// Takes in what has come.
+    /// Reads and decrypts once.
     fn receive(&mut self, socket: &mut Socket, is_first: bool) -> io::Result<()> {
         let mut bytes = [0; MAX_RECORD_BYTES as usize];
         let count = retried(|| socket.read(&mut bytes))?;
@@ -84,12 +84,12 @@ impl Secured {
         let mut take = |piece: &[u8]| plaintext.extend_from_slice(piece);
         let result = self.channel.receive(received, &mut take);
         let flushed = self.flush(socket);
-        // Why it has failed counts for more than that it could not be told so.
+        // The reason of the failure matters more than a failure to send the alert.
         result.map_err(broken)?;
         flushed.map(|_| ())
     }
 
-    /// Sends all that there is to send, and answers how much plaintext has left with it.
+    /// Sends all pending output. Returns the number of plaintext bytes in it.
     fn flush(&mut self, socket: &mut Socket) -> io::Result<usize> {
         let mut plaintext_bytes = 0;
         while !self.channel.output().is_empty() {
@@ -106,7 +106,7 @@ impl fmt::Debug for Secured {
     }
 }
 
-/// A socket with a time-out is interrupted by signals, whatever was asked for when they were set up.
+/// Repeats an interrupted call: signals interrupt a socket with a time-out, even with `SA_RESTART`.
 fn retried(mut attempt: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
         match attempt() {

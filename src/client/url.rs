@@ -1,34 +1,33 @@
-//! Where a latchd is: `http://HOST:PORT[/PATH]` or `https://HOST[:PORT][/PATH]`, taken apart and checked.
+//! The URL of a latchd: `http://HOST:PORT[/PATH]` or `https://HOST[:PORT][/PATH]`.
 //!
-//! Without TLS the port is wanted: what a URL means without one, 80, is not where a latchd listens. With
-//! TLS it may be 443, where a proxy in front of it does.
+//! Without TLS the port is required: the default of a URL, 80, is not where a latchd listens. With TLS it may
+//! default to 443, where a proxy in front of it listens.
 
 use std::fmt;
 
 use super::zone::split_zone;
 use crate::tls;
 
-/// What `https://` means without a port.
+/// The default port of `https://`.
 const HTTPS_PORT: u16 = 443;
 
 /// The address of a server, and a path there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
-    /// It is `https://`. Ask [`Url::has_tls`], which a build without TLS knows the answer of.
+    /// The scheme is `https://`. Use [`Url::has_tls`] instead, which a build without TLS folds to a constant.
     is_https: bool,
     /// A name, or an address without brackets and without a zone.
     host: String,
-    /// The network interface of a link-local address, by its name or its number.
+    /// The network interface of a link-local address, by name or number.
     zone: Option<String>,
     port: u16,
-    /// Empty, or with a slash in front.
+    /// Empty, or begins with a slash.
     path: String,
 }
 
 impl Url {
-    /// Reads `http://HOST:PORT[/PATH]`, the same without `http://`, or `https://HOST[:PORT][/PATH]`,
-    /// which only a build with TLS takes. What is wrong is said without what was given, which may have a
-    /// password in it.
+    /// Parses `http://HOST:PORT[/PATH]`, the same without `http://`, or `https://HOST[:PORT][/PATH]`, which
+    /// only a build with TLS accepts. Errors do not repeat the input, which may contain a password.
     pub fn parse(url: &str) -> Result<Url, &'static str> {
         if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("there is something else than printable ASCII in it");
@@ -63,17 +62,17 @@ impl Url {
         })
     }
 
-    /// Whether the server is to be spoken to with TLS.
+    /// Returns whether the URL has TLS.
     pub fn has_tls(&self) -> bool {
         tls::IS_BUILT && self.is_https
     }
 
-    /// A name, or an address without brackets and without a zone.
+    /// Returns the host: a name, or an address without brackets and without a zone.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The network interface that a link-local address belongs to, by its name or its number.
+    /// Returns the network interface of a link-local address, by name or number.
     pub fn zone(&self) -> Option<&str> {
         self.zone.as_deref()
     }
@@ -83,12 +82,12 @@ impl Url {
         self.port
     }
 
-    /// What stands behind the port: nothing, or a path.
+    /// Returns the path: empty, or with a slash in front.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The same with this path.
+    /// Returns the URL with this path.
     pub fn with_path(self, path: &str) -> Url {
         Url {
             path: path.to_owned(),
@@ -96,7 +95,7 @@ impl Url {
         }
     }
 
-    /// The host and port as a `Host` field has them: without a zone, which means nothing to a server.
+    /// Returns host and port for a `Host` field: without a zone, which means nothing to a server.
     pub fn authority(&self) -> impl fmt::Display + '_ {
         Authority(self, None)
     }
@@ -110,7 +109,7 @@ impl fmt::Display for Url {
     }
 }
 
-/// Host and port, and the zone that is to be shown.
+/// Displays host and port, with an optional zone.
 struct Authority<'a>(&'a Url, Option<&'a str>);
 
 impl fmt::Display for Authority<'_> {
@@ -128,7 +127,7 @@ impl fmt::Display for Authority<'_> {
     }
 }
 
-/// The host and its zone, if it has one.
+/// Parses a host, and its zone if it has one.
 fn parse_host(host: &str) -> Result<(String, Option<String>), &'static str> {
     if let Some(inside) = host.strip_prefix('[') {
         let inside = inside.strip_suffix(']');
@@ -153,7 +152,7 @@ fn parse_host(host: &str) -> Result<(String, Option<String>), &'static str> {
 }
 
 fn parse_port(port: &str) -> Result<u16, &'static str> {
-    // Rust's own parsing takes a plus sign, too.
+    // Rust's own parser accepts a plus sign, too.
     let digits = port.bytes().all(|byte| byte.is_ascii_digit());
     port.parse()
         .ok()
@@ -183,7 +182,7 @@ mod tests {
         }
     }
 
-    /// A zone means nothing to the server, or to who has signed its certificate.
+    /// A zone means nothing to the server, nor to the authority that has signed its certificate.
     #[test]
     fn a_zone_is_for_the_way_there_alone() {
         let read = Url::parse("[fe80::1%25eth0]:80").expect("it is well formed");
@@ -191,7 +190,7 @@ mod tests {
         assert_eq!((read.host(), read.zone()), ("fe80::1", Some("eth0")));
     }
 
-    /// What it means without a port is not shown either.
+    /// The default port is not displayed either.
     #[cfg(feature = "tls")]
     #[test]
     fn with_tls_the_port_may_be_missing() {

@@ -1,12 +1,11 @@
-//! The zone of an IPv6 address: which network interface a link-local address belongs to.
+//! The zone of an IPv6 address: the network interface of a link-local address.
 //!
-//! `fe80::1%eth0` names the interface `eth0`, and `fe80::1%2` the one with the number 2. In a URL the
-//! percent sign may be written `%25`.
+//! `fe80::1%eth0` names the interface `eth0`, and `fe80::1%2` the one with the number 2. In a URL the percent
+//! sign may be written `%25`.
 
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 
-/// Takes an address without brackets apart: the address, and its zone where it has one. `None` if it is no
-/// IPv6 address.
+/// Splits an address without brackets into the address and its zone. `None` if it is no IPv6 address.
 pub(super) fn split_zone(text: &str) -> Option<(Ipv6Addr, Option<&str>)> {
     let (address, zone) = match text.split_once('%') {
         None => (text, None),
@@ -20,8 +19,8 @@ pub(super) fn split_zone(text: &str) -> Option<(Ipv6Addr, Option<&str>)> {
     Some((address.parse().ok()?, zone))
 }
 
-/// Reads `[ADDRESS%ZONE]:PORT`, or a link-local address without its zone, which is an error. `None` if
-/// `text` has no zone and needs none: then it is for the system to look up.
+/// Parses `[ADDRESS%ZONE]:PORT`, or a link-local address without its zone, which is an error. `None` for all
+/// other text: the system looks it up.
 pub fn parse_with_zone(text: &str) -> Option<Result<SocketAddr, String>> {
     let (inside, port) = text.strip_prefix('[')?.rsplit_once("]:")?;
     let (address, zone) = split_zone(inside)?;
@@ -32,7 +31,7 @@ pub fn parse_with_zone(text: &str) -> Option<Result<SocketAddr, String>> {
     }
 }
 
-/// The address with the number of its interface, which exists.
+/// Returns the address with the number of its interface, which must exist.
 pub(super) fn resolve(
     address: Ipv6Addr,
     zone: Option<&str>,
@@ -52,9 +51,9 @@ pub(super) fn resolve(
     Ok(SocketAddrV6::new(address, port, 0, scope_id).into())
 }
 
-/// The number of an interface that is given by its name or its number.
+/// Returns the number of an interface, from its name or number.
 fn scope_id(zone: &str) -> Option<u32> {
-    // The system looks zones up where addresses are link-local, whichever they are.
+    // The system looks up zones only of link-local addresses, so any such address will do.
     let address = format!("{}%{zone}", Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
     let mut found = (&*address, 0).to_socket_addrs().ok()?;
     match found.next()? {
@@ -63,7 +62,7 @@ fn scope_id(zone: &str) -> Option<u32> {
     }
 }
 
-/// Any number passes for an interface until the address is used.
+/// Returns whether the interface exists: the system accepts any number until the address is used.
 #[cfg(target_os = "linux")]
 fn exists(scope_id: u32) -> bool {
     use rustix::net::{AddressFamily, SocketType, netdevice, socket};
