@@ -1,5 +1,4 @@
-//! The event loop: the only module that touches client sockets, signals and the clock. [`Server::run`] describes a
-//! tick.
+//! The event loop: the sockets of clients, the signals and the clock. [`Server::run`] describes a tick.
 //!
 //! These can block it:
 //!
@@ -229,7 +228,7 @@ impl Server {
     ///
     /// 1. Wait for events, then read the clock: `now` stays the same for the whole tick. If the wait or the tick before
     ///    took much too long, hold the store's time-outs.
-    /// 2. Note the events: handle signals, take Redis' replies, and collect the slots to read and to write.
+    /// 2. Note the events: handle signals, pass the store its events, and collect the slots to read and to write.
     /// 3. Accept connections, as far as there are slots. None is evicted yet, since its request may be in its socket.
     /// 4. Withdraw the requests of clients that have hung up, then read. So a release in the same tick serves a client
     ///    that still waits.

@@ -5,7 +5,7 @@ use super::{Awaits, Phase, Session, Settings};
 use crate::time::Time;
 
 /// Extra time in ms, compared with an idle client, for a client that is sending a request, its
-/// first one included, or that is reading an answer. Slow devices take seconds for a header.
+/// first one included, or that has an unread answer. Slow devices take seconds for a header.
 const GRACE_MS: u64 = 10_000;
 
 impl Session {
