@@ -1,7 +1,7 @@
--- The time: milliseconds, as Redis' own clock has them.
+-- The time in ms, by Redis' own clock.
 --
--- Promises `clock`. Always the first fragment: tests put another one in its place. All servers ask
--- the same clock, so that none of them needs one that is right.
+-- Defines `clock`. It is always the first fragment: tests replace it. All servers use this clock,
+-- so none of them needs an exact one.
 
 local function clock()
   local time = redis.call('TIME')

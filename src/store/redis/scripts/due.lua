@@ -1,14 +1,17 @@
--- What has become due comes before any operation: leases that are over, owners who have stayed away
--- too long, servers that have not been heard of.
+-- Ends what is due before any operation: leases, the places of absent owners, and servers without a heartbeat.
 --
--- Promises the order of the engine: by time; in the same millisecond leases first, by their fences,
--- then places by their order. If very much is due, the rest follows in the next calls, and counts as
--- over until then. It does not know what happens in a queue.
+-- Expects: call, now (begin); server, grace, lapse (head or seed_head); key, pool, num, try_to_change_queue
+-- (state); grant_with (grants); release_grant (lending); dequeue, go_absent, notify, waiter_at, waiters_where
+-- (queue); dismiss, serve_from (serving).
+-- Defines: MAX_ENDS, first_due, end_lease, handle_due, time_to_poll.
+--
+-- The order is the engine's: by time; within a ms leases first, by their fences, then places in their order. If
+-- very much is due, the rest follows in later calls, and counts as over until then.
 
--- How many resources and places leave in one call: that takes Redis some 15 ms of CPU.
+-- The limit on resources and places that end in one call, which takes Redis some 15 ms of CPU.
 local MAX_ENDS = 500
 
--- The first of a sorted set, if its time has come, and that time.
+-- Returns the first member of a sorted set and its time, if that is due.
 local function first_due(set)
   local first = call('ZRANGE', set, 0, 0, 'WITHSCORES')
   local due = tonumber(first[2])
@@ -17,13 +20,13 @@ local function first_due(set)
   end
 end
 
--- Ends a lease. Answers how many resources were in it, and 1 at least.
+-- Ends a lease. Returns its number of resources, at least 1.
 local function end_lease(member)
   local grant = grant_with(num(tonumber(member)))
   if grant and grant.ttl ~= '-' then
     release_grant(grant)
   else
-    -- Redis has stopped the script that was making the grant.
+    -- Redis stopped the script that made the grant.
     call('ZREM', key.expiry, member)
   end
   return grant and #grant.ids or 1
@@ -38,8 +41,8 @@ local function end_absence(place)
   end
 end
 
--- A server has not been heard of: its waiters leave the queue, and those with an owner are away since
--- it was last heard of. If it is still there to hear that, it asks for them again.
+-- Drops a server: its waiters leave the queue, and those with an owner count as absent since its last heartbeat. If
+-- it is alive, it gets this notice and queues them again.
 local function drop_server(name, ended)
   try_to_change_queue()
   call('ZREM', key.servers, name)
@@ -49,7 +52,7 @@ local function drop_server(name, ended)
     if w.owner ~= '' and until_ms > now then
       go_absent(w, until_ms)
     else
-      -- What is reserved for it is set free with all else, before the queue is served.
+      -- Its reserved resource becomes free with all others, before the queue is served.
       dequeue(w)
     end
   end
@@ -59,16 +62,16 @@ local function drop_server(name, ended)
   end
 end
 
--- When this Redis was started, or a little later; 0 if it does not tell. Its word is asked for only
--- when a server may be dead, which is rare.
+-- Returns the time of Redis' start, or a little later; 0 if Redis does not tell. It is needed only when a server
+-- may be dead, which is rare.
 local function started_at()
   local info = redis.pcall('INFO', 'server')
   local uptime = type(info) == 'string' and info:match('uptime_in_seconds:(%d+)')
   return uptime and now - uptime * 1000 or 0
 end
 
--- A server has given no sign of life for too long. While Redis was away none could; and one that
--- asks right now is alive.
+-- Handles a server whose heartbeat is overdue. While Redis was down no server could send one, and the calling
+-- server is alive.
 local function suspect(name, ended)
   local until_ms = (name == server and now or started_at()) + lapse
   if until_ms > now then
@@ -80,8 +83,8 @@ local function suspect(name, ended)
   end
 end
 
--- A sign of life is never further ahead than one that is given now: else the clock was set back while no server saw
--- it, and a dead server would hold up the queue until then.
+-- Limits heartbeats to the time of a heartbeat given now. A later one shows that the clock was set back while no
+-- server saw it, and a dead server would hold up the queue until then.
 local function clamp_heartbeats()
   local latest = now + lapse
   local last = call('ZRANGE', key.servers, -1, -1, 'WITHSCORES')
@@ -123,7 +126,7 @@ local function handle_due()
   end
 end
 
--- Milliseconds until something here may be due; -1 if nobody waits for it.
+-- Returns the ms until a waiter may have to be served; -1 if the queue is empty.
 local function time_to_poll()
   if pool.waiting == 0 then
     return -1
@@ -131,7 +134,7 @@ local function time_to_poll()
   local next_time = math.huge
   for _, set in ipairs({'expiry', 'absent', 'servers'}) do
     local first = call('ZRANGE', key[set], 0, 1, 'WITHSCORES')
-    -- That this server is there is for it to say, and for others to doubt.
+    -- The heartbeat of this server is its own task; that of another one may show a dead server.
     local at = set == 'servers' and first[1] == server and 4 or 2
     next_time = math.min(next_time, tonumber(first[at]) or math.huge)
   end

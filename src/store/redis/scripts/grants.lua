@@ -1,8 +1,13 @@
--- Grants: what was lent under one fence, to whom, since when and for how long.
+-- Grants: the resources under one fence, their owner, their start and their lease.
 --
--- Promises that `held`, `grants`, `owners` and `expiry` agree, that fences rise, and that a resource
--- is at no moment in no set. It may be free and held for a moment, and stay so if Redis stops a
--- script: then it is held. It does not know why something is lent, nor who gets it next.
+-- Expects: CHUNK, call, now, spread (begin); default_ttl, made (head or seed_head); key, pool, num,
+-- padded, try_to_remove, try_to_store (state).
+-- Defines: grant_with, end_of_lease, grant_holding, grant_owned_by, all_grants, renew_lease, seconds,
+-- leases, first_free, lend, end_grant, shrink_grant, objection.
+--
+-- The keys `held`, `grants`, `owners` and `expiry` agree, fences rise, and a resource is always in
+-- some set. It may be both free and held, also for long if Redis stops a script: then it counts as
+-- held. This fragment does not know why a resource is lent, nor to whom it goes next.
 
 local function grant_of_row(fence, row)
   local at, ttl, owner, ids = row:match('^(%d+) (%S+)\n([^\n]*)\n(.*)$')
@@ -13,24 +18,25 @@ local function grant_of_row(fence, row)
   return grant
 end
 
--- The grant with this fence, which is given as it is kept.
+-- Returns the grant with this fence, in the stored format.
 local function grant_with(fence)
   local row = fence and call('HGET', key.grants, fence)
   return row and grant_of_row(fence, row)
 end
 
--- When a lease ends; nil if it does not.
+-- Returns the end of a lease; nil if it does not end.
 local function end_of_lease(fence)
   return tonumber(call('ZSCORE', key.expiry, padded(fence)))
 end
 
--- Whether the time of a grant is over. It may not have ended yet, if more is over than ends in one go.
+-- Returns true if the lease of a grant is over. It may still be stored if more leases are over than
+-- end in one call.
 local function is_over(grant)
   local ends = pool.is_behind and grant.ttl ~= '-' and end_of_lease(grant.fence)
   return ends and ends <= now
 end
 
--- A grant that counts: what is over is as good as ended.
+-- Returns a grant unless its lease is over.
 local function current(grant)
   return grant and not is_over(grant) and grant
 end
@@ -43,7 +49,7 @@ local function grant_owned_by(owner)
   return current(grant_with(owner ~= '' and call('HGET', key.owners, owner)))
 end
 
--- All grants that count, in the order of their fences.
+-- Returns all grants whose leases are not over, by their fences.
 local function all_grants()
   local rows, is_ending = call('HGETALL', key.grants), {}
   for _, fence in ipairs(pool.is_behind and call('ZRANGEBYSCORE', key.expiry, '-inf', now) or {}) do
@@ -64,8 +70,8 @@ local function keep_grant(grant)
   call('HSET', key.grants, grant.fence, head .. table.concat(grant.ids, '\n'))
 end
 
--- Starts the lease for its length, as of now. `now` is a millisecond that has begun, so the lease
--- ends with the millisecond in which its length is over: never early.
+-- Starts the lease now, for its length. The ms of `now` has begun already, so the lease ends with the
+-- ms in which its length is over: never early.
 local function start_lease(grant)
   if grant.ttl ~= '-' then
     grant.ends = now + grant.ttl * 1000 + 1
@@ -73,7 +79,7 @@ local function start_lease(grant)
   end
 end
 
--- Starts a lease anew, for its last length if none is given. A full Redis allows that.
+-- Restarts a lease, with its last length if `ttl` is empty. A full Redis allows it.
 local function renew_lease(grant, ttl)
   local is_changed = ttl ~= '' and ttl ~= grant.ttl
   grant.ttl = is_changed and ttl or grant.ttl
@@ -90,7 +96,7 @@ local function seconds(ms)
   return num(math.max(0, math.floor(ms / 1000)))
 end
 
--- The lease lines of these ids, which are all in this grant.
+-- Formats the lease lines of these ids, all of this grant.
 local function leases(grant, ids)
   local left = '-'
   if grant.ttl ~= '-' then
@@ -102,7 +108,7 @@ local function leases(grant, ids)
   return head .. table.concat(ids, '\n' .. head)
 end
 
--- Those of these ids that are held.
+-- Returns those of these ids that are held.
 local function held_of(ids)
   local held = {}
   for first = 1, #ids, CHUNK do
@@ -117,7 +123,7 @@ local function held_of(ids)
   return held
 end
 
--- The first `n` that are free; nil if there are fewer.
+-- Returns the first `n` free resources; nil if there are fewer.
 local function first_free(n)
   local ids = call('ZRANGE', key.free, 0, n - 1)
   if #ids < n then
@@ -127,18 +133,18 @@ local function first_free(n)
   if not held[1] then
     return ids
   end
-  -- Redis has stopped the script that was giving them back.
+  -- Redis stopped the script that released them.
   spread('ZREM', key.free, held)
   return first_free(n)
 end
 
--- Makes a grant of these ids, which are free, or kept for who asks. Answers the reply.
+-- Grants these ids, which are free or reserved for the request. Returns the reply.
 local function lend(ids, owner, ttl, serial)
   pool.fence = pool.fence + 1
   try_to_store()
   ttl = ttl == '' and default_ttl or ttl
   local grant = {fence = num(pool.fence), at = now, ttl = ttl, owner = owner, ids = ids}
-  -- A lease without a grant ends unnoticed. A grant without a lease would not end.
+  -- A lease without a grant ends without effect. A grant without a lease would never end.
   start_lease(grant)
   local pairs_held = {}
   for _, one in ipairs(grant.ids) do
@@ -158,7 +164,7 @@ local function lend(ids, owner, ttl, serial)
   return reply
 end
 
--- Ends a grant whose resources are free, or will be.
+-- Ends a grant, whose resources are free or become free now.
 local function end_grant(grant)
   spread('HDEL', key.held, grant.ids)
   if grant.ttl ~= '-' then
@@ -170,7 +176,7 @@ local function end_grant(grant)
   call('HDEL', key.grants, grant.fence)
 end
 
--- Takes one id out of a grant of several.
+-- Removes one id from a grant of several.
 local function shrink_grant(grant, id)
   call('HDEL', key.held, '')
   for at = 1, #grant.ids do
@@ -183,7 +189,7 @@ local function shrink_grant(grant, id)
   call('HDEL', key.held, id)
 end
 
--- Why this lock may not be renewed or released by who says this of himself; nil if it may.
+-- Returns why the caller may not renew or release this lock; nil if it may.
 local function objection(grant, owner, fence, force)
   if grant.owner ~= '' and grant.owner ~= owner and force ~= '1' then
     return 'E not yours'

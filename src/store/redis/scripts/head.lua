@@ -1,32 +1,36 @@
--- What one batch of operations on a pool comes with.
+-- The arguments of one batch of operations on a pool.
 --
--- Promises names for it, and that what the batch grants can be asked for again. It does not know
+-- Expects: nothing.
+-- Defines: base, server, batch, floor, default_ttl, grace, lapse, channel, FIRST_OPERATION, served,
+-- made, refusal_of, remember.
+--
+-- With `remember` the server can ask for the grants of the batch again. This fragment does not know
 -- the operations.
 
 -- KEYS[1] is the hash of the pool; all its other keys begin with that name.
 local base = KEYS[1]
--- Who asks, and the number of this batch.
+-- The calling server, and the number of this batch.
 local server, batch = ARGV[4], ARGV[5]
--- A fence that this server has seen, possibly from a Redis that has been lost since.
+-- The highest fence that this server has seen, possibly in a Redis that has lost it.
 local floor = tonumber(ARGV[6])
--- In seconds, '-' for a lease that does not end.
+-- Seconds, or '-' for a lease that does not end.
 local default_ttl = ARGV[7] == '' and '-' or ARGV[7]
 local grace, lapse, channel = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
 local FIRST_OPERATION = 11
 
--- Waiters of this server who were served: serial, reply, serial, reply…
+-- Grants to waiters of this server: serial, reply, serial, reply…
 local served = {}
--- What this batch has granted to whoever has given no name, so that a server which has not heard
--- the answer can find out: the batch, then serial and reply of each.
+-- Grants of this batch without an owner, for a server that has lost the reply: the batch, then serial
+-- and reply of each.
 local made = {batch}
 
--- What a command has raised, as a reply.
+-- Returns the error of a command as a reply.
 local function refusal_of(problem)
   return {err = type(problem) == 'table' and problem.err or tostring(problem)}
 end
 
--- Keeps what this batch has made, until the next batch of this server that makes something. Who hears
--- the answer does not need it.
+-- Stores the grants of this batch until the next batch of this server that has some. A server that
+-- gets the reply does not need them.
 local function remember()
   if #made > 1 then
     redis.pcall('SET', base .. ':last:' .. server, cmsgpack.pack(made), 'PX', 86400000)

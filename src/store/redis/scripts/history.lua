@@ -1,13 +1,15 @@
--- The history of the data in this Redis: one process that has kept all that it was told. The last fragment of:
+-- The history of the data in this Redis: one process that has kept all its data. The last fragment of:
 --
 --   clock, first_fence, history
 --
--- Promises each server a number that all fences of this history are above, and all before it are not. A
--- Redis that was started again, or that a replica took the place of, has a new history: it may have lost
--- grants. Promises that each jump of the clock is added to the sum once. It knows no pool.
+-- Expects: clock, first_fence.
+--
+-- Returns a number below all fences of this history and above all earlier ones. A Redis that was restarted, or
+-- replaced by a replica, has a new history: it may have lost grants. Each jump of the clock is added to the
+-- sum once. It knows no pool.
 
 local key, id, seen = KEYS[1], ARGV[1], tonumber(ARGV[2])
--- The sum of the jumps as the server knows it, and the jump that it has seen; 0 for none.
+-- The sum of the jumps known to the server, and the jump that it has seen; 0 for none.
 local known_jumps, jump = tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local row = redis.call('HMGET', key, 'id', 'above', 'jumps')
@@ -16,7 +18,7 @@ local jumps = tonumber(row[3]) or known_jumps
 if jumps == known_jumps then
   jumps = jumps + jump
 end
--- A server that may not ask Redis who it is has an empty id.
+-- The id is empty if the server may not ask for it.
 if id == '' or row[1] ~= id then
   above = first_fence(now, math.max(above, seen))
 end
@@ -24,7 +26,7 @@ local fields = {'id', id, 'above', string.format('%.0f', above), 'jumps', string
 if fields[2] ~= row[1] or fields[4] ~= row[2] or fields[6] ~= row[3] then
   local written = redis.pcall('HSET', key, unpack(fields))
   if type(written) == 'table' and written.err then
-    -- A full Redis still takes releases. What is not written is found again by the next connection.
+    -- A full Redis still takes releases. The next connection tries again to write this.
     if not written.err:find('OOM', 1, true) then
       return written
     end

@@ -1,7 +1,7 @@
 -- The keys of one pool.
 --
--- Promises all that go with the pool. What stays is the latest fence of a removed pool, and the last grants of
--- each server.
+-- Defines `keys_of`: all keys that are removed with the pool. The latest fence of a removed pool stays, and so
+-- do the last grants of each server.
 
 local function keys_of(base)
   local keys = {base}

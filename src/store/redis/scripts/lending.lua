@@ -1,12 +1,16 @@
--- Who may take what, renew it and give it back: the operations, each with its arguments as they
--- come. Each answers its reply.
+-- The operations on locks: acquire, renew and release. Each takes its arguments as they arrive and
+-- returns its reply.
 --
--- Promises the refusals of the engine, in its order; what is refused has changed nothing. It does
--- not know how anybody waits: that is in fragments further down, which come in only if somebody
--- does.
+-- Expects: call, now (begin); key, pool, num, try_to_remove (state); all of grants.
+-- Defines: put_in_free, release_grant, lendable_count, free_for, unsatisfiable, early_reply,
+-- acquire_without_queue, release, renew, renew_owned, release_all, undo. It declares offer, which
+-- serving defines.
+--
+-- Refusals are those of the engine, in its order, and a refused operation has changed nothing. The
+-- queue is left to later fragments, which are created only if a waiter is queued.
 
--- Hands a resource that has become free to whom it is due. It is defined in serving, before anybody
--- can be queued.
+-- Offers a freed resource to the next waiter. The fragment serving defines it, before a waiter can be
+-- queued.
 local offer
 
 local function put_in_free(id)
@@ -14,11 +18,11 @@ local function put_in_free(id)
   call('ZADD', key.free, pool.high, id)
 end
 
--- Puts these back at the end of the order of lending, and takes them out of their grant with `take`.
--- Those that are members no longer are gone then.
+-- Puts these at the end of the order of lending, and removes them from their grant with `take`. Those
+-- that are no longer members are dropped.
 --
--- Nobody is offered one before it is taken out, so of several the others become free after that if
--- there are waiters. An error in between must not keep them from it.
+-- A resource must not be offered before it has left its grant. So with waiters all but the first
+-- become free after that. An error in one offer must not prevent the others.
 local function put_back(ids, take, grant, id)
   try_to_remove()
   local members = {}
@@ -55,12 +59,12 @@ local function release_resource(grant, id)
   put_back({id}, shrink_grant, grant, id)
 end
 
--- How many are free and not kept for an absent owner.
+-- Returns the number of free resources that are not kept for absent owners.
 local function lendable_count()
   return math.max(0, call('ZCARD', key.free) - pool.kept)
 end
 
--- What can be lent for this, whoever else may be waiting for it; nil if there is not enough.
+-- Returns resources to lend for this, whatever the queue; nil if there are not enough.
 local function free_for(n, id)
   if pool.kept > 0 and (n or 1) > lendable_count() then
     return
@@ -72,7 +76,7 @@ local function free_for(n, id)
   return is_free and {id} or nil
 end
 
--- Why the pool could not serve this even if nobody held anything; nil if it could.
+-- Returns why the pool can never serve this, even with all resources free; nil if it can.
 local function unsatisfiable(n, id)
   if n then
     local count = call('ZCARD', key.members)
@@ -81,7 +85,7 @@ local function unsatisfiable(n, id)
   return not call('ZSCORE', key.members, id) and 'E no resource' or nil
 end
 
--- An owner asks for what it has: the same lock, its lease started anew.
+-- Answers an owner that repeats its acquire: the same lock, with its lease restarted.
 local function recover(grant, n, id, ttl)
   local count = #grant.ids
   local is_the_same = n == count or (not n and count == 1 and grant.ids[1] == id)
@@ -92,7 +96,7 @@ local function recover(grant, n, id, ttl)
   return 'H' .. leases(grant, grant.ids)
 end
 
--- The reply to an acquire for which it does not matter what is free; nil if it does.
+-- Returns the reply to an acquire that does not depend on free resources; nil if it does.
 local function early_reply(n, id, owner, ttl)
   local own = grant_owned_by(owner)
   if own then
@@ -101,8 +105,8 @@ local function early_reply(n, id, owner, ttl)
   return unsatisfiable(n, id)
 end
 
--- Acquires while the queue is empty. Nil if the request has to be queued. What is free can be lent, so
--- whether there is hope is asked last.
+-- Acquires while the queue is empty. Returns nil if the request must be queued. Most requests find a
+-- free resource, so `unsatisfiable` comes last.
 local function acquire_without_queue(serial, n, id, owner, ttl, wait)
   n = tonumber(n)
   local own = grant_owned_by(owner)
@@ -119,7 +123,7 @@ end
 local function release(id, owner, fence, force)
   local grant = grant_holding(id)
   if not grant then
-    -- What an owner wants who repeats himself holds already.
+    -- For an owner that repeats its release the result is there already.
     return owner ~= '' and 'F' or 'E not held'
   end
   local refusal = objection(grant, owner, fence, force)
@@ -150,7 +154,7 @@ local function renew_owned(owner, fence, ttl)
   return 'L' .. leases(grant, grant.ids)
 end
 
--- Releases what matches, the longest held first.
+-- Releases the matching grants, the oldest first.
 local function release_all(owner, older_s)
   local grants = owner ~= '' and {grant_owned_by(owner) or nil} or all_grants()
   local older_ms = (tonumber(older_s) or 0) * 1000
@@ -164,7 +168,7 @@ local function release_all(owner, older_s)
   return 'C ' .. num(count)
 end
 
--- Takes a grant back that nobody was told of, if it is still there.
+-- Undoes a grant that could not be delivered, if it still exists.
 local function undo(id, fence)
   local grant = grant_holding(id)
   if grant and grant.fence == fence and grant.owner == '' then

@@ -1,20 +1,26 @@
--- The queue of a pool: its waiters, what each waits for, and in what order.
+-- The queue of a pool: its waiters, their requests and their order.
 --
--- Promises that the sets which say so agree with each other. It does not know when a waiter can be
--- served. A place is text of 16 digits, so that places compare as their numbers do.
+-- Expects: call, now (begin); base, server, lapse, channel (head or seed_head); key, pool, num,
+-- padded, try_to_change_queue, try_to_grow (state).
+-- Defines: waiter_at, waiter_with, waiter_owned_by, keep_waiter, first_for_any, is_held_up,
+-- first_for, waiters_from, waiters_where, list_selection, unlist_selection, ticket_of, list_ticket,
+-- unlist_ticket, end_of_ticket, since_of, enqueue, dequeue, go_absent, notify, record_heartbeat.
 --
--- A place tells since when its waiter has it, and a ticket until when. Servers of an older version
--- count places up from the last one, and leave the end away.
+-- The sets of the queue always agree with each other. This fragment does not know when a waiter can
+-- be served. A place is a text of 16 digits, so that places compare like numbers.
+--
+-- A place contains the time since which its waiter has it, and a ticket the end of the wait.
+-- Servers of an older version count places up from the last one, and store no end.
 
 local function waiter_of_row(place, row)
   local whose, serial, n, id, owner, ttl, woken =
     row:match('^([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)$')
   return {
     place = place,
-    -- The server that its client is connected to; empty while an owner is away.
+    -- The server of its client; empty while an owner is absent.
     server = whose,
     serial = serial,
-    -- How many of any it wants, or which one.
+    -- The number of resources of any kind, or the id of one.
     n = tonumber(n),
     id = id,
     owner = owner,
@@ -43,12 +49,12 @@ local function keep_waiter(w)
   call('HSET', key.waiters, w.place, table.concat(row, '\n'))
 end
 
--- The place of the first waiter for any resources, absent owners included.
+-- Returns the place of the first waiter for any resources, absent owners included.
 local function first_for_any()
   return pool.waiting > 0 and call('ZRANGE', key.any, 0, 0)[1]
 end
 
--- Whether a waiter for any resources whose client is there holds up all who come later.
+-- Returns true if a waiter for any resources, with its client connected, holds up all later ones.
 local function is_held_up()
   local absent = pool.waiting > 0 and call('ZCARD', key.absent)
   local places = absent and call('ZRANGE', key.any, 0, absent) or {}
@@ -60,15 +66,15 @@ local function is_held_up()
   return false
 end
 
--- The place of the first who wants this one. After the newline there are digits only, and ':' is
--- what follows 9.
+-- Returns the place of the first waiter for this resource. Only digits follow the newline, and ':'
+-- comes after 9.
 local function first_for(id)
   local from, to = '[' .. id .. '\n', '(' .. id .. '\n:'
   local first = call('ZRANGEBYLEX', key.wanted, from, to, 'LIMIT', 0, 1)[1]
   return first and first:sub(-16)
 end
 
--- Up to `count` waiters from a place on, in order. The place is as ZRANGEBYSCORE wants it.
+-- Returns up to `count` waiters from a place on, in order. The place has ZRANGEBYSCORE's format.
 local function waiters_from(place, count)
   local places = call('ZRANGEBYSCORE', key.line, place, '+inf', 'LIMIT', 0, count)
   local rows = #places > 0 and call('HMGET', key.waiters, unpack(places)) or {}
@@ -79,7 +85,7 @@ local function waiters_from(place, count)
   return waiters
 end
 
--- Everybody for whom `chosen` is true, in order.
+-- Returns all waiters for which `chosen` is true, in order.
 local function waiters_where(chosen)
   local rows = pool.waiting > 0 and call('HGETALL', key.waiters) or {}
   local waiters = {}
@@ -93,7 +99,7 @@ local function waiters_where(chosen)
   return waiters
 end
 
--- Notes what a waiter wants.
+-- Lists the request of a waiter.
 local function list_selection(w)
   if w.n then
     call('ZADD', key.any, w.place, w.place)
@@ -110,7 +116,7 @@ local function unlist_selection(w)
   end
 end
 
--- The name of a waiter's ticket; nobody's if it is away.
+-- Returns the name of a waiter's ticket; it is no ticket's if the waiter is absent.
 local function ticket_of(w)
   return w.server .. '/' .. w.serial
 end
@@ -125,17 +131,17 @@ local function unlist_ticket(w)
   end
 end
 
--- Until when it waits whose ticket this is; nil if that is not known, or there is none.
+-- Returns the end of the wait in a ticket; nil if there is no ticket, or no end in it.
 local function end_of_ticket(ticket)
   return ticket and tonumber(ticket:sub(18))
 end
 
--- Since when a waiter is queued.
+-- Returns the time in ms since which a waiter is queued.
 local function since_of(w)
   return math.floor(tonumber(w.place) / 1000)
 end
 
--- Puts a waiter at the end, until then.
+-- Appends a waiter to the queue, until `ends`.
 local function enqueue(w, ends)
   try_to_grow()
   local last = call('ZRANGE', key.line, -1, -1)[1]
@@ -150,7 +156,7 @@ local function enqueue(w, ends)
   pool.waiting = pool.waiting + 1
 end
 
--- Takes a waiter out. A resource that was kept for it still is.
+-- Removes a waiter. A resource that is reserved for it stays reserved.
 local function dequeue(w)
   try_to_change_queue()
   call('ZREM', key.line, w.place)
@@ -167,7 +173,7 @@ local function dequeue(w)
   end
 end
 
--- An owner is away: its place is kept until then.
+-- Marks an owner as absent, with its place kept until `until_ms`.
 local function go_absent(w, until_ms)
   try_to_change_queue()
   unlist_ticket(w)
@@ -176,13 +182,13 @@ local function go_absent(w, until_ms)
   call('ZADD', key.absent, until_ms, w.place)
 end
 
--- Says something to a server: an answer for one of its waiters, or without a serial that it should
--- look at this pool. Whoever may not publish must not fail half-way: then they find out by looking.
+-- Publishes a message to a server: a reply to one of its waiters, or without a serial a request to
+-- poll this pool. A missing right must not stop the change: then servers find out by their polls.
 local function notify(whom, serial, reply)
   redis.pcall('PUBLISH', channel .. whom, base .. '\n' .. serial .. '\n' .. reply)
 end
 
--- This server has waiters in this pool, and is alive.
+-- Records that this server is alive and has waiters in this pool.
 local function record_heartbeat()
   try_to_change_queue()
   call('ZREM', key.servers, server)

@@ -1,11 +1,16 @@
--- The queue as others see it.
+-- The queue as clients see it.
 --
--- Promises to change nothing, and to say '-' where servers of an older version have left no time.
+-- Expects: CHUNK, call, now (begin); key, pool, num (state); seconds (grants); waiters_from,
+-- ticket_of, end_of_ticket, since_of (queue).
+-- Defines: list_queue.
+--
+-- It changes nothing. A time that servers of an older version did not store is '-'.
 
--- Nobody waits for ten years: a place that says so was counted, and tells no time.
+-- The longest credible age, ten years: a greater one is a place that was counted up, which has no
+-- time.
 local LONGEST_MS = 315360000000
 
--- Until when each place is kept whose owner is away.
+-- Returns the ends of the places of absent owners.
 local function ends_of_absences()
   local rows, ends = call('ZRANGE', key.absent, 0, -1, 'WITHSCORES'), {}
   for at = 1, #rows, 2 do
@@ -14,8 +19,8 @@ local function ends_of_absences()
   return ends
 end
 
--- How long a waiter has waited, how long it still does, how many it wants, and whether it is away;
--- then its owner and what it wants, a line each.
+-- Formats a waiter: its age, the time left, the number of resources and whether it is absent; then
+-- its owner and the id that it wants, a line each.
 local function waiter_lines(w, ends)
   local age = now - since_of(w)
   return (age < LONGEST_MS and seconds(age) or '-') .. ' '

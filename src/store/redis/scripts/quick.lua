@@ -1,13 +1,17 @@
 -- The hot path: plain acquires and releases while the queue is empty and no lease is over.
 --
--- Promises the same answers as the long way, for a few calls a batch. It returns from the script if
--- it has carried out the batch; otherwise it has changed nothing, and the long way follows. It
--- stands in front of that, so that none of its functions is created here. It does not know the queue.
+-- Expects: CHUNK, call, format, now, spread (begin); base, server, floor, default_ttl, FIRST_OPERATION, served,
+-- made, refusal_of, remember (head).
+-- Defines: nothing that later fragments use.
 --
--- The order of its writes is that of the long way, see `state`: a missing right or a full Redis stops
--- it before a change, or after.
+-- Replies are those of the fragments after it, with a few calls a batch. It returns from the script if it carried
+-- out the batch. Otherwise it has changed nothing, and those fragments follow. It comes before them, so that their
+-- functions are not created. It does not know the queue.
+--
+-- Its writes have the order that `state` describes: a missing right or a full Redis stops it before a change, or
+-- after.
 
--- Whether there is nothing but plain acquires ('a') and plain releases ('r') in the batch.
+-- Returns true if the batch has only plain acquires ('a') and plain releases ('r').
 local function is_plain()
   local at = FIRST_OPERATION
   while ARGV[at] == 'a' or ARGV[at] == 'r' do
@@ -20,16 +24,17 @@ if is_plain() then
   local members, free, held = base .. ':members', base .. ':free', base .. ':held'
   local grants, expiry = base .. ':grants', base .. ':expiry'
 
-  -- Every key that may be written is read by its type first: what a wrong one raises, it raises now. Only
-  -- that of the grants is read by who releases, and is the first to be written by who acquires.
+  -- Keys that may be written are read by their type first, so that a wrong type raises its error now. The key of
+  -- the grants is the exception: releases read it, and acquires write it first.
   local counters = call('HMGET', base, 'fence', 'high')
   local waiting = call('ZCARD', base .. ':line')
   local first_end = tonumber(call('ZRANGE', expiry, 0, 0, 'WITHSCORES')[2]) or math.huge
   local free_count, held_count = call('ZCARD', free), call('HLEN', held)
   local member_count = call('ZCARD', members)
 
-  -- If there are more members than are free or held, some are in no set: the long way repairs that. The counts tell
-  -- no more: a lost member and one that is free and held, or held and no member, cancel out.
+  -- More members than free and held resources means that some are in no set, and the later fragments repair that.
+  -- Equal counts prove nothing: a lost member and a resource that is free and held, or held and no member, cancel
+  -- out.
   if counters[1] and waiting == 0 and first_end > now and free_count + held_count >= member_count then
     local fence, high = math.max(tonumber(counters[1]), floor), tonumber(counters[2]) or 0
     local kept_fence, kept_high = tonumber(counters[1]), high
@@ -43,8 +48,8 @@ if is_plain() then
       end
     end
 
-    -- The first `n` that are free, or as many as there are. What is free and held is held: Redis has stopped the
-    -- script that gave it back.
+    -- Returns the first `n` free resources, or as many as there are. One that is free and held counts as held:
+    -- Redis stopped the script that released it.
     local function first_free(n)
       local ids = call('ZRANGE', free, 0, n - 1)
       local fences = #ids > 0 and call('HMGET', held, unpack(ids)) or {}
@@ -62,7 +67,7 @@ if is_plain() then
       return first_free(n)
     end
 
-    -- Answers in these places of the reply.
+    -- Acquires, with the answers in these places of the reply.
     local function acquire(spots)
       if #spots == 0 then
         return
@@ -101,7 +106,7 @@ if is_plain() then
       end
     end
 
-    -- What each grant with one of these fences is kept as.
+    -- Returns the stored rows of the grants with these fences.
     local function rows_of(fences)
       local names, row_of = {}, {}
       for at = 1, #fences do
@@ -114,7 +119,7 @@ if is_plain() then
       return row_of
     end
 
-    -- The ids of a grant but this one.
+    -- Returns the ids of a grant without this one.
     local function without(ids, id)
       if ids == id then
         return ''
@@ -174,7 +179,7 @@ if is_plain() then
       spread('HDEL', grants, ended)
     end
 
-    -- The runs of the batch: where the answers go, and of releases the ids.
+    -- The runs of the batch: the places of the answers, and for releases the ids.
     local runs, all_acquires, all_releases = {}, {}, {}
     local ids = {}
     local at = FIRST_OPERATION
@@ -192,19 +197,19 @@ if is_plain() then
       at = at + 2 + (run.ids and #run.ids or 0)
     end
 
-    -- What is released goes behind all that is free: while that is enough for all who acquire, and
-    -- only what is held is released, the one does not see the other, and each is done at once.
+    -- Released resources go behind all free ones. If the free ones suffice for all acquires, and all releases are
+    -- of held resources, the two do not affect each other. Then each is done at once.
     local fences = #ids > 0 and call('HMGET', held, unpack(ids)) or {}
     local is_independent = #all_acquires <= free_count
     for one = 1, #fences do
       is_independent = is_independent and fences[one]
     end
     if is_independent then
-      -- A grant comes last: no error may follow that nobody hears of it for.
+      -- Grants come last: after them no error may hide them from the server.
       release(ids, all_releases, fences)
       local is_done, problem = pcall(acquire, all_acquires)
       if not is_done then
-        -- What was released is answered, also where it comes behind an acquire.
+        -- The releases are answered, also those after an acquire.
         if #all_releases == 0 then
           return refusal_of(problem)
         end
@@ -218,7 +223,7 @@ if is_plain() then
         local act = run.ids and release or acquire
         local is_done, problem = pcall(act, run.ids or run.spots, run.spots)
         if not is_done then
-          -- What was done before is answered, and the refusal stands for the rest.
+          -- Earlier runs are answered, and the error stands for the rest.
           for _, spot in ipairs(run.spots) do
             replies[spot] = nil
           end
@@ -230,7 +235,7 @@ if is_plain() then
         end
       end
     end
-    -- Fences were kept before their grants. What was done is answered, though the latest rank may not be kept.
+    -- Fences were stored before their grants. The replies are sent even if the latest rank could not be stored.
     local is_kept, problem = pcall(keep_counters, fence)
     if not is_kept and type(replies[#replies]) == 'string' then
       replies[#replies + 1] = refusal_of(problem)

@@ -1,8 +1,12 @@
--- What Redis has stopped in the middle, in a script of an older version, or under the hands of
--- somebody else: a member that is in no set is lent to nobody.
+-- Repairs members that are in no set, and so never lent. Redis may have stopped a script of an older version in the
+-- middle, or another program has changed the keys.
 --
--- Promises that afterwards each member is free, held or reserved, and that what is free is a member and not held. It
--- looks at all members at once.
+-- Expects: call, spread (begin); key, pool, try_to_change_queue (state); put_in_free (lending); serve_from
+-- (serving).
+-- Defines: repair, repair_if_lost.
+--
+-- Afterwards each member is free, held or reserved, and each free resource is a member and not held. It reads all
+-- members at once.
 
 local function repair()
   try_to_change_queue()

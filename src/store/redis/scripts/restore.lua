@@ -2,9 +2,10 @@
 --
 --   clock, begin, first_fence, keys, restore
 --
--- Promises that nothing is changed if there is any pool already, or a key of a wrong type that is to be kept. Each
--- pool goes on above every fence that a pool of its name has had. What was left of a pool that is gone goes away. It
--- does not know who asks.
+-- Expects: call, format, now, spread (begin); first_fence; keys_of (keys).
+--
+-- Nothing is changed if any pool exists, or if a key to be kept has a wrong type. Each pool continues above every
+-- fence of a pool of its name. Remains of removed pools are deleted.
 
 local index = KEYS[1]
 local RETIRED, STAMPS = '', '\n'
@@ -33,13 +34,13 @@ local function rank(key, ids)
   spread('ZADD', key, ranked)
 end
 
--- A pool may be listed before it is there, and for a while after it was.
+-- A pool may be listed before it exists, and for a while afterwards.
 for _, name in ipairs(call('ZRANGE', index, 0, -1)) do
   if call('HLEN', prefix .. '{' .. name:gsub('[{}%%]', ESCAPES) .. '}') > 0 then
     return {now, 'E not empty'}
   end
 end
--- The latest fence of each pool that was removed.
+-- The latest fence of each removed pool.
 local left = {}
 for at = 2, #KEYS do
   if call('HLEN', KEYS[at]) > 0 then
@@ -48,9 +49,9 @@ for at = 2, #KEYS do
   left[at] = tonumber(call('GET', KEYS[at] .. ':fence') or nil) or 0
 end
 
--- Without RETIRED the index was lost, and the fences that were given here are not known.
+-- Without RETIRED the index was lost, and the fences granted here are unknown.
 local known = tonumber(call('ZSCORE', index, RETIRED) or nil) or first_fence(now, 0)
--- The first write is one that a full Redis refuses.
+-- A full Redis refuses the first write.
 call('ZADD', index, num(math.max(retired, known)), RETIRED)
 for one = 2, #KEYS do
   call('UNLINK', unpack(keys_of(KEYS[one])))

@@ -1,25 +1,31 @@
--- The waiter that a freed resource goes to, and what follows when a waiter leaves.
+-- The waiters that a freed resource goes to, and the consequences of a waiter's departure.
 --
--- The rule: go through the queue from the front, with what is free and not yet reserved. A waiter for any
--- K resources takes them if K are left, and otherwise holds up all behind it. A waiter for a named
--- resource takes it if it is left. For an owner who is away, what it could take now is kept, and it
--- holds nobody up. Of resources of any kind only the number is kept. All this is decided afresh at
--- each walk.
--- What is granted here is granted only to waiters of the server that asks: it is there to pass it
--- on. Others are woken; a waiter for any K holds the queue meanwhile, and a named resource is kept for
--- its waiter. So no waiter is overtaken.
+-- Expects: call, now (begin); server, served (head or seed_head); key, pool, try_to_change_queue (state);
+-- lend (grants); free_for, lendable_count, put_in_free (lending); dequeue, first_for, first_for_any,
+-- keep_waiter, notify, waiter_at, waiters_from (queue).
+-- Defines: serve_from, serve_behind, dismiss, answer_to, attempt, and offer, which lending declares.
 --
--- Promises that no waiter that could be served is left without knowing it. It does not know why
--- something has become free.
+-- The rule: walk the queue from the front, with the resources that are free and not reserved. A waiter
+-- for any K resources takes them if K are left, and otherwise holds up all behind it. A waiter for a
+-- named resource takes it if it is left. If an absent owner could take something now, that is kept for
+-- it, and it holds up no waiter. Of resources of any kind only the number is kept. Each walk decides all
+-- this again.
+-- A script grants to waiters of the calling server alone, since only that server gets the reply. Other
+-- servers are woken. Meanwhile their waiter for any K holds the queue, and a named resource stays
+-- reserved. So no waiter is overtaken.
+--
+-- Each waiter that could be served is served, or its server is woken. This fragment does not know why a
+-- resource has become free.
 
--- The place whose waiter asks right now, and the reply to it, instead of an entry in `served`.
+-- The place of the waiter that the current operation is for, and its reply, which does not go to
+-- `served`.
 local asking, answer
 
 local function is_reserved_for(w)
   return not w.n and call('HGET', key.reserved, w.id) == w.place
 end
 
--- Grants a waiter these, or the one that it wants, and that is free or was kept for it.
+-- Grants these to a waiter, or its named resource, which is free or reserved for it.
 local function serve(w, ids)
   try_to_change_queue()
   local reply = lend(ids or {w.id}, w.owner, w.ttl, w.serial)
@@ -36,7 +42,7 @@ local function serve(w, ids)
   dequeue(w)
 end
 
--- Tells a waiter's server to look; if it has just been told, it is on its way.
+-- Wakes the server of a waiter, at most once a second.
 local function wake(w)
   local since = now - w.woken
   if w.server ~= '' and (since < 0 or since >= 1000) then
@@ -47,7 +53,7 @@ local function wake(w)
   end
 end
 
--- The named resource that a waiter wants is free: it is granted, or kept until its client is there.
+-- Grants a named resource that is free to its waiter, or reserves it until the waiter's server asks.
 local function serve_named(w)
   if w.server == server then
     return serve(w)
@@ -60,7 +66,7 @@ local function serve_named(w)
   wake(w)
 end
 
--- Does for one waiter what can be done. Answers whether those behind it may be looked at.
+-- Serves one waiter if possible. Returns true if those behind it may be served.
 local function pass(w)
   local ids = free_for(w.n, w.id)
   if not ids then
@@ -78,7 +84,7 @@ local function pass(w)
   return true
 end
 
--- Makes what is reserved free, where it was in the order of lending.
+-- Makes a reserved resource free again, at its rank in the order of lending.
 local function unreserve(id)
   try_to_change_queue()
   local rank = call('HGET', key.ranks, id)
@@ -86,13 +92,13 @@ local function unreserve(id)
     call('ZADD', key.free, rank, id)
     call('HDEL', key.ranks, id)
   else
-    -- A server of an older version has reserved it.
+    -- A server of an older version reserved it.
     put_in_free(id)
   end
   call('HDEL', key.reserved, id)
 end
 
--- Nothing is kept any more for the waiters at this place and behind it, nor anything of any kind.
+-- Frees all that is reserved for waiters from this place on, and all that is kept of any kind.
 local function unreserve_from(place)
   pool.kept = 0
   local reserved = call('HLEN', key.reserved) > 0 and call('HGETALL', key.reserved) or {}
@@ -103,9 +109,9 @@ local function unreserve_from(place)
   end
 end
 
--- Serves everybody at `place` or behind it who can be served, and decides what is kept for the absent
--- owners there. No waiter for any resources may stand in front of it. Most often the first one is
--- served or nobody is: so it reads a few at first, then more.
+-- Serves all waiters from `place` on that can be served, and decides what is kept for absent owners
+-- there. No waiter for any resources may be before it. Most often it serves the first one or none, so it
+-- reads a few waiters at first, then more.
 local function serve_from(place)
   unreserve_from(place)
   local count = 2
@@ -124,7 +130,7 @@ local function serve_from(place)
   end
 end
 
--- A resource has become free: hands it to whom it is due.
+-- Offers a freed resource to the waiter that is next.
 function offer(id)
   local first = first_for_any()
   local place = first_for(id)
@@ -135,15 +141,15 @@ function offer(id)
   end
 end
 
--- A waiter has come or gone away and keeps its place: whom it may hold up has changed, and what is
--- kept.
+-- Serves those behind a waiter that came, or became absent: it holds up others now, and other resources
+-- are kept.
 local function serve_behind(w)
   if w.n then
     serve_from(first_for_any())
   end
 end
 
--- Takes a waiter out, and serves those whom it stood in the way of. It is not told.
+-- Removes a waiter without a reply, and serves those that it held up.
 local function dismiss(w)
   local first = first_for_any()
   dequeue(w)
@@ -155,7 +161,7 @@ local function dismiss(w)
   end
 end
 
--- Does something that may serve this waiter, who asks right now. Answers the reply if it did.
+-- Does an action that may serve the waiter of the current operation. Returns the reply if it did.
 local function answer_to(w, act, ...)
   asking, answer = w.place, nil
   act(...)
@@ -163,7 +169,7 @@ local function answer_to(w, act, ...)
   return answer
 end
 
--- Serves a waiter of this server that asks again, if it is its turn.
+-- Serves a waiter of this server that asks again, if it is next.
 local function attempt(w)
   if is_reserved_for(w) then
     serve(w)

@@ -1,23 +1,26 @@
--- One pool as it is kept: its keys, its counters, and that they are what they should be.
+-- One pool as it is stored: its keys and counters, and the checks of both.
 --
--- Promises that a key of a wrong type raises its error when the pool is opened, before anything has
--- been written, and that no change is stopped half-way by a missing right. It does not know what
--- anything means.
+-- Expects: call, format (begin); base (head or seed_head).
+-- Defines: key, pool, num, padded, open, close, try_to_remove, try_to_store, try_to_change_queue,
+-- try_to_grow.
 --
--- Redis looks at the rights of its user, and at `maxmemory`, at each command. What a script has
--- written before it is refused one stays. So the commands that a change ends with are tried before
--- it begins, in a form that changes nothing. A full Redis refuses only a first write, and only one
--- that takes memory: so a release begins with one that does not, and a grant with one that does.
+-- A key of a wrong type raises its error when the pool is opened, before any write. No change is stopped
+-- half-way by a missing right. This fragment does not know what the keys mean.
 --
--- Hash fields and values are formatted here; scores are left to Redis, which reads any form.
+-- Redis checks the rights of its user, and `maxmemory`, at each command. If it refuses one, the script's
+-- earlier writes stay. So the commands at the end of a change are tried before it, in a form that
+-- changes nothing. A full Redis refuses only a first write, and only one that takes memory. So a release
+-- begins with one that does not, and a grant with one that does.
+--
+-- Hash fields and values are formatted here. Scores are left to Redis, which reads any form.
 
--- The keys of the pool that is open, by their last part.
+-- The keys of the open pool, by their last part.
 local key
--- Its counters, whether it exists, how many waiters it has, and how many free resources of any kind are
--- kept for those of them who are away. Written by `close`.
+-- The open pool: its counters, whether it exists, the number of its waiters, and of resources of any
+-- kind kept for absent owners. `close` writes it.
 local pool
 
--- What the rights of Redis' user were tried for in the open pool.
+-- The rights that were tried in the open pool.
 local may_remove, may_store, may_change_queue
 
 local COUNTERS = {'fence', 'seat', 'high', 'low'}
@@ -26,13 +29,12 @@ local function num(x)
   return format('%.0f', x)
 end
 
--- A fence or a place as a member of a sorted set, where equal scores are in the order of the bytes.
+-- Formats a fence or a place as a member of a sorted set, where equal scores are ordered by bytes.
 local function padded(x)
   return format('%016.0f', x)
 end
 
--- Raises an error if a key that belongs to the queue, or to coming and going of pools, is not what
--- it should be.
+-- Raises an error if a key of the queue, or of a pool's creation and removal, has a wrong type.
 local function check_queue()
   call('HLEN', key.waiters)
   call('HLEN', key.queued)
@@ -46,8 +48,8 @@ local function check_queue()
   call('STRLEN', key.fence)
 end
 
--- The same for what every operation may change. Answers how many members more there are than
--- resources that are free or held.
+-- Does the same for keys that any operation may change. Returns the number of members minus those of
+-- free and held resources.
 local function check_lending()
   local member_count, free_count = call('ZCARD', key.members), call('ZCARD', key.free)
   local held_count = call('HLEN', key.held)
@@ -56,8 +58,7 @@ local function check_lending()
   return member_count - free_count - held_count
 end
 
--- Makes this pool the one that all else is about. With `with_queue` the keys of the queue are
--- checked even if it is empty.
+-- Opens a pool, for all that follows. `with_queue` checks the keys of the queue even if it is empty.
 local function open(name, seen_fence, with_queue)
   base = name
   key = setmetatable({}, {__index = function(keys, part)
@@ -70,13 +71,13 @@ local function open(name, seen_fence, with_queue)
     exists = row[1] ~= false,
     stored = row,
     waiting = call('ZCARD', key.line),
-    -- When the first lease ends, as far as is known yet.
+    -- The end of the first lease that is known.
     first_end = tonumber(call('ZRANGE', key.expiry, 0, 0, 'WITHSCORES')[2]) or math.huge,
   }
   for at = 1, #COUNTERS do
     pool[COUNTERS[at]] = tonumber(row[at]) or 0
   end
-  -- A server of an older version may have left more, when the last one left the queue.
+  -- A server of an older version may have left more when the last waiter left the queue.
   pool.kept = pool.waiting > 0 and tonumber(row[5]) or 0
   may_remove, may_store, may_change_queue = false, false, false
   local missing_count = check_lending()
@@ -84,14 +85,14 @@ local function open(name, seen_fence, with_queue)
   if with_queue or pool.waiting > 0 then
     check_queue()
   end
-  -- Some members are in no set.
+  -- Whether some members are in no set.
   pool.has_lost = missing_count > (pool.waiting > 0 and pool.reserved_count or 0)
   if pool.exists then
     pool.fence = math.max(pool.fence, seen_fence)
   end
 end
 
--- Comes before a change that ends with ZREM.
+-- Call it before a change that ends with ZREM.
 local function try_to_remove()
   if not may_remove then
     call('ZREM', key.free, '')
@@ -99,7 +100,7 @@ local function try_to_remove()
   end
 end
 
--- Comes before a grant: its fence, or a later one, is kept before it is given.
+-- Call it before a grant: its fence, or a later one, is stored before it is granted.
 local function try_to_store()
   if not may_store then
     local fence = num(pool.fence)
@@ -109,7 +110,7 @@ local function try_to_store()
   try_to_remove()
 end
 
--- Comes before a change of the queue, which takes all commands that write.
+-- Call it before a change of the queue, which uses all commands that write.
 local function try_to_change_queue()
   if not may_change_queue then
     try_to_remove()
@@ -120,13 +121,13 @@ local function try_to_change_queue()
   end
 end
 
--- Comes before what a full Redis takes no more of: the first write of a script is one that takes memory.
+-- Call it before a change that a full Redis must refuse: the first write then takes memory.
 local function try_to_grow()
   call('ZADD', key.line, 'XX', 0, '')
   try_to_change_queue()
 end
 
--- Writes the counters that have changed.
+-- Writes the changed counters.
 local function close()
   local fields = {}
   for at = 1, #COUNTERS do

@@ -1,8 +1,15 @@
--- Acquires by who may have to wait, and the end of waiting.
+-- Acquires that may wait, and the end of waiting.
 --
--- Promises the refusals of the engine, in its order. It does not know how long anybody waits.
+-- Expects: call, now (begin); server, grace (head); key, pool, padded, try_to_change_queue (state);
+-- end_of_lease, grant_owned_by, lend (grants); early_reply, free_for, lendable_count (lending); all
+-- of queue; answer_to, attempt, dismiss, serve_behind, serve_from (serving); MAX_ENDS, first_due,
+-- end_lease (due).
+-- Defines: acquire, withdraw.
+--
+-- Refusals are those of the engine, in its order. This fragment does not choose how long a waiter
+-- waits.
 
--- The place is for what its waiter wants now, which may be something else than before.
+-- Serves a place whose request may have changed.
 local function serve_anew(w, is_changed)
   if is_changed then
     serve_from('-inf')
@@ -11,7 +18,7 @@ local function serve_anew(w, is_changed)
   end
 end
 
--- An owner who has a place in the queue asks again: the place is now for this request.
+-- Moves the place of a queued owner to its new request.
 local function take_over(w, serial, n, id, ttl, ends)
   try_to_change_queue()
   if w.server ~= '' then
@@ -38,7 +45,7 @@ local function take_over(w, serial, n, id, ttl, ends)
   return 'E busy'
 end
 
--- How many leases may end for acquires of this call beyond what they want themselves.
+-- The number of leases that acquires of this call may still end beyond their own need.
 local ends_left = MAX_ENDS
 
 local function end_if_over(fence)
@@ -52,8 +59,8 @@ local function could_be_lent(n, id)
   return not n and free_for(n, id) or n and n <= lendable_count()
 end
 
--- Ends leases that are over until this can be served: the asker's own, that of the resource it wants,
--- then those that were over first.
+-- Ends leases that are over until the request can be served: first its owner's own, then that of the
+-- requested resource, then the oldest.
 local function end_due_leases(n, id, owner)
   end_if_over(owner ~= '' and call('HGET', key.owners, owner))
   end_if_over(not n and call('HGET', key.held, id))
@@ -73,7 +80,7 @@ local function end_due_leases(n, id, owner)
 end
 
 local function acquire(serial, n, id, owner, ttl, wait, room)
-  -- '2' asks for a place that it had before. For how many milliseconds more follows.
+  -- '2' asks for a place that it had before. The time left to wait, in ms, follows.
   local waits, had_place = wait ~= '0', wait:sub(1, 1) == '2'
   local ends = waits and now + tonumber(wait:sub(3))
   n = tonumber(n)
@@ -94,11 +101,11 @@ local function acquire(serial, n, id, owner, ttl, wait, room)
   end
   local w = waiter_owned_by(owner)
   if w then
-    -- Only a request that waits takes the place of one that waits.
+    -- A request that does not wait cannot take the place of one that waits.
     if not waits and w.server ~= '' then
       return 'E busy'
     end
-    -- A newer request of the same owner has taken the place over through another server.
+    -- Through another server a newer request of this owner has taken the place.
     if had_place and w.server ~= '' and w.server ~= server then
       return 'E busy'
     end
@@ -120,7 +127,7 @@ local function acquire(serial, n, id, owner, ttl, wait, room)
   return 'W' .. w.place
 end
 
--- Somebody no longer waits: its client is gone, or it has waited long enough.
+-- Withdraws a waiter: its client is gone, or its wait has ended.
 local function withdraw(serial, why)
   local w = waiter_with(serial)
   if not w then
