@@ -84,7 +84,7 @@ fn without_number(line: &[u8]) -> Option<&[u8]> {
     begins.then_some(&line[..start])
 }
 
-/// Returns whether the last word is HTTP in any case, without punctuation or spaces after it.
+/// Returns whether the last word is HTTP in any case. Punctuation and spaces after it are ignored.
 fn ends_with_http(line: &[u8]) -> bool {
     let is_mark = |b: &u8| b.is_ascii_whitespace() || b"/\\-_.".contains(b);
     let end = line

@@ -70,8 +70,7 @@ pub trait CommandSink {
         false
     }
 
-    /// Withdraws a queued command. It is replied to all the same: with `busy`, or with a grant that came
-    /// first.
+    /// Withdraws a command. A queued one is answered `busy` soon; any other gets its reply as usual.
     fn withdraw(&mut self, ticket: Ticket);
 
     /// Returns whether a valid key may be used from the client's address.
@@ -314,7 +313,7 @@ impl Session {
     }
 
     /// Withdraws queued requests: the client has hung up, as far as the transport can tell. Their answer is
-    /// `busy`.
+    /// `busy`, unless a grant came first.
     pub fn handle_hangup(&mut self, context: &mut Context<'_>) {
         self.peer = self.peer.max(Peer::HungUp);
         self.withdraw(context);
