@@ -1,28 +1,27 @@
-//! The answer parser: from bytes to one HTTP answer, without allocating and without looking at more
+//! The answer parser: from bytes to one HTTP answer, without allocating and without reading more
 //! than it needs.
 //!
-//! It knows answers with a Content-Length and nothing else, which is all that the servers under
-//! test may send.
+//! It parses answers with a Content-Length only, which is all that the servers under test may send.
 
-/// One whole answer at the start of the bytes that were parsed.
+/// One complete answer at the start of the parsed bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer<'a> {
     pub status: u16,
     pub body: &'a [u8],
-    /// Head and body: where the next answer starts.
+    /// The bytes of head and body; the next answer follows.
     pub whole_bytes: usize,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// The head of latchd's and the floor's successes, up to the number; other heads take the longer
-/// way.
+/// The head of a success of latchd and the floor, up to the number; other heads take the slower
+/// path.
 const USUAL: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: ";
 const HEAD_MAX_BYTES: usize = 16 * 1024;
 const BODY_MAX_BYTES: usize = 256 * 1024 * 1024;
 
-/// `Ok(None)`: the answer has not come whole yet.
+/// Parses one answer; returns `Ok(None)` if it is incomplete.
 pub fn parse(bytes: &[u8]) -> Result<Option<Answer<'_>>, Malformed> {
     if let Some(rest) = bytes.strip_prefix(USUAL) {
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();

@@ -2,12 +2,12 @@
 //! one Markdown table.
 //!
 //! Every server runs on core 0 and the load on core 1. Each entry has a load of its own in every
-//! round, and its CPU time is set against that of the floor *in the same round*, so that a machine
-//! that slows down slows both. Every second round goes through the entries backwards. All servers
-//! run from beginning to end; those whose turn it is not are idle.
+//! round, and its CPU time is compared with that of the floor *in the same round*, so that a
+//! machine that slows down slows both. Every second round runs the entries backwards. All servers
+//! run from beginning to end; all but the one under load are idle.
 //!
-//! A further peer is one more server in `Peers::start`. Everything that is started is ended, and
-//! bounded in time.
+//! A further peer is one more server in `Peers::start`. Every started process is ended, and bounded
+//! in time.
 
 use std::{
     ffi::OsStr,
@@ -41,12 +41,12 @@ pub struct Options {
     /// Length of each measured window
     #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
     seconds: Duration,
-    /// How long to load a server before each
+    /// Length of the warm-up before each
     #[arg(long, value_name = "S", default_value = "0.5", value_parser = seconds)]
     warmup_seconds: Duration,
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
-    /// Before each load wait up to so long for whoever else uses the cores
+    /// Before each load wait up to this long for other users of the cores
     #[arg(long, value_name = "S", default_value = "0", value_parser = seconds)]
     wait_for_quiet: Duration,
     #[arg(long, value_name = "N", default_value_t = 64)]
@@ -54,17 +54,17 @@ pub struct Options {
     /// Requests in one write, when pipelined
     #[arg(long, value_name = "N", default_value_t = 16)]
     depth: u32,
-    /// Which kinds of load
+    /// The kinds of load
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["keep-alive", "pipelined", "close"])]
     modes: Vec<Mode>,
 }
 
 pub const SERVER_CORE: usize = 0;
 pub const LOAD_CORE: usize = 1;
-/// What a load may take beyond its warm-up and its window: to connect, to seed, to end.
+/// The time a load may take beyond its warm-up and its window: to connect, to seed, to end.
 pub const LOAD_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Of the load under strace.
+/// The window of the load under strace.
 const STRACE_WINDOW: Duration = Duration::from_secs(1);
 
 pub fn run(options: &Options) -> Outcome<()> {
@@ -106,7 +106,7 @@ pub fn run(options: &Options) -> Outcome<()> {
     Ok(())
 }
 
-/// The server's binary: the one that was named, or the one beside this program.
+/// Returns the server's binary: the named one, or the one beside this program.
 pub fn latchd_path(named: Option<&Path>) -> Outcome<PathBuf> {
     let path = match named {
         Some(path) => path.to_owned(),
@@ -119,14 +119,14 @@ pub fn latchd_path(named: Option<&Path>) -> Outcome<PathBuf> {
         )
         .into());
     }
-    // It is started in another folder.
+    // The server starts in another folder.
     Ok(path.canonicalize()?)
 }
 
-/// How to start latchd in a folder of its own.
+/// Returns the command that starts latchd in a folder of its own.
 pub fn latchd_command(launcher: &Launcher, latchd: &Path, folder: &Path, store: &OsStr) -> Command {
     let mut command = launcher.command(SERVER_CORE, latchd);
-    // Nothing that this user has configured may change what is measured.
+    // The user's configuration must not change what is measured.
     command.env_clear().current_dir(folder);
     command
         .args(["--listen", "127.0.0.1:0", "--store"])
@@ -137,7 +137,8 @@ pub fn latchd_command(launcher: &Launcher, latchd: &Path, folder: &Path, store: 
 fn play(options: &Options, round: usize, loads: &Loads<'_>, peers: &mut Peers) -> Outcome<()> {
     let count = peers.entries.len();
     for turn in 0..count {
-        // Backwards every second time, so that none has always the same neighbour before it.
+        // Backwards every second time, so that an entry does not always have the same neighbour
+        // before it.
         let turn = if round.is_multiple_of(2) {
             turn
         } else {
@@ -160,7 +161,7 @@ fn play(options: &Options, round: usize, loads: &Loads<'_>, peers: &mut Peers) -
     Ok(())
 }
 
-/// A round of its own, in which system calls are counted and nothing else.
+/// Runs a round in which only system calls are counted.
 fn count_system_calls(
     strace: &Path,
     folder: &Path,
@@ -177,7 +178,7 @@ fn count_system_calls(
     Ok(())
 }
 
-/// What does not change from one load to the next.
+/// The settings that all loads share.
 pub struct Loads<'a> {
     pub launcher: &'a Launcher,
     pub bench: PathBuf,
@@ -187,7 +188,7 @@ pub struct Loads<'a> {
 }
 
 impl Loads<'_> {
-    /// One load; the window is that with its warm-up before it.
+    /// Runs one load; `window` is the warm-up and the measured window.
     pub fn run(
         &self,
         entry: &Entry,
@@ -215,7 +216,7 @@ impl Loads<'_> {
     }
 }
 
-/// Runs a load that reports as JSON, and ends it if it takes longer than that.
+/// Runs a load that reports as JSON, and ends it after `patience`.
 pub fn run_load(mut command: Command, patience: Duration) -> Outcome<Report> {
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     let mut stdout = child.stdout.take().ok_or("standard output was piped")?;
@@ -226,7 +227,7 @@ pub fn run_load(mut command: Command, patience: Duration) -> Outcome<Report> {
         let _ = sender.send(text);
     });
     let output = output.recv_timeout(patience);
-    // It has ended, or has had its time.
+    // It has ended, or its time is over.
     let _ = child.kill();
     let status = child.wait()?;
     let output = output.map_err(|_| "the load did not come to its end")?;

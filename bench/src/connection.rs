@@ -1,13 +1,13 @@
 //! One client: sends a burst of locks, checks the answers, then releases, and begins again.
 //!
-//! What it releases is what the burst of locks before the last one gave it. So it holds something
-//! nearly all the time, for a round trip and more, and an id that is lent a second time meets its
-//! holder in the ledger. Were it to release at once, then with a busy server most ids that the
-//! ledger should know as held would be on their way back already.
+//! It releases what the burst of locks before the last one gave it. So it holds some resource
+//! nearly all the time, for a round trip and more, and an id that is granted twice meets its holder
+//! in the ledger. If it released at once, most ids that the ledger should know as held would be on
+//! their way back when the server is busy.
 //!
 //! A burst is one write; its size is 1, or the depth when pipelining. With `Mode::Close` every
-//! burst has a connection of its own, and is over when the server has closed it. Connections know
-//! nothing of the loop that drives them: they are told when to send and when to read.
+//! burst has a connection of its own, and is over when the server has closed it. The event loop
+//! tells connections when to send and when to read.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -26,31 +26,31 @@ use crate::{
     tally::Tally,
 };
 
-/// What every answer must be.
+/// The requirement for every answer.
 pub enum Expectation {
-    /// A lock's answer names a seeded id that nobody holds, a release's answer is a success.
+    /// A lock's answer names a seeded id without a holder, a release's answer is a success.
     Checked(Ledger),
-    /// An answer of so many bytes, whatever they are.
+    /// An answer of this size, whatever its bytes.
     Fixed { answer_bytes: usize },
 }
 
-/// What all connections work with.
+/// The state that all connections share.
 pub struct Common<'a> {
     pub requests: &'a Requests,
     /// Requests in one burst of locks.
     pub depth: u32,
-    /// Nothing is released.
+    /// True if nothing is released.
     pub locks_only: bool,
     pub expectation: Expectation,
-    /// No more locks: only release what is held.
+    /// True at the end: no more locks, only release what is held.
     pub ending: bool,
     pub tally: Tally,
-    /// Where reads go, and where bursts of releases are put together.
+    /// The buffer for reads, and `out` for bursts of releases.
     pub buffer: Vec<u8>,
     pub out: Vec<u8>,
 }
 
-/// How much one connection can hold at once, in bursts.
+/// The most that one connection holds at once, in bursts.
 pub const BURSTS_HELD: u32 = 2;
 
 pub struct Connection {
@@ -60,12 +60,12 @@ pub struct Connection {
     stream: TcpStream,
     phase: Phase,
     outstanding: u32,
-    /// What the last burst of locks gave, and the one before it.
+    /// The ids of the last burst of locks; `older` has those of the one before it.
     newest: Vec<u32>,
     older: Vec<u32>,
     due_at: Instant,
     closed: bool,
-    /// The beginning of an answer whose end has not come. Empty nearly always, like `unsent`.
+    /// The start of an incomplete answer. Nearly always empty, like `unsent`.
     unread: Vec<u8>,
     unsent: Vec<u8>,
 }
@@ -77,7 +77,7 @@ enum Phase {
 }
 
 impl Connection {
-    /// Connects, and registers itself unless its bursts will bring connections of their own.
+    /// Connects, and registers itself unless each burst will open a connection of its own.
     pub fn open(number: u32, server: SocketAddr, mode: Mode, poll: &Registry) -> io::Result<Self> {
         let stream = std::net::TcpStream::connect(server)?;
         stream.set_nodelay(true)?;
@@ -97,29 +97,29 @@ impl Connection {
             newest: Vec::new(),
             older: Vec::new(),
             due_at: Instant::now(),
-            // Nothing is in flight, whatever the mode.
+            // No request is in flight, whatever the mode.
             closed: true,
             unread: Vec::new(),
             unsent: Vec::new(),
         })
     }
 
-    /// Whether it has been given ids that it must still release.
+    /// Returns whether it holds ids that it must still release.
     pub fn holds_some(&self) -> bool {
         !self.newest.is_empty() || !self.older.is_empty()
     }
 
-    /// Whether the burst has been answered, so that the next one may be sent.
+    /// Returns whether the burst has been answered, so that the next one may be sent.
     pub fn is_done(&self) -> bool {
         self.outstanding == 0 && (self.closed || self.mode != Mode::Close)
     }
 
-    /// Sends the next burst: releases of what it held before the last locks, else locks. `due_at`:
-    /// from when on its answer is waited for.
+    /// Sends the next burst: releases of what it held before the last locks, else locks. Its
+    /// latency counts from `due_at`.
     pub fn send(&mut self, due_at: Instant, common: &mut Common, poll: &Registry) -> Outcome<()> {
         self.due_at = due_at;
         if self.mode == Mode::Close {
-            // Dropping the old stream closes it, and takes it out of the poll.
+            // Dropping the old stream closes it, and removes it from the poll.
             self.stream = TcpStream::connect(self.server)?;
         }
         self.closed = false;
@@ -150,14 +150,14 @@ impl Connection {
     fn write(&mut self, bytes: &[u8], poll: &Registry) -> Outcome<()> {
         let written = match self.stream.write(bytes) {
             Ok(written) => written,
-            // A connection that is not made yet is one that would block.
+            // A write on a connection that is not established yet would block.
             Err(error) if would_block(&error) || error.kind() == ErrorKind::NotConnected => 0,
             Err(error) => return Err(format!("cannot send to the server: {error}").into()),
         };
         self.unsent.extend_from_slice(&bytes[written..]);
         if self.mode == Mode::Close {
-            // Loopback has usually made the connection before `connect` returns; then there is
-            // nothing to wait for but the answer.
+            // Loopback has usually established the connection before `connect` returns; then only
+            // the answer is waited for.
             let interest = match self.unsent.is_empty() {
                 true => Interest::READABLE,
                 false => Interest::READABLE | Interest::WRITABLE,
@@ -167,7 +167,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The socket takes bytes again.
+    /// Sends unsent bytes, as the socket is writable again.
     pub fn writable(&mut self) -> Outcome<()> {
         while !self.unsent.is_empty() {
             match self.stream.write(&self.unsent) {
@@ -179,7 +179,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The socket has bytes, or its end. `closed`: the server is known to have closed its side.
+    /// Reads bytes or the end. `closed`: the server is known to have closed its side.
     pub fn readable(&mut self, closed: bool, common: &mut Common) -> Outcome<()> {
         let Common {
             requests,
@@ -205,15 +205,14 @@ impl Connection {
             };
             filled += read;
             let taken = self.take_answers(&buffer[..filled], requests, expectation, tally)?;
-            // What is not held back for a release is the server's to keep.
+            // Ids that are not kept for a release stay held at the server.
             if *locks_only {
                 self.newest.clear();
             }
             buffer.copy_within(taken..filled, 0);
             filled -= taken;
             if read < room {
-                // A read that leaves room has emptied the socket; an end that is known of need not
-                // be read.
+                // A read that leaves room has emptied the socket; a known end need not be read.
                 self.closed |= closed;
                 break;
             }
@@ -229,7 +228,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes the whole answers at the start of `bytes`, and says how many bytes they were.
+    /// Processes the complete answers at the start of `bytes`, and returns their size in bytes.
     fn take_answers(
         &mut self,
         bytes: &[u8],
@@ -287,7 +286,7 @@ fn would_block(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
-/// Enough of some bytes to show in a message.
+/// Returns enough of the bytes to show in a message.
 fn start_of(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(&bytes[..bytes.len().min(80)])
 }

@@ -1,7 +1,7 @@
-//! Requests outside the measurement: seeding the pool before the load, and verifying what it leaves
+//! Requests outside the measurement: they seed the pool before the load, and verify what it leaves
 //! behind.
 //!
-//! Blocking, with a time-out.
+//! All of them block, with a timeout.
 
 use std::{
     io::{Read, Write},
@@ -15,7 +15,7 @@ use crate::{Outcome, answer, requests::request};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Sends bytes on a new connection and hands back the first answer.
+/// Sends bytes on a new connection and returns the first answer.
 pub fn exchange(server: SocketAddr, bytes: &[u8]) -> Outcome<Reply> {
     let attempt = || -> Outcome<Reply> {
         let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
@@ -52,7 +52,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The body of an answer that must be 200.
+    /// Returns the body; any status but 200 is an error.
     pub fn success(self) -> Result<String, String> {
         match self.status {
             200 => Ok(self.body),
@@ -72,17 +72,17 @@ pub fn wait_until_ready(server: SocketAddr) -> Outcome<()> {
     }
 }
 
-/// Gives the pool the members "1" to "N", none of them held.
+/// Sets the members of the pool to "1" to "N", none of them held.
 pub fn seed(server: SocketAddr, pool: &str, resources: u32) -> Outcome<()> {
     let ids: Vec<String> = (1..=resources).map(|id| format!("\"{id}\"")).collect();
     let body = format!("{{\"{pool}\":[{}]}}", ids.join(","));
     succeed(server, "PUT", "/pool", &body)?;
-    // Whoever was here before may have left locks.
+    // An earlier load may have left locks.
     succeed(server, "DELETE", &format!("/pool/{pool}/lock"), "")?;
     Ok(())
 }
 
-/// Makes the pool anew, with the members "1" to "N", which may be too many for one body.
+/// Creates the pool again, with the members "1" to "N", which may be too many for one body.
 pub fn seed_anew(server: SocketAddr, pool: &str, resources: u32) -> Outcome<()> {
     const PART: u32 = 50_000;
     let path = format!("/pool/{pool}");
@@ -97,20 +97,20 @@ pub fn seed_anew(server: SocketAddr, pool: &str, resources: u32) -> Outcome<()> 
     Ok(())
 }
 
-/// The numbers of the resources, in pieces of a certain size.
+/// Returns the numbers of the resources, in pieces of `size`.
 pub fn in_parts(resources: u32, size: u32) -> impl Iterator<Item = RangeInclusive<u32>> {
     (1..=resources)
         .step_by(size as usize)
         .map(move |first| first..=resources.min(first + size - 1))
 }
 
-/// How many resources of the pool are held.
+/// Returns the number of held resources of the pool.
 pub fn held(server: SocketAddr, pool: &str) -> Outcome<u64> {
     let pools = succeed(server, "GET", "/pool", "")?;
     held_of(&pools, pool).ok_or_else(|| format!("no pool {pool} in {pools:?}").into())
 }
 
-/// From a list of pools, `RESOURCES HELD WAITING NAME` each.
+/// Finds it in a list of pools, each `RESOURCES HELD WAITING NAME`.
 fn held_of(pools: &str, pool: &str) -> Option<u64> {
     let mut lines = pools.lines().map(|line| line.splitn(4, ' '));
     lines.find_map(|mut fields| {
@@ -119,8 +119,7 @@ fn held_of(pools: &str, pool: &str) -> Option<u64> {
     })
 }
 
-/// After the load everything has been released: the server must say that nothing is held and
-/// nothing is missing.
+/// Verifies that the server lists no locks and misses no resources after the load.
 pub fn verify(server: SocketAddr, pool: &str, resources: u32) -> Outcome<()> {
     let held = succeed(server, "GET", &format!("/pool/{pool}/lock"), "")?;
     if !held.is_empty() {
@@ -145,7 +144,7 @@ fn succeed(server: SocketAddr, method: &str, path: &str, body: &str) -> Outcome<
         .map_err(|problem| format!("{method} {path}: {problem}").into())
 }
 
-/// One connection that is kept, and waits for each answer.
+/// One persistent connection that waits for each answer.
 pub struct Client {
     stream: TcpStream,
     received: Vec<u8>,
@@ -191,7 +190,7 @@ impl Client {
         }
     }
 
-    /// The status and the body of the next answer.
+    /// Returns the status and the body of the next answer.
     pub fn reply(&mut self) -> Outcome<(u16, String)> {
         loop {
             match answer::parse(&self.received) {

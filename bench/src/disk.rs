@@ -1,5 +1,5 @@
-//! The disk: how much a lock of one client takes beside a bare append and fdatasync, and what clients
-//! notice of a disk whose every sync takes long.
+//! The disk: the time of a client's lock beside a bare append and fdatasync, and the effect on
+//! clients of a disk with slow syncs.
 //!
 //! The slow disk is a library in front of the system's: `tests/slow_disk/slow_sync.c`. A server over
 //! memory answers the same probes under the same load, round by round.
@@ -34,7 +34,7 @@ pub struct Options {
     /// The server's binary; default: the one beside this program
     #[arg(long, value_name = "PATH")]
     latchd: Option<PathBuf>,
-    /// How long each sync of the slow disk takes
+    /// Time that each sync of the slow disk takes
     #[arg(long, value_name = "MS", default_value_t = 50)]
     sync_ms: u32,
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -44,15 +44,15 @@ pub struct Options {
 const SHIM: &str = include_str!("../../tests/slow_disk/slow_sync.c");
 const WARM_UP: Duration = Duration::from_millis(500);
 const WINDOW: Duration = Duration::from_secs(2);
-/// About as much as a commit of one lock writes.
+/// About the bytes that a commit of one lock writes.
 const APPENDED_BYTES: usize = 4096;
-/// Requests a second beside which the probes are answered: few, so that only the disk holds them up.
+/// Requests a second beside the probes: few, so that only the disk delays them.
 const BACKGROUND_RATE: u32 = 200;
 const PROBES: u32 = 1000;
 const PROBE_PAUSE: Duration = Duration::from_millis(1);
-/// As many as a crowd of small clients.
+/// The connections of a crowd of small clients.
 const CROWD: u32 = 1000;
-/// More than a crowd locks in a round.
+/// More resources than a crowd locks in a round.
 const CROWD_RESOURCES: u32 = 200_000;
 
 pub fn run(options: &Options) -> Outcome<()> {
@@ -83,7 +83,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// One client that waits for each answer, beside bare appends, each of which is synced.
+    /// Compares one client that waits for each answer with bare appends, each of which is synced.
     fn compare_with_bare_sync(&self, rounds: u32) -> Outcome<()> {
         let server = self.start(FILE, "file:alone.redb", 0)?;
         let mut file = File::create(self.folder.join("appended"))?;
@@ -138,7 +138,7 @@ impl Bench<'_> {
         memory.stop()
     }
 
-    /// The 99th percentile of a ping and of a refusal, in microseconds, beside a load.
+    /// Returns the 99th percentiles of a ping and of a refusal, in microseconds, beside a load.
     fn probe(&self, name: &'static str, server: &Server) -> Outcome<[f64; 2]> {
         hold_the_only_resource(server.address)?;
         thread::scope(|scope| {
@@ -147,7 +147,7 @@ impl Bench<'_> {
                     .map(drop)
                     .map_err(|error| error.to_string())
             });
-            // The probes begin when the load is under way.
+            // The probes begin once the load runs.
             thread::sleep(WARM_UP);
             let ping = p99_us(server.address, "GET", "/ping", 200);
             let refusal = p99_us(server.address, "POST", "/pool/only/lock", 409);
@@ -156,7 +156,7 @@ impl Bench<'_> {
         })
     }
 
-    /// How many locks a second many clients have, none of which is released.
+    /// Returns the locks a second of many clients that release none.
     fn lock_in_a_crowd(&self, server: &Server) -> Outcome<f64> {
         let bench = std::env::current_exe()?;
         let mut command = self.launcher.command(compare::LOAD_CORE, &bench);
@@ -221,7 +221,7 @@ fn build_shim(folder: &Path) -> Outcome<PathBuf> {
     }
 }
 
-/// The median time of an append and its sync, in microseconds.
+/// Returns the median time of an append and its sync, in microseconds.
 fn append_and_sync(file: &mut File) -> Outcome<f64> {
     let mut times = Histogram::new();
     let end = Instant::now() + WINDOW;
@@ -234,12 +234,12 @@ fn append_and_sync(file: &mut File) -> Outcome<f64> {
     Ok(times.quantile(0.5) as f64 / 1e3)
 }
 
-/// From here on a lock of this pool is refused.
+/// Holds the only resource of a pool, so that later locks of it are refused.
 fn hold_the_only_resource(server: SocketAddr) -> Outcome<()> {
     let mut client = Client::connect(server)?;
     for (path, body) in [("/pool/only", "1"), ("/pool/only/lock", "")] {
         client.send(&request("POST", path, server, false, body))?;
-        // Of the later rounds the lock is refused already.
+        // In later rounds this lock is refused already.
         client.reply()?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The load's event loop: one thread, edge-triggered, a closed loop over all connections, the
+//! The load's event loop: one thread, edge-triggered, a closed loop over all connections, with the
 //! measured window in it.
 //!
 //! With a rate it is an open loop: bursts are due at fixed times, whatever the server does, and a
@@ -7,16 +7,15 @@
 //! Three stages: warm-up, the window, and the end, in which every connection releases what it
 //! holds. Counts and CPU times are read at the two edges of the window and nowhere else.
 //!
-//! What keeps the measurement of the *server* fair, since it is the same for every server:
-//! - The loop spins, it never sleeps (unless told to). A server that has to wake a sleeping client
-//!   pays for it on each write, and how often it has to depends on which of the two happens to be
-//!   ahead.
+//! Rules that keep the measurement of the *server* fair, since they are the same for every server:
+//! - The loop spins and never sleeps, unless told to. A server that has to wake a sleeping client
+//!   pays for it on each write, and how often depends on which of the two happens to be ahead.
 //! - A server that is faster than the load finds one request at a time, and pays for a sleep and an
-//!   epoll_wait for each; a slower one finds many and seems cheap. Where this was written the load,
-//!   at its own limit, kept the floor 96 to 98 percent busy with keep-alive, and 44 with a
-//!   connection for each request; the report says how busy both were. `--gather` tells whether it
-//!   matters, by making the batches even: the next requests leave when so many connections are
-//!   ready, one write straight after the other. Here it changed the floor's CPU time by at most 4
+//!   epoll_wait for each; a slower one finds many and seems cheap. On the author's machine the
+//!   load, at its own limit, kept the floor 96 to 98 percent busy with keep-alive, and 44 with a
+//!   connection for each request; the report says how busy both were. `--gather` shows whether it
+//!   matters, by making the batches even: the next requests leave when that many connections are
+//!   ready, one write straight after the other. There it changed the floor's CPU time by at most 4
 //!   percent.
 
 use std::{
@@ -37,26 +36,26 @@ use crate::{
     tally::Tally,
 };
 
-/// What the window saw.
+/// The measurements of the window.
 pub struct Measured {
     pub window: Duration,
     pub tally: Tally,
-    /// Before, in and after the window.
+    /// All requests before, in and after the window.
     pub all_requests: u64,
     /// Resident memory of the server at the end of the window, where its process is known.
     pub server_bytes: Option<u64>,
-    /// Of the load generator itself.
+    /// The CPU time of the load generator itself.
     pub load_cpu_ns: u64,
-    /// Of the server, where its process is known.
+    /// The CPU time of the server, where its process is known.
     pub server_cpu_ns: Option<u64>,
-    /// Of the Redis that the server stores in, if it does.
+    /// The usage of the Redis that the server stores in, if it does.
     pub redis: Option<Usage>,
 }
 
-/// How long the server may take, after the window, for answers that are still owed.
+/// The time limit, after the window, for outstanding answers.
 const END_PATIENCE: Duration = Duration::from_secs(10);
 const SLEEP: Duration = Duration::from_millis(20);
-/// More than a pipelined burst of answers needs.
+/// More than a pipelined burst of answers takes.
 const BUFFER_BYTES: usize = 256 * 1024;
 
 pub fn drive(plan: &Plan, requests: &Requests, expectation: Expectation) -> Outcome<Measured> {
@@ -140,10 +139,10 @@ impl Drive<'_> {
         }
     }
 
-    /// Sends what is due, as far as there are connections to send it on. What is left is late.
+    /// Sends the due bursts, as far as connections are ready. The others are late.
     fn send_due(&mut self, due_at: &mut Instant, now: Instant, interval: Duration) -> Outcome<()> {
         while *due_at <= now {
-            // The one that has rested longest, so that all of them are used.
+            // The longest-idle one, so that all of them are used.
             let Some(index) = self.ready.pop_front() else {
                 return Ok(());
             };
@@ -153,8 +152,7 @@ impl Drive<'_> {
         Ok(())
     }
 
-    /// Lets each connection release what it holds, so that the next load finds the pool as this one
-    /// did.
+    /// Lets each connection release what it holds, so that the next load finds the pool unchanged.
     fn finish(&mut self, events: &mut Events) -> Outcome<()> {
         let patience = Instant::now() + END_PATIENCE;
         self.common.ending = true;
@@ -218,14 +216,15 @@ impl Drive<'_> {
     }
 }
 
-/// Connections that came and went hold on to their ports for a while; new ones then have to wait.
+/// Returns whether no local port is free: closed connections hold their ports for a while, and new
+/// ones then have to wait.
 fn is_out_of_ports(error: &(dyn std::error::Error + 'static)) -> bool {
     error
         .downcast_ref::<io::Error>()
         .is_some_and(|error| error.kind() == ErrorKind::AddrNotAvailable)
 }
 
-/// What is known of the processes at an edge of the window.
+/// The usage of the processes at an edge of the window.
 struct Edge {
     load_ns: u64,
     server_ns: Option<u64>,

@@ -3,10 +3,12 @@
 //!
 //! The engine runs in this process, without sockets and without a journal. All sizes of one
 //! operation are built first and then run in turn, round after round, forwards and backwards, so
-//! that a machine that slows down slows all of them; the ratio to the first size is taken within a
-//! round. An engine of a million resources does not fit into the caches. What that alone costs is
-//! told by the operations at the end, which do nothing else than to touch so much memory, and by
-//! those that are done to always the same resource, owner or pool of many, which is in the caches.
+//! that a machine that slows down slows all of them. The ratio to the first size is taken within a
+//! round.
+//!
+//! An engine of a million resources does not fit into the caches. Two groups of operations show the
+//! cost of that alone: those at the end only touch as much memory, and others always use the same
+//! resource, owner or pool of many, which is in the caches.
 
 use std::{
     collections::HashMap,
@@ -26,12 +28,12 @@ use crate::{
 /// Measure the lock engine inside this process: ns per operation, by size
 #[derive(clap::Args)]
 pub struct Options {
-    /// Smaller sizes and fewer rounds: to see that it works
+    /// Use smaller sizes and fewer rounds, to check that it works
     #[arg(long)]
     quick: bool,
     #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
-    /// Only operations with this in their name
+    /// Only operations with this text in their name
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
 }
@@ -40,14 +42,13 @@ pub struct Options {
 struct Cell {
     size: String,
     step: Step,
-    /// How many steps take about as long as a sample is to be.
+    /// The number of steps that take about as long as a sample.
     steps: u32,
     /// Nanoseconds a step, one for each round.
     samples: Vec<f64>,
 }
 
-/// One operation, and how it is built in each size. The first size is what the others are compared
-/// with.
+/// One operation, and its constructor for each size. The others are compared with the first size.
 struct Family {
     name: &'static str,
     sizes: Vec<(String, Box<dyn Fn() -> Step>)>,
@@ -128,7 +129,7 @@ fn measure(family: &Family, rounds: u32, sample: Duration) {
 
 impl Cell {
     fn sample(&mut self) {
-        // What ran before has taken the caches.
+        // The previous cell has filled the caches.
         let warm_up = self.steps / 4;
         (0..warm_up).for_each(|_| (self.step)());
         let start = Instant::now();
@@ -161,7 +162,7 @@ fn families(quick: bool) -> Vec<Family> {
     };
     let most_waiters = waiters[waiters.len() - 1];
     let held = if quick { 10 } else { 10_000 };
-    // As many leases as there are in a pool that is half held.
+    // As many leases as in a pool that is half held.
     let halves: Vec<u32> = resources.iter().map(|resources| resources / 2).collect();
     let volumes: &[u32] = match quick {
         true => resources,
@@ -276,7 +277,7 @@ fn families(quick: bool) -> Vec<Family> {
     families
 }
 
-/// Finds a name in a map from names to numbers: to find a resource by its id, and nothing else.
+/// Finds a name in a map from names to numbers: the bare search of a resource by its id.
 fn look_up(names: u32) -> Step {
     let mut buffer = [0; 8];
     let mut order: Vec<u32> = (0..names).collect();
@@ -294,7 +295,7 @@ fn look_up(names: u32) -> Step {
     })
 }
 
-/// Reads where the last read said: each costs a whole cache miss, if it is one.
+/// Reads the place that the last read named: each read is a whole cache miss, if it is one.
 fn read(places: u32) -> Step {
     #[derive(Clone, Copy)]
     #[repr(align(256))]
@@ -309,7 +310,7 @@ fn read(places: u32) -> Step {
     Box::new(move || at = black_box(memory[at as usize].0))
 }
 
-/// 1000000 as 1,000,000.
+/// Formats 1000000 as 1,000,000.
 fn grouped(number: u32) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -329,7 +330,7 @@ mod tests {
     #[test]
     fn every_operation_can_be_repeated() {
         for family in families(true) {
-            // The smallest: a debug build checks the whole engine after each command.
+            // The smallest size: a debug build checks the whole engine after each command.
             let (size, build) = &family.sizes[0];
             let mut step = build();
             (0..50).for_each(|_| step());

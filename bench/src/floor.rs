@@ -1,16 +1,16 @@
-//! The floor: a server that answers every read with the same bytes and never looks at what it read.
+//! The floor: a server that answers every read with the same bytes and never parses what it read.
 //!
 //! One thread, one mio loop, edge-triggered. For each burst of requests it makes one read and one
 //! write, and nothing else: a read that does not fill the buffer has emptied the socket, so no
-//! second read asks for that. No server that answers on the same kind of loop can cost less; what
-//! latchd costs beyond this is its own doing.
+//! second read follows. No server that answers on the same kind of loop can cost less; any cost of
+//! latchd beyond this is its own.
 //!
 //! It counts nothing. Pipelined requests that arrive in one read get one answer, unless
 //! `--requests-per-read` says how many requests the load generator puts into one write. A burst
 //! that loopback splits would be answered too often, which the load generator notices.
 //!
-//! With `--close` it reads straight after the accept, and a connection whose request is there
-//! already is never registered.
+//! With `--close` it reads straight after the accept, and never registers a connection whose
+//! request is there already.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -32,7 +32,7 @@ pub struct Options {
     /// Address to listen on; port 0 picks a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// How many answers each read gets; give the load generator's --depth when it pipelines
+    /// Answers to each read; give the load generator's --depth when it pipelines
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     requests_per_read: u16,
     /// Shut down and close each connection after its answer
@@ -40,7 +40,7 @@ pub struct Options {
     close: bool,
 }
 
-/// What latchd says to a bare `POST /pool/A/lock`.
+/// The answer of latchd to a bare `POST /pool/A/lock`.
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n4";
 const LISTENER: Token = Token(usize::MAX);
 const BACKLOG: i32 = 4096;
@@ -54,7 +54,7 @@ pub fn run(options: &Options) -> Outcome<()> {
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
-    // Linux hands this on to accepted sockets, which saves a system call for each.
+    // Accepted sockets inherit this on Linux, which saves a system call for each.
     socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -136,8 +136,8 @@ impl Floor {
     }
 
     fn turn(&mut self, key: usize) {
-        // A descriptor has at most one event in a batch, so none of them can be about a connection
-        // that is gone.
+        // A descriptor has at most one event in a batch, so no event can be about a closed
+        // connection.
         let connection = &mut self.connections[key];
         let fate = if self.close {
             connection.answer_once(&mut self.buffer, &self.burst)
@@ -158,7 +158,7 @@ enum Fate {
 
 struct Connection {
     stream: TcpStream,
-    /// The rest of a burst that the socket did not take whole.
+    /// The unsent bytes of a burst.
     unsent_bytes: usize,
 }
 
@@ -196,8 +196,8 @@ impl Connection {
         match self.stream.read(buffer) {
             Ok(0) => Fate::Done,
             Ok(_) => {
-                // An empty send buffer takes these few bytes whole; a peer that is gone does not
-                // matter.
+                // An empty send buffer accepts these few bytes at once; a peer that is gone does
+                // not matter.
                 let _ = self.stream.write(burst);
                 let _ = self.stream.shutdown(Shutdown::Write);
                 Fate::Done

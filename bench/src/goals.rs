@@ -1,4 +1,4 @@
-//! What was to be reached, beside what was.
+//! The goals, beside the measurements.
 
 use std::fmt::Write;
 
@@ -23,7 +23,7 @@ impl Bound {
         }
     }
 
-    /// By the median.
+    /// Compares the median with the bound.
     fn verdict(self, measured: Option<Spread>) -> &'static str {
         let met = measured.map(|spread| match self {
             Self::AtMost(bound) => spread.median <= bound,
@@ -39,7 +39,7 @@ impl Bound {
 
 type Figure = fn(&Report) -> Option<f64>;
 
-/// The ratios that `compare` was to find.
+/// Formats the ratios that have a goal in `compare`.
 pub fn rows(entries: &[Entry]) -> String {
     let speed: Figure = |report| Some(report.requests_per_second);
     let goals: [(&str, Figure, Mode, [&str; 2], Bound); 6] = [

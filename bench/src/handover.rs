@@ -1,9 +1,9 @@
-//! Release to grant: how long after a release is written does the client have its answer that waits
-//! in line for the resource?
+//! Release to grant: the time from writing a release to the answer of the client that waits in the
+//! queue for the resource.
 //!
-//! One resource, and two clients who take turns: one holds it, the other is parked. Beside it, in
-//! the same rounds, the round trip of a ping, which is the least that an answer takes, and that of a
-//! release that nobody waits for, which on a durable store costs the same commit.
+//! One resource, and two clients that take turns: one holds it, the other is queued. In the same
+//! rounds it also measures the round trip of a ping, the least that an answer takes, and that of a
+//! release without a waiter, which costs the same commit on a durable store.
 //!
 //! Without --url it starts latchd itself, with each store in turn, on another core than its own.
 
@@ -27,13 +27,13 @@ use crate::{
     tally::Histogram,
 };
 
-/// Measure the time from a release to the answer of the client who waited for it
+/// Measure the time from a release to the answer of the waiting client
 #[derive(clap::Args)]
 pub struct Options {
     /// A server that runs already, as http://HOST:PORT
     #[arg(long, value_parser = address_of)]
     url: Option<SocketAddr>,
-    /// What to call that server
+    /// Name of that server in the report
     #[arg(
         long,
         value_name = "NAME",
@@ -83,7 +83,7 @@ fn start_and_measure(options: &Options) -> Outcome<()> {
     ] {
         let command = compare::latchd_command(&launcher, &latchd, folder.path(), &store);
         let server = Server::start(name, command)?;
-        // A process of its own, so that it can be put on another core.
+        // A process of its own, so that it can run on another core.
         let mut client = launcher.command(compare::LOAD_CORE, &bench);
         client.args(["handover", "--url", &format!("http://{}", server.address)]);
         client.args(["--name", name, "--rounds", &options.rounds.to_string()]);
@@ -92,7 +92,7 @@ fn start_and_measure(options: &Options) -> Outcome<()> {
     Ok(())
 }
 
-/// Every wait of the client ends in time, so the client does.
+/// Runs the client. Every wait of it is bounded in time, so it ends.
 fn succeed(mut command: Command) -> Outcome<()> {
     match command.stdin(Stdio::null()).status()? {
         status if status.success() => Ok(()),
@@ -180,7 +180,7 @@ fn measure(server: SocketAddr, rounds: u32) -> Outcome<Times> {
     Ok(times)
 }
 
-/// Whether the list of pools, `RESOURCES HELD WAITING NAME` each, says that one stands in line.
+/// Returns whether the list of pools, each `RESOURCES HELD WAITING NAME`, shows one waiter.
 fn is_parked(pools: &str) -> bool {
     let mut lines = pools.lines().map(|line| line.split(' '));
     lines.any(|fields| fields.skip(2).eq(["1", POOL]))

@@ -1,7 +1,7 @@
-//! Latency at half load: requests that are due at fixed times, at half of what each server can bear,
-//! and, so that the same can be compared, at half of what the slowest can.
+//! Latency at half load: requests that are due at fixed times, at half of each server's capacity. To
+//! compare them at the same rate, it also uses half of the slowest one's capacity.
 //!
-//! What a server can bear is measured in the same round, by the closed loop.
+//! The closed loop measures a server's capacity in the same round.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     table::{self, FLOOR, MEMORY, NGINX},
 };
 
-/// Measure latencies at half of the load that each server can bear
+/// Measure latencies at half of each server's capacity
 #[derive(clap::Args)]
 pub struct Options {
     /// The server's binary; default: the one beside this program
@@ -28,12 +28,12 @@ pub struct Options {
     /// Length of each measured window
     #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
     seconds: Duration,
-    /// How long to load a server before each
+    /// Length of the warm-up before each
     #[arg(long, value_name = "S", default_value = "0.5", value_parser = seconds)]
     warmup_seconds: Duration,
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
-    /// Before each load wait up to so long for whoever else uses the cores
+    /// Before each load wait up to this long for other users of the cores
     #[arg(long, value_name = "S", default_value = "0", value_parser = seconds)]
     wait_for_quiet: Duration,
     #[arg(long, value_name = "N", default_value_t = 64)]

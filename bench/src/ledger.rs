@@ -1,18 +1,18 @@
 //! The ledger: no id is held twice at once, as seen by the clients.
 //!
 //! An id is held from the moment that its lock's answer is read until the moment that its release
-//! is SENT. It cannot be until the release's answer is read: the server may lend the id out again
-//! before that, and another connection may hear of its lock first. Nor does it hurt that an answer
-//! is read later than it was written: while the first holder's answer waits to be read nobody has
-//! sent a release, so whoever else is given the id collides with it, whichever is read first.
+//! is SENT. It cannot be until the release's answer is read: the server may grant the id again
+//! before that, and another connection may read its grant first. Nor does it hurt that an answer is
+//! read later than it was written: while the first holder's answer is unread no client has sent a
+//! release, so any other client that is granted the id collides with it, whichever is read first.
 //!
-//! What it cannot see is an id that is lent again between the sending of its release and the
-//! release's arrival. That shows later, as a release that is refused with `not held`, since two
-//! lendings bring two releases.
+//! It cannot see an id that is granted again between the sending of its release and the release's
+//! arrival. That shows later, as a release that is refused with `not held`, since two grants bring
+//! two releases.
 
 use std::fmt;
 
-/// An id that was lent while somebody held it.
+/// An id that was granted while it had a holder.
 #[derive(Debug, PartialEq, Eq)]
 pub struct LentTwice {
     pub resource: u32,
@@ -37,7 +37,7 @@ impl fmt::Display for LentTwice {
 
 impl std::error::Error for LentTwice {}
 
-/// Holders by resource; resources and connections are numbered from 0.
+/// The holders by resource; resources and connections are numbered from 0.
 pub struct Ledger {
     holders: Vec<u32>,
 }
@@ -51,7 +51,7 @@ impl Ledger {
         }
     }
 
-    /// The answer that lends `resource` to `connection` has been read.
+    /// Records that the answer that grants `resource` to `connection` was read.
     pub fn lent(&mut self, resource: u32, connection: u32) -> Result<(), LentTwice> {
         let holder = &mut self.holders[resource as usize];
         if *holder != NOBODY {
@@ -65,7 +65,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// The release of `resource` is about to be written.
+    /// Records that the release of `resource` is about to be written.
     pub fn release_sent(&mut self, resource: u32) {
         let holder = std::mem::replace(&mut self.holders[resource as usize], NOBODY);
         assert_ne!(holder, NOBODY, "a client releases only what it holds");

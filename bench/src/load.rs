@@ -1,7 +1,7 @@
-//! The load generator: what it can be told, and the order of its work: seed, drive, verify, report.
+//! The load generator: its options, and the order of its work: seed, drive, verify, report.
 //!
 //! A closed loop: each connection has one burst of requests in flight, and sends the next only when
-//! that is answered. With --rate an open one.
+//! that is answered. With --rate it is an open loop.
 
 use std::{
     net::{SocketAddr, ToSocketAddrs},
@@ -31,12 +31,12 @@ pub struct Options {
     /// Length of the measured window
     #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
     seconds: Duration,
-    /// How long to load the server before that
+    /// Length of the warm-up before that
     #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
     warmup_seconds: Duration,
     #[arg(long, value_enum, default_value = "keep-alive")]
     mode: Mode,
-    /// Whose words the server understands
+    /// The API that the server has
     #[arg(long, value_enum, default_value = "latchd")]
     api: Api,
     /// Release nothing: the pool must be large enough for all that are locked
@@ -61,14 +61,14 @@ pub struct Options {
     /// time and count its script calls
     #[arg(long, value_name = "ADDR")]
     redis: Option<SocketAddr>,
-    /// Send only locks and do not look at the answers: for servers that answer always the same
+    /// Send only locks and ignore the answers: for servers with a fixed answer
     #[arg(long)]
     fixed: bool,
-    /// Hold the next requests back until so many connections are ready for theirs (see drive.rs)
+    /// Delay the next requests until this many connections are ready for theirs (see drive.rs)
     #[arg(long, value_name = "N", default_value_t = 1)]
     gather: u32,
-    /// Sleep while nothing comes instead of spinning: kinder to a shared core, but the server pays
-    /// for waking
+    /// Sleep instead of spinning while there is no event: kinder to a shared core, but the server
+    /// pays for waking
     #[arg(long)]
     sleep: bool,
     /// Requests a second, sent at fixed times; default: each as soon as the one before is answered
@@ -79,7 +79,7 @@ pub struct Options {
     json: bool,
 }
 
-/// Each has a request of its own, built beforehand.
+/// Each resource has a request of its own, built beforehand.
 const RESOURCES_MAX: u32 = 1_000_000;
 
 pub fn run(options: &Options) -> Outcome<()> {
@@ -174,7 +174,7 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A name that needs neither percent-encoding in a path nor escaping in JSON.
+/// Parses a name that needs neither percent-encoding in a path nor escaping in JSON.
 fn plain_name(name: &str) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if name.is_empty() || name.len() > 128 || !name.bytes().all(plain) {

@@ -1,38 +1,38 @@
-//! latchd-bench: what does a lock cost, and is no id ever lent twice?
+//! latchd-bench: the cost of a lock, and the check that no id is ever granted twice.
 //!
-//! Twelve commands, one file each, and what they stand on:
+//! Twelve commands, one file each, and their foundations:
 //!
 //!     floor     a server that answers without looking: the least that any server could cost
 //!     load      a client, closed-loop or at a rate: lock, check, release
 //!     compare   floor, latchd and its peers under the same load in turn, as one table
-//!     latency   the same at half of the load that they can bear
+//!     latency   the same at half of their capacity
 //!     redis     latchd over Redis beside webdis and redis-benchmark, as one table
-//!     memory    what idle connections, resources and pools take up, and how long a start with them
-//!     tls       what TLS costs: idle connections, handshakes, requests
+//!     memory    the memory of idle connections, resources and pools, and the time of a start with them
+//!     tls       the cost of TLS: idle connections, handshakes, requests
 //!     start     from the start of a process to its first answer
-//!     disk      what the file store adds to a bare sync, and what a slow disk does to clients
-//!     handover  from a release to the answer of who waited for it
+//!     disk      the cost of the file store over a bare sync, and the effect of a slow disk on clients
+//!     handover  from a release to the answer of the waiter
 //!     engine    the lock engine without a server: the cost of each operation by size
-//!     soak      a mixed load with churn for long: memory, descriptors, nothing lent twice or lost
+//!     soak      a long mixed load with churn: memory, descriptors, no resource granted twice or lost
 //!
 //!     compare -> peers (starts all that are found: nginx, webdis), process (CPU time, memory),
 //!         |      strace (system calls), table, goals, spread
 //!         | runs `load --json` as a child on the other core, reads its report
 //!     load -> control (seeds, verifies), drive (the event loop) -> report
-//!     drive -> connection (one client) -> answer (bytes), ledger (who holds what), requests, tally
+//!     drive -> connection (one client) -> answer (bytes), ledger (holders), requests, tally
 //!
 //!     redis -> compare (runs loads), webdis and script_call (the peers), redis_table
-//!         | a load asks Redis beside it what it has used: resp
+//!         | a load asks Redis for its usage: resp
 //!
 //!     latency -> compare (runs loads), peers
 //!     tls -> process, table
 //!     memory -> seeding (and the longest ping meanwhile), start, nginx, process
 //!     disk -> compare (runs loads), control, process, table, tally
 //!     handover -> process, control, table, tally
-//!     soak -> soak_worker (what one client does and checks), ledger, control, process
-//!     engine -> worlds (engines in a certain state, and steps), table, spread
+//!     soak -> soak_worker (actions and checks of one client), ledger, control, process
+//!     engine -> worlds (engines in a given state, and steps), table, spread
 //!
-//! Only `engine` and `worlds` know the latchd library: all else measures only what a client can see.
+//! Only `engine` and `worlds` use the latchd library: all others measure only what a client can see.
 
 #![forbid(unsafe_code)]
 
@@ -76,8 +76,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Every failure ends the program with one sentence, so a boxed error is all the type that is
-/// needed.
+/// The result of a command. Every failure ends the program with one sentence, so a boxed error is
+/// enough.
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Measures latchd: from the outside on loopback, against a floor, and its engine alone

@@ -1,5 +1,5 @@
-//! What is resident: with nothing to do, for each idle connection, for each resource and pool; and
-//! how long a start takes that reads them all from the file.
+//! Resident memory: when idle, for each idle connection, for each resource and pool; and the time
+//! of a start that reads them all from the file.
 
 use std::{
     ffi::OsString,
@@ -37,12 +37,12 @@ pub struct Options {
     /// Pools of one resource each
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     pools: u32,
-    /// How often each seeding is repeated, on a new server
+    /// Repetitions of each seeding, on a new server
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
 }
 
-/// What a server does once after its start is over by then.
+/// The time in which a server completes its one-time work after its start.
 const SETTLE: Duration = Duration::from_millis(300);
 const MAX_BODY: &str = "268435456";
 
@@ -86,7 +86,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Each connection has asked once, and been answered.
+    /// Measures idle connections, each of which has sent a request and been answered.
     fn connections(&self, name: &str) -> Outcome<()> {
         let folder = TempDir::with_prefix("latchd-bench-")?;
         let count = self.options.connections;
@@ -94,7 +94,7 @@ impl Bench<'_> {
             println!("| {name} | not installed here | | |");
             return Ok(());
         };
-        // nginx sets memory for all its connections aside: without them it is smaller.
+        // nginx reserves memory for all its connections: without them it is smaller.
         let idle = match name {
             NGINX => {
                 let other = TempDir::with_prefix("latchd-bench-")?;
@@ -128,7 +128,7 @@ impl Bench<'_> {
         let seeded = seeding::seed(server.address, shape, count)?;
         let after = resident(&server)?;
         let (_, most) = resident_bytes(server.pid())?;
-        // Killed, then stopped.
+        // The first start follows a kill, the second a stop.
         drop(server);
         let starts = match name {
             FILE => {
@@ -156,7 +156,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// None, if it is not installed.
+    /// Starts a server; returns `None` if it is not installed.
     fn start(&self, name: &str, folder: &Path, connections: u32) -> Outcome<Option<Server>> {
         let server = match name {
             NGINX => match nginx::find() {

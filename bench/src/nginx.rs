@@ -1,4 +1,4 @@
-//! nginx, the peer that answers every request with `4`: how it is started.
+//! nginx, the peer that answers every request with `4`: its start.
 
 use std::{
     net::SocketAddr,
@@ -11,13 +11,13 @@ use crate::{
     process::{Launcher, Server, find_program, free_address},
 };
 
-/// It is often where only root's PATH leads.
+/// Finds nginx, which is often only in root's PATH.
 pub fn find() -> Option<PathBuf> {
     let usual = Path::new("/usr/sbin/nginx");
     find_program("nginx").or_else(|| usual.is_file().then(|| usual.to_owned()))
 }
 
-/// In a folder of its own, which it may fill.
+/// Starts nginx in a folder of its own, which it may fill.
 pub fn start(
     nginx: &Path,
     launcher: &Launcher,
@@ -35,8 +35,8 @@ pub fn add_arguments(command: &mut Command, folder: &Path) {
     command.arg("-p").arg(folder).args(["-c", "nginx.conf"]);
 }
 
-/// Without a master the one worker is the process that is started: it can be measured by that id,
-/// and ends when it is ended. What the worker does is the same.
+/// Writes its configuration. Without a master the one worker is the started process: it can be
+/// measured by that id, and ends with it. The work of the worker is the same.
 pub fn configure(folder: &Path, address: SocketAddr, connections: u32) -> Outcome<()> {
     std::fs::create_dir_all(folder)?;
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]

@@ -1,4 +1,4 @@
-//! All servers that take part in a comparison. Those that are not installed are named.
+//! All servers of a comparison. Those that are not installed are named.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -16,13 +16,13 @@ use crate::{
 };
 
 pub struct Peers {
-    /// A server comes before what it stores in.
+    /// The servers, each before its store.
     pub servers: Vec<Server>,
     pub entries: Vec<Entry>,
     pub missing: Vec<&'static str>,
 }
 
-/// More than any load here has.
+/// More connections than any load has.
 const NGINX_CONNECTIONS: u32 = 16_384;
 
 impl Peers {
@@ -62,12 +62,12 @@ impl Peers {
                 .missing
                 .push("redis-server (latchd over Redis, webdis)"),
         }
-        // The order of the table.
+        // Sorted for the table.
         peers.entries.sort_by_key(|entry| entry.mode as u8);
         Ok(peers)
     }
 
-    /// latchd over a Redis, and webdis, for what it can do, over another.
+    /// Adds latchd over a Redis and webdis over another, in the modes that webdis supports.
     fn add_redis(
         &mut self,
         modes: &[Mode],
@@ -79,7 +79,7 @@ impl Peers {
         let url = format!("redis://{}", store.address);
         let command = compare::latchd_command(launcher, latchd, folder, url.as_ref());
         let server = Server::start(REDIS, command)?;
-        // It listens before it has a connection to Redis.
+        // latchd listens before it is connected to Redis.
         control::wait_until_ready(server.address)?;
         self.add(REDIS, server, modes, Api::Latchd);
         self.servers.push(store);

@@ -1,31 +1,31 @@
-//! What one load is to be, once the options have been checked and completed.
+//! The plan of one load, after the options are checked and completed.
 
 use std::{net::SocketAddr, time::Duration};
 
 use clap::ValueEnum;
 
-/// One load.
 pub struct Plan {
     pub server: SocketAddr,
     pub connections: u32,
     pub api: Api,
     pub mode: Mode,
-    /// What is locked stays locked.
+    /// True if locks are not released.
     pub locks_only: bool,
     pub depth: u32,
     pub resources: u32,
     pub gather: usize,
     pub sleep: bool,
-    /// From one burst to the next; None: as soon as the one before is answered.
+    /// The time from one burst to the next; `None`: each is sent as soon as the one before is
+    /// answered.
     pub burst_interval: Option<Duration>,
     pub warmup: Duration,
     pub window: Duration,
     pub pid: Option<u32>,
-    /// What the server stores in.
+    /// The Redis that the server stores in.
     pub redis: Option<SocketAddr>,
 }
 
-/// How a lock and a release are said.
+/// The form of a lock and a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Api {
     /// A pool's lock is posted and deleted

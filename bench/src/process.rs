@@ -1,5 +1,4 @@
-//! Processes: their CPU time, and servers that are started here, and here alone are ended, each by
-//! its own id.
+//! Processes: their CPU time, and servers that are started and ended here, each by its own id.
 
 use std::{
     fs,
@@ -14,10 +13,10 @@ use std::{
 
 use crate::Outcome;
 
-/// The CPU time of all threads of a process that are alive: the first field of their schedstat.
+/// Returns the CPU time of all live threads of a process: the first field of their schedstat.
 ///
-/// The kernel brings the figure of a running thread up to date at each tick, so it may be some
-/// milliseconds behind.
+/// The kernel updates the figure of a running thread at each tick, so it may be some milliseconds
+/// behind.
 pub fn cpu_ns(pid: u32) -> Outcome<u64> {
     let read = || -> io::Result<u64> {
         let mut sum_ns = 0;
@@ -34,7 +33,7 @@ pub fn cpu_ns(pid: u32) -> Outcome<u64> {
     read().map_err(|error| format!("CPU time of process {pid}: {error}").into())
 }
 
-/// The resident memory of a process, and the most that it ever was, in bytes.
+/// Returns the resident memory of a process now, and its maximum, in bytes.
 pub fn resident_bytes(pid: u32) -> Outcome<(u64, u64)> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))
         .map_err(|error| format!("memory of process {pid}: {error}"))?;
@@ -42,7 +41,7 @@ pub fn resident_bytes(pid: u32) -> Outcome<(u64, u64)> {
     Ok((field("VmRSS:")?, field("VmHWM:")?))
 }
 
-/// A field of a process' status, which is given in kB.
+/// Returns a field of a process's status, which is given in kB, in bytes.
 fn status_bytes(status: &str, name: &str) -> Option<u64> {
     let value = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = value.split_whitespace().next()?.parse().ok()?;
@@ -51,7 +50,7 @@ fn status_bytes(status: &str, name: &str) -> Option<u64> {
 
 /// Sends a signal to a process that was started here.
 pub fn signal(pid: u32, name: &str) -> Outcome<()> {
-    // A shell can do it wherever there is one.
+    // Through a shell, which is there on every system.
     let line = format!("kill -{name} {pid}");
     match Command::new("sh").args(["-c", &line]).status()? {
         status if status.success() => Ok(()),
@@ -59,7 +58,7 @@ pub fn signal(pid: u32, name: &str) -> Outcome<()> {
     }
 }
 
-/// Waits until the cores have nothing else to do, but no longer than that: others may use them too.
+/// Waits until the cores are idle, but no longer than `patience`: other users may share them.
 pub fn wait_for_quiet(patience: Duration) -> Outcome<()> {
     const SAMPLE: Duration = Duration::from_millis(100);
     const IDLE_ENOUGH: f64 = 0.9;
@@ -84,7 +83,7 @@ pub fn wait_for_quiet(patience: Duration) -> Outcome<()> {
     Ok(())
 }
 
-/// The idle ticks and all ticks of all cores together, from `/proc/stat`.
+/// Returns the idle ticks and all ticks of all cores together, from `/proc/stat`.
 fn cpu_ticks(stat: &str) -> Option<[u64; 2]> {
     let fields = stat.lines().next()?.strip_prefix("cpu ")?;
     let ticks: Vec<u64> = fields
@@ -101,12 +100,13 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
         .find(|program| program.is_file())
 }
 
-/// A port that was free a moment ago, for servers that cannot say which one they were given.
+/// Returns a port that was free a moment ago, for servers that cannot report the one that they were
+/// given.
 pub fn free_address() -> Outcome<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-/// How to start a program: on which core, and so that it ends when this process does.
+/// Starts programs on a core of choice, and so that they end with this process.
 pub struct Launcher {
     taskset: Option<PathBuf>,
     setpriv: Option<PathBuf>,
@@ -125,7 +125,7 @@ impl Launcher {
         self.taskset.is_some()
     }
 
-    /// In words.
+    /// Describes the pinning.
     pub fn pinning(&self) -> &'static str {
         match self.pins() {
             true => "server on core 0, load on core 1",
@@ -133,7 +133,8 @@ impl Launcher {
         }
     }
 
-    /// Both helpers replace themselves by the program, so the child's id is the program's.
+    /// Returns the command for a program. Both helpers replace themselves by the program, so the
+    /// child's id is the program's.
     pub fn command(&self, core: usize, program: &Path) -> Command {
         let mut words = Vec::new();
         if let Some(setpriv) = &self.setpriv {
@@ -149,7 +150,7 @@ impl Launcher {
     }
 }
 
-/// A server that says on its standard error where it listens. Ended when dropped.
+/// A server that reports its address on standard error. Ended when dropped.
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
@@ -173,7 +174,7 @@ impl Server {
         }
     }
 
-    /// For a server that is told where to listen, and does not say when it does.
+    /// Starts a server at `address` that does not report when it listens.
     pub fn start_at(name: &str, mut command: Command, address: SocketAddr) -> Outcome<Self> {
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let child = command
@@ -197,7 +198,7 @@ impl Server {
         self.child.id()
     }
 
-    /// Has it come to an orderly end.
+    /// Stops the server in an orderly way; another end is an error.
     pub fn stop(mut self) -> Outcome<()> {
         signal(self.pid(), "TERM")?;
         let status = self.child.wait()?;
@@ -220,7 +221,8 @@ fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// A thread goes on reading for as long as the server lives, so that what it logs never blocks it.
+/// Waits for the address. A thread goes on reading while the server lives, so that its log never
+/// blocks it.
 fn wait_until_listening(stderr: ChildStderr) -> Result<SocketAddr, String> {
     let (sender, lines) = mpsc::channel();
     thread::spawn(move || {

@@ -2,9 +2,9 @@
 //! Redis, and redis-benchmark making latchd's own script call for each lock.
 //!
 //! latchd or webdis and their Redis share core 0, so that the locks per second are those of one
-//! core; the load, or redis-benchmark, has core 1. Two kinds of load: lock and release in turn, on a
-//! small pool, and locks only, on a pool that is made anew before each and does not run out. The
-//! latter is what redis-benchmark does too. As in `compare` all run in turn, round after round,
+//! core; the load, or redis-benchmark, has core 1. There are two kinds of load: lock and release in
+//! turn, on a small pool, and locks only, on a pool that is created again before each and does not
+//! run out. redis-benchmark does the latter too. As in `compare` all run in turn, round after round,
 //! every second round backwards, and ratios are taken within a round.
 
 use std::{
@@ -35,7 +35,7 @@ pub struct Options {
     /// Length of each measured window
     #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
     seconds: Duration,
-    /// How long to load a server before each
+    /// Length of the warm-up before each
     #[arg(long, value_name = "S", default_value = "0.5", value_parser = seconds)]
     warmup_seconds: Duration,
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -53,7 +53,7 @@ pub struct Options {
     resources: u32,
 }
 
-/// What is taken from the large pool stays held, and is none of the other load's business.
+/// Locks of the large pool stay held, apart from the other load.
 const SMALL_POOL: &str = "A";
 const LARGE_POOL: &str = "B";
 /// Seeding a large pool is not part of the load's own time.
@@ -68,13 +68,13 @@ pub fn run(options: &Options) -> Outcome<()> {
     print!("{}", field.preamble());
     print!("{}", redis_table::rows(&field.rows));
     print!("{}", redis_table::ratios(&field.rows));
-    // The servers first: it is their folder.
+    // The servers first: they use the folder.
     drop(field);
     folder.close()?;
     Ok(())
 }
 
-/// All that takes part. Servers end before what they store in.
+/// All processes of the comparison. Servers end before their stores.
 struct Field<'a> {
     options: &'a Options,
     launcher: Launcher,
@@ -82,7 +82,7 @@ struct Field<'a> {
     latchd: Stored,
     webdis: Option<Stored>,
     benchmark: Option<PathBuf>,
-    /// Learnt from latchd when it is first needed.
+    /// Learned from latchd when it is first needed.
     call: Option<ScriptCall>,
     rows: Vec<Row>,
     missing: Vec<&'static str>,
@@ -105,7 +105,7 @@ impl<'a> Field<'a> {
         let store = format!("redis://{}", redis.address);
         let command = compare::latchd_command(&launcher, &binary, folder.path(), store.as_ref());
         let server = Server::start("latchd over Redis", command)?;
-        // It listens before it has a connection to Redis.
+        // latchd listens before it is connected to Redis.
         control::wait_until_ready(server.address)?;
         let latchd = Stored { server, redis };
         let mut missing = Vec::new();
@@ -199,7 +199,7 @@ impl<'a> Field<'a> {
         Sample::of_load(&report)
     }
 
-    /// Takes locks from a pool that latchd has made anew, with latchd's own call.
+    /// Takes locks from a pool that latchd has created again, with latchd's own call.
     fn replay(&mut self, depth: u32) -> Outcome<Sample> {
         let Stored { server, redis } = &self.latchd;
         control::seed_anew(server.address, LARGE_POOL, self.options.resources)?;
@@ -222,11 +222,11 @@ impl<'a> Field<'a> {
             )
         };
         let held_before = control::held(server.address, LARGE_POOL)?;
-        // To warm up.
+        // Warm-up.
         let warm_up_calls = calls / 10;
         replay(warm_up_calls)?;
         let sample = Sample::of_replay(&replay(calls)?);
-        // redis-benchmark does not look at answers, so it may have been refused.
+        // redis-benchmark ignores replies, so calls may have been refused.
         let taken = control::held(server.address, LARGE_POOL)? - held_before;
         if taken != u64::from(warm_up_calls + calls) {
             return Err(
@@ -261,7 +261,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// A Redis of our own, which writes nothing to disk.
+/// Starts a Redis of the benchmark's own, which writes nothing to disk.
 pub fn start_redis(launcher: &Launcher, folder: &Path) -> Outcome<Server> {
     let program = find_program("redis-server")
         .ok_or("no redis-server in PATH: install it (Debian: redis-server)")?;

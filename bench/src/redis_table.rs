@@ -1,5 +1,4 @@
-//! What `redis` prints: a row for each server under each load, and the ratios that were to be
-//! reached.
+//! The output of `redis`: a row for each server under each load, and the ratios with their goals.
 
 use std::fmt::Write;
 
@@ -7,12 +6,12 @@ use crate::{
     Outcome, plan::Api, report::Report, script_call::Replayed, spread::Spread, table::shown,
 };
 
-/// What a row measures.
+/// The subject of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A server over Redis; what it lends is released again, or not.
+    /// A server over Redis, whose locks are released or not.
     Load { api: Api, locks_only: bool },
-    /// redis-benchmark, with so many script calls in one write.
+    /// redis-benchmark, with `depth` script calls in one write.
     Script { depth: u32 },
 }
 
@@ -62,7 +61,7 @@ pub struct Row {
     pub samples: Vec<Sample>,
 }
 
-/// One round's figures, all CPU times in microseconds a lock.
+/// The figures of one round, all CPU times in microseconds a lock.
 pub struct Sample {
     pub locks_per_second: f64,
     server_cpu_us: Option<f64>,
@@ -146,8 +145,8 @@ pub fn rows(rows: &[Row]) -> String {
     table
 }
 
-/// What was to be reached, and what else helps to judge it. A ratio whose peer is missing is left
-/// open.
+/// Formats the ratios with goals, and others that help to judge them. A ratio whose peer is missing
+/// is left open.
 pub fn ratios(rows: &[Row]) -> String {
     let mut text = String::from("\n| ratio | measured | to reach |\n| --- | ---: | ---: |\n");
     let load = |api, locks_only| Kind::Load { api, locks_only };
@@ -168,8 +167,7 @@ pub fn ratios(rows: &[Row]) -> String {
             speed,
             "above 1",
         );
-        // What decides the speed on a core of one's own. Others who use the core slow both, but not
-        // both alike.
+        // This decides the speed on a core without other users. They slow both, but not equally.
         let both = ratio(rows, own, peer, |sample| {
             Some(sample.server_cpu_us? + sample.redis_cpu_us)
         });
@@ -189,7 +187,7 @@ pub fn ratios(rows: &[Row]) -> String {
             let own = load(Api::Latchd, locks_only);
             let (words, _) = own.words();
             let (_, peer) = script.words();
-            // What was asked for is the same work on both sides, and no pipelining by hand.
+            // The goal is for the same work on both sides, and no pipelining by hand.
             let wanted = match (depth, locks_only) {
                 (1, true) => "at most 0.5",
                 _ => "",
@@ -210,7 +208,7 @@ fn line(text: &mut String, what: &str, ratio: Option<Spread>, wanted: &str) {
     let _ = writeln!(text, "| {what} | {} | {wanted} |", shown(ratio, 2));
 }
 
-/// Of the same round each.
+/// Returns the ratios, each of figures of the same round.
 fn ratio(
     rows: &[Row],
     own: Kind,

@@ -1,4 +1,4 @@
-//! What a load found out: for people, and as JSON for `compare` and for scripts.
+//! The report of a load: for people, and as JSON for `compare` and for scripts.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub struct Report {
     pub seconds: f64,
     pub requests: u64,
     pub locks: u64,
-    /// Also those before and after the measured window.
+    /// All requests, also those before and after the measured window.
     pub all_requests: u64,
     pub requests_per_second: f64,
     pub p50_us: f64,
@@ -23,15 +23,15 @@ pub struct Report {
     pub bytes_per_request: f64,
     pub bytes_per_answer: f64,
     pub port_waits: u64,
-    /// Shares of one core, 1.0 being all of it.
+    /// The share of one core, 1.0 being all of it; `server_busy` likewise.
     pub load_busy: f64,
     pub server_busy: Option<f64>,
     pub server_cpu_us_per_request: Option<f64>,
-    /// Resident memory.
+    /// The server's resident memory.
     pub server_bytes: Option<u64>,
-    /// Of the Redis that the server stores in.
+    /// The CPU time of the Redis that the server stores in.
     pub redis_cpu_us_per_request: Option<f64>,
-    /// How many requests the server put into one script call, on average.
+    /// The average number of requests in one script call of the server.
     pub requests_per_script_call: Option<f64>,
 }
 

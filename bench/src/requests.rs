@@ -1,13 +1,13 @@
-//! Every request that the load will send, built before it starts: the loop only copies bytes.
+//! Every request that the load sends, built before it starts: the loop only copies bytes.
 //!
-//! Resources are called "1" to "N", so an id in an answer is an index without a look-up.
+//! Resources are named "1" to "N", so an id in an answer is an index without a look-up.
 
 use std::net::SocketAddr;
 
 use crate::plan::{Api, Mode, Plan};
 
 pub struct Requests {
-    /// As many lock requests as go into one write.
+    /// The lock requests of one write.
     pub locks: Vec<u8>,
     /// One release for each resource, in order.
     releases: Vec<Box<[u8]>>,
@@ -19,7 +19,7 @@ impl Requests {
         let bytes = |method, path: &str| request(method, path, plan.server, close, "");
         let lock = match plan.api {
             Api::Latchd => bytes("POST", &format!("/pool/{pool}/lock")),
-            // As plain text, which is what latchd answers too.
+            // As plain text, as latchd answers too.
             Api::Webdis => bytes("GET", &format!("/SPOP/{pool}.txt")),
         };
         let release = |number: u32| match plan.api {
@@ -38,7 +38,7 @@ impl Requests {
         &self.releases[resource as usize]
     }
 
-    /// The resource that an answer's body names, if it is one that was seeded.
+    /// Returns the resource that an answer's body names, if it was seeded.
     pub fn resource(&self, body: &[u8]) -> Option<u32> {
         if body.first() == Some(&b'0') || body.len() > 9 {
             return None;
@@ -53,7 +53,7 @@ impl Requests {
     }
 }
 
-/// The bytes of one request, as short as a client may make it.
+/// Returns the bytes of one request, as short as a client may make it.
 pub fn request(method: &str, path: &str, server: SocketAddr, close: bool, body: &str) -> Vec<u8> {
     let close = if close { "Connection: close\r\n" } else { "" };
     let length = match body.len() {

@@ -1,7 +1,7 @@
-//! A Redis as seen from beside it: a connection for a few questions, each answered before the next
-//! is asked.
+//! A Redis seen by an observer: a connection for a few questions, each answered before the next is
+//! sent.
 //!
-//! It knows what `INFO` and `MONITOR` need and nothing else of the protocol.
+//! It implements as much of the protocol as `INFO` and `MONITOR` need.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -18,7 +18,7 @@ pub struct Redis {
     pid: u32,
 }
 
-/// What a Redis has used and done since it started.
+/// The CPU time and the calls of a Redis since it started.
 #[derive(Clone, Copy)]
 pub struct Usage {
     pub cpu_ns: u64,
@@ -51,7 +51,7 @@ impl Redis {
         Ok(redis)
     }
 
-    /// By the kernel's account and by its own.
+    /// Returns the usage: CPU time by the kernel, calls by Redis itself.
     pub fn usage(&mut self) -> Outcome<Usage> {
         let commands = self.ask("INFO commandstats")?;
         Ok(Usage {
@@ -60,7 +60,7 @@ impl Redis {
         })
     }
 
-    /// From now on `next_line` gives each command that Redis is sent.
+    /// Starts `MONITOR`: from now on `next_line` returns each command that Redis receives.
     pub fn monitor(&mut self) -> Outcome<()> {
         self.ask("MONITOR").map(drop)
     }
@@ -73,7 +73,7 @@ impl Redis {
         }
     }
 
-    /// Sends words that need no quoting, and takes an answer of one text.
+    /// Sends words that need no quoting, and returns a reply of one text.
     fn ask(&mut self, words: &str) -> Outcome<String> {
         self.stream
             .get_mut()

@@ -1,8 +1,7 @@
-//! The script call by which latchd takes one lock from Redis, and redis-benchmark making it again
-//! and again.
+//! The script call by which latchd takes one lock from Redis, and redis-benchmark repeating it.
 //!
 //! The call is not written down here: `MONITOR` shows the one that latchd makes. So this measures
-//! the very script, with the very arguments, whatever they are.
+//! the very script and arguments of latchd, whatever they are.
 
 use std::{io::Read, net::SocketAddr, path::Path, process::Stdio};
 
@@ -13,12 +12,12 @@ use crate::{
     resp::Redis,
 };
 
-/// EVALSHA and what follows it.
+/// The words of the call: EVALSHA and its arguments.
 pub struct ScriptCall {
     words: Vec<String>,
 }
 
-/// What redis-benchmark and its Redis did.
+/// The measurements of redis-benchmark and its Redis.
 pub struct Replayed {
     pub calls: u32,
     pub calls_per_second: f64,
@@ -28,13 +27,14 @@ pub struct Replayed {
     pub client_cpu_ns: u64,
 }
 
-/// latchd gives up what Redis has not done by a certain millisecond. This one never comes.
+/// A time in milliseconds that never comes: latchd limits the time until which Redis may run a call.
 const NEVER_LATE: &str = "9007199254740991";
-/// Of EVALSHA, the hash, the number of keys, the key, the earliest moment, and this limit.
+/// The index of this limit, after EVALSHA, the hash, the number of keys, the key, and the earliest
+/// time.
 const LIMIT_AT: usize = 5;
 
 impl ScriptCall {
-    /// Takes one lock from a pool that has a free resource, and looks on.
+    /// Takes one lock from a pool that has a free resource, and records its call.
     pub fn learn(redis: SocketAddr, latchd: SocketAddr, pool: &str) -> Outcome<Self> {
         let mut redis = Redis::connect(redis)?;
         redis.monitor()?;
@@ -51,7 +51,7 @@ impl ScriptCall {
         }
     }
 
-    /// `depth` calls are in one write; each is for one lock.
+    /// Replays the call, `depth` calls in one write; each takes one lock.
     pub fn replay(
         &self,
         benchmark: &Path,
@@ -78,7 +78,7 @@ impl ScriptCall {
         let mut text = String::new();
         let mut stdout = child.stdout.take().ok_or("standard output was piped")?;
         stdout.read_to_string(&mut text)?;
-        // It is at its end, and its account is there until it is waited for.
+        // The process has ended, and its CPU time is available until it is waited for.
         let client_cpu_ns = cpu_ns(child.id());
         let status = child.wait()?;
         let used = redis.usage()?.since(before);
@@ -102,7 +102,7 @@ impl ScriptCall {
     }
 }
 
-/// The words of an EVALSHA for one plain acquire, if that is what a line of MONITOR tells of.
+/// Returns the words of an EVALSHA for one plain acquire, if a line of MONITOR shows one.
 fn call_for_one_lock(line: &str) -> Option<Vec<String>> {
     let (_, words) = line.split_once("] \"")?;
     let words: Vec<String> = words
@@ -114,8 +114,8 @@ fn call_for_one_lock(line: &str) -> Option<Vec<String>> {
     (is_call && words.ends_with(&["a".to_owned(), "1".to_owned()])).then_some(words)
 }
 
-/// Calls a second, and latencies in microseconds, from redis-benchmark's CSV. The first field is the
-/// command, which may hold anything.
+/// Returns calls a second, and latencies in microseconds, from redis-benchmark's CSV. The first
+/// field is the command, which may contain anything.
 fn figures(csv: &str) -> Option<[f64; 3]> {
     let line = csv.lines().find(|line| line.starts_with("\"EVALSHA"))?;
     let fields: Vec<&str> = line.strip_suffix('"')?.rsplit("\",\"").collect();

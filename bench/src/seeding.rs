@@ -1,5 +1,5 @@
-//! Bodies with very many resources or pools, and what sending one does to everybody else: a ping on
-//! another connection is repeated all the while.
+//! Bodies with very many resources or pools, and the effect of one on other clients: another
+//! connection repeats a ping all the while.
 
 use std::{
     net::SocketAddr,
@@ -18,7 +18,7 @@ use crate::{
 #[derive(Clone, Copy)]
 pub enum Shape {
     OnePool,
-    /// With one resource each.
+    /// Many pools, with one resource each.
     ManyPools,
 }
 
@@ -50,9 +50,10 @@ impl Shape {
 
 pub struct Seeded {
     pub took: Duration,
-    /// The longest ping, while the body was sent, applied and answered.
+    /// The longest ping while the body was sent, applied and answered.
     pub longest_ping: Duration,
-    /// The longest and the median when nothing else was asked for as long.
+    /// The longest ping when the server was otherwise idle for as long; `median_usual` is the
+    /// median.
     pub longest_usual: Duration,
     pub median_usual: Duration,
 }
@@ -73,7 +74,7 @@ pub fn seed(server: SocketAddr, shape: Shape, count: u32) -> Outcome<Seeded> {
     })
 }
 
-/// How long each ping took while `work` was done, one straight after the other.
+/// Repeats pings while `work` runs, and returns their times.
 fn pings_during<T>(server: SocketAddr, work: impl FnOnce() -> T) -> Outcome<(Histogram, T)> {
     let done = AtomicBool::new(false);
     let ping = || -> Result<Histogram, String> {

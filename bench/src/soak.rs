@@ -1,9 +1,9 @@
-//! Hours of a mixed load with churn: does the server's memory grow, does it lose descriptors, is
-//! anything lent twice or lost?
+//! Hours of a mixed load with churn: does the server's memory grow, does it leak descriptors, is any
+//! resource granted twice or lost?
 //!
-//! The workers check what they are told (`soak_worker`). Beside them the process is looked at from
-//! outside: its resident memory and its open descriptors. What the last third of the time shows must
-//! be about what the first third has shown.
+//! The workers check their answers (`soak_worker`). Meanwhile the process is observed from outside:
+//! its resident memory and its open descriptors. In the last third of the time both must be about
+//! the same as in the first third.
 
 use std::{
     ffi::OsString,
@@ -34,7 +34,7 @@ pub struct Options {
     /// The server's binary; default: the one beside this program
     #[arg(long, value_name = "PATH")]
     latchd: Option<PathBuf>,
-    /// How long
+    /// Length of the run
     #[arg(long, value_name = "N", default_value_t = 30.0)]
     minutes: f64,
     /// memory, file, or redis, which is started here
@@ -43,18 +43,19 @@ pub struct Options {
     /// Clients at a time
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(2..=1000))]
     workers: u32,
-    /// The seed of what the clients do
+    /// Seed of the clients' choices
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 }
 
-/// So many samples in all, whatever the time.
+/// The number of samples, whatever the length.
 const SAMPLES: u32 = 180;
-/// Memory may be so much larger in the last third: the allocator's pieces never fit quite the same.
+/// The tolerated growth of memory in the last third: the allocator's pieces never fit quite the
+/// same.
 const GROWTH: f64 = 1.1;
 const GROWTH_BYTES: u64 = 1 << 20;
 
-/// What was seen of the process at one time.
+/// The state of the process at one time.
 struct Sample {
     resident: u64,
     descriptors: u64,
@@ -70,7 +71,7 @@ pub fn run(options: &Options) -> Outcome<()> {
     };
     let store = store_url(&options.store, redis.as_ref(), folder.path());
     let mut command = compare::latchd_command(&launcher, &latchd, folder.path(), &store);
-    // So that places that are kept for the lost do not outlive the load for long.
+    // Queue places of disconnected owners should not outlive the load for long.
     command.args(["--queue-grace", "1"]);
     let server = Server::start("latchd", command)?;
     control::wait_until_ready(server.address)?;
@@ -103,7 +104,7 @@ fn store_url(name: &str, redis: Option<&Server>, folder: &Path) -> OsString {
     }
 }
 
-/// Lets the workers work, and samples beside them. A worker that finds something wrong ends it all.
+/// Runs the workers, and samples meanwhile. A worker that finds a fault ends the run.
 fn watch(options: &Options, server: &Server, duration: Duration) -> Outcome<(Vec<Sample>, Tally)> {
     let shared = Shared {
         server: server.address,
@@ -147,7 +148,7 @@ fn sample(pid: u32, duration: Duration, enough: &AtomicBool) -> Outcome<Vec<Samp
     Ok(samples)
 }
 
-/// The verdict, in one line; an error if it is a bad one.
+/// Prints the verdict in one line; a bad one is an error.
 fn judge(samples: &[Sample], tally: &Tally, held: u64) -> Outcome<()> {
     let third = samples.len() / 3;
     if third == 0 {
@@ -173,7 +174,7 @@ fn judge(samples: &[Sample], tally: &Tally, held: u64) -> Outcome<()> {
     if resident[1] > bound {
         wrong.push("memory grows".to_owned());
     }
-    // They come and go with the connections of the workers, of which there are always as many.
+    // Descriptors come and go with the connections of the workers, whose number is constant.
     if descriptors[1] > descriptors[0] + 3 {
         wrong.push("descriptors are lost".to_owned());
     }

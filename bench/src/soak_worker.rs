@@ -1,10 +1,11 @@
-//! One client of a soak: what it does, by chance, and what it checks.
+//! One client of a soak: its random actions, and its checks.
 //!
 //! In the steady pool every grant goes into the ledger that all clients share, so that a resource
-//! that is lent twice is found at once; and what a client holds it can renew with its fence, so that
-//! one that is lost is found soon. The other pools come and go, with leases that end by themselves,
-//! waiters that hang up, and connections that end in the middle of a request; there only the form of
-//! the answers is checked.
+//! that is granted twice is found at once. A client can renew what it holds with its fence, so that
+//! a lost resource is found soon.
+//!
+//! The other pools come and go, with leases that end by themselves, waiters that disconnect, and
+//! connections that end in the middle of a request; there only the form of the answers is checked.
 
 use std::{
     fmt,
@@ -23,20 +24,20 @@ use crate::{Outcome, control, ledger::Ledger, requests::request};
 
 /// The pool whose members stay.
 pub const STEADY: &str = "steady";
-/// Fewer than the clients want together, so that they stand in line, too.
+/// Fewer than all clients request together, so that some are queued.
 pub const STEADY_RESOURCES: u32 = 16;
 const MOST_HELD: usize = 3;
 const CHURNING_POOLS: u32 = 40;
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What all clients have in common.
+/// The state that all clients share.
 pub struct Shared {
     pub server: SocketAddr,
     pub enough: AtomicBool,
     pub ledger: Mutex<Ledger>,
 }
 
-/// How much was done.
+/// Counts of actions.
 #[derive(Default)]
 pub struct Tally {
     grants: u64,
@@ -69,7 +70,7 @@ impl fmt::Display for Tally {
     }
 }
 
-/// Works until it is enough, and gives back all that it holds.
+/// Works until `enough` is set, and releases all that it holds.
 pub fn work(shared: &Shared, number: u32, seed: u64) -> Result<Tally, String> {
     let worker = Worker {
         shared,
@@ -83,7 +84,7 @@ pub fn work(shared: &Shared, number: u32, seed: u64) -> Result<Tally, String> {
         .map_err(|error| format!("worker {number}: {error}"))
 }
 
-/// A connection that speaks in lines.
+/// A connection that uses the one-line protocol.
 struct Line(BufReader<TcpStream>);
 
 impl Line {
@@ -98,7 +99,7 @@ impl Line {
         Ok(self.0.get_mut().write_all(bytes.as_bytes())?)
     }
 
-    /// Status and words of the answer to one line.
+    /// Sends a line and returns the status and the words of its answer.
     fn ask(&mut self, line: &str) -> Outcome<(u16, String)> {
         self.send(&format!("{line}\n"))?;
         let mut answer = String::new();
@@ -213,7 +214,7 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// Something on a pool that comes and goes.
+    /// Sends a random request to a pool that comes and goes.
     fn churn(&mut self, line: &mut Line) -> Outcome<()> {
         let pool = format!("churn-{}", self.random.u32(..CHURNING_POOLS));
         let id = self.random.u32(1..30);
@@ -246,26 +247,26 @@ impl Worker<'_> {
         format!("[{}]", ids.join(","))
     }
 
-    /// Ends a connection in a way that nobody asks for.
+    /// Ends a connection improperly.
     fn end_badly(&mut self, mut line: Line) -> Outcome<()> {
         let pool = format!("churn-{}", self.random.u32(..CHURNING_POOLS));
         self.tally.cut_off += 1;
         match self.random.u32(..6) {
             0 => line.send("POST /pool/x HTTP/1.1\r\nX: ")?,
             1 => line.send("PUT /pool/x HTTP/1.1\r\nContent-Length: 500000\r\n\r\n[")?,
-            // Waits, and is gone.
+            // Waits, and disconnects.
             2 => line.send(&format!("POST /pool/{pool}/lock?wait=60&ttl=1\n"))?,
             3 => line.send(&format!(
                 "POST /pool/{pool}/lock?wait=60&ttl=1&owner=gone\n"
             ))?,
-            // Its answers find nobody.
+            // Its answers are never read.
             4 => line.send(&"POST /pool/steady/nowhere\nGET /pool\n".repeat(20))?,
             _ => {
                 line.send("nonsense\n")?;
                 line.0.get_ref().shutdown(Shutdown::Write)?;
                 let mut rest = Vec::new();
                 line.0.read_to_end(&mut rest)?;
-                // HTTP, too, on a connection of its own.
+                // Also HTTP, on a connection of its own.
                 let server = self.shared.server;
                 control::exchange(server, &request("GET", "/ping", server, true, ""))?.success()?;
             }

@@ -8,7 +8,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// None, if there is nothing to take the median of.
+    /// Returns `None` without values.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -21,7 +21,7 @@ impl Spread {
         Some(Self { median, min, max })
     }
 
-    /// `MEDIAN (MIN–MAX)`, each shown as `show` says.
+    /// Formats `MEDIAN (MIN–MAX)`, each value by `show`.
     pub fn show(self, show: impl Fn(f64) -> String) -> String {
         let Self { median, min, max } = self;
         format!("{} ({}–{})", show(median), show(min), show(max))

@@ -1,6 +1,6 @@
-//! From the start of a process to its first answer.
+//! The time from the start of a process to its first answer.
 //!
-//! The process is started straight, on whichever core is free: what would pin it takes time too.
+//! The process is started directly, on any free core: a program that pins it would take time too.
 
 use std::{
     ffi::OsStr,
@@ -70,7 +70,7 @@ pub fn run(options: &Options) -> Outcome<()> {
     Ok(())
 }
 
-/// How to start latchd at a certain address.
+/// Returns the command that starts latchd at `address`.
 pub fn latchd_at(latchd: &Path, folder: &Path, address: SocketAddr, store: &OsStr) -> Command {
     let mut command = Command::new(latchd);
     command.env_clear().current_dir(folder);

@@ -1,8 +1,8 @@
-//! Counting the system calls of a server while something is asked of it.
+//! Counts the system calls of a server while it serves requests.
 //!
-//! Being traced slows it down many times over, so nothing else is measured meanwhile. It also finds
-//! more requests at a time than it would: of the calls that serve many requests at once
-//! (`epoll_wait`) there are as few as can be.
+//! Tracing slows the server down many times over, so nothing else is measured meanwhile. The server
+//! also finds more requests at a time than usual, so the calls that serve many requests at once
+//! (`epoll_wait`) are as few as can be.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use crate::{Outcome, process};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many system calls process `pid` makes while `work` is done, and what that results in.
+/// Counts the system calls of process `pid` during `work`, and returns its result too.
 pub fn count<T>(
     strace: &Path,
     pid: u32,
@@ -28,7 +28,7 @@ pub fn count<T>(
     Ok((tracer.detach()?, result))
 }
 
-/// Ended when dropped.
+/// A running strace, ended when dropped.
 struct Tracer {
     child: Child,
     output: PathBuf,
@@ -53,7 +53,7 @@ impl Tracer {
 
     fn detach(mut self) -> Outcome<u64> {
         process::signal(self.child.id(), "INT")?;
-        // It ends by that signal, which is no failure.
+        // strace ends by that signal, which is no failure.
         self.child.wait()?;
         let text = fs::read_to_string(&self.output)?;
         total_calls(&text).ok_or_else(|| "strace has counted nothing".into())
@@ -62,7 +62,7 @@ impl Tracer {
 
 impl Drop for Tracer {
     fn drop(&mut self) {
-        // It fails only if it has ended already. The kernel lets go of what it has traced.
+        // It fails only if strace has ended already. The kernel detaches the traced process.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -76,7 +76,7 @@ fn is_traced(pid: u32) -> Outcome<bool> {
     Ok(tracer.is_some_and(|tracer| tracer.trim() != "0"))
 }
 
-/// From the last line of the summary: share, seconds, microseconds a call, calls, perhaps errors,
+/// Parses the last line of the summary: share, seconds, microseconds a call, calls, perhaps errors,
 /// and the word.
 fn total_calls(summary: &str) -> Option<u64> {
     let line = summary

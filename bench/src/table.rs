@@ -1,4 +1,4 @@
-//! The comparison as Markdown: what was measured and where, then one row for each entry.
+//! The comparison as Markdown: the conditions, then one row for each entry.
 
 use std::{fmt::Write, fs, path::Path, process::Command, time::Duration};
 
@@ -23,9 +23,9 @@ pub struct Entry {
     pub api: Api,
     /// Index into the servers.
     pub server: usize,
-    /// One for each round.
+    /// One report for each round.
     pub reports: Vec<Report>,
-    /// For each request, counted in a round of its own.
+    /// System calls for each request, counted in a round of its own.
     pub system_calls: Option<f64>,
 }
 
@@ -41,13 +41,14 @@ impl Entry {
         }
     }
 
-    /// Whether it answers always the same, so that its answers are not looked at.
+    /// Returns whether the server has a fixed answer, so that answers are not checked.
     pub fn is_fixed(&self) -> bool {
         matches!(self.name, FLOOR | NGINX)
     }
 }
 
-/// A figure of one entry as a multiple of another's under the same load: of the same round each.
+/// Returns a figure of one entry as a multiple of another's under the same load, each of the same
+/// round.
 pub fn ratio(
     entries: &[Entry],
     mode: Mode,
@@ -64,7 +65,7 @@ pub fn ratio(
     Spread::of(pairs.filter_map(|(own, peer)| Some(figure(own)? / figure(peer)?)))
 }
 
-/// Those that are not installed, as a paragraph.
+/// Lists the servers that are not installed, as a paragraph.
 pub fn missing(names: &[&str]) -> String {
     match names.is_empty() {
         true => String::new(),
@@ -75,7 +76,7 @@ pub fn missing(names: &[&str]) -> String {
     }
 }
 
-/// What a reader must know to judge the figures.
+/// Returns the conditions that a reader needs to judge the figures.
 pub fn preamble(
     rounds: u32,
     window: Duration,
@@ -96,7 +97,7 @@ pub fn preamble(
     )
 }
 
-/// When and where.
+/// Describes the date and the machine.
 pub fn machine() -> String {
     format!(
         "{date}, {cpu}, {cores} cores, Linux {kernel}",
@@ -109,7 +110,7 @@ pub fn machine() -> String {
     )
 }
 
-/// On what kind of file system a folder is.
+/// Returns the kind of file system of a folder.
 pub fn file_system(folder: &Path) -> String {
     first_line_of(Command::new("stat").args(["-f", "-c", "%T"]).arg(folder))
 }

@@ -1,13 +1,12 @@
-//! What is counted while the load runs: plain additions, and latencies in a histogram of fixed
-//! size.
+//! The counts of a load: plain additions, and latencies in a histogram of fixed size.
 
-/// Counts of one window.
+/// The counts of one window.
 pub struct Tally {
     pub requests: u64,
     pub locks: u64,
     pub request_bytes: u64,
     pub answer_bytes: u64,
-    /// Times that no local port was free for a new connection, and the load had to wait for one.
+    /// Times that the load had to wait for a free local port.
     pub port_waits: u64,
     pub latency: Histogram,
 }
@@ -55,7 +54,7 @@ impl Histogram {
         self.total += 1;
     }
 
-    /// The value that `share` of all values do not exceed; 0 if there are none.
+    /// Returns the value that `share` of all values do not exceed; 0 if there are none.
     pub fn quantile(&self, share: f64) -> u64 {
         let rank = ((self.total as f64 * share).ceil() as u64).max(1);
         let mut seen = 0;
@@ -76,7 +75,7 @@ fn step_of(value: u64) -> usize {
     step as usize
 }
 
-/// The highest value that falls into a step.
+/// Returns the highest value of a step.
 fn highest_of(step: usize) -> u64 {
     let step = step as u64;
     if step < 2 * STEPS {

@@ -1,5 +1,5 @@
-//! What TLS costs a server: memory for each idle connection, CPU time for each handshake, whole or
-//! taken up again, and for each request; beside the same without TLS.
+//! The cost of TLS for a server: memory for each idle connection, CPU time for each handshake, full
+//! or resumed, and for each request; beside the same without TLS.
 
 use std::{
     fs,
@@ -42,15 +42,16 @@ pub struct Options {
     /// Requests over one connection
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
     requests: u32,
-    /// How often all is measured; the medians are shown
+    /// Repetitions of all measurements; the medians are shown
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
 }
 
-/// What the server does once after its start, or for connections that have ended, is over by then.
+/// The time in which the server completes its one-time work after its start, or after connections
+/// have ended.
 const SETTLE: Duration = Duration::from_millis(300);
 
-/// How a client comes to its server.
+/// The protocol between client and server.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     Plain,
@@ -134,11 +135,11 @@ impl Bench<'_> {
         })
     }
 
-    /// Each connection has asked once, and been answered.
+    /// Measures idle connections, each of which has sent a request and been answered.
     fn idle_bytes(&self, way: Way) -> Outcome<f64> {
         let server = self.start(way)?;
         let mut dialer = Dialer::new(way, false, self.folder.path())?;
-        // Once, so that what is set aside for the first one is not counted.
+        // Once, so that memory reserved for the first connection is not counted.
         drop(dialer.asked(server.address)?);
         thread::sleep(SETTLE);
         let (before, _) = resident_bytes(server.pid())?;
@@ -151,7 +152,7 @@ impl Bench<'_> {
         Ok((with as f64 - before as f64) / f64::from(self.options.connections))
     }
 
-    /// From the first to the last byte of a connection, with one request in it.
+    /// Measures a connection from the first to the last byte, with one request in it.
     fn connection_us(&self, way: Way, again: bool) -> Outcome<f64> {
         let server = self.start(way)?;
         let mut dialer = Dialer::new(way, again, self.folder.path())?;
@@ -219,7 +220,7 @@ impl Dialer {
         })
     }
 
-    /// A connection that has asked once, and been answered.
+    /// Opens a connection that has sent a request and been answered.
     fn asked(&mut self, address: SocketAddr) -> Outcome<Connection> {
         let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;

@@ -1,8 +1,8 @@
-//! webdis, the peer that puts HTTP in front of Redis and nothing else: how it is started, and what it
-//! is asked outside of the measurement.
+//! webdis, the peer that puts HTTP in front of Redis and nothing else: its start, and the requests
+//! outside of the measurement.
 //!
-//! A pool is a set there, a lock is `SPOP`, a release is `SADD`. There is no more to it: no lease, no
-//! owner, no fence, no line.
+//! A pool is a set there, a lock is `SPOP`, a release is `SADD`. It has no lease, no owner, no fence,
+//! no queue.
 
 use std::{net::SocketAddr, path::Path};
 
@@ -14,8 +14,8 @@ use crate::{
     requests::request,
 };
 
-/// One worker thread, since it has one core as latchd does. Nothing is logged, and all else is as it
-/// comes.
+/// Starts webdis with one worker thread, since it has one core as latchd does. Nothing is logged, and
+/// all else has its default.
 pub fn start(
     webdis: &Path,
     launcher: &Launcher,
@@ -41,7 +41,7 @@ pub fn start(
     Server::start_at("webdis", command, address)
 }
 
-/// Gives the set the members "1" to "N" and no others.
+/// Sets the members of the set to "1" to "N".
 pub fn seed(server: SocketAddr, set: &str, resources: u32) -> Outcome<()> {
     const PART: u32 = 1000;
     ask(server, &format!("DEL/{set}"))?;
@@ -52,7 +52,8 @@ pub fn seed(server: SocketAddr, set: &str, resources: u32) -> Outcome<()> {
     verify(server, set, resources)
 }
 
-/// Only what was seeded has come back, as the load saw to: so it is all there if there are as many.
+/// Verifies the number of members. The load has checked that only seeded ones came back, so none is
+/// missing if the number is right.
 pub fn verify(server: SocketAddr, set: &str, resources: u32) -> Outcome<()> {
     let count = ask(server, &format!("SCARD/{set}.txt"))?;
     if count != resources.to_string() {
@@ -61,8 +62,8 @@ pub fn verify(server: SocketAddr, set: &str, resources: u32) -> Outcome<()> {
     Ok(())
 }
 
-/// A command in a body may be long, in a path it may not. The connection is not asked to be closed:
-/// webdis 0.1.9 would not answer a body that it needs two reads for.
+/// Sends a command in a body, which may be long; in a path it may not. The request does not close the
+/// connection: webdis 0.1.9 would not answer a body that it needs two reads for.
 fn ask(server: SocketAddr, command: &str) -> Outcome<String> {
     let reply = control::exchange(server, &request("POST", "/", server, false, command))?;
     reply

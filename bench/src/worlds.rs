@@ -1,5 +1,5 @@
-//! Engines in a certain state, and what can be done to one again and again without changing its
-//! size. Time is a counter.
+//! Engines in a given state, and steps that can be repeated without changing its size. Time is a
+//! counter.
 
 use std::{collections::VecDeque, hint::black_box, num::NonZeroU32};
 
@@ -12,15 +12,15 @@ use latchd::{
     time::{Deadlines, Time},
 };
 
-/// One operation.
+/// A repeatable operation.
 pub type Step = Box<dyn FnMut()>;
 
-/// Longer than any measurement, so that nobody's time is over who is not meant to.
+/// Longer than any measurement, so that no wait or lease ends unintentionally.
 const FOREVER_MS: u64 = 1 << 50;
 
 pub struct World {
     engine: Engine,
-    /// Memory for the changes of a command.
+    /// A reused buffer for the changes of a command.
     spare: Vec<Change>,
     now_ms: u64,
     next_serial: u64,
@@ -28,7 +28,8 @@ pub struct World {
 }
 
 impl World {
-    /// `noted`: with changes noted, and drained after each command, as for a journal.
+    /// Creates an empty world. With `noted` changes are noted, and drained after each command, as
+    /// for a journal.
     pub fn new(noted: bool) -> Self {
         let rules = Rules {
             max_waiters: usize::MAX,
@@ -52,7 +53,7 @@ impl World {
         }
     }
 
-    /// One pool, whose order of lending has nothing to do with the order of its memory.
+    /// Creates one pool whose lending order does not follow its memory.
     pub fn with_resources(noted: bool, resources: u32) -> Self {
         let mut world = Self::new(noted);
         world.set_members("A", resources);
@@ -88,7 +89,7 @@ impl World {
         reply
     }
 
-    /// Takes what is next in pool A, which must be free.
+    /// Acquires the next resource of pool A, which must be free.
     fn take(&mut self, owner: Option<u32>, ttl: Option<Ttl>) -> StoredName {
         id_of(self.acquire("A", Selection::Any(NonZeroU32::MIN), owner, ttl, 0))
     }
@@ -151,7 +152,7 @@ impl World {
     }
 }
 
-/// Half of the pool stays held by owners with leases; one of the rest is taken and given back.
+/// Keeps half of the pool held by owners with leases; acquires and releases one of the rest.
 pub fn take_and_release(noted: bool, resources: u32) -> Step {
     let mut world = half_held(noted, resources);
     Box::new(move || {
@@ -160,7 +161,7 @@ pub fn take_and_release(noted: bool, resources: u32) -> Step {
     })
 }
 
-/// The same with one resource, which is named.
+/// Acquires and releases always the same resource, which is named.
 pub fn take_and_release_the_same(resources: u32) -> Step {
     let mut world = half_held(false, resources);
     let id = world.take(None, None);
@@ -172,7 +173,7 @@ pub fn take_and_release_the_same(resources: u32) -> Step {
     })
 }
 
-/// An owner, any of those who hold something or always the same, asks again.
+/// Repeats the request of an owner that holds a resource, any owner or always the same.
 pub fn renew(noted: bool, resources: u32, always_the_same: bool) -> Step {
     let mut world = half_held(noted, resources);
     let ttl = Ttl::from_s(Ttl::MAX_S);
@@ -186,7 +187,7 @@ pub fn renew(noted: bool, resources: u32, always_the_same: bool) -> Step {
     })
 }
 
-/// Somebody takes something, and all that he holds is given back by his name.
+/// Acquires a resource, and releases all that its owner holds.
 pub fn release_by_owner(noted: bool, resources: u32) -> Step {
     let mut world = half_held(noted, resources);
     Box::new(move || {
@@ -210,11 +211,11 @@ fn half_held(noted: bool, resources: u32) -> World {
     world
 }
 
-/// A lease ends in each step, and another begins: half of the pool is held.
+/// Ends a lease in each step, and begins another: half of the pool is held.
 pub fn expire_and_take(noted: bool, resources: u32) -> Step {
     let mut world = World::with_resources(noted, resources);
     let held = u64::from(resources / 2);
-    // Whole seconds make a ttl, so that few leases must begin further apart.
+    // A ttl has whole seconds, so few leases must begin further apart.
     let step_ms = 1000_u64.div_ceil(held);
     let ttl_ms = held * step_ms;
     assert!(ttl_ms.is_multiple_of(1000), "{resources} make no whole ttl");
@@ -233,7 +234,7 @@ pub fn expire_and_take(noted: bool, resources: u32) -> Step {
     Box::new(move || step(&mut world))
 }
 
-/// The first of so many deadlines is taken out, and set again as the last.
+/// Removes the first of `count` deadlines, and sets it again as the last.
 pub fn end_and_set(count: u32) -> Step {
     let mut deadlines = Deadlines::default();
     let mut now_ms = 0;
@@ -248,8 +249,9 @@ pub fn end_and_set(count: u32) -> Step {
     })
 }
 
-/// All is held, and so many wait for whatever is free. One gives back, the first in line is served,
-/// and another comes to wait. With nobody waiting he who comes is served at once.
+/// Holds all, with `waiters` queued for any resource. Each step releases one, which the first
+/// waiter is granted, and queues another waiter. Without waiters the new request is granted at
+/// once.
 pub fn hand_over(noted: bool, resources: u32, waiters: u32) -> Step {
     let mut world = World::with_resources(noted, resources);
     let mut held: VecDeque<StoredName> = (0..resources).map(|_| world.take(None, None)).collect();
@@ -268,7 +270,7 @@ pub fn hand_over(noted: bool, resources: u32, waiters: u32) -> Step {
     })
 }
 
-/// The same, where each waits for a resource that he names.
+/// Hands over as above, but each waiter names a resource.
 pub fn hand_over_named(noted: bool, resources: u32, waiters: u32) -> Step {
     let mut world = World::with_resources(noted, resources);
     (0..resources).for_each(|_| {
@@ -292,8 +294,8 @@ pub fn hand_over_named(noted: bool, resources: u32, waiters: u32) -> Step {
     })
 }
 
-/// The last in line, an owner, asks again on another connection. Those before it wait for whatever
-/// is free, or each for a resource that he names.
+/// Repeats the request of the last waiter, an owner, on another connection. Those before it wait
+/// for any resource, or each for one that it names.
 pub fn ask_again_while_queued(resources: u32, waiters: u32, named: bool) -> Step {
     let mut world = World::with_resources(false, resources);
     (0..resources).for_each(|_| {
@@ -314,7 +316,7 @@ pub fn ask_again_while_queued(resources: u32, waiters: u32, named: bool) -> Step
     })
 }
 
-/// One resource is taken and given back: in one of so many pools, any or always the same.
+/// Acquires and releases one resource, in one of `pools`, any or always the same.
 pub fn in_pools(noted: bool, pools: u32, always_the_same: bool) -> Step {
     let mut world = World::new(noted);
     let mut buffer = [0; 8];
@@ -348,7 +350,8 @@ fn owner_name(number: u32, buffer: &mut [u8; 8]) -> OwnerName<'_> {
     OwnerName::parse(name(b'o', number, buffer)).expect("a good name")
 }
 
-/// A letter and seven digits: as long, and made in the same time, for each number.
+/// Formats a letter and seven digits: of the same length, and made in the same time, for each
+/// number.
 pub fn name(letter: u8, number: u32, buffer: &mut [u8; 8]) -> &str {
     let mut rest = number;
     for digit in buffer[1..].iter_mut().rev() {
@@ -359,7 +362,7 @@ pub fn name(letter: u8, number: u32, buffer: &mut [u8; 8]) -> &str {
     std::str::from_utf8(buffer).expect("it is ASCII")
 }
 
-/// Good enough to spread accesses over memory, and always the same.
+/// A random generator, good enough to spread accesses over memory, and always the same.
 pub struct Random(pub u64);
 
 impl Random {

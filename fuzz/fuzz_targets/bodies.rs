@@ -1,6 +1,5 @@
-//! Any body, in any pieces: it is taken exactly if serde_json, which knows nothing of pieces, reads the
-//! same from it as a whole, and refused in the same words; and what is taken reads the same once it is
-//! written down again.
+//! Any body, in any pieces. It is accepted exactly if serde_json reads the same from it as a whole, and
+//! refused with the same message. An accepted body reads the same after it is written and read again.
 
 #![no_main]
 
@@ -21,7 +20,7 @@ type Pools = Vec<(String, Vec<String>)>;
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
-    /// How many bytes each piece has, over and over.
+    /// The bytes of each piece, in a cycle.
     pieces: [u8; 3],
     body: &'a [u8],
 }
@@ -65,7 +64,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// What a `POST` of these pieces comes to.
+/// Returns the action of a `POST` with these pieces as its body.
 fn action<'a>(target: &'a str, pieces: &[&[u8]]) -> RequestAction<'a> {
     let access = Access::new(ListenerRole::All, Caller::AuthDisabled);
     let mut reader: BodyReader = api::body_reader(Method::Post, target, Media::Other, &access);
@@ -102,25 +101,25 @@ fn written(pools: &Pools) -> String {
     format!("{{{}}}", pools.collect::<Vec<_>>().join(","))
 }
 
-/// Both are right, or both are wrong for the same reason.
+/// Asserts that both are right, or both wrong for the same reason.
 fn agree(taken: &Result<Pools, BodyError>, expected: &Result<Pools, Wrong>, body: &[u8]) {
     let words = body.escape_ascii();
     match (taken, expected) {
         (Ok(taken), Ok(expected)) => assert_eq!(taken, expected, "{words}"),
         (Err(BodyError::Json(problem, _)), Err(Wrong::Json(error))) => {
-            // Long names are not read to their end, to see what may be wrong with them beside.
+            // Long names are not read to their end, so other faults in them are not found.
             if problem.starts_with("a name is too long") && body.len() > 6 * MAX_NAME_BYTES {
                 return;
             }
             let expected: String = error.to_string().chars().take(200).collect();
             assert_eq!(without_place(problem), without_place(&expected), "{words}");
-            // Of what is no mistake in the JSON itself the place may be told differently.
+            // The place of a fault may differ, unless the JSON itself is wrong.
             let is_ours = ["a name ", "a pool ", "invalid type: "];
             if !is_ours.iter().any(|start| problem.starts_with(start)) {
                 assert_eq!(**problem, expected, "{words}");
             }
         }
-        // A part . or .. in a name is told as such, whatever else is wrong in the JSON.
+        // A part . or .. in a name is reported as such, whatever else is wrong in the JSON.
         (Err(BodyError::Id(NameError::DotSegment)), Err(Wrong::Json(_))) => {}
         (Err(error), Err(Wrong::Other(words))) => assert_eq!(error.reason(), *words),
         _ => panic!("{taken:?} where {expected:?} was expected: {words}"),
@@ -133,11 +132,11 @@ fn without_place(problem: &str) -> &str {
         .map_or(problem, |(what, _)| what)
 }
 
-/// What is wrong with a body.
+/// The fault of a body.
 #[derive(Debug)]
 enum Wrong {
     Json(serde_json::Error),
-    /// In these words.
+    /// A fault with this message.
     Other(&'static str),
 }
 
@@ -182,7 +181,7 @@ fn expected_ids(body: &[u8]) -> Result<Pools, Wrong> {
     }
 }
 
-/// The quotes that an id in a line may neither begin nor end with.
+/// The quotes with which an id in a line may neither begin nor end.
 const QUOTES: [char; 6] = ['"', '\'', '\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}'];
 
 fn expected_ignored(body: &[u8]) -> bool {

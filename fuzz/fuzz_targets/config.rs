@@ -1,5 +1,5 @@
-//! Any configuration: what a file and a flag say is taken or refused in the same way, no reader
-//! panics, and no password of a URL is ever shown.
+//! Any configuration: a file and a flag with the same value are accepted or refused alike, no
+//! reader panics, and no password of a URL is ever shown.
 
 #![no_main]
 
@@ -13,18 +13,18 @@ use libfuzzer_sys::fuzz_target;
 enum Input<'a> {
     File(&'a str),
     Flags(Vec<&'a str>),
-    /// One setting, by its place in `NUMBERS`.
+    /// One setting, by its index in `NUMBERS`.
     Number(u8, u64),
-    /// One setting, by its place in `TEXTS`.
+    /// One setting, by its index in `TEXTS`.
     Text(u8, &'a str),
     Url(&'a str),
-    /// What stands before and behind a password.
+    /// The text before and behind a password.
     Secret(&'a str, &'a str),
     Ping(&'a str),
     PingAnswer(&'a [u8]),
 }
 
-/// Flags that take a number, and where a file has them.
+/// Flags that take a number, and their section and key in a file.
 const NUMBERS: [(&str, &str, &str); 9] = [
     ("--max-connections", "server", "maxConnections"),
     ("--max-body", "server", "maxBody"),
@@ -67,7 +67,7 @@ fuzz_target!(|input: Input<'_>| match input {
     }
     Input::Url(url) => {
         if let Ok(store) = read_store(url) {
-            // What is shown can be given again, but for a password.
+            // A shown URL can be read again, unless a password is masked.
             let shown = store.to_string();
             if !shown.contains("***") {
                 assert_eq!(
@@ -85,7 +85,7 @@ fuzz_target!(|input: Input<'_>| match input {
             Err(problem) => problem,
         };
         assert!(!shown.contains(SECRET), "{url:?} is shown as {shown:?}");
-        // Where it does not belong, too.
+        // In a wrong place, too.
         let problem = read_flags(&["latchd", &url]).expect_err("there are no such arguments");
         assert!(!problem.contains(SECRET), "{url:?} is shown as {problem:?}");
         let file = serde_json::json!({"redis": {"url": url}}).to_string();
@@ -113,7 +113,7 @@ fuzz_target!(|input: Input<'_>| match input {
     }
 });
 
-/// A file means the same when it is written as plain JSON.
+/// Asserts that a file means the same as plain JSON.
 fn same_as_canonical(text: &str) {
     let read = read_file(text);
     if let Ok(said) = read {

@@ -1,7 +1,7 @@
-//! Any operations: the engine does what the shadow model does, and keeps its promises.
+//! Any operations: the engine does what the shadow model does, and its invariants hold.
 //!
-//! The bytes are the choices that the simulation in `tests/simulation` makes with a seed: which
-//! operation is next, and with what. They depend on the state, so that most have an effect.
+//! The bytes are the choices that the simulation in `tests/simulation` makes with a seed: the next
+//! operation, and its values. They depend on the state, so that most have an effect.
 
 #![no_main]
 
@@ -26,12 +26,12 @@ mod watch;
 use duel::{Duel, Honest};
 use operations::{Operations, Source};
 
-/// A long story tells no more than a short one.
+/// Long sequences find no more than short ones.
 const MOST_OPERATIONS: usize = 300;
 
 impl Source for Unstructured<'_> {
     fn below(&mut self, end: u32) -> u32 {
-        // Zeroes when the bytes have come to an end.
+        // Zeros once the bytes are used up.
         self.int_in_range(0..=end - 1).unwrap_or(0)
     }
 }

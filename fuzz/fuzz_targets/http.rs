@@ -1,5 +1,5 @@
-//! Any bytes: reading a head, a chunked body and a target never panics, keeps within its limits, and
-//! comes to the same in whatever pieces the bytes arrive.
+//! Any bytes: reading a head, a chunked body and a target never panics, respects its limits, and has
+//! the same result in whatever pieces the bytes arrive.
 
 #![no_main]
 
@@ -18,7 +18,7 @@ const LIMITS: Limits = Limits {
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
-    /// How many bytes each piece has, over and over.
+    /// The bytes of each piece, in a cycle.
     pieces: [u8; 3],
     bytes: &'a [u8],
 }
@@ -33,7 +33,7 @@ fuzz_target!(|input: Input<'_>| {
         assert!(head.target.starts_with('/'));
         let rest = &bytes[head.length..];
         for body in [head.inline_body, rest] {
-            // Whatever it leads to has been checked, so that it can be said in an answer.
+            // The text of any result has been checked, so that an answer can contain it.
             let request = Request {
                 method: head.method,
                 target: head.target,
@@ -57,7 +57,7 @@ fuzz_target!(|input: Input<'_>| {
     }
 });
 
-/// A head in words, and how long it is; `None` if it is not whole.
+/// A head as text, and its length; `None` if it is incomplete.
 type Read = Result<Option<(String, usize)>, HttpError>;
 
 fn head_in_one(bytes: &[u8]) -> Read {
@@ -85,7 +85,7 @@ fn head_in_pieces(input: &Input<'_>) -> Read {
     Ok(None)
 }
 
-/// With what it shows, which it does not say of itself.
+/// Formats a head with its credentials, which `Debug` leaves out.
 fn describe(head: &Head<'_>) -> String {
     let shown = match head.credentials {
         Credentials::Field(shown) | Credentials::Word(shown) => shown.escape_ascii().to_string(),
@@ -94,7 +94,7 @@ fn describe(head: &Head<'_>) -> String {
     format!("{head:?} {shown}")
 }
 
-/// The body, how many bytes of the input belong to it, and whether it is whole.
+/// Returns the body, the input bytes that belong to it, and whether it is complete.
 fn body_in(pieces: &[&[u8]]) -> Result<(Vec<u8>, usize, bool), HttpError> {
     let (mut chunked, mut body, mut used) = (Chunked::default(), Vec::new(), 0);
     for piece in pieces {

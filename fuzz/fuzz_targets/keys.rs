@@ -1,5 +1,5 @@
-//! Any file of keys and anything shown as a key: who is known, and what a key may do, is what a model
-//! says that does it slowly; no secret shows in what is said of a wrong file.
+//! Any file of keys and any credentials: the known keys and their rights are those of a slow model, and
+//! no secret shows in the error of a wrong file.
 
 #![no_main]
 
@@ -13,14 +13,14 @@ use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
 enum Input<'a> {
-    /// What stands before and behind a secret in a file.
+    /// The bytes before and behind a secret in a file.
     File(&'a [u8], &'a [u8]),
-    /// Good lines, which may contradict each other, and a pool.
+    /// Valid lines, which may contradict each other, and a pool.
     Lines(Vec<Line>, Vec<Letter>),
-    /// What stands before and behind a secret in a field.
+    /// The bytes before and behind a secret in a field.
     Field(&'a [u8], &'a [u8]),
-    /// A user, what else stands before and behind a secret in the pair, and one byte that is changed in
-    /// what it is encoded to.
+    /// A user, the bytes before and behind a secret in the pair, and one byte that is changed in its
+    /// encoding.
     Pair(&'a str, &'a [u8], &'a [u8], Option<(u8, u8)>),
     /// A whole word.
     Word(&'a [u8]),
@@ -36,7 +36,7 @@ struct Line {
     end: u8,
 }
 
-/// Few letters, so that names and patterns meet.
+/// A small alphabet, so that names and patterns match often.
 #[derive(Arbitrary, Clone, Copy, Debug, PartialEq, Eq)]
 enum Letter {
     A,
@@ -47,7 +47,7 @@ enum Letter {
 const NOW: Time = Time::from_ms(1_801_396_800_000);
 const SECRET: &str = "Zq7xSecretx7qZ";
 const OTHER: &str = "another-secret";
-/// What `sha256sum` makes of them.
+/// Their hashes by `sha256sum`.
 const HASH: &str = "cc3776d97a49583198e4b31f41a2dedc176a48d282d69c4a68b9aa9311f8c31b";
 const OTHER_HASH: &str = "ce1807e913c97047dafef68295a8968c894cc8d1d8cc2c38fa84e06e7d5c0f06";
 const ROLES: [Role; 3] = [Role::Read, Role::Use, Role::Admin];
@@ -78,7 +78,7 @@ fn check_file(before: &[u8], behind: &[u8]) {
         Ok(keys) => {
             assert!((1..=line_count).contains(&keys.len()));
             assert!(!format!("{keys:?} {:?}", keys.weak_lines()).contains(HASH));
-            // Lines that count for nothing make no difference, wherever they are.
+            // Empty lines and comments make no difference, wherever they are.
             let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
             let lines: Vec<&[u8]> = text.split(|&byte| byte == b'\n').collect();
             let spread = [&b"# "[..], &lines.join(&b"\n\t#x\r\n \n"[..])].join(&b"\n"[..]);
@@ -121,7 +121,7 @@ impl Line {
         ROLES[usize::from(self.role) % 3]
     }
 
-    /// Never empty.
+    /// Returns the pattern, which is never empty.
     fn pools(&self) -> String {
         let text: String = self
             .pools
@@ -186,8 +186,8 @@ fn check_lines(lines: &[Line], pool: &[Letter]) {
     }
 }
 
-/// Each wildcard is tried with every length, from the left: row by row, what of the name can be done
-/// with.
+/// Tries each wildcard with every length, from the left: row by row, the ends of the name that the
+/// pattern can reach.
 fn matches(pattern: &str, name: &str) -> bool {
     let name = name.as_bytes();
     let mut ends: Vec<bool> = (0..=name.len()).map(|end| end == 0).collect();
@@ -201,7 +201,7 @@ fn matches(pattern: &str, name: &str) -> bool {
     ends[name.len()]
 }
 
-/// One key, and the hash of another.
+/// Returns keys: one by its secret, and another by its hash.
 fn known() -> Keys {
     let text = format!("a {SECRET} read *\nb sha256:{OTHER_HASH} use *\n");
     Keys::parse(text.as_bytes()).expect("these are good")
@@ -213,7 +213,7 @@ fn check_field(value: &[u8]) {
     assert_eq!(known, expected_of_field(value), "{}", value.escape_ascii());
 }
 
-/// The name in what can be seen of a key.
+/// Returns the name of an authenticated key.
 fn name_of(caller: Caller<'_>) -> Option<&'static str> {
     let Caller::Authenticated(key) = caller else {
         return None;
@@ -243,7 +243,7 @@ fn expected_of_field(value: &[u8]) -> Option<&'static str> {
 
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// RFC 4648 section 4.
+/// Encodes Base64 by RFC 4648 section 4.
 fn encode(bytes: &[u8]) -> Vec<u8> {
     let mut encoded = Vec::new();
     for group in bytes.chunks(3) {
@@ -258,7 +258,7 @@ fn encode(bytes: &[u8]) -> Vec<u8> {
     encoded
 }
 
-/// Only what `encode` can have made.
+/// Decodes only what `encode` returns.
 fn decode(encoded: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     for group in encoded.chunks(4) {

@@ -1,5 +1,5 @@
-//! Any conversation with a Redis that says anything at any time: nobody is answered twice, everybody
-//! is answered in the end, and all that is said to Redis is whole commands.
+//! Any conversation with a Redis that sends anything at any time: no request is answered twice,
+//! every request is answered in the end, and only whole commands are sent to Redis.
 
 #![no_main]
 
@@ -42,7 +42,7 @@ const REQUESTS: [(Method, &str, &str); 20] = [
     (Method::Post, "/pool/A", "1"),
 ];
 
-/// What the scripts say, and what they do not quite say.
+/// Replies of the scripts, and near misses.
 const TEXTS: [&str; 26] = [
     "D",
     "D 9",
@@ -137,7 +137,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Says all the first words as a Redis does.
+    /// Sends all the first replies as a Redis does.
     fn greet(&mut self) {
         let text = |text: &str| Value::BulkString(text.into());
         let hello = [
@@ -185,7 +185,7 @@ impl World<'_> {
         }
     }
 
-    /// Redis is gone for good, and all time is over.
+    /// Ends the run: Redis is gone for good, and every time limit has passed.
     fn end(&mut self) {
         self.lose();
         self.peer.lose(false, self.now);
@@ -196,7 +196,7 @@ impl World<'_> {
     }
 }
 
-/// A value that Redis could send: mostly what the scripts say.
+/// Returns a value that Redis could send, mostly a reply of the scripts.
 fn value(source: &mut Unstructured<'_>, depth: u32) -> Result<Value> {
     Ok(match source.int_in_range(0..=11)? {
         0..=3 => Value::BulkString((*source.choose(&TEXTS)?).into()),

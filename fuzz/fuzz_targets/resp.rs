@@ -1,8 +1,8 @@
-//! Any bytes from Redis: in whatever pieces they arrive the same values come out, what a script is
-//! taken to have answered can be written down and read again, and nothing panics.
+//! Any bytes from Redis: in whatever pieces they arrive, the same values result. An understood
+//! reply of a script can be written and read again, and nothing panics.
 //!
-//! Of bytes that are wrong only what comes before is compared: the reader of the redis crate passes
-//! over a wrong byte that is the last one of a piece.
+//! If bytes are wrong, only the values before them are compared: the reader of the redis crate
+//! ignores a wrong byte at the end of a piece.
 
 #![no_main]
 
@@ -28,7 +28,7 @@ fuzz_target!(|input: Input<'_>| {
         start = end;
     }
     let (whole, pieces) = (values(&[input.bytes]), values(&pieces));
-    // As text: a number that is none is not the same as itself.
+    // As text, since NaN does not equal itself.
     let describe = |values: &[redis::Value]| {
         values
             .iter()
@@ -50,7 +50,7 @@ fuzz_target!(|input: Input<'_>| {
         );
     }
     for value in whole.0 {
-        // Understood or not.
+        // The result does not matter: reading must not panic.
         let _ = read_batch(value);
     }
 

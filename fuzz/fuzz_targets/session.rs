@@ -20,7 +20,7 @@ struct Input<'a> {
 fuzz_target!(|input: Input<'_>| {
     let cuts: Vec<usize> = input.cuts.iter().map(|&cut| usize::from(cut)).collect();
     check(None, input.bytes, &cuts);
-    // Who shows a key is also heard where it is needed.
+    // Input that may show a key also runs on a server that requires one.
     if [&b"key="[..], b"uthorization"]
         .iter()
         .any(|word| has(input.bytes, word))

@@ -1,20 +1,20 @@
-//! The counts that were accepted, in a file that is part of the source.
+//! The accepted counts, in a file that is part of the source.
 
 use std::fmt::Write;
 use std::fs;
 use std::process::Command;
 
-/// Where they stand.
+/// The path of that file.
 pub const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/accepted.txt");
 
-/// The counts that were accepted, and what they were counted with.
+/// The accepted counts, and the tools they were counted with.
 pub struct Accepted {
     tools: String,
     counts: Vec<(String, f64)>,
 }
 
 impl Accepted {
-    /// Reads `COUNT NAME` from each line. None are accepted if there is no file.
+    /// Reads `COUNT NAME` from each line. Without a file there are no accepted counts.
     pub fn read() -> Result<Accepted, String> {
         let text = fs::read_to_string(PATH).unwrap_or_default();
         let mut accepted = Accepted {
@@ -35,14 +35,14 @@ impl Accepted {
         Ok(accepted)
     }
 
-    /// The count of what has this name.
+    /// Returns the accepted count of a step.
     pub fn of(&self, name: &str) -> Option<f64> {
         let mut counts = self.counts.iter();
         counts.find_map(|(known, count)| (known == name).then_some(*count))
     }
 
-    /// Another compiler makes other instructions: says so, so that nobody looks for the reason in
-    /// the source.
+    /// Reports that the tools differ: another compiler makes other instructions, so the source is
+    /// not the reason.
     pub fn tell_other_tools(&self) {
         let tools = tools();
         if self.tools != tools {
@@ -51,7 +51,7 @@ impl Accepted {
     }
 }
 
-/// Accepts these counts.
+/// Writes these counts as the accepted ones.
 pub fn write(counts: &[(&str, f64)]) -> Result<(), String> {
     let mut text = format!("# {}\n", tools());
     for (name, count) in counts {
@@ -60,7 +60,7 @@ pub fn write(counts: &[(&str, f64)]) -> Result<(), String> {
     fs::write(PATH, text).map_err(|error| format!("{PATH}: {error}"))
 }
 
-/// What counts depend on beside the source.
+/// Returns the versions of the tools on which counts depend.
 fn tools() -> String {
     let version = |program: &str| {
         let output = Command::new(program).arg("--version").output();

@@ -3,17 +3,17 @@
 use std::env;
 use std::process::Command;
 
-/// Long enough for every buffer and map to have its size.
+/// Enough steps for every buffer and map to reach its size.
 const FEW: usize = 1000;
 const MANY: usize = 5000;
 
-/// The instructions of one step of what has this name.
+/// Returns the instructions of one step.
 pub fn count(name: &str) -> Result<f64, String> {
     let (few, many) = (total(name, FEW)?, total(name, MANY)?);
     Ok(many.saturating_sub(few) as f64 / (MANY - FEW) as f64)
 }
 
-/// All instructions of a process that takes so many steps.
+/// Returns the instructions of a process that takes `steps`.
 fn total(name: &str, steps: usize) -> Result<u64, String> {
     let program = env::current_exe().map_err(|error| error.to_string())?;
     let path = env::var_os("PATH").unwrap_or_default();
@@ -21,7 +21,8 @@ fn total(name: &str, steps: usize) -> Result<u64, String> {
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(program)
         .args(["--run", name, &steps.to_string()])
-        // The environment stands on the stack, whose place then is the same wherever this runs.
+        // The environment is on the stack; without it the stack has the same place on every
+        // machine.
         .env_clear()
         .env("PATH", path)
         .output()

@@ -1,4 +1,4 @@
-//! The whole way of a lock and its release, through session and store, a tick for each.
+//! A lock and its release through session and store, a tick for each.
 
 use latchd::keys::Keys;
 
@@ -9,7 +9,7 @@ pub const MEASURED: &[Measured] = &[
     ("lock and release: bare HTTP", || {
         lock_and_release("", " HTTP/1.1\r\n\r\n", 1)
     }),
-    // The hash of the secret is counted without the instructions that processors have for it.
+    // The hash of the secret is counted without a processor's instructions for it.
     ("lock and release: key as Bearer", || {
         let field = " HTTP/1.1\r\nAuthorization: Bearer 0123456789abcdef0123456789abcdef\r\n\r\n";
         lock_and_release("", field, 1)
@@ -33,7 +33,8 @@ const CURL: &str = " HTTP/1.1\r\n\
 
 const RESOURCES: usize = 64;
 
-/// `query` of the lock, which has a name in it if it has anything; `end` is what follows a path.
+/// Builds a step of `at_once` locks and their releases. A `query` that is not empty begins with the
+/// owner; `end` follows each path.
 fn lock_and_release(query: &str, end: &str, at_once: usize) -> Step {
     let owner = query.split('&').next().unwrap_or_default();
     let lock = format!("POST /pool/A/lock{query}{end}").repeat(at_once);
@@ -41,7 +42,7 @@ fn lock_and_release(query: &str, end: &str, at_once: usize) -> Step {
         .map(|round| {
             let places = round * at_once..(round + 1) * at_once;
             places
-                // The last named is lent first, then the one before it, and round again.
+                // The last named is granted first, then the one before it, and round again.
                 .map(|place| format!("DELETE /pool/A/lock/{}{owner}{end}", RESOURCES - place))
                 .collect()
         })
@@ -57,7 +58,7 @@ fn lock_and_release(query: &str, end: &str, at_once: usize) -> Step {
     })
 }
 
-/// A hundred of them, one of which is shown.
+/// Returns a hundred keys, one of which is shown.
 fn keys() -> Keys {
     let others = (0..99).map(|number| format!("key{number} secret-of-key-{number} use *\n"));
     let others: String = others.collect();

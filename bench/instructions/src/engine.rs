@@ -1,4 +1,4 @@
-//! What the lock engine does, in a pool of 1,000 resources.
+//! Operations of the lock engine, in a pool of 1,000 resources.
 
 use latchd::command::{
     Acquire, Command, OwnerName, PoolName, ReleaseCondition, Reply, ResourceId, Seed, Selection,
@@ -39,7 +39,7 @@ fn asked_again() -> Step {
     })
 }
 
-/// All is held; somebody stands in line, and what is released goes to him.
+/// Builds a step in which all is held: a waiter queues, and is granted the released resource.
 fn hand_over() -> Step {
     let mut world = World::new(RESOURCES);
     let mut held: Vec<StoredName> = (0..RESOURCES)
@@ -78,7 +78,7 @@ impl World {
         world
     }
 
-    /// `None` if it stands in line now.
+    /// Acquires a resource. Returns `None` if the request is queued.
     fn acquire(
         &mut self,
         owner: Option<&str>,
@@ -109,7 +109,7 @@ impl World {
     }
 
     fn execute(&mut self, command: Command<'_>) -> Option<Reply> {
-        // Leases are started anew at another time, as they would be.
+        // Leases restart at a later time, as in practice.
         self.now_ms += 1;
         self.next_serial += 1;
         let ticket = Ticket::new(self.next_serial, 0);

@@ -1,4 +1,4 @@
-//! Bytes to requests, requests to commands, and what came of them to bytes.
+//! Bytes to requests, requests to commands, and outcomes to bytes.
 
 use std::hint::black_box;
 
@@ -69,7 +69,7 @@ fn routed(method: Method, target: &'static str) -> Step {
     })
 }
 
-/// An answer to a lock.
+/// Builds a step that encodes the answer to a lock.
 fn encode(wire: Wire, json: bool, show: Show) -> Step {
     let lease = Lease {
         id: StoredName::from("42"),

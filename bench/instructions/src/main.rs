@@ -1,13 +1,13 @@
-//! How many instructions latchd takes for each thing that it does for a request, as valgrind's
-//! callgrind counts them, beside the figures that were accepted.
+//! The instructions that latchd takes for each step of a request, as valgrind's callgrind counts
+//! them, beside the accepted counts.
 //!
-//! A count says little about time, but it is the same on a busy machine as on an idle one: so it can
-//! be a gate. Each thing is done in two processes, in one of them some times more often. What they
-//! differ in is the cost of doing it, without that of what stands around it.
+//! A count says little about time, but it is the same on a busy machine as on an idle one, so it can
+//! be a gate. Each step runs in two processes, in one of them more often. The difference is the cost
+//! of the step, without that of its setting.
 //!
-//! Counts depend on the compiler, and on the instructions that a processor has: memchr and the C
-//! library look for AVX2. Valgrind shows the program one made-up processor, so that no other
-//! difference between processors is seen; where there is no AVX2, nothing is compared.
+//! Counts depend on the compiler, and on the instructions of the processor: memchr and the C library
+//! look for AVX2. Valgrind shows the program one made-up processor, which hides all other
+//! differences. Without AVX2, nothing is compared.
 
 mod accepted;
 mod callgrind;
@@ -23,14 +23,14 @@ use std::process::ExitCode;
 
 use accepted::Accepted;
 
-/// Something that can be done again and again without changing its size. It is told how often it
-/// was done before.
+/// A repeatable step that does not change the size of its state. The argument is the number of
+/// earlier steps.
 type Step = Box<dyn FnMut(usize)>;
 
-/// Something that is measured: its name, and how it is built.
+/// A measured step: its name, and its constructor.
 type Measured = (&'static str, fn() -> Step);
 
-/// More than this is a failure.
+/// The largest growth that is not a failure, in percent.
 const TOLERATED_PERCENT: f64 = 5.0;
 
 fn main() -> ExitCode {
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     let outcome = match arguments[..] {
         [] => compare(false),
         ["--accept"] => compare(true),
-        // How it is started under valgrind.
+        // The form in which valgrind starts this program.
         ["--run", name, steps] => run(name, steps).map(|()| true),
         _ => Err("use: latchd-instructions [--accept]".into()),
     };
@@ -68,7 +68,8 @@ fn run(name: &str, steps: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Measures all, and prints it beside what was accepted. False if something has grown too much.
+/// Measures all steps, and prints the counts beside the accepted ones. Returns false if one has
+/// grown too much.
 fn compare(accept: bool) -> Result<bool, String> {
     if !has_known_instructions() {
         println!("not compared: the accepted counts are those of x86-64 with AVX2");
