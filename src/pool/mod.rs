@@ -1,6 +1,6 @@
 //! The lock engine: all pools, and the effect of every command on them.
 //!
-//! Pure: it has no clock, file or socket. A command and the time go in, replies come out, and each change that must
+//! Pure: it has no clock, file or socket. A command and the time go in, and replies come out. Each change that must
 //! outlive the process is noted as a [`Change`] for the journal. Restoring the folded changes gives the same engine
 //! again, with every lease restarted and no waiters.
 //!
@@ -106,14 +106,21 @@ impl Default for Rules {
 /// # Work in slices
 ///
 /// [`Engine::seed_exceeds`], [`Engine::listing_exceeds`] and [`Engine::dump_exceeds`] tell which work is too large for
-/// one call. The caller then advances it by calls with a [`StepBudget`]. Other commands may come in between, with
-/// these exceptions, which the caller must keep back:
+/// one `execute`. The caller then advances it by calls with a [`StepBudget`]:
 ///
-/// - During a seed: other seeds, and all commands about the incomplete pool that [`Seeding::current_pool`] names. An
-///   incomplete pool makes another seed panic.
+/// - A seed: [`Engine::advance_measuring`] until it returns the verdict. If that is good, [`Engine::advance_seed`]
+///   until [`Seeding::is_done`]. `advance_seed` checks no limits; a call too many does nothing.
+/// - A listing: [`Engine::advance_listing`] until it returns the result. A call too many adds nothing.
+/// - A dump: [`Engine::begin_dumping`], then [`Engine::advance_dump`] until it returns the part, and never after
+///   that.
+///
+/// Other commands may come in between. The caller must keep these back:
+///
+/// - While a seed is measured or applied: other seeds. A second one panics if the first has an incomplete pool;
+///   otherwise the limits may be exceeded.
+/// - While [`Seeding::current_pool`] names an incomplete pool: all commands about it.
 /// - During a listing or a dump, and while a seed reports members: commands that change the members of the current
 ///   pool, or remove it. The engine panics if it finds a member gone.
-/// - During [`Engine::advance_measuring`]: other seeds, or the limits may be exceeded.
 #[derive(Debug, Default)]
 pub struct Engine {
     pools: Slots<Pool>,

@@ -110,8 +110,8 @@ impl PoolResources {
     }
 }
 
-/// The order of the ids of a seed for one pool. The index of an id among them gives its seed index and its rank,
-/// so that a seed that was applied in part can be applied again.
+/// The order of the ids of a seed for one pool. The index of an id among them gives its seed index and its rank.
+/// So a seed that was applied in part can be applied again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeedOrder {
     /// The seed index of the first id. All earlier members have lower ones.

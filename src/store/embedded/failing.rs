@@ -149,7 +149,7 @@ impl EmbeddedStore {
     }
 
     /// Hands a command to the engine while the disk may be full. A command that needs space is refused for
-    /// a while, and then tried in a commit of its own, so that its failure affects no other command.
+    /// a while. Then it is tried in a commit of its own, so that its failure affects no other command.
     pub(super) fn carry_out_low_on_space(
         &mut self,
         ticket: Ticket,

@@ -15,9 +15,10 @@
 use crate::store::Gather;
 use crate::time::Time;
 
-/// The batch always waits for this part of the commit's time, one eighth: it shows how fast clients ask again.
+/// The divisor of a commit's time that gives the first part of the wait. In it the batch waits even if no request
+/// has arrived, to see how fast clients ask again.
 const FIRST_SHARE: u64 = 8;
-/// The shortest commit, in microseconds, whose wait the event loop's timer of 1 ms is fine enough for.
+/// The shortest commit, in microseconds, after which the event loop's timer of 1 ms is fine enough for the wait.
 const COARSE_US: u64 = 8000;
 /// The longest wait within one tick, in microseconds.
 const MAX_FINE_US: u64 = 2000;

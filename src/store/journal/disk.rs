@@ -220,7 +220,7 @@ fn open_provisional(path: &Path) -> io::Result<fs::File> {
     }
 }
 
-/// Returns true if the error leaves an empty file that can be written, although it cannot be replaced.
+/// Returns true if an empty file may still be written in place despite this error.
 fn is_in_place_only(error: &io::Error) -> bool {
     use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
     matches!(

@@ -1,7 +1,7 @@
 //! Fences after a disorderly end: none is given twice, even if the last commit is lost.
 //!
 //! Each commit leaves a ceiling above all fences of the next commit. If a damaged page costs the last
-//! commit, the one before it still has a number that no grant has passed, and all pools continue above it.
+//! commit, the one before it still has a number that no grant has passed. All pools continue above it.
 //! There is one ceiling for all pools, so that a pool whose creation is lost continues above it, too.
 
 use redb::{ReadableTable, Table, WriteTransaction};

@@ -12,13 +12,13 @@ use super::{JournalOutcome, JournalRequest, Worker};
 
 /// The way to a journal. One request is in flight at a time.
 ///
-/// 1. `attach`, at most once, before the first request, if there is an event loop. A second call fails.
+/// 1. `attach`, at most once, if there is an event loop. Outcomes that come before it wake no loop.
 /// 2. `submit` a request, then call `poll` or `wait` until one of them returns its outcome. Only then may the
-///    next request be submitted; a port may lose the outcome of a request that is submitted too early.
-/// 3. After a request to close, whose outcome is awaited like others, submit nothing more.
+///    next request be submitted; a port may lose the outcome of a request that is followed too early.
+/// 3. Await the outcome of a request to close like any other, and submit nothing after it.
 ///
 /// A `poll` too many returns `None`. `wait` must not be called without a request in flight: it may block for all of
-/// its timeout. A `wait` that timed out leaves the request in flight: its outcome still comes.
+/// its timeout. After a `wait` that timed out the request is still in flight, and its outcome still comes.
 ///
 /// After an outcome that reports a failed write the journal is closed. The next request must be to open it again, or
 /// to close it: a write to a closed journal is dropped without an error.
@@ -79,7 +79,8 @@ impl JournalPort for Inline {
 }
 
 /// A port to a journal on a thread of its own, so that no other work waits for the disk. Once this is dropped, the
-/// thread finishes the request in flight, if there is one, and ends.
+/// thread finishes the request in flight, if there is one, and ends. `submit` and `wait` panic if the thread has
+/// panicked.
 pub struct JournalThread {
     requests: Sender<JournalRequest>,
     outcomes: Receiver<JournalOutcome>,

@@ -59,7 +59,7 @@ pub(super) fn write_number(number: u64) -> [u8; 8] {
     number.to_be_bytes()
 }
 
-/// Reads a number that `write_number` wrote. `None` if the bytes are not 8.
+/// Reads a number that `write_number` wrote. `None` unless there are 8 bytes.
 pub(super) fn read_number(bytes: &[u8]) -> Option<u64> {
     bytes.try_into().ok().map(u64::from_be_bytes)
 }
