@@ -189,7 +189,7 @@ mod tests {
 
     fn read(bytes: &[u8]) -> Result<ClientResponse, ClientResponseError> {
         let whole = ClientResponse::read(&mut &*bytes);
-        // Byte by byte it must come to the same.
+        // Byte by byte the result must be the same.
         let mut pieces = Pieces(bytes);
         let pieced = ClientResponse::read(&mut pieces);
         assert_eq!(format!("{whole:?}"), format!("{pieced:?}"));

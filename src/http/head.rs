@@ -254,8 +254,8 @@ fn spaces_before_body(line: &[u8]) -> usize {
     if line.starts_with(KEY) { 3 } else { 2 }
 }
 
-/// Returns the index of the body of a one-line request that is longer than a head, so that the request can be judged
-/// before its body is complete. `None` for all other input, and if `scan` shows that an earlier call has seen as much.
+/// Returns the index of the body of a one-line request that is longer than a head: so it can be judged before its body
+/// is complete. `None` for all other input, and if `scan` shows that an earlier call has seen as much.
 pub fn find_long_body(input: &[u8], scan: Scan, limits: &Limits) -> Option<usize> {
     let most = limits.head_bytes;
     if input.len() <= most || scan.from > most || memchr(b'\n', &input[..=most]).is_some() {

@@ -2,7 +2,7 @@
 //!
 //! Many clients may share an address, for instance behind a proxy. So a key that has worked from an address
 //! within a day works there even at the limit. Any other key, right or wrong, is not checked until the minute
-//! is over. So an attacker locks out only clients that are new at its own address, and can try many secrets
+//! is over. So an attacker locks out only clients that are new at its own address. It can try many secrets
 //! only of keys that are in use there.
 
 use std::collections::HashMap;

@@ -4,8 +4,8 @@
 use super::{Awaits, Phase, Session, Settings};
 use crate::time::Time;
 
-/// Extra time in ms, compared with an idle client, for a client that is sending a request, its
-/// first one included, or that has an unread answer. Slow devices take seconds for a header.
+/// Extra time in ms, compared with an idle client, for a client that is sending a request or has an
+/// unread answer. Slow devices take seconds for a header.
 const GRACE_MS: u64 = 10_000;
 
 impl Session {
