@@ -1,25 +1,25 @@
-//! A slice of a pool, as the script `dump.lua` tells it.
+//! A slice of a pool, as `dump.lua` returns it.
 
 use redis::Value;
 
 use super::reply::{self, Garbled};
 use crate::command::{DumpedLock, Fence, StoredName, Ttl};
 
-/// The answer to a slice of a dump.
+/// The reply to a slice of a dump.
 #[derive(Debug)]
 pub(super) enum SliceReply {
-    /// There is no such pool.
+    /// The pool does not exist.
     Nothing,
     /// Too much has changed since the first slice.
     Again,
     Slice(Slice),
 }
 
-/// Some members of a pool, and behind the last ones what has changed since the first slice.
+/// Some members of a pool; after the last ones, the changes since the first slice.
 #[derive(Debug)]
 pub(super) struct Slice {
     pub(super) counters: Counters,
-    /// How many of `resources` are the next members in seeding order.
+    /// The number of `resources` that are the next members in seeding order.
     pub(super) member_count: usize,
     pub(super) resources: Vec<(StoredName, Holding)>,
 }
@@ -28,20 +28,20 @@ pub(super) struct Slice {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Counters {
     pub(super) fence: Fence,
-    /// It rises with each new place in seeding order.
+    /// The next place in seeding order: it rises with each new one.
     pub(super) seat: u64,
-    /// The highest rank.
+    /// The highest rank in the order of lending.
     pub(super) high: i64,
     /// The number of members.
     pub(super) total: usize,
 }
 
-/// Whether a resource is free, or who holds it.
+/// The state of a resource: free or held.
 #[derive(Debug, PartialEq)]
 pub(super) enum Holding {
-    /// Its rank in the order of lending.
+    /// The rank in the order of lending.
     Free(i64),
-    /// The fence of its grant, its place in that, and the lock.
+    /// The fence of the grant, the index in it, and the lock.
     Held(Fence, i64, DumpedLock),
 }
 
@@ -76,7 +76,7 @@ pub(super) fn read(value: Value) -> Result<SliceReply, Garbled> {
     }))
 }
 
-/// Reads resources of three lines each: what it is, the owner, the id.
+/// Reads resources of three lines each: the state, the owner, the id.
 fn read_resources(text: &str) -> Option<Vec<(StoredName, Holding)>> {
     let mut resources = Vec::new();
     let mut lines = text.split('\n');

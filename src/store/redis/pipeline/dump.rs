@@ -1,8 +1,8 @@
-//! A part of a dump: some pools, each as it was at one moment.
+//! Parts of a dump: some pools, each as it was at one moment.
 //!
-//! A pool whose members fit into one slice is read by one script. A larger one is read in slices, between which
-//! other commands go on; the last slice tells what they have changed. If the members have changed meanwhile, the pool
-//! is read again from its beginning.
+//! A pool whose members fit into one slice is read by one script. A larger one is read in slices, with other commands
+//! between them; the last slice has their changes. If the members have changed meanwhile, the pool is read again from
+//! its beginning.
 
 use std::collections::HashMap;
 
@@ -17,20 +17,20 @@ use crate::store::redis::script::Script;
 use crate::store::redis::slice::{self, Counters, Holding, Slice, SliceReply};
 use crate::time::Time;
 
-/// The most members in one slice: a few milliseconds for Redis.
+/// The limit on members in one slice: a few ms of Redis' time.
 const SLICE: usize = 2_000;
-/// How many pools are begun at a time.
+/// The limit on pools begun at a time.
 const MAX_POOLS: usize = 20;
-/// How often a pool is begun again whose members change while it is read.
+/// The limit on attempts to read a pool whose members change meanwhile.
 const MAX_TRIES: u32 = 10;
 
-/// Some pools that are being dumped.
+/// A part of a dump in progress.
 #[derive(Debug, Default)]
 pub(super) struct DumpJob {
     place: DumpPlace,
-    /// Those of this part.
+    /// The pools of this part.
     reads: Vec<PoolRead>,
-    /// The highest fence of any pool that was removed, once it is known.
+    /// The highest fence of removed pools, once it is known.
     retired_fence: Option<Fence>,
 }
 
@@ -41,12 +41,12 @@ struct PoolRead {
     /// The state at the first slice.
     first: Option<Counters>,
     is_whole: bool,
-    /// There is no such pool.
+    /// Whether the pool does not exist.
     is_missing: bool,
     tries: u32,
-    /// How each member was read: its rank, or its fence and place in the grant.
+    /// The state of each member as it was read: its rank, or its fence and index in the grant.
     seen: Vec<(i64, Option<Fence>)>,
-    /// The place of each member, if there are several slices.
+    /// The index of each member, if there are several slices.
     places: HashMap<StoredName, u32>,
 }
 
@@ -60,7 +60,7 @@ impl Pipeline {
         self.begin(job, now);
     }
 
-    /// Redis can be asked.
+    /// Begins a part of a dump, now that Redis is ready.
     pub(super) fn begin_dump(&mut self, job: JobKey, now: Time) {
         match self.dump_job(job).map(|dumping| &dumping.place) {
             Some(DumpPlace::Names(_)) => self.begin_reads(job, now),
@@ -68,7 +68,7 @@ impl Pipeline {
         }
     }
 
-    /// The names of all pools have come, in the order in which they were seeded.
+    /// Handles the list of all pools, in seeding order.
     pub(super) fn dump_listed(&mut self, job: JobKey, names: Vec<(String, String)>, now: Time) {
         let names = names.into_iter().rev();
         let names = names.map(|(name, _)| StoredName::from(name)).collect();
@@ -136,7 +136,7 @@ impl Pipeline {
         self.send(PendingReply::Slice(job, read), now);
     }
 
-    /// A slice has come.
+    /// Handles the reply to a slice.
     pub(super) fn handle_slice(
         &mut self,
         job: JobKey,
@@ -172,7 +172,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Goes on with one pool that is not whole. The others of them are left for a further part.
+    /// Continues with one incomplete pool. The others are left for a later part.
     fn advance_reads(&mut self, job: JobKey, now: Time) {
         let Some(DumpJob { reads, place, .. }) = self.dump_job(job) else {
             return;
@@ -194,7 +194,7 @@ impl Pipeline {
         }
     }
 
-    /// All pools of this part are read. Behind the last part comes the highest fence of those that were removed.
+    /// Ends a part whose pools are all read. The last part also needs the highest fence of removed pools.
     fn end_reads(&mut self, job: JobKey, now: Time) {
         let is_last = |dumping: &mut DumpJob| match &dumping.place {
             DumpPlace::Names(names) => names.is_empty(),
@@ -226,7 +226,7 @@ impl Pipeline {
 }
 
 impl DumpJob {
-    /// The part that was read.
+    /// Returns the pools read as a part of the dump.
     pub(super) fn into_part(self) -> DumpPart {
         let reads = self.reads.into_iter().filter(|read| !read.is_missing);
         DumpPart {
@@ -240,7 +240,7 @@ impl DumpJob {
 impl PoolRead {
     fn take(&mut self, reply: SliceReply) {
         let slice = match reply {
-            // It was removed, or was named before it was there.
+            // It was removed, or was listed before it was created.
             SliceReply::Nothing => return self.is_missing = true,
             SliceReply::Again => return self.begin_again(),
             SliceReply::Slice(slice) => slice,
@@ -296,13 +296,13 @@ impl PoolRead {
                     }
                     self.dump.locks.insert((fence, order), lock);
                 }
-                // What is no member is never free.
+                // A resource that is no member is never free.
                 (Holding::Free(_), None) => {}
             }
         }
     }
 
-    /// Drops what was read of a member before.
+    /// Drops an earlier state of a member.
     fn forget(&mut self, place: u32) {
         match self.seen[place as usize] {
             (rank, None) => {

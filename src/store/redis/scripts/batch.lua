@@ -1,18 +1,21 @@
--- A batch on a pool with an empty queue, where no lease is over: most batches are that.
+-- A batch on a pool with an empty queue, where no lease is over. Most batches are like that.
 --
--- Promises the same replies as the long way. It returns from the script if it comes to the end of
--- the batch without anything to queue; otherwise what follows goes on from `at`. It
--- stands in front of the queue's fragments, so that none of their functions is created here.
+-- Expects: call, now (begin); all of head; open, close, key, pool, padded (state); grant_with,
+-- leases (grants); acquire_without_queue and the other operations (lending); all of listing.
+-- Defines: replies, reply_with, operate, at, carry_out, finish.
+--
+-- Replies are those of the fragments after it. It returns from the script if it carries out the
+-- batch without queueing. Otherwise those fragments continue from `at`. It comes before the queue's
+-- fragments, so that their functions are not created.
 
--- The second is known at the end.
+-- The second value is known at the end.
 local replies = {now, -1, served}
 
 local function reply_with(reply)
   replies[#replies + 1] = reply
 end
 
--- What a batch of this server has granted whose answer it has not heard, as far as it is still
--- held.
+-- Returns the grants of a lost batch of this server, as far as they are still held.
 local function grants_of_batch(number)
   local last = call('GET', key['last:' .. server])
   local known = last and cmsgpack.unpack(last) or {}
@@ -23,7 +26,7 @@ local function grants_of_batch(number)
   for one = 2, #known, 2 do
     local grant = grant_with(known[one + 1]:match('^G(%d+)'))
     local ends = grant and tonumber(call('ZSCORE', key.expiry, padded(grant.fence)))
-    -- What has been given back or has ended meanwhile may be somebody else's.
+    -- Resources released or ended since then may be another holder's.
     if grant and (not ends or ends > now) then
       grants[#grants + 1] = known[one]
       grants[#grants + 1] = 'G' .. leases(grant, grant.ids)
@@ -32,8 +35,8 @@ local function grants_of_batch(number)
   return grants
 end
 
--- Carries out the operation at this argument; only `acquire` knows whether there is a queue. Answers
--- where the next one is; nil if this one needs the queue.
+-- Carries out the operation at this argument; only `acquire` knows whether there is a queue. Returns
+-- the position of the next one, or nil if this one needs the queue.
 local function operate(at, acquire)
   local name, a, b, c, d, e, f, g = unpack(ARGV, at, at + 7)
   if name == 'A' then
@@ -77,8 +80,8 @@ local function operate(at, acquire)
   end
 end
 
--- Whether an operation may queue a waiter, or removes the pool. An argument that only looks
--- like one does no harm.
+-- Returns true if an operation may queue a waiter, or removes the pool. An argument that looks like
+-- one does no harm.
 local function may_need_queue()
   for at = FIRST_OPERATION, #ARGV do
     local name = ARGV[at]
@@ -93,7 +96,7 @@ open(base, floor, may_need_queue())
 
 local at = FIRST_OPERATION
 
--- Carries out what is left of the batch, up to an operation that needs the queue.
+-- Carries out the rest of the batch, up to an operation that needs the queue.
 local function carry_out(operate_at, acquire)
   while at <= #ARGV do
     local next_at = operate_at(at, acquire)
@@ -104,8 +107,8 @@ local function carry_out(operate_at, acquire)
   end
 end
 
--- Ends the batch, and answers its reply. If Redis has refused something in the middle, what was done
--- before is answered, and its refusal stands for the rest.
+-- Ends the batch and returns its reply. If Redis refused a command, the operations before it are
+-- answered, and its error stands for the rest.
 local function finish(is_whole, problem)
   remember()
   local is_kept, why = pcall(close)

@@ -1,17 +1,21 @@
--- A slice of one pool, for a dump. Put together of this fragment and the clock.
+-- A slice of one pool, for a dump. The last fragment of:
 --
--- Promises to change nothing, and that the last slice of a pool tells what has changed since the first: what was lent
--- since then has a higher fence, and what was given back a higher rank. It does not know who reads it.
+--   clock, dump
+--
+-- Expects: clock.
+--
+-- It changes nothing. The last slice of a pool includes what has changed since the first one: newer grants have a
+-- higher fence, and released resources a higher rank.
 
 local call, format = redis.call, string.format
 local base, from, count = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
--- The fence and the highest rank at the first slice; nil in that one.
+-- The fence and the highest rank at the first slice; nil in the first slice itself.
 local since_fence, since_high = tonumber(ARGV[3]), tonumber(ARGV[4])
--- More grants than that are no work for one script.
+-- The limit on new grants for one script.
 local MAX_GRANTS = 20000
--- Behind every rank that is given.
+-- A rank above all that are given.
 local LAST_RANK = 2 ^ 52
--- Without the jumps that servers have seen, as all times in Redis are.
+-- Without the jumps that servers have added, as all times in Redis.
 local now = clock() - ARGV[5]
 
 local counters = call('HMGET', base, 'fence', 'seat', 'high')
@@ -29,7 +33,7 @@ local function seconds(ms)
   return num(math.max(0, math.floor(ms / 1000)))
 end
 
--- The grant with this fence: its length, what is left of it, its age, its owner, and the places of its ids.
+-- Returns the grant with this fence: its lease, the time left, its age, its owner, and the places of its ids.
 local function grant_with(name)
   local row = not grants[name] and call('HGET', base .. ':grants', name)
   if row then
@@ -65,7 +69,7 @@ local ids = call('ZRANGE', base .. ':members', from, from + count - 1)
 for at, id in ipairs(ids) do
   local holder = call('HGET', base .. ':held', id)
   if not (holder and add_held(id, holder)) then
-    -- What is kept for an absent owner has its rank elsewhere; what is in no set would be lent last.
+    -- A resource that is kept for an absent owner has its rank in `ranks`. One in no set gets the last rank.
     local rank = call('ZSCORE', base .. ':free', id) or call('HGET', base .. ':ranks', id)
     add_free(id, tonumber(rank or nil) or LAST_RANK + from + at)
   end
@@ -97,7 +101,7 @@ if is_last and since_fence then
 end
 if is_last then
   local held_members = total - call('ZCARD', base .. ':free') - call('HLEN', base .. ':ranks')
-  -- What is held and a member no longer, which is rare.
+  -- Held resources that are no longer members, which are rare.
   if call('HLEN', base .. ':held') > held_members then
     local held = call('HGETALL', base .. ':held')
     for at = 1, #held, 2 do

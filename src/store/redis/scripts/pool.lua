@@ -1,12 +1,14 @@
--- One batch of operations on one pool, each after all that is due. The last fragment of:
+-- One batch of operations on one pool, after all that is due. The last fragment of:
 --
 --   clock, begin, head, quick, state, grants, lending, listing, batch, queue, queue_listing, serving, repair,
 --   due, waiting, keys, pool
 --
--- Promises a reply for each operation in its order, with what was granted to waiters of the same
--- server meanwhile. It does not know of other pools, nor of their index.
+-- Expects: what batch defines, with `at` at the next operation, and the functions of all fragments before it.
+--
+-- Each operation is answered, in order, and grants to waiters of the calling server are added. It knows
+-- neither other pools nor the index.
 
--- A server looks after its waiters, and says that it is there.
+-- Polls for this server's waiters, and records its heartbeat.
 local function poll()
   local until_ms = tonumber(call('ZSCORE', key.servers, server))
   if not until_ms or until_ms <= now then
@@ -18,11 +20,10 @@ local function poll()
   return '-'
 end
 
--- Removes the pool. Its waiters are told that it is gone. What its servers have granted last
--- stays known, as it was granted.
+-- Removes the pool and answers its waiters. The last grants of each server stay known.
 local function remove()
   local waiters = waiters_where(function(w) return w.server ~= '' end)
-  -- Behind a write that a full Redis allows, which this one is not.
+  -- Comes after a write that a full Redis allows, since it is not one.
   try_to_remove()
   call('SET', key.fence, num(pool.fence))
   call('UNLINK', unpack(keys_of(base)))
@@ -33,12 +34,12 @@ local function remove()
   return 'D ' .. num(pool.fence)
 end
 
--- How many arguments each operation has.
+-- The number of arguments of each operation.
 local ARGUMENTS = {
   A = 7, R = 4, N = 4, O = 3, X = 2, U = 2, L = 0, l = 1, M = 0, S = 0, W = 0, Q = 2, B = 0, D = 0, a = 1,
 }
 
--- What every operation is answered when there is no such pool.
+-- Answers an operation on a pool that does not exist.
 local function refuse(at)
   local name = ARGV[at]
   local count = tonumber(ARGV[at + 1])
@@ -47,7 +48,7 @@ local function refuse(at)
   end
   for _ = 1, (name == 'a' or name == 'r') and count or 1 do
     if name == 'S' then
-      -- Whoever takes it off the list of pools has to know above what its name goes on.
+      -- The fence above which a new pool of this name must start.
       reply_with('D ' .. (call('GET', key.fence) or '0'))
     else
       reply_with(name == 'Q' and '-' or 'E no pool')
@@ -56,7 +57,7 @@ local function refuse(at)
   return at + 1 + (name == 'r' and 1 + count or ARGUMENTS[name])
 end
 
--- Carries out the operation at this argument. Answers where the next one is.
+-- Carries out the operation at this argument. Returns the position of the next one.
 local function operate_with_queue(at)
   local name = ARGV[at]
   if not pool.exists then
@@ -76,7 +77,7 @@ local function operate_with_queue(at)
 end
 
 local function carry_out_with_queue()
-  -- To find out what a batch has granted must grant nothing: it would take the place of what is asked for.
+  -- The question for a lost batch must not grant anything: that would replace the stored grants.
   if pool.exists and at == FIRST_OPERATION and ARGV[at] ~= 'K' then
     repair_if_lost()
     handle_due()

@@ -2,12 +2,13 @@
 --
 --   clock, begin, seed_head, first_fence, state, grants, lending, queue, serving, repair, due, seed
 --
--- Promises that a pool comes into being above every fence that any pool of its name has had, and
--- that nothing changes if a key of any of the pools is of a wrong type, or one of them would have too
--- many members. It does not know the index.
+-- Expects: the names of all these fragments.
+--
+-- A new pool starts above every fence of any pool of its name. Nothing changes if a key of any of the pools has a
+-- wrong type, or if one of them would have too many members. It does not know the index.
 
--- A pool that is not there begins, without resources. One that was listed before has left its latest fence when it
--- was removed; if it has not, Redis has lost it since the list was asked.
+-- Creates the pool if it is missing, without resources. A pool that was listed before left its latest fence when
+-- it was removed. If there is none, Redis has lost it since the server read the list.
 local function create_if_missing(seen_fence, was_listed)
   if not pool.exists then
     local left = tonumber(call('GET', key.fence))
@@ -19,8 +20,7 @@ local function create_if_missing(seen_fence, was_listed)
   end
 end
 
--- Gives each id the last place in seeding order; it becomes free if it is new. With `only_new`
--- who is a member already keeps its place.
+-- Puts each id at the end of the seeding order; new ones become free. With `only_new` members keep their places.
 local function add_members(ids, only_new)
   local added, freed, is_named = {}, {}, {}
   for _, id in ipairs(ids) do
@@ -41,8 +41,7 @@ local function add_members(ids, only_new)
   spread('ZADD', key.free, freed)
 end
 
--- Whoever has a place in seeding order before this one is a member no longer. What is held goes
--- when it is released.
+-- Removes the members before this place in the seeding order. Held ones are dropped when they are released.
 local function drop_members_before(first_index)
   local dropped = call('ZRANGEBYSCORE', key.members, '-inf', '(' .. num(first_index))
   spread('ZREM', key.members, dropped)
@@ -53,7 +52,7 @@ local function drop_members_before(first_index)
   end
 end
 
--- Answers the waiters that can never be served any more, and removes them from the queue.
+-- Refuses and removes the waiters that can never be served now.
 local function dismiss_unsatisfiable()
   for _, w in ipairs(waiters_where(function() return true end)) do
     local reply = unsatisfiable(w.n, w.id)
@@ -73,7 +72,8 @@ local function apply(ids, is_new)
     local first_index = pool.seat
     add_members(ids, false)
     drop_members_before(first_index)
-    -- The counts do not show a lost member beside one that is held and free, or beside what is no member.
+    -- Equal counts prove nothing: a lost member may be offset by one that is held and free, or by a held resource
+    -- that is no member.
     if not is_new then
       repair()
     end
@@ -82,7 +82,7 @@ local function apply(ids, is_new)
   serve_from('-inf')
 end
 
--- Whether the open pool would grow beyond what it may have, with the ids from this argument on.
+-- Returns true if these ids, from this argument on, would make the open pool too large.
 local function is_too_much(at, count)
   local before = call('ZCARD', key.members)
   if count + (mode == 'add' and before or 0) <= max_members then
@@ -99,9 +99,9 @@ local function is_too_much(at, count)
   return after > before and after > max_members
 end
 
--- All are opened before any is changed, to see that their keys are what they should be.
+-- All pools are opened before any change, to check their keys.
 local at, is_refused = FIRST_POOL, false
--- Which of them are there.
+-- Whether each of them exists.
 local known = {now, 'E too many resources'}
 for _, name in ipairs(KEYS) do
   local count = tonumber(ARGV[at + 2])

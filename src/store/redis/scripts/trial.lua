@@ -1,14 +1,15 @@
--- Tries all commands that the other scripts use, on keys that nobody else has. The last fragment of:
+-- Tries all commands that the other scripts use, on keys of its own. The last fragment of:
 --
 --   clock, trial
 --
--- Promises that the keys are gone afterwards. Answers the name of each command that is refused, and
--- what Redis says.
+-- Expects: nothing.
+--
+-- The keys are gone afterwards. It returns the name of each refused command, and the error of Redis.
 
 local key, channels = KEYS[1], ARGV[1]
 local hash, set = key .. ':hash', key .. ':set'
 
--- The first is a write that takes memory: what refuses all writes, or these, is seen there.
+-- The first is a write that takes memory: it shows if Redis refuses all writes, or only these.
 local TRIALS = {
   {'SET', key, '1', 'PX', 1000},
   {'GET', key},
