@@ -1,4 +1,4 @@
-//! Batches of operations on one pool: put together, and taken apart when their reply comes.
+//! Batches of operations on one pool: how they are sent, and how their replies are handled.
 
 use redis::{ServerError, Value};
 
@@ -13,7 +13,8 @@ use crate::store::redis::reply::{self, BatchReply, BatchResult, OperationAnswer}
 use crate::store::redis::script::Script;
 use crate::time::Time;
 
-/// Redis cannot be written on this connection, or not for long: another one may find it better.
+/// Error codes of a Redis that cannot be written on this connection, or not for long. Another connection
+/// may find a better one.
 pub(super) const UNUSABLE_CODES: [&str; 6] = [
     "READONLY",
     "LOADING",
@@ -24,7 +25,8 @@ pub(super) const UNUSABLE_CODES: [&str; 6] = [
 ];
 
 impl Pipeline {
-    /// Writes down all that can be sent.
+    /// Writes all that may be sent now. It does nothing before Redis is ready, or while a jump of the
+    /// clock is added.
     pub(in super::super) fn flush(&mut self, now: Time) {
         if self.phase != RedisPhase::Ready || self.clock.is_correcting() {
             return;
@@ -34,7 +36,7 @@ impl Pipeline {
             self.pools[pool].listed = false;
             self.send_batch(pool, now);
         }
-        // What has come in meanwhile, such as a barrier that has fallen, is sent next time.
+        // Pools that were listed meanwhile, such as those of a lifted barrier, send next time.
         pools.append(&mut self.to_send);
         self.to_send = pools;
     }
@@ -75,7 +77,7 @@ impl Pipeline {
             .take_while(|next| !is_seed(next))
             .count();
         let mut operations: Vec<Operation> = state.pending.drain(..count).collect();
-        // A waiter that has been answered meanwhile is not queued.
+        // A waiter that was answered meanwhile must not be queued.
         let waiters = &self.waiters;
         operations.retain(|operation| match operation.reply_to {
             ReplyTo::Waiter(ticket) | ReplyTo::Requeue(ticket) => {
@@ -126,7 +128,7 @@ impl Pipeline {
         self.send(PendingReply::Batch(pool), now);
     }
 
-    /// Takes the reply to a batch.
+    /// Handles the reply to a batch.
     pub(super) fn handle_batch(
         &mut self,
         pool: PoolKey,
@@ -146,7 +148,7 @@ impl Pipeline {
         }
         match reply::read_batch(value) {
             Ok(BatchReply::Late) => {
-                // Nothing was done: Redis' clock has been set, or the network is slow.
+                // Nothing was done: Redis' clock was set, or the network is slow.
                 self.note_late(now);
                 self.ask_again(pool, in_flight.operations);
                 Ok(())
@@ -156,8 +158,8 @@ impl Pipeline {
                 self.handle_done(pool, in_flight, done, now)
             }
             _ => {
-                // What was done cannot be known, or is still to be done if this was no answer at all: it
-                // is asked for on the next connection.
+                // The result is unknown, and if this was no reply at all, the batch may still be carried
+                // out. The next connection asks for its grants.
                 self.pools[pool].in_flight = Some(in_flight);
                 Err("a reply of an unknown form".into())
             }
@@ -174,7 +176,7 @@ impl Pipeline {
         let left = in_flight.operations.split_off(done.answers.len());
         let operations = std::mem::replace(&mut in_flight.operations, left);
         self.has_succeeded = true;
-        // A waiter that was served does not get the answer that it was not queued.
+        // A served waiter must not get the answer that it was not queued.
         for (serial, leases) in done.served {
             self.counts.granted += leases.len() as u64;
             self.deliver(pool, serial, leases);
@@ -207,7 +209,7 @@ impl Pipeline {
         self.check_rights(error, now);
         let mut refused = in_flight.operations;
         if self.pools[pool].lost_batch.is_some() {
-            // Nothing can be done with this pool until that has been answered.
+            // The pool can do nothing until the lost batch is reconciled.
             refused.extend(self.pools[pool].pending.drain(..));
         }
         for operation in refused {
@@ -227,7 +229,7 @@ impl Pipeline {
         }
     }
 
-    /// Queues operations again that were not carried out.
+    /// Puts operations that were not carried out before the pending ones again.
     fn ask_again(&mut self, pool: PoolKey, operations: Vec<Operation>) {
         for operation in operations.into_iter().rev() {
             if !matches!(operation.action, PoolAction::Reconcile(_)) {
@@ -274,7 +276,7 @@ impl Pipeline {
             }
             (ReplyTo::Internal, OperationAnswer::Lapsed) => self.requeue_waiters(pool),
             (ReplyTo::Internal, OperationAnswer::Refused(Refusal::NoPool)) => match action {
-                // There is nothing that a batch could have granted.
+                // No pool, so the batch has granted nothing.
                 PoolAction::Reconcile(_) => self.reconcile_lost_batch(pool, Vec::new()),
                 PoolAction::Poll => self.dismiss_all(pool, Refusal::NoPool),
                 _ => {}
@@ -283,7 +285,7 @@ impl Pipeline {
         }
     }
 
-    /// What a client is told.
+    /// Returns the reply to a client.
     fn reply(&self, pool: PoolKey, answer: OperationAnswer) -> Reply {
         match answer {
             OperationAnswer::Done => Reply::Done,
@@ -293,7 +295,7 @@ impl Pipeline {
             OperationAnswer::Released(count) => Reply::Released(count),
             OperationAnswer::Members(members) => Reply::Members(members),
             OperationAnswer::Refused(refusal) => Reply::Refused(refusal),
-            // No script says this to a client.
+            // No script gives these answers to a client.
             OperationAnswer::Status(_)
             | OperationAnswer::Waits(_)
             | OperationAnswer::Recovered(_)
@@ -321,17 +323,17 @@ impl Pipeline {
         self.history.note_fence(highest);
     }
 
-    /// Redis has refused to carry an operation out: nothing was done.
+    /// Handles an operation that Redis refused: nothing was done.
     fn drop_refused(&mut self, pool: PoolKey, operation: Operation) {
         match operation.reply_to {
             ReplyTo::Waiter(ticket) => self.dismiss(ticket.serial(), Refusal::StoreDown),
-            // It stays, and asks again when the pool is looked at.
+            // The waiter stays, and is queued again at the next poll.
             ReplyTo::Requeue(_) => self.pools[pool].must_requeue = true,
             _ => self.drop_unheard(pool, operation),
         }
     }
 
-    /// There is no Redis to carry an operation out, or to tell what came of it.
+    /// Handles an operation that cannot be sent, or whose answer is lost.
     pub(super) fn drop_unheard(
         &mut self,
         pool: PoolKey,
@@ -354,8 +356,8 @@ impl Pipeline {
     }
 
     fn withdraw_later(&mut self, pool: PoolKey, ticket: Ticket, why: WithdrawReason) {
-        // A waiter that Redis never confirmed may have been lent what it asked for, as an owner is
-        // who asks again for what it has.
+        // A waiter without a place may have been granted its request, as an owner that repeats an
+        // acquire is.
         let waiter = self.waiters.find(ticket.serial());
         let refusal = match waiter.is_some_and(|waiter| waiter.place == u64::MAX) {
             true => Refusal::StoreDown,
@@ -365,7 +367,7 @@ impl Pipeline {
         self.pools[pool].withdrawals.push((ticket, why));
     }
 
-    /// Pools come and go; those that nothing is known of but the name need not be kept.
+    /// Forgets an idle pool if there are many: its name is all that is known of it.
     pub(super) fn forget_if_idle(&mut self, pool: PoolKey) {
         if self.pools.len() > MAX_IDLE_POOLS && self.pools[pool].is_idle() {
             self.polls.remove(pool);
@@ -375,7 +377,7 @@ impl Pipeline {
     }
 }
 
-/// What Redis says, for the log.
+/// Formats an error of Redis for the log.
 pub(super) fn describe(error: &ServerError) -> String {
     format!("{} {}", error.code(), error.details().unwrap_or_default())
 }

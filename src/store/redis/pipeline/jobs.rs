@@ -1,4 +1,4 @@
-//! What takes more than one pool: the list of pools and the purge; `seeding` is a job, too.
+//! Jobs on several pools: lists, sums and the purge. Seeds, dumps and restores are jobs, too.
 
 use std::rc::Rc;
 
@@ -19,18 +19,18 @@ use crate::time::Time;
 
 use super::batches::describe;
 
-/// How many pools are asked at a time.
+/// The limit on pools asked at a time.
 const MAX_PARTS: usize = 500;
 
-/// Something that takes more than one pool. Valid until it is done.
+/// The index of a job on several pools. It is valid until the job is done.
 pub(in super::super) type JobKey = usize;
 
 #[derive(Debug)]
 pub(super) struct MultiPoolJob {
-    /// Whom to answer; `None` for what was ordered for the start.
+    /// The ticket to answer; `None` for an order for the start.
     pub(super) ticket: Option<Ticket>,
     pub(super) task: MultiPoolTask,
-    /// How many parts are not done yet.
+    /// Parts in flight.
     pub(super) open: usize,
     pub(super) failed: bool,
     /// Why nothing was done, if that is so.
@@ -43,7 +43,7 @@ pub(super) struct MultiPoolJob {
 pub(super) enum MultiPoolTask {
     List(PoolQuery<'static>, Vec<PoolStatus>),
     Sum(Option<NamePart<'static>>, PoolSums),
-    /// So many pools at most, of so many that there are.
+    /// At most `most` pools of the `pool_count` that there are.
     Survey {
         most: usize,
         pool_count: usize,
@@ -61,7 +61,7 @@ impl Pipeline {
         self.begin(job, now);
     }
 
-    /// Each pool is asked: Redis keeps no sums.
+    /// Starts a sum. Each pool is asked, since Redis keeps no sums.
     pub(super) fn start_sum(
         &mut self,
         ticket: Ticket,
@@ -75,7 +75,7 @@ impl Pipeline {
         self.begin(job, now);
     }
 
-    /// Pools that are not shown are only counted: to ask for each would take a script call of its own.
+    /// Starts a survey. Pools that are not shown are only counted: each would take a script call of its own.
     pub(super) fn start_survey(&mut self, ticket: Ticket, most: usize, now: Time) {
         if self.phase != RedisPhase::Ready {
             return self.replies.push_back((ticket, Reply::Survey(None)));
@@ -164,11 +164,11 @@ impl Pipeline {
             _ => usize::MAX,
         };
         let rest = &mut self.jobs[job].rest;
-        // What was ordered for the start is done before anybody is served, so it must go at once.
+        // An order for the start comes before all requests, so it must go at once.
         let most = if is_purge { usize::MAX } else { MAX_PARTS };
         let count = rest.len().min(left).min(most);
         if left < rest.len() && count > 0 {
-            // The first by name are asked. If one of them no longer exists, the next follows.
+            // The first pools by name are asked. If one of them no longer exists, the next one follows.
             rest.select_nth_unstable(count);
         }
         let pools: Vec<(String, String)> = rest.drain(..count).collect();
@@ -177,7 +177,7 @@ impl Pipeline {
             let pool = self.pool_key(&name);
             let reply_to = ReplyTo::Job(job);
             if is_purge {
-                // At the start nothing that is asked by then may come before it.
+                // At the start no request may come before it.
                 let action = PoolAction::ReleaseAll {
                     owner: None,
                     older_s: None,
@@ -193,7 +193,7 @@ impl Pipeline {
         }
     }
 
-    /// Starts a job, or keeps it until Redis is there to be asked.
+    /// Starts a job, or keeps it until Redis is ready.
     pub(super) fn begin(&mut self, job: JobKey, now: Time) {
         if self.phase != RedisPhase::Ready && self.jobs[job].ticket.is_some() {
             return self.early_jobs.push(job);
@@ -219,7 +219,7 @@ impl Pipeline {
         self.serve_if_prepared(now);
     }
 
-    /// One pool's part of a job.
+    /// Handles the answer for one pool of a job.
     pub(super) fn handle_part(
         &mut self,
         job: JobKey,
@@ -256,12 +256,12 @@ impl Pipeline {
         self.finish_part(job);
     }
 
-    /// One pool's part could not be done.
+    /// Fails one pool's part of a job.
     pub(super) fn fail_part(&mut self, job: JobKey) {
         if let Some(found) = self.jobs.get_mut(job) {
             found.failed = true;
             found.rest.clear();
-            // A seed is one part, however many pools it holds up.
+            // A seed is one part, whatever the number of its pools.
             if !matches!(found.task, MultiPoolTask::Seed(_)) {
                 self.finish_part(job);
             }
@@ -327,8 +327,8 @@ impl Pipeline {
         }
     }
 
-    /// Redis tells the names of pools only when it is asked for them, so this is said with the first list that has
-    /// such names.
+    /// Warns of old names. Redis gives the names of pools only in lists, so the first list with such names is
+    /// warned of.
     fn warn_of_old_pools(&mut self, rows: &[PoolStatus]) {
         let names = rows.iter().map(|row| &*row.name);
         let names = names.filter(|name| has_dot_segment(name));
@@ -338,13 +338,13 @@ impl Pipeline {
         }
     }
 
-    /// The connection is lost: no job comes to its end.
+    /// Fails all jobs after a loss.
     pub(super) fn fail_jobs(&mut self) {
         self.start.open = 0;
         self.early_jobs.clear();
         let jobs: Vec<JobKey> = self.jobs.iter().map(|(job, _)| job).collect();
         for job in jobs {
-            // It may have been finished by its last part.
+            // Its last part may have finished it.
             if let Some(found) = self.jobs.get_mut(job) {
                 found.failed = true;
                 self.finish(job);
@@ -352,7 +352,7 @@ impl Pipeline {
         }
     }
 
-    /// Redis has refused a job, or did not know its script.
+    /// Fails a job that Redis refused, or repeats it if its script was missing.
     pub(super) fn fail_job(
         &mut self,
         job: JobKey,
@@ -369,7 +369,7 @@ impl Pipeline {
         self.warn_throttled(&problem, now);
         self.check_rights(error, now);
         if self.jobs[job].ticket.is_none() {
-            // What was ordered for the start is tried again on the next connection.
+            // An order for the start is tried again on the next connection.
             return Err(problem);
         }
         self.jobs[job].failed = true;
@@ -379,7 +379,7 @@ impl Pipeline {
     }
 }
 
-/// The state of a pool, as it is shown.
+/// Returns the status of a pool as it is shown.
 fn status(name: &StoredName, [resources, held, waiting, free]: [usize; 4]) -> PoolStatus {
     PoolStatus {
         name: name.clone(),
