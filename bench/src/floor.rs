@@ -6,7 +6,7 @@
 //! latchd beyond this is its own.
 //!
 //! It counts nothing. Pipelined requests that arrive in one read get one answer, unless
-//! `--requests-per-read` says how many requests the load generator puts into one write. A burst
+//! `--requests-per-read` sets how many requests the load generator puts into one write. A burst
 //! that loopback splits would be answered too often, which the load generator notices.
 //!
 //! With `--close` it reads straight after the accept, and never registers a connection whose

@@ -217,7 +217,7 @@ fn argument(flag: &'static str, value: &'static str, help: &'static str) -> Arg 
     }
 }
 
-/// Masks passwords in an error. A URL, or a part of one, may stand where none is expected: `--store`
+/// Masks passwords in an error. A URL, or a part of one, may appear where none is expected: `--store`
 /// itself is easily forgotten.
 fn without_password(mut error: clap::Error) -> clap::Error {
     let urls = error.context().filter_map(|(kind, value)| match value {

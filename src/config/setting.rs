@@ -28,7 +28,7 @@ pub(super) enum SettingKind {
     /// `true` or `false`. The flag alone means `true`.
     Switch(fn(&mut Draft, bool)),
     Text(fn(&mut Draft, &str) -> Result<(), &'static str>),
-    /// A text, or a whole number in the place of one.
+    /// A text, or a whole number instead.
     Level(fn(&mut Draft, &str) -> Result<(), &'static str>),
     /// The path of a file or a folder.
     Path(fn(&mut Draft, PathBuf)),

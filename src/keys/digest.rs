@@ -1,4 +1,4 @@
-//! The SHA-256 of a secret, which is kept in its place.
+//! The SHA-256 of a secret, which is kept instead of it.
 
 use std::fmt;
 

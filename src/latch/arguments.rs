@@ -18,17 +18,16 @@ use crate::command::{NameError, OwnerName, PoolName, ResourceId, Ttl};
     max_term_width = 100
 )]
 pub(super) struct Arguments {
-    /// Where the server is; also LATCH_URL [default: http://127.0.0.1:8081]
-    // A string yet, so that what is wrong with it is said without it: it may have a password in it.
+    /// The server's URL; also LATCH_URL [default: http://127.0.0.1:8081]
+    // Parsed later, so that an error does not repeat the URL: it may contain a password.
     #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
     pub(super) url: Option<String>,
 
-    /// Trust these certificates, in PEM, to say who https://HOST is; also LATCH_CA [default: the
-    /// system's]
+    /// Trust the certificates in this PEM file to identify https://HOST; also LATCH_CA [default: the system's]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
     pub(super) ca: Option<PathBuf>,
 
-    /// Print results as JSON, and errors too
+    /// Print results and errors as JSON
     #[arg(long, global = true, help_heading = "Everywhere")]
     pub(super) json: bool,
 
@@ -81,41 +80,41 @@ pub(super) enum LatchCommand {
     Completions(Completions),
 }
 
-/// What is wanted of a pool.
+/// The pool and the selection of its resources.
 #[derive(Args, Debug)]
 pub(super) struct SelectionArguments {
     /// The pool
     #[arg(value_parser = pool_name)]
     pub(super) pool: PoolName<'static>,
 
-    /// How many resources, all or none
+    /// Number of resources, all or none
     #[arg(short = 'n', long, value_name = "K", default_value_t = 1, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..=999_999_999))]
     pub(super) count: u32,
 
-    /// This resource, and no other
+    /// Only this resource
     #[arg(long, value_name = "ID", conflicts_with = "count", value_parser = resource_id)]
     pub(super) id: Option<ResourceId<'static>>,
 }
 
 /// Run a command while holding a lock
 ///
-/// Takes a lock, runs COMMAND, keeps the lock alive meanwhile, and releases it when COMMAND has ended.
-/// Signals go on to COMMAND, which stays in the foreground of the terminal.
+/// Takes a lock, runs COMMAND, renews the lock meanwhile, and releases it when COMMAND has ended. Signals are passed
+/// on to COMMAND, which stays in the foreground of the terminal.
 #[derive(Args, Debug)]
 #[command(after_help = AFTER_RUN)]
 pub(super) struct Run {
     #[command(flatten)]
     pub(super) selection: SelectionArguments,
 
-    /// How long the lock outlives latch, should it be killed; renewed at a third of it
+    /// Lease of the lock: how long it outlives latch at most, if that is killed; renewed at a third of it
     #[arg(long, value_name = "DURATION", default_value = "60", value_parser = ttl)]
     pub(super) ttl: u32,
 
-    /// How long to wait for it at most
+    /// Longest wait for the lock
     #[arg(long, value_name = "DURATION", default_value = "300", value_parser = parse_duration)]
     pub(super) wait: u32,
 
-    /// Who takes it: whoever is called the same shares the lock [default: a name of its own]
+    /// Owner of the lock; clients with the same owner share it [default: a unique name]
     #[arg(long, value_name = "NAME", value_parser = owner_name)]
     pub(super) owner: Option<OwnerName<'static>>,
 
@@ -123,11 +122,11 @@ pub(super) struct Run {
     #[arg(long, value_name = "DURATION", default_value = "10", value_parser = parse_duration)]
     pub(super) grace: u32,
 
-    /// Say only what went wrong
+    /// Report errors only
     #[arg(short, long)]
     pub(super) quiet: bool,
 
-    /// What to run, and its arguments
+    /// Command to run, and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(super) command: Vec<OsString>,
 }
@@ -182,15 +181,15 @@ pub(super) struct Lock {
     #[command(flatten)]
     pub(super) selection: SelectionArguments,
 
-    /// How long it lasts [default: until it is released]
+    /// Lease of the lock [default: until it is released]
     #[arg(long, value_name = "DURATION", value_parser = ttl)]
     pub(super) ttl: Option<u32>,
 
-    /// How long to wait for it at most
+    /// Longest wait for the lock
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = parse_duration)]
     pub(super) wait: u32,
 
-    /// Who takes it
+    /// Owner of the lock
     #[arg(long, value_name = "NAME", value_parser = owner_name)]
     pub(super) owner: Option<OwnerName<'static>>,
 
@@ -210,11 +209,11 @@ pub(super) struct Free {
     #[arg(value_parser = pool_name)]
     pub(super) pool: PoolName<'static>,
 
-    /// What to release; without any, all of --owner
+    /// Resources to release; without any, all of --owner
     #[arg(value_name = "ID", value_parser = resource_id, required_unless_present = "owner")]
     pub(super) ids: Vec<ResourceId<'static>>,
 
-    /// Who holds it
+    /// Owner of the lock
     #[arg(long, value_name = "NAME", value_parser = owner_name)]
     pub(super) owner: Option<OwnerName<'static>>,
 
@@ -222,12 +221,12 @@ pub(super) struct Free {
     #[arg(long, value_name = "FENCE", requires = "ids")]
     pub(super) fence: Option<u64>,
 
-    /// Whoever holds it
+    /// Release it from any owner
     #[arg(long, requires = "ids")]
     pub(super) force: bool,
 }
 
-/// Start the leases of locks anew
+/// Renew the leases of locks
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -238,11 +237,11 @@ pub(super) struct Renew {
     #[arg(value_parser = pool_name)]
     pub(super) pool: PoolName<'static>,
 
-    /// What to renew; without any, all of --owner
+    /// Resources to renew; without any, all of --owner
     #[arg(value_name = "ID", value_parser = resource_id, required_unless_present = "owner")]
     pub(super) ids: Vec<ResourceId<'static>>,
 
-    /// Who holds it
+    /// Owner of the lock
     #[arg(long, value_name = "NAME", value_parser = owner_name)]
     pub(super) owner: Option<OwnerName<'static>>,
 
@@ -250,7 +249,7 @@ pub(super) struct Renew {
     #[arg(long, value_name = "FENCE")]
     pub(super) fence: Option<u64>,
 
-    /// How long it lasts from now on [default: as long as before]
+    /// Lease from now on [default: as long as before]
     #[arg(long, value_name = "DURATION", value_parser = ttl)]
     pub(super) ttl: Option<u32>,
 
@@ -259,7 +258,7 @@ pub(super) struct Renew {
     pub(super) lease: bool,
 }
 
-/// List pools, the locks of a pool, or who waits for it
+/// List pools, or the locks, members or waiters of a pool
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -273,16 +272,16 @@ pub(super) struct Ls {
     #[arg(value_parser = pool_name)]
     pub(super) pool: Option<PoolName<'static>>,
 
-    /// List all its resources, held or free
+    /// List all its members, held or free
     #[arg(long, requires = "pool")]
     pub(super) members: bool,
 
-    /// List who stands in line for it, from the front
+    /// List its waiters, from the front of the queue
     #[arg(long, requires = "pool", conflicts_with = "members")]
     pub(super) waiting: bool,
 }
 
-/// Add resources to a pool, and make it if need be
+/// Add resources to a pool, and create it if needed
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -295,15 +294,15 @@ pub(super) struct Seed {
     #[arg(value_parser = pool_name)]
     pub(super) pool: Option<PoolName<'static>>,
 
-    /// The resources; without any, they are read from --file or the standard input
+    /// The resources; without any, ids are read from --file or the standard input
     #[arg(value_name = "ID", value_parser = resource_id)]
     pub(super) ids: Vec<ResourceId<'static>>,
 
-    /// Read ids from here, one a line or a JSON array; - is the standard input
+    /// Read ids from this file, one a line or a JSON array; - is the standard input
     #[arg(long, value_name = "FILE", conflicts_with = "ids")]
     pub(super) file: Option<PathBuf>,
 
-    /// Let the pool have these resources and no others
+    /// Replace the members: the pool has these resources and no others
     #[arg(long)]
     pub(super) set: bool,
 }
@@ -319,11 +318,11 @@ pub(super) struct Purge {
     #[arg(value_parser = pool_name)]
     pub(super) pool: PoolName<'static>,
 
-    /// Only what was granted this long ago
+    /// Only locks that were granted at least this long ago
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(super) older: Option<u32>,
 
-    /// Only what this one holds
+    /// Only locks of this owner
     #[arg(long, value_name = "NAME", value_parser = owner_name)]
     pub(super) owner: Option<OwnerName<'static>>,
 }
@@ -336,11 +335,11 @@ pub(super) struct Remove {
     pub(super) pool: PoolName<'static>,
 }
 
-/// Print all that the store knows, for a backup
+/// Print the contents of the store, for a backup
 ///
-/// A line for each pool, with its members, the order of lending and the locks, between a first line and a last one
-/// with counts. It ends with an error if the last line is missing. Other requests go on. The server wants a key with
-/// admin for all pools.
+/// Prints a first line, a line for each pool with its members, the lending order and the locks, and a last line with
+/// counts. Ends with an error if the last line is missing. The server serves other requests meanwhile. It requires a
+/// key with admin for all pools.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -350,8 +349,9 @@ pub(super) struct Dump {}
 
 /// Restore a dump into a server that has no pools
 ///
-/// All of it is restored or nothing. Leases get their full time again, and fences go on 16 million higher. The server
-/// takes a dump up to its --max-body; a larger one is for latchd --restore. It wants a key with admin for all pools.
+/// Restores all of it or nothing. Leases get their full time again, and fences continue 16 million higher. The server
+/// accepts a dump up to its --max-body; a larger one is for latchd --restore. It requires a key with admin for all
+/// pools.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -365,8 +365,8 @@ pub(super) struct Restore {
 
 /// Wait until a pool has free resources, or until nothing is held
 ///
-/// It looks at the pool once a second, prints how many are free, and takes nothing: what was free may
-/// be taken by the time that it says so. To use a resource, take it with run or lock.
+/// Polls the pool once a second, prints the number of free resources, and takes nothing: a resource that was free may
+/// be taken by the time it is reported. To use a resource, take it with run or lock.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -377,7 +377,7 @@ pub(super) struct WaitFree {
     #[arg(value_parser = pool_name)]
     pub(super) pool: PoolName<'static>,
 
-    /// How many must be free
+    /// Number of resources that must be free
     #[arg(short = 'n', long, value_name = "K", default_value_t = 1, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..=999_999_999))]
     pub(super) count: u32,
 
@@ -385,12 +385,12 @@ pub(super) struct WaitFree {
     #[arg(long, conflicts_with = "count")]
     pub(super) idle: bool,
 
-    /// How long to wait at most [default: as long as it takes]
+    /// Longest wait [default: no limit]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(super) wait: Option<u32>,
 }
 
-/// Show pools, the locks of a pool, or who waits for it, again and again
+/// Show pools, or the locks or waiters of a pool, again and again
 #[derive(Args, Debug)]
 #[command(after_help = "\
 On a terminal the table is drawn anew in place; elsewhere each one follows the last behind an empty
@@ -405,15 +405,15 @@ pub(super) struct Watch {
     #[arg(value_parser = pool_name)]
     pub(super) pool: Option<PoolName<'static>>,
 
-    /// Show who stands in line for it, from the front
+    /// Show its waiters, from the front of the queue
     #[arg(long, requires = "pool")]
     pub(super) waiting: bool,
 
-    /// Time between two looks
+    /// Time between two polls
     #[arg(long, value_name = "DURATION", default_value = "1", value_parser = interval)]
     pub(super) interval: u32,
 
-    /// End after so many looks [default: go on]
+    /// End after this many polls [default: no limit]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) count: Option<u32>,
 }
@@ -430,12 +430,12 @@ pub(super) struct Completions {
     pub(super) shell: Shell,
 }
 
-/// A lease time in seconds, 1 to 31,536,000.
+/// Parses a lease of 1 to 31,536,000 s.
 fn ttl(text: &str) -> Result<u32, String> {
     duration_up_to(text, Ttl::MAX_S)
 }
 
-/// A pause in seconds, 1 to 86,400.
+/// Parses a pause of 1 to 86,400 s.
 fn interval(text: &str) -> Result<u32, String> {
     duration_up_to(text, 86_400)
 }

@@ -36,8 +36,8 @@ pub(super) enum Effect {
     Unknown,
 }
 
-/// The codes of latchd's own answers from status 500 on, which say that nothing was done. A proxy
-/// has other words, and does not know what latchd has done.
+/// The codes of latchd's own answers from status 500 on, which mean that nothing was done. A proxy
+/// has other codes, and does not know what latchd has done.
 const OWN_REASONS: [&str; 8] = [
     "store down",
     "stopping",

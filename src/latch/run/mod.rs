@@ -45,7 +45,7 @@ use supervision::{CommandHandle, End, Supervision};
 #[cfg(target_os = "linux")]
 pub(super) use wire::FromGuardian;
 
-/// The offset of latch's own exit codes, which tells them from those of the command.
+/// The offset of latch's own exit codes, which separates them from those of the command.
 const OWN_CODES: u8 = 110;
 
 /// The result of an attempt to renew.
