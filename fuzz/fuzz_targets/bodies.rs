@@ -8,7 +8,9 @@ use std::collections::HashSet;
 use std::fmt;
 
 use arbitrary::Arbitrary;
-use latchd::api::{self, Access, RequestAction, BodyError, BodyReader, ListenerRole, Outcome, Problem};
+use latchd::api::{
+    self, Access, BodyError, BodyReader, ListenerRole, Outcome, Problem, RequestAction,
+};
 use latchd::command::{Command, Ids, MAX_NAME_BYTES, NameError, PoolName, ResourceId, Seed};
 use latchd::http::{Media, Method};
 use latchd::keys::Caller;

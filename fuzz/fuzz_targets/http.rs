@@ -40,7 +40,10 @@ fuzz_target!(|input: Input<'_>| {
                 media: head.media,
                 body,
             };
-            api::route(&request, &Access::new(ListenerRole::All, Caller::AuthDisabled));
+            api::route(
+                &request,
+                &Access::new(ListenerRole::All, Caller::AuthDisabled),
+            );
         }
     }
     let whole = body_in(&[bytes]);

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use arbitrary::{Result, Unstructured};
-use latchd::api::{self, Access, RequestAction, ListenerRole};
+use latchd::api::{self, Access, ListenerRole, RequestAction};
 use latchd::command::Ticket;
 use latchd::http::{Media, Method, Request};
 use latchd::keys::Caller;
@@ -125,9 +125,10 @@ impl World<'_> {
             media: Media::Other,
             body: body.as_bytes(),
         };
-        let RequestAction::Submit(command, ..) =
-            api::route(&request, &Access::new(ListenerRole::All, Caller::AuthDisabled))
-        else {
+        let RequestAction::Submit(command, ..) = api::route(
+            &request,
+            &Access::new(ListenerRole::All, Caller::AuthDisabled),
+        ) else {
             panic!("{target} is a good request");
         };
         let ticket = Ticket::new(self.next_serial, 0);
