@@ -44,7 +44,6 @@ mod ping;
 mod process;
 mod proxies;
 mod queue;
-mod readme;
 mod recipes;
 mod redis;
 mod redis_settings;

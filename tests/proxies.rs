@@ -1,4 +1,4 @@
-//! Behind nginx and haproxy, with the settings that the README shows, and what goes wrong without some of
+//! Behind nginx and haproxy, with the settings that `docs/proxies.md` shows, and what goes wrong without some of
 //! them.
 
 use std::fs;
@@ -7,8 +7,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::documents::shown;
 use crate::metrics::scrape;
-use crate::readme::shown;
 use crate::support::launch::{eventually, free_port, latchd_in, start};
 use crate::support::programs::SEED;
 use crate::support::{Client, Process, Server, StoreKind};
@@ -29,13 +29,13 @@ enum Kind {
 impl Kind {
     const ALL: [Kind; 2] = [Kind::Nginx, Kind::Haproxy];
 
-    /// The settings that the README shows, for this latchd, without the port to listen on.
+    /// The settings that `docs/proxies.md` shows, for this latchd, without the port to listen on.
     fn settings(self, server: SocketAddr) -> String {
         let language = match self {
             Kind::Nginx => "nginx",
             Kind::Haproxy => "haproxy",
         };
-        let shown = shown("Behind a proxy", language);
+        let shown = shown("docs/proxies.md", "Behind a proxy", language);
         replace(&shown, "127.0.0.1:8081", &server.to_string())
     }
 

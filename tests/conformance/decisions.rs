@@ -1,4 +1,4 @@
-//! Decisions about pools and locks where the contract is silent; they stand in the README.
+//! Decisions about pools and locks where the contract is silent; they stand in docs/http-api.md.
 //! Those about the bytes of requests are in `decisions_http`.
 
 use super::request::*;

@@ -10,8 +10,8 @@ fn rows_hold() {
 }
 
 const DUMPED: &str =
-    "README: `GET /dump` writes all pools with their locks, one JSON object a line";
-const STREAMED: &str = "README: a dump has no Content-Length: it comes in chunks, and to HTTP/1.0 it ends with the connection";
+    "docs/http-api.md: `GET /dump` writes all pools with their locks, one JSON object a line";
+const STREAMED: &str = "docs/http-api.md: a dump has no Content-Length: it comes in chunks, and to HTTP/1.0 it ends with the connection";
 
 const FIRST: &str = concat!(
     r#"{"latchd":""#,
@@ -217,7 +217,7 @@ fn states() -> Vec<Row> {
 }
 
 const RESTORED: &str =
-    "README: `PUT /dump` restores that, where there are no pools: all of it or nothing";
+    "docs/http-api.md: `PUT /dump` restores that, where there are no pools: all of it or nothing";
 
 fn restores() -> Vec<Row> {
     let held = lock("2", 7, "null", r#""o""#, "60").replace('~', "");

@@ -10,9 +10,10 @@ fn rows_hold() {
     run(rows());
 }
 
-const HEALTH: &str = "README: `GET /health`, is the process well: `ok`, `{\"result\":\"ok\"}`";
+const HEALTH: &str =
+    "docs/http-api.md: `GET /health`, is the process well: `ok`, `{\"result\":\"ok\"}`";
 const READY: &str =
-    "README: `GET /ready`, does the store answer: `ready`, `{\"result\":\"ready\"}`";
+    "docs/http-api.md: `GET /ready`, does the store answer: `ready`, `{\"result\":\"ready\"}`";
 
 pub fn rows() -> Vec<Row> {
     vec![
@@ -46,7 +47,7 @@ pub fn rows() -> Vec<Row> {
         // What was sent before it stops is still answered.
         row(
             "not ready once it is told to stop",
-            "README: `/ready` is `503 stopping` while the server comes to its end",
+            "docs/http-api.md: `/ready` is `503 stopping` while the server comes to its end",
         )
         .kept_whole()
         .freeze()

@@ -9,10 +9,11 @@ fn rows_hold() {
     run(rows());
 }
 
-const TOLD: &str = "README: `GET /pool/A/queue` lists who waits, from the front: AGE LEFT N OWNER";
+const TOLD: &str =
+    "docs/http-api.md: `GET /pool/A/queue` lists who waits, from the front: AGE LEFT N OWNER";
 const OF_A: &str = "GET /pool/A/queue";
 const NOT_THERE: &str =
-    "README: of an owner who is away it says so, and how long its place is kept";
+    "docs/http-api.md: of an owner who is away it says so, and how long its place is kept";
 
 pub fn rows() -> Vec<Row> {
     let mut rows = forms();

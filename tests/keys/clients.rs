@@ -89,7 +89,7 @@ fn nc_shows_a_key_in_a_line() {
     assert_eq!(answer, "200 4\n401 no key\n");
 }
 
-/// The lines of the README, in a shell.
+/// The lines of `docs/operations.md`, in a shell.
 #[test]
 fn a_key_is_made_in_a_shell() {
     let server = seeded();

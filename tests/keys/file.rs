@@ -85,9 +85,9 @@ fn comments_hashes_and_several_lines_for_a_key_are_taken() {
 }
 
 #[test]
-fn the_example_of_the_readme_is_taken() {
-    let readme = include_str!("../../README.md");
-    let (_, rest) = readme
+fn the_documented_example_is_taken() {
+    let document = include_str!("../../docs/operations.md");
+    let (_, rest) = document
         .split_once("```\n# NAME")
         .expect("there is an example");
     let (lines, _) = rest.split_once("```").expect("it ends");
@@ -292,7 +292,7 @@ fn a_secret_that_has_ended_is_warned_of_and_refused() {
     assert_eq!(client.ask(&ask("root")), "200");
 }
 
-/// A build without TLS has nothing better to offer; there it says so in the README alone.
+/// A build without TLS has nothing better to offer; there only the documents say so.
 #[test]
 fn keys_that_can_be_overheard_are_warned_of_in_a_build_with_tls() {
     let folder = TempDir::new().expect("a folder");

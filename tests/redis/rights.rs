@@ -240,12 +240,12 @@ fn what_is_free_and_held_is_held() {
     assert_eq!(client.ask("POST /pool/A/lock?n=3"), "200 3\t2\t1");
 }
 
-/// The rights that the README gives to a user of latchd's own.
+/// The rights that `docs/redis.md` gives to a user of latchd's own.
 fn documented_rights() -> Vec<&'static str> {
-    let readme = include_str!("../../README.md");
+    let document = include_str!("../../docs/redis.md");
     let start = "ACL SETUSER latchd on >PASSWORD ";
-    let at = readme.find(start).expect("the README names the rights") + start.len();
-    let rights = readme[at..].split("```").next().unwrap_or_default();
+    let at = document.find(start).expect("it names the rights") + start.len();
+    let rights = document[at..].split("```").next().unwrap_or_default();
     rights.split_whitespace().collect()
 }
 
