@@ -198,16 +198,14 @@ impl Problem {
                     "the request line ends in a misspelt version; expected METHOD /PATH HTTP/1.1. \
                      An id that looks like a version goes into JSON: [\"rack/2\"]"
                 }
-                HttpError::SeveralHosts => "there is more than one Host field; expected one",
-                HttpError::BadHeader => "a header field cannot be read; NAME: VALUE is one",
+                HttpError::SeveralHosts => "several Host fields; expected one",
+                HttpError::BadHeader => "malformed header field; expected NAME: VALUE",
                 HttpError::BadLength => {
-                    "the length of the body is not clear; one Content-Length, or chunked"
+                    "the length of the body is ambiguous; expected one Content-Length, or chunked"
                 }
-                HttpError::BadChunk => {
-                    "a chunk of the body cannot be read; see RFC 9112 section 7.1"
-                }
-                HttpError::BadVersion => "the version is not known; HTTP/1.1 and HTTP/1.0 are",
-                HttpError::BadEncoding => "the transfer coding is not known; chunked is",
+                HttpError::BadChunk => "malformed chunk of the body; see RFC 9112 section 7.1",
+                HttpError::BadVersion => "unknown version; expected HTTP/1.1 or HTTP/1.0",
+                HttpError::BadEncoding => "unknown transfer coding; expected chunked",
                 HttpError::BodyTooLarge => "the body is longer than --max-body allows",
                 HttpError::PathTooLong => "the request line is longer than 8 KiB",
                 HttpError::HeadersTooLarge => {
@@ -217,7 +215,7 @@ impl Problem {
             Problem::Target(TargetError::Escape) => {
                 "a per cent sign must be followed by two hexadecimal digits"
             }
-            Problem::Target(TargetError::Utf8) => "what is escaped must be UTF-8",
+            Problem::Target(TargetError::Utf8) => "escaped bytes must be UTF-8",
             Problem::Target(TargetError::EmptySegment) => {
                 "a part of the path between slashes is empty"
             }
@@ -238,45 +236,49 @@ impl Problem {
                 return format!("the key must have the role {} in this pool", role.name()).into();
             }
             Problem::Browser(BrowserProblem::OtherOrigin) => {
-                "pages of this origin may change nothing here; --cors ORIGIN lets one"
+                "pages of this origin may change nothing here; --cors ORIGIN allows an origin"
             }
             Problem::Browser(BrowserProblem::UnknownHost) => {
-                "browsers may not use the server by this name; --host NAME lets them"
+                "browsers may not use the server by this name; --host NAME allows a name"
             }
             Problem::NoMethodOverride(MethodOverride::Off) => {
-                "_method is not taken here (--no-method-override); send the method itself"
+                "_method is off here (--no-method-override); send the method itself"
             }
-            Problem::NoMethodOverride(_) => {
-                "_method is not taken from a page, which can send the method itself"
-            }
+            Problem::NoMethodOverride(_) => "a page may not use _method; send the method itself",
             Problem::Stopping => "the server stops; try again later",
-            Problem::NoMemory => "too much is on its way already (--max-buffers); try again later",
+            Problem::NoMemory => {
+                "the buffers of the server are full (--max-buffers); try again later"
+            }
             Problem::NoRoute => "there is nothing at this path; see /pool",
             Problem::BadMethod(methods) => return format!("this path takes {methods}").into(),
             Problem::UnknownParameter { name, known } => {
                 return format!("parameter {name:?} is not known here; known: {known}").into();
             }
             Problem::BadValue(name, right) => {
-                return format!("parameter {name} is given once and takes {right}").into();
+                return format!("parameter {name} has a bad value; expected {right}, once").into();
             }
             Problem::Refused(refusal) => match refusal {
                 Refusal::NoPool => "there is no pool of this name; POST /pool makes one",
                 Refusal::NoResource => "the pool has no such resource",
                 Refusal::NotHeld => "this resource is not held",
-                Refusal::Busy => "all that would do is held by others; try again later, or wait=S",
-                Refusal::NotYours => "the lock has another owner; only that one, or force, will do",
+                Refusal::Busy => {
+                    "every matching resource is held; try again later, or wait with wait=S"
+                }
+                Refusal::NotYours => "the lock has another owner; expected that owner, or force",
                 Refusal::Stale => "the lock has another fence: it was lent again since",
                 Refusal::OwnerHolds(count) => {
-                    return format!("this owner holds {count} here, and not what is asked for now")
-                        .into();
+                    return format!(
+                        "this owner holds {count} here, and not what this request asks for"
+                    )
+                    .into();
                 }
                 Refusal::NotEmpty => "there are pools already; a dump goes into an empty store",
                 Refusal::QueueFull => {
-                    "no more may stand in line, here or from this address; try again later"
+                    "the queue is full, here or for this address; try again later"
                 }
-                Refusal::TooManyPools => "there may be no more pools (--max-pools)",
+                Refusal::TooManyPools => "the limit on pools is reached (--max-pools)",
                 Refusal::TooManyResources => {
-                    "there may be no more resources (--max-resources, --max-pool-resources)"
+                    "the limit on resources is reached (--max-resources, --max-pool-resources)"
                 }
                 Refusal::OnlyResources(count) => {
                     return format!(

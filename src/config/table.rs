@@ -65,7 +65,7 @@ const SERVING: &[Setting] = &[
         flag: "drain",
         key: "server.drain",
         value: "SECONDS",
-        help: "How long what is in hand may take to be answered when the server stops [default: 10]",
+        help: "How long requests in flight may take when the server stops [default: 10]",
         kind: Number(0..=MAX, |draft, s| draft.drain_ms = ms(s)),
     },
     Setting {
@@ -102,9 +102,8 @@ const SERVING: &[Setting] = &[
         flag: "keys",
         key: "server.keys",
         value: "FILE",
-        help: "Serve only those who show a key: a file with NAME SECRET ROLE POOLS on each line, \
-               where ROLE is read, use or admin; read again on SIGHUP [default: none, everybody \
-               may do everything]",
+        help: "Serve only clients that show a key: a file with NAME SECRET ROLE POOLS on each line, \
+               where ROLE is read, use or admin; read again on SIGHUP [default: none, every client may do everything]",
         kind: Path(|draft, path| draft.keys = Some(path)),
     },
     Setting {
@@ -136,7 +135,7 @@ const LIMITS: &[Setting] = &[
         flag: "max-pipeline",
         key: "limits.maxPipeline",
         value: "COUNT",
-        help: "The most requests of one connection that are in hand; others wait [default: 128]",
+        help: "The most requests in flight of one connection; others wait [default: 128]",
         kind: Number(1..=MAX, |draft, n| draft.settings.max_pipeline = n),
     },
     Setting {
@@ -173,7 +172,7 @@ const LIMITS: &[Setting] = &[
         flag: "max-requests",
         key: "limits.maxRequests",
         value: "COUNT",
-        help: "The most requests in hand in all, not counting those in line; others wait \
+        help: "The most requests in flight in all, without queued ones; others wait \
                [default: 100000]",
         kind: Number(1..=MAX, |draft, n| draft.max_requests = n),
     },
@@ -190,14 +189,14 @@ const LIMITS: &[Setting] = &[
         flag: "max-pool-waiters",
         key: "limits.maxPoolWaiters",
         value: "COUNT",
-        help: "The most who stand in line for one pool [default: 10000]",
+        help: "The most waiters of one pool [default: 10000]",
         kind: Number(1..=MAX, |draft, n| draft.rules.max_pool_waiters = n),
     },
     Setting {
         flag: "max-address-waiters",
         key: "limits.maxAddressWaiters",
         value: "COUNT",
-        help: "The most who stand in line from one address [default: half of all, but at least 64]",
+        help: "The most waiters from one address [default: half of all, but at least 64]",
         kind: Number(1..=MAX, |draft, n| draft.max_address_waiters = Some(n)),
     },
     Setting {
@@ -261,7 +260,7 @@ const LENDING: &[Setting] = &[
         flag: "default-ttl",
         key: "lending.defaultTtl",
         value: "SECONDS",
-        help: "The lease of who does not say how long [default: none, held until released]",
+        help: "The lease of requests without ttl= [default: none, held until released]",
         kind: Number(1..=Ttl::MAX_S, |draft, s| {
             draft.rules.default_ttl = Ttl::from_s(s as u32)
         }),
@@ -270,21 +269,21 @@ const LENDING: &[Setting] = &[
         flag: "max-wait",
         key: "lending.maxWait",
         value: "SECONDS",
-        help: "The longest that anybody stands in line [default: 300]",
+        help: "The longest wait in a queue [default: 300]",
         kind: Number(1..=MAX, |draft, s| draft.rules.max_wait_ms = ms(s)),
     },
     Setting {
         flag: "max-waiters",
         key: "lending.maxWaiters",
         value: "COUNT",
-        help: "The most who stand in line, in all pools together [default: 100000]",
+        help: "The most waiters, in all pools together [default: 100000]",
         kind: Number(0..=MAX, |draft, n| draft.rules.max_waiters = n),
     },
     Setting {
         flag: "queue-grace",
         key: "lending.queueGrace",
         value: "SECONDS",
-        help: "How long an owner's place in line is kept when its connection is lost [default: 10]",
+        help: "How long an owner keeps its place in the queue when its connection is lost [default: 10]",
         kind: Number(0..=MAX, |draft, s| draft.rules.queue_grace_ms = ms(s)),
     },
 ];

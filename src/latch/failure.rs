@@ -146,8 +146,8 @@ impl Failure {
     /// Explains "busy" to a client that was ready to wait for `wait_s` seconds.
     pub(super) fn while_queued(self, wait_s: u32) -> Failure {
         let message = match (&*self.code, wait_s) {
-            ("busy", 0) => "busy: not to be had now".to_owned(),
-            ("busy", _) => format!("busy: not to be had within {wait_s} s"),
+            ("busy", 0) => "busy: every matching resource is held".to_owned(),
+            ("busy", _) => format!("busy: nothing became free within {wait_s} s"),
             _ => return self,
         };
         Failure { message, ..self }

@@ -40,7 +40,7 @@ impl Scrape<'_> {
         page.family(
             "latchd_build_info",
             MetricType::Gauge,
-            "Which latchd it is.",
+            "The version of this latchd.",
         );
         page.sample(
             "latchd_build_info",
@@ -56,7 +56,7 @@ impl Scrape<'_> {
         page.single(
             "latchd_loop_busy_seconds_total",
             MetricType::Counter,
-            "How long the event loop was at work. It is one thread: at 1 a second it can do no more.",
+            "How long the event loop was at work. It is one thread: 1 a second is all that it can do.",
             Value::Micros(busy_us),
         );
         page.single(
@@ -117,7 +117,7 @@ impl Scrape<'_> {
         page.family(
             name,
             MetricType::Histogram,
-            "The same of acquires that ask to wait, by what came of it.",
+            "The same for acquires that ask to wait, by result.",
         );
         for (outcome, waits) in requests.waits() {
             page.histogram(name, &[("outcome", outcome)], waits);
@@ -131,7 +131,7 @@ impl Scrape<'_> {
         };
         counter(
             "latchd_connections_accepted_total",
-            "Connections that were taken in.",
+            "Connections that were accepted.",
             connections.accepted,
         );
         counter(
@@ -141,7 +141,7 @@ impl Scrape<'_> {
         );
         counter(
             "latchd_sent_bytes_total",
-            "Bytes that clients were sent.",
+            "Bytes that were sent to clients.",
             connections.sent_bytes,
         );
         let name = "latchd_connections_closed_total";
@@ -157,7 +157,7 @@ impl Scrape<'_> {
         page.family(
             name,
             MetricType::Counter,
-            "How often a connection was not taken in, and why.",
+            "Connections that were not accepted, and why.",
         );
         for (reason, count) in connections.refused() {
             page.sample(name, &[("reason", reason)], Value::Count(count));
@@ -168,7 +168,7 @@ impl Scrape<'_> {
         gauge("latchd_connections", "Connections now.", connections.open());
         gauge(
             "latchd_connections_max",
-            "The most connections at a time. Further ones wait to be taken in.",
+            "The most connections at a time. Further ones wait to be accepted.",
             connections.max,
         );
     }
@@ -180,19 +180,19 @@ impl Scrape<'_> {
         };
         counter(
             "latchd_resources_granted_total",
-            "Resources that were lent. An owner who asks again for what it has is lent nothing.",
+            "Resources that were lent. A repeated acquire of an owner lends nothing.",
             lending.granted,
         );
         counter(
             "latchd_resources_released_total",
-            "Resources that were given back, or taken back because the grant could not be delivered.",
+            "Resources that were released, or taken back because the grant could not be delivered.",
             lending.released,
         );
         // Leases in Redis are ended by any of the servers that share it.
         if !matches!(self.store.backing, Backing::Redis { .. }) {
             counter(
                 "latchd_resources_expired_total",
-                "Resources whose lease was over.",
+                "Resources whose lease expired.",
                 lending.expired,
             );
         }
@@ -200,7 +200,7 @@ impl Scrape<'_> {
         page.family(
             name,
             MetricType::Counter,
-            "What the store has refused, and why.",
+            "Requests that the store refused, and why.",
         );
         for (reason, count) in lending.refused() {
             page.sample(name, &[("reason", reason)], Value::Count(count));
@@ -208,7 +208,7 @@ impl Scrape<'_> {
         page.single(
             "latchd_waiters",
             MetricType::Gauge,
-            "Acquires that stand in line through this server, those of owners included who are away.",
+            "Acquires that wait in queues through this server, including those of owners whose connection is lost.",
             Value::Count(self.store.waiting),
         );
     }
@@ -226,7 +226,7 @@ impl Scrape<'_> {
             }),
             (
                 "latchd_pool_held",
-                "Resources that are held, those included that are members no longer.",
+                "Resources that are held, including removed members.",
                 |pool| pool.held,
             ),
             (
@@ -236,7 +236,7 @@ impl Scrape<'_> {
             ),
             (
                 "latchd_pool_waiting",
-                "Acquires that stand in a pool's line, those of all servers that share the store.",
+                "Acquires that wait in the queue of a pool, of all servers that share the store.",
                 |pool| pool.waiting,
             ),
         ];
@@ -287,7 +287,7 @@ impl Scrape<'_> {
                 page.family(
                     name,
                     MetricType::Histogram,
-                    "From what one tick has sent to Redis to the last answer to it.",
+                    "Time from sending the commands of one tick to Redis until its last answer.",
                 );
                 page.histogram(name, &[], round_trips);
                 page.single(
@@ -299,7 +299,7 @@ impl Scrape<'_> {
                 page.single(
                     "latchd_redis_losses_total",
                     MetricType::Counter,
-                    "How often the connection to Redis was lost, or could not be had.",
+                    "How often the connection to Redis was lost, or could not be made.",
                     Value::Count(*losses),
                 );
                 page.single(
@@ -328,37 +328,37 @@ impl Scrape<'_> {
             (
                 "process_cpu_seconds_total",
                 MetricType::Counter,
-                "Time of the processor that was taken.",
+                "Processor time that was used.",
                 process.cpu_us.map(Value::Micros),
             ),
             (
                 "process_start_time_seconds",
                 MetricType::Gauge,
-                "When it was started, since the epoch.",
+                "When the process was started, since the epoch.",
                 Some(Value::Micros(started_ms * 1000)),
             ),
             (
                 "process_resident_memory_bytes",
                 MetricType::Gauge,
-                "Memory.",
+                "Resident memory.",
                 memory.map(|memory| Value::Count(memory.resident_bytes)),
             ),
             (
                 "process_virtual_memory_bytes",
                 MetricType::Gauge,
-                "Addresses that are in use.",
+                "Virtual memory.",
                 memory.map(|memory| Value::Count(memory.virtual_bytes)),
             ),
             (
                 "process_open_fds",
                 MetricType::Gauge,
-                "Descriptors that are open.",
+                "Open descriptors.",
                 process.open_descriptors.map(Value::Count),
             ),
             (
                 "process_max_fds",
                 MetricType::Gauge,
-                "Descriptors that may be open.",
+                "The most open descriptors.",
                 process.max_descriptors.map(Value::Count),
             ),
         ];

@@ -333,7 +333,7 @@ fn describe(error: &Error) -> String {
         Error::InvalidCertificate(error) => match error {
             // Two authorities can have the same name.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                certificate("is signed by nobody that is trusted here")
+                certificate("is signed by no authority that is trusted here")
             }
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                 certificate("has expired")

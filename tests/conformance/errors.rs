@@ -101,7 +101,7 @@ fn codes() -> Vec<Row> {
         code(
             "POST /pool/B/lock?owner=o",
             "409 owner holds 2",
-            r#"{"code":"owner_holds","holds":2,"message":"this owner holds 2 here, and not what is asked for now"}"#,
+            r#"{"code":"owner_holds","holds":2,"message":"this owner holds 2 here, and not what this request asks for"}"#,
         ),
         code(
             "GET /ping?tll=5",
@@ -111,12 +111,12 @@ fn codes() -> Vec<Row> {
         code(
             "POST /pool/A/lock?ttl=x",
             "400 bad value of ttl",
-            r#"{"code":"bad value","parameter":"ttl","message":"parameter ttl is given once and takes a whole number from 1 to 31536000"}"#,
+            r#"{"code":"bad value","parameter":"ttl","message":"parameter ttl has a bad value; expected a whole number from 1 to 31536000, once"}"#,
         ),
         code(
             "POST /pool/A/lock?owner=",
             "400 bad value of owner",
-            r#"{"code":"bad value","parameter":"owner","message":"parameter owner is given once and takes a name of 1 to 128 bytes of UTF-8 without control characters"}"#,
+            r#"{"code":"bad value","parameter":"owner","message":"parameter owner has a bad value; expected a name of 1 to 128 bytes of UTF-8 without control characters, once"}"#,
         ),
         row("a pool of nothing", CODES)
             .given("POST /pool/A []")

@@ -171,12 +171,12 @@ fn what_cannot_be_had_has_codes_of_its_own() {
         (
             &["A", "--wait", "0"][..],
             113,
-            "latch: A: busy: not to be had now\n",
+            "latch: A: busy: every matching resource is held\n",
         ),
         (
             &["A", "--wait", "1", "--quiet"],
             113,
-            "latch: A: busy: not to be had within 1 s\n",
+            "latch: A: busy: nothing became free within 1 s\n",
         ),
         (&["B"], 114, "latch: B: no pool: "),
         (&["A", "--id", "2"], 114, "latch: A: no resource: "),

@@ -39,7 +39,10 @@ fn lock_prints_ids_or_leases() {
         );
         assert_eq!(
             failed(&server, &["lock", "A", "-n", "2"]),
-            (3, "latch: A: busy: not to be had now\n".into())
+            (
+                3,
+                "latch: A: busy: every matching resource is held\n".into()
+            )
         );
         ask(&server, "DELETE /pool/A/lock");
         assert_eq!(
@@ -92,7 +95,7 @@ fn lock_waits_in_line() {
     let (code, line) = failed(&server, &["lock", "A", "--wait", "1"]);
     assert_eq!(
         (code, &*line),
-        (3, "latch: A: busy: not to be had within 1 s\n")
+        (3, "latch: A: busy: nothing became free within 1 s\n")
     );
 }
 

@@ -78,7 +78,8 @@ fn a_sentinel_is_named() {
 #[test]
 fn a_node_of_a_cluster_is_named() {
     let redis = RedisServer::start_new(&["--cluster-enabled", "yes"]);
-    let words = "it is a node of a Redis Cluster, which is not supported yet; point --store at a Redis that is none";
+    let words = "it is a node of a Redis Cluster, which is not supported yet; point --store at a Redis \
+                 without cluster mode";
     expect_refusal(&redis.url(), words);
 }
 

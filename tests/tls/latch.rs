@@ -147,12 +147,12 @@ fn whom_it_does_not_trust_it_asks_nothing() {
         (
             Secured::start(),
             Some(stranger.ca()),
-            "its certificate is signed by nobody that is trusted here",
+            "its certificate is signed by no authority that is trusted here",
         ),
         (
             Secured::start_signed(|authority| authority.sign_itself("server", NAMES, "CA:FALSE")),
             None,
-            "its certificate is signed by nobody that is trusted here",
+            "its certificate is signed by no authority that is trusted here",
         ),
         (
             Secured::start_signed(|authority| authority.sign("server", "DNS:other.example")),

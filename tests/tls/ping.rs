@@ -69,8 +69,9 @@ fn the_certificate_of_the_server_is_trusted_where_nothing_else_is_named() {
     let other = Authority::new();
     let other = &*other.ca();
     let other_text = other.to_str().expect("UTF-8");
-    let nobody =
-        format!("error: {url}/ping: its certificate is signed by nobody that is trusted here\n");
+    let nobody = format!(
+        "error: {url}/ping: its certificate is signed by no authority that is trusted here\n"
+    );
     let named = [
         "--ping",
         &url,
@@ -118,7 +119,7 @@ fn who_is_not_to_be_trusted_is_not_well() {
         (
             Secured::start(),
             Some(stranger.ca()),
-            "its certificate is signed by nobody that is trusted here",
+            "its certificate is signed by no authority that is trusted here",
         ),
         (
             Secured::start_signed(|authority| authority.sign("server", "DNS:other.example")),

@@ -181,7 +181,7 @@ fn a_certificate_of_a_stranger_is_refused() {
     );
     refused(
         &url,
-        "its certificate is signed by nobody that is trusted here",
+        "its certificate is signed by no authority that is trusted here",
     );
 }
 

@@ -36,7 +36,7 @@ pub(super) static OF_DESCRIPTION: Document = Document {
 /// The rights of the page (Content Security Policy Level 3). The hashes are those of its only script
 /// and its only style; `no_other_script_than_the_one` prints them.
 const PAGE_POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-j47IlQIZiyzs80HQCVq+QtZtm/Q+us5oSEJAO3slLmM='; \
+    script-src 'sha256-6p9oEUtNcLjWahkDOa8YvZHk7P+BFJMHljpF3+NMoLE='; \
     style-src 'sha256-lWWeKHcmPj8ZXVZBZUli2mQUFuAw4E0w54BXwm/lm4A='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";

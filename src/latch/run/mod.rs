@@ -239,7 +239,7 @@ fn renew_on_demand(
                 false => Err(Failure::new(
                     Cause::NotYours,
                     "released",
-                    "a part of it was released by somebody",
+                    "a part of it was released by another client",
                 )),
             });
             let _ = events.send(Event::RenewalAttempt(RenewalAttempt { asked_at, result }));

@@ -229,7 +229,7 @@ fn refuse_other_modes(hello: &Value) -> Result<(), LossReason> {
             Err("it is a Sentinel, which holds no data; point --store at the master itself".into())
         }
         Some(mode) if is(mode, "cluster") => Err(
-            "it is a node of a Redis Cluster, which is not supported yet; point --store at a Redis that is none"
+            "it is a node of a Redis Cluster, which is not supported yet; point --store at a Redis without cluster mode"
                 .into(),
         ),
         _ => Ok(()),
