@@ -2,9 +2,9 @@
 //! one Markdown table.
 //!
 //! Every server runs on core 0 and the load on core 1. Each entry has a load of its own in every
-//! round, and its CPU time is compared with that of the floor *in the same round*, so that a
-//! machine that slows down slows both. Every second round runs the entries backwards. All servers
-//! run from beginning to end; all but the one under load are idle.
+//! round. Its CPU time is compared with that of the floor *in the same round*, so that a machine
+//! that slows down slows both. Every second round runs the entries backwards. All servers run from
+//! beginning to end; all but the one under load are idle.
 //!
 //! A further peer is one more server in `Peers::start`. Every started process is ended, and bounded
 //! in time.

@@ -1,9 +1,9 @@
 //! One client: sends a burst of locks, checks the answers, then releases, and begins again.
 //!
 //! It releases what the burst of locks before the last one gave it. So it holds some resource
-//! nearly all the time, for a round trip and more, and an id that is granted twice meets its holder
-//! in the ledger. If it released at once, most ids that the ledger should know as held would be on
-//! their way back when the server is busy.
+//! nearly all the time, for a round trip and more. An id that is granted twice then meets its
+//! holder in the ledger. If it released at once, most ids that the ledger should know as held would
+//! be on their way back when the server is busy.
 //!
 //! A burst is one write; its size is 1, or the depth when pipelining. With `Mode::Close` every
 //! burst has a connection of its own, and is over when the server has closed it. The event loop

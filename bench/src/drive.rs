@@ -9,14 +9,14 @@
 //!
 //! Rules that keep the measurement of the *server* fair, since they are the same for every server:
 //! - The loop spins and never sleeps, unless told to. A server that has to wake a sleeping client
-//!   pays for it on each write, and how often depends on which of the two happens to be ahead.
+//!   pays for it on each write, and how often depends on which of the two is ahead.
 //! - A server that is faster than the load finds one request at a time, and pays for a sleep and an
-//!   epoll_wait for each; a slower one finds many and seems cheap. On the author's machine the
-//!   load, at its own limit, kept the floor 96 to 98 percent busy with keep-alive, and 44 with a
-//!   connection for each request; the report says how busy both were. `--gather` shows whether it
-//!   matters, by making the batches even: the next requests leave when that many connections are
-//!   ready, one write straight after the other. There it changed the floor's CPU time by at most 4
-//!   percent.
+//!   epoll_wait for each; a slower one finds many and seems cheap. The load, at its own limit, kept
+//!   the floor 96 to 98 percent busy with keep-alive, and 44 with a connection for each request.
+//!   The report says how busy both were. `--gather` shows whether it matters, by making the batches
+//!   even: the next requests leave when that many connections are ready, one write straight after
+//!   the other. It changed the floor's CPU time by at most 4 percent on the machine of these
+//!   figures.
 
 use std::{
     collections::VecDeque,

@@ -2,7 +2,7 @@
 //! waiters or pools?
 //!
 //! The engine runs in this process, without sockets and without a journal. All sizes of one
-//! operation are built first and then run in turn, round after round, forwards and backwards, so
+//! operation are built first. Then they run in turn, round after round, forwards and backwards, so
 //! that a machine that slows down slows all of them. The ratio to the first size is taken within a
 //! round.
 //!

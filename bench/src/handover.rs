@@ -2,8 +2,8 @@
 //! queue for the resource.
 //!
 //! One resource, and two clients that take turns: one holds it, the other is queued. In the same
-//! rounds it also measures the round trip of a ping, the least that an answer takes, and that of a
-//! release without a waiter, which costs the same commit on a durable store.
+//! rounds it also measures the round trip of a ping, the least that an answer takes. It measures
+//! that of a release without a waiter, too, which costs the same commit on a durable store.
 //!
 //! Without --url it starts latchd itself, with each store in turn, on another core than its own.
 

@@ -2,9 +2,11 @@
 //!
 //! An id is held from the moment that its lock's answer is read until the moment that its release
 //! is SENT. It cannot be until the release's answer is read: the server may grant the id again
-//! before that, and another connection may read its grant first. Nor does it hurt that an answer is
-//! read later than it was written: while the first holder's answer is unread no client has sent a
-//! release, so any other client that is granted the id collides with it, whichever is read first.
+//! before that, and another connection may read its grant first.
+//!
+//! Nor does it hurt that an answer is read later than it was written. While the first holder's
+//! answer is unread, no client has sent a release. So any other client that is granted the id
+//! collides with it, whichever answer is read first.
 //!
 //! It cannot see an id that is granted again between the sending of its release and the release's
 //! arrival. That shows later, as a release that is refused with `not held`, since two grants bring

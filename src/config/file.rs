@@ -194,7 +194,7 @@ fn parse<T: for<'de> Deserialize<'de>>(
     Ok(given)
 }
 
-/// Checks that the section exists, and has such a key.
+/// Checks that there is such a key in a section, or such a section if `section` is empty.
 fn is_known(section: &str, key: &str) -> Result<(), String> {
     let others = ALIASES
         .iter()

@@ -59,9 +59,9 @@ impl Flags {
         self.0.get_flag("check")
     }
 
-    /// Returns the server to ask whether it lives, for a health check. It is not in the environment,
-    /// which a server and its health check share. For the same reason the certificate of the server is
-    /// in the environment, and it is trusted unless `--ping-ca` names another.
+    /// Returns the target of a health check. It has no environment variable: a server and its health
+    /// check share the environment. So the server's certificate is in it, too, and is trusted unless
+    /// `--ping-ca` names another.
     pub(super) fn ping(&self) -> Result<Option<Target>, ConfigError> {
         let Some(url) = self.text("ping") else {
             return Ok(None);

@@ -23,7 +23,7 @@ pub(super) fn read_regular(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     read(open(path)?.0)
 }
 
-/// Reads a file with a secret. It must belong to root or the user of this process, only its owner may read and
+/// Reads a file with a secret. It must belong to root or the user of this process. Only its owner may read and
 /// write it, and no other user may be able to replace it.
 pub(super) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let (file, found) = open(path)?;

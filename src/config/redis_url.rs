@@ -120,8 +120,8 @@ fn parse_login(text: &str) -> Result<Login, &'static str> {
     }
 }
 
-/// Builds the login. A named user may have an empty password; the default user with an empty one
-/// has none, and does not log in.
+/// Builds the login. A named user may have an empty password. The default user would not log in
+/// with one, so that is an error.
 fn login(user: Option<&str>, password: &str) -> Result<Login, &'static str> {
     match user {
         Some("") => Err("the user is empty; leave it away for the default user"),

@@ -88,7 +88,7 @@ impl Key {
         &self.name
     }
 
-    /// Returns whether the key has `role` in `pool`.
+    /// Returns whether the key has at least `role` in `pool`.
     pub fn may(&self, role: Role, pool: &str) -> bool {
         let mut rules = self.rules.iter();
         rules.any(|rule| rule.role >= role && rule.pools.matches(pool))
@@ -122,7 +122,7 @@ impl Key {
         rules.any(|rule| rule.role == Role::Admin && rule.pools.matches_all())
     }
 
-    /// Returns whether a pool is possible in which the key has `role`.
+    /// Returns whether there can be a pool in which the key has at least `role`.
     pub fn may_somewhere(&self, role: Role) -> bool {
         self.rules.iter().any(|rule| rule.role >= role)
     }

@@ -29,7 +29,6 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(3);
 /// The time limit for releasing a lock that may have been taken.
 pub(super) const RELEASE_LIMIT: Duration = Duration::from_secs(5);
 
-/// A lock that was granted.
 #[derive(Debug)]
 pub(super) struct AcquiredLock {
     pub(super) leases: Vec<Lease>,
@@ -179,7 +178,8 @@ impl Acquirer {
             .ask_for_leases(&self.acquire_request.request(wait_s), limit)
     }
 
-    /// Returns whether at least two thirds of the lease are left, wherever in the queue it began.
+    /// Returns whether more than two thirds of the lease are left, wherever in the queue it began; always
+    /// true without an owner or a ttl.
     fn is_fresh(&self, asked_at: Time) -> bool {
         match (&self.acquire_request.owner, self.acquire_request.ttl_s) {
             (Some(_), Some(ttl_s)) => clock::now().ms_since(asked_at) < u64::from(ttl_s) * 1000 / 3,

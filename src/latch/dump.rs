@@ -13,7 +13,7 @@ use crate::client::Request;
 /// The longest pause between two pieces of a dump that the client accepts.
 const PIECE_LIMIT: Duration = Duration::from_secs(60);
 
-/// The time limit of a restore: the server works on it for as long as it takes.
+/// The time limit of a restore, which keeps the server busy until it answers.
 const RESTORE_LIMIT: Duration = Duration::from_secs(60);
 
 /// The start of a dump's last line.

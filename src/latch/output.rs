@@ -18,7 +18,6 @@ impl Output {
         self.write(&format!("{text}\n"))
     }
 
-    /// Writes lines.
     pub(super) fn print_lines(self, lines: &[String]) -> Result<(), Failure> {
         let mut text = lines.join("\n");
         if !text.is_empty() {

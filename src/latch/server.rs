@@ -42,7 +42,7 @@ pub(super) struct Waiter {
     pub(super) lost: bool,
 }
 
-/// The state of a pool.
+/// The state of a pool: counts of members, held resources and waiters.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct PoolStatus {
     pub(super) resources: u64,

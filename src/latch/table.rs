@@ -9,7 +9,6 @@ pub(super) struct Table {
     rows: Vec<Vec<String>>,
 }
 
-/// One column.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Column {
     /// Aligned to the left.

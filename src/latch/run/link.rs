@@ -69,7 +69,7 @@ impl GuardianLink {
         let _ = self.control.write_all(message.to_string().as_bytes());
     }
 
-    /// Returns the processes of the guardian, once it is gone.
+    /// Returns the processes that the guardian looked after, once it is gone.
     pub(super) fn into_process(self) -> Process {
         self.process
     }

@@ -48,7 +48,7 @@ pub(super) enum CommandHandle {
 
 #[derive(Debug)]
 pub(super) struct Supervision {
-    /// `None` only while one replaces the other.
+    /// `None` only while one handle replaces the other.
     command_handle: Option<CommandHandle>,
     /// The end of the command, once it has ended.
     end: Option<CommandEnd>,

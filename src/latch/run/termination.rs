@@ -8,7 +8,7 @@ use crate::time::Time;
 const SETTLING_MS: u64 = 500;
 /// The pause between two SIGKILLs, as processes may be started in between.
 const KILL_AGAIN_MS: u64 = 50;
-/// The pause after [`FREQUENT_KILLS`] were in vain, as with a process of another user.
+/// The pause once [`FREQUENT_KILLS`] SIGKILLs were in vain, as with a process of another user.
 const KILL_RARELY_MS: u64 = 1000;
 const FREQUENT_KILLS: u32 = 20;
 

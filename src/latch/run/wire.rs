@@ -32,7 +32,7 @@ pub(in crate::latch) enum FromGuardian {
     Ended(CommandEnd),
     /// This signal could not be sent to the command, for this `errno`.
     Unsent { signal: i32, errno: i32 },
-    /// So many processes were left behind, and are being ended.
+    /// This number of processes was left behind, and they are being ended.
     LeftBehind { count: usize },
     /// The lease was not renewed in time, and all processes are being ended.
     Overdue,
