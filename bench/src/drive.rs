@@ -8,6 +8,7 @@
 //! holds. Counts and CPU times are read at the two edges of the window and nowhere else.
 //!
 //! Rules that keep the measurement of the *server* fair, since they are the same for every server:
+//!
 //! - The loop spins and never sleeps, unless told to. A server that has to wake a sleeping client
 //!   pays for it on each write, and how often depends on which of the two is ahead.
 //! - A server that is faster than the load finds one request at a time, and pays for a sleep and an
