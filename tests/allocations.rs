@@ -1,9 +1,9 @@
-//! A warm server allocates nothing for a lock and its release. What costs more is held here too, as
-//! exact numbers with their reasons.
+//! A warm server allocates nothing for a lock and its release. Requests that cost more are listed here too,
+//! as exact numbers with their reasons.
 //!
-//! It is a binary of its own, because a counting allocator is everybody's. What is counted is what
-//! one thread allocates in 1,000 rounds, after a warm-up. That needs a release build: a debug build
-//! checks the whole engine after each command, and allocates for it. `tests/run` sees to it.
+//! It is a binary of its own, because a counting allocator serves the whole process. The counts are what
+//! one thread allocates in 1,000 rounds, after a warm-up. That needs a release build: a debug build checks
+//! the whole engine after each command, and allocates for it. `tests/run` sees to it.
 
 #![allow(
     unreachable_pub,
@@ -34,7 +34,7 @@ const WARM_UP: usize = 500;
 const ROUNDS: usize = 1000;
 const RESOURCES: usize = 64;
 
-/// What stands behind method and path: of a device that sends no more than it must, of one that
+/// The rest of a request behind method and path: of a device that sends only the necessary, of one that
 /// wants JSON, of curl, and of a raw socket.
 const BARE: &str = " HTTP/1.1\r\n\r\n";
 const JSON: &str = " HTTP/1.1\r\nAccept: application/json\r\n\r\n";
@@ -155,8 +155,8 @@ fn to_ask_in_vain_allocates_nothing() {
     }
 }
 
-/// What has to be kept, or does not fit where the usual fits, costs allocations; each line says how
-/// many, and what for.
+/// State that the server keeps, or that exceeds the usual space, costs allocations; each line says how
+/// many, and for what.
 #[test]
 #[cfg_attr(debug_assertions, ignore = "it counts what a release build does")]
 fn other_locks_allocate_what_they_keep() {
@@ -261,7 +261,7 @@ fn the_end_of_a_lease_allocates_nothing() {
     assert_eq!(cost, 0);
 }
 
-/// What a store in memory keeps for many resources or pools with short names.
+/// Memory that a store in memory keeps for many resources or pools with short names.
 #[test]
 #[cfg_attr(debug_assertions, ignore = "it counts what a release build does")]
 fn many_resources_take_little_memory() {
@@ -388,7 +388,7 @@ fn lent(place: usize) -> usize {
     RESOURCES - place % RESOURCES
 }
 
-/// What a round of these requests allocates, each in a tick of its own, all of them granted.
+/// The allocations of a round of these requests, each in a tick of its own, all of them granted.
 fn cost_of(requests_of: impl Fn(usize) -> Vec<String>) -> usize {
     let mut ticks = Ticks::new(1, RESOURCES);
     // After so many rounds the order of lending is where it was at the start.
@@ -402,7 +402,7 @@ fn cost_of(requests_of: impl Fn(usize) -> Vec<String>) -> usize {
     })
 }
 
-/// How many allocations a round takes once all is warm. It must be the same in all of them.
+/// The allocations of a warm round. It must be the same in all rounds.
 fn allocations_of(mut round: impl FnMut(usize)) -> usize {
     (0..WARM_UP).for_each(&mut round);
     let counted = measure(|| (WARM_UP..WARM_UP + ROUNDS).for_each(&mut round));

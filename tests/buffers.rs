@@ -1,5 +1,5 @@
-//! What all clients together may leave half done: bodies that are not whole, answers that are not
-//! taken. Once that is much, nothing large is begun any more; small requests go on.
+//! The limit on what all clients together leave half done: partial bodies and answers that are not
+//! read. Beyond it the server begins nothing large; small requests go on.
 
 use std::io::Write;
 
@@ -10,7 +10,7 @@ use crate::support::{Client, Server, StoreKind};
 const NO_MEMORY: &str =
     "HTTP/1.1 503 no memory\r\nContent-Length: 9\r\nConnection: close\r\n\r\nno memory";
 
-/// Whatever was sent before has been read when this returns, also what takes many ticks.
+/// Lets the server read all earlier input, including what takes many ticks.
 fn pass_time(server: &Server) {
     let mut client = server.connect();
     for _ in 0..30 {
@@ -81,7 +81,7 @@ fn a_large_body_is_refused_while_others_are_under_way_and_a_small_one_is_not() {
     }
 }
 
-/// It may be larger than all that may be held: nobody else holds anything.
+/// The body may exceed the limit while no other client holds any buffer.
 #[test]
 fn a_body_that_is_alone_may_be_as_large_as_any() {
     let server = Server::start_with(StoreKind::Memory, &["--max-buffers", "1000"]);

@@ -7,7 +7,7 @@
 use crate::support::programs::{SEED, client, run, seeded, succeed, text};
 use crate::support::{Server, StoreKind};
 
-/// What a client sees: the body of a success, or the status and the words of a failure.
+/// A client's view of an answer: the body of a success, or the status and the words of a failure.
 type Seen = Result<String, String>;
 
 /// One request as a user has it in mind, whatever way the client has of saying it.
@@ -295,7 +295,7 @@ fn nc(server: &Server, input: &str) -> String {
     succeed(client("nc").args(["-N", "127.0.0.1", &port]), input)
 }
 
-/// What one HTTP answer says.
+/// Parses one HTTP answer.
 #[track_caller]
 fn read_http(answer: &str) -> Seen {
     let parts = answer
@@ -315,7 +315,7 @@ fn read_http(answer: &str) -> Seen {
     }
 }
 
-/// What the answer to a one-line request says.
+/// Parses the answer to a one-line request.
 #[track_caller]
 fn read_line(answer: &str) -> Seen {
     let line = answer

@@ -1,5 +1,5 @@
-//! What curl does that no other client does: chunked uploads behind `Expect`, JSON, several requests
-//! over one connection, and the head alone.
+//! Features that only curl uses: chunked uploads behind `Expect`, JSON, several requests over one
+//! connection, and the head alone.
 
 use crate::support::programs::{SEED, client, run, seeded, succeed, text};
 use crate::support::{Server, StoreKind};

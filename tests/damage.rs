@@ -19,7 +19,7 @@ struct Known {
     file: Vec<u8>,
     /// All that was answered.
     state: State,
-    /// What was true before the last commit.
+    /// The state before the last commit.
     state_before: State,
 }
 
@@ -30,7 +30,7 @@ struct State {
     next: &'static str,
 }
 
-/// How the server that wrote the file has ended.
+/// The end of the server that wrote the file.
 #[derive(Clone, Copy, Debug)]
 enum Ended {
     Well,
@@ -283,7 +283,7 @@ fn a_file_that_was_cut_off_is_refused_or_complete() {
     }
 }
 
-/// Where the header describes the latest commits, redb's two commit slots.
+/// The part of the header that describes the latest commits, redb's two commit slots.
 const COMMIT_SLOTS: Range<usize> = 64..320;
 
 #[test]

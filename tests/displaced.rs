@@ -71,7 +71,7 @@ fn readiness_looks_for_the_file() {
     await_ready(&mut client);
 }
 
-/// What is not a commit is answered for a second at most.
+/// Requests without a commit are answered for a second at most.
 #[test]
 fn renewals_and_listings_end_within_a_second() {
     let (_server, mut client, file) = serving();

@@ -108,7 +108,7 @@ fn work_until_killed(
 struct Worker<'a> {
     ledger: Ledger,
     board: &'a Board,
-    /// How many answers are still to come before the kill.
+    /// Answers that are still to come before the kill.
     counter: &'a AtomicUsize,
     enough: Sender<()>,
 }

@@ -1,5 +1,5 @@
-//! Who keeps a connection when there are more clients than connections: whoever has a request in hand
-//! or stands in line; of the others, the one that has been idle for longest yields to who is new.
+//! Eviction at the connection limit: a client with a request in flight or in a queue keeps its
+//! connection. Of the others, the longest-idle one is evicted for a new client.
 
 use std::fs;
 use std::io::{ErrorKind, Read};
@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::support::launch::eventually;
 use crate::support::{Client, PATIENCE, Server, StoreKind};
 
-/// Whatever was sent before has been read when this returns: the server is one loop.
+/// Lets the server read all earlier input, as it is one loop.
 fn pass_time(client: &mut Client) {
     for _ in 0..2 {
         assert_eq!(client.ask("GET /ping"), "200 pong");
@@ -47,7 +47,7 @@ pub fn connect_from(source: Ipv4Addr, server: SocketAddr) -> Client {
     Client { stream }
 }
 
-/// A server with a pool `A` of one resource, which is held, so that whoever wants it stands in line.
+/// A server with a pool `A` of one resource, which is held, so that an acquire is queued.
 fn server_with(arguments: &[&str]) -> Server {
     let server = Server::start_with(StoreKind::Memory, arguments);
     let mut client = server.connect();
@@ -61,7 +61,7 @@ fn server_with(arguments: &[&str]) -> Server {
     server
 }
 
-/// Takes a place, and is served. Whoever is served later is idle since a later millisecond.
+/// Connects, and is served. A later visitor is idle since a later millisecond.
 fn visitor(server: &Server) -> Client {
     let mut client = server.connect();
     visit_again(&mut client);
@@ -107,7 +107,7 @@ fn the_connection_that_was_idle_for_longest_yields_to_a_new_one() {
     assert!(log.ends_with("one that was idle is closed"), "{log}");
 }
 
-/// Whoever wants to give something back has to get in.
+/// A holder that wants to release must be able to connect.
 #[test]
 fn a_quarter_of_the_connections_is_kept_from_those_who_stand_in_line() {
     let server = server_with(&["--max-connections", "8"]);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::support::redis::{RedisServer, let_pass};
 use crate::support::{Client, PATIENCE, Server, StoreKind};
 
-/// How many resources are held, how many of them a grant has, and for how long, in seconds.
+/// The number of held resources, the number of them in a grant, and the lease in seconds.
 fn sizes(full: usize, normal: usize) -> (usize, usize, u32) {
     match std::env::var_os("LATCHD_FULL") {
         Some(_) => (full, 1, 120),
@@ -61,7 +61,7 @@ fn all_held(server: &Server, count: usize, in_a_grant: usize, ttl_s: u32) {
     ask_often(&mut client, &request, count / in_a_grant);
 }
 
-/// How many of `A` are held by the list of pools.
+/// The number of held resources in `A`, by the list of pools.
 fn held(client: &mut Client) -> usize {
     let list = client.ask("GET /pool");
     let row = list
@@ -157,7 +157,7 @@ fn many_leases_on_redis_end_in_short_scripts() {
     }
 }
 
-/// What Redis says of the command that took it longest, since it was told to watch.
+/// The longest time that Redis needed for a command since the test began to watch, in milliseconds.
 fn slowest_command_ms(redis: &RedisServer) -> u64 {
     let latest = redis.ask(&["LATENCY", "LATEST"]);
     let mut lines = latest.lines().skip_while(|line| *line != "command");

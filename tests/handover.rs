@@ -1,5 +1,5 @@
 //! The end of a server as clients see it, and the handover to the next one: requests that are on their
-//! way are answered, and where the listening socket is inherited nobody is refused in between.
+//! way are answered, and with an inherited listening socket no client is refused in between.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -72,7 +72,7 @@ fn a_client_that_takes_no_answer_holds_up_the_end_for_as_long_as_drain_says() {
     assert!(took < Duration::from_secs(6), "{took:?} is too late");
 }
 
-/// What systemd does for a service with a socket of its own.
+/// Starts latchd as systemd starts a service with a socket of its own.
 fn start_with_socket(folder: &TempDir, socket: &TcpListener) -> (Process, Vec<SocketAddr>) {
     let latchd = latchd_in(
         folder,
@@ -141,7 +141,7 @@ fn a_restart_with_an_inherited_socket_refuses_nobody() {
     for _ in 0..5 {
         signal(latchd.child.id(), "TERM");
         assert_eq!(latchd.wait().code(), Some(0));
-        // Nobody serves now; this one waits for the next server.
+        // No server runs now; this client waits for the next one.
         let mut between = Client::connect(address);
         between.send("GET /ping\n");
         (latchd, _) = start_with_socket(&folder, &socket);

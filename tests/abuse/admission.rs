@@ -1,5 +1,5 @@
-//! More strangers than there may be connections, and one among them who behaves: he gets in, and is
-//! served.
+//! More hostile clients than the connection limit admits, and one well-behaved client among them: it
+//! is admitted and served.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use super::{MEBIBYTE, Siege, expect, live_on, read_until_closed};
 use crate::eviction::connect_from;
 use crate::support::{Client, PATIENCE};
 
-/// What strangers send who keep a connection as long as they can.
+/// Beginnings of requests that keep a connection open as long as the limits allow.
 const STARTS: [&str; 4] = [
     "",
     "GET /ping HTTP/1.1\r\nHost: h\r\nX",

@@ -2,7 +2,7 @@
 
 use super::{MEBIBYTE, Siege, exchange};
 
-/// What stands in a body, and how it is refused.
+/// Bodies that are costly to parse, each with a label.
 fn bombs() -> Vec<(&'static str, String)> {
     let depth = 100_000;
     let digits = "9".repeat(1_000_000);

@@ -88,8 +88,8 @@ fn what_does_not_end_is_refused_and_costs_no_memory() {
     siege.lift("heads and bodies without end", 8 * MEBIBYTE);
 }
 
-/// Blank lines, and fields between one-line requests, are passed over: however many there are, the
-/// request behind them is answered, and nobody else waits for that.
+/// Blank lines, and fields between one-line requests, are skipped: the request behind any number of
+/// them is answered, and no other client waits for that.
 #[test]
 fn what_is_passed_over_without_end_costs_no_memory() {
     let siege = Siege::lay(&[]);
@@ -194,7 +194,7 @@ fn a_hundred_thousand_requests_of_http_in_one_pipeline_are_answered_in_order() {
     siege.lift("a pipeline of HTTP", 4 * MEBIBYTE);
 }
 
-/// Who sends and never reads is soon no longer read from.
+/// The server stops reading from a client that sends and never reads.
 #[test]
 fn a_pipeline_that_is_never_read_is_not_carried_on() {
     let siege = Siege::lay(&[]);

@@ -28,8 +28,8 @@ use crate::support::{Client, Server, StoreKind};
 
 pub const MEBIBYTE: usize = 1 << 20;
 
-/// Nobody who behaves waits longer than this for an answer. On a busy machine time in which the server
-/// could not run does not count.
+/// Longest wait for an answer that a well-behaved client accepts. On a busy machine, time in which the
+/// server could not run does not count.
 const LONGEST_TURN: Duration = Duration::from_secs(5);
 
 /// A server under abuse, and what has to stay as it was.
@@ -79,13 +79,13 @@ impl Siege {
         self.server.connect()
     }
 
-    /// How much more memory the server has now than when the siege began.
+    /// The growth of the server's resident memory since the siege began, in bytes.
     pub fn grown(&self) -> usize {
         resident_bytes(&self.server).saturating_sub(self.resident_before)
     }
 
-    /// Ends it: the server has taken no more than `ceiling` at any time, all is as it was, everybody
-    /// who behaves was served, and the server stops in an orderly way.
+    /// Ends the siege. The server never took more memory than `ceiling`, every well-behaved client was
+    /// served, all state is as before, and the server stops in an orderly way.
     #[track_caller]
     pub fn lift(mut self, what: &str, ceiling: usize) {
         self.enough.store(true, Ordering::Relaxed);
@@ -145,7 +145,7 @@ struct Besieged {
     pid: u32,
 }
 
-/// How a client fared that behaves.
+/// Waiting times of a well-behaved client.
 #[derive(Default)]
 struct Turns {
     count: u32,
@@ -158,7 +158,7 @@ fn live_beside(server: Besieged, enough: &AtomicBool) -> Turns {
     live_on(server, enough, Client::connect, expect)
 }
 
-/// How a neighbour asks for something and is answered.
+/// A neighbour's request and its expected answer.
 type Exchange = fn(&mut Client, SocketAddr, &str, &str);
 
 fn live_on(
@@ -199,7 +199,7 @@ fn expect(client: &mut Client, _: SocketAddr, request: &str, answer: &str) {
 
 /// Sends all of `bytes`, or as much as the server takes before it closes, and reads up to the end.
 pub fn exchange(mut client: Client, bytes: &[u8]) -> Vec<u8> {
-    // Who is refused early may be cut off while he still sends.
+    // The server may close the connection of a rejected client while it still sends.
     let _ = client.stream.write_all(bytes);
     let _ = client.stream.shutdown(std::net::Shutdown::Write);
     read_until_closed(&mut client)

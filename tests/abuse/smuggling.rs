@@ -3,7 +3,7 @@
 
 use super::{Siege, exchange};
 
-/// What would do harm if it were read as a request, in both forms.
+/// A harmful request in both forms, which the server must never read as a request.
 const BEHIND: &str =
     "DELETE /pool/A HTTP/1.1\r\nHost: h\r\n\r\nDELETE /pool/A\nDELETE /pool/N HTTP/1.1\r\n\r\n";
 
@@ -186,7 +186,7 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// What stands where the chunks of a body should be.
+/// Malformed chunks in place of a body.
 const CHUNKS: &[(&str, &str)] = &[
     ("-1\r\n[\r\n0\r\n\r\n", "400 bad chunk"),
     ("+3\r\n[1]\r\n0\r\n\r\n", "400 bad chunk"),

@@ -93,7 +93,8 @@ fn lines_of_strangers_without_an_end_cost_no_memory() {
     serve_holder(&server, &mut holder, &turns, "beside lines without an end");
     let grown = peak_bytes(&server).saturating_sub(before);
     assert!(grown < 6 * MEBIBYTE, "{} KiB", grown >> 10);
-    // Whoever ends the line is answered, and may go on; whoever sends more than a body may have is not.
+    // A client that ends its line is answered, and may go on. One that exceeds the body limit is
+    // rejected.
     for (place, stranger) in crowd.iter_mut().enumerate() {
         match place % 4 {
             0 => stranger.send("\nGET /ping\n"),

@@ -24,7 +24,7 @@ fn preflight(line: &str) -> String {
     )
 }
 
-/// What OPTIONS answers about a path.
+/// The expected answer to OPTIONS of a path.
 fn options(origin: &'static str, methods: &[&'static str]) -> Answer {
     answer("")
         .header("Allow", has(methods))

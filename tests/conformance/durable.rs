@@ -1,4 +1,4 @@
-//! What is still there after SIGKILL, in a store that keeps it.
+//! State that survives SIGKILL, in a store that keeps it.
 
 use super::request::*;
 use super::runner::run;

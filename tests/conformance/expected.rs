@@ -1,4 +1,4 @@
-//! What must be heard: to the byte, or with what is free in it, and how it is compared.
+//! Expected answers: to the byte, or with free parts, and their comparison.
 
 use std::fmt;
 
@@ -63,7 +63,7 @@ impl Answer {
         self
     }
 
-    /// What is wrong with this answer, if anything.
+    /// Compares an answer with this one; the error says what is wrong.
     pub fn compare(
         &self,
         status: &str,
@@ -134,8 +134,8 @@ fn compare_json_error(reason: &str, body: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What is expected, where `~60` stands for 60 and for the seconds before, as a ttl runs down: it is
-/// replaced by what is in that place of the text, if that is one of them. An age of 0 stands for `~9`.
+/// The expected text, where `~60` stands for 60 and for the seconds before, as a ttl runs down: it is
+/// replaced by the text's own value, if that is one of them. An age of 0 stands for `~9`.
 fn about(expected: &str, text: &str) -> String {
     let expected = expected.replace(r#""age":0"#, r#""age":~9"#);
     let mut exact = String::new();

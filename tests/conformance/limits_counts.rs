@@ -1,5 +1,5 @@
-//! How many there may be: of pools, of resources, of those who stand in line. What is refused has
-//! changed nothing, and who makes nothing grow is never refused.
+//! Limits on counts: of pools, of resources, of waiters in queues. A refused request has changed
+//! nothing, and a request that adds nothing is never refused.
 
 use super::request::*;
 use super::runner::run;

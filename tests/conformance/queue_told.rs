@@ -1,4 +1,4 @@
-//! Who stands in line, as it is told: `GET /pool/A/queue`.
+//! The list of waiters: `GET /pool/A/queue`.
 
 use super::request::*;
 use super::runner::run;

@@ -1,5 +1,5 @@
-//! What real clients send, byte by byte as they send it: modules, sketches, tools and browsers.
-//! The table is `clients.md`, "What they send".
+//! The bytes that real clients send: modules, sketches, tools and browsers. The table is
+//! `clients.md`, "What they send".
 
 use super::request::*;
 use super::runner::run;

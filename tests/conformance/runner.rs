@@ -31,7 +31,7 @@ const GLANCE: Duration = Duration::from_millis(2);
 /// The time that a message takes from Redis to the server, and an answer back: far more, in fact.
 const MESSAGE_TIME: Duration = Duration::from_millis(5);
 
-/// How what a row sends is cut.
+/// The segments in which a row's requests are sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
     AsWritten,
@@ -117,7 +117,7 @@ fn converse(store: StoreKind, row: &Row, cut: Cut, dialer: &Dialer) -> Result<()
 
 struct Talk<'a> {
     store: StoreKind,
-    /// How the row's connections are opened.
+    /// Opens the row's connections.
     dialer: &'a Dialer,
     server: Server,
     aside: Connection,

@@ -1,11 +1,11 @@
-//! How a row comes to its connections: as they are, or with TLS.
+//! The connections of rows: plain, or with TLS.
 
 use super::wire::Connection;
 #[cfg(feature = "tls")]
 use crate::support::tls::{Authority, Identity, NAMES, TlsStream, trust};
 use crate::support::{Server, StoreKind};
 
-/// How the connections of rows are opened.
+/// Opens the connections of rows.
 pub enum Dialer {
     Plain,
     /// With TLS: who has signed the certificate, and the certificate.

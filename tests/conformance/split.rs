@@ -18,7 +18,7 @@ fn rows_hold_byte_by_byte() {
 #[test]
 fn rows_hold_with_tls() {
     let mut rows = all_rows();
-    // Who comes while the server stands still finds nobody to shake hands with.
+    // While the server is stopped, a new client has no peer for its handshake.
     rows.retain(|row| {
         !row.steps
             .iter()

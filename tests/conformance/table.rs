@@ -13,7 +13,7 @@ pub struct Row {
     pub steps: Vec<Step>,
     /// Only for stores that keep what they know when the process is killed.
     pub durable: bool,
-    /// What its promise says of this store only.
+    /// The only store that the promise is about; `None` for all stores.
     pub only: Option<StoreKind>,
     /// The answer depends on what arrives together, or all is cut already: `split` leaves it.
     pub kept_whole: bool,

@@ -13,7 +13,7 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 /// While an answer comes in, this much of its start is compared, so as to fail without waiting.
 const PREVIEW: usize = 1000;
 
-/// What a connection talks through.
+/// The transport of a connection.
 pub trait Stream: Read + Write {
     fn socket(&self) -> &TcpStream;
 

@@ -72,7 +72,7 @@ fn the_first_lock_and_what_is_to_be_seen_then() {
     }
 }
 
-/// What a task needs to be there, by a part of its text.
+/// Requests that a task needs first, by a part of its text.
 const PREPARED: [(&str, &[&str]); 4] = [
     // The seventeenth lock is one of 3.
     ("fence=17", &["POST /pool/A/lock"]),

@@ -1,9 +1,9 @@
-//! A disk that fails when it is told to, in the ways in which disks and systems fail.
+//! A disk that fails on demand, in the ways in which disks and systems fail.
 //!
-//! It knows what is safe from a power cut and what is not. What was written since the last sync may be
-//! there afterwards or not, each write for itself, and some of them in part. After a sync that failed
-//! the system takes what it could not write for written: nobody will try again, a power cut loses it,
-//! and it may be gone from memory at any time.
+//! It knows what is safe from a power cut and what is not. A write since the last sync may survive or
+//! not, each for itself, and some of them in part. After a sync that failed, the system takes what it
+//! could not write for written: it does not try again, a power cut loses the data, and they may be gone
+//! from memory at any time.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,12 +16,12 @@ use fastrand::Rng;
 use latchd::store::Disk;
 use redb::{DatabaseError, StorageBackend};
 
-/// What a disk writes at once or not at all.
+/// The bytes that a disk writes at once or not at all.
 const SECTOR: usize = 512;
-/// What it gives space in.
+/// The bytes in which it allocates space.
 const BLOCK: usize = 4096;
 
-/// How an operation fails.
+/// A failure of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Nothing is written.
@@ -30,7 +30,7 @@ pub enum Fault {
     TornWrite,
     /// There is no space.
     Full,
-    /// What was written may not be safe, and never will be.
+    /// Earlier writes may not be safe, and never will be.
     Sync,
     /// There is less to be read than there was.
     ShortRead,
@@ -65,11 +65,11 @@ pub struct FaultyDisk(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    /// What whoever reads is shown.
+    /// The contents that a reader sees.
     seen: Vec<u8>,
-    /// What is there after a power cut.
+    /// The contents after a power cut.
     safe: Vec<u8>,
-    /// What was done since the last sync.
+    /// The changes since the last sync.
     pending: Vec<Change>,
     /// Processes that have ended have no say any more.
     process: u32,
@@ -140,7 +140,7 @@ impl FaultyDisk {
         self.state().plan = None;
     }
 
-    /// How it has failed so far.
+    /// The faults that have occurred so far.
     pub fn fired(&self) -> Vec<Fault> {
         self.state().fired.clone()
     }
@@ -305,7 +305,7 @@ impl State {
         }
     }
 
-    /// What memory had of this is read from the disk from now on.
+    /// Drops this range from memory: from now on it is read from the disk.
     fn forget(&mut self, range: Range<usize>) {
         if !range.is_empty() {
             let on_disk = &self.safe[range.clone()];

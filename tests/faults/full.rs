@@ -81,7 +81,7 @@ fn reply(store: &mut EmbeddedStore, command: Command<'_>, now: Time) -> Reply {
     store.poll_reply().expect("an answer").1
 }
 
-/// How many pools were added to; `None` if the store is down.
+/// Returns the number of pools that were added to; `None` if the store is down.
 fn ask(store: &mut EmbeddedStore, command: Command<'_>, now: Time) -> Option<usize> {
     match reply(store, command, now) {
         Reply::Seeded(seed) => Some(seed.pool_count()),

@@ -1,14 +1,13 @@
-//! What a store has answered, and so what must hold: which pools there are, what is in them, and which
-//! locks.
+//! The answers of a store, and so what must hold: its pools, their members, and the locks.
 //!
-//! What was asked and refused with `store down`, or never answered, may have happened or not; what it
-//! was about is in doubt until the next survey.
+//! A command that was refused with `store down`, or never answered, may have been carried out or not;
+//! its subjects are in doubt until the next survey.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use latchd::command::Lease;
 
-/// What is known of something.
+/// The certainty of a fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
     Yes,
@@ -29,11 +28,12 @@ pub struct Pool {
     pub exists: Option<Known>,
     pub members: BTreeMap<String, Known>,
     pub locks: BTreeMap<String, Lock>,
-    /// What was given back for certain, by resource and fence.
+    /// The locks that were released for certain, by resource and fence.
     released: BTreeSet<(String, u64)>,
-    /// The highest fence that anybody has seen.
+    /// The highest fence in any answer.
     fence: u64,
-    /// Who may have got something without hearing of it: owners, and the empty name for all others.
+    /// The owners that may hold a grant without an answer; the empty name stands for all clients
+    /// without an owner.
     unheard: BTreeSet<String>,
 }
 
@@ -82,7 +82,7 @@ impl Pool {
         self.locks.insert(id, lock);
     }
 
-    /// What was locked with this fence is so no longer, for certain.
+    /// Notes that the lock with this fence was released for certain.
     pub fn released(&mut self, id: &str, fence: u64) {
         if self.locks.get(id).is_some_and(|lock| lock.fence == fence) {
             self.locks.remove(id);
@@ -101,7 +101,7 @@ impl Pool {
         locks.for_each(|lock| lock.known = Known::Doubtful);
     }
 
-    /// Somebody may have got something, and was not told.
+    /// Notes that a client may hold a grant without an answer.
     pub fn doubt_grant(&mut self, owner: Option<&str>) {
         self.unheard.insert(owner.unwrap_or_default().to_owned());
     }
@@ -128,8 +128,8 @@ impl Pool {
         }
     }
 
-    /// Compares with what a survey finds; from then on nothing is in doubt. `undone`: grants that
-    /// nobody was told of must have been undone, but those of owners.
+    /// Compares with the result of a survey; from then on nothing is in doubt. `undone`: grants
+    /// without an answer must have been undone, unless they have an owner.
     pub fn compare(&mut self, found: Option<Found>, undone: bool) -> Result<(), String> {
         let Some(found) = found else {
             if self.exists == Some(Known::Yes) {

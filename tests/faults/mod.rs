@@ -20,7 +20,7 @@ use story::Story;
 
 use crate::simulation::for_each_seed;
 
-/// What a normal run goes through.
+/// The seeds of a normal run.
 const SEEDS: u64 = 400;
 const STEPS: usize = 120;
 

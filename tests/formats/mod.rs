@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::support::{Client, Server, StoreKind};
 
-/// What the older version was told of pools and locks.
+/// The requests that the older version got, on pools and locks.
 const WRITTEN: [(&str, &str); 5] = [
     (
         "GET /pool",

@@ -1,4 +1,4 @@
-//! What clients asked and what they were told, with times: all that the checker knows.
+//! The calls of clients and their answers, with times: all that the checker knows.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -47,7 +47,7 @@ pub enum Asked {
     },
     /// All locks of the pool.
     List,
-    /// How many resources there are, are held, and are waited for.
+    /// The counts of resources: all, held, and waited for.
     Count,
 }
 
@@ -59,7 +59,7 @@ pub enum Selection {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// What was granted or renewed, or all locks.
+    /// The leases that were granted or renewed, or all locks.
     Leases(Vec<Lease>),
     Done,
     Counts {
@@ -76,7 +76,7 @@ pub struct Lease {
     pub id: String,
 }
 
-/// A time in which somebody may have to wait longer than otherwise.
+/// A time in which waiters may have to wait longer than otherwise.
 #[derive(Clone, Copy, Debug)]
 pub struct Disturbance {
     /// `None` if all servers were disturbed.
@@ -93,7 +93,7 @@ pub struct Disturbance {
 pub struct History {
     pub calls: Vec<Call>,
     pub disturbances: Vec<Disturbance>,
-    /// How many resources each pool has, from the beginning to the end.
+    /// The number of resources of each pool, from the beginning to the end.
     pub sizes: BTreeMap<String, usize>,
     /// From here on no call with an unknown outcome is carried out any more: all servers and
     /// connections that were cut off before are gone for long.
@@ -163,7 +163,7 @@ impl History {
         pools
     }
 
-    /// Whether anybody at all may have had to wait for longer in this time.
+    /// Whether any client may have had to wait longer in this time.
     pub fn is_anything_disturbed(&self, from: Time, until: Time) -> bool {
         let mut disturbances = self.disturbances.iter();
         disturbances.any(|disturbance| disturbance.from <= until && disturbance.until >= from)

@@ -64,7 +64,7 @@ fn keep_the_promises(ground: Ground, servers: usize) {
     }
 }
 
-/// What there is to wait for in the end.
+/// The condition that ends a campaign.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// Until what was cut off is over.
@@ -75,10 +75,10 @@ pub enum Ending {
     Meddled,
 }
 
-/// What is left of a campaign.
+/// The record of a campaign.
 pub struct Recorded {
     pub history: History,
-    /// What was done to the processes, and when.
+    /// The faults of processes, with their times.
     log: Vec<(u64, String)>,
     /// Why it did not come to rest, if it did not.
     rest: Result<(), String>,

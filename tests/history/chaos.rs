@@ -15,8 +15,8 @@ use crate::support::{Server, signal};
 /// `--redis-timeout`, in seconds.
 pub const REDIS_TIMEOUT_S: u64 = 1;
 
-/// A server of which nothing is heard for five seconds counts as dead, and its waiters leave the queue.
-/// What lasts less than this may not cost anybody a place.
+/// A server that Redis has not heard for five seconds counts as dead, and its waiters leave the queue. A
+/// shorter fault must not cost a waiter its place.
 const HARMLESS: Time = 2 * SECOND;
 
 /// The longest time for which a piece of what Redis says is on its way, on a slow link.
@@ -28,7 +28,7 @@ const MAX_AHEAD_MS: i64 = 3_600_000;
 /// A campaign that lasts longer has time for longer faults.
 const LONG: Duration = Duration::from_secs(12);
 
-/// Where the servers of a campaign keep their pools.
+/// The store of the servers of a campaign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ground {
     Redis,
@@ -46,10 +46,10 @@ struct SharedRedis {
 pub struct Cluster<'a> {
     shared: Option<SharedRedis>,
     pub disturbances: Vec<Disturbance>,
-    /// What was done, and when.
+    /// The faults and repairs, with their times.
     pub log: Vec<(Time, String)>,
     pub(super) servers: Vec<(Server, usize)>,
-    /// How many processes there have been.
+    /// The number of processes started so far.
     started: &'a AtomicUsize,
     pub(super) clock: Clock,
     addresses: &'a ServerAddresses,
@@ -281,7 +281,7 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// Something goes on that stood still since `from`.
+    /// Notes that a server, or Redis, runs again that has stood still since `from`.
     fn mended(&mut self, server: Option<usize>, from: Time) {
         let now = self.clock.now();
         let who = server.map_or("Redis".into(), |number| format!("server {number}"));
@@ -321,8 +321,8 @@ impl<'a> Cluster<'a> {
         Ok(())
     }
 
-    /// What was done, what is kept in Redis of a pool's line, and what the servers have logged, which
-    /// are ended for it.
+    /// Describes the faults, a pool's queue in Redis, and the logs of the servers, which it ends for
+    /// that.
     pub fn in_words(&mut self, pool: &str) -> String {
         let log = self
             .log
@@ -354,7 +354,7 @@ impl<'a> Cluster<'a> {
     }
 }
 
-/// What a Redis keeps of a pool's line.
+/// Describes a pool's queue in Redis.
 fn line_in(redis: &RedisServer, pool: &str) -> String {
     let mut text = String::new();
     let commands: [(&str, &[&str]); 4] = [

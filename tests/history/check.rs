@@ -1,16 +1,16 @@
-//! The checker: whether what clients were told can have been told by a lock server that keeps its
-//! promises. It knows no server, no store and no socket, and says nothing that is not certain.
+//! The checker: whether a lock server that keeps its promises can have given these answers. It knows no
+//! server, no store and no socket, and reports only what is certain.
 //!
-//! What it verifies of each pool:
+//! It verifies for each pool:
 //!
-//! - Nobody is granted what somebody else holds for certain.
-//! - Of two grants, one of which was seen before the other was asked for, the later has the higher
-//!   fence; and no fence is given to two.
-//! - A grant that was answered is there until somebody may have ended it, and not after that.
-//! - Nobody overtakes who came when somebody else was in the queue for certain (`queue`).
-//! - Nobody is left waiting for long beside what is free for certain, and no more are counted in the queue
-//!   than can be there (`queue`).
-//! - When all is quiet, what is held is held by somebody, and no longer than its lease (`rest`).
+//! - No resource is granted while another client holds it for certain.
+//! - Of two grants, one of which was seen before the other was asked for, the later has the higher fence;
+//!   and no fence is given to two.
+//! - A grant that was answered lasts until a client may have ended it, and not after that.
+//! - No client overtakes one that was in the queue for certain when it came (`queue`).
+//! - No waiter waits for long beside a resource that is free for certain, and no more are counted in the
+//!   queue than can be there (`queue`).
+//! - When all is quiet, each held resource has a holder, and no longer than its lease (`rest`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,7 +40,7 @@ pub struct Violation {
     pub proof: Vec<usize>,
 }
 
-/// What was found, and how much there was to find it in.
+/// The violations found, and the number of facts that were checked.
 #[derive(Debug, Default)]
 pub struct Verdict {
     pub violations: Vec<Violation>,
@@ -49,13 +49,13 @@ pub struct Verdict {
     pub successions: usize,
     /// Pairs of a client that was in the queue for certain and one who came later, and must wait.
     pub queued_pairs: usize,
-    /// Who was in the queue for certain, and had to be served at a certain moment.
+    /// Waiters that were in the queue for certain, and had to be served at a certain moment.
     pub hand_overs: usize,
     /// Locks that were there when all was quiet.
     pub at_rest: usize,
 }
 
-/// What one look at a pool has to go on.
+/// All that a check of one pool needs.
 pub struct PoolView<'a> {
     pub history: &'a History,
     pub pool: &'a str,
@@ -84,7 +84,7 @@ pub fn check(history: &History) -> Verdict {
     verdict
 }
 
-/// What a grant held was free before the next grant of it was made.
+/// Checks that the resources of a grant were free before their next grant.
 fn check_holders(view: &PoolView<'_>, verdict: &mut Verdict) {
     let mut before: BTreeMap<&str, (Time, u64, usize)> = BTreeMap::new();
     for grant in view.grants {
@@ -151,7 +151,7 @@ fn check_one_grant(view: &PoolView<'_>, grant: &Grant, verdict: &mut Verdict) {
     }
 }
 
-/// An answered grant is there until somebody may have ended it, and when it has ended it is gone.
+/// Checks that an answered grant lasts until a client may have ended it, and that an ended one is gone.
 fn check_losses(view: &PoolView<'_>, verdict: &mut Verdict) {
     for grant in view.grants {
         for (id, hold) in &grant.holds {

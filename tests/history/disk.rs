@@ -1,5 +1,5 @@
-//! What is done to the file of a server: its disk is full, it is moved, another one stands in its place, or it
-//! is damaged while the server is away.
+//! Faults of a server's file: its disk is full, it is moved, another file takes its place, or it is damaged
+//! while the server is away.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,9 +1,9 @@
-//! What follows for certain about each grant: when it was made at the latest, and between which
-//! moments it ended.
+//! The certain facts about each grant: when it was made at the latest, and between which moments it
+//! ended.
 //!
-//! A fence says in which order the grants of a pool were made, so what a grant held was free before the
-//! next one of the same resource. That gives more than comparing the times in which clients are sure
-//! to hold: those may be short beside the time that an answer takes.
+//! A fence says in which order the grants of a pool were made, so the resources of a grant were free
+//! before the next grant of the same resource. That gives more than comparing the times in which
+//! clients are sure to hold: those may be short beside the time that an answer takes.
 //!
 //! Everything here errs to one side only. A call without an answer may have been carried out at any
 //! time after it was sent, or never, so it can make an end possible, but never certain.
@@ -28,7 +28,7 @@ pub struct Grant {
     pub asked_from: Time,
     /// It was made by then.
     pub seen_by: Time,
-    /// Its lease, as far as nobody ends it, is over by then.
+    /// Its lease is over by then, unless a client ends it earlier.
     pub over_by: Time,
     pub holds: BTreeMap<String, Hold>,
 }
@@ -40,7 +40,7 @@ pub struct Hold {
     pub granted_by: (Time, usize),
     /// It was held at this moment or later.
     pub held_at: (Time, usize),
-    /// It was not free before this: nobody can have ended it, and its lease was not over.
+    /// It was not free before this: no client can have ended it, and its lease was not over.
     pub free_from: Time,
     /// It was free by then at the latest, as the call says.
     pub free_by: (Time, Option<usize>),
@@ -98,7 +98,7 @@ impl<'a> PoolCalls<'a> {
         calls.map_or(&[], |calls| calls)
     }
 
-    /// All grants that anybody has seen, by their fences.
+    /// All grants in any answer, by their fences.
     pub fn grants(&self, quiet_from: Time) -> Vec<Grant> {
         let mut grants = self.sightings();
         for grant in grants.values_mut() {
@@ -122,7 +122,7 @@ impl<'a> PoolCalls<'a> {
         grants.into_values().collect()
     }
 
-    /// Who was seen to hold what.
+    /// The grants that answers show, by their fences.
     fn sightings(&self) -> BTreeMap<u64, Grant> {
         let mut grants = BTreeMap::new();
         for &(at, call) in &self.all {
@@ -144,7 +144,7 @@ impl<'a> PoolCalls<'a> {
         grants
     }
 
-    /// An owner's grant may have been made by any earlier call of his that was not answered.
+    /// An owner's grant may have been made by any of its earlier calls without an answer.
     fn add_asked_from(&self, grant: &mut Grant) {
         let mut asked_from = NEVER;
         for (at, call) in self.acquires_of(grant) {
@@ -216,7 +216,7 @@ impl<'a> PoolCalls<'a> {
         possible.map(|(_, call)| call.sent).min().unwrap_or(NEVER)
     }
 
-    /// The first answer that says that somebody else holds it, or nobody.
+    /// The first answer that says that another client holds it, or none.
     fn free_by(
         &self,
         id: &str,
@@ -268,7 +268,7 @@ impl Grant {
         }
     }
 
-    /// Somebody was told that it holds this resource.
+    /// Notes an answer that shows this resource as held.
     fn see(&mut self, id: &str, at: usize, sent: Time, answered: Time) {
         self.seen_by = self.seen_by.min(answered);
         let hold = self.holds.entry(id.to_owned()).or_insert(Hold {

@@ -1,15 +1,15 @@
-//! The queue, as far as clients can tell: who was in it for certain, who came later, and whether
-//! somebody was left waiting beside what was free.
+//! The queue, as far as clients can tell: which clients were in it for certain, which came later, and whether a
+//! waiter was left waiting beside a free resource.
 
 use super::call::{Answer, Asked, Call, SECOND, Selection, Time};
 use super::check::{Kind, PoolView, Verdict};
 use super::grants::{Grant, NEVER};
 use super::leases::SLEW;
 
-/// How long somebody may still be counted as waiting after he was answered.
+/// The longest time that a waiter may still be counted after its answer.
 const LINGER: Time = SECOND;
 
-/// How long it may take until what is free is handed over, on a machine that is busy.
+/// The longest time until a free resource is handed over, on a busy machine.
 const HAND_OVER: Time = 2 * SECOND;
 
 /// A call that was in the queue at a moment before `by`.
@@ -38,7 +38,7 @@ pub fn check(view: &PoolView<'_>, verdict: &mut Verdict) {
     }
 }
 
-/// Nobody is served before somebody who was in the queue when he came.
+/// Checks that no client is served before one that was in the queue when it came.
 fn check_order(view: &PoolView<'_>, places: &[Place<'_>], verdict: &mut Verdict) {
     let mut newest_first: Vec<&Grant> = view.grants.iter().collect();
     newest_first.sort_by_key(|grant| std::cmp::Reverse(grant.asked_from));
@@ -71,8 +71,8 @@ fn check_order(view: &PoolView<'_>, places: &[Place<'_>], verdict: &mut Verdict)
     }
 }
 
-/// Who was in the queue for certain. If the pool counts as many as can be in the queue at all, then all of them
-/// are. More cannot be.
+/// The calls that were in the queue for certain. If the pool counts as many as can be in the queue at all, then
+/// all of them are. More cannot be.
 fn places<'a>(view: &PoolView<'a>, verdict: &mut Verdict) -> Vec<Place<'a>> {
     let mut places: Vec<Place<'_>> = Vec::new();
     let waiters = view.calls.all.iter().filter(|(_, call)| call.asked.waits());
@@ -114,7 +114,7 @@ fn places<'a>(view: &PoolView<'a>, verdict: &mut Verdict) -> Vec<Place<'a>> {
 }
 
 impl Place<'_> {
-    /// Whether who came later than this one must wait for it, to have what he was granted.
+    /// Whether a later client must wait for this one, to get the resources of its grant.
     fn comes_before(&self, grant: &Grant) -> bool {
         match &self.call.asked {
             Asked::Acquire {
@@ -142,7 +142,7 @@ impl Place<'_> {
     }
 }
 
-/// Nobody waits in vain while something is free all the time.
+/// Checks that no client waits in vain while a resource is free all the time.
 fn check_patience(view: &PoolView<'_>, size: usize, verdict: &mut Verdict) {
     let mut held = possibly_held(view);
     held.sort_unstable();
@@ -150,7 +150,7 @@ fn check_patience(view: &PoolView<'_>, size: usize, verdict: &mut Verdict) {
         let Asked::Acquire { wait_s: 1.., .. } = call.asked else {
             continue;
         };
-        // A newer request of an owner has his place.
+        // A newer request of an owner takes over its place.
         if call.refusal() != Some("busy") || call.asked.owner().is_some() {
             continue;
         }
@@ -165,7 +165,7 @@ fn check_patience(view: &PoolView<'_>, size: usize, verdict: &mut Verdict) {
     }
 }
 
-/// Who is first in the queue is served soon when something is free.
+/// Checks that the first in the queue is served soon after a resource becomes free.
 fn check_hand_over(view: &PoolView<'_>, places: &[Place<'_>], size: usize, verdict: &mut Verdict) {
     for place in places {
         let (Some(lease), Some(served)) = (place.call.leases().first(), place.call.answered_at())
@@ -175,8 +175,8 @@ fn check_hand_over(view: &PoolView<'_>, places: &[Place<'_>], size: usize, verdi
         if view.history.is_anything_disturbed(place.call.sent, served) {
             continue;
         }
-        // All that may be held by clients of which nothing is known, or kept for them: an absent owner
-        // holds up nobody, and no more is kept for it than it wants.
+        // All that clients with an unknown outcome may hold, or that is reserved for them: an absent owner
+        // delays no other waiter, and no more is reserved for it than it wants.
         let unknown = unknown_acquires(view).filter(|call| call.sent < served);
         let taken: usize = unknown.map(count_of).sum();
         let Some(last_needed) = size.checked_sub(taken + 1) else {
@@ -217,7 +217,7 @@ fn unknown_acquires<'a>(view: &PoolView<'a>) -> impl Iterator<Item = &'a Call> {
     calls.filter(|call| matches!(call.asked, Asked::Acquire { .. }) && call.is_unknown())
 }
 
-/// How many resources an acquire asks for.
+/// The number of resources that an acquire asks for.
 fn count_of(call: &Call) -> usize {
     match call.asked {
         Asked::Acquire {

@@ -1,11 +1,11 @@
-//! What is left when all is quiet: every client has given back what it knows of, and every lease has
-//! had the time to end. So what is held still must be held by a request whose outcome nobody knows.
+//! The state when all is quiet: every client has released what it knows of, and every lease has had
+//! the time to end. So a lock that is left must belong to a request with an unknown outcome.
 
 use super::call::{Answer, Asked, Call, SECOND, Selection, Time};
 use super::check::{Kind, PoolView, Verdict};
 use super::leases::SLEW;
 
-/// How long a lease may be over until it is seen to be.
+/// The longest time until an ended lease is seen to be over.
 const LINGER: Time = SECOND;
 
 pub fn check(view: &PoolView<'_>, verdict: &mut Verdict) {
@@ -72,7 +72,7 @@ fn check_locks(view: &PoolView<'_>, at: usize, list: &Call, verdict: &mut Verdic
     }
 }
 
-/// How many resources each request wanted that was not answered, and whose lease cannot be over.
+/// The number of resources of each request without an answer whose lease may still run.
 fn may_still_hold(view: &PoolView<'_>, now: Time) -> Vec<usize> {
     let quiet_from = view.history.quiet_from.unwrap_or(now);
     let selection = view.calls.all.iter().filter_map(|(_, call)| {
@@ -87,7 +87,7 @@ fn may_still_hold(view: &PoolView<'_>, now: Time) -> Vec<usize> {
         };
         let length = ttl_s.map_or(Time::MAX, |seconds| seconds * SECOND);
         let over_by = quiet_from.saturating_add(length.saturating_add(length / SLEW + LINGER));
-        // An owner's may have been renewed by any other call of his.
+        // An owner's lease may have been renewed by any other of its calls.
         let may_be_held = call.is_unknown() && (over_by >= now || owner.is_some());
         may_be_held.then(|| Selection::count(selection))
     });

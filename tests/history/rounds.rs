@@ -1,5 +1,5 @@
-//! A queue that is watched while it forms: each client comes only when the one before was seen to be in
-//! it, at whatever server. In a pool of its own, so that nobody else can be counted.
+//! A queue that is watched while it forms: each client comes only when a server has shown the one
+//! before in it. Each round has a pool of its own, so that no other client is counted.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -14,16 +14,16 @@ use super::workers::force;
 const LONGEST_LINE: usize = 5;
 const WAIT_S: u64 = 4;
 
-/// How long somebody is looked for in the queue before the next one comes anyway.
+/// The time for which a client is looked for in the queue before the next one comes anyway.
 const LOOK: Duration = Duration::from_millis(300);
 
-/// What all rounds share.
+/// The state that all rounds share.
 pub struct Hall<'a> {
     pub clock: Clock,
     pub addresses: &'a ServerAddresses,
-    /// How many pools there have been.
+    /// The number of pools so far.
     pub pools: AtomicUsize,
-    /// How many clients there have been.
+    /// The number of clients so far.
     pub clients: AtomicUsize,
 }
 

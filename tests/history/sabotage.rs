@@ -79,8 +79,8 @@ fn campaign() -> Campaign {
     }
 }
 
-/// Makes free again what somebody holds, behind the back of all servers, and lets somebody else have
-/// it: that one, or whoever is quicker.
+/// Frees a held resource in Redis, unseen by all servers, and lets another client acquire it: `other`,
+/// or a quicker one.
 fn meddle(cluster: &mut Cluster<'_>, hall: &Hall<'_>, random: &mut Rng) -> Vec<Call> {
     let (mut holder, mut other) = (hall.caller(random), hall.caller(random));
     let [held, free] = ["held", "free"].map(|part| format!("pool:{{{QUICK}}}:{part}"));

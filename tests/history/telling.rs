@@ -1,4 +1,4 @@
-//! How a history is written by hand: calls of one client on one pool, in milliseconds.
+//! Notation for histories written by hand: calls of one client on one pool, in milliseconds.
 
 use super::call::{Answer, Asked, Call, History, Lease, Selection, Time};
 use super::check::{Kind, check};

@@ -11,7 +11,8 @@ use socket2::SockRef;
 
 use super::call::{Answer, Asked, Call, Lease, Selection, Time};
 
-/// How long an answer may take, beyond what it waits in the queue: longer than any fault lasts.
+/// The longest time to wait for an answer, beyond its time in the queue: longer than any fault
+/// lasts.
 const PATIENCE: Duration = Duration::from_secs(6);
 const CONNECT_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -32,7 +33,7 @@ pub struct ServerAddress {
     pub server: usize,
 }
 
-/// Where clients go, and the connections that they have.
+/// The servers' addresses for clients, and the connections that clients have.
 #[derive(Default)]
 pub struct ServerAddresses {
     open: Mutex<Vec<ServerAddress>>,
@@ -49,7 +50,7 @@ impl ServerAddresses {
     /// closes it, an RST.
     pub fn cut_one(&self, random: &mut Rng) {
         let mut connections = lock(&self.connections);
-        // Those that nobody else has are closed.
+        // Connections that only this list holds are closed.
         connections.retain(|stream| Arc::strong_count(stream) > 1);
         let count = connections.len();
         if count == 0 {
@@ -116,7 +117,7 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// Asks one thing, of whatever server this client is at. `None` if nobody knows what came of it.
+    /// Makes one call at the server that this client uses now. `None` if the outcome is unknown.
     #[track_caller]
     pub fn call(&mut self, pool: &str, asked: Asked) -> Option<Answer> {
         self.burst(pool, vec![asked]).pop()?
@@ -303,8 +304,8 @@ fn line_of(pool: &str, asked: &Asked) -> String {
     format!("{method} /pool/{pool}/lock{id}{query}")
 }
 
-/// What an answer says; `None` if it says that nobody knows. An answer that makes no sense fails the
-/// test at once.
+/// Parses an answer; `None` if it leaves the outcome unknown. Fails the test at once if an answer
+/// makes no sense.
 #[track_caller]
 fn parse(pool: &str, asked: &Asked, answer: &str) -> Option<Answer> {
     let (status, body) = answer.split_once(' ').unwrap_or((answer, ""));

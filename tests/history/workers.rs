@@ -14,16 +14,16 @@ pub const POOLS: [(&str, usize); 4] = [("A", 2), ("B", 5), ("C", 1), (QUICK, 40)
 /// Here only what is plain is asked for, without any parameter: stores have a short way for it.
 pub const QUICK: &str = "Q";
 
-/// How much plain requests are sent at once.
+/// The largest number of plain requests in one burst.
 const LONGEST_BURST: usize = 6;
 
 /// The longest lease, in seconds.
 pub const LONGEST_TTL_S: u64 = 2;
 
-/// How long a lock may last whose holder may be gone for ever.
+/// The age at which a lock may be purged, since its holder may be gone for ever.
 const LONG_AGO: Time = SECOND;
 
-/// What a client was told that it holds.
+/// A lock that a client was granted.
 #[derive(Clone, Debug)]
 struct Held {
     pool: &'static str,
@@ -35,7 +35,7 @@ struct Held {
 struct Worker<'a> {
     caller: Caller<'a>,
     held: Vec<Held>,
-    /// It takes another name when nobody can know any more what the old one stands for.
+    /// Counts its names: it takes another one when the state of the old one can no longer be known.
     names: usize,
 }
 
@@ -80,9 +80,9 @@ impl Worker<'_> {
         POOLS[self.caller.random.usize(..POOLS.len() - 1)]
     }
 
-    /// Takes a few and gives them back, without saying which lock is meant. So if a release has no
-    /// answer, it may hit whoever comes next: then no more can be said of that resource, which is why
-    /// there are many.
+    /// Takes a few and releases them, without saying which lock is meant. So a release without an
+    /// answer may hit a later holder: then no more can be said of that resource, which is why there
+    /// are many.
     fn be_quick(&mut self) {
         let count = self.caller.random.usize(1..=LONGEST_BURST);
         let acquire = Asked::Acquire {
@@ -189,7 +189,7 @@ impl Worker<'_> {
         self.release(&held);
     }
 
-    /// With the fence, so that nobody else can be hit, however late it is carried out.
+    /// Releases with the fence, so that no other lock can be hit, however late it is carried out.
     fn release(&mut self, held: &Held) {
         let asked = Asked::Release {
             id: Some(held.id.clone()),
@@ -222,8 +222,8 @@ impl Worker<'_> {
     }
 }
 
-/// Looks at all pools all the time, and frees what has been held for long: its holder may never have
-/// been told of it, and then nobody else would give it back.
+/// Lists all pools all the time, and frees old locks: the holder may never have got the answer, and
+/// then no client would release it.
 pub fn clean(mut caller: Caller<'_>, stop: &AtomicBool) -> Vec<Call> {
     let mut first_seen: BTreeMap<(&str, u64), Time> = BTreeMap::new();
     while !stop.load(Ordering::Relaxed) {
@@ -246,7 +246,7 @@ pub fn clean(mut caller: Caller<'_>, stop: &AtomicBool) -> Vec<Call> {
     caller.calls
 }
 
-/// Releases what anybody holds.
+/// Releases a lock of any client.
 pub fn force(caller: &mut Caller<'_>, pool: &str, id: String, fence: u64) -> Option<Answer> {
     let asked = Asked::Release {
         id: Some(id),

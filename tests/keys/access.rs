@@ -1,4 +1,4 @@
-//! How a key is shown, and what holds beside its role.
+//! Display of keys, and the rules that hold beside a key's role.
 
 use super::{NO_KEY, NOT_ALLOWED, WRONG_KEY, basic, bearer, serve};
 use crate::support::launch::latchd_in;
@@ -93,7 +93,7 @@ fn a_part_of_the_pools_is_limited_and_added_up_by_itself() {
     }
 }
 
-/// Ten slices of a list, and everybody else is served between them.
+/// A list takes ten slices, and all other clients are served between them.
 #[test]
 fn a_long_list_is_matched_with_many_patterns_in_slices() {
     let patterns: String = (0..98)
@@ -266,7 +266,7 @@ fn what_is_wrong_with_a_request_is_told_to_those_with_a_key() {
             "400 bad parameter tll",
         ),
         ("POST /pool {", "401 no key", "400 bad JSON"),
-        // Whether there is such a pool is nobody's business.
+        // The answer does not reveal whether there is such a pool.
         ("GET /pool/C", "401 no key", "403 not allowed"),
         ("GET /pool/A/lock/9", "401 no key", "404 no resource"),
     ] {

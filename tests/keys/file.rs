@@ -130,7 +130,7 @@ fn what_is_no_file_is_refused_at_once() {
     fs::create_dir(&place).expect("a folder in it");
     assert_refused(&folder, "it is not a file");
     fs::remove_dir(&place).expect("it is empty");
-    // To open a pipe that nobody writes to would take for ever.
+    // Opening a pipe without a writer would block for ever.
     let made = Command::new("mkfifo")
         .args(["-m", "600"])
         .arg(&place)

@@ -4,7 +4,7 @@
 use super::{NO_KEY, NOT_ALLOWED, WRONG_KEY, basic, bearer, serve};
 use crate::support::{Client, Server};
 
-/// What a request needs.
+/// The right that a request needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Needs {
     Nothing,
@@ -25,7 +25,7 @@ const KEYS: &str = "\
     user2   secret-of-user-of-B      use   B*\n\
     admin2  secret-of-admin-of-B     admin B*\n";
 
-/// Who asks: name, secret, what it is for, and whether it is for A.
+/// The callers: name, secret, the highest right, and whether it is for A.
 const CALLERS: [(&str, &str, Needs, bool); 9] = [
     ("root", "secret-of-root", Needs::Root, true),
     ("reader", "secret-of-reader", Needs::Read, true),
@@ -293,7 +293,7 @@ enum Verdict {
     NotAllowed,
 }
 
-/// How a key is shown.
+/// The ways to show a key.
 #[derive(Debug)]
 enum Way {
     /// By this header field.

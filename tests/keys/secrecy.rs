@@ -16,7 +16,7 @@ const UNKNOWN: &str = "Zq7xUnknownSecretx7qZ";
 /// printf %s Zq7xHashedSecretx7qZ | sha256sum
 const HASH: &str = "7ad25d1a02dcec21b8128eb1c0a1dd653a1b0183f660d2178641042c8ecfb1d9";
 
-/// What must not be seen, in any form in which it could be.
+/// The secrets that must not be seen, in any form in which they could be.
 fn traces() -> Vec<String> {
     let mut traces: Vec<String> = [PLAIN, HASHED, UNKNOWN, HASH].map(str::to_owned).to_vec();
     for (user, secret) in [("plain", PLAIN), ("", HASHED), ("nobody", UNKNOWN)] {

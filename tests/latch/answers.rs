@@ -143,7 +143,7 @@ fn what_is_no_answer_is_told_so() {
     }
 }
 
-/// Names have no control characters; whoever sends some is not to be trusted with a terminal.
+/// Names have no control characters; a server that sends some must not reach the terminal.
 #[test]
 fn no_name_moves_the_cursor() {
     let evil = "\\u001b[2J\u{9b}2J\\u0007\\u202e";

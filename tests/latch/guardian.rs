@@ -283,7 +283,7 @@ fn without_procfs_the_command_is_ended() {
     assert_eq!(running.code(), 0);
 }
 
-/// Wherever the system makes no more threads or processes, that is told, and no lock stays.
+/// When the system refuses more threads or processes, latch says so, and no lock stays.
 #[test]
 fn without_threads_no_lock_stays() {
     let folder = tempfile::TempDir::new().expect("a folder");

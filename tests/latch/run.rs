@@ -221,7 +221,8 @@ fn errors_can_be_json() {
     assert_eq!((code, &said["code"]), (127, &"not run".into()), "{line}");
 }
 
-/// What whoever became latch has started before is left alone, and is not waited for.
+/// Children that a process started before it became latch are left alone, and latch does not wait
+/// for them.
 #[test]
 fn who_becomes_latch_keeps_its_children() {
     let server = Server::start(StoreKind::Memory);

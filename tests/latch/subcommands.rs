@@ -53,7 +53,7 @@ fn lock_prints_ids_or_leases() {
     }
 }
 
-/// An id that nobody was told is one that nobody can release.
+/// A client that did not learn an id could not release it.
 #[test]
 fn what_cannot_be_told_is_given_back() {
     let server = seeded(StoreKind::Memory);
@@ -88,7 +88,7 @@ fn lock_waits_in_line() {
     let server = Server::start_with(StoreKind::Memory, &["--max-wait", "1"]);
     ask(&server, r#"POST /pool {"A":["1"]}"#);
     ask(&server, "POST /pool/A/lock?ttl=3");
-    // Longer than the server lets anybody stand in line.
+    // Longer than the server lets a request wait.
     let mut running = Running::start(&server, &["lock", "A", "--wait", "20", "--lease"]);
     assert_eq!(running.line(), "2 - 1");
     assert_eq!(running.code(), 0);

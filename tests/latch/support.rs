@@ -33,7 +33,7 @@ pub fn run(server: &Server, arguments: &[&str]) -> Ended {
     run_command(command)
 }
 
-/// What it prints, where nothing is wrong.
+/// Returns what a successful run prints.
 #[track_caller]
 pub fn printed(server: &Server, arguments: &[&str]) -> String {
     let ended = run(server, arguments);
@@ -188,7 +188,7 @@ impl Running {
         })
     }
 
-    /// What has been printed and not been read yet, to the end.
+    /// Returns all further output, to the end.
     pub fn rest(&mut self) -> String {
         self.stdout.rest()
     }
@@ -238,7 +238,8 @@ impl Lines {
     }
 }
 
-/// An address that no other test has, also while nobody listens there: on a loopback host of its own.
+/// An address that no other test has, also while no process listens there: on a loopback host of its
+/// own.
 pub fn own_address() -> SocketAddr {
     static COUNT: AtomicU8 = AtomicU8::new(1);
     let process = std::process::id();
@@ -258,7 +259,7 @@ pub fn is_alive(pid: u32) -> bool {
         .is_some_and(|(_, fields)| !fields.starts_with(['Z', 'X']))
 }
 
-/// Somebody who gives each who asks the next of these answers, and tells what was asked.
+/// Plays a server that gives each request the next of these answers, and reports the requests.
 pub fn stranger(answers: Vec<Vec<u8>>) -> (SocketAddr, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");
@@ -273,7 +274,7 @@ pub fn stranger(answers: Vec<Vec<u8>>) -> (SocketAddr, Receiver<String>) {
             let length = stream.read(&mut request).expect("a request");
             request.truncate(length);
             let _ = sender.send(String::from_utf8_lossy(&request).into_owned());
-            // Whoever has read enough may have gone.
+            // A client that has read enough may have closed.
             let _ = stream.write_all(&answer);
         }
     });
