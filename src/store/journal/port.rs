@@ -21,7 +21,7 @@ use super::{JournalOutcome, JournalRequest, Worker};
 /// its timeout. After a `wait` that timed out the request is still in flight, and its outcome still comes.
 ///
 /// After an outcome that reports a failed write the journal is closed. The next request must be to open it again, or
-/// to close it: a write to a closed journal is dropped without an error.
+/// to close it: a write to a closed journal panics, since a batch that was dropped would count as written.
 pub trait JournalPort {
     /// Registers a waker under this token: each outcome wakes the event loop. The default does nothing. Fails if the
     /// system refuses the waker, or if the port is attached already.
