@@ -35,8 +35,8 @@ impl Request {
     }
 }
 
-/// Who holds what, as far as answers and requests tell: all clients write on it, and nobody may write
-/// where somebody stands.
+/// The current holders, as far as answers and requests show them. All clients write on it; a second
+/// holder of a resource fails the test.
 #[derive(Debug, Default)]
 pub struct Board(Mutex<HashMap<Resource, u64>>);
 
@@ -58,7 +58,7 @@ impl Board {
     }
 }
 
-/// What one client knows.
+/// The grants and requests that one client knows of.
 #[derive(Debug, Default)]
 pub struct Ledger {
     held: BTreeMap<Resource, u64>,
@@ -141,8 +141,8 @@ pub fn read_lease(line: &str) -> (u64, &str) {
     )
 }
 
-/// Compares the locks that a restarted server has in one pool with all ledgers, and answers the highest
-/// fence that anybody has seen there.
+/// Compares the locks that a restarted server has in one pool with all ledgers, and returns the highest
+/// fence in any answer there.
 #[track_caller]
 pub fn compare(ledgers: &[Ledger], pool: usize, locks: &HashMap<String, u64>) -> u64 {
     let mut unexplained: HashSet<(&String, u64)> =
@@ -165,7 +165,7 @@ pub fn compare(ledgers: &[Ledger], pool: usize, locks: &HashMap<String, u64>) ->
             unexplained.remove(&(id, *fence));
         }
     }
-    // What is left must be what somebody asked for and was not told of: by fences, all or none.
+    // The other locks must come from requests without an answer: by fences, all of a grant or none.
     let answered: HashSet<u64> = ledgers
         .iter()
         .flat_map(|ledger| &ledger.fences)

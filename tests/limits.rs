@@ -1,5 +1,5 @@
-//! What bounds a client: the cap on connections, time-outs, and the sizes of what it may send. Each
-//! bound holds to the byte or the second, and none of them hurts those who keep within it.
+//! Limits on a client: the number of connections, time-outs, and the sizes of its input. Each limit
+//! holds to the byte or the second, and none of them hurts clients that keep within it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::thread;

@@ -201,7 +201,7 @@ fn line_with(text: &str, file: &Path) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// As when the disk of the log is full, or whoever read the log has gone.
+/// As when the disk of the log is full, or the reader of the log has gone.
 #[test]
 fn a_log_that_cannot_be_written_does_not_end_the_service() {
     let full = || {

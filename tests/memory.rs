@@ -20,12 +20,12 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Asks for the long listing.
 const REQUEST: &[u8] = b"GET /pool/A HTTP/1.1\r\n\r\n";
 
-/// How much of a server's memory is in use now.
+/// The resident memory of a server, in bytes.
 pub fn resident_bytes(server: &Server) -> usize {
     status_bytes(server.pid(), "VmRSS:")
 }
 
-/// How much of it was ever in use at a time.
+/// The highest resident memory of a server so far, in bytes.
 pub fn peak_bytes(server: &Server) -> usize {
     peak_bytes_of(server.pid())
 }
@@ -222,7 +222,7 @@ fn a_client_that_does_not_read_is_closed_when_its_idle_time_is_up() {
     let mut aside = server.connect();
     let mut stream = connect_narrowly(&server);
     let sent = send_until_blocked(&mut stream, REQUEST, &mut aside);
-    // The other place is taken by somebody who stands in line, and so keeps it.
+    // A queued client takes the other connection, and so keeps it.
     let locked = aside.ask("POST /pool/A/lock/resource%20number%2000000000");
     assert_eq!(locked, "200 resource number 00000000");
     aside.send("POST /pool/A/lock/resource%20number%2000000000?wait=60\n");
@@ -327,7 +327,7 @@ fn a_session_that_is_never_quite_drained_forgets_what_was_taken() {
     for _ in 0..10_000 {
         client.send(b"GET /pool/A/lock/1 HTTP/1.1\r\n\r\n");
     }
-    // What a session holds is nobody's business but that of whoever looks for lost memory.
+    // The debug output of a session shows the memory that it holds.
     let held = client.session_in_words().len();
     assert!(
         held < 100_000,

@@ -141,7 +141,7 @@ fn ping(url: &str) -> (Option<i32>, String) {
     (code, stderr)
 }
 
-/// Somebody who answers one connection so, once it has asked, and tells what was asked.
+/// Plays a server that gives one request this answer, and reports the request.
 fn stranger(answer: &str) -> (SocketAddr, thread::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");
@@ -150,7 +150,7 @@ fn stranger(answer: &str) -> (SocketAddr, thread::JoinHandle<String>) {
         let (mut stream, _) = listener.accept().expect("a connection");
         let mut request = [0; 1000];
         let length = stream.read(&mut request).expect("a request");
-        // Whoever has read enough may have gone.
+        // A client that has read enough may have closed.
         let _ = stream.write_all(answer.as_bytes());
         String::from_utf8_lossy(&request[..length]).into_owned()
     });

@@ -95,7 +95,7 @@ fn latch_says_the_same() {
         let said = refused_by(latch, arguments, environment);
         assert_eq!(said, format!("latch: {name}: {HOW}"), "{arguments:?}");
     }
-    // The variable may be for another server. Nobody listens on port 1 of this machine's loopback.
+    // The variable may be for another server. Port 1 of this machine's loopback has no listener.
     let environment = [
         ("LATCH_CA", "none.pem"),
         ("LATCH_URL", "http://127.0.0.1:1"),

@@ -71,7 +71,7 @@ fn it_logs_one_line_at_the_start_that_says_where_it_listens_and_stores() {
     }
 }
 
-/// Whatever clients are in the middle of.
+/// Stops a server while clients are in the middle of all kinds of requests.
 fn ends_well(signal_name: &str, store: StoreKind) {
     let mut server = Server::start(store);
     let mut idle = server.connect();
@@ -250,7 +250,7 @@ fn a_missing_folder_is_named() {
     );
 }
 
-/// Nobody may make files in /sys, not even root, whom permissions do not stop elsewhere.
+/// No user can make files in /sys, not even root, which permissions do not stop elsewhere.
 #[test]
 fn an_unwritable_folder_is_named() {
     let folder = TempDir::new().expect("a folder");
@@ -355,7 +355,7 @@ fn folder_with(name: &str, text: &str) -> TempDir {
     folder
 }
 
-/// Whatever was sent before has been read when this returns: the server is one loop.
+/// Lets the server read all earlier input, as it is one loop.
 fn pass_time(server: &Server) {
     let mut client = server.connect();
     for _ in 0..2 {

@@ -184,7 +184,7 @@ fn a_client_that_leaves_leaves_the_queue_behind_a_proxy_too() {
     }
 }
 
-/// It holds a lock that nobody knows of, until its lease ends. Without one that is for ever.
+/// The lost client leaves a lock that only its lease ends: for ever if it has none.
 #[test]
 fn a_proxy_that_ignores_clients_that_leave_has_them_served() {
     for kind in Kind::ALL {

@@ -15,7 +15,7 @@ use crate::support::{Client, PATIENCE, Server, StoreKind};
 const IDS: [&str; 5] = ["1", "2", "3", "4", "5"];
 const LEASE: Duration = Duration::from_secs(1);
 
-/// How many of each sort there are. They come in any order.
+/// The number of clients of each sort. They come in any order.
 const CROWD: [(Sort, usize); 7] = [
     (Sort::Releases, 80),
     (Sort::Owner, 30),
@@ -44,7 +44,7 @@ enum Sort {
     HalfCloses,
 }
 
-/// Who holds a resource, by what clients were told.
+/// The state of a resource, by the answers that clients got.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     fence: u64,
@@ -62,7 +62,8 @@ enum State {
     Lapses,
 }
 
-/// What all clients write on, and where nobody may write while somebody else stands there.
+/// The state of all resources, by the answers. All clients write on it; a second holder of a
+/// resource fails the test.
 struct Board {
     slots: Mutex<[Slot; IDS.len()]>,
     fences: Mutex<BTreeSet<u64>>,
@@ -121,7 +122,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What an acquire with `lease` is answered.
+/// The answer to an acquire with `lease`.
 #[derive(Debug, PartialEq, Eq)]
 struct Lease {
     fence: u64,
@@ -208,7 +209,7 @@ fn crowd(store: StoreKind, seed: u64) {
     let server = with_pool(store, &IDS);
     let board = Board::new();
     let mut observer = server.connect();
-    // All is held until everybody stands in the queue, so that it is known who waits.
+    // All resources are held until all clients are queued, so that it is known which ones wait.
     let mut gate = server.connect();
     let held: Vec<Lease> = IDS.iter().map(|_| granted(&mut gate, "", &board)).collect();
     let started = Instant::now();
@@ -320,7 +321,7 @@ fn visit(
     parked.pass();
     match sort {
         Sort::Releases | Sort::Owner | Sort::DiesHolding => {}
-        // These are gone before anybody is served.
+        // These are gone before any client is served.
         Sort::LeavesTheLine => return,
         Sort::HalfCloses => {
             client.half_close();
@@ -357,7 +358,8 @@ fn visit(
     release(&mut client, &lease, &owner, board);
 }
 
-/// They are read from in one tick, some of them in another way than others: nobody overtakes.
+/// The server reads all of them in one tick, some of them in another way than others: no client
+/// overtakes.
 #[test]
 fn what_has_come_by_the_same_tick_is_served_in_the_order_in_which_it_came() {
     const COUNT: usize = 300;
@@ -392,7 +394,7 @@ fn what_has_come_by_the_same_tick_is_served_in_the_order_in_which_it_came() {
             let id = answer.strip_prefix("200 ").expect("all are served");
             served.push((id.parse().expect("a number"), place));
         }
-        // Whoever has sent more than that may be later than others.
+        // A client that has sent more than that may be later than others.
         served.retain(|(_, place)| place % 50 != 7);
         let in_order: Vec<usize> = served.iter().map(|&(id, _)| id).collect();
         assert!(in_order.is_sorted(), "{store:?}: {in_order:?}");
@@ -427,7 +429,8 @@ fn pass_through(store: StoreKind, count: usize) {
     }
     assert_eq!(counts(&mut observer), (1, 1, count));
     assert_eq!(holder.ask("DELETE /pool/A/lock/only"), "200");
-    // The first grant had fence 1. Each has the next fence, so nobody was served in between.
+    // The first grant had fence 1. Each has the next fence, so no other client was served in
+    // between.
     for (fence, client) in (2..).zip(&mut clients) {
         assert_eq!(client.read_line(), format!("200 {fence} - only"));
         let answer = client.ask(&format!("DELETE /pool/A/lock/only?fence={fence}"));

@@ -107,7 +107,7 @@ fn a_wrong_url_is_explained() {
     assert_misconfigured(&ended, "too long for a socket", &long);
 }
 
-/// What stays readable of a wrong URL tells which one it was.
+/// The readable part of a wrong URL shows which one it was.
 #[test]
 fn a_password_is_in_no_error() {
     for (url, shown) in [

@@ -1,5 +1,5 @@
-//! What survives a restart, of each way to end and each way to sync: order, fences, and what clients
-//! were told of resources that are members no longer.
+//! State that survives a restart, for each way to end and each way to sync: order, fences, and the last facts
+//! about resources that are members no longer.
 
 use crate::support::{Client, Server, StoreKind};
 

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::support::launch::{eventually, latchd_in, refused, start};
 use crate::support::{Client, PATIENCE, Process, Server, StoreKind, run_command};
 
-/// How much higher fences go on.
+/// The number of fences that a restore skips.
 const SKIPPED: u64 = 1 << 24;
 
 fn latch(
@@ -66,7 +66,7 @@ fn filled(store: StoreKind) -> Server {
     server
 }
 
-/// What a dump says of the pools once it was restored: fences are higher, and leases have their full time.
+/// The expected dump of restored pools: fences are higher, and leases have their full time.
 fn restored(dump: &str) -> Vec<Value> {
     let mut lines = lines(dump);
     for line in &mut lines[1..] {
@@ -104,7 +104,7 @@ fn without_times(mut lines: Vec<Value>) -> Vec<Value> {
     lines
 }
 
-/// What is lent next, until nothing is left.
+/// Acquires until nothing is left, and returns the answers.
 fn lends(client: &mut Client) -> Vec<String> {
     let ask = |_| Some(client.ask("POST /pool/A/lock")).filter(|answer| answer.starts_with("200"));
     (0..9).map_while(ask).collect()

@@ -1,5 +1,5 @@
-//! Seeds that are much work, over sockets: the others are served meanwhile, nobody sees half of one,
-//! and it is there whole or not at all whatever becomes of its client or of the server.
+//! Seeds that are much work, over sockets: other clients are served meanwhile, and none sees half of
+//! one. A seed is applied completely or not at all, also if its client or the server goes.
 
 use std::io::{ErrorKind, Read};
 use std::net::Shutdown;
@@ -104,7 +104,7 @@ fn use_other_pool(client: &mut Client) {
     assert_eq!(client.ask(&format!("DELETE /pool/Z/lock/{id}")), "200");
 }
 
-/// How often the others are served until a seed is answered.
+/// The number of requests served until the seed is answered.
 fn served_meanwhile(server: &Server, seeder: &mut Seeder) -> usize {
     let mut other = server.connect();
     seeder.send_the_rest();
@@ -120,7 +120,7 @@ fn served_meanwhile(server: &Server, seeder: &mut Seeder) -> usize {
 fn others_are_served_while_a_pool_of_many_is_seeded() {
     for store in STORES {
         let server = start(store);
-        // The machine may be busy, so that the seed is answered before anybody else is run.
+        // The machine may be busy, so that the seed is answered before any other client runs.
         let most = (0..5).map(|round| {
             let body = ids(0, MANY_IDS);
             let path = format!("/pool/{round}");
@@ -154,7 +154,7 @@ fn others_are_served_while_many_pools_are_seeded() {
     }
 }
 
-/// Whoever asks for one of the pools, or for all, sees nothing of a seed or all of it.
+/// A client that asks for one of the pools, or for all, sees nothing of a seed or all of it.
 #[test]
 fn nobody_sees_half_of_a_seed() {
     for store in STORES {
@@ -244,7 +244,7 @@ fn two_seeds_of_one_pool_do_not_mix() {
         let mut first = Seeder::new(&server, "POST", "/pool/A", &low);
         let mut second = Seeder::new(&server, "PUT", "/pool/A", &high);
         first.send_the_rest();
-        // Whoever comes later waits, and sees what the first one has made.
+        // A later seed waits, and works on the result of the first one.
         let mut other = server.connect();
         assert_eq!(other.ask("GET /ping"), "200 pong");
         second.send_the_rest();
@@ -283,7 +283,7 @@ fn a_seed_that_is_under_way_is_answered_before_the_server_stops() {
     }
 }
 
-/// Who waits is served as soon as the seed is complete, in order, and before whoever came later.
+/// Waiters are served as soon as the seed is complete, in order, and before newcomers.
 #[test]
 fn those_in_line_are_served_by_a_seed() {
     for store in STORES {

@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use crate::metrics::scrape;
 use crate::support::{Client, Server, StoreKind};
 
-/// How many leases are renewed while the server stands still.
+/// The leases that are renewed while the server stands still.
 const RENEWED: usize = 300;
-/// How many of them on connections that are made meanwhile.
+/// The renewals among them on connections that are made meanwhile.
 const ON_NEW_CONNECTIONS: usize = 280;
-/// How long the leases are.
+/// The length of the leases.
 const LEASE: Duration = Duration::from_secs(2);
 
-/// Leases in pool A that end in two seconds, and one of them in nobody's care. Answers when they were taken.
+/// Takes leases in pool A that end in two seconds, one of which no client renews. Returns the time of their
+/// requests.
 fn leases(client: &mut Client) -> Instant {
     let ids: Vec<usize> = (0..=RENEWED).collect();
     let seeded = client.ask(&format!("POST /pool/A {ids:?}"));

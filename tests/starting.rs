@@ -1,4 +1,4 @@
-//! What a start does to the file of a store, and says of it.
+//! The effect of a start on the file of a store, and its messages.
 
 use std::fs;
 use std::io;

@@ -17,7 +17,7 @@ use crate::support::{Client, Ended, Process, run_command, signal};
 /// As in the image.
 const NOBODY: u32 = 65534;
 
-/// A root folder with the binary, and a folder for its data where nobody may write elsewhere.
+/// A root folder with the binary, and a folder for its data, the only one that its user can write to.
 struct Image(TempDir);
 
 impl Image {

@@ -110,7 +110,8 @@ fn a_client_that_closed_its_side_and_reads_keeps_its_grants() {
     }
 }
 
-/// How many connections the server's system holds that the client has closed: proc_pid_net(5), tcp.
+/// The number of connections that the client has closed and the server's system still holds:
+/// proc_pid_net(5), tcp.
 fn open_connections(server: SocketAddr) -> usize {
     let table = std::fs::read_to_string("/proc/net/tcp").expect("procfs");
     let local = format!(":{:04X}", server.port());

@@ -21,7 +21,7 @@ struct Traced {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sending {
     connection: u32,
-    /// How many bytes were offered.
+    /// The number of bytes offered.
     offered: usize,
     /// They leave together with what comes next: the end.
     waits: bool,
@@ -243,7 +243,7 @@ fn each_answer_is_one_write() {
     let mut answers = Vec::new();
     for (request, answer) in &talk {
         client.send(request);
-        // The order of header fields is nobody's promise, their length is.
+        // The order of header fields is not promised, but their length is.
         let mut received = vec![0; answer.len()];
         client.stream.read_exact(&mut received).expect("an answer");
         answers.push(answer.len());

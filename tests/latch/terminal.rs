@@ -10,7 +10,7 @@ use crate::support::StoreKind;
 use crate::support::programs::seeded;
 use crate::support::{Server, run_command};
 
-/// What runs `line` in a shell on a terminal of 80 columns and 24 rows.
+/// A command that runs `line` in a shell on a terminal of 80 columns and 24 rows.
 fn on_terminal(server: &Server, line: &str) -> Command {
     let mut command = Command::new("script");
     let setup = "stty cols 80 rows 24 -echo; latch() { \"$LATCH\" \"$@\"; };";

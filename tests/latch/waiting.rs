@@ -49,7 +49,7 @@ fn it_gives_up_in_time() {
     assert_eq!(failed(&server, &["wait-free", "B"]).0, 4);
 }
 
-/// A member that was taken out while it is held is in the way of nobody.
+/// A member that was removed while it is held delays no waiter.
 #[test]
 fn what_is_no_member_any_more_is_not_counted() {
     let server = seeded(StoreKind::Memory);

@@ -1,4 +1,4 @@
-//! What is counted, to the line: after a known conversation each count is known.
+//! Counts, to the line: after a known conversation each count is known.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::support::launch::eventually;
 use crate::support::redis::RedisServer;
 use crate::support::{programs, wait_until_told};
 
-/// What there is to be said about one pool of three, with each answer of the contract.
+/// Requests to one pool of three, with each answer of the contract.
 const CONVERSATION: [(&str, &str); 25] = [
     (
         r#"POST /pool {"A":["1","2","3"]}"#,
@@ -264,7 +264,7 @@ fn connections_are_counted_by_why_they_end() {
     assert!(page.value("latchd_connections_max", &[]) > 100.0);
 }
 
-/// Redis grants what nobody hears of: it is given back.
+/// Redis makes a grant for a client that is gone: it is undone.
 #[test]
 fn a_request_whose_client_is_gone_is_abandoned() {
     let redis = RedisServer::start();
@@ -357,7 +357,7 @@ for family in text_string_to_metric_families(sys.stdin.read()):
     assert!(histograms > 100, "{histograms} samples are of histograms");
 }
 
-/// How Python writes such a text down.
+/// The notation of a text in Python.
 fn python_repr(text: &str) -> String {
     const PROGRAM: &str = "import sys; print(repr(sys.argv[1]))";
     let mut python = Command::new("/usr/bin/python3");

@@ -1,4 +1,4 @@
-//! Where the metrics are: beside all else, or on an address of their own.
+//! Listeners of the metrics: the service's own, or an address for administration.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -75,7 +75,7 @@ fn there_is_room_for_a_look_when_there_is_none_for_clients() {
         ("POST /pool/A/lock", "200 1"),
     ];
     converse(&mut first, &held);
-    // Who stands in line yields to nobody.
+    // A queued client is not evicted.
     first.send("POST /pool/A/lock?wait=60\n");
     eventually("it stands in line", || {
         (scrape(admin).value("latchd_waiters", &[]) == 1.0).then_some(())
@@ -92,7 +92,7 @@ fn there_is_room_for_a_look_when_there_is_none_for_clients() {
     }
     let mut one_more = Client::connect(admin);
     one_more.send("GET /health\n");
-    // Those who look are idle, and nobody takes their place.
+    // The lookers are idle, and none of them is evicted.
     for looker in &mut lookers {
         assert_eq!(looker.ask("GET /health"), "200 ok");
     }

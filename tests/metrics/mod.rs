@@ -1,4 +1,4 @@
-//! What an operator sees: `GET /metrics`, and whether the server and its store are well.
+//! The operator's view: `GET /metrics`, and the health of the server and its store.
 //!
 //! Every page in these tests is read by `support::exposition`, which is stricter than any scraper.
 
@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use crate::support::exposition::Page;
 use crate::support::{Client, Server, StoreKind};
 
-/// What Prometheus sends.
+/// The header field that Prometheus sends.
 const ACCEPT: &str = "Accept: application/openmetrics-text;version=1.0.0;q=0.5,\
     text/plain;version=0.0.4;q=0.4,*/*;q=0.1\r\n";
 

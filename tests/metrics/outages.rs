@@ -1,4 +1,4 @@
-//! What is seen while a store is down: the process is well, the store is not, and no count falls.
+//! Metrics while a store is down: the process is well, the store is not, and no count falls.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -79,7 +79,7 @@ fn a_redis_that_does_not_answer() {
     });
     let waited = started.elapsed();
     assert!(waited < Duration::from_secs(6), "{waited:?}");
-    // Nobody waits for it any more.
+    // No client waits for it any more.
     let started = Instant::now();
     converse(
         &mut client,

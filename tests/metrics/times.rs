@@ -1,4 +1,4 @@
-//! How long things took: histograms that add up, and tell the truth.
+//! Measured times: histograms that add up, and tell the truth.
 
 use std::time::{Duration, Instant};
 
@@ -46,7 +46,7 @@ fn each_request_is_in_one_histogram() {
     }
 }
 
-/// What takes long in one tick, takes long for all who are answered in it.
+/// Long work in a tick delays all answers of the tick.
 #[test]
 fn what_holds_the_loop_up_is_seen() {
     let server = Server::start(StoreKind::Memory);

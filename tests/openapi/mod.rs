@@ -59,7 +59,7 @@ fn it_is_there_for_everybody_where_pools_are() {
     );
     let description: Value = serde_json::from_str(&body).expect("it is JSON");
     assert_eq!(description["info"]["version"], env!("CARGO_PKG_VERSION"));
-    // It is JSON to whoever asks.
+    // It is JSON whatever `Accept` says.
     for accept in ["*/*", "text/plain", "text/html", "application/json"] {
         let fields = format!("Accept: {accept}\r\n");
         let (head, same) = ask(&mut server.connect(), "GET /openapi.json", &fields);
@@ -123,7 +123,7 @@ fn it_names_each_path_and_method_that_there_is() {
     }
 }
 
-/// Nobody waits for long where schemathesis asks, so that it sees no line but an empty one.
+/// Requests of schemathesis never wait long, so it sees only an empty queue.
 #[test]
 fn a_waiter_is_told_as_it_says() {
     let server = Server::start(StoreKind::Memory);
@@ -243,7 +243,7 @@ fn in_plain_text_it_does_the_same() {
     check("OpenAPI, plain text", &server, &arguments.concat());
 }
 
-/// What it guesses of what follows from what is not always so: what was seeded is not locked.
+/// Excludes a wrong guess of schemathesis: a seeded resource is not locked.
 #[test]
 fn one_request_after_another_does_what_it_says() {
     let guesses = "positive_data_acceptance,ensure_resource_availability";

@@ -140,8 +140,8 @@ fn it_is_there_without_a_key_and_where_pools_are() {
     assert!(version.starts_with("latchd "));
 }
 
-/// What a story needs: the browser, and the folder with the packages of Node. None, and a loud line,
-/// where something is missing.
+/// Finds the browser, and the folder with the packages of Node. `None`, and a loud line, if something is
+/// missing.
 fn browser(story: &str) -> Option<(PathBuf, PathBuf)> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = |name: &str| {

@@ -20,7 +20,7 @@ const SYSTEMS: [(&str, &str, &str); 3] = [
     ("jenkins", "Jenkinsfile", "jenkins-phones_main__7"),
 ];
 
-/// What the job is there for: it tells what it was given, and who holds that.
+/// The work of the job: it prints its arguments, and the current lock.
 const MAKE: &str = "#!/bin/sh\necho \"made $*\"\ncurl -sS -H 'Accept: application/json' \
     \"$LATCHD/pool/phones/lock\"\necho\nexit \"$MAKE_EXIT\"\n";
 
@@ -57,7 +57,7 @@ impl Job {
         Some(command)
     }
 
-    /// Whatever it prints, up to and with what `make` prints.
+    /// Returns the next lines of its output, up to and with what `make` prints.
     #[track_caller]
     fn made(running: &mut Running) -> [String; 2] {
         loop {

@@ -14,7 +14,7 @@ use crate::support::launch::eventually;
 use crate::support::programs::{client, succeed};
 use crate::support::{Server, StoreKind};
 
-/// How a device ends.
+/// The end of a device.
 enum End {
     /// It is stopped by hand, with this signal, and gives back what it has.
     Stopped(&'static str),
@@ -146,7 +146,7 @@ fn live(mut place: Place, end: End, program: impl Fn(&Place, &str) -> Option<Com
     hear(&mut running, "holding 4");
     place.assert_held();
 
-    // Somebody takes everything away.
+    // Another owner takes everything away.
     let all = "POST /pool/buckets/lock?n=4&owner=somebody";
     eventually("everything is taken", || {
         ask(&place.server, "DELETE /pool/buckets/lock/4?force");
@@ -212,7 +212,7 @@ fn modem(folder: &Path) -> Option<Running> {
     Some(modem)
 }
 
-/// Whatever came by itself has found room in the serial buffer.
+/// Checks that all unasked output has fit into the serial buffer.
 #[track_caller]
 fn assert_lost_nothing(mut modem: Running) {
     modem.signal("TERM");
@@ -330,7 +330,7 @@ fn converse(place: &Place, document: &Path) -> Option<String> {
     Some(succeed(&mut command, ""))
 }
 
-/// Whoever asks for more than it needs is told more than it can keep: what the test above is about.
+/// A client that asks for more than it needs gets more than it can keep: the reason for the test above.
 #[test]
 fn what_is_longer_than_a_serial_buffer_is_lost() {
     const ACCEPT: &str = r#"```

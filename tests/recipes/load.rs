@@ -34,7 +34,7 @@ impl Shop {
         })
     }
 
-    /// How often each account was in, and that it never was twice.
+    /// Returns the number of logins of each account, and checks that none was in use twice at a time.
     #[track_caller]
     fn close(mut self) -> Vec<(String, u32)> {
         self.running.signal("TERM");

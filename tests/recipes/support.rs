@@ -1,4 +1,4 @@
-//! Where the recipes are, and what they run in.
+//! The files of the recipes, and the folders that they run in.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -15,7 +15,8 @@ const HOUR_MS: i64 = 3_600_000;
 /// Within this time a server that has died is out of every line: with a look of the others.
 const LAPSE: Duration = Duration::from_secs(8);
 
-/// Both have seen so many jumps. Whoever waits gives a sign of life, and with that looks at the clock.
+/// Waits until all servers have seen this number of jumps. A waiter gives a sign of life, and with that reads the
+/// clock.
 #[track_caller]
 fn await_jumps(servers: &[&Server], expected: f64) {
     for server in servers {
@@ -27,7 +28,7 @@ fn await_jumps(servers: &[&Server], expected: f64) {
     }
 }
 
-/// How many seconds the only lock has left.
+/// The rest of the only lease, in seconds.
 #[track_caller]
 fn seconds_left(client: &mut Client) -> u64 {
     let listed = client.ask("GET /pool/A/lock");
@@ -205,7 +206,7 @@ fn a_sum_that_is_lost_is_written_again() {
     assert!((20..=60).contains(&seconds_left(&mut client)));
 }
 
-/// Nobody asks for anything, and nobody waits.
+/// No client asks for anything, and none waits.
 #[test]
 fn an_idle_server_sees_a_jump() {
     let redis = RedisServer::start_on_a_clock(&[]);

@@ -17,7 +17,7 @@ fn expect_service(server: &Server) {
     assert_eq!(client.ask("DELETE /pool/A/lock/1"), "200");
 }
 
-/// Who is connected to Redis, but the one who asks.
+/// The connections of Redis, without the one that asks.
 fn others(redis: &RedisServer) -> Vec<String> {
     let list = redis.ask(&["CLIENT", "LIST"]);
     let others = list

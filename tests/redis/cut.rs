@@ -1,5 +1,5 @@
-//! Connections to Redis that are cut again and again while requests are in hand: who is told that it
-//! holds something is the only one who does, and what nobody was told of is free in the end.
+//! Connections to Redis that are cut again and again while requests are in flight: a client that was
+//! granted a resource is its only holder, and a grant without an answer is undone in the end.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use crate::support::redis::let_pass;
 
 const IDS: [&str; 3] = ["1", "2", "3"];
 
-/// What clients have been told, by the place of a resource in `IDS`.
+/// The state by the clients' answers, by the place of a resource in `IDS`.
 #[derive(Default)]
 struct Board {
     held: [AtomicBool; IDS.len()],
@@ -135,7 +135,7 @@ fn nothing_is_lent_twice_or_lost_while_redis_stands_still_now_and_then() {
     });
 }
 
-/// What has become free is told to a server that is not connected at the moment.
+/// A resource becomes free while the waiter's server is not connected.
 #[test]
 fn who_waits_is_served_although_the_message_was_cut_off() {
     let redis = RedisServer::start();
@@ -185,7 +185,7 @@ fn who_waits_is_served_although_the_release_was_cut_off() {
     }
 }
 
-/// Every connection is cut while somebody waits, and the place in line is kept.
+/// Every connection is cut while a client waits, and it keeps its place in the queue.
 #[test]
 fn who_waits_keeps_its_place_while_connections_are_cut() {
     let redis = RedisServer::start();

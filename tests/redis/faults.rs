@@ -76,7 +76,8 @@ fn what_is_in_hand_when_redis_is_killed_is_answered() {
     assert_eq!((fence > 1, &*id), (true, "3"));
 }
 
-/// The port is held by somebody who hangs up at once, so that each attempt is counted.
+/// The test listens on the port and closes each connection at once, so that it can count the
+/// attempts.
 #[test]
 fn a_lost_redis_is_sought_again_and_again_but_not_without_pause() {
     let mut redis = RedisServer::durable();
@@ -141,7 +142,7 @@ fn keep_places(away: Duration) {
     line.iter_mut().for_each(expect_silence);
     redis.resume();
     await_service(&mut holder);
-    // Whoever comes now comes last.
+    // A client that comes now comes last.
     assert_eq!(server.connect().ask("POST /pool/A/lock"), "409 busy");
     line.push(park(&server, WAIT, 4));
     line.iter_mut().for_each(expect_silence);
@@ -151,7 +152,7 @@ fn keep_places(away: Duration) {
     assert_eq!(holder.ask("GET /pool"), "200 1 0 0 A");
 }
 
-/// They wait for what nobody holds any more when Redis is back.
+/// They wait for a resource that is free when Redis is back.
 #[test]
 fn who_waits_is_served_when_a_lease_has_ended_while_redis_was_away() {
     let mut redis = RedisServer::durable();

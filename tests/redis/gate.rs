@@ -13,10 +13,10 @@ use crate::support::redis::RedisServer;
 pub struct Gate {
     address: SocketAddr,
     shut: Arc<AtomicBool>,
-    /// How long each piece of what Redis says is on its way, in milliseconds.
+    /// The delay of each piece of a reply from Redis, in milliseconds.
     delay_ms: Arc<AtomicU64>,
     over: Arc<AtomicBool>,
-    /// For each connection for notices whether it is lost without anybody being told.
+    /// For each connection for notices, whether its bytes are lost unnoticed.
     notices: Losses,
 }
 

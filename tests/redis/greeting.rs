@@ -36,7 +36,7 @@ fn who_asks_while_the_greeting_is_under_way_is_answered() {
     await_answer(client, "GET /pool", &format!("200 3 {held} 0 A"));
 }
 
-/// It comes back, and nobody but these asks for anything.
+/// Redis comes back, and only these clients ask for anything.
 #[test]
 fn who_asks_while_the_greeting_is_repeated_is_answered() {
     let redis = RedisServer::start();

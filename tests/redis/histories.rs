@@ -1,5 +1,5 @@
-//! Redis loses data, in whole or in part, and no fence is given twice: whoever saw the fences before, and whichever
-//! server lends first afterwards.
+//! Redis loses data, in whole or in part, and no fence is given twice: by no server, whether it saw the earlier
+//! fences or not.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use super::*;
 use crate::metrics::scrape;
 use crate::support::redis::DURABLE;
 
-/// All fences that were given to anybody in pool A.
+/// All fences of grants in pool A.
 #[derive(Default)]
 struct Fences(HashSet<u64>);
 

@@ -12,10 +12,10 @@ use socket2::SockRef;
 use crate::support::PATIENCE;
 use crate::support::redis::RedisServer;
 
-/// How long one side is listened to before it is the other one's turn.
+/// The time for which one side is read before it is the other one's turn.
 const GLANCE: Duration = Duration::from_millis(1);
 
-/// What is done to the next thing that Redis says.
+/// A harm to the next reply of Redis.
 pub enum Harm {
     /// Other bytes come in its place.
     Replaced(Vec<u8>),
@@ -42,7 +42,7 @@ pub struct Liar {
 
 #[derive(Default)]
 struct Orders {
-    /// What is to be done once.
+    /// The harm to do once.
     next: Mutex<Option<Harm>>,
     /// So much is passed on before.
     passes: AtomicUsize,
@@ -100,7 +100,7 @@ impl Liar {
         self.orders.in_bytes.store(true, Ordering::SeqCst);
     }
 
-    /// What was ordered has begun.
+    /// Whether the ordered harm has begun.
     pub fn has_obeyed(&self) -> bool {
         self.orders.next().is_none()
     }
@@ -152,7 +152,7 @@ fn stand_between(mut near: TcpStream, mut far: TcpStream, orders: &Orders) {
     }
 }
 
-/// How many bytes have come; `None` if no more will.
+/// Reads what has come; `None` at the end of the stream.
 fn listen(stream: &mut TcpStream, bytes: &mut [u8]) -> Option<usize> {
     match stream.read(bytes) {
         Ok(0) => None,

@@ -15,8 +15,8 @@ use crate::support::redis::Logged;
 
 const MEBIBYTE: usize = 1 << 20;
 
-/// What a server may take for a reply that never ends. It keeps 256 MiB of it at most, in a buffer that
-/// is moved when it grows.
+/// The memory that a server may take for a reply that never ends, in bytes. It keeps 256 MiB of it at
+/// most, in a buffer that is moved when it grows.
 const MOST_MEMORY: usize = 600 * MEBIBYTE;
 
 /// A server of its own behind a liar, and a pool with a lock.
@@ -256,7 +256,7 @@ fn a_reply_without_end() {
     }
 }
 
-/// Nobody has asked for anything, so no time-out ends it.
+/// No client has asked for anything, so no time-out ends it.
 #[test]
 fn what_comes_unasked() {
     let endless = |start: &str, more: &str| Harm::Endless(start.into(), more.into());
@@ -355,7 +355,7 @@ fn a_right_answer_may_be_long() {
     assert_eq!(client.ask("DELETE /pool/A/lock"), "200 40000");
 }
 
-/// What it says is right; only its pieces are small.
+/// The replies are right; only their pieces are small.
 #[test]
 fn replies_that_come_byte_by_byte() {
     let redis = RedisServer::start();

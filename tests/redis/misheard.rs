@@ -1,5 +1,5 @@
-//! What is no answer in the place of one, for each kind of request: whoever asks is told that the store is
-//! down, or the right thing, and asks again and has it.
+//! Foreign replies in the place of an answer, for each kind of request: the client gets `store down`, or
+//! the right answer, and succeeds when it asks again.
 
 use std::thread;
 
@@ -32,7 +32,7 @@ const REQUESTS: &[(&str, usize, &[&str])] = &[
     ("DELETE /pool/A", 1, &["200", "404 no pool"]),
 ];
 
-/// What scripts and commands answer, though none of them to any of these requests.
+/// Replies that scripts and commands give, though none of them to any of these requests.
 const ANSWERS: &[&str] = &[
     "+OK\r\n",
     "*1\r\n:1\r\n",

@@ -155,7 +155,7 @@ fn settings_that_lose_nothing_are_not_warned_of() {
     assert_eq!(told, None);
 }
 
-/// Who may not ask Redis for `INFO` is served all the same.
+/// A user without the right to `INFO` is served all the same.
 #[test]
 fn a_user_without_info_is_served_and_warned() {
     let user = [

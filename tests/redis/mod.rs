@@ -38,13 +38,13 @@ use crate::support::{Client, Server};
 const DOWN: &str = "503 store down";
 const WAIT: &str = "POST /pool/A/lock?wait=60&lease";
 
-/// What the servers of these tests are told to wait for Redis. The default is 2 seconds.
+/// The time for which the servers of these tests wait for Redis. The default is 2 seconds.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Long enough for a loaded machine to do what takes no time.
 const MARGIN: Duration = Duration::from_millis(900);
 
-/// What servers start with here, so that the tests know where in Redis things are.
+/// The arguments of the servers in these tests, so that the tests know the keys in Redis.
 const ARGUMENTS: [&str; 4] = ["--redis-prefix", "t:", "--redis-timeout", "1"];
 
 /// A server on this Redis.
@@ -125,7 +125,7 @@ fn await_answer(client: &mut Client, request: &str, expected: &str) {
     panic!("{request}: {last:?} to the end, not {expected:?}");
 }
 
-/// Somebody stands in line now who did not before: so many in all, who wait for pool A.
+/// Waits until this number of clients are queued for pool A.
 #[track_caller]
 fn await_line_of(client: &mut Client, expected: usize) {
     let mut last = String::new();
@@ -168,7 +168,7 @@ fn expect_silence(client: &mut Client) {
     client.stream.set_nonblocking(false).expect("blocking");
 }
 
-/// What an acquire with `lease` was granted: fence and id.
+/// The fence and the id of a grant that was asked for with `lease`.
 #[track_caller]
 fn grant(answer: &str) -> (u64, String) {
     let fields: Vec<&str> = answer.split(' ').collect();

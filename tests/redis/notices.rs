@@ -53,7 +53,7 @@ fn who_waits_is_woken_after_either_connection_was_lost() {
     }
 }
 
-/// What it is told while nobody listens is not lost.
+/// A notice without a listener is not lost.
 #[test]
 fn who_waits_for_a_pool_that_goes_hears_it_after_the_connection_was_lost() {
     let redis = RedisServer::start();

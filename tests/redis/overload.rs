@@ -3,7 +3,7 @@
 
 use super::*;
 
-/// What is not answered because it is not read cannot be waited for.
+/// A time to wait, as the absence of an answer to an unread request is no event.
 const WHILE_NOTHING_HAPPENS: Duration = Duration::from_millis(200);
 
 #[test]

@@ -4,7 +4,7 @@ use super::*;
 
 const READY: &str = "GET /ready";
 
-/// How often scripts have published anything, as each trial does once.
+/// The number of times that scripts have published anything, as each trial does once.
 fn trial_count(redis: &RedisServer) -> u64 {
     let stats = redis.ask(&["INFO", "commandstats"]);
     let line = stats
@@ -54,7 +54,7 @@ fn a_full_redis_is_not_ready() {
     );
 }
 
-/// What needs no memory goes on, and who is connected later finds the same.
+/// Requests that need no memory go on, and a server that connects later finds the same.
 #[test]
 fn a_full_redis_takes_releases_and_renewals_of_a_new_server_too() {
     let redis = RedisServer::start();

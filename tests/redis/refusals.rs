@@ -10,7 +10,7 @@ fn a_replica_is_down_until_it_is_master() {
     let server = serve(&redis);
     let mut client = with_pool(&server, &["1", "2"]);
     assert_eq!(client.ask("POST /pool/A/lock?lease"), "200 1 - 2");
-    // Nobody listens there, so nothing of its own is lost.
+    // That address has no listener, so nothing of its own is lost.
     redis.order(&["REPLICAOF", "127.0.0.1", "1"]);
     expect_down(&mut client, "POST /pool/A/lock");
     expect_down(&mut client, "DELETE /pool/A/lock/2");
@@ -60,8 +60,8 @@ fn a_server_that_is_a_replica_from_the_start() {
     assert_eq!(client.ask("POST /pool/A/lock"), "200 1");
 }
 
-/// What only moves from one key to another may still go, such as a grant. What does not go changes
-/// nothing at all.
+/// A change that only moves data from one key to another may still succeed, such as a grant. A
+/// refused one changes nothing at all.
 #[test]
 fn a_full_redis_loses_nothing() {
     let redis = RedisServer::start();
@@ -138,7 +138,7 @@ fn who_waits_stays_in_line_while_redis_is_full() {
     pass_through(&mut line, 1);
 }
 
-/// It has a long file to load, and says so to whoever asks meanwhile.
+/// Redis has a long file to load, and says so to each request meanwhile.
 #[test]
 fn a_redis_that_is_loading_is_down() {
     let mut redis = RedisServer::start_with(&DURABLE);

@@ -39,7 +39,7 @@ fn with_user(redis: &RedisServer) -> String {
     format!("redis://bob:word@127.0.0.1:{}", redis.port)
 }
 
-/// What clients know to be held: the fence of each id.
+/// The locks that clients know of: the fence of each id.
 type Held = BTreeMap<String, u64>;
 
 /// Notes what was granted; nothing that is held may be granted once more.
@@ -144,7 +144,7 @@ fn a_right_that_is_taken_away_loses_nothing_and_lends_nothing_twice() {
         await_service(&mut client);
         let list = r#"200 ["1","2","3","4","5","6","7","8"]"#;
         await_answer(&mut client, "PUT /pool/A [1,2,3,4,5,6,7,8]", list);
-        // What a client was answered is held, and by nobody else.
+        // The lock of an answered grant is there, with its own fence.
         for (id, fence) in &held {
             let answer = client.ask(&format!("GET /pool/A/lock/{id}"));
             let was_given_back = answer == "404 not held" && ids[..2].contains(id);
@@ -156,7 +156,7 @@ fn a_right_that_is_taken_away_loses_nothing_and_lends_nothing_twice() {
         }
         let by_owner = client.ask("DELETE /pool/A/lock?owner=o");
         assert!(["200 0", "200 1"].contains(&&*by_owner), "{what}");
-        // Nobody had to purge what no client was told of.
+        // A grant without an answer is undone without a purge.
         expect_all_lendable(&mut client, &what);
     }
 }

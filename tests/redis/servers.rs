@@ -1,4 +1,4 @@
-//! Several servers on one Redis are as one: whoever asks whichever.
+//! Several servers on one Redis are as one, whichever of them a client asks.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -191,7 +191,7 @@ fn an_owner_who_is_away_holds_up_neither_server() {
     for id in ["1", "2"] {
         assert_eq!(other.ask(&format!("DELETE /pool/A/lock/{id}")), "200");
     }
-    // Both are kept; of three, one is left for whoever comes.
+    // Two are reserved; of three, one is left for a newcomer.
     assert_eq!(one.ask("POST /pool/A/lock"), "409 busy");
     assert_eq!(other.ask("POST /pool/A/lock/1"), "409 busy");
     assert_eq!(one.ask("DELETE /pool/A/lock/3"), "200");
@@ -282,7 +282,7 @@ fn a_lease_that_another_server_renews_or_shortens() {
     assert!(time < Duration::from_millis(2200), "over after {time:?}");
 }
 
-/// Everybody at once on both, and three resources for all.
+/// Many clients at once on both servers, and three resources for all.
 #[test]
 fn a_crowd_on_two_servers_is_lent_nothing_twice() {
     let redis = RedisServer::start();

@@ -38,7 +38,7 @@ fn who_waited_on_a_killed_server_falls_out_of_the_line() {
     assert_eq!(holder.ask("GET /pool"), "200 1 1 0 A");
 }
 
-/// Nobody else waits, so that nobody is there whom anything could wake.
+/// No other client waits, so no event can wake the server.
 #[test]
 fn what_was_kept_for_a_killed_server_is_lent_again() {
     let redis = RedisServer::start();
@@ -79,7 +79,7 @@ fn what_clients_of_a_killed_server_hold_they_hold() {
     assert_eq!(other.ask("DELETE /pool/A/lock/2?fence=1"), "200");
 }
 
-/// It says that it stops, so that nobody has to find out.
+/// A server that stops leaves the queue itself, so the others need not time it out.
 #[test]
 fn a_server_that_stops_leaves_the_line_at_once() {
     let redis = RedisServer::start();
@@ -140,7 +140,7 @@ fn a_grant_to_a_server_that_stands_still_is_delivered_later_or_lapses_but_not_bo
     frozen.signal("STOP");
     assert_eq!(holder.ask("DELETE /pool/A/lock/only"), "200");
     frozen.signal("CONT");
-    // Nobody has counted it out yet.
+    // The other server has not dropped it yet.
     let (fence, _) = grant(&first.read_line());
     assert_eq!(holder.ask("POST /pool/A/lock"), "409 busy");
     assert_eq!(

@@ -1,6 +1,6 @@
-//! Redis is there and does not answer: who asks is told so in time. When it goes on it finds what was
-//! asked for too long ago; whether it refuses that or grants it, nobody holds it in the end. `unheard`
-//! makes sure that it does grant it.
+//! Redis is connected and does not answer: clients get `store down` in time. When it goes on it finds
+//! requests that are too old; whether it refuses or grants them, no client holds a lock in the end.
+//! `unheard` makes sure that it does grant them.
 
 use std::time::{Duration, Instant};
 
@@ -71,7 +71,7 @@ fn a_short_pause_is_waited_for() {
     assert_eq!(client.ask("POST /pool/A/lock"), "409 busy");
 }
 
-/// Two seconds, if nobody says otherwise.
+/// Two seconds by default.
 #[test]
 fn the_time_that_redis_is_given_by_default() {
     let redis = RedisServer::start();

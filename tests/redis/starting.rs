@@ -1,4 +1,4 @@
-//! What is ordered for the start, when Redis comes later or again.
+//! The options for the start, when Redis comes later or again.
 
 use std::fs;
 
@@ -110,13 +110,13 @@ fn purging_happens_once() {
     assert_eq!(client.ask("GET /pool/A/lock"), "200 3 - 1");
     redis.cut_all();
     await_service(&mut client);
-    // Nobody can tell from here whether the cut has been noticed yet; this request at the latest is
-    // made on a new connection.
+    // The server may not have noticed the cut yet; this request at the latest is made on a new
+    // connection.
     await_answer(&mut client, "GET /pool/A/lock", "200 3 - 1");
     assert_eq!(client.ask("POST /pool/A/lock/1"), "409 busy");
 }
 
-/// What is seeded and purged is of this prefix only.
+/// A seed and a purge at the start change this prefix only.
 #[test]
 fn a_start_leaves_other_prefixes_alone() {
     let redis = RedisServer::start();

@@ -1,6 +1,6 @@
-//! Redis has done what it was asked for, and the server has not heard it. Whoever asked is told that
-//! the store is down; at the reconnect the server finds out what was done, and undoes it or hands it
-//! to who still waits for it.
+//! Redis has carried out a batch, and the server lost the reply. The client gets `store down`; at
+//! the reconnect the server finds out the effects, and undoes them or hands them to a client that
+//! still waits.
 
 use super::gate::Gate;
 use super::*;
@@ -126,7 +126,7 @@ fn a_release_that_was_not_heard_serves_who_waits() {
     assert_eq!(stage.client.ask("GET /pool"), "200 1 0 0 A");
 }
 
-/// Its turn came while nobody heard of it, and it did not wait for that.
+/// Its turn came while the server had no connection, and it did not wait for that.
 #[test]
 fn who_has_gone_when_its_grant_is_heard_holds_nothing() {
     let mut stage = Stage::new(&["only"]);
@@ -167,7 +167,7 @@ fn who_began_to_wait_unheard_does_not_stay_in_line() {
     }
 }
 
-/// What is told late must still be true: the lease has ended, or all was released meanwhile.
+/// A late answer must still be true: the lease has ended, or all was released meanwhile.
 #[test]
 fn who_waits_is_not_told_of_a_grant_that_is_over() {
     for (request, over) in [
@@ -226,7 +226,7 @@ fn an_older_request_does_not_take_the_place_back() {
     assert_eq!(newer.read_line(), "200 only");
 }
 
-/// A server that is told to stop first gives back what nobody has heard of.
+/// A server that gets SIGTERM first undoes grants without an answer.
 #[test]
 fn a_server_does_not_end_before_it_has_settled() {
     let mut stage = Stage::new(&["1"]);

@@ -1,4 +1,4 @@
-//! Who stands in line, as each server of a Redis tells it of all of them.
+//! The list of waiters, which each server of a Redis shows for all of them.
 
 use super::*;
 

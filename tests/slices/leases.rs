@@ -14,14 +14,14 @@ use tempfile::TempDir;
 
 use super::{ANY, StoreClient, acquire, id, pool, seed};
 
-/// How many resources are held in `A`, in grants of several.
+/// The number of held resources in `A`, in grants of several.
 const HELD: usize = 6_000;
 const IN_A_GRANT: u32 = 20;
 
 const LEASE_S: u32 = 60;
 const LEASE_MS: u64 = LEASE_S as u64 * 1000;
 
-/// What a tick may end at most.
+/// The number of leases that a tick ends at most.
 fn slice() -> usize {
     Rules::default().max_ends
 }
@@ -46,7 +46,7 @@ fn hold_all(client: &mut StoreClient) {
 }
 
 impl StoreClient {
-    /// How many resources `A` holds by the list of pools, which trails behind.
+    /// The held resources of `A` by the list of pools, which trails behind.
     fn held(&mut self) -> usize {
         match self.ask_once(Command::ListPools(PoolQuery::ALL)) {
             Reply::Pools(pools) => pools[0].held,
@@ -129,7 +129,7 @@ fn leases_that_start_anew_with_the_server_end_in_slices() {
     assert_eq!(after.held(), 0, "what has ended is in the file");
 }
 
-/// Who asks while leases wait for their slice is answered as if they had ended.
+/// A request while ended leases wait for their slice is answered as if they were gone.
 #[test]
 fn what_waits_for_its_slice_is_over() {
     let mut client = StoreClient::in_memory(StepBudget(20_000));

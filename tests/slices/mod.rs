@@ -125,7 +125,7 @@ impl StoreClient {
         self.reply(ticket).expect("a settled store has answered")
     }
 
-    /// What is answered in the next tick.
+    /// Submits a command, and returns its reply after one tick.
     fn ask_once(&mut self, command: Command<'static>) -> Reply {
         let ticket = self.submit(command);
         self.tick();
@@ -214,8 +214,8 @@ fn what_ends_while_a_pool_is_seeded_is_dealt_with_once_it_is_complete() {
     assert!(matches!(client.reply(seeding), Some(Reply::Seeded(_))));
 }
 
-/// What there may be at most is found out in slices, too, and exactly: who names an id twice adds it
-/// once, and who sets members makes room.
+/// The limits on counts are checked in slices, too, and exactly: a seed that names an id twice adds
+/// it once, and one that sets members frees the places of others.
 #[test]
 fn a_large_seed_that_there_is_no_room_for_changes_nothing() {
     let rules = Rules {

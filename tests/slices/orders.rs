@@ -1,5 +1,5 @@
-//! Whatever is asked while a large seed is applied is answered as if all had been done in one go, in some
-//! order that the contract allows.
+//! Commands during a large seed are answered as if all had been done in one go, in some order that the
+//! contract allows.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -55,7 +55,7 @@ fn draw_seed(random: &mut Rng) -> Seed {
     seed(&pools)
 }
 
-/// What was asked at about the same time, in the order in which it took effect.
+/// Commands of about the same time, in the order in which they took effect.
 #[derive(Clone)]
 struct Round {
     asked: Vec<Asked>,
@@ -82,7 +82,7 @@ impl Asked {
     }
 }
 
-/// What a store that does all in one go answers in the last round, and what is seen of it then.
+/// The replies of the last round from a store that does all in one go, and its state then.
 fn answers_in_one_go(rounds: &[Round]) -> (BTreeMap<u64, Reply>, String) {
     let mut client = StoreClient::in_memory(StepBudget::UNLIMITED);
     for round in rounds {

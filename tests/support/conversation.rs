@@ -20,7 +20,7 @@ pub struct Conversation {
     next_serial: u64,
     received: Vec<u8>,
     pub closed: bool,
-    /// How many bytes of the answers the client leaves in its socket.
+    /// The bytes of the answers that the client leaves in its socket.
     pub leaves_untaken: usize,
 }
 

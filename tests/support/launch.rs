@@ -11,10 +11,10 @@ use tempfile::TempDir;
 
 use super::{Ended, PATIENCE, Process, Server, latchd};
 
-/// How often something is looked at that gives no sign when it changes.
+/// The time between two looks at a state that gives no sign when it changes.
 const GLANCE: Duration = Duration::from_millis(2);
 
-/// What came of a start.
+/// The result of a start.
 pub enum Start {
     /// It serves: the process, and the line that says where.
     Serves(Process, String),
@@ -120,7 +120,7 @@ impl Process {
         }
     }
 
-    /// What is still logged until the process ends, which it must do by itself.
+    /// Returns the rest of the log when the process has ended, which it must do by itself.
     pub fn rest_of_log(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         self.next_lines(&mut lines, |_| false);
@@ -138,7 +138,7 @@ impl Process {
 }
 
 impl Server {
-    /// What is logged after the start until the process ends, which it must do by itself.
+    /// Returns the log after the start when the process has ended, which it must do by itself.
     pub fn rest_of_log(&mut self) -> Vec<String> {
         self.process.rest_of_log()
     }

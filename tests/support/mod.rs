@@ -1,7 +1,7 @@
-//! What every test stands on: a latchd process of its own, and raw connections to it.
+//! The base of all tests: a latchd process for each, and raw connections to it.
 //!
 //! A `Server` listens on a port that the system picked, keeps its files in a temporary folder, and is
-//! killed when it is dropped. Nothing here sleeps: whoever waits, waits for bytes, an end or an exit.
+//! killed when it is dropped. Nothing here sleeps: all waiting is for bytes, an end or an exit.
 
 // Each test module uses its own part of this.
 #![allow(dead_code, unreachable_pub)]
@@ -47,7 +47,7 @@ impl StoreKind {
         self != StoreKind::Memory
     }
 
-    /// A place that nobody else uses.
+    /// A place that no other test uses.
     fn place(self, folder: &TempDir) -> Place {
         match self {
             StoreKind::Memory => Place::at("memory:"),
@@ -60,7 +60,7 @@ impl StoreKind {
     }
 }
 
-/// Where a server's pools are, which stays so over its restarts.
+/// The place of a server's pools, which stays the same over its restarts.
 pub struct Place {
     arguments: Vec<String>,
     /// A limit on the size of files looks to the server like a full disk, and does not end it.
@@ -82,7 +82,7 @@ impl Place {
 /// A running latchd and the folder that it lives in.
 pub struct Server {
     pub address: SocketAddr,
-    /// Where it listens with TLS, if it was told to.
+    /// The address of its TLS listener; `None` without one.
     pub tls_address: Option<SocketAddr>,
     pub folder: TempDir,
     arguments: Vec<String>,
@@ -217,7 +217,7 @@ pub fn latchd() -> Command {
     command
 }
 
-/// What a latchd that was expected to end by itself left behind.
+/// The exit code and the output of a latchd that ended by itself.
 pub struct Ended {
     pub code: Option<i32>,
     pub stdout: String,

@@ -52,7 +52,7 @@ pub fn run(command: &mut Command, input: &str) -> Output {
     }
 }
 
-/// What a client shows that must be content.
+/// Returns the output of a client that must succeed.
 #[track_caller]
 pub fn succeed(command: &mut Command, input: &str) -> String {
     let output = run(command, input);

@@ -22,7 +22,7 @@ use super::{PATIENCE, Place, Process, Server, signal};
 /// Every write is in the append-only file before it is answered.
 pub const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 
-/// How often another port is tried when somebody else has taken the one that was picked.
+/// The number of ports to try, as another process may have taken the one that was picked.
 const START_ATTEMPTS: usize = 5;
 
 /// A redis-server, running or not.
@@ -30,9 +30,9 @@ pub struct RedisServer {
     pub port: u16,
     folder: TempDir,
     options: Vec<String>,
-    /// What a test's own commands authenticate with.
+    /// The password of a test's own commands.
     password: Option<String>,
-    /// What is put before the system's clock, if the test sets it.
+    /// The library that replaces the system's clock, if the test sets it.
     clock: Option<PathBuf>,
     process: Option<Running>,
 }
@@ -286,7 +286,7 @@ impl RedisServer {
         self.folder.path().join("redis.sock")
     }
 
-    /// Sets the password that is wanted from now on of whoever connects.
+    /// Sets the password that new connections need from now on.
     #[track_caller]
     pub fn set_password(&mut self, password: &str) {
         let set = self.ask(&["CONFIG", "SET", "requirepass", password]);
@@ -398,7 +398,7 @@ impl RedisServer {
         }
     }
 
-    /// What is under all keys of a prefix: name and serialized value, sorted by name.
+    /// The contents of all keys of a prefix: name and serialized value, sorted by name.
     pub fn contents(&self, prefix: &str) -> Vec<(String, String)> {
         let pattern = format!("{prefix}*");
         let keys = self.ask(&["KEYS", &pattern]);
@@ -445,8 +445,8 @@ fn read_reply(stream: &mut impl BufRead) -> io::Result<String> {
     }
 }
 
-/// A port that is free just now, and that this process has not given to anybody before. It lies
-/// below those that the system picks for connections, so that it is still free after a restart.
+/// A port that is free just now, and that this process has not given out before. It lies below those that the
+/// system picks for connections, so that it is still free after a restart.
 fn free_low_port() -> u16 {
     const LOWEST: u16 = 12_000;
     const COUNT: u16 = 20_000;

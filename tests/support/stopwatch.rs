@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 pub struct Stopwatch {
     server: u32,
     started_at: Instant,
-    /// How long both had waited for a core by then.
+    /// The time for which both had waited for a core by then.
     delayed: Duration,
 }
 
@@ -22,7 +22,7 @@ impl Stopwatch {
         }
     }
 
-    /// How long it was for the server and this thread, who work in turns.
+    /// The time that the server and this thread, which work in turns, have had since then.
     pub fn elapsed(&self) -> Duration {
         let elapsed = self.started_at.elapsed();
         elapsed.saturating_sub(delay(self.server).saturating_sub(self.delayed))

@@ -27,7 +27,7 @@ pub struct Ticks {
 
 struct Client {
     session: Session,
-    /// What it was sent in the last tick.
+    /// The bytes that it got in the last tick.
     answer: Vec<u8>,
 }
 
@@ -83,8 +83,8 @@ impl Ticks {
         });
     }
 
-    /// The rest of the tick: the store commits, and everybody has his answers. Further ticks follow
-    /// while a client's session has something left to go on with.
+    /// Ends the tick: the store commits, and all clients get their answers. Further ticks follow
+    /// while a client's session has work left.
     pub fn finish(&mut self) {
         for client in &mut self.clients {
             client.answer.clear();
@@ -100,7 +100,7 @@ impl Ticks {
         }
     }
 
-    /// What takes 100 us is over, and it is 1 ms until the next tick.
+    /// Ends a tick of 100 us, and begins the next one 1 ms after its start.
     fn look_at_the_clock(&mut self) {
         let requests = &mut self.metrics.requests;
         requests.end_tick(Micros::from_us(self.clock_us + 100));
@@ -119,7 +119,7 @@ impl Ticks {
         }
     }
 
-    /// What a client was sent in the last tick.
+    /// The bytes that a client got in the last tick.
     pub fn answer(&self, client: usize) -> &[u8] {
         &self.clients[client].answer
     }

@@ -195,13 +195,13 @@ impl Secured {
         TlsClient::connect(self.tls, &self.trust(rustls::ALL_VERSIONS))
     }
 
-    /// What a client needs that trusts the authority.
+    /// The configuration of a client that trusts this server's authority.
     pub fn trust(&self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
         trust(&self.authority.ca(), versions)
     }
 }
 
-/// What a client needs that trusts an authority.
+/// The configuration of a client that trusts an authority.
 pub fn trust(ca: &Path, versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_file(ca).expect("a certificate");

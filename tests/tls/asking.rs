@@ -29,7 +29,7 @@ fn client_of(port: u16, authority: &Authority) -> Client {
     Client { peer, key: None }
 }
 
-/// What a way does when it has let through as much as it does.
+/// The behaviour of a way when its limit is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     StandStill,
@@ -129,7 +129,7 @@ fn what_stands_still_is_given_up_in_time() {
     assert_eq!(error.to_string(), "no answer in time");
 }
 
-/// A body that nobody takes fills the sockets, and then there is no room for more.
+/// A body that the server does not read fills the sockets, and then writes block.
 #[test]
 fn a_write_that_stands_still_is_given_up_in_time() {
     let server = Secured::start();
@@ -140,7 +140,7 @@ fn a_write_that_stands_still_is_given_up_in_time() {
     assert_eq!(error.to_string(), "no answer in time");
 }
 
-/// Wherever the way ends, an answer is whole or none; only behind it nobody minds.
+/// At every end of the way, an answer is complete or an error; an end behind the answer does no harm.
 #[test]
 fn an_answer_that_is_cut_off_is_none() {
     let server = Secured::start_with(StoreKind::Memory, &[]);
@@ -182,18 +182,19 @@ fn an_answer_that_is_cut_off_is_none() {
     assert!(seen[0] > 5 && seen[1] > 10, "{seen:?}");
 }
 
-/// How somebody ends who has answered.
+/// The end of a connection behind its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// As TLS wants it.
     Said,
-    /// As anybody on the way could do it.
+    /// Without an alert, as any host on the way could end it.
     Unsaid,
     /// It waits for the client to end.
     Awaited,
 }
 
-/// Somebody with a certificate who says this to one who asks, and tells how the client has ended.
+/// Plays a server with a certificate that gives one request this answer, and reports how the client
+/// ended.
 fn stranger(
     authority: &Authority,
     answer: &'static [u8],

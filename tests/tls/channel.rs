@@ -105,7 +105,7 @@ fn what_is_idle_has_nothing_to_send() {
     }
 }
 
-/// A part of a record is of no use to anybody, so the plaintext in it has not left.
+/// The peer can use only complete records, so plaintext in a partial one has not left.
 #[test]
 fn plaintext_counts_as_sent_with_the_last_byte_of_its_record() {
     let (mut server, mut client) = Ends::new(512).connected();
@@ -136,7 +136,7 @@ fn plaintext_counts_as_sent_with_the_last_byte_of_its_record() {
     assert_eq!(received(&mut client, output), plaintext);
 }
 
-/// Where the records in some bytes end: RFC 8446, 5.1.
+/// The ends of the records in some bytes: RFC 8446, 5.1.
 fn record_ends(bytes: &[u8]) -> Vec<usize> {
     let (mut ends, mut at) = (Vec::new(), 0);
     while at < bytes.len() {

@@ -6,7 +6,7 @@ use crate::support::programs::{SEED, client, run, succeed, text};
 use crate::support::tls::{Authority, NAMES, Secured};
 use crate::support::{Client, StoreKind};
 
-/// A curl that trusts the authority of this server and nobody else.
+/// A curl that trusts the authority of this server and no other.
 fn curl(server: &Secured, options: &[&str]) -> Command {
     let mut curl = client("curl");
     curl.args(["-q", "-sS", "--cacert"]);
@@ -104,7 +104,7 @@ fn a_client_that_trusts_nobody_does_not_come_in() {
     assert_eq!(output.status.code(), Some(60), "{}", text(&output.stderr));
 }
 
-/// What openssl shows; `input` is sent, and the end only when the server has closed.
+/// Returns the output of openssl. It sends `input`, and its end only when the server has closed.
 fn s_client(server: &Secured, options: &[&str], input: &str) -> String {
     let mut openssl = client("openssl");
     openssl.args(["s_client", "-connect", &server.tls.to_string(), "-CAfile"]);

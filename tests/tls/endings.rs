@@ -1,4 +1,5 @@
-//! How a conversation with TLS ends: by whom, how that is said, and what becomes of what was asked.
+//! Ends of a conversation with TLS: by either peer, with an alert or without, and their effect on
+//! requests.
 
 use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
@@ -71,7 +72,7 @@ fn an_end_that_only_tcp_tells_of_is_no_abort_either() {
     client.expect_end();
 }
 
-/// Anybody on the way can make a FIN, and so cut a request short: what may be lacking is not guessed.
+/// Any host on the way can make a FIN, and so cut a request short: the server does not guess the rest.
 #[test]
 fn what_an_unsaid_end_cuts_off_is_not_carried_out() {
     let (server, mut aside) = seeded();

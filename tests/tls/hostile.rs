@@ -1,4 +1,5 @@
-//! Who speaks no TLS, or breaks it, or takes too long: gets an alert, and disturbs nobody.
+//! A client that speaks no TLS, or breaks it, or takes too long, gets an alert, and disturbs no
+//! other client.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -37,7 +38,8 @@ fn http_without_tls_gets_an_alert_and_nothing_else() {
     }
 }
 
-/// What else was sent, and is never read, must not reset the connection before the alert is read.
+/// Further bytes, which the server never reads, must not reset the connection before the client has
+/// read the alert.
 #[test]
 fn an_alert_survives_what_was_sent_on() {
     let server = Secured::start();

@@ -1,4 +1,4 @@
-//! `latch` at a server with TLS: all that it does without it, and that it speaks with nobody else.
+//! `latch` at a server with TLS: it does all that it does without, and speaks with no other server.
 
 use std::fs;
 use std::path::Path;
@@ -139,7 +139,7 @@ fn a_server_below_a_path_is_asked_there() {
     assert!(said.starts_with("latch: no route"), "{said}");
 }
 
-/// Who is not who was asked for gets nothing, least of all the key; and it is not tried again.
+/// A server with another identity gets nothing, least of all the key; and latch does not retry.
 #[test]
 fn whom_it_does_not_trust_it_asks_nothing() {
     let stranger = Authority::new();

@@ -1,5 +1,5 @@
-//! TLS: that what holds without it holds with it, that it is the TLS of everybody else, and that whoever
-//! breaks it gets nowhere.
+//! TLS: all promises hold with it as without it, it is standard TLS, and a client that breaks it gets
+//! nowhere.
 
 mod asking;
 mod channel;

@@ -98,7 +98,7 @@ fn the_certificate_of_the_server_is_trusted_where_nothing_else_is_named() {
         other_text,
     ];
     assert_eq!(ping_with(&named, &[("LATCHD_TLS_CERT", other)]), WELL);
-    // Whoever has signed it may be behind it.
+    // The certificate of the signing authority may follow it.
     let chained = Secured::start();
     let chain = chained.folder.path().join("chain.pem");
     let read = |path: &Path| fs::read(path).expect("a certificate");
@@ -106,7 +106,7 @@ fn the_certificate_of_the_server_is_trusted_where_nothing_else_is_named() {
     fs::write(&chain, text).expect("a file");
     let variable = [("LATCHD_TLS_CERT", &*chain)];
     assert_eq!(ping_with(&["--ping", &chained.url()], &variable), WELL);
-    // Without TLS nobody looks at it.
+    // Without TLS the file is not read.
     let plain = format!("http://{}", server.plain);
     let variable = [("LATCHD_TLS_CERT", "none.pem".as_ref())];
     assert_eq!(ping_with(&["--ping", &plain], &variable), WELL);
@@ -162,7 +162,7 @@ fn whatever_else_does_not_answer_well_is_said() {
     let url = format!("https://127.0.0.1:{}", free_port());
     let line = format!("error: {url}/ping: Connection refused (os error 111)\n");
     assert_eq!(ping(&url, &ca), (Some(1), line));
-    // Somebody who goes at once, and somebody who says nothing.
+    // A server that closes at once, and a server that says nothing.
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("https://{}", listener.local_addr().expect("its address"));
     let goes = thread::spawn(move || {

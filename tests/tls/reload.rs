@@ -15,7 +15,7 @@ fn put(new: &Identity, old: &Identity) {
     fs::copy(&new.key, &old.key).expect("a copy");
 }
 
-/// What the server logs when it is told to read its files again.
+/// Tells the server to read its files again, and returns the line that it logs.
 fn told_to_read_again(server: &mut Secured) -> String {
     signal(server.process.child.id(), "HUP");
     server.process.wait_for_line("the certificate was ")
@@ -119,7 +119,7 @@ fn sessions_outlive_a_signal_and_end_with_the_certificate() {
     }
 }
 
-/// How a new connection begins.
+/// The kind of handshake of a new connection.
 fn kind(server: SocketAddr, config: &Arc<ClientConfig>) -> Option<HandshakeKind> {
     let mut client = TlsClient::connect(server, config);
     assert_eq!(client.ask("GET /ping"), "200 pong");

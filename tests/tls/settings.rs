@@ -1,4 +1,4 @@
-//! What is set about TLS, and what is said where it is set wrong.
+//! Settings of TLS, and the messages about wrong ones.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -251,7 +251,7 @@ fn each_source_can_say_it_and_check_shows_it() {
     assert_eq!(value_of(&ended.stdout, "listen"), "127.0.0.1:3");
 }
 
-/// Who asks for TLS, and for nothing else, gets nothing else.
+/// A server with TLS as its only listener serves nothing else.
 #[test]
 fn without_listen_there_is_tls_alone() {
     let folder = folder();

@@ -80,7 +80,7 @@ fn expect_service(latchd: &Logged) {
     assert_eq!(client.ask("DELETE /pool/A/lock/1"), "200");
 }
 
-/// What is logged of an attempt that must fail, while the server answers that its store is down.
+/// Checks the log of an attempt that must fail, while the server answers that its store is down.
 #[track_caller]
 fn refused(url: &str, words: &str) {
     let mut latchd = serve_at(url);
