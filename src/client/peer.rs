@@ -22,6 +22,7 @@ pub enum Trust<'a> {
     File {
         /// The option that names the file, such as `--ca`, for messages.
         name: &'a str,
+        /// The path of the file.
         path: &'a Path,
     },
     /// The authorities that the system trusts.
