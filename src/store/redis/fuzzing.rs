@@ -49,6 +49,7 @@ fn write_answer(answer: &OperationAnswer) -> String {
         OperationAnswer::Removed(fence) => format!("D {}", fence.number()),
         OperationAnswer::Nothing => "-".into(),
         OperationAnswer::Lapsed => "lapsed".into(),
+        OperationAnswer::Long => "long".into(),
         OperationAnswer::Late => "late".into(),
         OperationAnswer::Refused(refusal) => match refusal {
             Refusal::NoPool => "E no pool".into(),

@@ -13,6 +13,7 @@ pub mod fuzzing;
 mod info;
 mod key;
 mod link;
+mod list_reading;
 mod operation;
 mod options;
 mod pipeline;

@@ -64,10 +64,10 @@ pub(super) enum PoolAction {
         older_s: Option<u64>,
     },
     Undo(StoredName, Fence),
-    ListLocks,
+    /// Lists locks or members, if there are at most so many.
+    List(ListKind, usize),
     ShowLock(StoredName),
     ListWaiters,
-    ListMembers,
     /// The stamp of the pool in the list.
     Status {
         stamp: StoredName,
@@ -82,6 +82,16 @@ pub(super) enum PoolAction {
     /// Holds a place among the pending operations for a seed. It is not an operation of `pool.lua`.
     Seed,
 }
+
+/// The long lists of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ListKind {
+    Locks,
+    Members,
+}
+
+/// The longest list that one script makes: a few milliseconds for Redis. Longer ones are read in slices.
+const MAX_AT_ONCE: usize = 2_000;
 
 /// The reason why a waiter is withdrawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,10 +210,10 @@ impl PoolAction {
                 )
             }
             Command::Undo(pool, id, fence) => (pool, PoolAction::Undo(stored(id.as_str()), *fence)),
-            Command::ListLocks(pool) => (pool, PoolAction::ListLocks),
+            Command::ListLocks(pool) => (pool, PoolAction::List(ListKind::Locks, MAX_AT_ONCE)),
             Command::ShowLock(pool, id) => (pool, PoolAction::ShowLock(stored(id.as_str()))),
             Command::ListWaiters(pool) => (pool, PoolAction::ListWaiters),
-            Command::ListMembers(pool) => (pool, PoolAction::ListMembers),
+            Command::ListMembers(pool) => (pool, PoolAction::List(ListKind::Members, MAX_AT_ONCE)),
             Command::RemovePool(pool) => (pool, PoolAction::Remove),
             Command::ListPools(_)
             | Command::SumPools(_)
@@ -318,10 +328,10 @@ fn write_one(operation: &Operation, now: Time, command: &mut Cmd) {
             optional(command, *older_s)
         }
         PoolAction::Undo(id, fence) => command.arg("U").arg(&**id).arg(fence.number()),
-        PoolAction::ListLocks => command.arg("L"),
+        PoolAction::List(ListKind::Locks, most) => command.arg("L").arg(*most),
+        PoolAction::List(ListKind::Members, most) => command.arg("M").arg(*most),
         PoolAction::ShowLock(id) => command.arg("l").arg(&**id),
         PoolAction::ListWaiters => command.arg("W"),
-        PoolAction::ListMembers => command.arg("M"),
         PoolAction::Status { .. } => command.arg("S"),
         PoolAction::Remove => command.arg("D"),
         PoolAction::Withdraw(why) => {

@@ -5,6 +5,7 @@
 
 use redis::{ServerError, Value};
 
+use super::operation::{Operation, PoolAction};
 use crate::command::{Fence, IdList, Lease, Leases, QueuedWaiter, Refusal, StoredName};
 
 /// A reply that does not have the scripts' form.
@@ -36,11 +37,15 @@ pub(super) struct BatchResult {
 }
 
 impl BatchResult {
-    /// Returns true if it fits a batch of that many operations.
-    pub(super) fn is_answer_to(&self, operation_count: usize) -> bool {
-        match self.refused {
-            None => self.answers.len() == operation_count,
-            Some(_) => self.answers.len() <= operation_count,
+    /// Returns true if it fits a batch of these operations.
+    pub(super) fn is_answer_to(&self, operations: &[Operation]) -> bool {
+        let count = self.answers.len();
+        let is_list = |operation: &Operation| matches!(operation.action, PoolAction::List(..));
+        let is_cut = self.answers.last() == Some(&OperationAnswer::Long)
+            && operations.get(count - 1).is_some_and(is_list);
+        match self.refused.is_some() || is_cut {
+            false => count == operations.len(),
+            true => count <= operations.len(),
         }
     }
 }
@@ -71,6 +76,8 @@ pub(super) enum OperationAnswer {
     Nothing,
     /// Redis has dropped this server as dead: its places in queues are lost.
     Lapsed,
+    /// The list is too long for one script. The operations behind it were not carried out.
+    Long,
     /// It arrived too late, and nothing was done.
     Late,
     Refused(Refusal),
@@ -144,6 +151,7 @@ pub(super) fn read_text(text: &str) -> Result<OperationAnswer, Garbled> {
         'F' if rest.is_empty() => OperationAnswer::AlreadyReleased,
         '-' => OperationAnswer::Nothing,
         _ if text == "lapsed" => OperationAnswer::Lapsed,
+        _ if text == "long" => OperationAnswer::Long,
         _ if text == "late" => OperationAnswer::Late,
         _ => return Err(Garbled),
     })

@@ -26,18 +26,21 @@ pub(super) enum Script {
     Trial,
     /// A slice of a pool, for a dump.
     Dump,
+    /// A slice of a long list of members or locks.
+    ListSlice,
     /// All pools of a dump.
     Restore,
 }
 
 impl Script {
-    pub(super) const ALL: [Script; 7] = [
+    pub(super) const ALL: [Script; 8] = [
         Script::Pool,
         Script::Seed,
         Script::Index,
         Script::History,
         Script::Trial,
         Script::Dump,
+        Script::ListSlice,
         Script::Restore,
     ];
 }
@@ -100,6 +103,7 @@ const INDEX: &[&str] = fragments!("first_fence", "index");
 const TRIAL: &[&str] = fragments!("trial");
 const HISTORY: &[&str] = fragments!("first_fence", "history");
 const DUMP: &[&str] = fragments!("dump");
+const LIST_SLICE: &[&str] = fragments!("list_slice");
 const RESTORE: &[&str] = fragments!("begin", "first_fence", "keys", "restore");
 
 /// Returns a script without indents, empty lines and comment lines, and its length: the first call finds the length
@@ -141,6 +145,7 @@ impl Scripts {
                 Script::History => HISTORY,
                 Script::Trial => TRIAL,
                 Script::Dump => DUMP,
+                Script::ListSlice => LIST_SLICE,
                 Script::Restore => RESTORE,
             };
             clock.to_owned() + &fragments.concat()

@@ -153,7 +153,7 @@ impl Pipeline {
                 self.ask_again(pool, in_flight.operations);
                 Ok(())
             }
-            Ok(BatchReply::Done(done)) if done.is_answer_to(in_flight.operations.len()) => {
+            Ok(BatchReply::Done(done)) if done.is_answer_to(&in_flight.operations) => {
                 self.note_redis_ms(done.redis_ms, sent_at, now);
                 self.handle_done(pool, in_flight, done, now)
             }
@@ -187,6 +187,10 @@ impl Pipeline {
         if let Some(error) = done.refused {
             return self.handle_batch_error(pool, in_flight, &error, now);
         }
+        if !in_flight.operations.is_empty() {
+            self.ask_again(pool, in_flight.operations);
+        }
+        self.defer_queued(pool);
         self.schedule_poll(pool, done.wake_ms, now);
         self.forget_if_idle(pool);
         Ok(())
@@ -267,6 +271,9 @@ impl Pipeline {
                 self.forget_listing(pool, fence, now);
                 self.replies.push_back((ticket, Reply::Done));
             }
+            (ReplyTo::Client(ticket), OperationAnswer::Long) => {
+                self.start_long_list(ticket, pool, &action, now);
+            }
             (ReplyTo::Client(ticket), answer) => {
                 let reply = self.reply(pool, answer);
                 self.replies.push_back((ticket, reply));
@@ -304,6 +311,7 @@ impl Pipeline {
             | OperationAnswer::Reconciled(_)
             | OperationAnswer::Nothing
             | OperationAnswer::Lapsed
+            | OperationAnswer::Long
             | OperationAnswer::Late => Reply::Refused(Refusal::StoreDown),
         }
     }

@@ -4,18 +4,34 @@
 //! has listed it since. So a pool that exists is always listed. One that is listed and does not exist
 //! does no harm.
 
+use std::collections::HashMap;
+
 use redis::Value;
 
 use super::batches::describe;
-use super::jobs::{JobKey, MultiPoolTask};
-use super::{PendingReply, Pipeline, PoolKey, key};
-use crate::command::Fence;
+use super::jobs::{JobKey, MultiPoolJob, MultiPoolTask};
+use super::{LossReason, PendingReply, Pipeline, PoolKey, key};
+use crate::command::{Fence, NamePart, StoredName};
 use crate::store::redis::reply::{self, Garbled};
 use crate::store::redis::script::Script;
 use crate::time::Time;
 
+/// The most pools that one script lists: a few milliseconds for Redis.
+const MAX_NAMES: usize = 2_000;
 /// The time for which a removed pool's fence is kept outside the list, in ms.
 const FENCE_KEPT_MS: u64 = 3_600_000;
+
+impl MultiPoolJob {
+    /// The most names that are asked for at a time.
+    pub(super) fn max_names(&self) -> usize {
+        match self.task {
+            MultiPoolTask::Survey { most, .. } => {
+                most.saturating_sub(self.rest.len()).min(MAX_NAMES)
+            }
+            _ => MAX_NAMES,
+        }
+    }
+}
 
 impl Pipeline {
     pub(super) fn index_command(&mut self) -> &mut redis::Cmd {
@@ -28,11 +44,77 @@ impl Pipeline {
     }
 
     pub(super) fn ask_for_list(&mut self, job: JobKey, now: Time) {
-        self.index_command().arg("list");
-        if let MultiPoolTask::Survey { most, .. } = self.jobs[job].task {
-            self.command.arg(most);
-        }
+        let (count, from) = (self.jobs[job].max_names(), self.jobs[job].next_stamp);
+        self.index_command().arg("list").arg(count).arg(from);
         self.send(PendingReply::List(job), now);
+    }
+
+    /// A part of the list of all pools has come. When all of it has, each pool is asked for its part.
+    pub(super) fn handle_list(
+        &mut self,
+        job: JobKey,
+        value: Value,
+        now: Time,
+    ) -> Result<(), LossReason> {
+        if let Value::ServerError(error) = value {
+            return self.fail_job(job, &error, now, Pipeline::begin);
+        }
+        let unknown = "a list of pools of an unknown form";
+        let (count, page) = read_list(value).map_err(|_| unknown)?;
+        let asking = &mut self.jobs[job];
+        let max_names = asking.max_names();
+        let is_first = asking.rest.is_empty();
+        if page.len() > max_names || is_first && page.len() != count.min(max_names) {
+            return Err(unknown.into());
+        }
+        if let MultiPoolTask::Survey { pool_count, .. } = &mut asking.task {
+            *pool_count = count;
+        }
+        if let Some((_, stamp)) = page.last() {
+            let next = reply::number::<u64>(stamp).map_err(|_| unknown)?;
+            let next = next.saturating_add(1);
+            if next <= asking.next_stamp {
+                return Err(unknown.into());
+            }
+            asking.next_stamp = next;
+        }
+        let is_last = page.len() < max_names;
+        asking.rest.extend(page);
+        if !is_last && asking.max_names() > 0 {
+            self.ask_for_list(job, now);
+            return Ok(());
+        }
+        let mut pools = std::mem::take(&mut self.jobs[job].rest);
+        if pools.len() > MAX_NAMES {
+            // What was seeded again meanwhile was listed again.
+            let mut known: HashMap<StoredName, u32> = HashMap::new();
+            pools.retain(|(name, _)| known.insert(StoredName::from(&**name), 0).is_none());
+        }
+        match &self.jobs[job].task {
+            MultiPoolTask::List(query, _) => pools.retain(|(name, _)| query.includes(name)),
+            MultiPoolTask::Sum(Some(part), _) => {
+                pools.retain(|(name, _)| NamePart::occurs(Some(part), name));
+            }
+            MultiPoolTask::Dump(_) => {
+                self.dump_listed(job, pools, now);
+                return Ok(());
+            }
+            MultiPoolTask::Sum(None, _)
+            | MultiPoolTask::Survey { .. }
+            | MultiPoolTask::Purge(_) => {}
+            MultiPoolTask::Seed(_) | MultiPoolTask::Restore(_) | MultiPoolTask::LongList(_) => {}
+        }
+        self.jobs[job].rest = pools;
+        self.ask_next(job);
+        if self.jobs[job].ticket.is_none() {
+            // It is sent now, and never again.
+            self.start.purge = false;
+            self.note_prepared(now);
+        }
+        if self.jobs[job].open == 0 {
+            self.finish(job);
+        }
+        Ok(())
     }
 
     /// Asks for the highest fence of removed pools.
@@ -101,7 +183,7 @@ impl Pipeline {
 }
 
 /// Reads the number of pools, then names and stamps in turn.
-pub(super) fn read_list(value: Value) -> Result<(usize, Vec<(String, String)>), Garbled> {
+fn read_list(value: Value) -> Result<(usize, Vec<(String, String)>), Garbled> {
     let mut values = reply::array(value)?.into_iter();
     let count = reply::integer(values.next())?
         .try_into()

@@ -2,10 +2,8 @@
 
 use std::rc::Rc;
 
-use redis::Value;
-
 use super::dump::DumpJob;
-use super::index::read_list;
+use super::long_list::LongList;
 use super::seeding::SeedJob;
 use super::{LossReason, PendingReply, Pipeline, PoolKey, RedisPhase};
 use crate::command::{
@@ -36,7 +34,9 @@ pub(super) struct MultiPoolJob {
     /// Why nothing was done, if that is so.
     pub(super) refused: Option<Refusal>,
     /// Pools that are to be asked for their part, with their stamps.
-    rest: Vec<(String, String)>,
+    pub(super) rest: Vec<(String, String)>,
+    /// The stamp from which the list of pools goes on.
+    pub(super) next_stamp: u64,
 }
 
 #[derive(Debug)]
@@ -52,6 +52,7 @@ pub(super) enum MultiPoolTask {
     Purge(usize),
     Seed(SeedJob),
     Dump(Box<DumpJob>),
+    LongList(Box<LongList>),
     Restore(Rc<Restoration>),
 }
 
@@ -102,62 +103,12 @@ impl Pipeline {
             failed: false,
             refused: None,
             rest: Vec::new(),
+            next_stamp: 0,
         })
     }
 
-    /// The list of all pools has come: each is asked for its part.
-    pub(super) fn handle_list(
-        &mut self,
-        job: JobKey,
-        value: Value,
-        now: Time,
-    ) -> Result<(), LossReason> {
-        if let Value::ServerError(error) = value {
-            return self.fail_job(job, &error, now, Pipeline::begin);
-        }
-        let unknown = "a list of pools of an unknown form";
-        let (count, mut pools) = read_list(value).map_err(|_| unknown)?;
-        let listed = match &mut self.jobs[job].task {
-            MultiPoolTask::Survey {
-                pool_count, most, ..
-            } => {
-                *pool_count = count;
-                count.min(*most)
-            }
-            _ => count,
-        };
-        if pools.len() != listed {
-            return Err(unknown.into());
-        }
-        match &self.jobs[job].task {
-            MultiPoolTask::List(query, _) => pools.retain(|(name, _)| query.includes(name)),
-            MultiPoolTask::Sum(Some(part), _) => {
-                pools.retain(|(name, _)| NamePart::occurs(Some(part), name));
-            }
-            MultiPoolTask::Dump(_) => {
-                self.dump_listed(job, pools, now);
-                return Ok(());
-            }
-            MultiPoolTask::Sum(None, _)
-            | MultiPoolTask::Survey { .. }
-            | MultiPoolTask::Purge(_) => {}
-            MultiPoolTask::Seed(_) | MultiPoolTask::Restore(_) => {}
-        }
-        self.jobs[job].rest = pools;
-        self.ask_next(job);
-        if self.jobs[job].ticket.is_none() {
-            // It is sent now, and never again.
-            self.start.purge = false;
-            self.note_prepared(now);
-        }
-        if self.jobs[job].open == 0 {
-            self.finish(job);
-        }
-        Ok(())
-    }
-
     /// Asks some of the pools for their part. All at once would keep Redis from everybody else.
-    fn ask_next(&mut self, job: JobKey) {
+    pub(super) fn ask_next(&mut self, job: JobKey) {
         let is_purge = matches!(self.jobs[job].task, MultiPoolTask::Purge(_));
         let left = match &self.jobs[job].task {
             MultiPoolTask::List(query, rows) => query.max_pools().saturating_sub(rows.len()),
@@ -210,6 +161,7 @@ impl Pipeline {
                 self.ask_for_list(job, now);
             }
             MultiPoolTask::Dump(_) => self.begin_dump(job, now),
+            MultiPoolTask::LongList(_) => self.ask_for_list_slice(job, now),
             MultiPoolTask::Restore(_) => self.send_restore(job, now),
         }
     }
@@ -288,6 +240,9 @@ impl Pipeline {
         } = self.jobs.remove(job);
         let is_purge = matches!(task, MultiPoolTask::Purge(_));
         let is_restore = matches!(task, MultiPoolTask::Restore(_));
+        if let MultiPoolTask::LongList(list) = &task {
+            self.end_listing(list.pool, list.slot);
+        }
         let refused = match failed {
             true => Some(Refusal::StoreDown),
             false => refused,
@@ -314,6 +269,7 @@ impl Pipeline {
             (None, MultiPoolTask::Purge(released)) => Reply::Released(released),
             (None, MultiPoolTask::Seed(seeding)) => Reply::Seeded(seeding.pools),
             (None, MultiPoolTask::Restore(_)) => Reply::Done,
+            (None, MultiPoolTask::LongList(list)) => list.into_reply(),
             (None, MultiPoolTask::Dump(dumping)) => Reply::Dumped(Box::new(dumping.into_part())),
         };
         match (ticket, &reply) {

@@ -16,6 +16,7 @@ mod greeting;
 mod history;
 mod index;
 mod jobs;
+mod long_list;
 mod pool_state;
 mod restore;
 mod seeding;
@@ -129,6 +130,8 @@ pub(super) struct Pipeline {
     jobs: Slab<MultiPoolJob>,
     /// Jobs that wait for Redis to be ready.
     early_jobs: Vec<JobKey>,
+    /// Long lists, in the order in which they are read: one after the other.
+    long_lists: VecDeque<JobKey>,
     /// The orders that come before all requests.
     start: StartTasks,
     next_batch: u64,
@@ -197,6 +200,8 @@ enum PendingReply {
     Trial,
     /// A slice of a pool, by its index among those of a dump.
     Slice(JobKey, usize),
+    /// A slice of a long list.
+    ListSlice(JobKey),
     /// The highest fence of removed pools, for a dump.
     Retired(JobKey),
     Restored(JobKey),
@@ -237,6 +242,7 @@ impl Pipeline {
             waiters: LocalWaiters::default(),
             jobs: Slab::new(),
             early_jobs: Vec::new(),
+            long_lists: VecDeque::new(),
             start: StartTasks::default(),
             next_batch: 0,
             replies: VecDeque::new(),
@@ -398,11 +404,14 @@ impl Pipeline {
             self.pools[pool].barrier = false;
             self.pools[pool].listed = false;
             self.pools[pool].forgetting = 0;
+            self.pools[pool].listing_slots.clear();
             let pending = std::mem::take(&mut self.pools[pool].pending);
-            pending
-                .into_iter()
+            let deferred = std::mem::take(&mut self.pools[pool].deferred);
+            { pending.into_iter() }
+                .chain(deferred)
                 .for_each(|operation| self.drop_unheard(pool, operation));
         }
+        self.long_lists.clear();
         self.fail_jobs();
         self.fail_trials();
         self.to_send.clear();
@@ -446,8 +455,11 @@ impl Pipeline {
         pool
     }
 
-    /// Appends an operation to the pending ones of a pool.
+    /// Appends an operation to the pending ones of a pool, or defers it behind a long list of its connection.
     fn push(&mut self, pool: PoolKey, operation: Operation) {
+        if self.is_deferred(pool, &operation) {
+            return self.pools[pool].deferred.push(operation);
+        }
         self.pools[pool].pending.push_back(operation);
         self.list_to_send(pool);
     }

@@ -14,6 +14,10 @@ pub(super) struct PoolState {
     pub(super) base: String,
     /// Operations to send after the batch in flight was answered.
     pub(super) pending: VecDeque<Operation>,
+    /// The slots of the connections for which a long list of this pool is being read.
+    pub(super) listing_slots: Vec<usize>,
+    /// Operations that these connections have sent behind their lists. They wait, so that no list shows them.
+    pub(super) deferred: Vec<Operation>,
     /// The batch in flight; at most one.
     pub(super) in_flight: Option<InFlightBatch>,
     /// Whether a seed holds up its pending operations, in flight or until the other pools are ready.
@@ -61,6 +65,8 @@ impl PoolState {
             name,
             base,
             pending: VecDeque::new(),
+            listing_slots: Vec::new(),
+            deferred: Vec::new(),
             in_flight: None,
             barrier: false,
             listed: false,
@@ -84,6 +90,7 @@ impl PoolState {
     /// Returns true if it can be forgotten.
     pub(super) fn is_idle(&self) -> bool {
         self.pending.is_empty()
+            && self.listing_slots.is_empty()
             && self.in_flight.is_none()
             && !self.listed
             && !self.barrier

@@ -122,7 +122,7 @@ impl Pipeline {
             };
             match is_first {
                 true => self.pools[pool].pending.push_front(operation),
-                false => self.pools[pool].pending.push_back(operation),
+                false => self.push(pool, operation),
             }
             self.list_to_send(pool);
         }
@@ -281,10 +281,12 @@ impl Pipeline {
         for pool in keys.into_iter().flatten() {
             let state = &mut self.pools[pool];
             state.barrier = false;
-            state.pending.retain(|operation| {
+            let is_other = |operation: &Operation| {
                 !(matches!(operation.action, PoolAction::Seed)
                     && operation.reply_to == ReplyTo::Job(job))
-            });
+            };
+            state.pending.retain(is_other);
+            state.deferred.retain(is_other);
             self.list_to_send(pool);
         }
     }
@@ -293,7 +295,10 @@ impl Pipeline {
         match &mut self.jobs.get_mut(job)?.task {
             MultiPoolTask::Seed(seeding) => Some(seeding),
             MultiPoolTask::List(..) | MultiPoolTask::Sum(..) | MultiPoolTask::Survey { .. } => None,
-            MultiPoolTask::Purge(_) | MultiPoolTask::Dump(_) | MultiPoolTask::Restore(_) => None,
+            MultiPoolTask::Purge(_)
+            | MultiPoolTask::Dump(_)
+            | MultiPoolTask::LongList(_)
+            | MultiPoolTask::Restore(_) => None,
         }
     }
 }

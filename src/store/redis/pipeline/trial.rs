@@ -16,8 +16,14 @@ const TRIAL_MS: u64 = 1_000;
 /// The error codes of a Redis that refuses writes for a while, from any user.
 const STATES: [&str; 3] = ["OOM", "NOREPLICAS", "MISCONF"];
 
-/// The optional command: without it waiters are served late.
-const OPTIONAL: &str = "PUBLISH";
+/// The commands that are not needed, and the cost of being without.
+const OPTIONAL: [(&str, &str); 2] = [
+    ("PUBLISH", "clients that wait are served up to 1.5 s late"),
+    (
+        "HSCAN",
+        "a long list of locks holds up all clients of this Redis",
+    ),
+];
 
 /// The trials on a connection.
 #[derive(Debug, Default)]
@@ -155,13 +161,19 @@ impl Pipeline {
         if let Some(words) = { states }.find(|words| is_state(words) || is_unusable(words)) {
             return Ok(Verdict::Unwritable(words.clone()));
         }
-        if refused.iter().any(|(name, _)| name != OPTIONAL) {
-            return Ok(Verdict::Unallowed(self.missing(&refused)));
-        }
-        Ok(Verdict::Able((!refused.is_empty()).then(|| {
-            let missing = self.missing(&refused);
-            format!("{missing}; until then clients that wait are served up to 1.5 s late")
-        })))
+        let cost_of = |name: &str| OPTIONAL.iter().find(|(optional, _)| *optional == name);
+        let costs: Option<Vec<&str>> = { refused.iter() }
+            .map(|(name, _)| cost_of(name).map(|(_, cost)| *cost))
+            .collect();
+        let missing = || self.missing(&refused);
+        Ok(match costs {
+            None => Verdict::Unallowed(missing()),
+            Some(costs) if costs.is_empty() => Verdict::Able(None),
+            Some(costs) => {
+                let costs = costs.join(", and ");
+                Verdict::Able(Some(format!("{}; until then {costs}", missing())))
+            }
+        })
     }
 
     /// Returns which rights are missing, and how to grant them.

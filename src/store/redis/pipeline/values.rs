@@ -43,6 +43,7 @@ impl Pipeline {
             PendingReply::List(job) => self.handle_list(job, value, now),
             PendingReply::Seed(job) => self.handle_seed(job, value, question.sent_at, now),
             PendingReply::Slice(job, read) => self.handle_slice(job, read, value, now),
+            PendingReply::ListSlice(job) => self.handle_list_slice(job, value, now),
             PendingReply::Retired(job) => self.handle_retired(job, value, now),
             PendingReply::Restored(job) => self.handle_restored(job, value, question.sent_at, now),
             PendingReply::Forgotten(pool) => {

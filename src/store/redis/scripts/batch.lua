@@ -74,8 +74,12 @@ local function operate(at, acquire)
   elseif name == 'K' then
     reply_with(grants_of_batch(a))
     return at + 2
-  elseif name == 'L' or name == 'M' or name == 'S' then
-    reply_with(name == 'L' and locks() or name == 'M' and members() or status())
+  elseif name == 'L' or name == 'M' then
+    local list = name == 'L' and locks or members
+    reply_with(list(tonumber(a)))
+    return replies[#replies] == LONG and #ARGV + 1 or at + 2
+  elseif name == 'S' then
+    reply_with(status())
     return at + 1
   end
 end

@@ -68,15 +68,16 @@ local function create(limit, seen)
   return {text(score_of(RETIRED)), text(score_of(STAMPS)), table.concat(listed), is_lost and '1' or '0'}
 end
 
--- How many pools there are, and all of them, or so many: those that were seeded longest ago.
-local function list(limit)
+-- How many pools there are, and so many of them from this stamp on, in the order in which they were seeded. Names
+-- that are stamped again come last, so no name is missed by who asks for one part after the other.
+local function list(limit, from)
   limit = tonumber(limit)
   local others = (call('ZSCORE', index, RETIRED) and 1 or 0)
     + (call('ZSCORE', index, STAMPS) and 1 or 0)
-  local rows = call('ZRANGE', index, 0, limit and limit + others - 1 or -1, 'WITHSCORES')
+  local rows = call('ZRANGEBYSCORE', index, from, '+inf', 'WITHSCORES', 'LIMIT', 0, limit + others)
   local pools = {call('ZCARD', index) - others}
   for at = 1, #rows, 2 do
-    if rows[at] ~= RETIRED and rows[at] ~= STAMPS and (not limit or #pools < 1 + 2 * limit) then
+    if rows[at] ~= RETIRED and rows[at] ~= STAMPS and #pools < 1 + 2 * limit then
       pools[#pools + 1] = rows[at]
       pools[#pools + 1] = text(tonumber(rows[at + 1]))
     end

@@ -36,7 +36,7 @@ end
 
 -- The number of arguments of each operation.
 local ARGUMENTS = {
-  A = 7, R = 4, N = 4, O = 3, X = 2, U = 2, L = 0, l = 1, M = 0, S = 0, W = 0, Q = 2, B = 0, D = 0, a = 1,
+  A = 7, R = 4, N = 4, O = 3, X = 2, U = 2, L = 1, l = 1, M = 1, S = 0, W = 0, Q = 2, B = 0, D = 0, a = 1,
 }
 
 -- Answers an operation on a pool that does not exist.

@@ -20,6 +20,7 @@ local TRIALS = {
   {'HMGET', hash, 'a'},
   {'HGETALL', hash},
   {'HKEYS', hash},
+  {'HSCAN', hash, 0, 'COUNT', 1},
   {'HLEN', hash},
   {'HEXISTS', hash, 'a'},
   {'HDEL', hash, 'a'},

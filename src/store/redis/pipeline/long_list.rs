@@ -1,0 +1,205 @@
+//! Long lists of the members or locks of one pool, read in slices.
+//!
+//! Other commands go on between two slices, except those that the same connection has sent behind its list: they wait,
+//! so that a connection sees its requests carried out in order. The list is the pool as it was at the last slice.
+//!
+//! After `MAX_TRIES` one script makes the whole list.
+
+use redis::Value;
+
+use super::jobs::{JobKey, MultiPoolTask};
+use super::{LossReason, PendingReply, Pipeline, PoolKey};
+use crate::command::{Refusal, Reply, Ticket};
+use crate::store::redis::list_reading::{ListPhase, ListReading};
+use crate::store::redis::operation::{ListKind, Operation, PoolAction, ReplyTo};
+use crate::store::redis::script::Script;
+use crate::time::Time;
+
+/// The most grants that one slice scans, or new grants, or resources given back that it tells of.
+const MAX_GRANTS: usize = 1_000;
+/// The most members in one slice.
+const MAX_MEMBERS: usize = 2_000;
+/// How often a list begins again because too much has changed.
+const MAX_TRIES: u32 = 10;
+
+/// A list that is being read.
+#[derive(Debug)]
+pub(super) struct LongList {
+    pub(super) pool: PoolKey,
+    /// The connection that asked for it.
+    pub(super) slot: usize,
+    kind: ListKind,
+    tries: u32,
+    reading: ListReading,
+}
+
+impl Pipeline {
+    /// Reads a list in slices that is too long for one script.
+    pub(super) fn start_long_list(
+        &mut self,
+        ticket: Ticket,
+        pool: PoolKey,
+        action: &PoolAction,
+        now: Time,
+    ) {
+        let PoolAction::List(kind, _) = *action else {
+            return self.refuse(ticket, Refusal::StoreDown);
+        };
+        let slot = ticket.slot();
+        self.pools[pool].listing_slots.push(slot);
+        let list = LongList {
+            pool,
+            slot,
+            kind,
+            tries: 0,
+            reading: ListReading::default(),
+        };
+        let job = self.insert_job(Some(ticket), MultiPoolTask::LongList(Box::new(list)));
+        self.long_lists.push_back(job);
+        if self.long_lists.len() == 1 {
+            self.ask_for_list_slice(job, now);
+        }
+    }
+
+    /// Whether an operation has to wait for a list that its connection has asked for before.
+    pub(super) fn is_deferred(&self, pool: PoolKey, operation: &Operation) -> bool {
+        let slots = &self.pools[pool].listing_slots;
+        if slots.is_empty() {
+            return false;
+        }
+        let ticket = match operation.reply_to {
+            ReplyTo::Client(ticket)
+            | ReplyTo::Waiter(ticket)
+            | ReplyTo::Requeue(ticket)
+            | ReplyTo::Withdrawal(ticket) => Some(ticket),
+            ReplyTo::Job(job) => self.jobs.get(job).and_then(|job| job.ticket),
+            ReplyTo::Internal => None,
+        };
+        ticket.is_some_and(|ticket| slots.contains(&ticket.slot()))
+    }
+
+    /// Takes pending operations out that have to wait for a list that has just begun.
+    pub(super) fn defer_queued(&mut self, pool: PoolKey) {
+        if !self.pools[pool].listing_slots.is_empty() {
+            let pending = std::mem::take(&mut self.pools[pool].pending);
+            for operation in pending {
+                self.push(pool, operation);
+            }
+        }
+    }
+
+    /// A list for this connection has ended: the operations behind it go on.
+    pub(super) fn end_listing(&mut self, pool: PoolKey, slot: usize) {
+        let state = &mut self.pools[pool];
+        state.listing_slots.retain(|&one| one != slot);
+        for operation in std::mem::take(&mut state.deferred) {
+            self.push(pool, operation);
+        }
+    }
+
+    fn long_list(&mut self, job: JobKey) -> Option<&mut LongList> {
+        match &mut self.jobs.get_mut(job)?.task {
+            MultiPoolTask::LongList(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    pub(super) fn ask_for_list_slice(&mut self, job: JobKey, now: Time) {
+        let Some(MultiPoolTask::LongList(list)) = self.jobs.get_mut(job).map(|job| &mut job.task)
+        else {
+            return;
+        };
+        let (what, count) = match (list.kind, &list.reading.phase) {
+            (ListKind::Members, _) => ("members", MAX_MEMBERS),
+            (ListKind::Locks, ListPhase::Scan(..)) => ("locks", MAX_GRANTS),
+            (ListKind::Locks, _) => ("changes", MAX_GRANTS),
+        };
+        let command = &mut self.command;
+        command
+            .arg("EVALSHA")
+            .arg(self.scripts.hash(Script::ListSlice))
+            .arg(1)
+            .arg(&self.pools[list.pool].base)
+            .arg(what);
+        let reading = &mut list.reading;
+        match &reading.phase {
+            ListPhase::Scan(from, _) => command.arg(from),
+            ListPhase::Changes(fence, _) => command.arg(*fence),
+            ListPhase::Complete | ListPhase::Missing => return,
+        };
+        command.arg(count).arg(self.clock.jumps_ms());
+        if let ListPhase::Changes(_, high) = reading.phase {
+            command.arg(high);
+            let kept = reading.due.len().saturating_sub(count);
+            for fence in reading.due.drain(kept..) {
+                command.arg(fence.number());
+            }
+        }
+        self.send(PendingReply::ListSlice(job), now);
+    }
+
+    /// A slice has come. When the list has ended, the next one begins.
+    pub(super) fn handle_list_slice(
+        &mut self,
+        job: JobKey,
+        value: Value,
+        now: Time,
+    ) -> Result<(), LossReason> {
+        if let Value::ServerError(error) = value {
+            self.fail_job(job, &error, now, Pipeline::restart_long_list)?;
+        } else if let Some(list) = self.long_list(job) {
+            { list.reading.take(list.kind, value) }.map_err(|_| "a slice of an unknown form")?;
+            self.advance_long_list(job, now);
+        }
+        if !self.jobs.contains(job) {
+            self.long_lists.pop_front();
+            if let Some(&next) = self.long_lists.front() {
+                self.ask_for_list_slice(next, now);
+            }
+        }
+        Ok(())
+    }
+
+    fn restart_long_list(&mut self, job: JobKey, now: Time) {
+        if let Some(list) = self.long_list(job) {
+            list.reading = ListReading::default();
+        }
+        self.ask_for_list_slice(job, now);
+    }
+
+    fn advance_long_list(&mut self, job: JobKey, now: Time) {
+        let Some(list) = self.long_list(job) else {
+            return;
+        };
+        match list.reading.phase {
+            ListPhase::Complete => return self.finish(job),
+            ListPhase::Missing => {
+                self.jobs[job].refused = Some(Refusal::NoPool);
+                return self.finish(job);
+            }
+            // Nothing was read: it begins again.
+            ListPhase::Scan(_, None) => list.tries += 1,
+            ListPhase::Scan(_, Some(_)) | ListPhase::Changes(..) => {}
+        }
+        if list.tries <= MAX_TRIES {
+            return self.ask_for_list_slice(job, now);
+        }
+        let (pool, slot, kind) = (list.pool, list.slot, list.kind);
+        if let Some(ticket) = self.jobs.remove(job).ticket {
+            let (reply_to, action) = (ReplyTo::Client(ticket), PoolAction::List(kind, usize::MAX));
+            let operation = Operation { reply_to, action };
+            self.pools[pool].pending.push_front(operation);
+            self.list_to_send(pool);
+        }
+        self.end_listing(pool, slot);
+    }
+}
+
+impl LongList {
+    pub(super) fn into_reply(self) -> Reply {
+        match self.kind {
+            ListKind::Members => Reply::Members(self.reading.members),
+            ListKind::Locks => Reply::Leases(self.reading.into_leases()),
+        }
+    }
+}

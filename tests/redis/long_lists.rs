@@ -1,0 +1,361 @@
+//! Lists of thousands of members or locks: Redis is asked for them in slices, and each list is the pool as it was at
+//! one moment.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::support::launch::latchd_in;
+use crate::support::redis::Logged;
+
+/// More members than two slices have.
+const COUNT: usize = 4_001;
+const LOCKS: usize = 3_000;
+
+/// A server that has patience with a Redis beside which much else goes on.
+fn serve_patiently(redis: &RedisServer) -> Server {
+    let arguments = ["--redis-prefix", "t:", "--redis-timeout", "30"];
+    Server::start_at(&redis.url(), &arguments)
+}
+
+fn ids(count: usize) -> Vec<String> {
+    (1..=count).map(|id| id.to_string()).collect()
+}
+
+/// Sets pool A to ids from 1 on.
+fn seed(client: &mut Client, count: usize) {
+    let list = serde_json::json!(ids(count));
+    let answer = client.ask(&format!("PUT /pool/A {list}"));
+    assert!(answer == format!("200 {list}"), "{} bytes", answer.len());
+}
+
+/// Locks ids from 1 on, under a fence each.
+fn lock_each(client: &mut Client, count: usize) {
+    let all = ids(count);
+    for some in all.chunks(100) {
+        let requests = some
+            .iter()
+            .map(|id| format!("POST /pool/A/lock/{id}?ttl=3600\n"));
+        client.send(requests.collect::<String>());
+        for id in some {
+            assert_eq!(client.read_line(), format!("200 {id}"));
+        }
+    }
+}
+
+/// The fence and the id of each lock in a list, which is in the order of the fences.
+#[track_caller]
+fn locks_in(answer: &str) -> Vec<(u64, String)> {
+    let lines = answer.strip_prefix("200").expect("a list").trim_start();
+    let lock = |line: &str| {
+        let mut words = line.splitn(3, ' ');
+        let fence = words.next().expect("a fence").parse().expect("a number");
+        (fence, words.nth(1).expect("an id").to_owned())
+    };
+    let locks: Vec<_> = { lines.split('\t').filter(|line| !line.is_empty()) }
+        .map(lock)
+        .collect();
+    assert!(locks.is_sorted_by(|(one, _), (other, _)| one < other));
+    locks
+}
+
+/// How often Redis has carried out a command since its counts were reset.
+fn calls(redis: &RedisServer, command: &str) -> usize {
+    let stats = redis.ask(&["INFO", "commandstats"]);
+    let start = format!("cmdstat_{command}:calls=");
+    let line = stats.lines().find_map(|line| line.strip_prefix(&*start));
+    let number = line.and_then(|rest| rest.split(',').next());
+    number.map_or(0, |number| number.parse().expect("a number"))
+}
+
+#[test]
+fn long_lists_are_the_same_bytes_in_several_scripts() {
+    let redis = RedisServer::start();
+    let server = serve_patiently(&redis);
+    let mut client = server.connect();
+    seed(&mut client, COUNT);
+    let members = format!("200 {}", ids(COUNT).join("\t"));
+
+    redis.order(&["CONFIG", "RESETSTAT"]);
+    assert!(client.ask("GET /pool/A") == members);
+    // One that finds the list too long, and three slices of 2,000 members at most.
+    assert_eq!((calls(&redis, "evalsha"), calls(&redis, "zrange")), (4, 4));
+
+    lock_each(&mut client, LOCKS);
+    redis.order(&["CONFIG", "RESETSTAT"]);
+    let locks = client.ask("GET /pool/A/lock");
+    let expected = ids(LOCKS).into_iter().enumerate();
+    let expected: Vec<(u64, String)> = expected.map(|(at, id)| (at as u64 + 1, id)).collect();
+    assert_eq!(locks_in(&locks), expected);
+    assert!(
+        locks.starts_with("200 1 35") && locks.contains("\t3000 35"),
+        "the time left"
+    );
+    // A scan looks at some thousand grants at a time.
+    assert!((3..=10).contains(&calls(&redis, "hscan")));
+    assert_eq!(calls(&redis, "hgetall"), 0);
+}
+
+#[test]
+fn short_lists_take_one_script() {
+    let redis = RedisServer::start();
+    let server = serve_patiently(&redis);
+    let mut client = server.connect();
+    seed(&mut client, 2_000);
+    lock_each(&mut client, 2_000);
+    redis.order(&["CONFIG", "RESETSTAT"]);
+    let members = format!("200 {}", ids(2_000).join("\t"));
+    assert!(client.ask("GET /pool/A") == members);
+    assert_eq!(locks_in(&client.ask("GET /pool/A/lock")).len(), 2_000);
+    assert_eq!(calls(&redis, "evalsha"), 2);
+}
+
+/// A connection sees its requests carried out in order.
+#[test]
+fn what_a_connection_asks_behind_a_long_list_comes_after_it() {
+    let redis = RedisServer::start();
+    let server = serve_patiently(&redis);
+    let mut client = server.connect();
+    seed(&mut client, COUNT);
+    lock_each(&mut client, LOCKS);
+    for _ in 0..5 {
+        client.send(
+            "DELETE /pool/A/lock/7\nGET /pool/A/lock\nPOST /pool/A/lock/7\nGET /pool/A\nPOST /pool/A last\n\
+             GET /pool/A/lock\nPUT /pool/A/lock/7\nGET /pool/A\n",
+        );
+        assert_eq!(client.read_line(), "200");
+        assert_eq!(locks_in(&client.read_line()).len(), LOCKS - 1);
+        assert_eq!(client.read_line(), "200 7");
+        let members = client.read_line();
+        assert!(members.ends_with("\t4001") || members.ends_with("\tlast"));
+        assert!(client.read_line().starts_with("200 ["));
+        let locks = locks_in(&client.read_line());
+        assert_eq!(locks.len(), LOCKS);
+        assert_eq!(locks.last().map(|(_, id)| &**id), Some("7"));
+        assert_eq!(client.read_line(), "200");
+        assert!(client.read_line().ends_with("\t4001\tlast"));
+    }
+}
+
+/// Lends the tokens one after the other, each before the one in front of it is given back.
+fn pass_tokens_on(address: SocketAddr, tokens: &[&str], stop: &AtomicBool, passed: &AtomicUsize) {
+    let mut client = Client::connect(address);
+    for at in 1.. {
+        let (next, last) = (tokens[at % tokens.len()], tokens[(at - 1) % tokens.len()]);
+        assert_eq!(
+            client.ask(&format!("POST /pool/A/lock/{next}")),
+            format!("200 {next}")
+        );
+        assert_eq!(client.ask(&format!("DELETE /pool/A/lock/{last}")), "200");
+        passed.fetch_add(1, Ordering::Relaxed);
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+    }
+}
+
+/// Tells the others to stop, also if this one ends by failing.
+struct StopAtTheEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtTheEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn each_long_list_of_locks_is_a_state_that_was() {
+    const NEAR: [&str; 3] = ["near0", "near1", "near2"];
+    const FAR: [&str; 3] = ["far0", "far1", "far2"];
+    let redis = RedisServer::start();
+    let (one, other) = (serve_patiently(&redis), serve_patiently(&redis));
+    let mut client = one.connect();
+    seed(&mut client, LOCKS);
+    lock_each(&mut client, LOCKS);
+    // Half of what is held is no member any more.
+    let mut members = ids(LOCKS / 2);
+    members.extend([NEAR, FAR].concat().iter().map(ToString::to_string));
+    let list = serde_json::json!(members);
+    assert_eq!(
+        client.ask(&format!("PUT /pool/A {list}")),
+        format!("200 {list}")
+    );
+    for token in [NEAR[0], FAR[0]] {
+        assert_eq!(
+            client.ask(&format!("POST /pool/A/lock/{token}")),
+            format!("200 {token}")
+        );
+    }
+    let (stop, passed) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let all: BTreeSet<String> = ids(LOCKS).into_iter().collect();
+    thread::scope(|scope| {
+        let _stop = StopAtTheEnd(&stop);
+        for (server, tokens) in [(&one, &NEAR), (&other, &FAR)] {
+            let address = server.address;
+            let (stop, passed) = (&stop, &passed);
+            scope.spawn(move || pass_tokens_on(address, tokens, stop, passed));
+        }
+        let before = passed.load(Ordering::Relaxed);
+        for _ in 0..15 {
+            let locks = locks_in(&client.ask("GET /pool/A/lock"));
+            let held: BTreeSet<String> = locks.iter().map(|(_, id)| id.clone()).collect();
+            assert_eq!(held.len(), locks.len(), "no resource is listed twice");
+            assert!(held.is_superset(&all), "all that stays held is listed");
+            for tokens in [NEAR, FAR] {
+                let count = tokens.iter().filter(|token| held.contains(**token)).count();
+                assert!((1..=2).contains(&count), "{count} of {tokens:?}");
+            }
+        }
+        assert!(
+            passed.load(Ordering::Relaxed) > before + 15,
+            "others are served meanwhile"
+        );
+    });
+}
+
+#[test]
+fn each_long_list_of_members_is_a_state_that_was() {
+    let redis = RedisServer::start();
+    let (one, other) = (serve_patiently(&redis), serve_patiently(&redis));
+    let mut client = one.connect();
+    let first = ids(COUNT);
+    let second: Vec<String> = (0..COUNT).map(|id| format!("x{id}")).collect();
+    seed(&mut client, COUNT);
+    let stop = AtomicBool::new(false);
+    let shown = |ids: &[String]| format!("200 {}", ids.join("\t"));
+    let expected = [shown(&first), shown(&second), "404 no pool".to_owned()];
+    thread::scope(|scope| {
+        let _stop = StopAtTheEnd(&stop);
+        let address = other.address;
+        let stop = &stop;
+        scope.spawn(move || {
+            let mut client = Client::connect(address);
+            let put = |client: &mut Client, ids: &[String]| {
+                let list = serde_json::json!(ids);
+                let answer = client.ask(&format!("PUT /pool/A {list}"));
+                assert!(answer == format!("200 {list}"), "{} bytes", answer.len());
+            };
+            while !stop.load(Ordering::Relaxed) {
+                put(&mut client, &second);
+                assert_eq!(client.ask("DELETE /pool/A"), "200");
+                put(&mut client, &first);
+            }
+        });
+        for _ in 0..15 {
+            let answer = client.ask("GET /pool/A");
+            let is_state = expected.contains(&answer);
+            assert!(
+                is_state,
+                "{} bytes: {}",
+                answer.len(),
+                &answer[..40.min(answer.len())]
+            );
+        }
+    });
+}
+
+#[test]
+fn a_list_whose_connection_is_cut_is_whole_or_refused() {
+    let redis = RedisServer::start();
+    let server = serve_patiently(&redis);
+    let mut client = server.connect();
+    seed(&mut client, COUNT);
+    lock_each(&mut client, LOCKS);
+    let mut cut_count = 0;
+    for _ in 0..100 {
+        await_service(&mut client);
+        client.send("GET /pool/A/lock\nGET /pool/A/lock/1\n");
+        redis.cut_all();
+        let answers = [client.read_line(), client.read_line()];
+        if answers[0] == DOWN {
+            cut_count += 1;
+        } else {
+            assert_eq!(locks_in(&answers[0]).len(), LOCKS);
+        }
+        assert!(
+            answers[1] == DOWN || answers[1].starts_with("200 1 "),
+            "{}",
+            answers[1]
+        );
+        if cut_count == 5 {
+            break;
+        }
+    }
+    assert!(cut_count > 0);
+    await_service(&mut client);
+    assert_eq!(locks_in(&client.ask("GET /pool/A/lock")).len(), LOCKS);
+}
+
+/// A user without the right to HSCAN has long lists all the same, in one script.
+#[test]
+fn a_long_list_needs_no_new_right() {
+    let redis = RedisServer::start();
+    redis.order(&[
+        "ACL", "SETUSER", "bob", "on", ">word", "~*", "&*", "+@all", "-hscan",
+    ]);
+    let store = format!("redis://bob:word@127.0.0.1:{}", redis.port);
+    let folder = TempDir::new().expect("a folder");
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--store",
+        &store,
+        "--redis-timeout",
+        "30",
+    ];
+    let mut latchd = Logged::start(latchd_in(&folder, &arguments));
+    latchd.wait_for(|line| {
+        line.contains("+hscan lets it; until then a long list of locks holds up all clients")
+    });
+    let mut client = Client::connect(latchd.address);
+    await_service(&mut client);
+    seed(&mut client, LOCKS);
+    lock_each(&mut client, LOCKS);
+    assert_eq!(locks_in(&client.ask("GET /pool/A/lock")).len(), LOCKS);
+    assert_eq!(client.ask("GET /ready"), "200 ready");
+}
+
+/// The list of pools comes in parts. Pools that are seeded again move to its end: each is shown once all the same.
+#[test]
+fn a_long_list_of_pools_shows_each_once() {
+    const POOLS: usize = 4_001;
+    let redis = RedisServer::start();
+    let (one, other) = (serve_patiently(&redis), serve_patiently(&redis));
+    let mut client = one.connect();
+    let pools: serde_json::Map<_, _> = (0..POOLS)
+        .map(|pool| (format!("p{pool:04}"), serde_json::json!(["1"])))
+        .collect();
+    let body = serde_json::Value::from(pools);
+    assert_eq!(
+        client.ask(&format!("PUT /pool {body}")),
+        format!("200 {body}")
+    );
+    redis.order(&["CONFIG", "RESETSTAT"]);
+    assert_eq!(client.ask("GET /pool?limit=1"), "200 1 0 0 p0000");
+    assert_eq!(calls(&redis, "zrangebyscore"), 3);
+    let rows = (0..POOLS).map(|pool| format!("1 0 0 p{pool:04}"));
+    let expected = format!("200 {}", rows.collect::<Vec<String>>().join("\t"));
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let _stop = StopAtTheEnd(&stop);
+        let address = other.address;
+        let stop = &stop;
+        scope.spawn(move || {
+            let mut client = Client::connect(address);
+            for pool in (0..POOLS).cycle() {
+                let answer = client.ask(&format!("POST /pool/p{pool:04} 1"));
+                assert_eq!(answer, "200 [\"1\"]");
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        });
+        for _ in 0..3 {
+            assert!(client.ask("GET /pool") == expected);
+        }
+    });
+}
