@@ -29,7 +29,7 @@ use latchd::time::Time;
 use rustix::process::{Signal, getpid, kill_process};
 use ticks::Ticks;
 
-/// Long enough for every map to have cleared away what was removed from it, more than once.
+/// Long enough for every map to have purged its removed entries more than once.
 const WARM_UP: usize = 500;
 const ROUNDS: usize = 1000;
 const RESOURCES: usize = 64;
@@ -89,7 +89,7 @@ fn to_show_a_key_allocates_nothing() {
         });
         assert_eq!(cost, 0, "{start}{end:?}");
     }
-    // Not to be allowed is told without an allocation, too: ci may only look at B.
+    // A refusal for want of rights takes no allocation either: ci may only read B.
     let mut ticks = Ticks::with_keys(1, 1, Some(keys));
     let refused = format!("POST /pool/B/lock{}", http(bearer));
     let cost = allocations_of(|_| {
@@ -171,7 +171,7 @@ fn other_locks_allocate_what_they_keep() {
             "POST lock?owner=greenhouse-seven",
             "DELETE lock/ID?owner=greenhouse-seven",
         ),
-        // The list of what the filter matches.
+        // The list of the filter's matches.
         (1, "POST lock?owner=a&ttl=60", "DELETE lock?owner=a"),
         // Three parameters, where there is room for two without.
         (
@@ -181,10 +181,10 @@ fn other_locks_allocate_what_they_keep() {
         ),
         (0, "POST lock/ID", "DELETE lock/ID"),
         (0, "POST lock?wait=10", "DELETE lock/ID"),
-        // What a name is decoded to: here that of the pool, in both requests.
+        // The decoded name: here that of the pool, in both requests.
         (2, "POST %41/lock", "DELETE %41/lock/ID"),
-        // Both resources, in the answer, which is also what is undone if it cannot be sent; to release them
-        // all, a list of the grants.
+        // Both resources, in the answer, which is also the list to undo if it cannot be sent; to release
+        // them all, a list of the grants.
         (2, "POST lock?n=2", "DELETE lock"),
     ];
     let counted = expected.map(|(_, lock, release)| {
@@ -308,8 +308,8 @@ fn a_hand_over_allocates_nothing() {
     assert_eq!(cost, 0);
 }
 
-/// With its sockets: what a server allocates from its first to its last moment does not grow with
-/// the number of requests in between. It differs by one or two, by how the last events come together.
+/// With its sockets: the allocations of a server from start to end do not grow with the number of requests.
+/// The count differs by one or two, as the last events may arrive together.
 #[test]
 #[cfg_attr(debug_assertions, ignore = "it counts what a release build does")]
 fn a_server_with_sockets_allocates_nothing_for_a_request() {
@@ -346,7 +346,7 @@ fn allocations_of_a_server(rounds: usize) -> u64 {
     let (address, _) = server.addresses().expect("it listens")[0];
     let client = thread::spawn(move || {
         let outcome = lock_and_release(address, rounds);
-        // Also if something went wrong: the server serves until it is told to stop.
+        // Also after a failure: the server serves until it gets a signal.
         kill_process(getpid(), Signal::TERM).expect("a process may signal itself");
         outcome
     });
@@ -391,7 +391,7 @@ fn lent(place: usize) -> usize {
 /// The allocations of a round of these requests, each in a tick of its own, all of them granted.
 fn cost_of(requests_of: impl Fn(usize) -> Vec<String>) -> usize {
     let mut ticks = Ticks::new(1, RESOURCES);
-    // After so many rounds the order of lending is where it was at the start.
+    // After this many rounds the order of lending is the same as at the start.
     let rounds: Vec<Vec<String>> = (0..RESOURCES).map(requests_of).collect();
     allocations_of(|round| {
         for request in &rounds[round % RESOURCES] {

@@ -1,5 +1,5 @@
-//! The rooms of `src` stand in an order, and each imports only from rooms before it. The order is
-//! read from the map in `src/lib.rs`, so that the map is true.
+//! The rooms of `src` have an order, and each imports only from rooms before it. The order is read
+//! from the map in `src/lib.rs`, so that the map is true.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -18,7 +18,7 @@ fn pass_time(server: &Server) {
     }
 }
 
-/// Sends the beginning of a body of which so many bytes are announced.
+/// Sends the beginning of a body with an announced length, in bytes.
 fn begin(server: &Server, announced: usize, sent: usize) -> Client {
     let mut client = server.connect();
     client.send(format!(
@@ -67,7 +67,7 @@ fn a_large_body_is_refused_while_others_are_under_way_and_a_small_one_is_not() {
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: application/json\r\n\r\n[\"3\"]",
     );
 
-    // What was under way is forgotten with its connection, and with its answer.
+    // Pending work is dropped with its connection, and with its answer.
     drop(second);
     for round in 0..20 {
         let mut client = begin(&server, 250_000, 200_000);
@@ -103,7 +103,7 @@ fn a_long_list_is_refused_while_others_are_not_taken_and_a_short_one_is_not() {
     client.send("GET /pool/A HTTP/1.1\r\n\r\n");
     client.expect("HTTP/1.1 503 no memory\r\nContent-Length: 9\r\n\r\nno memory");
     assert_eq!(client.ask("GET /pool"), "200 10000 0 0 A");
-    // What is done is said, however long it takes to say.
+    // The answer about completed work is sent, however long it is.
     let ids: Vec<String> = (0..5_000).map(|id| format!("\"{id}\"")).collect();
     let ids = format!("[{}]", ids.join(","));
     assert_eq!(

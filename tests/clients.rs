@@ -1,6 +1,5 @@
-//! The clients that people really have, from curl to a shell script that forgets the blank line:
-//! each holds a whole conversation with the server and sees what it is meant to see, errors
-//! included.
+//! Real clients, from curl to a shell script that forgets the blank line: each holds a whole
+//! conversation with the server and sees the right answers, errors included.
 //!
 //! A client that is not installed fails its test: nothing is skipped in silence.
 
@@ -10,7 +9,7 @@ use crate::support::{Server, StoreKind};
 /// A client's view of an answer: the body of a success, or the status and the words of a failure.
 type Seen = Result<String, String>;
 
-/// One request as a user has it in mind, whatever way the client has of saying it.
+/// One request as a user means it, without the form that a client gives it.
 struct Request<'a> {
     method: &'a str,
     path: &'a str,

@@ -1,5 +1,5 @@
-//! The configuration: flags before environment before NODE_CONFIG before the file of `--config`, and
-//! each of them complete; `--check`, `--help` and `--version` tell about it.
+//! The configuration: flags before environment before NODE_CONFIG before the file of `--config`,
+//! each of them complete; and the output of `--check`, `--help` and `--version`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

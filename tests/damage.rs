@@ -1,6 +1,6 @@
-//! A damaged store file is either refused, with exit code 1 and a line that names the file, or
-//! served as if nothing had happened, with every pool and lock in it. Nothing lies between: no panic,
-//! and no pool that has forgotten what was answered.
+//! A damaged store file is either refused, with exit code 1 and a line that names the file, or served
+//! with every pool and lock in it. Nothing lies between: no panic, and no pool that has lost an
+//! answered change.
 
 use std::fs;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::support::launch::{Start, addresses_in, latchd_in, refused, try_start};
 use crate::support::{Client, Server, StoreKind, signal};
 
-/// A store file, and what it knows.
+/// A store file, and the state in it.
 struct Known {
     file: Vec<u8>,
     /// All that was answered.
@@ -83,7 +83,7 @@ fn use_store(end: Ended) -> Known {
             .to_vec(),
         next,
     };
-    // After a kill fences go on higher, so that the two that a lost commit has given do not come again.
+    // After a kill fences skip ahead, so that the two that a lost commit has given do not return.
     let (next_before, next) = match end {
         Ended::Well => ("200 25 - 4", "200 26 - 2"),
         Ended::Killed => ("200 1001 - 4", "200 1001 - 2"),
@@ -106,8 +106,8 @@ fn use_store(end: Ended) -> Known {
     }
 }
 
-/// Starts on `file`; whether it was served, in one of these states. What must not happen comes back as
-/// a text.
+/// Starts on `file`; whether it was served, in one of these states. The error describes a forbidden
+/// result.
 fn try_file(file: &[u8], states: &[&State]) -> Result<bool, String> {
     let folder = folder_in_memory();
     fs::write(folder.path().join("pools.redb"), file).expect("the damaged file");
@@ -165,8 +165,8 @@ fn try_all(states: &[&State], variants: impl Iterator<Item = (String, Vec<u8>)>)
 }
 
 impl Known {
-    /// The states that a damaged copy may come back in. A commit that a kill has interrupted was not
-    /// answered and is undone; damage to what the last one wrote looks the same.
+    /// The states that a damaged copy may come back in. A commit that a kill interrupted was not
+    /// answered and is undone; damage to the last commit looks the same.
     fn possible(&self, end: Ended) -> Vec<&State> {
         match end {
             Ended::Well => vec![&self.state],
@@ -357,7 +357,7 @@ fn flips(
     })
 }
 
-/// Files are damaged here on purpose, so none of them needs to get as far as a disk.
+/// Files are damaged here on purpose, so none of them needs to reach a disk.
 fn folder_in_memory() -> TempDir {
     TempDir::new_in("/dev/shm")
         .or_else(|_| TempDir::new())

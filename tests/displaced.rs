@@ -1,5 +1,5 @@
-//! A store whose file is moved, removed or replaced under a server that runs: nothing more is lent, since no
-//! server would find it again, and the log says what has happened.
+//! A store whose file is moved, removed or replaced under a running server: it lends nothing more, since no
+//! server would find the grants again, and logs the reason.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! kill -9 under load: whatever was answered is there again after a restart, and nothing is lent
+//! kill -9 under load: every answered change is there again after a restart, and nothing is lent
 //! twice. `LATCHD_FULL=1` makes it 50 rounds of 5.
 
 use std::collections::HashMap;
@@ -63,7 +63,7 @@ fn seed_pools(client: &mut Client) {
     }
 }
 
-/// Lets all clients work, and kills the server a moment after so many answers.
+/// Lets all clients work, and kills the server a moment after this many answers.
 fn work_until_killed(
     server: &mut Server,
     ledgers: Vec<Ledger>,
@@ -93,7 +93,7 @@ fn work_until_killed(
             })
             .collect();
         let reached = enough.recv_timeout(PATIENCE);
-        // Not to wait for anything: the moment of the kill is to be any.
+        // Waits for no event: the moment of the kill is to be any.
         thread::sleep(rest);
         server.kill();
         let ledgers = clients
@@ -222,7 +222,7 @@ fn list_locks(client: &mut Client, pool: &str) -> HashMap<String, u64> {
     leases.map(|(fence, id)| (id.to_owned(), fence)).collect()
 }
 
-/// The load goes on until the second is over, so that it is no pause that lets the store catch up.
+/// The load lasts until the second is over, so that no pause lets the store catch up.
 #[test]
 fn what_is_older_than_a_second_survives_kill_9_with_sync_interval() {
     let mut server = Server::start_with(StoreKind::File, &["--sync", "interval"]);

@@ -21,7 +21,7 @@ fn pass_time(client: &mut Client) {
     }
 }
 
-/// The server has neither said anything nor closed.
+/// Checks that the server has neither answered nor closed.
 #[track_caller]
 fn hears_nothing(client: &mut Client) {
     client.stream.set_nonblocking(true).expect("non-blocking");
@@ -77,7 +77,7 @@ fn get_in_line(client: &mut Client) {
     client.send("POST /pool/A/lock?wait=60\n");
 }
 
-/// So many stand in line.
+/// Waits until this many clients are queued.
 #[track_caller]
 fn await_line(client: &mut Client, count: usize) {
     let wanted = format!("200 1 1 {count} A");
@@ -91,10 +91,10 @@ fn the_connection_that_was_idle_for_longest_yields_to_a_new_one() {
     let mut server = server_with(&["--max-connections", "3"]);
     let mut silent = server.connect();
     let [mut first, mut second] = [(); 2].map(|()| visitor(&server));
-    // To say something makes it the youngest.
+    // A request makes it the youngest.
     visit_again(&mut first);
     let mut new = visitor(&server);
-    // Who has never said anything counts as younger than who has been served.
+    // A client that has never sent anything counts as younger than one that has been served.
     second.expect_end();
     visit_again(&mut first);
     visit_again(&mut new);
@@ -205,8 +205,7 @@ fn an_address_that_has_all_it_may_have_yields_to_itself() {
     hears_nothing(&mut third);
 }
 
-/// Fewer descriptors than connections that are allowed: what the server has counted on at its start
-/// is no longer there.
+/// Fewer descriptors than the connection limit: the server found more of them at its start.
 #[test]
 fn who_is_idle_yields_when_descriptors_run_out_too() {
     let mut server = server_with(&[]);

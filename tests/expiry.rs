@@ -1,8 +1,8 @@
-//! Very many leases that are over together, on a whole server: how long a client waits for its answer while
-//! they end.
+//! Very many leases that end together, on a whole server: the time that a client waits for its answer
+//! meanwhile.
 //!
-//! The normal run has some thousands and holds that all goes on. `LATCHD_FULL=1` has a million on a file and
-//! 300,000 on Redis; with `--release` it holds how long an answer and a script take at most.
+//! The normal run has some thousands, and checks that the server serves. `LATCHD_FULL=1` has a million on a
+//! file and 300,000 on Redis; with `--release` it limits the time of an answer and of a script.
 
 use std::io::{BufRead, BufReader, Write};
 use std::time::{Duration, Instant};
@@ -109,7 +109,7 @@ fn a_file_of_leases_that_start_anew_together_holds_up_nobody() {
     assert!(longest < Duration::from_millis(100), "{longest:?}");
 }
 
-/// On Redis leases end when a request comes, in slices of 500 resources. What is left counts as over.
+/// On Redis leases end when a request comes, in slices of 500 resources. The others count as ended.
 #[test]
 fn many_leases_on_redis_end_in_short_scripts() {
     let (count, in_a_grant, ttl_s) = sizes(300_000, 12_000);

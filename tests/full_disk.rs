@@ -1,8 +1,7 @@
-//! A store that has no space for more: nothing is acknowledged that is not stored, and what needs no space goes
-//! on.
+//! A store without space for more: it acknowledges nothing that is not stored, and requests that need no space
+//! succeed.
 //!
-//! The disk is full as far as the server can tell: its files may not grow beyond a limit that the
-//! shell sets.
+//! The disk is full as far as the server can tell: its files may not grow beyond a limit that the shell sets.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -47,7 +46,7 @@ fn what_is_acknowledged_survives_a_full_disk_and_the_rest_is_refused() {
     assert_eq!(server.connect().ask("DELETE /pool/held/lock/x"), "200");
 }
 
-/// However often what needs space is tried.
+/// Repeats requests that need space.
 #[test]
 fn locks_and_releases_go_on_while_the_disk_is_full() {
     let folder = TempDir::new().expect("a temporary folder");
@@ -102,7 +101,7 @@ pub fn fill_until_refused(client: &mut Client) -> Vec<String> {
     panic!("the disk is never full");
 }
 
-/// A request that adds a pool of so many resources.
+/// A request that adds a pool of this many resources.
 fn seed(pool: &str, count: usize) -> String {
     let ids: Vec<String> = (0..count)
         .map(|id| format!("\"resource number {id}\""))

@@ -104,7 +104,7 @@ pub fn with_sockets(latchd: Command, sockets: &[&TcpListener]) -> Command {
     shell
 }
 
-/// Asks on a new connection again and again, until it is told that it is enough.
+/// Asks on new connections until `enough` is set; returns the number of requests.
 fn ask_on(address: SocketAddr, enough: &AtomicBool) -> usize {
     let mut count = 0;
     while !enough.load(Ordering::Relaxed) {

@@ -1,5 +1,6 @@
-//! A client-side ledger: what clients were answered, and so what a server must still know after it
-//! was killed. A request that was sent and not answered is in doubt: it may have been done, or not.
+//! A client-side ledger: the answers that clients got, and so the state that a server must still have
+//! after it was killed. A request that was sent and not answered is in doubt: it may have been carried
+//! out, or not.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -68,7 +69,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Requests that are sent together. What they release counts as held no more.
+    /// Requests that are sent together. Resources that they release no longer count as held.
     pub fn next_requests(&mut self, random: &mut Rng, board: &Board) -> Vec<Request> {
         let mut requests = Vec::new();
         for _ in 0..random.usize(1..=4) {
@@ -89,7 +90,7 @@ impl Ledger {
         requests
     }
 
-    /// Notes an answer, and checks what can be checked of it alone.
+    /// Notes an answer, and checks it as far as it can be checked alone.
     pub fn note_answer(&mut self, request: &Request, status: &str, body: &str, board: &Board) {
         match (request, status) {
             (Request::Lock { pool, count }, "200 OK") => {

@@ -223,7 +223,7 @@ fn a_line_of_a_mebibyte_is_taken_and_what_follows_is_understood() {
     let server = Server::start(StoreKind::Memory);
     let mut client = server.connect();
     let body = body_of(MEBIBYTE - 1);
-    // What ends a line is no part of its body.
+    // The end of a line is no part of its body.
     for end in ["", "\r", " \t \r", &" ".repeat(5_000)] {
         client.send(format!("PUT /pool/A {body}{end}\nGET /pool\n"));
         client.expect("200 [\"1\"]\n200 1 0 0 A\n");
@@ -305,8 +305,8 @@ fn a_thousand_silent_connections_do_not_keep_one_from_being_served() {
     );
 }
 
-/// Raises the soft limit of this process, and so of the servers that it starts, as far as is needed
-/// and allowed. Answers what it is then.
+/// Raises the soft limit of this process, and so of the servers that it starts, as far as needed and
+/// allowed. Returns the new limit.
 pub fn allow_descriptors(count: u64) -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let Some(current) = limit.current.filter(|&current| current < count) else {

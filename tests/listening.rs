@@ -119,7 +119,7 @@ fn a_zone_that_there_is_not_is_named() {
     assert!(ended.stderr.contains(missing), "{}", ended.stderr);
 }
 
-/// A zone may also stand where it changes nothing, and a server is not told of it.
+/// A zone may also stand where it changes nothing, and is not sent to the server.
 #[test]
 fn the_loopback_address_may_have_its_zone() {
     let folder = TempDir::new().expect("a folder");

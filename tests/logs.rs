@@ -1,5 +1,5 @@
-//! The log: nothing per request at the default level, nothing at all where it is turned off, and a
-//! log file that is opened again on SIGHUP, as log rotation needs it.
+//! The log: nothing per request at the default level, nothing at all if it is off, and a log file
+//! that is opened again on SIGHUP, as log rotation needs it.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! All integration tests in one binary: one link, and one place for what they share.
+//! All integration tests in one binary: one link, and one place for shared code.
 
 #![allow(
     unreachable_pub,

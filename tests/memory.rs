@@ -1,5 +1,5 @@
-//! A client cannot make the server's memory grow, neither by not reading what it asks for nor by
-//! reading it slowly; and it gets every byte of it in the end.
+//! A client cannot make the server's memory grow, neither by leaving answers unread nor by reading them
+//! slowly; and it gets every byte of them in the end.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
@@ -79,14 +79,14 @@ pub fn server_with_a_long_listing(arguments: &[&str]) -> (Server, Vec<u8>) {
         "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{listing}",
         listing.len()
     );
-    // Once, so that what one listing takes is not counted as growth.
+    // Once, so that the buffers of one listing do not count as growth.
     let mut client = server.connect();
     client.send(REQUEST);
     client.expect(&answer);
     (server, answer.into_bytes())
 }
 
-/// Reads so many equal answers, and then the end.
+/// Reads this many equal answers, and then the end.
 #[track_caller]
 fn read_answers(stream: &mut impl Read, answer: &[u8], count: usize) {
     let mut received = vec![0; answer.len()];
@@ -152,7 +152,7 @@ pub fn send_until_blocked(stream: &mut TcpStream, request: &[u8], aside: &mut Cl
                 blocked = 0;
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                // Gives the server the time to read what it will read.
+                // Gives the server the time to read all that it will read.
                 assert_eq!(aside.ask("GET /ping"), "200 pong");
                 assert_eq!(aside.ask("GET /ping"), "200 pong");
                 blocked += 1;
@@ -295,7 +295,7 @@ fn clients_that_have_had_long_answers_cost_nothing_while_they_are_idle() {
     );
 }
 
-/// A line of a megabyte, and the first byte of what comes next: that byte is all that is left to keep.
+/// A line of a megabyte, and the first byte of the next one: that byte is all that is left to keep.
 #[test]
 fn clients_that_have_sent_long_lines_cost_nothing_while_they_are_idle() {
     const COUNT: usize = 100;

@@ -1,5 +1,5 @@
 //! Every mistake in a configuration is found before anything is opened, with exit code 2 and a message
-//! that names what is wrong and where.
+//! that names the mistake and its place.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

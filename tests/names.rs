@@ -131,7 +131,7 @@ fn retired_names_do_not_come_back() {
     assert!(found.is_empty(), "retired names: {found:#?}");
 }
 
-/// Collects the Rust sources below a folder, without what was built.
+/// Collects the Rust sources below a folder, without build results.
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder can be listed") {
         let path = entry.expect("an entry can be read").path();

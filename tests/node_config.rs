@@ -128,12 +128,12 @@ fn console_is_standard_error() {
     command.env("NODE_CONFIG", text);
     let (_process, _) = start(command);
     assert!(!folder.path().join("CONSOLE").exists());
-    // It takes back what another source says.
+    // It overrides another source.
     let variables = [("NODE_CONFIG", text), ("LATCHD_LOG_DIR", "logs")];
     assert_eq!(value_of(&checked(&folder, &variables), "log-dir"), "logs");
 }
 
-/// All sources that a folder adds, from the weakest to the strongest, and what they set.
+/// All sources that a folder adds, from the weakest to the strongest, and their settings.
 #[test]
 fn a_later_file_of_the_folder_counts() {
     let named = ["default", "ci", "local", "local-ci"];

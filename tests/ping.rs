@@ -107,8 +107,8 @@ fn a_wrong_url_is_a_wrong_configuration() {
     }
 }
 
-/// The environment of a container is its server's, and so may not make a health check of the server,
-/// nor keep the check from being one.
+/// The environment of a container is its server's. So it may not turn the server into a health
+/// check, nor keep the check from being one.
 #[test]
 fn the_environment_is_the_servers() {
     let server = Server::start(StoreKind::Memory);

@@ -1,11 +1,11 @@
-//! A build without TLS, as it is by default: it says that it has none, and how to get one that has. It
-//! is tested by `cargo test --test plain`; the other tests run on a build with TLS.
+//! A build without TLS, the default: it says that it has none, and how to get a build with TLS. `cargo
+//! test --test plain` tests it; the other tests run on a build with TLS.
 
 #![cfg(not(feature = "tls"))]
 
 use std::process::{Command, Stdio};
 
-/// Runs latchd, which must refuse, and answers what it says.
+/// Runs latchd, which must refuse, and returns its message.
 fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     refused_by(env!("CARGO_BIN_EXE_latchd"), arguments, environment)
 }
@@ -17,7 +17,7 @@ fn refused_by(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -
     said
 }
 
-/// The exit code, and what is said.
+/// Returns the exit code and the message.
 fn run(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {

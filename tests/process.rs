@@ -1,6 +1,6 @@
-//! A server process from its start to its end: it listens where it is told and says so, refuses to
-//! start where it could not keep its promises, and ends with 0 when it is asked to, whatever its
-//! clients are doing, once it has answered what they had sent.
+//! A server process from its start to its end: it listens at the configured address and says so. It
+//! refuses to start if it could not keep its promises. It ends with 0 on a signal, whatever its
+//! clients are doing, once it has answered all that they had sent.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -127,7 +127,7 @@ fn sigint_ends_it_with_0_while_connections_are_open() {
     ends_well("INT", StoreKind::File);
 }
 
-/// The process stands still while the request and the signal come in, so that it finds both at once.
+/// The process is stopped while the request and the signal come in, so that it finds both at once.
 #[test]
 fn a_request_that_was_sent_before_sigterm_is_answered() {
     for store in StoreKind::ALL {
@@ -163,7 +163,7 @@ fn pipelined_requests_that_were_sent_before_sigterm_are_all_answered() {
     let mut client = server.connect();
     assert_eq!(client.ask(SEED), r#"200 {"A":["1","2","3","4"]}"#);
     server.signal("STOP");
-    // A listing may be long, so that the server takes nothing in hand behind it.
+    // A listing may be long, so the server does not begin the requests behind it.
     client.send("GET /pool/A\nPOST /pool/A/lock\nGET /pool/A/lock\nGET /pool\n");
     client.send("GET /ping\n".repeat(200));
     server.signal("TERM");

@@ -1,5 +1,4 @@
-//! Behind nginx and haproxy, with the settings that `docs/proxies.md` shows, and what goes wrong without some of
-//! them.
+//! Behind nginx and haproxy, with the settings in `docs/proxies.md`, and the faults without some of them.
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
@@ -97,7 +96,7 @@ impl Kind {
     }
 }
 
-/// Replaces what must be there.
+/// Replaces a text that must be there.
 #[track_caller]
 fn replace(text: &str, what: &str, with: &str) -> String {
     assert!(text.contains(what), "there is no {what:?} in {text}");
@@ -203,7 +202,7 @@ fn a_proxy_that_ignores_clients_that_leave_has_them_served() {
         let waiter = proxy.send("POST /pool/a%2Fb/lock?wait=60&ttl=2");
         until(&server, "1 1 1");
         drop(waiter);
-        // The proxy has seen the end of the client before that of one that came later.
+        // The proxy has seen the end of the client before that of a later one.
         assert_eq!(proxy.ask("GET /ping"), (200, "pong".into()));
         let mut client = server.connect();
         assert_eq!(client.ask("DELETE /pool/a%2Fb/lock/1"), "200");
@@ -216,7 +215,7 @@ fn a_proxy_that_ignores_clients_that_leave_has_them_served() {
     }
 }
 
-/// nginx gives up after 60 s unless it is told otherwise.
+/// nginx gives up after 60 s by default.
 #[test]
 fn a_proxy_that_waits_for_less_than_the_queue_answers_504() {
     for kind in Kind::ALL {
@@ -254,8 +253,8 @@ fn a_proxy_that_waits_for_less_than_the_queue_answers_504() {
     }
 }
 
-/// A 504 does not say whether there is a lock. Its owner asks again, and has the same. Of haproxy there is none:
-/// it resets the connection, and what had come on it is not carried out.
+/// A 504 does not say whether there is a lock. Its owner asks again, and gets the same. haproxy sends no 504: it
+/// resets the connection, and the pending request is not carried out.
 #[test]
 fn behind_a_504_there_may_be_a_lock_which_its_owner_gets_by_asking_again() {
     let server = seeded();
@@ -276,7 +275,7 @@ fn behind_a_504_there_may_be_a_lock_which_its_owner_gets_by_asking_again() {
     assert!(lease.starts_with("1 ") && lease.ends_with(" 1"), "{lease}");
 }
 
-/// A slash behind the name is a path, and nginx then decodes the one that it passes on.
+/// A slash behind the name is a path, and nginx then decodes the path that it passes on.
 #[test]
 fn a_path_in_proxy_pass_breaks_names_with_a_slash() {
     let server = seeded();
@@ -291,7 +290,7 @@ fn a_path_in_proxy_pass_breaks_names_with_a_slash() {
     assert_eq!(proxy.ask(LOCK), (404, "no route".into()));
 }
 
-/// nginx names the upstream as the host unless it is told otherwise.
+/// nginx names the upstream as the host by default.
 #[test]
 fn a_page_may_change_something_where_the_proxy_passes_its_host_on() {
     let server = seeded();
@@ -314,7 +313,7 @@ fn a_page_may_change_something_where_the_proxy_passes_its_host_on() {
     }
 }
 
-/// nginx asks in HTTP/1.0 unless it is told otherwise, and opens a connection for each request.
+/// nginx asks in HTTP/1.0 by default, and opens a connection for each request.
 #[test]
 fn connections_are_kept_only_with_http_1_1_and_no_connection_field() {
     let server = seeded();
@@ -328,7 +327,7 @@ fn connections_are_kept_only_with_http_1_1_and_no_connection_field() {
         for _ in 0..10 {
             assert_eq!(proxy.ask("GET /ping"), (200, "pong".into()));
         }
-        // The look at the figures is a connection too.
+        // The request for the figures is a connection too.
         assert_eq!(accepted() - before, more + 1.0);
     }
 }

@@ -1,5 +1,5 @@
-//! The queue with real sockets: hundreds of clients, some of whom are killed, go half-way or come
-//! back, and thousands who are parked. Real seconds, as clients feel them.
+//! The queue with real sockets: hundreds of clients, some of which are killed, half-close or come
+//! back, and thousands that are parked. Real seconds, as clients feel them.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -232,7 +232,7 @@ fn crowd(store: StoreKind, seed: u64) {
         }
         await_queue_of(&mut observer, sorts.len());
         parked.open();
-        // Who has surely waited is out of the queue before the first resource is free.
+        // A client that has surely waited is out of the queue before the first resource is free.
         await_queue_of(&mut observer, sorts.len() - leavers);
         left.open();
         for lease in &held {
@@ -340,7 +340,7 @@ fn visit(
         }
         Sort::LeavesAtRandom => {
             left.pass();
-            // It never looks whether it was granted something.
+            // It never checks whether it was granted a resource.
             thread::sleep(Duration::from_millis(random.u64(0..3000)));
             return;
         }
@@ -376,7 +376,7 @@ fn what_has_come_by_the_same_tick_is_served_in_the_order_in_which_it_came() {
         server.signal("STOP");
         for (place, client) in clients.iter_mut().enumerate() {
             let blank_lines = match place {
-                // More than is read at once, before what counts.
+                // More than is read at once, before the request.
                 _ if place % 50 == 7 => 100_000,
                 // It does not fit in behind some others.
                 _ if place % 7 == 5 => 20_000,
@@ -413,7 +413,8 @@ fn two_thousand_parked_connections_are_served_in_order() {
     pass_through(StoreKind::Memory, 2000);
 }
 
-/// So many wait for one resource. Each gives it back when it has it, and it goes to the next.
+/// This many wait for one resource. Each releases its lock when it has it, and the next one gets
+/// it.
 fn pass_through(store: StoreKind, count: usize) {
     let server = with_pool(store, &["only"]);
     let mut observer = server.connect();
@@ -424,7 +425,7 @@ fn pass_through(store: StoreKind, count: usize) {
         let mut client = server.connect();
         client.send("POST /pool/A/lock?wait=300&lease\n");
         clients.push(client);
-        // Not before it stands in the queue does the next one come.
+        // The next one comes only when this one is queued.
         await_queue_of(&mut observer, ahead + 1);
     }
     assert_eq!(counts(&mut observer), (1, 1, count));

@@ -1,5 +1,5 @@
-//! Which Redis, as it is told to the server: what `--check` makes of a URL, how a wrong one is explained,
-//! and that its password is shown nowhere.
+//! The setting of the Redis: the reading of a URL by `--check`, the message about a wrong one, and that
+//! its password is shown nowhere.
 
 use crate::configuration::{check_text, folder, value_of};
 use crate::mistakes::assert_misconfigured;

@@ -9,8 +9,8 @@ fn survives(before: &[(&str, &str)], after: &[(&str, &str)]) {
     survives_and_goes_on(0, before, after);
 }
 
-/// The same where `after` gives fences: `#1` is the next one, and `#2` the one after it. After a kill they go
-/// on a thousand higher, as the last commit may be lost with it.
+/// The same where `after` gives fences: `#1` is the next one, and `#2` the one after it. After a kill they
+/// skip a thousand, as the last commit may be lost with it.
 #[track_caller]
 fn survives_and_goes_on(last_fence: u64, before: &[(&str, &str)], after: &[(&str, &str)]) {
     for (sync, killed) in [

@@ -43,7 +43,7 @@ fn lines(dump: &str) -> Vec<Value> {
         .collect()
 }
 
-/// A store with all that a dump can tell.
+/// A store with all that a dump can contain.
 fn filled(store: StoreKind) -> Server {
     let server = Server::start(store);
     let mut client = server.connect();
@@ -110,7 +110,7 @@ fn lends(client: &mut Client) -> Vec<String> {
     (0..9).map_while(ask).collect()
 }
 
-/// The next lock is the one that the old store would have lent, and owners find what they hold.
+/// The next lock is the one that the old store would have lent, and owners find their locks.
 #[track_caller]
 fn goes_on_as(new: &Server, old: &Server, dumped: &str) {
     let lines = lines(dumped);
@@ -183,7 +183,7 @@ fn a_server_restores_a_dump_at_its_start() {
         let folder = TempDir::new().expect("a folder");
         fs::write(folder.path().join("pools.dump"), &dumped).expect("a file");
         let new = Server::start_in(folder, to, &["--restore", "pools.dump"]);
-        // On Redis it is done before anything else that is asked.
+        // On Redis the restore precedes all requests.
         let lines = without_times(lines(&dump(&new)));
         assert_eq!(lines, restored(&dumped), "{to:?}");
     }
@@ -284,7 +284,7 @@ fn a_restore_at_the_start_into_a_file_with_pools_is_refused() {
     assert!(ended.stderr.contains(problem), "{}", ended.stderr);
 }
 
-/// Whenever it is killed, all of the dump is there afterwards or nothing.
+/// A kill at any moment leaves all of the dump or nothing.
 #[test]
 fn a_killed_restore_leaves_all_or_nothing() {
     const MANY: usize = 20_000;

@@ -1,4 +1,4 @@
-//! Several servers on one port, which each have said `--reuse-port`.
+//! Several servers on one port, each with `--reuse-port`.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -35,7 +35,7 @@ fn two_servers_share_a_port_and_both_accept() {
     }
 }
 
-/// A port is only shared by those who have all said so.
+/// Only servers that all have the option share a port.
 #[test]
 fn a_port_is_not_shared_unless_both_say_so() {
     let folder = seeds();
@@ -84,7 +84,7 @@ fn shared<'a>(seed: &'a str, address: &'a str) -> [&'a str; 7] {
     ]
 }
 
-/// A folder with a seed for each server, by which they are told apart.
+/// A folder with a seed for each server, which tells them apart.
 fn seeds() -> TempDir {
     let folder = TempDir::new().expect("a folder");
     for pool in ["A", "B"] {

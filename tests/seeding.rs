@@ -9,7 +9,7 @@ use crate::support::{Client, Server, StoreKind};
 
 const STORES: [StoreKind; 2] = [StoreKind::Memory, StoreKind::File];
 
-/// A million, or what is as much for a server that checks all it has after each step.
+/// A million, or what is as much for a server that checks its whole state after each step.
 const MANY_IDS: usize = if cfg!(debug_assertions) {
     40_000
 } else {
@@ -17,7 +17,7 @@ const MANY_IDS: usize = if cfg!(debug_assertions) {
 };
 const MANY_POOLS: usize = MANY_IDS / 20;
 
-/// A pool that none of the seeds is about, and some of its resources.
+/// A server with a pool `Z` of two resources, which no seed changes.
 fn start(store: StoreKind) -> Server {
     let server = Server::start_with(
         store,
@@ -52,7 +52,7 @@ impl Seeder {
         client.send(format!(
             "{method} {path} HTTP/1.1\r\nContent-Length: {length}\r\n\r\n{most}"
         ));
-        // As each tick reads some of it, all is read after so many.
+        // As each tick reads some of it, all is read after this many.
         let mut other = server.connect();
         for _ in 0..10 + length / 32_768 {
             assert_eq!(other.ask("GET /ping"), "200 pong");
@@ -210,7 +210,7 @@ fn a_seed_survives_kill_9_whole_or_not_at_all() {
         } else {
             none += 1;
         }
-        // What was lent meanwhile is still held, under its fence.
+        // Locks granted meanwhile are still held, under their fences.
         let still_held = client.ask("GET /pool/Z/lock");
         assert_eq!(still_held, held);
         assert_eq!(client.ask("DELETE /pool/Z/lock"), "200 1");
@@ -235,7 +235,7 @@ fn a_seed_goes_on_without_its_client() {
     }
 }
 
-/// They are applied one after the other, and each is told what the members were when it was done.
+/// They are applied one after the other, and each answer lists the members at its end.
 #[test]
 fn two_seeds_of_one_pool_do_not_mix() {
     for store in STORES {

@@ -1,4 +1,4 @@
-//! Split invariance: in whatever pieces a conversation arrives, the same bytes come out.
+//! Split invariance: in whatever pieces a conversation arrives, the same bytes are sent.
 
 use latchd::keys::Keys;
 
@@ -54,7 +54,7 @@ fn conversations_with_keys() -> Vec<Vec<u8>> {
          GET /pool HTTP/1.1\r\nauthorization: bearer root\r\nAuthorization: bearer root\r\n\r\n\
          POST /pool/B/lock HTTP/1.1\r\nAuthorization: Basic OnVzZS1zZWNyZXQ=\r\n\r\nGET / HTTP/1.0\n\n"
             .to_owned(),
-        // Bodies of those who may not, in chunks and not; nothing of them is looked at.
+        // Bodies of clients without rights, in chunks and not; the server parses none of them.
         "PUT /pool/A HTTP/1.1\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n\
          5\r\n[1,2]\r\n0\r\n\r\nPUT /pool HTTP/1.1\r\nAuthorization: Bearer admin-secret\r\n\
          Content-Length: 15\r\n\r\n{\"A\":[],\"B\":[]}PUT /pool/A HTTP/1.1\r\nContent-Length: 3\r\n\r\n[1]\
@@ -94,7 +94,7 @@ fn no_cut_makes_a_difference_where_there_are_keys() {
     }
 }
 
-/// So that the test above tells something.
+/// Otherwise the test above would prove nothing.
 #[test]
 fn conversations_with_keys_are_answered_in_each_way() {
     let keys = Keys::parse(KEYS.as_bytes()).expect("they are good");

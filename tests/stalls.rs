@@ -1,5 +1,5 @@
-//! A server that stood still, as it was stopped or its machine was busy: what was sent in time counts, though it
-//! is read late.
+//! A server that was stopped, or whose machine was busy: a request that was sent in time counts, though it is
+//! read late.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};

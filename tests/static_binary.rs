@@ -64,7 +64,7 @@ impl Image {
         (process, client, addresses[0].to_string())
     }
 
-    /// The exit code of the health check, and what it says.
+    /// Returns the exit code and the output of the health check.
     fn ping(&self, url: &str) -> (Option<i32>, String) {
         let Ended { code, stderr, .. } = run_command(self.command(&["--ping", url]));
         (code, stderr)

@@ -1,5 +1,5 @@
-//! Which clients count as told of what they were granted: a client that closed its side before the answer
-//! was written has either gone, or reads on, and only its system tells which.
+//! The clients that count as told of their grants: a client that closed its side before the answer was
+//! written has either gone, or still reads, and only its system knows which.
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ fn seeded(store: StoreKind) -> Server {
     server
 }
 
-/// Sends to a server that hears of it only when the client has gone.
+/// Sends to a server that is stopped until the client has gone.
 fn send_and_go(server: &Server, mut client: Client, requests: &str) {
     let address = client.stream.local_addr().expect("an address");
     signal(server.pid(), "STOP");
@@ -34,7 +34,7 @@ fn becomes(server: &Server, state: &str) {
     });
 }
 
-/// The server has acted upon all that the system told it before.
+/// Waits until the server has handled all earlier events of its system.
 fn settle(server: &Server) {
     let mut aside = server.connect();
     for _ in 0..3 {
@@ -141,7 +141,7 @@ fn next_probe_s(server: SocketAddr, client: SocketAddr) -> Option<u64> {
     })
 }
 
-/// One that waits is probed sooner: its place is wanted, and NATs forget silent connections.
+/// One that waits is probed sooner: others want its place, and NATs forget silent connections.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_waiter_is_probed_after_25_seconds_and_others_after_60() {

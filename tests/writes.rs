@@ -1,5 +1,5 @@
 //! Head and body leave in one write, and so do the answers to a burst of requests: a modem makes one
-//! segment of each, and system calls are what a request costs. strace counts them.
+//! segment of each, and system calls dominate the cost of a request. strace counts them.
 
 use std::fs;
 use std::io::Read;
@@ -23,7 +23,7 @@ struct Sending {
     connection: u32,
     /// The number of bytes offered.
     offered: usize,
-    /// They leave together with what comes next: the end.
+    /// They leave together with the next ones: the end.
     waits: bool,
 }
 
@@ -69,7 +69,7 @@ impl Traced {
         (Traced { process, folder }, addresses_in(&line))
     }
 
-    /// Ends the server, and answers what it has sent on connections after the answer to the seed.
+    /// Ends the server, and returns its writes on connections after the answer to the seed.
     fn sendings(self) -> Vec<Sending> {
         let mut sendings = self.all_sendings();
         assert_eq!(
@@ -79,7 +79,7 @@ impl Traced {
         sendings
     }
 
-    /// Ends the server, and answers what it has sent on connections.
+    /// Ends the server, and returns its writes on connections.
     fn all_sendings(mut self) -> Vec<Sending> {
         signal(self.process.child.id(), "TERM");
         assert_eq!(self.process.wait().code(), Some(0));
@@ -152,7 +152,7 @@ fn the_last_answer_leaves_with_the_end() {
     );
 }
 
-/// With TLS as without: what is one write there is one here, and one record.
+/// With TLS as without: one write there is one write here, and one record.
 #[cfg(feature = "tls")]
 #[test]
 fn an_answer_with_tls_is_one_record_in_one_write_also_together_with_the_end() {

@@ -1,4 +1,4 @@
-//! Any configuration: a file and a flag with the same value are accepted or refused alike, no
+//! Any configuration: a file and a flag with the same value are accepted or refused alike. No
 //! reader panics, and no password of a URL is ever shown.
 
 #![no_main]

@@ -31,7 +31,7 @@ fn whoever_asks_gets_in_among_more_strangers_than_there_is_room_for() {
         thread::spawn(move || {
             let come = || {
                 let stream = TcpStream::connect(server).expect("the system accepts");
-                // It may have had to go already.
+                // The server may have evicted it already.
                 let _ = (&stream).write_all(start.as_bytes());
                 stream
             };
@@ -50,8 +50,8 @@ fn whoever_asks_gets_in_among_more_strangers_than_there_is_room_for() {
     siege.lift("more strangers than there is room for", 8 * MEBIBYTE);
 }
 
-/// One request and its answer. Who is idle may have had to go, and comes back: nothing of what it then
-/// asks was carried out before.
+/// Sends one request and expects its answer. An idle client may have been evicted, and reconnects: no
+/// part of its next request was carried out before.
 fn retry(client: &mut Client, server: SocketAddr, request: &str, answer: &str) {
     let end = Instant::now() + PATIENCE;
     while exchange(client, request, answer).is_err() {
@@ -68,7 +68,7 @@ fn exchange(client: &mut Client, request: &str, answer: &str) -> io::Result<()> 
     Ok(())
 }
 
-/// They stand in line, so that none of them ever yields; but they are all at one address.
+/// They are queued, so that none of them is ever evicted; but all have one address.
 #[test]
 fn a_crowd_in_line_at_one_address_leaves_room_for_others() {
     let arguments = ["--max-connections", "150", "--max-per-address", "100"];
@@ -78,7 +78,7 @@ fn a_crowd_in_line_at_one_address_leaves_room_for_others() {
     });
     let mut crowd: Vec<Client> = (0..100).map(|_| siege.connect()).collect();
     for client in &mut crowd {
-        // All have been let in: so they stand in line in this order, as many as may.
+        // All have been admitted: so they are queued in this order, up to the limit.
         assert_eq!(client.ask("GET /ping"), "200 pong");
     }
     for client in &mut crowd {

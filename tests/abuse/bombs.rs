@@ -93,7 +93,7 @@ fn a_body_that_is_built_to_cost_much_is_refused_as_a_whole() {
             );
             let answer = exchange(siege.connect(), (head + &body + "GET /ping\n").as_bytes());
             let answer = String::from_utf8_lossy(&answer);
-            // The request was clear, so that the connection goes on.
+            // The framing of the request was clear, so the connection stays open.
             let wanted = "HTTP/1.1 400 bad JSON\r\nContent-Length: 8\r\n\r\nbad JSON200 pong\n";
             if answer != wanted {
                 let start: String = answer.chars().take(200).collect();
@@ -101,7 +101,7 @@ fn a_body_that_is_built_to_cost_much_is_refused_as_a_whole() {
             }
         }
     }
-    // What is no UTF-8 is nothing else.
+    // Invalid UTF-8 has an answer of its own.
     for bytes in [
         &b"{\"A\":[\"\xed\xa0\x80\"]}"[..],
         b"{\"\xc1\x81\":[]}",
@@ -128,6 +128,6 @@ fn a_body_that_is_built_to_cost_much_is_refused_as_a_whole() {
         problems.len(),
         problems.join("\n")
     );
-    // A body of a mebibyte, and what is made of it before something turns out to be wrong.
+    // A body of a mebibyte, and the values that the parser builds before it finds a fault.
     siege.lift("bombs of JSON", 32 * MEBIBYTE);
 }

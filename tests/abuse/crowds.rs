@@ -8,8 +8,8 @@ use crate::limits::allow_descriptors;
 use crate::memory::connect_narrowly;
 use crate::support::Client;
 
-/// As many as the task wants, or as the hard limit of the system allows this process and the server
-/// each, which is said aloud.
+/// Returns the wanted number, or as many as the hard limit of the system allows this process and
+/// the server each; that is printed.
 fn crowd_size(wanted: usize) -> usize {
     // For the server's own, those of other tests, and the 64 that a server keeps back.
     const RESERVE: usize = 2500;
@@ -26,7 +26,7 @@ fn crowd_size(wanted: usize) -> usize {
 #[test]
 fn ten_thousand_slow_senders_do_not_keep_one_from_being_served() {
     let size = crowd_size(10_000);
-    // Too many for one address, unless it is said.
+    // Too many for one address by default.
     let siege = Siege::lay(&["--max-per-address", "20000"]);
     let mut crowd: Vec<Client> = (0..size).map(|_| siege.connect()).collect();
     assert_eq!(
@@ -57,7 +57,7 @@ fn ten_thousand_slow_senders_do_not_keep_one_from_being_served() {
         slow / size
     );
 
-    // Slow as they are, they are served once they have said what they want.
+    // Slow as they are, they are served once their requests are complete.
     for client in crowd.iter_mut().step_by(size / 100) {
         client.send("\r\n\r\n");
         client.expect("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npong");
@@ -108,7 +108,7 @@ fn slow_senders_are_closed_when_their_time_is_up() {
     siege.lift("slow senders whose time is up", 8 * MEBIBYTE);
 }
 
-/// Each asks for many megabytes and takes none of them: the server keeps a few answers of 240 KB.
+/// Each asks for many megabytes and reads none of them: the server keeps a few answers of 240 KB.
 #[test]
 fn slow_readers_cost_no_more_than_a_backlog_each() {
     const COUNT: usize = 100;

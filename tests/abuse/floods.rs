@@ -6,8 +6,8 @@ use std::thread;
 use super::{MEBIBYTE, Siege};
 use crate::support::Client;
 
-/// Begins with the one text and goes on with the other, until so many bytes are sent or the server
-/// has closed. Answers what it said.
+/// Sends `start`, and then `more` again and again, up to `most_bytes` or until the server closes.
+/// Returns the answer.
 fn flood(mut client: Client, start: &str, more: &str, most_bytes: usize) -> String {
     let piece = more.repeat((64 << 10) / more.len());
     let mut reader = client.stream.try_clone().expect("a second handle");
@@ -112,8 +112,8 @@ fn what_is_passed_over_without_end_costs_no_memory() {
     siege.lift("what is passed over", 4 * MEBIBYTE);
 }
 
-/// Many at a time, each with all but the last byte of the largest body: what there is of bodies is
-/// what was sent, and it is gone when they are.
+/// Many at a time, each with all but the last byte of the largest body: the server keeps the bytes
+/// it got, and frees them with the connections.
 #[test]
 fn bodies_that_are_never_finished_take_what_was_sent_and_give_it_back() {
     const COUNT: usize = 20;

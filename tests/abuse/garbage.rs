@@ -1,5 +1,4 @@
-//! Garbage: every byte alone, and random ones. Whatever comes, there is an error or nothing, and then
-//! the end.
+//! Garbage: every byte alone, and random ones. The answer is an error or nothing, and then the end.
 
 use fastrand::Rng;
 
@@ -17,7 +16,7 @@ fn every_byte_alone_is_refused_or_waited_upon() {
             "byte {byte:#04x} alone"
         );
         let (line, wanted) = match byte {
-            // A blank line is none.
+            // A blank line is no request.
             b'\n' | b'\r' => ([byte, b'\n'], ""),
             _ => ([byte, b'\n'], "400 bad request\n"),
         };

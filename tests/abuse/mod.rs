@@ -1,9 +1,9 @@
-//! Abuse over real sockets: whatever a stranger sends, or does not send, or does not read, the server
-//! goes on, its memory stays below a ceiling, its state is what it was, and a client that behaves is
-//! served all the while.
+//! Abuse over real sockets: requests, silence and unread answers of hostile clients. The server stays
+//! up, its memory stays below a ceiling, its state stays the same, and a well-behaved client is served
+//! all the while.
 //!
 //! Each test lays a siege: a server with pools and a lock, a neighbour that locks and releases on
-//! connections of its own, and the abuse. At the end the figures are printed; the bounds are wide,
+//! connections of its own, and the abuse. At the end the figures are printed. The bounds are wide,
 //! because machines differ and tests run beside each other.
 
 mod admission;
@@ -32,7 +32,7 @@ pub const MEBIBYTE: usize = 1 << 20;
 /// server could not run does not count.
 const LONGEST_TURN: Duration = Duration::from_secs(5);
 
-/// A server under abuse, and what has to stay as it was.
+/// A server under abuse, and the state that must stay the same.
 pub struct Siege {
     pub server: Server,
     before: Vec<String>,

@@ -1,5 +1,5 @@
-//! Tricks with paths: a path means what stands in it, part by part. Nothing is resolved, folded or
-//! cut off, so that no path reaches what another one names.
+//! Tricks with paths: a path means its text, part by part. Nothing is resolved, folded or cut off,
+//! so that no path reaches the target of another.
 
 use super::{Siege, exchange};
 
@@ -37,7 +37,7 @@ const TARGETS: &[(&str, &str)] = &[
     ("/pool/%7f", "400 bad name"),
     ("/pool/%c2%85", "400 bad name"),
     ("/%00/A", "404 no route"),
-    // Overlong forms of `.`, `/` and A, a surrogate, and what is beyond Unicode.
+    // Overlong forms of `.`, `/` and A, a surrogate, and a number beyond Unicode.
     ("/pool/%c0%ae%c0%ae", "400 bad UTF-8"),
     ("/pool%c0%afA", "400 bad UTF-8"),
     ("/pool/%c1%81", "400 bad UTF-8"),
@@ -53,7 +53,7 @@ const TARGETS: &[(&str, &str)] = &[
     // A fragment never leaves a client that knows what it is; here it is part of the name.
     ("/pool/A#x", "404 no pool"),
     ("/pool#/A", "404 no route"),
-    // Queries. What is asked for with a typo is not done.
+    // Queries. A request with a misspelt parameter is not carried out.
     ("/pool/A?x", "400 bad parameter x"),
     ("/pool/A?%00", "400 bad parameter"),
     ("/pool/A?x%0d%0aY:%20z", "400 bad parameter"),
@@ -69,7 +69,7 @@ const TARGETS: &[(&str, &str)] = &[
     ("http://h", "405 bad method"),
 ];
 
-/// Targets that are none: the connection ends.
+/// Malformed targets: the connection ends.
 const NO_TARGETS: &[&str] = &[
     "pool/A",
     "A",

@@ -1,5 +1,5 @@
-//! Smuggling: where two readers could see the end of a request in different places, there is one
-//! answer, an error, and the end. What stands behind it is never carried out.
+//! Smuggling: where two readers could see the end of a request in different places, the server
+//! answers one error and closes. The bytes behind it are never carried out.
 
 use super::{Siege, exchange};
 
@@ -42,7 +42,7 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ),
     ("Content-Length: 3, 3", "[1]", "400 bad length"),
     ("Content-Length: 3,", "[1]", "400 bad length"),
-    // Lengths that are none.
+    // Malformed lengths.
     ("Content-Length:", "", "400 bad length"),
     ("Content-Length: +3", "[1]", "400 bad length"),
     ("Content-Length: -3", "[1]", "400 bad length"),
@@ -71,7 +71,7 @@ const FIELDS: &[(&str, &str, &str)] = &[
         "413 body too large",
     ),
     ("Content-Length: 4294967299", "[1]", "413 body too large"),
-    // Fields that are none.
+    // Malformed fields.
     ("Content-Length : 3", "[1]", "400 bad header"),
     ("Transfer-Encoding : chunked", "0\r\n\r\n", "400 bad header"),
     (
@@ -207,7 +207,7 @@ const CHUNKS: &[(&str, &str)] = &[
     ("3;\n[1]\r\n0\r\n\r\n", "400 bad chunk"),
     ("3 \n[1]\r\n0\r\n\r\n", "400 bad chunk"),
     ("3;x\r;y\r\n[1]\r\n0\r\n\r\n", "400 bad chunk"),
-    // Data that is longer or shorter than it says.
+    // Data that is longer or shorter than the chunk's size.
     ("2\r\n[1]\r\n0\r\n\r\n", "400 bad chunk"),
     ("3\r\n[1]0\r\n\r\n", "400 bad chunk"),
     ("3\r\n[1]\r0\r\n\r\n", "400 bad chunk"),

@@ -1,5 +1,5 @@
-//! Strangers where there are keys: whatever they send and do not read, a holder of a key is served, also
-//! with what is large.
+//! Unauthenticated clients of a server with keys: whatever they send or leave unread, the holder of a
+//! key is served, also with large requests and answers.
 
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
@@ -15,10 +15,10 @@ const KEYS: &str = "all 0123456789abcdef-all admin *\n";
 /// Less than some of the crowds here would take.
 const LIMITS: [&str; 2] = ["--max-buffers", "2000000"];
 
-/// Strangers in each crowd.
+/// Unauthenticated clients in each crowd.
 const COUNT: usize = 60;
 
-/// A request, and what a server answers to a holder of the key.
+/// A request, and its answer to a holder of the key.
 type Turn = (String, String);
 
 /// Sends requests that need memory: a large body, and a long list.

@@ -1,4 +1,4 @@
-//! Requests that a page has made a browser send: changes from other origins, and names that strangers own.
+//! Requests that a page makes a browser send: changes from other origins, and host names of attackers.
 
 use super::expected::Answer;
 use super::request::*;

@@ -1,4 +1,4 @@
-//! CORS: what a page in a browser may do.
+//! CORS: the rights of a page in a browser.
 
 use super::expected::{Answer, Value};
 use super::request::*;

@@ -1,5 +1,5 @@
-//! Decisions about pools and locks where the contract is silent; they stand in docs/http-api.md.
-//! Those about the bytes of requests are in `decisions_http`.
+//! Decisions about pools and locks where the contract is silent; docs/http-api.md lists them. Those
+//! about the bytes of requests are in `decisions_http`.
 
 use super::request::*;
 use super::runner::run;

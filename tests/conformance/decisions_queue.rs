@@ -1,4 +1,4 @@
-//! Decisions about leases, owners and the queue where the contract is silent; they stand in docs/http-api.md.
+//! Decisions about leases, owners and the queue where the contract is silent; docs/http-api.md lists them.
 
 use super::request::*;
 use super::runner::run;

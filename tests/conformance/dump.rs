@@ -25,7 +25,7 @@ fn dump(pools: &[&str], last: &str) -> String {
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
-/// The answer over HTTP/1.1, in one chunk. `~60` stands for two digits, as it does in what is compared.
+/// The answer over HTTP/1.1, in one chunk. `~60` stands for two digits, as in the expected text.
 fn chunked(text: &str) -> String {
     let length = text.len() - text.matches('~').count();
     format!(
@@ -211,7 +211,7 @@ fn states() -> Vec<Row> {
             .line(DUMP, line_of(&dump(&[&several], &counts(1, 4, 2, 0))))
             .restart()
             .line("GET /pool/A/lock", "200 1 - 4\t1 - 3")
-            // On a file fences go on higher after a kill: 1, or 1000.
+            // In a file fences skip ahead after a kill: 1, or 1000.
             .line(DUMP, until_fence),
     ]
 }

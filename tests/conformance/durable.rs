@@ -94,7 +94,7 @@ fn state() -> Vec<Row> {
     ]
 }
 
-/// After a kill the file goes on above all fences that a lost commit may have given.
+/// After a kill, fences continue above all that a lost commit may have given.
 fn fences() -> Vec<Row> {
     let stores = [
         ("fences rise across a restart", StoreKind::Redis, [2, 3]),

@@ -70,7 +70,7 @@ fn spelled_out() -> Vec<Row> {
 
 const CODES: &str = "JSON: a code that stays the same, and a field of its own for what varies";
 
-/// Bodies in JSON to the byte: codes are what programs compare.
+/// Bodies in JSON, to the byte: programs compare the codes.
 fn codes() -> Vec<Row> {
     let code = |line: &str, status: &str, body: &str| {
         let length = body.len();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// So many seconds may go between a grant and a look at it, on a machine that has much to do.
+/// The seconds that may pass between a grant and a request for it, on a busy machine.
 const SLOWNESS: u64 = 9;
 
 pub enum Expected {
@@ -51,8 +51,8 @@ impl Answer {
         self
     }
 
-    /// The type that answers to Accept have. The answer to a GET also has `Cache-Control: no-store`;
-    /// where it must be and where not is what `caching` is about.
+    /// The type that depends on Accept. The answer to a GET also has `Cache-Control: no-store`;
+    /// `caching` tests where it must be and where not.
     pub fn typed(self, value: &'static str) -> Answer {
         self.header("Content-Type", value).optional("Cache-Control")
     }
@@ -156,7 +156,7 @@ fn about(expected: &str, text: &str) -> String {
     exact + rest
 }
 
-/// Whether a text is as expected, where `…` at the end of what is expected stands for anything.
+/// Whether a text is as expected, where a final `…` in `expected` matches any text.
 pub fn matches(expected: &str, text: &str) -> bool {
     let expected = &*about(expected, text);
     match expected.strip_suffix('…') {

@@ -1,4 +1,4 @@
-//! Half-close: a client that has said all and only listens, and one that broke off.
+//! Half-close: a client that has sent all and only reads, and one that broke off.
 
 use super::request::*;
 use super::runner::run;

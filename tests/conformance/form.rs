@@ -99,7 +99,7 @@ pub fn rows() -> Vec<Row> {
     ]
 }
 
-/// So many that the list of them fills more than one segment and most buffers.
+/// Enough ids for a list that fills more than one segment and most buffers.
 fn many_ids() -> Vec<String> {
     let ids = 0..20_000;
     ids.map(|number| format!("resource {number}")).collect()

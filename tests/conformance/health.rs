@@ -44,7 +44,7 @@ pub fn rows() -> Vec<Row> {
                 bare("HEAD /ready"),
                 "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
             ),
-        // What was sent before it stops is still answered.
+        // Earlier requests are still answered before it stops.
         row(
             "not ready once it is told to stop",
             "docs/http-api.md: `/ready` is `503 stopping` while the server comes to its end",

@@ -7,8 +7,8 @@ use super::expected::Expected;
 use super::wire::Connection;
 use crate::support::{Server, StoreKind};
 
-/// A clock that counts in milliseconds is off by less than one, so that each of many locks is taken at
-/// another part of a millisecond.
+/// A clock in milliseconds is off by less than one. So each of many locks is taken at another part of a
+/// millisecond.
 #[test]
 fn no_lease_ends_early() {
     let server = Server::start(StoreKind::Memory);
@@ -37,7 +37,7 @@ fn no_lease_ends_early() {
     assert!(early.is_empty(), "leases of 1 s ended after {early:?}");
 }
 
-/// The process stands still while a lease ends, and finds these requests when it goes on. It cannot tell when
+/// The process is stopped while a lease ends, and finds these requests when it continues. It cannot know when
 /// they came, so they count as sent in time. Redis has a clock of its own, by which they are late.
 #[test]
 fn what_a_server_finds_after_it_stood_still_counts_as_sent_in_time() {

@@ -1,4 +1,4 @@
-//! Limits: what is too large is refused as soon as it shows, and ends the connection.
+//! Limits: a request that is too large is refused as soon as that shows, and ends the connection.
 
 use super::request::*;
 use super::runner::run;

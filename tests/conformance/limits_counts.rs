@@ -178,7 +178,7 @@ fn lines() -> Vec<Row> {
             .on(1)
             .line(WAITING, FULL)
             .ask(json(WAITING), json_fails(FULL))
-            // What is free needs no place in line.
+            // A free resource needs no place in the queue.
             .line("POST /pool/B/lock?wait=60&owner=o", "200 y")
             .line("POST /pool/B/lock?wait=60&owner=o", "200 y")
             .check("DELETE /pool/A/lock/1", "200")

@@ -1,4 +1,4 @@
-//! Lending: who gets what, in which order, under which number, and until when.
+//! Lending: the choice of resource and client, the order, the fences, and the ends of locks.
 
 use super::request::*;
 use super::runner::run;

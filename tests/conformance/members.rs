@@ -1,4 +1,4 @@
-//! Adding and setting members: what a body may say, and what happens to what is held.
+//! Adding and setting members: the contents of bodies, and the fate of held resources.
 
 use super::request::*;
 use super::runner::run;

@@ -62,7 +62,7 @@ pub fn rows() -> Vec<Row> {
     rows
 }
 
-/// Bodies that end in a word that is near a version, and is none.
+/// Bodies that end in a word that is near an HTTP version.
 fn bodies_that_are_none() -> Vec<Row> {
     let bodies = [
         "1.1",

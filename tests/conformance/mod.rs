@@ -1,17 +1,17 @@
 //! The contract as a table: request bytes in, answer bytes out, one row for each promise.
 //!
 //! A row has a name, the sentence of the contract that it holds, and a conversation. Each row runs
-//! over real sockets, against a server process of its own, on every store of `StoreKind::ALL`: a
-//! new store is a new variant there and nothing here. What a row does not say is checked as well:
-//! when a row has been talked through, each of its connections must either answer one more `GET
-//! /ping`, with nothing before that answer, or have ended without a further byte.
+//! over real sockets, against a server process of its own, on every store of `StoreKind::ALL`. So a
+//! new store is a new variant there and nothing here. After a row, each of its connections must
+//! either answer one more `GET /ping`, with nothing before that answer, or have ended without a
+//! further byte.
 //!
-//! Rows about the queue have several connections: `on(1)` goes on with the second, `waits` sends a
-//! request that gets no answer yet and looks at the pool's line until it stands there, `hears` is the
+//! Rows about the queue have several connections. `on(1)` continues with the second. `waits` sends a
+//! request that gets no answer yet, and polls the pool's queue until it is there. `hears` is the
 //! answer when it comes.
 //!
-//! Read `routes` first, then `locks` and `members`: they are the protocol. The others hold its
-//! form, and what it forgives.
+//! Read `routes` first, then `locks` and `members`: they are the protocol. The others test its form,
+//! and the faults that it forgives.
 
 mod expected;
 mod request;

@@ -1,4 +1,4 @@
-//! Names of pools and resources: what may stand in them, and how it is written in a path.
+//! Names of pools and resources: their characters, and their form in a path.
 
 use super::request::*;
 use super::runner::run;

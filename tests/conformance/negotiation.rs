@@ -1,4 +1,4 @@
-//! Plain text or JSON: what the header Accept decides.
+//! Plain text or JSON, by the header Accept.
 
 use super::request::*;
 use super::runner::run;

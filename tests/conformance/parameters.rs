@@ -1,4 +1,4 @@
-//! Query parameters: what a route does not know is refused, before anything is done.
+//! Query parameters: one that a route does not know is refused, before anything is done.
 
 use super::request::*;
 use super::runner::run;

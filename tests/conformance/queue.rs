@@ -1,4 +1,4 @@
-//! The queue: who stands in line, and who is served when.
+//! The queue: its waiters, and the order in which they are served.
 
 use super::request::*;
 use super::runner::run;

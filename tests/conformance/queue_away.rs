@@ -1,4 +1,5 @@
-//! The queue and absent owners: what is kept for them, and what others get meanwhile.
+//! The queue and absent owners: the resources reserved for them, and the service of others
+//! meanwhile.
 
 use super::request::*;
 use super::runner::run;

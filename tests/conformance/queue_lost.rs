@@ -1,4 +1,4 @@
-//! The queue and connections: waiters that go away, half-close, pipeline, or are told to go.
+//! The queue and connections: waiters that go away, half-close, pipeline, or are removed.
 
 use super::request::*;
 use super::runner::run;
@@ -46,7 +46,7 @@ fn closed() -> Vec<Row> {
             .queued(1)
             .hang_up()
             .queued(0),
-        // What has not been read when a socket is closed makes the system send RST, not FIN.
+        // Unread bytes in a socket that is closed make the system send RST, not FIN.
         one_held("a waiter that resets leaves", LEAVES)
             .send(format!("GET /ping\n{WAITING}\n"))
             .queued(1)
@@ -129,10 +129,10 @@ fn half_closed() -> Vec<Row> {
     ]
 }
 
-/// The server finds that the waiter has gone and that its turn has come at the same moment.
+/// The server finds at the same moment that the waiter has gone and that its turn has come.
 ///
-/// What has not been read when a socket is closed makes the system send RST, so that the answer of
-/// the waiter cannot be written any more.
+/// Unread bytes in a socket that is closed make the system send RST, so that the answer to the
+/// waiter cannot be written any more.
 fn undone() -> Vec<Row> {
     let resets = |name: &str, waiting: &str| {
         one_held(name, UNDONE)
@@ -162,7 +162,7 @@ fn undone() -> Vec<Row> {
             .on(1)
             .hears("200")
             .check("GET /pool", "200 1 0 0 A"),
-        // Those who connect while the server looks away are taken in together.
+        // Clients that connect while the server is stopped are accepted together.
         one_held("a waiter that closes before a newcomer releases", LEAVES)
             .waits(WAITING, 1)
             .freeze()

@@ -58,7 +58,7 @@ fn away() -> Vec<Row> {
             .silence()
             .check("DELETE /pool/A/lock/1?owner=a", "200")
             .hears("200 1"),
-        // What has not been read when a socket is closed makes the system send RST, not FIN.
+        // Unread bytes in a socket that is closed make the system send RST, not FIN.
         one_held("an owner takes its place up after a reset", KEEPS)
             .send(format!("GET /ping\n{A}\n"))
             .queued(1)

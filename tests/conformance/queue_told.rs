@@ -19,7 +19,7 @@ pub fn rows() -> Vec<Row> {
     let mut rows = forms();
     rows.extend(places());
     rows.extend(away());
-    // Those who still wait leave, so that nothing is left to be heard.
+    // The remaining waiters leave, so that no answer is outstanding.
     let leave = |row: Row| (0..3).fold(row, |row, number| row.on(number).hang_up());
     rows.into_iter().map(leave).collect()
 }
@@ -108,7 +108,7 @@ fn places() -> Vec<Row> {
             .waits("POST /pool/A/lock?wait=60", 1)
             .on(1)
             .line("GET /pool/B/queue", "200"),
-        // It has waited as long as before, and wants and waits for what it says now.
+        // It has waited as long as before; the newer request decides its resources and its wait.
         two_held("an owner who asks again keeps its age", TOLD)
             .mark()
             .waits("POST /pool/A/lock?owner=a&wait=60", 1)

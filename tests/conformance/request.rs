@@ -78,8 +78,8 @@ pub fn json_ok(body: &str) -> Answer {
     Answer::new("200 OK", Body::Is(body.into())).typed("application/json")
 }
 
-/// A failure as `{"code":WORDS,"message":"…"}` with Content-Type application/json. What varies in
-/// the words is a member of its own.
+/// A failure as `{"code":WORDS,"message":"…"}` with Content-Type application/json. The variable part
+/// of the words is a member of its own.
 pub fn json_fails(status: &str) -> Answer {
     Answer::new(status, Body::JsonError).typed("application/json")
 }

@@ -1,9 +1,9 @@
-//! Talks the rows through: a few at a time, each with a server of its own.
+//! Runs the rows: a few at a time, each with a server of its own.
 //!
-//! Nothing here sleeps but between looks at what is to change, and where silence is heard on Redis.
-//! The server is one loop, and what is sent over loopback is there when the send returns: so when it
-//! has answered two pings on another connection, it has read all that was sent before, and what it
-//! had to say to that has left. `Talk::settle` says what of this holds if its answers come from Redis.
+//! Nothing here sleeps, except between two polls, and where a row expects silence on Redis. The server
+//! is one loop, and bytes sent over loopback have arrived when the send returns. So when it has
+//! answered two pings on another connection, it has read all earlier input, and has written its
+//! answers. `Talk::settle` says which of this holds if the answers come from Redis.
 
 use std::any::Any;
 use std::collections::HashSet;
@@ -25,7 +25,7 @@ const WORKERS: usize = 3;
 /// Longer than any change takes that a row waits for.
 const CHANGE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The time between two looks at what is to change.
+/// The time between two looks at a state that is to change.
 const GLANCE: Duration = Duration::from_millis(2);
 
 /// The time that a message takes from Redis to the server, and an answer back: far more, in fact.
@@ -122,10 +122,10 @@ struct Talk<'a> {
     server: Server,
     aside: Connection,
     connections: Vec<Connection>,
-    /// The place of the one that talks.
+    /// The index of the current connection.
     current: usize,
     marked: Instant,
-    /// The process has been told to stand still.
+    /// The process has been stopped (SIGSTOP).
     frozen: bool,
     cut: Cut,
 }
@@ -173,7 +173,7 @@ impl Talk<'_> {
                 let connection = self.connections.remove(self.current);
                 let (server, client) = (connection.server(), connection.address());
                 drop(connection);
-                // What comes next must not overtake the end of this one.
+                // The next step must not overtake the end of this connection.
                 wait_until_told(server, client);
                 let next = self.dialer.open(&self.server);
                 self.connections.insert(self.current, next);
@@ -235,24 +235,25 @@ impl Talk<'_> {
         }
     }
 
-    /// The server has seen all that was sent, and has said nothing.
+    /// Checks that the server has read all that was sent, and has not answered.
     fn hear_nothing(&mut self) -> Result<(), String> {
         self.settle()?;
         self.current().hear_nothing()
     }
 
-    /// Waits until the server has seen all that was sent, and has said what there is to say.
+    /// Waits until the server has read all that was sent, and has answered as far as it can.
     ///
     /// Two pings make that certain if the store is within the server. If it is Redis, they make it
-    /// certain that the server has read all that was sent, and has passed on to Redis what it asks for.
-    /// Redis answers a connection in order: so when a listing has come back from there, which was asked
-    /// for behind all that, the server has the answers to all that as well, and behind a second listing
-    /// it has also written them. What is not certain is what Redis has told the server besides, on its
-    /// other connection: that a resource has become free, upon which the server asks for it on behalf
-    /// of who stands in line. Such a message is sent when the release is answered, so that the server
-    /// very likely has it, and has asked, before the second listing is asked for. Where a row looks for
-    /// silence, a moment for such messages comes in between: a row can be wrong there only by missing
-    /// that a server speaks late, never by failing.
+    /// certain that the server has read all input, and has passed on its commands. Redis answers a
+    /// connection in order. So when a listing has come back that was requested behind all that, the
+    /// server has the replies to all that as well, and behind a second listing it has also written
+    /// them.
+    ///
+    /// One thing stays uncertain: notices of Redis on the other connection, such as a resource that
+    /// became free, upon which the server asks for it on behalf of a waiter. Redis sends such a notice
+    /// when it answers the release. So the server very likely has it, and has asked, before the second
+    /// listing is requested. Where a row expects silence, a moment for such notices is added: a row can
+    /// be wrong there only by missing that a server answers late, never by failing.
     fn settle(&mut self) -> Result<(), String> {
         self.aside.ask("GET /ping", "200 pong")?;
         self.aside.ask("GET /ping", "200 pong")?;

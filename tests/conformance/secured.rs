@@ -8,7 +8,7 @@ use crate::support::{Server, StoreKind};
 /// Opens the connections of rows.
 pub enum Dialer {
     Plain,
-    /// With TLS: who has signed the certificate, and the certificate.
+    /// With TLS: the authority, and the certificate.
     #[cfg(feature = "tls")]
     Tls(Authority, Identity),
 }

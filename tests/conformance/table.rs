@@ -1,4 +1,4 @@
-//! The form of a row: what is said, and what must be heard, step by step.
+//! The form of a row: requests and expected answers, step by step.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub struct Row {
     pub promise: &'static str,
     pub arguments: Vec<&'static str>,
     pub steps: Vec<Step>,
-    /// Only for stores that keep what they know when the process is killed.
+    /// Only for stores that keep their state when the process is killed.
     pub durable: bool,
     /// The only store that the promise is about; `None` for all stores.
     pub only: Option<StoreKind>,
@@ -23,7 +23,7 @@ pub enum Step {
     /// Says a one-line request on a connection beside the row's own, and compares the answer.
     Aside(String, String),
     Send(Vec<u8>),
-    /// Sends pieces that the server reads one by one, and hears nothing before the last is out.
+    /// Sends pieces that the server reads one by one, and gets no answer before the last is out.
     Pieces(Vec<Vec<u8>>),
     /// Sends pieces that the server reads one by one, and may answer one by one.
     Cuts(Vec<Vec<u8>>),
@@ -35,19 +35,19 @@ pub enum Step {
     HalfClose,
     /// The server has closed its side, without a reset and without a further byte.
     End,
-    /// The server closes its side; what it says before that, if anything, is a failure.
+    /// The server closes its side; an answer before that, if any, reports an error.
     EndWithoutSuccess,
-    /// Goes on with a new connection; the one before stays open.
+    /// Continues with a new connection; the one before stays open.
     Connect,
-    /// Closes the connection at once, and goes on with a new one.
+    /// Closes the connection at once, and continues with a new one.
     HangUp,
     /// SIGKILL, and a new process on the same store.
     Restart,
-    /// Goes on with the connection of this number, counted from 0; a missing one is opened.
+    /// Continues with the connection of this number, counted from 0; a missing one is opened.
     On(usize),
     /// Says a one-line request beside it again and again, until this is the answer.
     Until(String, String),
-    /// Looks at pool A beside it, until so many stand in its line.
+    /// Polls pool A on another connection, until this many clients are queued.
     Queued(usize),
     /// Notes the time.
     Mark,
@@ -96,7 +96,7 @@ impl Row {
         self.step(Step::Aside(request.into(), "200…".into()))
     }
 
-    /// Looks at the outcome: a one-line request on another connection, and its answer.
+    /// Checks the outcome: a one-line request on another connection, and its answer.
     pub fn check(self, request: impl Into<String>, answer: impl Into<String>) -> Row {
         self.step(Step::Aside(request.into(), answer.into()))
     }
@@ -171,7 +171,7 @@ impl Row {
         self
     }
 
-    /// Sends something that breaks the framing: the answer says why, and the connection ends.
+    /// Sends bytes that break the framing: the answer says why, and the connection ends.
     pub fn breaks(self, request: impl AsRef<[u8]>, status: &str) -> Row {
         self.ask(request, super::request::fails_and_closes(status))
             .end()
@@ -210,7 +210,7 @@ impl Row {
         self.step(Step::Restart)
     }
 
-    /// Goes on with the connection of this number. The row starts on 0.
+    /// Continues with the connection of this number. The row starts on 0.
     pub fn on(self, number: usize) -> Row {
         self.step(Step::On(number))
     }
@@ -220,12 +220,12 @@ impl Row {
         self.step(Step::Until(request.into(), answer.into()))
     }
 
-    /// Looks at the pools on another connection until so many stand in the line of pool A.
+    /// Polls the pools on another connection until this many clients are queued for pool A.
     pub fn queued(self, count: usize) -> Row {
         self.step(Step::Queued(count))
     }
 
-    /// Sends a one-line request that gets no answer yet: so many stand in line then.
+    /// Sends a one-line request that gets no answer yet: this many clients are queued then.
     pub fn waits(self, request: impl Into<String>, count: usize) -> Row {
         self.send(request.into() + "\n").queued(count).silence()
     }
@@ -235,7 +235,8 @@ impl Row {
         self.expect(Expected::Line(answer.into()))
     }
 
-    /// The server sees nothing of what follows before `thaw`, and then all of it at once.
+    /// Stops the server. It sees nothing of the following steps before `thaw`, and then all of it at
+    /// once.
     pub fn freeze(self) -> Row {
         self.step(Step::Signal("STOP"))
     }
@@ -253,8 +254,8 @@ impl Row {
         self.step(Step::Mark)
     }
 
-    /// Not earlier after `mark` than this. Where a time is no more than about right, as it is with a
-    /// wait, rows leave 10 ms. A row with real seconds is not said byte by byte as well.
+    /// Not earlier after `mark` than this. Where a time is only roughly right, as with a wait, rows
+    /// leave 10 ms. A row with real seconds is not also sent byte by byte.
     pub fn not_before(self, milliseconds: u64) -> Row {
         self.kept_whole().step(Step::NotBefore(milliseconds))
     }

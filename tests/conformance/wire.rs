@@ -1,4 +1,4 @@
-//! One connection of a row: sending, and comparing what comes in with what is expected.
+//! One connection of a row: sending, and comparing the received bytes with the expected ones.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -17,7 +17,7 @@ const PREVIEW: usize = 1000;
 pub trait Stream: Read + Write {
     fn socket(&self) -> &TcpStream;
 
-    /// Tells the server that nothing more comes; answers can still be read.
+    /// Ends the sending side; answers can still be read.
     fn end_sending(&mut self) -> io::Result<()>;
 }
 
@@ -31,8 +31,7 @@ impl Stream for TcpStream {
     }
 }
 
-/// With TLS the end is said with TLS, and TCP knows nothing of it. Where the server does not say its own
-/// end, a read fails.
+/// With TLS the end is a TLS alert, which TCP does not know. If the server sends no alert, a read fails.
 #[cfg(feature = "tls")]
 impl Stream for crate::support::tls::TlsStream {
     fn socket(&self) -> &TcpStream {
@@ -44,7 +43,7 @@ impl Stream for crate::support::tls::TlsStream {
     }
 }
 
-/// One of the row's connections, and what has come in on it and not yet been looked at.
+/// One of the row's connections, and its received bytes that were not compared yet.
 pub struct Connection {
     stream: Box<dyn Stream>,
     received: Vec<u8>,
@@ -107,7 +106,7 @@ impl Connection {
         self.read_line()
     }
 
-    /// Reads what there is; false at the end.
+    /// Reads the available bytes; false at the end.
     fn read(&mut self) -> Result<bool, String> {
         let mut buffer = [0; 16 * 1024];
         loop {
@@ -317,7 +316,7 @@ fn differ(problem: &str, expected: &[u8], received: &[u8]) -> String {
     format!("{problem}\n  expected: \"{expected}\"\n  received: \"{received}\"")
 }
 
-/// As much of it as helps to see what is wrong.
+/// Shortens the bytes for a message.
 fn short(bytes: &[u8]) -> String {
     match bytes.len() {
         0..1000 => bytes.escape_ascii().to_string(),

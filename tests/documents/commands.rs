@@ -1,5 +1,4 @@
-//! Every command that the documents show is run here, against a real server, or it is said which test
-//! runs it.
+//! Every command in the documents runs here, against a real server, or names the test that runs it.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -13,8 +12,8 @@ use super::{Block, blocks_in, blocks_of, documents, read, root};
 use crate::support::programs::{client, succeed};
 use crate::support::{Server, StoreKind, run_command, signal};
 
-/// A command line, to be run in a shell: with this server in the place of the one that is named, and
-/// the programs of this build.
+/// A command line for a shell, with this server in the place of the named one, and the programs of this
+/// build.
 fn shell(script: &str, server: &Server, folder: &Path) -> Command {
     let port = server.address.port();
     let script = script
@@ -33,7 +32,7 @@ fn shell(script: &str, server: &Server, folder: &Path) -> Command {
     command
 }
 
-/// The commands of a console, each with what it is shown to print.
+/// The commands of a console, each with its shown output.
 fn conversation(block: &Block) -> Vec<(String, String)> {
     let mut conversation: Vec<(String, String)> = Vec::new();
     for line in block.text.lines() {
@@ -369,8 +368,8 @@ fn command_of(line: &str) -> &str {
     rest
 }
 
-/// Whether all that a block shows builds or tests the project itself, which takes minutes: here only what it
-/// names is looked for.
+/// Whether all commands of a block build or test the project itself, which takes minutes: here only their
+/// names are checked.
 fn is_of_development(block: &Block) -> bool {
     let programs = [
         "cargo ",

@@ -1,5 +1,5 @@
 //! The documents name tests and files, and link to files and headings: each of them must exist, so that no
-//! document outlives what it describes.
+//! document outlives its subject.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -60,7 +60,7 @@ const FOLDERS: [&str; 6] = ["bench/", "docs/", "fuzz/", "packaging/", "src/", "t
 fn each_file_that_a_document_names_exists() {
     let mut count = 0;
     let mut missing = Vec::new();
-    // The changelog names what has been.
+    // The changelog names former files and tests.
     for document in documents().iter().filter(|name| *name != "CHANGELOG.md") {
         let prose = prose(document);
         let words = code_spans(&prose).filter_map(|code| code.split([' ', ':']).next());
@@ -156,7 +156,7 @@ fn below(document: &str, anchor: &str) -> String {
         .fold(String::new(), |text, line| text + line + "\n")
 }
 
-/// Tasks of the README's first table, and what the place that it links to shows for them.
+/// Tasks of the README's first table, and the text at the place that each links to.
 const TASKS: [(&str, &str); 3] = [
     ("listen on a network", "--listen 0.0.0.0:8081"),
     ("remove members", "latch seed A --set"),

@@ -1,5 +1,5 @@
-//! The documents of the project: their commands are run, their links lead somewhere, and their tables are
-//! what the code has.
+//! The documents of the project: their commands run, their links lead somewhere, and their tables match
+//! the code.
 
 mod commands;
 mod links;

@@ -1,6 +1,5 @@
-//! The tables of the documents have what the code has: routes with their methods, parameters, settings and
-//! figures.
-//! That of the refusals is held beside the code, in `src/api/tests.rs`.
+//! The tables of the documents match the code: routes with their methods, parameters, settings and figures.
+//! The table of refusals is tested beside the code, in `src/api/tests.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,7 +39,7 @@ fn the_readme_is_short() {
     assert!(lines <= 200, "{lines} lines");
 }
 
-/// Each path with its methods, as the server describes them: `tests/openapi` holds that to what it does.
+/// Each path with its methods, by the server's description, which `tests/openapi` tests.
 fn operations(server: &Server) -> BTreeSet<(String, String)> {
     let answer = server.connect().ask("GET /openapi.json");
     let description: Value =

@@ -25,7 +25,8 @@ fn a_creation_that_is_cut_short_leaves_nothing_that_the_next_start_refuses() {
     }
 }
 
-/// Ends a creation after this many steps and opens what is left. Returns whether the creation was over by then.
+/// Ends a creation after this many steps and opens the result. Returns whether the creation was complete by
+/// then.
 fn is_created_within(steps: u32, sync: Sync, end: End, seed: u64) -> bool {
     let disk = FaultyDisk::new(seed);
     disk.kill_process_after(steps);

@@ -94,7 +94,7 @@ enum Change {
     Length(usize),
 }
 
-/// So many operations of its kind go well yet, and so many fail then.
+/// A fault, after a number of successful operations of its kind, for a number of operations.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
     fault: Fault,
@@ -130,8 +130,8 @@ impl FaultyDisk {
         self.state().plan = Some(Plan { fault, wait, fails });
     }
 
-    /// From now on there is space for so many bytes, in blocks. A file may be longer than that: what has
-    /// never been written takes no space.
+    /// From now on there is space for this many bytes, in blocks. A file may be longer than that:
+    /// unwritten parts take no space.
     pub fn limit_space(&self, bytes: usize) {
         self.state().most_blocks = bytes / BLOCK;
     }
@@ -145,7 +145,7 @@ impl FaultyDisk {
         self.state().fired.clone()
     }
 
-    /// The process is killed: it does nothing any more, and what it has done is still there.
+    /// The process is killed: it does nothing any more, and its writes are still there.
     pub fn kill_process(&self) {
         self.state().process += 1;
     }
@@ -221,7 +221,7 @@ impl From<&FaultyDisk> for Arc<dyn Disk> {
 }
 
 impl State {
-    /// Whether this process still does what it is about to do.
+    /// Whether this process still carries out its next step.
     fn advances(&mut self, process: u32) -> bool {
         if process != self.process {
             return false;

@@ -62,7 +62,7 @@ fn fences(replies: &[Reply]) -> Vec<u64> {
     replies.iter().filter_map(fence).collect()
 }
 
-/// The file as it was one commit before is what a damaged last commit leaves.
+/// A damaged last commit leaves the file as it was one commit before.
 #[test]
 fn no_fence_comes_again_when_the_last_commit_is_lost() {
     let folder = tempfile::TempDir::new_in("/dev/shm").expect("a folder in memory");

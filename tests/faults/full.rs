@@ -1,5 +1,5 @@
-//! A disk that is full and stays so. A file is made longer before it has space, so that what fails is a
-//! write in the middle of it; what it has space for already can still be written.
+//! A disk that is full and stays so. A file grows before it has space, so a write in its middle fails;
+//! parts that have space already can still be written.
 
 use std::num::NonZeroU32;
 

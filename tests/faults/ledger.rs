@@ -55,7 +55,7 @@ impl Pool {
         if let Some(lock) = before.filter(|lock| lock.known == Known::Yes) {
             return Err(format!("{id} is lent twice: {fence}, and {lock:?}"));
         }
-        // An owner may have got it when it was not told.
+        // An owner may have got it without an answer.
         let is_new = !self
             .unheard
             .contains(lease.owner.as_deref().unwrap_or_default());

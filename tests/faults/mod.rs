@@ -1,8 +1,8 @@
-//! Faults below the journal: writes, reads and syncs that fail, disks that are full, processes that are
-//! killed, and power that is cut, by a plan that a seed decides.
+//! Faults below the journal: failed writes, reads and syncs, full disks, killed processes, and power
+//! cuts, by a plan that a seed decides.
 //!
-//! Whatever happens: what was answered is there afterwards, nothing is lent twice, no fence comes
-//! back, and once the disk is well the service goes on.
+//! Every answered change is there afterwards, nothing is lent twice, no fence returns, and once the
+//! disk is well the service resumes.
 
 mod creation;
 mod disk;

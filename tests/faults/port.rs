@@ -1,5 +1,5 @@
-//! A way to the journal on which requests are carried out when a story says so, and their outcomes come back when
-//! it says so: a disk that is slow, or stuck, in all orders that can be.
+//! A way to the journal on which requests are carried out, and their outcomes return, when a story says so: a
+//! disk that is slow, or stuck, in all possible orders.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ struct Way {
     worker: Worker,
     request: Option<JournalRequest>,
     outcome: Option<JournalOutcome>,
-    /// The outcome can be heard of.
+    /// The outcome can be received.
     is_back: bool,
     /// Nothing is late.
     is_prompt: bool,
@@ -38,7 +38,7 @@ impl LatePort {
         way.request.is_some() || way.outcome.is_some()
     }
 
-    /// From now on each order is carried out at once, or not. What is under way comes to its end then, too.
+    /// From now on each order is carried out at once, or not. The pending one completes then, too.
     pub fn set_prompt(&self, is_prompt: bool) {
         self.0.borrow_mut().is_prompt = is_prompt;
         if is_prompt {
@@ -47,7 +47,7 @@ impl LatePort {
         }
     }
 
-    /// Carries out the request under way; or lets its outcome be heard of, if that has been done.
+    /// Carries out the pending request; or returns its outcome, if that has been done.
     pub fn advance(&self) {
         let way = &mut *self.0.borrow_mut();
         match way.request.take() {

@@ -47,7 +47,7 @@ fn talk(client: &mut Client, lines: &[(&str, &str)]) {
     }
 }
 
-/// All that the older version was told is there. Leases have started anew, and go on.
+/// All state of the older version is there. Leases have restarted.
 #[track_caller]
 fn expect_written(client: &mut Client) {
     for (request, answer) in WRITTEN {
@@ -70,7 +70,7 @@ fn format_of(server: &Server) -> u64 {
     u64::from_be_bytes(format.try_into().expect("eight bytes"))
 }
 
-/// No fence of the old file comes again, however it has ended: it does not tell that.
+/// No fence of the old file returns, however it has ended: the file does not record that.
 #[test]
 fn format_4_opens_with_locks_owners_fences_and_the_order_of_lending() {
     for end in ["closed", "killed"] {

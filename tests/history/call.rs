@@ -12,13 +12,13 @@ pub const SECOND: Time = 1_000_000;
 #[derive(Clone, Debug)]
 pub struct Call {
     pub client: usize,
-    /// The process that was asked. One that was started again is another one.
+    /// The process that was asked. A restarted one has another number.
     pub server: usize,
     pub pool: String,
     pub asked: Asked,
     /// Before the first byte left.
     pub sent: Time,
-    /// After the last byte came. `None` if the outcome is unknown: the connection was cut, the server
+    /// The time after the last byte. `None` if the outcome is unknown: the connection was cut, the server
     /// was killed, or it said 503. Then the call was carried out at any time since, or never.
     pub answered: Option<(Time, Answer)>,
 }
@@ -124,7 +124,7 @@ impl Call {
         }
     }
 
-    /// When the answer was there, if it ever was.
+    /// The time of the answer, if there was one.
     pub fn answered_at(&self) -> Option<Time> {
         self.answered.as_ref().map(|(at, _)| *at)
     }
@@ -140,7 +140,7 @@ impl Asked {
         }
     }
 
-    /// Whether it stands in the queue while it cannot be served.
+    /// Whether it is queued while it cannot be served.
     pub fn waits(&self) -> bool {
         matches!(self, Asked::Acquire { wait_s: 1.., .. })
     }

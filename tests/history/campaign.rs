@@ -1,5 +1,5 @@
 //! A campaign: clients work over several servers on one Redis, or over one on a file. All of them are hurt in
-//! every way, and what the clients were told must be what a lock server tells that keeps its promises.
+//! every way, and the answers must be those of a lock server that keeps its promises.
 //!
 //! `LATCHD_FULL=1` makes it longer, `LATCHD_SEED=n` is as near to the same again as threads allow.
 
@@ -67,7 +67,7 @@ fn keep_the_promises(ground: Ground, servers: usize) {
 /// The condition that ends a campaign.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// Until what was cut off is over.
+    /// Until the cut calls are over.
     Faults,
     /// Nothing was cut off.
     Calm,
@@ -124,8 +124,8 @@ impl Campaign {
         assert!(is_busy, "there is something to check: {verdict:?}");
     }
 
-    /// Lets all clients work while something happens, which may be calls of its own; lets all come to
-    /// rest, and hands over what was recorded, and what was done.
+    /// Lets all clients work during `happen`, which may make calls of its own. Then lets all come to rest,
+    /// and returns the calls and the faults.
     pub fn run(
         &self,
         ending: Ending,
@@ -195,7 +195,7 @@ impl Campaign {
     }
 }
 
-/// Tells all clients to stop, also if what happens to them fails.
+/// Stops all clients, also after a failure.
 struct AtTheEnd<'a>(&'a AtomicBool);
 
 impl Drop for AtTheEnd<'_> {
@@ -217,8 +217,8 @@ fn wait_for_quiet() {
     thread::sleep(Duration::from_millis(1_000 * REDIS_TIMEOUT_S + 300));
 }
 
-/// Looks at what is left, frees it, and takes everything at once: nothing is lost. Or says what is in
-/// the way of that, behind what is recorded.
+/// Lists the remaining locks, frees them, and acquires everything at once: nothing is lost. The error says
+/// what prevents that.
 fn come_to_rest(caller: &mut Caller<'_>, cluster: &mut Cluster<'_>) -> Result<(), String> {
     for (pool, size) in POOLS {
         wait_for_empty_queue(caller, cluster, pool)?;

@@ -19,7 +19,7 @@ pub const REDIS_TIMEOUT_S: u64 = 1;
 /// shorter fault must not cost a waiter its place.
 const HARMLESS: Time = 2 * SECOND;
 
-/// The longest time for which a piece of what Redis says is on its way, on a slow link.
+/// The longest delay of a piece of a reply from Redis on a slow link, in milliseconds.
 const MAX_DELAY_MS: u64 = 60;
 
 /// Redis' clock is off by an hour at most.
@@ -36,7 +36,7 @@ pub enum Ground {
     File,
 }
 
-/// A Redis, and what stands between it and the servers.
+/// A Redis, and the gate between it and the servers.
 struct SharedRedis {
     redis: RedisServer,
     gate: Gate,
@@ -97,7 +97,7 @@ impl<'a> Cluster<'a> {
     pub fn suffer(&mut self, duration: Duration, random: &mut Rng) {
         let end = Instant::now() + duration;
         while Instant::now() < end {
-            // Now and then long enough that what was hurt can recover.
+            // Now and then long enough to recover from all faults.
             let calm_ms = if random.u8(..8) == 0 { 1_200 } else { 200 };
             thread::sleep(Duration::from_millis(random.u64(10..calm_ms)));
             match random.u8(..22) {
@@ -192,7 +192,7 @@ impl<'a> Cluster<'a> {
         self.mended(Some(number), from);
     }
 
-    /// Redis stands still, or what it says arrives late.
+    /// Freezes Redis, or delays its replies.
     fn hold_up_redis(&mut self, random: &mut Rng) {
         let from = self.clock.now();
         let is_stopped = random.bool();
@@ -216,7 +216,7 @@ impl<'a> Cluster<'a> {
         self.mended(None, from);
     }
 
-    /// Each piece of what Redis says takes some time, for a while.
+    /// Delays each piece of Redis' replies, for a while.
     fn slow_link(&mut self, random: &mut Rng) {
         let from = self.clock.now();
         let delay_ms = random.u64(1..=MAX_DELAY_MS);
@@ -294,11 +294,11 @@ impl<'a> Cluster<'a> {
         });
     }
 
-    /// A store goes on that was down since `from`: it has forgotten its line, and leases start anew.
+    /// A store works again that was down since `from`: it has lost its queues, and leases restart.
     pub(super) fn recovered(&mut self, from: Time) {
         self.note("the store goes on".into());
         let now = self.clock.now();
-        // It is tried again after a second. What was told of a lease before tells no longer when it ends.
+        // The store is retried after a second. Earlier facts about a lease no longer say when it ends.
         for (until, costs_places) in [(now + 2 * SECOND, true), (now + 5 * SECOND, false)] {
             self.disturbances.push(Disturbance {
                 server: None,

@@ -47,7 +47,7 @@ pub struct Verdict {
     pub grants: usize,
     /// Pairs of grants of one resource, one after the other.
     pub successions: usize,
-    /// Pairs of a client that was in the queue for certain and one who came later, and must wait.
+    /// Pairs of a client that was in the queue for certain and one that came later, and must wait.
     pub queued_pairs: usize,
     /// Waiters that were in the queue for certain, and had to be served at a certain moment.
     pub hand_overs: usize,
@@ -202,7 +202,7 @@ impl Verdict {
         });
     }
 
-    /// Fails with all that was found, and what happened around it.
+    /// Fails with all violations, and the events around them.
     #[track_caller]
     pub fn assert_clean(&self, history: &History, label: &str) {
         if self.violations.is_empty() {
@@ -220,7 +220,7 @@ impl Verdict {
 }
 
 impl Violation {
-    /// The proof, and what else was asked of the pool in that time.
+    /// The proof, and the other calls on the pool in that time.
     pub fn in_words(&self, history: &History) -> String {
         const AROUND: usize = 40;
         let mut text = format!("{self}\n");

@@ -58,7 +58,7 @@ impl Cluster<'_> {
         self.recovered(from);
     }
 
-    /// A copy stands in its place for a while.
+    /// A copy takes its place for a while.
     fn replace_file(&mut self, random: &mut Rng) {
         let from = self.clock.now();
         self.note("a copy takes the place of the file".into());
@@ -70,7 +70,7 @@ impl Cluster<'_> {
     }
 
     /// The server is killed, and its file damaged: a start refuses that, or takes it for a crash. Then the
-    /// file is what it was.
+    /// file is restored.
     fn damage_file(&mut self, random: &mut Rng) {
         self.kill(0);
         let good = fs::read(self.file()).expect("the store's file");
@@ -90,7 +90,7 @@ impl Cluster<'_> {
         self.restart(0);
     }
 
-    /// The file is set back to what it was before something happens: a fault that the checker must find.
+    /// Resets the file to its state before `happen`: a fault that the checker must find.
     pub fn set_file_back(&mut self, happen: impl FnOnce()) {
         self.kill(0);
         fs::copy(self.file(), self.aside()).expect("the file is copied");

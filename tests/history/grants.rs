@@ -46,7 +46,7 @@ pub struct Hold {
     pub free_by: (Time, Option<usize>),
 }
 
-/// The calls of one pool, sorted for looking things up.
+/// The calls of one pool, sorted for lookups.
 pub struct PoolCalls<'a> {
     history: &'a History,
     pub all: Vec<(usize, &'a Call)>,
@@ -209,7 +209,7 @@ impl<'a> PoolCalls<'a> {
         let named = self.of_id(id).iter();
         let releases = named.chain(of_owner).chain(&self.purges);
         let possible = releases.filter(|(_, call)| {
-            // What was carried out before it was seen held has not freed it.
+            // A call that was carried out before the lock was seen has not freed it.
             let is_late_enough = call.answered_at().is_none_or(|at| at >= hold.held_at.0);
             is_late_enough && call.refusal().is_none() && admits(&call.asked, fence, owner)
         });
@@ -308,7 +308,7 @@ fn admits(asked: &Asked, grant_fence: u64, grant_owner: Option<&str>) -> bool {
 fn denies(asked: &Asked, answer: &Answer, id: &str, grant_fence: u64) -> bool {
     let names = |named: &Option<String>| named.as_deref().is_none_or(|named| named == id);
     match (asked, answer) {
-        // A fence that is not the grant's: what has that fence is not held, and nor is the grant's.
+        // A fence other than the grant's: neither that lock nor the grant's is held.
         (Asked::Release { id: named, .. }, Answer::Done) => names(named),
         (
             Asked::Release {
@@ -322,7 +322,7 @@ fn denies(asked: &Asked, answer: &Answer, id: &str, grant_fence: u64) -> bool {
             let is_stale = words == "stale" && *fence == Some(grant_fence);
             names(named) && (words == "not held" || is_stale)
         }
-        // The same owner asks, and is not given what it has.
+        // The same owner asks, and gets other locks than it has.
         (Asked::Acquire { .. }, Answer::Leases(leases)) => {
             leases.iter().all(|lease| lease.fence != grant_fence)
         }

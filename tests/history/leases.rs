@@ -1,13 +1,13 @@
-//! When a lease is not over yet, and by when it is, as far as calls tell that have set its length.
+//! The certain bounds of a lease's end, by the calls that have set its length.
 
 use super::call::{SECOND, Time};
 use super::grants::NEVER;
 
 /// Client and Redis read different clocks of one machine, and the system may slew one of them by 500
-/// parts in a million: of a length, one part in so many is left out.
+/// parts in a million. So one part in `SLEW` of each length is left out.
 pub const SLEW: Time = 1000;
 
-/// A call that has started a lease anew.
+/// A call that has restarted a lease.
 pub struct LeaseSet {
     pub sent: Time,
     pub answered: Option<Time>,
@@ -18,7 +18,7 @@ pub struct LeaseSet {
 pub enum Length {
     Seconds(u64),
     Endless,
-    /// The length that it had, whatever that was.
+    /// The earlier length, whatever that was.
     AsBefore,
 }
 
@@ -33,7 +33,7 @@ impl Length {
     }
 }
 
-/// The lease is not over before this. The last of the calls that started it anew decides. That may be
+/// The lease is not over before this. The last of the calls that restarted it decides. That may be
 /// any that was not answered, or not answered before the latest one was sent; and it was carried out
 /// after the latest one was sent.
 pub fn lease_from(sets: &[LeaseSet]) -> Time {

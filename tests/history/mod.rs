@@ -1,5 +1,5 @@
-//! Histories: what clients were told, and whether a lock server that keeps its promises can have told
-//! them so.
+//! Histories: the answers that clients got, and whether a lock server that keeps its promises can
+//! have given them.
 
 mod call;
 mod campaign;

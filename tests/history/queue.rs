@@ -29,7 +29,7 @@ pub fn check(view: &PoolView<'_>, verdict: &mut Verdict) {
         } => *wait_s == 0 || *selection == Selection::Any(1),
         _ => true,
     });
-    // Where all who wait want just one of any, the first can take whatever is free.
+    // If all waiters want just one of any, the first can take any free resource.
     if let Some(&size) = view.history.sizes.get(view.pool)
         && one_each
     {
@@ -97,7 +97,7 @@ fn places<'a>(view: &PoolView<'a>, verdict: &mut Verdict) -> Vec<Place<'a>> {
         }
         if waiting == possible.len() {
             for (at, call) in possible {
-                // Who was answered before may be counted still, but is not to be served any more.
+                // A waiter that was answered before may still be counted, but is not to be served any more.
                 let is_there = call.answered_at().is_none_or(|at| at >= count.sent);
                 if is_there && places.iter().all(|place| place.at != at) {
                     places.push(Place {
@@ -182,7 +182,7 @@ fn check_hand_over(view: &PoolView<'_>, places: &[Place<'_>], size: usize, verdi
         let Some(last_needed) = size.checked_sub(taken + 1) else {
             continue;
         };
-        // Who has a lower fence was served before.
+        // A grant with a lower fence was made before.
         let earlier = view
             .grants
             .iter()
@@ -244,7 +244,7 @@ fn ends_of(grant: &Grant) -> impl Iterator<Item = Time> {
     holds.map(|hold| hold.free_by.0.min(grant.over_by.saturating_add(LINGER)))
 }
 
-/// A moment from which on something is free for so long that it must be handed over.
+/// A moment from which on a resource is free for so long that it must be handed over.
 fn free_for_long(held: &[(Time, Time)], size: usize, from: Time, until: Time) -> Option<Time> {
     let ends = held.iter().map(|(_, end)| *end).chain([from]);
     let mut starts: Vec<Time> = ends.filter(|end| (from..until).contains(end)).collect();

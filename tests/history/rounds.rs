@@ -46,7 +46,7 @@ fn hold_one(hall: &Hall<'_>, (pool, size): &Room, random: &mut Rng) -> Vec<Call>
     let mut host = hall.caller(random);
     let ids: Vec<String> = (1..=*size).map(|id| format!("\"{id}\"")).collect();
     host.order(&format!("POST /pool/{pool} [{}]", ids.join(",")));
-    // All want the same in most rounds: then more can be said about who must be served when.
+    // In most rounds all want the same: then more is certain about the order of service.
     let is_mixed = random.u8(..3) == 0;
     if let Some(Answer::Leases(held)) = host.call(pool, acquire(Selection::Any(*size), None, 0)) {
         let guests = random.usize(2..=LONGEST_LINE);
@@ -80,7 +80,7 @@ fn hold_one(hall: &Hall<'_>, (pool, size): &Room, random: &mut Rng) -> Vec<Call>
     host.calls
 }
 
-/// Waits until so many are in the queue, if it can be seen.
+/// Waits until this many are in the queue, if it can be seen.
 fn look_for(host: &mut Caller<'_>, pool: &str, place: usize) {
     let end = Instant::now() + LOOK;
     while Instant::now() < end {
@@ -91,7 +91,7 @@ fn look_for(host: &mut Caller<'_>, pool: &str, place: usize) {
     }
 }
 
-/// Stands in the queue, and gives back what it gets after a moment.
+/// Waits in the queue, and releases its lock after a moment.
 fn visit(guest: &mut Caller<'_>, pool: &str, selection: Selection) {
     let owner = (guest.random.u8(..4) == 0).then(|| format!("guest-{}", guest.number));
     let answer = guest.call(pool, acquire(selection, owner.clone(), WAIT_S));

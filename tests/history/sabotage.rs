@@ -45,7 +45,7 @@ fn without_faults_and_meddling_nothing_is_found() {
     assert!(verdict.queued_pairs > 0, "the line is watched: {verdict:?}");
 }
 
-/// A file is set back to an older copy: what was answered since is lost, and granted again.
+/// The file is replaced by an older copy: changes since then are lost, and resources granted again.
 #[test]
 fn a_file_that_is_set_back_is_found() {
     let clock = Clock(Instant::now());
@@ -87,7 +87,7 @@ fn meddle(cluster: &mut Cluster<'_>, hall: &Hall<'_>, random: &mut Rng) -> Vec<C
     for _ in 0..PLANTED {
         let lease = acquire(&mut holder);
         cluster.redis().order(&["HDEL", &held, &lease.id]);
-        // What has the lowest rank is lent next.
+        // The resource with the lowest rank is lent next.
         let rank = ["ZADD", &free, "-1000000", &lease.id];
         cluster.redis().order(&rank);
         let second = acquire(&mut other);

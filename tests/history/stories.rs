@@ -31,7 +31,7 @@ fn a_planted_double_grant_is_found() {
 }
 
 /// Neither client can be sure that it ever held at the same time as the other. But the first, by its
-/// fence, was not released before the answer to the second was there.
+/// fence, was not released before the answer to the second arrived.
 #[test]
 fn a_double_grant_is_found_by_the_order_of_fences() {
     assert_found(

@@ -41,7 +41,7 @@ pub struct ServerAddresses {
 }
 
 impl ServerAddresses {
-    /// The servers that are there now.
+    /// Sets the addresses of the current servers.
     pub fn set(&self, addresses: Vec<ServerAddress>) {
         *lock(&self.open) = addresses;
     }
@@ -83,7 +83,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A client that notes what it asks and what it is told.
+/// A client that records its calls and the answers.
 pub struct Caller<'a> {
     pub number: usize,
     pub clock: Clock,
@@ -153,7 +153,7 @@ impl<'a> Caller<'a> {
         answers
     }
 
-    /// Asks until it is done, without a record: for what is only to prepare and to clean up.
+    /// Asks until it succeeds, without a record: for preparing and cleaning up.
     #[track_caller]
     pub fn order(&mut self, line: &str) {
         let end = Instant::now() + 5 * PATIENCE;
@@ -196,7 +196,7 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// The next answer. `None` if the connection ends before, in whatever way.
+    /// The next answer. `None` if the connection ends before, in any way.
     fn receive(&mut self, wait: Duration) -> Option<String> {
         let (connection, _) = self.connection.as_mut()?;
         let answer = connection.receive(wait + PATIENCE);
@@ -207,7 +207,7 @@ impl<'a> Caller<'a> {
     }
 }
 
-/// Not to wait for anything, but not to ask in vain all the time.
+/// Limits the rate of retries.
 fn pause() {
     thread::sleep(Duration::from_millis(10));
 }
@@ -329,7 +329,7 @@ fn parse(pool: &str, asked: &Asked, answer: &str) -> Option<Answer> {
     }
 }
 
-/// Whether a grant is what was asked for.
+/// Checks that a grant matches the request.
 #[track_caller]
 fn check_leases(asked: &Asked, leases: &[Lease]) {
     let Asked::Acquire { selection, .. } = asked else {

@@ -1,4 +1,4 @@
-//! Clients that do anything, in any order.
+//! Clients that make any call, in any order.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use super::wire::Caller;
 /// The pools that are worked on, and how many resources each has: `1`, `2` and so on.
 pub const POOLS: [(&str, usize); 4] = [("A", 2), ("B", 5), ("C", 1), (QUICK, 40)];
 
-/// Here only what is plain is asked for, without any parameter: stores have a short way for it.
+/// The pool for plain requests without any parameter: stores have a short path for them.
 pub const QUICK: &str = "Q";
 
 /// The largest number of plain requests in one burst.

@@ -317,7 +317,7 @@ fn a_key_that_is_missing_is_told_from_one_that_is_wrong() {
         client.send(format!("GET /pool/A HTTP/1.1\r\n{wrong}\r\n\r\n"));
         client.expect(WRONG_KEY);
     }
-    // Of a body that comes later nothing is kept, and it is told the same.
+    // No part of a body that comes later is kept, and the answer is the same.
     let put = |field: &str| format!("PUT /pool/A HTTP/1.1\r\n{field}\r\nContent-Length: 3\r\n\r\n");
     for (field, answer) in [("X: y", NO_KEY), ("Authorization: Bearer x", WRONG_KEY)] {
         client.send(put(field));
@@ -350,7 +350,7 @@ fn a_page_in_a_browser_learns_that_it_needs_a_key() {
     ));
 }
 
-/// The body of a stranger does not count, so it is not asked for.
+/// The body of an unauthenticated request does not count, so the server does not ask for it.
 #[test]
 fn a_stranger_is_never_told_to_go_on() {
     let server = seeded();
@@ -369,7 +369,7 @@ fn a_stranger_is_never_told_to_go_on() {
         client.send(ask(&bearer(ROOT)));
         client.expect("HTTP/1.1 100 Continue\r\n\r\n");
     }
-    // Where the body is there already, the connection goes on.
+    // If the body has arrived already, the connection stays open.
     let mut client = server.connect();
     client.send("PUT /pool/A HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n[]");
     client.expect(NO_KEY);

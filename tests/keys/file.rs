@@ -1,4 +1,4 @@
-//! The file of keys: what is taken, what is refused and how that is told. (What each line may hold is
+//! The file of keys: accepted files, refused ones, and the messages about them. (The form of each line is
 //! tested in `src/keys/parse.rs`.)
 
 use std::fs;

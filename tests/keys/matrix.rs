@@ -1,5 +1,5 @@
-//! Every route with every role, for the right pool and the wrong one, with an unknown key and with
-//! none, shown in each way that there is.
+//! Every route with every role, for the right pool and the wrong one, with an unknown key and
+//! without one, shown in every way.
 
 use super::{NO_KEY, NOT_ALLOWED, WRONG_KEY, basic, bearer, serve};
 use crate::support::{Client, Server};
@@ -34,7 +34,7 @@ const CALLERS: [(&str, &str, Needs, bool); 9] = [
     ("reader2", "secret-of-reader-of-B", Needs::Read, false),
     ("user2", "secret-of-user-of-B", Needs::Use, false),
     ("admin2", "secret-of-admin-of-B", Needs::Admin, false),
-    // There is none of this name; there is none at all.
+    // An unknown name; and no key at all.
     ("nobody", "secret-of-nobody", Needs::Nothing, false),
     ("", "", Needs::Nothing, false),
 ];
@@ -320,7 +320,7 @@ impl Way {
         matches!(self, Way::Line(_))
     }
 
-    /// Whether there is something in the place of a key.
+    /// Whether it shows a key, right or wrong.
     fn shows_a_key(&self) -> bool {
         !matches!(self, Way::Http(field) if field == "X-None: x")
             && !matches!(self, Way::Line(start) if start.is_empty())
@@ -360,7 +360,7 @@ impl World {
         }
     }
 
-    /// Brings the pools into the state that `REQUESTS` tells of.
+    /// Brings the pools into the state that `REQUESTS` expects.
     fn prepare(&mut self) {
         self.remove_pools();
         for line in [
@@ -397,7 +397,7 @@ impl World {
                 before,
                 "{line} {body} {way:?} changed something"
             );
-            // Nothing else was said, and the connection goes on.
+            // The server has sent nothing else, and the connection stays open.
             client.send("GET /ping\n");
             client.expect("200 pong\n");
         }

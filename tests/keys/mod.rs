@@ -1,4 +1,4 @@
-//! Keys: who may do what, how a key is shown, and the file that keys are in.
+//! Keys: the rights of each role, the ways to show a key, and the file of keys.
 
 mod access;
 mod clients;
@@ -51,7 +51,7 @@ pub fn basic(user: &str, secret: &str) -> String {
     format!("Authorization: Basic {encoded}")
 }
 
-/// The answer to who shows no key over HTTP.
+/// The answer to a request over HTTP without a key.
 pub const NO_KEY: &str = "HTTP/1.1 401 no key\r\nContent-Length: 6\r\n\
      WWW-Authenticate: Bearer\r\nWWW-Authenticate: Basic realm=\"latchd\"\r\n\r\nno key";
 

@@ -167,7 +167,7 @@ fn a_log_that_is_no_regular_file_is_refused_at_the_start() {
     assert_refused();
 }
 
-/// The server goes on, and the log as it was before.
+/// The server stays up, and continues its log.
 #[test]
 fn a_pipe_in_the_place_of_a_file_does_not_stop_the_server_at_sighup() {
     let folder = TempDir::new().expect("a folder");

@@ -73,7 +73,7 @@ fn a_bad_file_keeps_the_keys_as_they_were() {
     refuse(&mut server, too_open);
     std::fs::remove_file(&file).expect("it is ours");
     refuse(&mut server, "No such file or directory (os error 2)");
-    // What was wrong is made right.
+    // The mistake is corrected.
     write_keys(server.folder.path(), NEW);
     server.signal("HUP");
     server.wait_for_log("read 2 keys again");
@@ -118,8 +118,8 @@ fn the_log_is_opened_again_and_the_keys_are_read_again_by_one_signal() {
     assert_known(&server, "0123456789abcdef-old", true);
 }
 
-/// A body that is on its way while the keys change: of a stranger's nothing was kept, so it stays
-/// refused; a key that is gone by then is gone.
+/// A body that is on its way while the keys change: no part of an unauthenticated one was kept, so it
+/// stays refused; a key that is gone by then is gone.
 #[test]
 fn a_body_on_its_way_is_judged_when_it_is_whole() {
     let head = |key: &str| {

@@ -92,7 +92,7 @@ fn no_secret_is_logged_answered_or_stored() {
     assert_no_trace("standard error", rest.join("\n").as_bytes());
 }
 
-/// Shows all secrets in all ways, right and wrong, and answers all that was said to it.
+/// Shows all secrets in all ways, right and wrong, and returns all answers.
 fn converse(address: std::net::SocketAddr) -> Vec<u8> {
     let mut heard = Vec::new();
     for secret in [PLAIN, HASHED, UNKNOWN] {

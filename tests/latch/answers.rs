@@ -1,4 +1,4 @@
-//! Servers that say something else: keys, proxies, silence, and names that are out to move a cursor.
+//! Servers that give other answers: keys, proxies, silence, and names with control characters.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -244,7 +244,7 @@ fn a_lost_answer_is_asked_for_again_by_an_owner_and_by_nobody_else() {
     );
 }
 
-/// Answers of which latchd's own words are missing: what it has done is not known.
+/// Answers without latchd's own words: their effect is unknown.
 fn unknown() -> Vec<Vec<u8>> {
     let mut answers = vec![answer("200 OK", "<html>"), answer("200 OK", "{}")];
     for status in [
@@ -270,7 +270,7 @@ fn what_may_have_been_taken_is_not_asked_for_again_without_an_owner() {
         assert!(ended.stderr.ends_with(words), "{shown}: {}", ended.stderr);
         assert_eq!(requests.iter().count(), 1, "{shown}");
     }
-    // What latchd itself refuses has not been done.
+    // A refusal in latchd's own words has had no effect.
     let (address, _requests) = stranger(vec![
         answer("503 stopping", "stopping"),
         answer(
@@ -318,7 +318,7 @@ fn run_gives_back_what_it_may_have_taken() {
     }
 }
 
-/// A gateway waits for no more than a minute, and a server restarts: the wait goes on.
+/// A gateway waits for no more than a minute, and a server restarts: latch continues to wait.
 #[test]
 fn a_gateway_does_not_end_a_wait_that_has_begun() {
     let lease = r#"{"id":"4","fence":1,"ttl":60,"owner":"me","age":0}"#;

@@ -1,4 +1,4 @@
-//! `latch dump`: the backup, and what is said of one that is cut off.
+//! `latch dump`: the backup, and the message about one that is cut off.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -32,7 +32,7 @@ fn dump_prints_a_line_for_each_pool_between_two() {
     }
 }
 
-/// A pool is larger than what is read of it at a time, and the dump larger than what is sent at a time.
+/// A pool is larger than one read of it, and the dump larger than one write.
 #[test]
 fn a_large_pool_is_dumped_whole() {
     for store in StoreKind::ALL {

@@ -1,4 +1,4 @@
-//! No process of the command outlives the lock: the guardian ends what is left, whatever becomes of
+//! No process of the command outlives the lock: the guardian ends the remaining ones, whatever becomes of
 //! latch, and the lock is released after that.
 
 use std::fs;
@@ -32,7 +32,7 @@ fn pid(running: &mut Running) -> u32 {
     running.line().parse().expect("a number")
 }
 
-/// The children of a process, as procfs tells them.
+/// The children of a process, by procfs.
 fn children(parent: u32) -> Vec<u32> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").expect("procfs").flatten() {
@@ -46,7 +46,7 @@ fn children(parent: u32) -> Vec<u32> {
     found
 }
 
-/// Waits in line until the lock is free.
+/// Waits in the queue until the lock is free.
 #[track_caller]
 fn take(server: &Server) {
     let taken = ask(server, "POST /pool/A/lock?wait=60&lease");
@@ -67,7 +67,7 @@ fn the_end_of_a_run_hangs_up_no_group() {
     assert_eq!(running.code(), 0);
 }
 
-/// The shell is gone at once, and what it waits for is not.
+/// The shell ends at once, and the program that it waits for does not.
 #[test]
 fn a_signal_that_ends_a_shell_ends_what_the_shell_has_started() {
     let server = one_resource();
@@ -219,7 +219,7 @@ fn a_process_that_cannot_be_killed_is_told_and_keeps_the_lock() {
     running.close_stdin();
     let said = running.hear("cannot be killed");
     assert!(said.contains(&format!("PID {sleeper} ")), "{said}");
-    // Twice as long as the lease. No event tells that nothing has happened.
+    // Twice as long as the lease. No event shows that nothing has happened.
     std::thread::sleep(std::time::Duration::from_secs(4));
     assert_eq!(ask(&server, "GET /pool"), "200 1 1 0 A");
     assert!(is_alive(sleeper) && !is_alive(command));
@@ -248,7 +248,8 @@ fn what_runs_on_without_the_lock_is_told() {
     signal(command, "KILL");
 }
 
-/// Without procfs there is no guardian: the command alone is known, and what it has left is waited for.
+/// Without procfs there is no guardian: latch knows the command alone, and waits for the processes that
+/// it has left.
 #[test]
 fn without_procfs_the_command_is_ended() {
     if !is_root() {

@@ -6,12 +6,12 @@ use super::support::{Running, ask, is_alive};
 use crate::support::programs::seeded;
 use crate::support::{Server, StoreKind};
 
-/// Says that it was told, and ends as if all was well.
+/// Prints `told` at SIGTERM, and ends successfully.
 const OBEDIENT: &str = r#"
     sleep 1000 & p=$!
     trap 'echo told; kill $p; exit 0' TERM
     echo ready; while :; do wait $p; done"#;
-/// Does not care, and neither does what it has started in a session of its own.
+/// Ignores SIGTERM, and so does the process that it has started in a session of its own.
 const STUBBORN: &str = r#"
     trap "" TERM
     setsid sh -c 'echo $$; exec sleep 1000' &
@@ -123,7 +123,7 @@ fn while_it_is_renewed_it_lasts() {
     let server = seeded(StoreKind::Memory);
     let mut running = start(&server, &[], "echo ready; read x");
     assert_eq!(running.line(), "ready");
-    // Its lease would have ended twice. No event tells that nothing has happened.
+    // Its lease would have ended twice. No event shows that nothing has happened.
     std::thread::sleep(Duration::from_millis(2500));
     assert_eq!(ask(&server, "GET /pool/A/lock"), "200 1 0 4");
     running.close_stdin();

@@ -140,7 +140,7 @@ fn two_run_one_after_the_other() {
     }
 }
 
-/// The lease began somewhere in the time of waiting; what is left of it may be nothing.
+/// The lease began somewhere in the time of waiting; its rest may be nothing.
 #[test]
 fn a_lease_is_whole_when_the_command_starts() {
     let server = Server::start(StoreKind::Memory);

@@ -1,4 +1,4 @@
-//! Signals go on to the command; what becomes of it when latch is killed.
+//! Signals are passed on to the command; and its fate when latch is killed.
 
 use std::process::Command;
 
@@ -6,7 +6,8 @@ use super::support::{Running, ask, latch, wait_for_state};
 use crate::support::programs::seeded;
 use crate::support::{Server, StoreKind};
 
-/// Says which signals it gets, and ends with 9 at SIGTERM. What it waits for is killed with it.
+/// Prints the signals that it gets, and ends with 9 at SIGTERM. The program that it waits for is
+/// killed with it.
 const LISTENER: &str = r#"
     for s in HUP INT QUIT USR1 USR2 ALRM WINCH CONT; do trap "echo got $s" $s; done
     sleep 1000 & p=$!
@@ -127,7 +128,7 @@ fn if_latch_is_killed_the_lock_ends_with_its_lease() {
     ask(&server, r#"POST /pool {"A":["1"]}"#);
     let mut running = listener(&server, &["--ttl", "2"]);
     running.signal("KILL");
-    // The command is told.
+    // The command gets the signal.
     assert_eq!(running.line(), "got TERM");
     assert_eq!(ask(&server, "GET /pool"), "200 1 1 0 A");
     assert_eq!(ask(&server, "POST /pool/A/lock?wait=20&lease"), "200 2 - 1");

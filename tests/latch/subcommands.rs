@@ -1,4 +1,4 @@
-//! The orders that ask once: what they do, print, and end with.
+//! The subcommands that make one request: their effects, output, and exit codes.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -145,7 +145,7 @@ fn free_releases() {
     );
 }
 
-/// The exit code is that of the worst, and what was done is told.
+/// The exit code is that of the worst failure, and the successes are printed.
 #[test]
 fn one_that_is_not_held_does_not_stop_the_others() {
     let server = seeded(StoreKind::Memory);

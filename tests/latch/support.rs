@@ -41,7 +41,7 @@ pub fn printed(server: &Server, arguments: &[&str]) -> String {
     ended.stdout
 }
 
-/// The exit code and what is said where something is wrong.
+/// Returns the exit code and the message of a run that must fail.
 #[track_caller]
 pub fn failed(server: &Server, arguments: &[&str]) -> (i32, String) {
     let ended = run(server, arguments);
@@ -76,7 +76,7 @@ pub struct Lasting {
 }
 
 impl Lasting {
-    /// `ca` is whom `latch` has to trust, where it is with TLS.
+    /// `ca` is the authority that `latch` has to trust, with TLS.
     pub fn start(store: StoreKind, options: &[&str], url: String, ca: Option<PathBuf>) -> Lasting {
         let server = Server::start_with(store, options);
         ask(&server, r#"POST /pool {"A":["1"]}"#);
@@ -154,7 +154,7 @@ impl Running {
         self.stdout.next()
     }
 
-    /// Waits until latch says something with these words in it, and returns that.
+    /// Waits until latch prints a message with these words in it, and returns that.
     #[track_caller]
     pub fn hear(&mut self, words: &str) -> String {
         loop {
@@ -169,13 +169,13 @@ impl Running {
         self.stdin = None;
     }
 
-    /// Waits for the end, and tells the exit code.
+    /// Waits for the end, and returns the exit code.
     #[track_caller]
     pub fn code(&mut self) -> i32 {
         self.wait().code().expect("it ends by itself")
     }
 
-    /// Waits for the end, which must be by a signal, and tells its number.
+    /// Waits for the end, which must be by a signal, and returns its number.
     #[track_caller]
     pub fn signal_of_end(&mut self) -> i32 {
         self.wait().signal().expect("a signal ends it")
@@ -193,7 +193,7 @@ impl Running {
         self.stdout.rest()
     }
 
-    /// The same of what was said.
+    /// Returns all further messages, to the end.
     pub fn rest_heard(&mut self) -> String {
         self.stderr.rest()
     }
@@ -252,7 +252,7 @@ pub fn own_address() -> SocketAddr {
     SocketAddr::from((host, free_port()))
 }
 
-/// Whether a process is there that has not ended.
+/// Whether a process exists that has not ended.
 pub fn is_alive(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ")

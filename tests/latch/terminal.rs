@@ -1,6 +1,6 @@
 //! On a terminal: the command is in its foreground, keys reach it once, and tables fit.
 //!
-//! The terminal is that of script(1), which passes on what it reads, and prints what was written.
+//! The terminal is that of script(1), which passes on its input, and prints its output.
 
 use std::io::Write;
 use std::process::Command;
@@ -65,7 +65,7 @@ fn control_c_ends_waiting() {
     assert_eq!(ask(&server, "GET /pool"), "200 1 1 0 A");
 }
 
-/// A shell goes on with its script if what it has run tells a Ctrl-C only in its exit code.
+/// A shell continues its script if a program shows a Ctrl-C only in its exit code.
 #[test]
 fn control_c_ends_a_script_of_bash() {
     let server = seeded(StoreKind::Memory);
@@ -84,7 +84,7 @@ fn control_c_ends_a_script_of_bash() {
     assert_eq!(ask(&server, "GET /pool"), "200 4 0 0 A");
 }
 
-/// Control-Z stops both, and `fg` lets both go on, as any command.
+/// Control-Z stops both, and `fg` continues both, as with any command.
 #[test]
 fn job_control_is_the_shells() {
     let server = seeded(StoreKind::Memory);

@@ -1,4 +1,4 @@
-//! `latch watch`, in a pipe, and what it shows like `ls`; `terminal` has it on a terminal.
+//! `latch watch` in a pipe, and its output like `ls`; `terminal` has it on a terminal.
 
 use super::support::{Running, ask, failed, latch, own_address, printed, run, wait_for_state};
 use crate::support::launch::eventually;
@@ -68,7 +68,7 @@ fn ls_and_watch_show_who_waits() {
     let of = |line: usize, at: &[usize]| at.iter().map(|&at| lines[line][at]).collect::<Vec<_>>();
     assert_eq!(of(1, &[0, 1, 4, 5, 6]), ["-", "2", "lost", "ci", "2"]);
     assert_eq!(of(2, &[0, 1, 4, 5]), ["3", "1", "waits", "-"]);
-    // What turns text around is spelt out.
+    // Characters that turn text around are spelt out.
     assert_eq!(
         of(3, &[0, 1, 4, 5]),
         ["-", "1", "waits", "\u{1f512}\\u{202e}x"]
@@ -82,7 +82,7 @@ fn ls_and_watch_show_who_waits() {
     );
     let watched = printed(&server, &["watch", "A", "--waiting", "--count", "1"]);
     assert_eq!(words(&watched).len(), 4, "{watched}");
-    // What is not asked for is as it was.
+    // Columns that were not asked for are as before.
     assert!(printed(&server, &["ls", "A"]).starts_with("ID  FENCE  AGE  TTL  OWNER\n"));
     assert_eq!(failed(&server, &["ls", "B", "--waiting"]).0, 4);
     for arguments in [

@@ -102,7 +102,7 @@ fn every_count_is_right_after_a_known_conversation() {
         expect_lines(&page, "latchd_store_up", &[" 1"]);
         let version = format!("{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
         expect_lines(&page, "latchd_build_info", &[&version]);
-        // The client's connection and this one. What it has asked for is answered behind its page.
+        // The client's connection and this one. The answer to this one's request is not on its own page.
         expect_lines(&page, "latchd_connections_accepted_total", &[" 2"]);
         expect_lines(&page, "latchd_connections ", &["2"]);
         let said: usize = CONVERSATION
@@ -178,7 +178,7 @@ fn what_a_store_stands_on_is_told_of_that_store_alone() {
             StoreKind::Memory => {
                 assert_eq!(found, [None, None, None, None, None, None, None, Some(0.0)]);
             }
-            // Each of the 8 requests that change something is a commit.
+            // Each of the 8 changing requests is a commit.
             StoreKind::File => {
                 let [Some(commits), ..] = found else {
                     panic!("commits are told: {found:?}");
@@ -273,7 +273,7 @@ fn a_request_whose_client_is_gone_is_abandoned() {
     assert_eq!(client.ask("POST /pool/A 1"), r#"200 ["1"]"#);
     redis.freeze();
     let mut gone = server.connect();
-    // One segment: what is answered first shows that the rest has been read.
+    // One segment: the first answer shows that the rest has been read.
     gone.send("GET /ping\nPOST /pool/A/lock\n");
     assert_eq!(gone.read_line(), "200 pong");
     let address = gone.stream.local_addr().expect("its address");
@@ -316,7 +316,7 @@ fn reset(client: Client) {
     socket.set_linger(Some(Duration::ZERO)).expect("linger");
 }
 
-/// An independent reader finds the same figures on a page as ours.
+/// An independent reader finds the same figures on a page as the tests' own.
 #[test]
 fn the_reader_of_prometheus_reads_the_same() {
     const READER: &str = "\

@@ -102,7 +102,7 @@ fn there_is_room_for_a_look_when_there_is_none_for_clients() {
     assert_eq!(second.read_line(), "200 pong");
 }
 
-/// The one that has been silent for longest makes way, and after two seconds only.
+/// The longest-idle one is evicted, and after two seconds only.
 #[test]
 fn silent_connections_keep_nobody_from_the_metrics() {
     let folder = TempDir::new().expect("a folder");
@@ -120,7 +120,7 @@ fn silent_connections_keep_nobody_from_the_metrics() {
         "it waited for {waited:?}"
     );
     first.expect_end();
-    // All of them are idle by now, and one after the other makes way; the one that has just asked does not.
+    // All of them are idle by now, and are evicted one after the other; the one that has just asked is not.
     let mut looking: Vec<Client> = (0..3).map(|_| Client::connect(admin)).collect();
     for client in &mut looking {
         assert_eq!(client.ask("GET /health"), "200 ok");
@@ -207,7 +207,7 @@ fn beside_all_else_they_are_in_each_form() {
         .expect("a line")
         .replace('\t', "\n");
     Page::read(&page);
-    // Without Accept no type is named, as everywhere; JSON of it there is none.
+    // Without Accept the answer names no type, as everywhere; this page has no form in JSON.
     let (head, body) = get(&mut client, "/metrics", "");
     assert_eq!(
         head,

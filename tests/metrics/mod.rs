@@ -66,7 +66,7 @@ pub fn get(client: &mut Client, path: &str, fields: &str) -> (String, String) {
     (head, String::from_utf8(body).expect("the body is UTF-8"))
 }
 
-/// Says one line after the other, and hears what is expected.
+/// Sends one line after the other, and expects each answer.
 #[track_caller]
 fn converse(client: &mut Client, conversation: &[(&str, &str)]) {
     for (request, answer) in conversation {

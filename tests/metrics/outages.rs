@@ -12,7 +12,7 @@ use crate::support::redis::RedisServer;
 
 const DOWN: &str = "503 store down";
 
-/// Waits until the store is there again.
+/// Waits until the store is ready again.
 fn await_ready(client: &mut Client) {
     eventually("the store is back", || {
         (client.ask("GET /ready") == "200 ready").then_some(())
@@ -73,7 +73,7 @@ fn a_redis_that_does_not_answer() {
     await_ready(&mut client);
     redis.freeze();
     let started = Instant::now();
-    // What it has answered counts for a second.
+    // Its last answer counts for a second.
     eventually("it does not answer", || {
         (client.ask("GET /ready") == DOWN).then_some(())
     });
@@ -145,7 +145,7 @@ fn a_file_that_is_not_at_its_place() {
     let after = scrape(address);
     after.expect_not_below(&during);
     assert_eq!(after.value("latchd_store_up", &[]), 1.0);
-    // What was refused was never granted.
+    // Refused requests were never granted.
     assert_eq!(after.value("latchd_resources_granted_total", &[]), 1.0);
     assert_eq!(after.value("latchd_pool_free", &[("pool", "A")]), 1.0);
 }
@@ -165,7 +165,7 @@ fn a_disk_that_is_full() {
         1.0
     );
     assert!(during.value("latchd_journal_failures_total", &[]) >= 1.0);
-    // Locks go on.
+    // Locks still work.
     assert_eq!(during.value("latchd_store_up", &[]), 1.0);
     converse(
         &mut client,

@@ -1,4 +1,4 @@
-//! Pools among the metrics: as many as are to be shown, whatever they are called.
+//! Pools among the metrics: as many as are configured, whatever their names.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn a_pool_is_told_by_its_figures() {
             &[
                 (r#"PUT /pool {"A":[1,2,3]}"#, r#"200 {"A":["1","2","3"]}"#),
                 ("POST /pool/A/lock?n=2", "200 3\t2"),
-                // One that is held is no member any more.
+                // A held one is no member any more.
                 (r#"PUT /pool/A ["1","2","4"]"#, r#"200 ["1","2","4"]"#),
             ],
         );

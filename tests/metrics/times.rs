@@ -83,7 +83,7 @@ fn the_process_tells_of_itself() {
         let resident = value("process_resident_memory_bytes");
         assert!(resident > 1e6 && resident < value("process_virtual_memory_bytes"));
     }
-    // Kernels before 6.2 do not tell how many are open without being asked for each.
+    // Kernels before 6.2 show the number of open ones only by listing each.
     if let Some(open) = page.find("process_open_fds", &[]) {
         let _more: Vec<Client> = (0..5).map(|_| server.connect()).collect();
         let grown = scrape(server.address).value("process_open_fds", &[]);

@@ -1,6 +1,6 @@
 //! Clients that are generated from the description, used as generated against a real server.
 //!
-//! `tests/run` installs what generates them; without it these tests say NOT RUN.
+//! `tests/run` installs the generators; without them these tests say NOT RUN.
 
 use std::fs;
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::support::programs::succeed;
 use crate::support::{Server, StoreKind};
 
-/// A file or folder that `tests/run` installs below `target`, if it is there.
+/// A file or folder that `tests/run` installs below `target`, if it exists.
 fn installed(what: &str, path: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("target")
@@ -22,7 +22,7 @@ fn installed(what: &str, path: &str) -> Option<PathBuf> {
         return Some(path);
     }
     let line = format!("\nNOT RUN: {what}: it is not installed; see tests/run\n");
-    // What is printed by a test that passes is not shown otherwise.
+    // cargo shows no captured output of a test that passes.
     io::stderr().write_all(line.as_bytes()).expect("it is open");
     None
 }

@@ -1,9 +1,9 @@
-//! The description for machines: that it is served, that it names what there is, and that the server does
-//! what it says, which schemathesis sees with requests of its own making.
+//! The description for machines: it is served, it names all routes, and the server does what it says,
+//! which schemathesis checks with requests of its own making.
 //!
 //! Its paths are those under `/json`, the base path that it names.
 //!
-//! `tests/run` installs schemathesis; without it those tests say NOT RUN, past what cargo captures.
+//! `tests/run` installs schemathesis; without it those tests say NOT RUN, past cargo's capture.
 
 mod clients;
 
@@ -155,7 +155,7 @@ fn check(what: &str, server: &Server, arguments: &[&str]) -> bool {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let program = root.join("target/schemathesis/bin/st");
     if !program.is_file() {
-        // What is printed by a test that passes is not shown otherwise.
+        // cargo shows no captured output of a test that passes.
         let line = format!("\nNOT RUN: {what}: schemathesis is not installed; see tests/run\n");
         io::stderr().write_all(line.as_bytes()).expect("it is open");
         return false;
@@ -195,7 +195,7 @@ fn the_server_does_what_it_says_in_json() {
     let arguments = [
         &PHASES[..],
         &["--max-examples", "20"],
-        // So that what is asked for stays there.
+        // So that the requested pools and resources stay.
         &["--exclude-operation-id-regex", "remove|set"],
     ];
     if !check("OpenAPI, JSON", &server, &arguments.concat()) {

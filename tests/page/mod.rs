@@ -1,7 +1,7 @@
-//! The page for browsers: how it is answered, and what people do with it in a Chromium.
+//! The page for browsers: its answers, and the stories of its users in a Chromium.
 //!
-//! The stories are in `stories.mjs`. `tests/run` installs what they need; without it each says NOT RUN,
-//! past what cargo captures.
+//! The stories are in `stories.mjs`. `tests/run` installs what they need; without it each says NOT RUN, past
+//! cargo's capture.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::process::Command;
 use crate::keys::serve;
 use crate::support::{Client, Server, StoreKind, run_command};
 
-/// As a browser asks for what is to be shown.
+/// The fields of a browser's request for a page.
 const BROWSER: &str =
     "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8\r\n";
 
@@ -108,7 +108,7 @@ fn nobody_else_is() {
         let kind = head.iter().any(|line| line.starts_with("Content-Type: "));
         let stored = !head.contains(&"Cache-Control: no-store".to_owned());
         assert_eq!((kind, !stored), (!fields.is_empty(), !fields.is_empty()));
-        // A browser that does not navigate is answered as others are, and told to keep the answer to itself.
+        // A browser that does not navigate gets the usual answer, and must not show it to pages of other origins.
         let isolated = fields.contains("Sec-Fetch-");
         assert_eq!(
             head.len(),
@@ -116,7 +116,7 @@ fn nobody_else_is() {
         );
     }
     assert_eq!(server.connect().ask("GET /"), format!("200 {version}"));
-    // Nor is there a page elsewhere, or of what is wrong.
+    // Nor is there a page at other paths, or for errors.
     let browse = |request| get(&mut server.connect(), request, BROWSER).1;
     assert_eq!(browse("GET /ping"), "pong");
     assert_eq!(browse("GET /pool/A"), "no pool");
@@ -157,7 +157,7 @@ fn browser(story: &str) -> Option<(PathBuf, PathBuf)> {
         _ if !packages.join("node_modules/playwright-core").is_dir() => "no playwright-core",
         _ => return Some((browser?, packages)),
     };
-    // What is printed by a test that passes is not shown otherwise.
+    // cargo shows no captured output of a test that passes.
     let line = format!("\nNOT RUN: the page in a browser, {story}: {missing}; see tests/run\n");
     io::stderr().write_all(line.as_bytes()).expect("it is open");
     None
@@ -169,7 +169,7 @@ fn tell(story: &str, server: Server) {
     tell_from("stories.mjs", story, &server, &[]);
 }
 
-/// The same of a story that is told more than its name.
+/// The same for a story with arguments beside its name.
 #[track_caller]
 fn tell_with(story: &str, server: Server, variables: &[(&str, &str)]) {
     tell_from("stories.mjs", story, &server, variables);
@@ -248,7 +248,7 @@ fn no_markup_and_no_other_script_can_get_in() {
     tell("policy", Server::start(StoreKind::Memory));
 }
 
-/// Names that hide something, or look like another, and how they are shown.
+/// Names that hide a part, or look like another, and their form on the page.
 const ILLEGIBLE_NAMES: [(&str, &str); 9] = [
     ("fill\u{3164}er", "fill\\u{3164}er"),
     ("half\u{ffa0}", "half\\u{ffa0}"),

@@ -13,7 +13,7 @@ use crate::support::launch::eventually;
 use crate::support::programs::succeed;
 use crate::support::{Server, StoreKind};
 
-/// Each system, its recipe, and the owner that it makes of what the system calls the job.
+/// Each system, its recipe, and the owner that it makes of the system's name for the job.
 const SYSTEMS: [(&str, &str, &str); 3] = [
     ("github", "github-actions.yml", "github-4711-2-test-0"),
     ("gitlab", "gitlab-ci.yml", "gitlab-4712"),

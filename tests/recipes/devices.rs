@@ -1,5 +1,5 @@
-//! The recipes for devices: each in its own runtime, or in a stand-in where that is not to be had, holds
-//! its resource over its own reboot and a restart of the server, says what is wrong, and gives back.
+//! The recipes for devices, each in its own runtime, or in our stand-in. Each holds its resource over
+//! its own reboot and a restart of the server, reports errors, and releases it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,13 +16,13 @@ use crate::support::{Server, StoreKind};
 
 /// The end of a device.
 enum End {
-    /// It is stopped by hand, with this signal, and gives back what it has.
+    /// It is stopped by hand, with this signal, and releases its resource.
     Stopped(&'static str),
     /// Its power is cut, and its lease ends.
     PowerCut,
 }
 
-/// A server that keeps its address, and a folder with what the device is programmed with.
+/// A server that keeps its address, and a folder with the device's program.
 struct Place {
     server: Server,
     folder: TempDir,
@@ -65,7 +65,7 @@ impl Place {
         path
     }
 
-    /// With what it says of errors among what it prints.
+    /// Starts the program, with its errors among its output.
     fn start(&self, program: &Command) -> Running {
         let mut command = Command::new("sh");
         command
@@ -111,7 +111,7 @@ fn hear(device: &mut Running, words: &str) -> String {
     }
 }
 
-/// A line that says that something is wrong.
+/// Waits for a line that reports an error.
 #[track_caller]
 fn hear_trouble(device: &mut Running) {
     loop {
@@ -306,7 +306,7 @@ fn arduino_holds_a_bucket() {
     });
 }
 
-/// The document is played to the byte; of each answer all must be in the serial buffer at once.
+/// The document is played to the byte; each answer must fit into the serial buffer at once.
 #[test]
 fn an_esp8266_answers_as_it_is_shown() {
     let place = Place::new();

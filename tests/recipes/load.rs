@@ -1,5 +1,5 @@
 //! The recipes for load tests: simulated users take test accounts, of which there are fewer than users, and
-//! a shop tells whether one was ever in twice.
+//! a shop reports whether one was ever logged in twice.
 
 use std::fs;
 use std::process::{Command, Stdio};

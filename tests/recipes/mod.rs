@@ -1,5 +1,5 @@
 //! The recipes of the folder `docs/recipes`, each against a real server, with the shells, libraries and
-//! systems that they are for, or with what plays those.
+//! systems that they are for, or with our stand-ins for those.
 //!
 //! `LATCHD_RECIPES` names the folder with the Python libraries; `tests/run` installs them and sets it.
 

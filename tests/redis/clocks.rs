@@ -36,7 +36,7 @@ fn seconds_left(client: &mut Client) -> u64 {
     ttl.unwrap_or_else(|| panic!("it is held: {listed}"))
 }
 
-/// Waiters of two servers, in turns, behind one who holds what they want for a minute.
+/// Waiters of two servers, in turns, behind a holder with a lease of a minute.
 struct Stage {
     redis: RedisServer,
     servers: [Server; 2],
@@ -60,7 +60,7 @@ impl Stage {
         }
     }
 
-    /// The clock is set: the lease goes on, and so does the line.
+    /// The clock is set: the lease continues, and so does the queue.
     #[track_caller]
     fn jump(&mut self, ahead_ms: i64, jumps: f64) {
         let before = seconds_left(&mut self.holder);
@@ -109,7 +109,7 @@ fn a_clock_that_is_set_back_holds_nothing_up() {
     stage.pass_through();
 }
 
-/// A lock is taken through one server before that one has heard of the jump.
+/// A lock is taken through one server before that one has seen the jump.
 #[test]
 fn a_lease_that_begins_with_the_jump_has_its_full_time() {
     let redis = RedisServer::start_on_a_clock(&[]);
@@ -160,7 +160,7 @@ fn a_server_that_died_before_the_clock_was_set_back_leaves_the_line() {
     assert!(time < LAPSE, "served after {time:?}");
 }
 
-/// The sum of the jumps is lost with all else, and a server that has seen none of them comes.
+/// The sum of the jumps is lost with all else, and a server that has seen none of them connects.
 #[test]
 fn a_jump_is_known_after_redis_was_emptied() {
     let redis = RedisServer::start_on_a_clock(&[]);
@@ -185,7 +185,7 @@ fn a_jump_is_known_after_redis_was_emptied() {
     );
 }
 
-/// A server that knows of no jump comes before the one that has seen it looks again.
+/// A server that knows of no jump connects before the one that has seen it reads the clock again.
 #[test]
 fn a_sum_that_is_lost_is_written_again() {
     let redis = RedisServer::start_on_a_clock(&[]);

@@ -214,7 +214,7 @@ fn a_password_that_is_changed_later() {
     expect_nothing_of("secret", latchd);
 }
 
-/// A user who may not do what is needed.
+/// A user without a necessary right.
 #[test]
 fn a_user_without_rights_is_named() {
     let user = [
@@ -235,7 +235,7 @@ fn start_logged(url: &str) -> Logged {
     Logged::start(latchd_in(&folder, &arguments))
 }
 
-/// A line that a user would look at, with one of these words.
+/// Whether a line is an error or a warning with one of these words.
 fn is_about(line: &str, words: &[&str]) -> bool {
     let serious = ["ERROR", "WARN"].iter().any(|level| line.contains(level));
     let line = line.to_lowercase();

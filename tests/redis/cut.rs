@@ -38,7 +38,7 @@ impl Board {
     }
 }
 
-/// Locks and releases until it is told to stop. Answers that the contract does not know end it.
+/// Locks and releases until it is stopped. An answer that the contract does not know fails the test.
 fn work(address: SocketAddr, parameters: &str, board: &Board, stop: &AtomicBool) {
     let mut client = Client::connect(address);
     while !stop.load(Ordering::Relaxed) {
@@ -53,7 +53,7 @@ fn work(address: SocketAddr, parameters: &str, board: &Board, stop: &AtomicBool)
         }
         let (fence, place) = board.put(&answer);
         board.take(place);
-        // It is this one's until it is told that it is not, or asks under an old fence.
+        // It is this client's until an answer denies that, or it asks under an old fence.
         loop {
             let answer = client.ask(&format!("DELETE /pool/A/lock/{}?fence={fence}", IDS[place]));
             match &*answer {
@@ -65,7 +65,7 @@ fn work(address: SocketAddr, parameters: &str, board: &Board, stop: &AtomicBool)
     }
 }
 
-/// Tells the others to stop, also if this one ends by failing.
+/// Stops the others, also if this one ends by failing.
 struct StopAtTheEnd<'a>(&'a AtomicBool);
 
 impl Drop for StopAtTheEnd<'_> {

@@ -1,4 +1,4 @@
-//! Redis is away: at the start, in the middle, and back again with what it had or with nothing.
+//! Redis is away: at the start, in the middle, and back again with its data or with nothing.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -104,7 +104,7 @@ fn a_lost_redis_is_sought_again_and_again_but_not_without_pause() {
     assert_eq!(client.ask("POST /pool/A/lock"), "200 1");
 }
 
-/// It accepts, and never says a word: nothing but time tells that it is no Redis.
+/// The port accepts, and never sends a byte: only time shows that it is no Redis.
 #[test]
 fn a_redis_that_accepts_and_says_nothing_is_down() {
     let redis = RedisServer::absent(&[]);

@@ -1,4 +1,4 @@
-//! Stands between a server and its Redis, and holds back or delays what Redis says.
+//! Stands between a server and its Redis, and holds back or delays Redis' replies.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -27,7 +27,7 @@ impl Gate {
         Gate::slowly_before(redis, Duration::ZERO)
     }
 
-    /// Of each new connection nothing is heard for so long.
+    /// Holds back each new connection's replies for this long.
     pub fn slowly_before(redis: &RedisServer, delay: Duration) -> Gate {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let gate = Gate {
@@ -80,7 +80,7 @@ impl Gate {
         self.shut.store(true, Ordering::SeqCst);
     }
 
-    /// Nothing is heard any more on the connections for notices that there are, and none of them ends.
+    /// Loses all that is sent on the current connections for notices, and ends none of them.
     pub fn lose_notices(&self) {
         let notices = self.notices.lock().expect("the list");
         notices
@@ -88,7 +88,7 @@ impl Gate {
             .for_each(|lost| lost.store(true, Ordering::SeqCst));
     }
 
-    /// From now on each piece of what Redis says is on its way for so long; 0 for no time.
+    /// From now on each piece of a reply takes this many milliseconds; 0 for no delay.
     pub fn delay(&self, ms: u64) {
         self.delay_ms.store(ms, Ordering::SeqCst);
     }

@@ -49,7 +49,7 @@ fn no_fence_is_given_twice_though_redis_is_emptied() {
         assert_eq!(histories(&servers[1]), f64::from(round));
         fences.lend(&servers[1], 1);
     }
-    // What the first one removes leaves its mark, though the list is empty.
+    // A removal through the first server leaves its mark, though the list is empty.
     assert_eq!(servers[0].connect().ask("DELETE /pool/A"), "200");
     drop(with_pool(&servers[1], &["1", "2"]));
     fences.lend(&servers[1], 1);

@@ -1,4 +1,4 @@
-//! Stands between a server and its Redis, and does to what Redis says whatever it is told to.
+//! Stands between a server and its Redis, and harms Redis' replies as ordered.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -27,14 +27,14 @@ pub enum Harm {
     Followed(Vec<u8>),
     /// It comes twice.
     Doubled,
-    /// So many bytes of it come, and then nothing.
+    /// This many bytes of it come, and then nothing.
     Swallowed(usize),
-    /// So many bytes of it come, and then a reset.
+    /// This many bytes of it come, and then a reset.
     CutOff(usize),
 }
 
-/// Passes all on, but for what it is told to harm. It harms no connection for notices: that is none of the
-/// answers that tests count.
+/// Passes all on, except for the ordered harm. It harms no connection for notices: tests do not count
+/// those among the answers.
 pub struct Liar {
     address: SocketAddr,
     orders: Arc<Orders>,
@@ -44,9 +44,9 @@ pub struct Liar {
 struct Orders {
     /// The harm to do once.
     next: Mutex<Option<Harm>>,
-    /// So much is passed on before.
+    /// The replies to pass on before.
     passes: AtomicUsize,
-    /// It is not waited for that Redis says something.
+    /// The harm is done without waiting for a reply.
     at_once: AtomicBool,
     /// All that Redis says comes byte by byte.
     in_bytes: AtomicBool,
@@ -79,12 +79,12 @@ impl Liar {
         format!("redis://{}", self.address)
     }
 
-    /// Has this done to the next thing that Redis says.
+    /// Orders a harm to the next reply.
     pub fn order(&self, harm: Harm) {
         *self.orders.next() = Some(harm);
     }
 
-    /// Has this done to what Redis says after it has said so much.
+    /// Orders a harm to the reply after `passes` others.
     pub fn order_after(&self, passes: usize, harm: Harm) {
         self.orders.passes.store(passes, Ordering::SeqCst);
         self.order(harm);
@@ -119,7 +119,7 @@ impl Orders {
     }
 }
 
-/// The only owner of both sockets, so that it ends them when it says so.
+/// The only owner of both sockets, so that it ends them when it is told to.
 fn stand_between(mut near: TcpStream, mut far: TcpStream, orders: &Orders) {
     for stream in [&near, &far] {
         let _ = stream.set_nodelay(true);
@@ -164,7 +164,7 @@ fn listen(stream: &mut TcpStream, bytes: &mut [u8]) -> Option<usize> {
     }
 }
 
-/// Passes on what Redis has said, or what becomes of it. False if that is the end.
+/// Passes on a reply, or its harmed form. False if that is the end.
 fn speak(near: &mut TcpStream, said: &[u8], orders: &Orders) -> bool {
     let is_passed = orders
         .passes

@@ -1,7 +1,6 @@
-//! Redis, or whatever answers in its place, says what no Redis would say: bytes that are none of its
-//! protocol, answers to nothing, too little, or without end. Who asks is told that the store is down, or
-//! has the right answer; nothing is lost or lent twice by it; the server connects anew, says why in its
-//! log, and stays small.
+//! Redis, or a program in its place, sends what no Redis would send: bytes outside its protocol, answers
+//! to nothing, too little, or without end. The client gets `store down`, or the right answer; nothing is
+//! lost or lent twice by it. The server reconnects, logs the reason, and stays small.
 
 use std::thread;
 
@@ -54,8 +53,8 @@ impl Stage {
         }
     }
 
-    /// All is as it was, and goes on: of three resources one is held, and each of the others is lent
-    /// once. The log has one of these words to say.
+    /// All is as before, and works: of three resources one is held, and each of the others is lent once.
+    /// The log gives `told` as the reason for a lost connection; `None` if none was lost.
     #[track_caller]
     fn expect_recovery(mut self, told: Option<&str>, most_memory: usize) {
         expect_ping(&mut self.client);
@@ -86,7 +85,7 @@ impl Stage {
     }
 }
 
-/// A lie with what it is, what the log says of it, and how many bytes it may cost.
+/// A lie with its name, the words of the log about it, and the bytes that it may cost.
 type Lie<'a> = (&'a str, Harm, &'a str, usize);
 
 /// Each on a server of its own, all at the same time.
@@ -234,7 +233,7 @@ fn a_reply_that_breaks_off() {
     );
 }
 
-/// It is cut off when it has become too large, or when its time is over, whichever comes first.
+/// It is cut off when it is too large, or when its time is over, whichever is first.
 #[test]
 fn a_reply_without_end() {
     let endless = |start: &str, more: &str| Harm::Endless(start.into(), more.into());
@@ -298,7 +297,7 @@ fn what_comes_unasked() {
     }
 }
 
-/// It is none from the first word on. The next attempt finds a Redis.
+/// It is no Redis from the first word on. The next attempt finds a Redis.
 #[test]
 fn a_greeting_that_is_none() {
     let lies = [
@@ -315,7 +314,7 @@ fn a_greeting_that_is_none() {
             replaced("+OK\r\n+OK\r\n*2\r\n$1\r\nx\r\n$1\r\ny\r\n"),
             "a greeting of an unknown form",
         ),
-        // What it says next may be taken for another answer.
+        // Its next reply may be taken for another answer.
         (replaced("+OK\r\n"), ""),
         (Harm::Doubled, ""),
         (Harm::Swallowed(9), ""),
@@ -336,7 +335,7 @@ fn a_greeting_that_is_none() {
     }
 }
 
-/// There is no bound for what Redis may well say.
+/// There is no bound for legitimate replies of Redis.
 #[test]
 fn a_right_answer_may_be_long() {
     let redis = RedisServer::start();
@@ -382,7 +381,7 @@ fn an_answer_with_another_one_behind_it() {
     }
 }
 
-/// They stand in line over all of it, and are served in turn.
+/// They stay queued over all of it, and are served in turn.
 #[test]
 fn who_waits_keeps_its_place_whatever_is_said() {
     let redis = RedisServer::start();
@@ -402,7 +401,7 @@ fn who_waits_keeps_its_place_whatever_is_said() {
         Harm::Swallowed(9),
     ] {
         stage.liar.order(harm);
-        // The answer to this, or to a sign of life of who waits.
+        // The answer to this, or to a waiter's sign of life.
         let mut last = String::new();
         eventually("it has happened", || {
             last = stage.client.ask("GET /pool/A");

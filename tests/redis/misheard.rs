@@ -6,7 +6,7 @@ use std::thread;
 use super::liar::{Harm, Liar};
 use super::*;
 
-/// A request; how many answers of Redis it takes, one after the other; and what may be answered to it, the
+/// A request; the number of replies that it takes, one after the other; and its possible answers, the
 /// first time and when it is repeated. FENCE is that of the only lock.
 const REQUESTS: &[(&str, usize, &[&str])] = &[
     ("GET /pool", 2, &["200 3 1 0 A"]),
@@ -76,7 +76,7 @@ fn mishear(redis: &RedisServer, &(request, answers, right): &(&str, usize, &[&st
                 liar.order_after(passes, harm(answer.as_bytes().to_vec()));
                 let mut first = client.ask(&request);
                 if request == "GET /ready" {
-                    // What Redis has said before counts for a second.
+                    // An earlier reply of Redis counts for a second.
                     first = eventually("Redis is asked", || {
                         let answer = client.ask(&request);
                         liar.has_obeyed().then_some(answer)
@@ -116,7 +116,7 @@ fn restore(client: &mut Client) -> u64 {
     fence
 }
 
-/// Asks until there is a store that answers. None of what is asked so does harm when it is done twice.
+/// Asks until a store answers. None of these requests does harm when it is repeated.
 #[track_caller]
 fn served(client: &mut Client, request: &str) -> String {
     eventually("the store serves", || {

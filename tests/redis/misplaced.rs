@@ -1,5 +1,5 @@
-//! A Redis that answers and is none to keep locks in: a Sentinel, a node of a Cluster, or one whose settings lose
-//! locks. The log says so, and what would be right.
+//! A Redis that answers but cannot keep locks: a Sentinel, a node of a Cluster, or one whose settings lose locks.
+//! The log says so, and what would be right.
 
 use std::fs;
 use std::process::Command;
@@ -125,7 +125,7 @@ fn settings_that_lose_locks_are_warned_of_once() {
     let mut latchd = start_logged(&redis.url());
     latchd.wait_for(|line| line.contains("connected to"));
     redis.cut_all();
-    // A pool is there to be seen after the second greeting.
+    // A visible pool shows the second greeting.
     await_answer(
         &mut Client::connect(latchd.address),
         "POST /pool/A 1",

@@ -1,8 +1,8 @@
-//! The store in Redis: what clients see while Redis is away, slow, full or wrong, and what several
-//! servers on one Redis are to each other.
+//! The store in Redis: what clients see while Redis is away, slow, full or wrong, and the cooperation
+//! of several servers on one Redis.
 //!
-//! Each test has a redis-server of its own. Where a test lets real seconds go by, they are those of a
-//! time-out, a lease or a heartbeat, never the time that something needs to get done.
+//! Each test has a redis-server of its own. Real seconds in a test are those of a time-out, a lease
+//! or a heartbeat, never time for work to be done.
 
 mod clocks;
 mod connecting;
@@ -42,7 +42,7 @@ const WAIT: &str = "POST /pool/A/lock?wait=60&lease";
 /// The time for which the servers of these tests wait for Redis. The default is 2 seconds.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Long enough for a loaded machine to do what takes no time.
+/// Long enough for a loaded machine to do instant work.
 const MARGIN: Duration = Duration::from_millis(900);
 
 /// The arguments of the servers in these tests, so that the tests know the keys in Redis.
@@ -81,8 +81,7 @@ fn ask_timed(client: &mut Client, request: &str) -> (String, Duration) {
     (answer, asked.elapsed())
 }
 
-/// Asks for something that Redis has to say, and is told that it does not, in the time that the
-/// server gives it.
+/// Sends a request that needs Redis, and expects `store down` within the server's time for Redis.
 #[track_caller]
 fn expect_down(client: &mut Client, request: &str) {
     let (answer, time) = ask_timed(client, request);
@@ -143,7 +142,7 @@ fn await_line_of(client: &mut Client, expected: usize) {
     panic!("{last:?} to the end, but {expected} are to wait for A");
 }
 
-/// Parks a client behind those who wait already.
+/// Parks a client behind the current waiters.
 #[track_caller]
 fn park(server: &Server, request: &str, ahead: usize) -> Client {
     let mut client = server.connect();
@@ -179,7 +178,7 @@ fn grant(answer: &str) -> (u64, String) {
     }
 }
 
-/// Each who waits for the only resource gets it in turn, and gives it back.
+/// Each waiter for the only resource gets it in turn, and releases it.
 #[track_caller]
 fn pass_through(line: &mut [Client], mut fence: u64) -> u64 {
     for place in 0..line.len() {

@@ -1,11 +1,11 @@
-//! The two connections of a server: one for what it asks, and one for what Redis tells it. Each can be lost
+//! The two connections of a server: one for its requests, and one for Redis' notices. Each can be lost
 //! without the other.
 
 use super::gate::Gate;
 use super::*;
 use crate::metrics::scrape;
 
-/// A listing that is longer than what Redis lets a subscriber have on its way.
+/// A listing that is longer than Redis' output buffer for a subscriber.
 #[test]
 fn a_long_listing_cuts_nobody_off() {
     let redis = RedisServer::start();
@@ -35,7 +35,7 @@ fn a_long_listing_cuts_nobody_off() {
     assert_eq!(losses, 0.0);
 }
 
-/// It is woken by what another server does, whichever connection is cut before.
+/// It is woken by a change of another server, whichever connection is cut before.
 #[test]
 fn who_waits_is_woken_after_either_connection_was_lost() {
     let redis = RedisServer::start();

@@ -1,5 +1,5 @@
-//! A Redis that is slow, and clients that ask more than may be in hand in all: the rest waits in the
-//! sockets, and is answered in its turn.
+//! A Redis that is slow, and clients with more requests than may be in flight in all: the rest waits
+//! in the sockets, and is answered in its turn.
 
 use super::*;
 
@@ -26,7 +26,8 @@ fn what_is_too_much_in_all_waits_in_its_sockets() {
     for client in &mut clients[2..] {
         client.send("GET /pool/A/lock/1\n".repeat(50));
     }
-    // Who has none in hand has to wait as well; also who would only ask the server itself.
+    // A client without a request in flight has to wait as well, also one whose request the server
+    // could answer alone.
     std::thread::sleep(WHILE_NOTHING_HAPPENS);
     beside.send("GET /ping\n");
     std::thread::sleep(WHILE_NOTHING_HAPPENS);
@@ -67,7 +68,7 @@ fn what_comes_all_at_once_is_held_back_as_well() {
     }
 }
 
-/// Those who wait for a release must not be what keeps it from being heard.
+/// Requests that wait for a release must not keep it from being read.
 #[test]
 fn who_stands_in_line_is_not_too_much() {
     let redis = RedisServer::start();

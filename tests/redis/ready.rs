@@ -1,4 +1,4 @@
-//! `GET /ready` tries what a lock needs: it says no where Redis answers and takes no write.
+//! `GET /ready` tries the steps of a lock: it says no if Redis answers but takes no write.
 
 use super::*;
 

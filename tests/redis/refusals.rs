@@ -1,5 +1,5 @@
-//! Redis answers, and says no: it is a replica, full, still loading, or has something else under a
-//! key. Who asks is told `503 store down`, nothing is half done, and all goes on once it is over.
+//! Redis answers with an error: it is a replica, full, still loading, or has a foreign value under a
+//! key. The client gets `503 store down`, nothing is half done, and all works once it is over.
 
 use super::*;
 use crate::support::redis::DURABLE;
@@ -19,7 +19,7 @@ fn a_replica_is_down_until_it_is_master() {
     redis.order(&["REPLICAOF", "NO", "ONE"]);
     await_service(&mut client);
     await_answer(&mut client, "GET /pool/A/lock", "200 1 - 2");
-    // Reading may go on before writing does.
+    // Reads may work again before writes do.
     eventually("it lends again", || {
         let answer = client.ask("POST /pool/A/lock?lease");
         if answer == DOWN {

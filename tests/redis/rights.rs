@@ -1,5 +1,5 @@
 //! Rights that Redis' user has, and loses while a latchd runs: nothing is lost by it, nothing is lent
-//! twice, and all goes on when they are back.
+//! twice, and all works when they are back.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ const COMMANDS: [&str; 18] = [
 
 const MEMBERS: [&str; 8] = ["1", "2", "3", "4", "5", "6", "7", "8"];
 
-/// A user who may do anything, until something is taken away.
+/// A user with all rights, until the test takes one away.
 fn with_user(redis: &RedisServer) -> String {
     redis.order(&["ACL", "SETUSER", "bob", "on", ">word", "~*", "&*", "+@all"]);
     format!("redis://bob:word@127.0.0.1:{}", redis.port)
@@ -42,7 +42,7 @@ fn with_user(redis: &RedisServer) -> String {
 /// The locks that clients know of: the fence of each id.
 type Held = BTreeMap<String, u64>;
 
-/// Notes what was granted; nothing that is held may be granted once more.
+/// Notes a grant; no held resource may be granted once more.
 #[track_caller]
 fn note_granted(held: &mut Held, answer: &str, request: &str) {
     let Some(leases) = answer.strip_prefix("200 ") else {
@@ -203,7 +203,7 @@ fn a_member_in_no_set_is_found_and_lent_again() {
     assert_eq!(client.ask("POST /pool/A/lock"), "409 busy");
     assert_eq!(client.ask("DELETE /pool/A/lock"), "200 3");
 
-    // It is hidden by one that is held and no member any longer: setting the members finds it.
+    // It is hidden by a held one that is no member any longer: setting the members finds it.
     assert_eq!(client.ask("POST /pool/A/lock/1"), "200 1");
     assert_eq!(client.ask("PUT /pool/A [2,3]"), r#"200 ["2","3"]"#);
     redis.order(&["ZREM", "t:{A}:free", "3"]);
@@ -258,7 +258,7 @@ fn start_as_latchd(redis: &RedisServer, rights: &[&str]) -> Logged {
     Logged::start(latchd_in(&folder, &arguments))
 }
 
-/// A user who has these rights and no others can do all that there is to do.
+/// A user with these rights and no others can do everything.
 #[test]
 fn the_documented_rights_are_enough() {
     let redis = RedisServer::start();
@@ -305,7 +305,7 @@ fn the_documented_rights_are_enough() {
     assert_eq!(told, Vec::<&String>::new());
 }
 
-/// None of them is one too many, and the log names the one that is missing.
+/// Each of them is needed, and the log names the one that is missing.
 #[test]
 fn each_documented_right_is_missed_by_name() {
     let redis = RedisServer::start();
@@ -337,7 +337,7 @@ fn a_right_that_is_taken_away_is_named() {
     latchd.wait_for(|line| line.contains("ACL SETUSER latchd +hset +zrem"));
 }
 
-/// The counts are right though each thing is wrong: 3 is held and free, and 1 is in no set.
+/// The counts are right though each set is wrong: 3 is held and free, and 1 is in no set.
 #[test]
 fn a_lost_member_does_not_hide_one_that_is_free_and_held() {
     let redis = RedisServer::start();
@@ -347,7 +347,7 @@ fn a_lost_member_does_not_hide_one_that_is_free_and_held() {
     redis.order(&["ZADD", "t:{A}:free", "-100", "3"]);
     redis.order(&["ZREM", "t:{A}:free", "1"]);
     assert_eq!(client.ask("POST /pool/A/lock"), "200 2");
-    // Now the counts tell that one is lost.
+    // Now the counts show that one is lost.
     assert_eq!(client.ask("POST /pool/A/lock"), "200 1");
     assert_eq!(client.ask("POST /pool/A/lock"), "409 busy");
     assert_eq!(client.ask("DELETE /pool/A/lock"), "200 3");

@@ -78,7 +78,7 @@ fn the_line_is_one_across_servers() {
     assert_eq!(other.ask("DELETE /pool/A/lock/only"), "200");
     for (place, fence) in (0..8).zip(2..) {
         assert_eq!(line[place].read_line(), format!("200 {fence} - only"));
-        // One who does not wait comes right behind the release, on either server.
+        // A client that does not wait comes right behind the release, on either server.
         let releasing = match place / 2 % 2 {
             0 => &mut one,
             _ => &mut other,
@@ -258,7 +258,7 @@ fn the_end_of_a_lease_wakes_who_waits_on_another_server() {
     }
 }
 
-/// The lease is set by the renewal of another server, and who waits knows the old one.
+/// The lease is set by the renewal of another server, and the waiter's server knows the old one.
 #[test]
 fn a_lease_that_another_server_renews_or_shortens() {
     let redis = RedisServer::start();

@@ -1,4 +1,4 @@
-//! One of several servers is lost, for good or for a while, and the others go on.
+//! One of several servers is lost, for good or for a while, and the others keep serving.
 
 use std::time::{Duration, Instant};
 
@@ -98,8 +98,8 @@ fn a_server_that_stops_leaves_the_line_at_once() {
     assert!(time < Duration::from_secs(1), "served after {time:?}");
 }
 
-/// Those behind it are served meanwhile; when it goes on, its client has an answer in the end, and
-/// nothing is lent twice.
+/// The waiters behind it are served meanwhile; when it continues, its client has an answer in the
+/// end, and nothing is lent twice.
 #[test]
 fn a_server_that_stood_still_finds_its_client_a_turn() {
     let redis = RedisServer::start();
@@ -124,12 +124,13 @@ fn a_server_that_stood_still_finds_its_client_a_turn() {
     );
     let release = format!("DELETE /pool/A/lock/only?fence={fence}");
     assert_eq!(holder.ask(&release), "200");
-    // It has got in line again, behind who was there.
+    // It is queued again, behind the other waiters.
     let (later, _) = grant(&first.read_line());
     assert!(later > fence, "{later} comes after {fence}");
 }
 
-/// It held nothing up, but its own client had been granted something before it stood still.
+/// It delayed no other client, but its own client had been granted a resource before it was
+/// stopped.
 #[test]
 fn a_grant_to_a_server_that_stands_still_is_delivered_later_or_lapses_but_not_both() {
     let redis = RedisServer::start();

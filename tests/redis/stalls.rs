@@ -43,7 +43,7 @@ fn an_owner_who_was_told_that_a_paused_redis_is_down_asks_again_and_has_its_lock
     assert_eq!(client.ask("DELETE /pool/A/lock?owner=a"), "200 1");
 }
 
-/// It may have its lock all the while, so it is not told `busy` when its wait is over.
+/// It may have its lock all the while, so its answer at the end of its wait is not `busy`.
 #[test]
 fn an_owner_that_waits_for_a_paused_redis_is_not_told_that_it_has_nothing() {
     let redis = RedisServer::start();
@@ -117,7 +117,7 @@ fn a_grant_that_nobody_was_told_of_is_undone() {
     );
 }
 
-/// Whether it is told at once or stands in line until then: it gets nothing that it does not know of.
+/// With an answer at once or queued until then, it gets nothing that it does not know of.
 #[test]
 fn who_begins_to_wait_while_redis_stands_still_has_what_it_is_told() {
     let redis = RedisServer::start();
@@ -138,7 +138,7 @@ fn who_begins_to_wait_while_redis_stands_still_has_what_it_is_told() {
     }
 }
 
-/// The same, where its resource goes to who has waited for it behind the one that was not told.
+/// The same, where its resource goes to the waiter behind the client without an answer.
 #[test]
 fn a_grant_that_nobody_was_told_of_goes_to_the_next() {
     let redis = RedisServer::start();
@@ -148,7 +148,7 @@ fn a_grant_that_nobody_was_told_of_goes_to_the_next() {
     expect_down(&mut server.connect(), "POST /pool/A/lock");
     redis.thaw();
     await_service(&mut client);
-    // At once or when the other one is undone.
+    // At once or when the other grant is undone.
     assert_eq!(grant(&client.ask(WAIT)).1, "only");
     assert_eq!(client.ask("GET /pool"), "200 1 1 0 A");
 }
@@ -162,7 +162,7 @@ fn an_owner_s_grant_that_it_was_not_told_of_is_kept_for_it() {
     expect_down(&mut client, "POST /pool/A/lock?owner=a");
     redis.thaw();
     await_service(&mut client);
-    // Another one can take only what the owner does not have.
+    // Another client can take only what the owner does not have.
     let (_, of_another) = grant(&client.ask("POST /pool/A/lock?lease&owner=b"));
     let (fence, of_owner) = grant(&client.ask("POST /pool/A/lock?lease&owner=a"));
     assert_ne!(of_owner, of_another);
@@ -206,7 +206,7 @@ fn who_waits_stays_in_line_while_redis_stands_still() {
     pass_through(&mut line, 1);
 }
 
-/// Its answer is lost, but what it did is not: who waits must hear of it.
+/// Its answer is lost, but its effect is not: the waiter must be served.
 #[test]
 fn a_release_that_was_not_answered_serves_who_waits() {
     let redis = RedisServer::start();
@@ -226,7 +226,7 @@ fn a_release_that_was_not_answered_serves_who_waits() {
     pass_through(&mut line, 1);
 }
 
-/// Hundreds are in hand at once, and each is answered on its own connection.
+/// Hundreds are in flight at once, and each is answered on its own connection.
 #[test]
 fn a_crowd_in_hand_is_told_in_time() {
     let redis = RedisServer::start();

@@ -26,7 +26,7 @@ impl Stage {
         }
     }
 
-    /// Redis says that so many are held in a pool now.
+    /// Waits until Redis shows this many held resources of a pool.
     #[track_caller]
     fn await_held(&self, pool: &str, count: usize) {
         let key = format!("t:{{{pool}}}:held");
@@ -35,7 +35,7 @@ impl Stage {
         });
     }
 
-    /// Asks, and is told that the store is down although so many are held then.
+    /// Sends a request, and gets `store down` although this many are held then.
     #[track_caller]
     fn ask_in_vain(&mut self, request: &str, held: usize) {
         let mut asking = self.server.connect();
@@ -146,7 +146,7 @@ fn who_has_gone_when_its_grant_is_heard_holds_nothing() {
     assert_eq!(stage.client.ask(&release), "200");
 }
 
-/// A place in line that was not heard of is no place.
+/// A place in the queue whose confirmation was lost is no place.
 #[test]
 fn who_began_to_wait_unheard_does_not_stay_in_line() {
     let mut stage = Stage::new(&["only"]);
@@ -216,7 +216,7 @@ fn an_older_request_does_not_take_the_place_back() {
     stage.gate.shut();
     let mut newer = other.connect();
     newer.send("POST /pool/A/lock?owner=a&wait=60\n");
-    // Its server has not heard of it when it gives the connection up.
+    // Its server does not know of it when it gives the connection up.
     expect_down(&mut stage.client, "GET /pool");
     expect_silence(&mut newer);
     stage.gate.open();

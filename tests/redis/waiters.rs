@@ -4,7 +4,7 @@ use super::*;
 
 const QUEUE: &str = "GET /pool/A/queue";
 
-/// The numbers of each line, and what is behind them.
+/// The numbers of each queue, and the fields behind them.
 #[track_caller]
 fn queue(client: &mut Client) -> Vec<([u64; 2], String)> {
     let answer = client.ask(QUEUE);

@@ -25,8 +25,8 @@ fn prepared(path: &Path, slice: StepBudget) -> StoreClient {
     client
 }
 
-/// A large seed of pools that are there and one that is not; some of its ids are there, some held,
-/// some named twice.
+/// A large seed of existing pools and a new one; some of its ids exist, some are held, some named
+/// twice.
 fn large_seed() -> Seed {
     let mut ids: Vec<usize> = (90..150).map(|number| number * 7 % 150).collect();
     ids.extend([5, 137, 139, 5]);
@@ -45,7 +45,7 @@ fn a_crash_at_any_moment_leaves_all_of_a_seed_or_nothing() {
         ("adds", Command::AddMembers(large_seed())),
         ("sets", Command::SetMembers(large_seed())),
     ] {
-        // A crash makes fences go on higher.
+        // A crash makes fences skip ahead.
         let crashed = |file: &str| {
             fs::copy(at(file), at("crashed")).expect("the file is copied");
             StoreClient::on_file(&at("crashed"), StepBudget::UNLIMITED).state()
@@ -61,7 +61,7 @@ fn a_crash_at_any_moment_leaves_all_of_a_seed_or_nothing() {
         let ticket = sliced.submit(command);
         let (mut seen, mut ticks) = ([0, 0], 0);
         loop {
-            // What the file is at this moment is what a crash would leave.
+            // The file at this moment is what a crash would leave.
             fs::copy(&path, at("crashed")).expect("the file is copied");
             let again = [StepBudget(60), StepBudget(700), StepBudget::UNLIMITED][ticks % 3];
             let state = StoreClient::on_file(&at("crashed"), again).state();

@@ -1,5 +1,5 @@
-//! Very many leases that are over at once end in slices. Until its slice comes a lease counts as over wherever
-//! a client asks, and all else is answered at once.
+//! Very many leases that end together do so in slices. Until its slice, a lease counts as ended wherever a
+//! client asks, and all else is answered at once.
 
 use std::num::NonZeroU32;
 
@@ -77,7 +77,7 @@ fn with_owner(name: &'static str) -> Acquire<'static> {
     }
 }
 
-/// Goes on until all that is over has ended. Each tick ends some and answers what is asked of another pool.
+/// Ticks until all ended leases are gone. Each tick ends some, and answers requests about another pool.
 fn end_in_slices(client: &mut StoreClient, mut left: usize) {
     let mut ticks = 0;
     while left > 0 {
@@ -109,7 +109,7 @@ fn each_tick_ends_some_of_many_leases_and_answers_all_else() {
     end_in_slices(&mut client, held);
 }
 
-/// All leases of a file start anew with the server, and so they are over together.
+/// All leases of a file restart with the server, and so they end together.
 #[test]
 fn leases_that_start_anew_with_the_server_end_in_slices() {
     let folder = TempDir::new_in("/dev/shm").expect("a folder in memory");
@@ -139,7 +139,7 @@ fn what_waits_for_its_slice_is_over() {
         fence: None,
         ttl: None,
     };
-    // The lease of the last grant goes on.
+    // The lease of the last grant still runs.
     let last = HELD - 1;
     client.now = client.now.after_ms(10_000);
     let renewed = client.ask_once(Command::Renew(pool("A"), id(last), renewal.clone()));
@@ -164,7 +164,7 @@ fn what_waits_for_its_slice_is_over() {
     assert_eq!(locks.len(), IN_A_GRANT as usize);
     let named = client.ask_a(Selection::Named(id(over)));
     assert_eq!(ids_of(&named), [over.to_string()]);
-    // More than has ended so far.
+    // More than have ended so far.
     let many = NonZeroU32::new(HELD as u32 - 2_000).expect("it is not 0");
     assert_eq!(
         ids_of(&client.ask_a(Selection::Any(many))).len(),
@@ -173,12 +173,12 @@ fn what_waits_for_its_slice_is_over() {
     let held_still = client.ask_a(Selection::Named(id(last)));
     assert_eq!(held_still, refused(Refusal::Busy));
     let all = Command::ReleaseAll(pool("A"), Filter::default());
-    // What is over is not released any more.
+    // Ended leases are not released any more.
     let released = HELD - 2_000 + 1 + IN_A_GRANT as usize;
     assert_eq!(client.ask_once(all), Reply::Released(released));
 }
 
-/// An owner whose lease is over gets another lock, with a higher fence, and those who wait come first.
+/// An owner whose lease has ended gets another lock, with a higher fence, and waiters come first.
 #[test]
 fn waiters_and_owners_get_what_waits_for_its_slice_in_their_order() {
     let mut client = StoreClient::in_memory(StepBudget(20_000));
@@ -197,7 +197,7 @@ fn waiters_and_owners_get_what_waits_for_its_slice_in_their_order() {
     let second = client.submit(Command::Acquire(pool("A"), acquire(ANY, 9_000)));
     client.tick();
     client.now = client.now.after_ms(1_001);
-    // The slice of this tick ends the lease of 1, and this that of 3: both are for those who wait.
+    // The slice of this tick ends the lease of 1, and this that of 3: both are for waiters.
     let renewal = Renewal {
         owner: OwnerName::parse("bert").ok(),
         fence: None,

@@ -1,5 +1,5 @@
-//! Large work in slices, on a store without a server: whatever else is asked meanwhile is answered as
-//! if it had been done in one go, and a crash at any moment leaves all of a seed or nothing.
+//! Large work in slices, on a store without a server: requests meanwhile are answered as if it had
+//! been done in one go. A crash at any moment leaves all of a seed or nothing.
 
 mod crashes;
 mod leases;
@@ -49,7 +49,7 @@ fn acquire(selection: Selection<'static>, wait_ms: u64) -> Acquire<'static> {
 
 const ANY: Selection<'static> = Selection::Any(NonZeroU32::MIN);
 
-/// A store with what asks it.
+/// A store with its client.
 struct StoreClient {
     store: EmbeddedStore,
     now: Time,
@@ -98,7 +98,7 @@ impl StoreClient {
         }
     }
 
-    /// Whether there is something to go on with at once.
+    /// Whether it has work for the next tick at once.
     fn is_busy(&self) -> bool {
         self.store.next_timeout() == Some(Time::default())
     }
@@ -158,8 +158,8 @@ impl StoreClient {
     }
 }
 
-/// A lease ends and a wait is over while the pool is being seeded: what has become free is for who
-/// waits, and the new ones are lent in their order.
+/// A lease ends and a wait is over while the pool is being seeded: the freed resource goes to the
+/// waiter, and the new ones are lent in their order.
 #[test]
 fn what_ends_while_a_pool_is_seeded_is_dealt_with_once_it_is_complete() {
     let mut client = StoreClient::in_memory(StepBudget(40));
@@ -193,7 +193,7 @@ fn what_ends_while_a_pool_is_seeded_is_dealt_with_once_it_is_complete() {
         format!("{listing:?}").contains("resources: 2"),
         "{listing:?}"
     );
-    // The lease of 2 ends, and the time of all who wait is over.
+    // The lease of 2 ends, and the time of all waiters is over.
     client.now = client.now.after_ms(1_500);
     client.tick();
     for ticket in [first, second, third] {

@@ -102,8 +102,8 @@ fn answers_in_one_go(rounds: &[Round]) -> (BTreeMap<u64, Reply>, String) {
     (replies, client.state())
 }
 
-/// All orders in which `asked` may have taken effect: seeds, and what had to wait, as soon as they were
-/// asked for or later than some of what came after them.
+/// All orders in which `asked` may have taken effect: seeds, and commands that had to wait, as soon as
+/// they were submitted or later than some of the later ones.
 fn orders(asked: &[Asked]) -> Vec<Vec<Asked>> {
     let mut orders = vec![asked.to_vec()];
     for (place, late) in asked.iter().enumerate().rev() {
@@ -131,8 +131,8 @@ fn orders(asked: &[Asked]) -> Vec<Vec<Asked>> {
     orders
 }
 
-/// There is an order in which a store that does all in one go answers the same: one in which each
-/// seed, and all that had to wait for one, comes when it was asked for, or later.
+/// There is an order in which a store that does all in one go answers the same: one in which each seed,
+/// and each command that had to wait for one, comes when it was submitted, or later.
 #[test]
 fn slices_answer_as_one_go_does() {
     let folder = TempDir::new_in("/dev/shm").expect("a folder in memory");
@@ -144,7 +144,7 @@ fn slices_answer_as_one_go_does() {
             true => StoreClient::in_memory(slice),
             false => StoreClient::on_file(&folder.path().join(number.to_string()), slice),
         };
-        // All histories that lead to what was answered: it may show later which one it was.
+        // All histories that lead to these answers: later ones may show which one it was.
         let mut histories: Vec<Vec<Round>> = vec![Vec::new()];
         for _ in 0..8 {
             let mut asked = Vec::new();

@@ -1,6 +1,6 @@
-//! A disk that is slow or stuck: only what has to be safe first waits for it.
+//! A disk that is slow or stuck: only changes that have to be safe first wait for it.
 //!
-//! The server runs with a library in front of the system's that lets each sync take as long as a file says.
+//! The server runs with a library in front of the system's that lets each sync take the time in a file.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use crate::metrics::scrape;
 use crate::support::launch::{addresses_in, eventually, latchd_in};
 use crate::support::{Client, Process};
 
-/// A server on a disk that is as slow as it is told.
+/// A server on a disk of adjustable slowness.
 struct Server {
     process: Process,
     address: SocketAddr,
@@ -47,7 +47,7 @@ impl Server {
         Client::connect(self.address)
     }
 
-    /// From now on each sync takes so many milliseconds, or comes to no end: `stuck`.
+    /// From now on each sync takes `said` milliseconds, or never ends: `stuck`.
     fn set_sync(&self, said: &str) {
         let (next, path) = (self.path("next"), self.path("sync"));
         fs::write(&next, said).expect("the folder is there");
@@ -58,8 +58,8 @@ impl Server {
         self.folder.path().join(name)
     }
 
-    /// A client whose request cannot be answered before the disk has done something, and that request has been
-    /// read. Pool A has the resources 1, 2 and 3, of which 3 is held then, and 2 is asked for.
+    /// A client whose request needs the disk before its answer, and has been read. Pool A has the resources 1,
+    /// 2 and 3, of which 3 is held then, and 2 is asked for.
     fn with_a_lock_that_waits(&self) -> Client {
         let mut first = self.connect();
         let seed = "{\"A\":[\"1\",\"2\",\"3\"]}";

@@ -1,5 +1,5 @@
 //! A client's whole conversation without a socket: a session on top of an embedded store in memory.
-//! It is what the property tests and the fuzz targets drive.
+//! The property tests and the fuzz targets drive it.
 
 use latchd::api::ListenerRole;
 use latchd::command::{Command, Ticket};
@@ -69,8 +69,8 @@ impl Conversation {
         self.step(|session, context| session.receive_end(context));
     }
 
-    /// Everything that the client was sent. Whether a client is told to go on depends on how much of
-    /// its body was there already, so that is left out.
+    /// All bytes that the client got, without `100 Continue`: that depends on how much of its body
+    /// had arrived already.
     pub fn received(&self) -> Vec<u8> {
         let mut rest = &self.received[..];
         let mut kept = Vec::new();
@@ -86,7 +86,7 @@ impl Conversation {
         kept
     }
 
-    /// Does what a server does in a tick, until there is nothing left to do.
+    /// Does the work of a server's ticks, until there is nothing left to do.
     fn step(&mut self, input: impl FnOnce(&mut Session, &mut Context<'_>)) {
         let mut input = Some(input);
         while !self.closed {

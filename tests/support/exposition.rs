@@ -23,7 +23,7 @@ pub struct Sample {
 }
 
 impl Page {
-    /// Reads a page, and panics if anything is wrong with it.
+    /// Reads a page, and panics on any fault in it.
     #[track_caller]
     pub fn read(text: &str) -> Page {
         assert!(text.ends_with('\n'), "the last line has an end");
@@ -65,7 +65,7 @@ impl Page {
             .unwrap_or_else(|| panic!("no {name} {labels:?} in\n{}", self.text))
     }
 
-    /// The value of a figure, if it is there.
+    /// The value of a figure, if the page has it.
     pub fn find(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let wanted: BTreeMap<String, String> = labels
             .iter()
@@ -136,7 +136,7 @@ fn sample(line: &str) -> Sample {
     }
 }
 
-/// Labels up to the brace that closes them, and what follows it.
+/// Labels up to the brace that closes them, and the rest behind it.
 fn labels(mut rest: &str) -> (BTreeMap<String, String>, &str) {
     let mut labels = BTreeMap::new();
     loop {

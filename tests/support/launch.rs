@@ -1,5 +1,5 @@
-//! Servers that are started in a way of their own: whether they serve at all, what they log, and
-//! what they leave behind when they end.
+//! Servers that are started in a way of their own: whether they serve at all, their log, and what
+//! they leave behind when they end.
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
@@ -41,7 +41,7 @@ pub fn start(command: Command) -> (Process, Vec<SocketAddr>) {
     }
 }
 
-/// Starts a latchd that must refuse to serve, and answers what it left behind.
+/// Starts a latchd that must refuse to serve, and returns its output.
 #[track_caller]
 pub fn refused(command: Command) -> Ended {
     match try_start(command) {
@@ -80,13 +80,13 @@ pub fn listening_on(line: &str) -> Vec<(SocketAddr, bool)> {
     list.split(" and ").map(address).collect()
 }
 
-/// A port that was free just now, for servers that are told theirs.
+/// A port that was free just now, for servers with a given port.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").port()
 }
 
-/// Looks until there is something to see. For what gives no sign: files, and other processes.
+/// Polls until there is a result. For states without events: files, and other processes.
 #[track_caller]
 pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + PATIENCE;

@@ -332,8 +332,8 @@ fn has_stopped(pid: u32) -> bool {
         .is_some_and(|fields| fields.starts_with('T'))
 }
 
-/// Waits until the system has told the server's end of a connection that the client has closed it:
-/// while it is loaded, an end can arrive later than what was sent on another connection after it.
+/// Waits until the server's system has seen the client close its connection: under load, an end can
+/// arrive later than later data on another connection.
 pub fn wait_until_told(server: SocketAddr, client: SocketAddr) {
     let end = Instant::now() + PATIENCE;
     while is_established(server, client) {

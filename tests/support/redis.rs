@@ -1,8 +1,7 @@
-//! A redis-server of a test's own, which can be hurt in all the ways in which one can be hurt.
+//! A redis-server of a test's own, with which a test can cause every fault of one.
 //!
-//! It listens on loopback, keeps its files in a temporary folder, and is killed when it is dropped.
-//! It is started anew on the same port and in the same folder, so what it finds again there is what
-//! its append-only file holds, if it has one.
+//! It listens on loopback, keeps its files in a temporary folder, and is killed when it is dropped. It restarts
+//! on the same port and in the same folder, so it finds the data of its append-only file again, if it has one.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -46,8 +45,8 @@ struct Running(Child);
 
 impl Running {
     fn spawn(command: Command) -> Running {
-        /// Starts what it is sent, and sends it back. The system ends a process with the thread that
-        /// has started it, and this one is there to the end.
+        /// Starts each process that it receives, and sends it back. The system ends a process with the thread
+        /// that has started it, and this thread stays to the end.
         static SPAWNER: OnceLock<Mutex<Sender<SpawnRequest>>> = OnceLock::new();
         let spawner = SPAWNER.get_or_init(|| {
             let (sender, requests) = channel::<SpawnRequest>();
@@ -80,12 +79,12 @@ impl Drop for Running {
 }
 
 impl RedisServer {
-    /// One that forgets all when it is killed.
+    /// A redis-server that loses all when it is killed.
     pub fn start() -> RedisServer {
         RedisServer::start_with(&[])
     }
 
-    /// One that forgets nothing when it is killed.
+    /// A redis-server that loses nothing when it is killed.
     pub fn durable() -> RedisServer {
         RedisServer::start_with(&DURABLE)
     }
@@ -114,14 +113,14 @@ impl RedisServer {
         server
     }
 
-    /// One that keeps its data, and whose clock the test sets.
+    /// A redis-server that keeps its data, and whose clock the test sets.
     pub fn durable_on_a_clock() -> RedisServer {
         let server = RedisServer::start_on_a_clock(&DURABLE);
         server.count_from_one("pool:");
         server
     }
 
-    /// Its clock is ahead of the system's by so much from now on.
+    /// Sets its clock ahead of the system's by this many milliseconds from now on.
     pub fn set_clock_ahead(&self, ms: i64) {
         let [new, file] = ["clock.new", "clock"].map(|name| self.folder.path().join(name));
         std::fs::write(&new, ms.to_string()).expect("a file");
@@ -141,7 +140,7 @@ impl RedisServer {
         panic!("no free port for a redis-server");
     }
 
-    /// One that is not there yet; `resume` starts it.
+    /// A redis-server that is not running yet; `resume` starts it.
     pub fn absent(options: &[&str]) -> RedisServer {
         let mut words = options.iter();
         let password = words
@@ -262,8 +261,8 @@ impl RedisServer {
         signal(self.pid(), "STOP");
     }
 
-    /// It goes on, and has answered a command since then (SIGCONT). What was sent to it before has
-    /// been carried out: it looks at all its connections before it comes back to any of them.
+    /// Continues it (SIGCONT), and waits for the answer to a command. Earlier input has been carried out then:
+    /// it reads all its connections before it returns to any of them.
     #[track_caller]
     pub fn thaw(&self) {
         signal(self.pid(), "CONT");
@@ -299,7 +298,7 @@ impl RedisServer {
         self.copy_file("appendonlydir", "kept");
     }
 
-    /// Puts that copy in place of what was written since, while it does not run.
+    /// Replaces its file with that copy, while it does not run.
     pub fn bring_file_back(&self) {
         assert!(self.process.is_none(), "it runs");
         let folder = self.folder.path().join("appendonlydir");
@@ -316,8 +315,8 @@ impl RedisServer {
         }
     }
 
-    /// Sends a command on a connection of its own, and returns the reply as text: an error starts
-    /// with `-`, no value is `(nil)`, and the elements of an array are parted by line feeds.
+    /// Sends a command on a connection of its own, and returns the reply as text: an error starts with `-`, no
+    /// value is `(nil)`, and line feeds separate the elements of an array.
     #[track_caller]
     pub fn ask(&self, command: &[&str]) -> String {
         self.ask_in(0, command)
@@ -361,12 +360,12 @@ impl RedisServer {
         commands.iter().map(|_| read_reply(&mut stream)).collect()
     }
 
-    /// Cuts the connections of a kind, `normal` or `pubsub`, that are there now, but not its own.
+    /// Cuts the current connections of a kind, `normal` or `pubsub`, but not its own.
     pub fn cut_connections(&self, kind: &str) {
         self.order(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]);
     }
 
-    /// Cuts all of them. Whatever is answered after this is answered on another connection.
+    /// Cuts all of them. Later answers come on other connections.
     #[track_caller]
     pub fn cut_all(&self) {
         let connections = eventually("somebody is connected", || {
@@ -375,7 +374,7 @@ impl RedisServer {
         self.cut(&connections);
     }
 
-    /// The numbers of the connections that are there now, but not its own.
+    /// The numbers of the current connections, but not its own.
     #[track_caller]
     pub fn connections(&self) -> Vec<String> {
         let list = self.ask(&["CLIENT", "LIST"]);
@@ -543,7 +542,7 @@ impl Logged {
     }
 }
 
-/// Lets time go by, where that itself is what a test is about.
+/// Lets time pass, where that itself is the subject of a test.
 pub fn let_pass(time: Duration) {
     thread::sleep(time);
 }

@@ -1,5 +1,5 @@
 //! Time as a server and its client have lived through it: without that for which the machine had no core
-//! for them. So a bound on time says something about the server, also where many tests run at once.
+//! for them. So a bound on time limits the server, also where many tests run at once.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -29,8 +29,8 @@ impl Stopwatch {
     }
 }
 
-/// For how long the server, and this thread, could have run and were not let: of each of them the second
-/// number of `schedstat`. Where the system does not tell, they never were.
+/// The time for which the server and this thread were ready to run and got no core: for each of them the
+/// second number of `schedstat`. Zero if the system does not show it.
 fn delay(server: u32) -> Duration {
     let of = |process: &str| {
         let stat = fs::read_to_string(format!("/proc/{process}/schedstat")).ok()?;

@@ -1,7 +1,7 @@
 //! The server's tick without its sockets: sessions on one store in memory. It allocates nothing of
-//! its own once warm, so that what is counted around it is the server's.
+//! its own once warm, so the measured allocations are the server's.
 //!
-//! It is what `tests/allocations.rs` and `bench/instructions` drive.
+//! `tests/allocations.rs` and `bench/instructions` drive it.
 
 use latchd::api::ListenerRole;
 use latchd::command::{Command, PoolName, ResourceId, Seed, Ticket};
@@ -32,7 +32,7 @@ struct Client {
 }
 
 impl Ticks {
-    /// Clients who have connected, and a pool `A` of the resources `1` and on.
+    /// Connected clients, and a pool `A` of the resources `1` and on.
     pub fn new(clients: usize, resources: usize) -> Ticks {
         Ticks::with_keys(clients, resources, None)
     }
@@ -68,14 +68,14 @@ impl Ticks {
         }
     }
 
-    /// One tick, in which one client says something. Answers what it was sent.
+    /// Runs one tick in which one client sends `bytes`. Returns its answer.
     pub fn ask(&mut self, client: usize, bytes: &[u8]) -> &[u8] {
         self.say(client, bytes);
         self.finish();
         &self.clients[client].answer
     }
 
-    /// In this tick a client says something.
+    /// Sends bytes of a client in this tick.
     pub fn say(&mut self, client: usize, bytes: &[u8]) {
         self.at(client, |client, context| {
             context.metrics.connections.received_bytes += bytes.len() as u64;
@@ -148,8 +148,7 @@ impl Ticks {
 }
 
 impl Client {
-    /// Takes all that the session has to say. True if the session then goes on with what had no
-    /// room before.
+    /// Takes all output of the session. True if the session then has work that had no room before.
     fn take_and_go_on(&mut self, context: &mut Context<'_>) -> bool {
         let output = self.session.output();
         let length = output.len();

@@ -1,5 +1,5 @@
-//! Certificates that are made when they are wanted, servers that show them, and a client that speaks
-//! TLS and can be as rude as a test likes.
+//! Certificates that are made on demand, servers that show them, and a client that speaks TLS and
+//! can break it as a test needs.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -19,7 +19,7 @@ use super::{PATIENCE, Process, StoreKind};
 /// The names that a server of a test has.
 pub const NAMES: &str = "DNS:localhost,IP:127.0.0.1";
 
-/// An authority of a test's own, and what it has signed.
+/// An authority of a test's own, and the certificates that it has signed.
 pub struct Authority {
     folder: TempDir,
 }
@@ -43,7 +43,7 @@ impl Authority {
         authority
     }
 
-    /// The certificate of the authority, for those who trust it.
+    /// The certificate of the authority, for clients that trust it.
     pub fn ca(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
@@ -72,7 +72,7 @@ impl Authority {
         identity
     }
 
-    /// A certificate that is signed by itself; `kind` is what `basicConstraints` says.
+    /// A certificate that is signed by itself; `kind` is the text of `basicConstraints`.
     pub fn sign_itself(&self, file: &str, names: &str, kind: &str) -> Identity {
         let identity = self.paths(file);
         let mut openssl = openssl_req(&identity.key, &identity.cert, "ec");
@@ -213,8 +213,8 @@ pub fn trust(ca: &Path, versions: &[&'static SupportedProtocolVersion]) -> Arc<C
     Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// A socket with TLS on it. A read is told `UnexpectedEof` where the other side has not said that
-/// nothing more comes, and 0 where it has.
+/// A socket with TLS on it. A read gives `UnexpectedEof` if the peer ended without an alert, and 0
+/// if with one.
 pub struct TlsStream {
     pub connection: ClientConnection,
     pub socket: TcpStream,
@@ -351,14 +351,14 @@ impl TlsClient {
         result.expect("the sending side closes");
     }
 
-    /// The server has said that nothing more comes, and nothing else.
+    /// Checks that the server has sent the alert that ends TLS, and nothing else.
     #[track_caller]
     pub fn expect_end(&mut self) {
         let mut rest = Vec::new();
         let result = self.stream.read_to_end(&mut rest);
         result.expect("the server says close_notify before it closes");
         assert_eq!(rest.escape_ascii().to_string(), "");
-        // And TCP comes to its end as well, without a reset.
+        // And TCP ends as well, without a reset.
         let count = self.stream.socket.read(&mut [0; 16]);
         assert_eq!(count.expect("no reset"), 0);
     }

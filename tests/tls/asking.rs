@@ -1,5 +1,5 @@
-//! The client's end of TLS where the way or the other end is bad: what stands still is given up at the
-//! deadline, and what is cut off is not taken for an answer.
+//! The client's end of TLS with a bad way or peer: it gives up a stalled request at the deadline, and
+//! takes no cut answer for a whole one.
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -38,8 +38,8 @@ enum Then {
     Trickle,
 }
 
-/// A way to a server that lets through so many bytes of what the server says. Of what it is told it lets
-/// through at most `upwards`.
+/// A way to a server that passes on at most `downwards` bytes from it, and at most `upwards` bytes to
+/// it.
 fn way(server: SocketAddr, upwards: u64, downwards: u64, then: Then) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("its address").port();
@@ -85,7 +85,7 @@ const LIMIT: Duration = Duration::from_millis(300);
 /// In which a handshake is over, however busy the machine is.
 const LONG_LIMIT: Duration = Duration::from_secs(3);
 
-/// It must be given up in time, and what is said of it.
+/// Returns the error of a request that must be given up in time.
 #[track_caller]
 fn given_up(client: &Client, request: &Request, limit: Duration) -> ClientError {
     let started = Instant::now();

@@ -51,7 +51,7 @@ fn taken(channel: &mut Channel) -> Vec<u8> {
     bytes
 }
 
-/// The plaintext in what a channel receives, which must not be its end.
+/// The plaintext in the input of a channel, which must not be its end.
 #[track_caller]
 fn received(channel: &mut Channel, mut bytes: Vec<u8>) -> String {
     let mut plaintext = Vec::new();
@@ -161,7 +161,7 @@ fn nothing_more_is_encrypted_while_there_is_something_to_be_sent() {
         send(&mut server, &long);
         assert_eq!(server.output().len(), held);
     }
-    // What is not in the output has not been taken: it is for the caller to come again with it.
+    // The rest has not been taken: the caller must offer it again.
     let carried = server.unsent_plaintext();
     let output = taken(&mut server);
     assert_eq!(received(&mut client, output).len(), carried);
@@ -222,7 +222,7 @@ fn the_end_is_said_and_heard_once() {
     server.close();
     assert_eq!(record_ends(server.output()).len(), 2);
     let output = taken(&mut server);
-    // The client has said its last, and hears nothing any more.
+    // The client has sent its end, and receives nothing any more.
     assert_eq!(received(&mut client, output), "");
     send(&mut server, "more");
     assert_eq!(server.output(), b"", "behind the end nothing can be said");
@@ -261,7 +261,7 @@ fn what_had_not_left_before_a_failure_never_leaves() {
     assert_eq!(received(&mut client, first), "");
 }
 
-/// However what is sent is broken, the other end says so at most once more, and never panics.
+/// However the bytes are broken, the peer sends at most one more alert, and never panics.
 #[test]
 fn whatever_comes_instead_of_a_handshake_is_refused() {
     let ends = Ends::new(16384);
@@ -312,7 +312,7 @@ fn whatever_comes_behind_the_handshake_is_refused() {
         let mut bytes = taken(&mut client);
         let place = random.usize(..bytes.len());
         bytes[place] ^= 1 << random.u8(..8);
-        // A length that was made greater waits for what never comes.
+        // A length that was made greater waits for bytes that never come.
         bytes.extend(std::iter::repeat_with(|| random.u8(..)).take(70_000));
         let result = server.receive(&mut bytes, &mut |_| panic!("it was tampered with"));
         assert!(result.is_err());

@@ -30,7 +30,7 @@ fn curl_takes_a_lock_and_gives_it_back() {
         );
         assert_eq!(ask(&["--tlsv1.3", "-X", "POST"], "/pool/A/lock"), "2 200 0");
         assert_eq!(ask(&["-X", "DELETE"], "/pool/A/lock/4"), " 200 0");
-        // One server, whichever way one comes to it.
+        // One server, over either listener.
         let mut plain = Client::connect(server.plain);
         assert_eq!(plain.ask("GET /pool"), "200 4 2 0 A");
     }
@@ -60,7 +60,7 @@ fn curl_uses_one_connection_and_closes_it_well() {
     let shown = ["-w", " %{http_code} %{num_connects}\n", "-X", "POST"];
     let shown = succeed(curl(&server, &shown).args([&lock; 3]), "");
     assert_eq!(shown, "4 200 1\n3 200 0\n2 200 0\n");
-    // A client that asks for the end would complain if it were not said.
+    // A client that asks for the end would complain about a missing alert.
     let closing = ["-H", "Connection: close", "-X", "POST"];
     assert_eq!(succeed(curl(&server, &closing).arg(&lock), ""), "1");
 }

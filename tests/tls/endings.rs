@@ -133,7 +133,7 @@ fn a_server_that_stops_tells_of_the_end() {
 fn a_waiter_that_is_gone_leaves_the_line() {
     let (server, mut aside) = seeded();
     assert_eq!(aside.ask("POST /pool/A/lock?n=4"), "200 4\t3\t2\t1");
-    // By FIN, with TLS told of it or not; and by a reset.
+    // By FIN, with a TLS alert or not; and by a reset.
     for goes in [
         |client: TlsClient| drop(client),
         |mut client: TlsClient| client.close_notify(),
@@ -203,7 +203,7 @@ fn a_server_that_closes_first_is_not_waited_for_by_who_only_listens() {
         .read_to_string(&mut answer)
         .expect("the end is said");
     assert!(answer.ends_with("\r\n\r\npong"), "{answer}");
-    // What comes after the end is dropped, and eats nothing.
+    // Input behind the end is dropped, and eats nothing.
     client.send("GET /ping\n");
     let rest = client.stream.socket.read(&mut [0; 10]);
     assert!(
@@ -212,7 +212,7 @@ fn a_server_that_closes_first_is_not_waited_for_by_who_only_listens() {
     );
 }
 
-/// The server stands still while the resource is released and its next holder goes, so that it finds both
+/// The server is stopped while the resource is released and its next holder goes, so that it finds both
 /// at once, in either order.
 #[test]
 fn a_grant_for_who_has_gone_is_undone() {
@@ -244,14 +244,14 @@ fn a_grant_for_who_has_gone_is_undone() {
     }
 }
 
-/// As without TLS: whether the client said its end with TLS or only with TCP.
+/// As without TLS: whether the client ended with a TLS alert or only with TCP.
 #[test]
 fn a_grant_to_a_client_that_closed_is_undone_if_its_system_refuses_it() {
     let (server, mut aside) = seeded();
     let mut held = 0;
     for (says_so, reads) in [(true, false), (false, false), (true, true), (false, true)] {
         let mut client = server.connect();
-        // With what came behind the handshake unread, its system would reset the connection.
+        // With unread bytes behind the handshake, its system would reset the connection.
         assert_eq!(client.ask("GET /ping"), "200 pong");
         let gone = address(&client);
         signal(server.process.child.id(), "STOP");

@@ -85,8 +85,7 @@ fn garbage_disturbs_nobody() {
     }
 }
 
-/// A byte on the way is changed: the request is not carried out, and what was granted before and not
-/// released stays so.
+/// A byte on the way is changed: the request is not carried out, and earlier grants stay held.
 #[test]
 fn a_record_that_was_tampered_with_is_not_carried_out() {
     let server = Secured::start();

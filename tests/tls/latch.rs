@@ -31,7 +31,7 @@ fn printed(server: &Secured, arguments: &[&str]) -> String {
     ended.stdout
 }
 
-/// The exit code and the one line that is said.
+/// Returns the exit code and the one line of the message.
 #[track_caller]
 fn failed(command: Command, arguments: &[&str]) -> (i32, String) {
     let ended = run(command, arguments);
@@ -78,7 +78,7 @@ fn every_order_is_carried_out() {
     );
 }
 
-/// More than a record, a batch of them, and what sockets hold.
+/// More than a record, a batch of them, and the buffers of sockets.
 #[test]
 fn what_is_large_goes_both_ways() {
     let server = Secured::start_with(StoreKind::Memory, &["--max-body", "8388608"]);
@@ -92,7 +92,7 @@ fn what_is_large_goes_both_ways() {
     assert!(members.lines().eq(ids), "{} bytes", members.len());
 }
 
-/// Also where the command goes elsewhere, and what was named is no path from there.
+/// Also where the command changes its folder, and the path is relative.
 #[test]
 fn a_latch_within_a_latch_meets_the_same_server() {
     let server = Secured::start();
@@ -290,7 +290,7 @@ fn what_is_wrong_with_what_is_to_be_trusted_is_wrong_usage() {
         assert_eq!(code, 2, "{said}");
         assert!(said.starts_with(&format!("latch: {words}")), "{said}");
     }
-    // The variable may be for another server, and what is empty counts as missing.
+    // The variable may be for another server, and an empty one counts as missing.
     let mut command = latch(&plain);
     command.env("LATCH_CA", "none.pem");
     assert_eq!(run(command, &["ls", "--json"]).stdout, "{}\n");
@@ -309,7 +309,7 @@ fn start_lasting() -> (Lasting, Authority) {
         &text(&identity.cert),
         "--tls-key",
         &text(&identity.key),
-        // Else who is gone leaves the line by itself before long.
+        // Otherwise a lost client would leave the queue by itself before long.
         "--queue-grace",
         "1000",
     ];
@@ -327,7 +327,7 @@ fn a_restart_within_the_lease_is_survived() {
     lasting.restart_within_a_lease();
 }
 
-/// The system still accepts for it, and it says nothing in the handshake.
+/// The system still accepts for it, and it sends nothing in the handshake.
 #[test]
 fn a_server_that_hangs_costs_the_lock_before_it_ends() {
     let (lasting, _authority) = start_lasting();

@@ -13,12 +13,12 @@ use crate::support::launch::{free_port, latchd_in};
 use crate::support::run_command;
 use crate::support::tls::{Authority, NAMES, Secured};
 
-/// The exit code and what is said, with these variables.
+/// Returns the exit code and the message, with these variables.
 fn ping_with(arguments: &[&str], variables: &[(&str, &Path)]) -> (Option<i32>, String) {
     let folder = TempDir::new().expect("a folder");
     let mut command = latchd_in(&folder, arguments);
     command.env_remove("SSL_CERT_DIR");
-    // Else there are those of the machine, which are none of a test's.
+    // Without it there are those of the machine, which are not the test's.
     command.env("SSL_CERT_FILE", "none.pem");
     command.envs(variables.iter().copied());
     let ended = run_command(command);
@@ -65,7 +65,7 @@ fn the_certificate_of_the_server_is_trusted_where_nothing_else_is_named() {
     let cert_text = cert.to_str().expect("UTF-8");
     let flags = ["--ping", &url, "--tls-cert", cert_text];
     assert_eq!(ping_with(&flags, &[]), WELL);
-    // What is named for the check comes first, and a flag comes before the environment.
+    // The check's own setting is first, and a flag precedes the environment.
     let other = Authority::new();
     let other = &*other.ca();
     let other_text = other.to_str().expect("UTF-8");

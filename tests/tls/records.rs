@@ -1,13 +1,13 @@
 //! Records and writes: an answer is one record and leaves in one write, and no record is larger than
-//! a client was said to have room for.
+//! the client's announced limit.
 
 use std::io::{Read, Write};
 
 use crate::support::StoreKind;
 use crate::support::tls::{Secured, TlsClient};
 
-/// The sizes of the records of application data that come in until the plaintext is there, and how many
-/// reads they took.
+/// The sizes of the records of application data until the plaintext is complete, and the number of
+/// reads for them.
 fn record_sizes(client: &mut TlsClient, plaintext_bytes: usize) -> (Vec<usize>, usize) {
     let (mut bytes, mut reads, mut plaintext) = (Vec::new(), 0, 0);
     while plaintext < plaintext_bytes {

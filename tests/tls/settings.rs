@@ -12,7 +12,7 @@ use crate::support::launch::{free_port, latchd_in, listening_on, start};
 use crate::support::tls::{Authority, NAMES};
 use crate::support::{Client, Ended, Process, run, run_command};
 
-/// A folder with what a server needs, and some things that it cannot use.
+/// A folder with the files of a server, and some files that it cannot use.
 fn folder() -> TempDir {
     let folder = TempDir::new().expect("a folder");
     let authority = Authority::new();
@@ -102,7 +102,7 @@ fn what_is_missing_or_wrong_is_said_before_anything_is_opened() {
             [&listen[..], &both[2..]].concat(),
             "--tls-cert is missing: --tls-listen needs it",
         ),
-        // Who names a certificate does not want to serve without TLS.
+        // A named certificate shows that the operator does not want to serve without TLS.
         (
             both.to_vec(),
             "--tls-listen is missing: --tls-cert needs it",
@@ -282,7 +282,7 @@ fn without_listen_there_is_tls_alone() {
     assert_eq!(Client::connect(addresses[0]).ask("GET /ping"), "200 pong");
 }
 
-/// As systemd hands sockets over. Which one has TLS is told by its port.
+/// As systemd hands sockets over. The port shows which one has TLS.
 #[test]
 fn an_inherited_socket_has_tls_if_its_port_is_said_to() {
     let folder = folder();
@@ -322,7 +322,7 @@ fn an_inherited_socket_has_tls_if_its_port_is_said_to() {
     }
 }
 
-/// With TLS keys are secret wherever it listens; beside it, only on loopback.
+/// With TLS keys are secret at any address; without it, only on loopback.
 #[test]
 fn keys_are_warned_of_only_where_they_are_shown_without_tls() {
     let folder = folder();

@@ -118,7 +118,8 @@ fn what_is_larger_than_a_socket_holds_comes_through() {
     assert_eq!(client.ask("GET /pool/A"), format!("200 {}", ids.join("\t")));
 }
 
-/// Redis stands still until its socket and ours are full; then all that was kept back must be sent on.
+/// Redis is stopped until its socket and the server's are full; then all the queued bytes must be
+/// sent.
 #[test]
 fn what_finds_no_room_in_the_socket_is_sent_when_there_is_some() {
     let redis = Redis::start();
@@ -200,7 +201,7 @@ fn a_redis_without_tls_is_refused() {
         redis.server.port,
         ca.display()
     );
-    // It waits for the end of what it takes for a line.
+    // Redis takes the handshake for a line, and waits for its end.
     refused(&url, "no TLS handshake in time");
 }
 
