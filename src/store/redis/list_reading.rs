@@ -1,8 +1,8 @@
-//! Adds up the slices of a long list of members or locks, which the script `list_slice.lua` answers.
+//! Assembles a long list of members or locks from the slices of `list_slice.lua`.
 //!
-//! - Members come in seeding order. New ones come last; if others were dropped or moved, the list begins again.
-//! - Grants are scanned in no order. Then the changes since the first slice come, until a slice has no more of them. A
-//!   resource that is given back and no member leaves no trace; then the counts differ, and the list begins again.
+//! - Members arrive in seeding order, new ones last. If others were dropped or moved, the list is read again.
+//! - Grants are scanned in no order. The changes since the first slice follow, until a slice has no more of them. A
+//!   released resource that is no member leaves no trace: then the counts differ, and the list is read again.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,20 +12,20 @@ use super::operation::ListKind;
 use super::reply::{self, Garbled};
 use crate::command::{DumpedLock, Fence, IdList, Lease, Leases, StoredName};
 
-/// More new fences than that are a leap, and not worth reading one by one.
+/// A greater rise of the fence is a jump, whose fences are not worth reading one by one.
 const MAX_NEW_FENCES: u64 = 1_000_000;
 
-/// The members or locks that were read so far.
+/// The members or locks read so far.
 #[derive(Debug, Default)]
 pub(super) struct ListReading {
     pub(super) phase: ListPhase,
     pub(super) members: IdList,
-    /// The number of places in seeding order that are empty. It rises when members are dropped or moved.
+    /// The number of empty places in seeding order. It rises when members are dropped or moved.
     empty_places: Option<u64>,
     /// Held resources, by fence and then in the order of reading. `ttl_s` is the end of the lease in ms by Redis'
-    /// clock, or 0 if it is over; `age_s` is the time of the grant in ms.
+    /// clock, or 0 if it is over; `age_s` is the start of the grant in ms.
     locks: BTreeMap<(Fence, i64), DumpedLock>,
-    /// The number of each resource that was read: its place in `seen`, which says where its lock is in `locks`.
+    /// The index of each resource in `seen`, which has the key of its lock in `locks`.
     places: HashMap<StoredName, u32>,
     seen: Vec<(i64, Option<Fence>)>,
     read_count: i64,
@@ -38,13 +38,13 @@ pub(super) struct ListReading {
 /// The next step of a list.
 #[derive(Clone, Debug)]
 pub(super) enum ListPhase {
-    /// Scan from this member, or from this cursor among the grants. The fence and rank are those of the first slice:
-    /// the changes since then follow.
+    /// Scan from this member, or from this cursor among the grants. The fence and the rank are those of the first
+    /// slice; `None` before it.
     Scan(String, Option<(u64, i64)>),
     /// Read the changes after this fence and this rank.
     Changes(u64, i64),
     Complete,
-    /// There is no such pool.
+    /// The pool does not exist.
     Missing,
 }
 
@@ -54,7 +54,7 @@ impl Default for ListPhase {
     }
 }
 
-/// The state of the pool at a slice, and how far that got.
+/// The state of the pool at a slice, and the position that the slice reached.
 struct Head {
     fence: u64,
     high: i64,
@@ -67,7 +67,7 @@ struct Head {
 }
 
 impl ListReading {
-    /// Takes a slice. The list begins again if too much has changed.
+    /// Adds a slice. If too much has changed, the list starts again.
     pub(super) fn take(&mut self, kind: ListKind, value: Value) -> Result<(), Garbled> {
         let mut values = reply::array(value)?.into_iter();
         let Some(head) = values.next() else {
@@ -95,7 +95,7 @@ impl ListReading {
         Ok(())
     }
 
-    /// Returns the locks that are not over, by fence.
+    /// Returns the locks whose leases are not over, by fence.
     pub(super) fn into_leases(self) -> Leases {
         let current = { self.locks.into_iter() }.filter(|(_, lock)| lock.ttl_s != Some(0));
         let now_ms = self.redis_ms;
@@ -157,8 +157,8 @@ impl ListReading {
         self.locks.len() == head.held_count
     }
 
-    /// Takes a grant, or with fence 0 a resource that is not held: fence, end and beginning in ms, length, a line each
-    /// for the owner and the ids.
+    /// Adds a grant, or with fence 0 a resource that is not held. The row has the fence, the end and the start in ms,
+    /// and the length, then the owner and the ids, a line each.
     fn take_grant(&mut self, row: &str) -> Option<()> {
         let mut lines = row.split('\n');
         let mut numbers = lines.next()?.split(' ');
@@ -182,7 +182,7 @@ impl ListReading {
         Some(())
     }
 
-    /// Replaces what was read of a resource before.
+    /// Replaces an earlier state of a resource.
     fn put(&mut self, fence: Option<Fence>, lock: DumpedLock) {
         self.read_count += 1;
         let now = (self.read_count, fence);
@@ -223,7 +223,7 @@ fn read_head(text: &str) -> Result<Head, Garbled> {
 mod tests {
     use super::*;
 
-    /// Takes a slice of locks. The pool has no other fence than 9, and its highest rank is 4.
+    /// Adds a slice of locks. The pool's fence is 9, and its highest rank is 4.
     fn take(reading: &mut ListReading, held_count: usize, now_ms: u64, next: &str, rows: &[&str]) {
         let text = |text: &str| Value::BulkString(text.into());
         let head = text(&format!("9 4 3 3 {held_count} {now_ms} 4 {next}"));

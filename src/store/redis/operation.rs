@@ -64,7 +64,7 @@ pub(super) enum PoolAction {
         older_s: Option<u64>,
     },
     Undo(StoredName, Fence),
-    /// Lists locks or members, if there are at most so many.
+    /// Lists locks or members, up to this number; longer lists are read in slices.
     List(ListKind, usize),
     ShowLock(StoredName),
     ListWaiters,
@@ -83,14 +83,14 @@ pub(super) enum PoolAction {
     Seed,
 }
 
-/// The long lists of a pool.
+/// The lists of a pool that may be long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ListKind {
     Locks,
     Members,
 }
 
-/// The longest list that one script makes: a few milliseconds for Redis. Longer ones are read in slices.
+/// The longest list that one script makes: a few ms of Redis' time. Longer ones are read in slices.
 const MAX_AT_ONCE: usize = 2_000;
 
 /// The reason why a waiter is withdrawn.

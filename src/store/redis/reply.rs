@@ -76,7 +76,7 @@ pub(super) enum OperationAnswer {
     Nothing,
     /// Redis has dropped this server as dead: its places in queues are lost.
     Lapsed,
-    /// The list is too long for one script. The operations behind it were not carried out.
+    /// The list is too long for one script. The operations after it were not carried out.
     Long,
     /// It arrived too late, and nothing was done.
     Late,

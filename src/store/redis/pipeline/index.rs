@@ -16,13 +16,13 @@ use crate::store::redis::reply::{self, Garbled};
 use crate::store::redis::script::Script;
 use crate::time::Time;
 
-/// The most pools that one script lists: a few milliseconds for Redis.
+/// The limit on pools that one script lists: a few ms of Redis' time.
 const MAX_NAMES: usize = 2_000;
 /// The time for which a removed pool's fence is kept outside the list, in ms.
 const FENCE_KEPT_MS: u64 = 3_600_000;
 
 impl MultiPoolJob {
-    /// The most names that are asked for at a time.
+    /// Returns the number of names to ask for next.
     pub(super) fn max_names(&self) -> usize {
         match self.task {
             MultiPoolTask::Survey { most, .. } => {
@@ -49,7 +49,7 @@ impl Pipeline {
         self.send(PendingReply::List(job), now);
     }
 
-    /// A part of the list of all pools has come. When all of it has, each pool is asked for its part.
+    /// Handles a part of the list of all pools. After the last one each pool is asked for its part.
     pub(super) fn handle_list(
         &mut self,
         job: JobKey,
@@ -86,7 +86,7 @@ impl Pipeline {
         }
         let mut pools = std::mem::take(&mut self.jobs[job].rest);
         if pools.len() > MAX_NAMES {
-            // What was seeded again meanwhile was listed again.
+            // A pool that was seeded again meanwhile is listed twice.
             let mut known: HashMap<StoredName, u32> = HashMap::new();
             pools.retain(|(name, _)| known.insert(StoredName::from(&**name), 0).is_none());
         }
@@ -107,7 +107,7 @@ impl Pipeline {
         self.jobs[job].rest = pools;
         self.ask_next(job);
         if self.jobs[job].ticket.is_none() {
-            // It is sent now, and never again.
+            // The purge is sent now, and never again.
             self.start.purge = false;
             self.note_prepared(now);
         }

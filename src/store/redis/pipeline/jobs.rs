@@ -31,11 +31,11 @@ pub(super) struct MultiPoolJob {
     /// Parts in flight.
     pub(super) open: usize,
     pub(super) failed: bool,
-    /// Why nothing was done, if that is so.
+    /// The reason if nothing was done.
     pub(super) refused: Option<Refusal>,
-    /// Pools that are to be asked for their part, with their stamps.
+    /// Pools that are still to be asked, with their stamps.
     pub(super) rest: Vec<(String, String)>,
-    /// The stamp from which the list of pools goes on.
+    /// The stamp at which the next part of the list of pools starts.
     pub(super) next_stamp: u64,
 }
 
@@ -107,7 +107,7 @@ impl Pipeline {
         })
     }
 
-    /// Asks some of the pools for their part. All at once would keep Redis from everybody else.
+    /// Asks some of the pools for their part. All at once would keep Redis from other clients.
     pub(super) fn ask_next(&mut self, job: JobKey) {
         let is_purge = matches!(self.jobs[job].task, MultiPoolTask::Purge(_));
         let left = match &self.jobs[job].task {

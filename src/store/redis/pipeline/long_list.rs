@@ -1,9 +1,8 @@
 //! Long lists of the members or locks of one pool, read in slices.
 //!
-//! Other commands go on between two slices, except those that the same connection has sent behind its list: they wait,
-//! so that a connection sees its requests carried out in order. The list is the pool as it was at the last slice.
-//!
-//! After `MAX_TRIES` one script makes the whole list.
+//! Between two slices other commands go on, except those that the same connection sent after its list. They wait, so
+//! that each connection sees its requests carried out in order. The list shows the pool at the last slice. After
+//! `MAX_TRIES` attempts one script makes the whole list.
 
 use redis::Value;
 
@@ -15,18 +14,18 @@ use crate::store::redis::operation::{ListKind, Operation, PoolAction, ReplyTo};
 use crate::store::redis::script::Script;
 use crate::time::Time;
 
-/// The most grants that one slice scans, or new grants, or resources given back that it tells of.
+/// The limit on grants that a slice scans, on new grants in it, and on released resources.
 const MAX_GRANTS: usize = 1_000;
-/// The most members in one slice.
+/// The limit on members in one slice.
 const MAX_MEMBERS: usize = 2_000;
-/// How often a list begins again because too much has changed.
+/// The limit on attempts to read a list that changes too much meanwhile.
 const MAX_TRIES: u32 = 10;
 
 /// A list that is being read.
 #[derive(Debug)]
 pub(super) struct LongList {
     pub(super) pool: PoolKey,
-    /// The connection that asked for it.
+    /// The slot of the connection that asked for it.
     pub(super) slot: usize,
     kind: ListKind,
     tries: u32,
@@ -34,7 +33,7 @@ pub(super) struct LongList {
 }
 
 impl Pipeline {
-    /// Reads a list in slices that is too long for one script.
+    /// Starts to read a list that is too long for one script.
     pub(super) fn start_long_list(
         &mut self,
         ticket: Ticket,
@@ -61,7 +60,7 @@ impl Pipeline {
         }
     }
 
-    /// Whether an operation has to wait for a list that its connection has asked for before.
+    /// Returns true if an operation must wait for an earlier list of its connection.
     pub(super) fn is_deferred(&self, pool: PoolKey, operation: &Operation) -> bool {
         let slots = &self.pools[pool].listing_slots;
         if slots.is_empty() {
@@ -78,7 +77,7 @@ impl Pipeline {
         ticket.is_some_and(|ticket| slots.contains(&ticket.slot()))
     }
 
-    /// Takes pending operations out that have to wait for a list that has just begun.
+    /// Defers pending operations that must wait for a list that has just begun.
     pub(super) fn defer_queued(&mut self, pool: PoolKey) {
         if !self.pools[pool].listing_slots.is_empty() {
             let pending = std::mem::take(&mut self.pools[pool].pending);
@@ -88,7 +87,7 @@ impl Pipeline {
         }
     }
 
-    /// A list for this connection has ended: the operations behind it go on.
+    /// Ends the list of a connection, and continues with the operations after it.
     pub(super) fn end_listing(&mut self, pool: PoolKey, slot: usize) {
         let state = &mut self.pools[pool];
         state.listing_slots.retain(|&one| one != slot);
@@ -138,7 +137,7 @@ impl Pipeline {
         self.send(PendingReply::ListSlice(job), now);
     }
 
-    /// A slice has come. When the list has ended, the next one begins.
+    /// Handles the reply to a slice. After a list the next one begins.
     pub(super) fn handle_list_slice(
         &mut self,
         job: JobKey,
@@ -177,7 +176,7 @@ impl Pipeline {
                 self.jobs[job].refused = Some(Refusal::NoPool);
                 return self.finish(job);
             }
-            // Nothing was read: it begins again.
+            // The list starts again.
             ListPhase::Scan(_, None) => list.tries += 1,
             ListPhase::Scan(_, Some(_)) | ListPhase::Changes(..) => {}
         }

@@ -90,7 +90,8 @@ pub(super) type LossReason = String;
 /// Invariants:
 ///
 /// - At most one batch of a pool is in flight. Its operations are in `in_flight`, and later ones in
-///   `pending` of the pool, in the order of their `submit`.
+///   `pending` of the pool, in the order of their `submit`. Operations that a connection submits
+///   after its own long list wait in `deferred` until that list is read.
 /// - `awaited` has one entry for each command in `output` or at Redis without a reply, in the order
 ///   of sending.
 /// - A pool with a lost batch sends nothing but the question for its grants, and that only once the
@@ -130,7 +131,7 @@ pub(super) struct Pipeline {
     jobs: Slab<MultiPoolJob>,
     /// Jobs that wait for Redis to be ready.
     early_jobs: Vec<JobKey>,
-    /// Long lists, in the order in which they are read: one after the other.
+    /// Long lists, which are read one after the other, in this order.
     long_lists: VecDeque<JobKey>,
     /// The orders that come before all requests.
     start: StartTasks,

@@ -16,7 +16,7 @@ pub(super) struct PoolState {
     pub(super) pending: VecDeque<Operation>,
     /// The slots of the connections for which a long list of this pool is being read.
     pub(super) listing_slots: Vec<usize>,
-    /// Operations that these connections have sent behind their lists. They wait, so that no list shows them.
+    /// Operations that these connections sent after their lists. They wait, so that no list shows them.
     pub(super) deferred: Vec<Operation>,
     /// The batch in flight; at most one.
     pub(super) in_flight: Option<InFlightBatch>,

@@ -16,7 +16,7 @@ const TRIAL_MS: u64 = 1_000;
 /// The error codes of a Redis that refuses writes for a while, from any user.
 const STATES: [&str; 3] = ["OOM", "NOREPLICAS", "MISCONF"];
 
-/// The commands that are not needed, and the cost of being without.
+/// Optional commands, each with the consequence of a missing right.
 const OPTIONAL: [(&str, &str); 2] = [
     ("PUBLISH", "clients that wait are served up to 1.5 s late"),
     (

@@ -2,18 +2,20 @@
 --
 --   clock, first_fence, index
 --
--- Promises that a pool which was seeded again in the meantime is not forgotten, and that no fence of a removed
--- pool is. Without RETIRED the index was lost, and with it maybe all pools. It does not know whether a pool is
--- there: it may be named before it is, and for a while after it was.
+-- Expects: clock, first_fence.
+--
+-- A pool that was seeded again meanwhile stays listed, and no fence of a removed pool is lost. Without RETIRED
+-- the index was lost, and with it maybe all pools. It does not know whether a pool exists: a pool is listed
+-- before it exists, and for a while afterwards.
 
 local call = redis.call
 local index, operation = KEYS[1], ARGV[1]
 -- No pool has these names: a name is not empty, and has no control characters.
 local RETIRED, STAMPS = '', '\n'
--- Of `create`.
+-- For `create`.
 local FIRST_NAME = 4
 
--- What Redis says a score is, for numbers that count.
+-- Returns the score of a member as a number, or 0.
 local function score_of(member)
   return tonumber(call('ZSCORE', index, member)) or 0
 end
@@ -22,7 +24,7 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
--- Whether these names would make more pools than there may be.
+-- Returns true if these names would make more pools than the limit.
 local function are_too_many(limit)
   local count = call('ZCARD', index)
   if count + #ARGV - FIRST_NAME + 1 <= limit then
@@ -38,8 +40,8 @@ local function are_too_many(limit)
   return new > 0 and count + new > limit
 end
 
--- A server has asked for the history: no pool is made any more that starts below this fence. The history may have
--- outlived an index that was lost, and then the fences of its pools are above this one.
+-- Sets the fence above which all later pools start, in a new history. The history may have outlived a lost index,
+-- whose pools then had fences above this one.
 local function begin(above)
   if not call('ZSCORE', index, RETIRED) then
     call('ZADD', index, text(first_fence(clock(), tonumber(above))), RETIRED)
@@ -49,9 +51,9 @@ local function begin(above)
   return {}
 end
 
--- Stamps each name: from now on the pool may be there. Answers the fence to start above, and the last stamp;
--- those before it were given in the order of the names. Then for each name whether it was listed already, and
--- whether the index had been lost.
+-- Stamps each name: from now on the pool may exist. Returns the fence to start above, and the last stamp; earlier
+-- names have the stamps before it. Then it returns for each name whether it was listed already, and whether the
+-- index had been lost.
 local function create(limit, seen)
   if are_too_many(tonumber(limit)) then
     return {'E too many pools'}
@@ -68,8 +70,8 @@ local function create(limit, seen)
   return {text(score_of(RETIRED)), text(score_of(STAMPS)), table.concat(listed), is_lost and '1' or '0'}
 end
 
--- How many pools there are, and so many of them from this stamp on, in the order in which they were seeded. Names
--- that are stamped again come last, so no name is missed by who asks for one part after the other.
+-- Returns the number of pools, and up to `limit` of them from this stamp on, in seeding order. Names that are
+-- stamped again come last, so a server that reads one part after the other misses none.
 local function list(limit, from)
   limit = tonumber(limit)
   local others = (call('ZSCORE', index, RETIRED) and 1 or 0)
@@ -90,18 +92,18 @@ local function stamp(name)
   return {score and text(tonumber(score)) or ''}
 end
 
--- The highest fence of any pool that was removed.
+-- Returns the highest fence of removed pools.
 local function retired()
   return {text(score_of(RETIRED))}
 end
 
--- A pool was removed, with this fence: forgets its name, unless it was stamped again since.
+-- Forgets the name of a pool that was removed with this fence, unless it was stamped again since.
 local function forget(name, seen_stamp, fence)
   local score = call('ZSCORE', index, name)
   if score and tonumber(score) == tonumber(seen_stamp) then
     call('ZREM', index, name)
   end
-  -- An index that was lost meanwhile knows of other fences less: `create` begins above them all.
+  -- If the index was lost meanwhile, it needs no other fence: `create` starts above them all.
   local retired = call('ZSCORE', index, RETIRED)
   if retired and tonumber(fence) > tonumber(retired) then
     call('ZADD', index, fence, RETIRED)

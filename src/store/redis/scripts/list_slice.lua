@@ -1,11 +1,15 @@
--- A slice of a long list of the members or locks of one pool. Put together of this fragment and the clock.
+-- A slice of a long list of the members or locks of one pool. The last fragment of:
 --
--- Promises to change nothing, and to look at a bounded number of members and grants. Which grants are new since a
--- slice, their fences tell; which resources were given back, their ranks do. It does not know who reads it.
+--   clock, list_slice
+--
+-- Expects: clock.
+--
+-- It changes nothing, and reads a limited number of members and grants. New grants since a slice have a higher
+-- fence, and released resources a higher rank.
 
 local call, format = redis.call, string.format
 local base, what, from, count = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
--- Without the jumps that servers have seen, as all times in Redis are.
+-- Without the jumps that servers have added, as all times in Redis.
 local now = clock() - ARGV[4]
 local counters = call('HMGET', base, 'fence', 'high', 'seat')
 if not counters[1] then
@@ -13,14 +17,14 @@ if not counters[1] then
 end
 local fence, high = tonumber(counters[1]), tonumber(counters[2]) or 0
 local rows = {}
--- The rank up to which it is known what was given back.
+-- The rank up to which released resources are known.
 local freed_up_to = high
 
 local function num(x)
   return format('%.0f', x)
 end
 
--- Adds a grant as it is kept, behind its fence and the end of its lease: 0 if that is over.
+-- Adds a grant: its fence, the end of its lease (0 if that is over), and its stored row.
 local function add_grant(name, row)
   local ends = row and row:match('^%d+ (%S+)')
   if ends and ends ~= '-' then
@@ -37,7 +41,7 @@ local function add_free(id)
   rows[#rows + 1] = '0 - 0 -\n\n' .. id
 end
 
--- Adds grants from this cursor on. Redis' user may have no right to HSCAN: then it adds all.
+-- Adds grants from this cursor on, or all grants if Redis' user has no right to HSCAN.
 local function scan()
   local page = redis.pcall('HSCAN', base .. ':grants', from, 'COUNT', count)
   if page.err then
@@ -49,7 +53,7 @@ local function scan()
   end
 end
 
--- Adds the changes since this fence and this rank, and the grants that are asked for. A resource that is free and held
+-- Adds the changes since this fence and this rank, and the requested grants. A resource that is free and held
 -- counts as held, so the free ones come first.
 local function add_changes(since_high)
   local freed = call('ZRANGEBYSCORE', base .. ':free', '(' .. since_high, '+inf', 'WITHSCORES', 'LIMIT', 0, count)

@@ -1,8 +1,12 @@
--- The pool as others see it.
+-- The pool as clients see it.
 --
--- Promises to change nothing, and to make no list of more than it is asked for.
+-- Expects: call (begin); key, pool, num (state); all_grants, grant_holding, leases (grants);
+-- lendable_count (lending).
+-- Defines: LONG, locks, lock_of, members, status.
+--
+-- It changes nothing, and returns no list longer than the given limit.
 
--- The answer instead of a longer list. The server reads that in slices, before the rest of its batch is carried out.
+-- The answer instead of a longer list. The server reads the list in slices, before the rest of its batch.
 local LONG = 'long'
 
 local function locks(most)

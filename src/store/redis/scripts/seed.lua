@@ -13,7 +13,8 @@ local function create_if_missing(seen_fence, was_listed)
   if not pool.exists then
     local left = tonumber(call('GET', key.fence))
     pool.exists = true
-    -- Above each place that a removed pool of its name has had: who reads a list in slices sees that it is another one.
+    -- Above each place of a removed pool of its name: a server that reads a list in slices sees that it is
+    -- another pool.
     pool.seat = math.max(0, now) * 512
     pool.fence = math.max(retired, left or 0, seen_fence)
     if was_listed and not left then
