@@ -84,7 +84,7 @@ pub enum Outcome {
     Reply(Reply),
     /// The name and version of the server.
     Version,
-    /// The page for browsers, which asks for all else itself.
+    /// The page for browsers, which requests its data itself.
     Page,
     /// The OpenAPI description.
     Description,

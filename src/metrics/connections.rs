@@ -1,4 +1,4 @@
-//! Connections, and what went over them.
+//! Counts of connections and of the bytes sent over them.
 
 /// Counts of connections and of the bytes sent over them.
 #[derive(Debug, Default)]

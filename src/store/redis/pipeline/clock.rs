@@ -322,7 +322,7 @@ mod tests {
     fn a_jump_is_told_from_a_slow_answer() {
         let mut clock = RedisClock::default();
         clock.measure(50_000, at(1_000), at(1_010));
-        // At most so far.
+        // The largest jump that fits the replies.
         assert_eq!(clock.measure(59_000, at(2_000), at(2_010)), Some(8_010));
         assert_eq!(clock.measure(43_000, at(2_000), at(2_010)), Some(-7_990));
         assert_eq!(clock.measure(52_100, at(2_000), at(2_010)), Some(1_110));

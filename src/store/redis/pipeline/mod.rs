@@ -111,7 +111,7 @@ pub(super) struct Pipeline {
     scripts: Scripts,
     phase: RedisPhase,
     output: Vec<u8>,
-    /// Kept for its memory.
+    /// Reused for each command, to keep its allocation.
     command: Cmd,
     /// The commands whose replies are awaited, the next one first.
     awaited: VecDeque<Awaited>,

@@ -34,7 +34,7 @@ pub(super) struct SeedJob {
 /// The treatment of a pool's present members.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Members {
-    /// They stay.
+    /// They stay members.
     Added,
     /// Those that are not named are removed.
     Set,
