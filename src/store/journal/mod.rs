@@ -37,7 +37,7 @@ use crate::pool::{Change, PoolNumber, Restoring};
 /// The version of the tables below. A change of it needs a file of the previous format in `tests/formats`, with
 /// a test that opens it. A file with any other number than these two is refused.
 const FORMAT: u64 = 5;
-/// The format of 0.1.0, without [`fences::CEILING`] and [`fences::FLOOR`].
+/// The format of 0.1.0, without a ceiling and a floor of fences.
 const FORMAT_BEFORE: u64 = 4;
 
 /// One type for all tables: redb's code for each type takes 50 KB of the binary.
