@@ -1,4 +1,4 @@
-// What the test suite of the Node original expects of a server, in the order of its stories. The client
+// The expectations of the Node original's test suite, in the order of its stories. The client
 // is a JSON client as restify's: it sends Accept and a JSON body with its type and length, keeps its
 // connection, and reads each body as JSON. A second one sends no Accept.
 import assert from "node:assert/strict";

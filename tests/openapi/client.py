@@ -1,4 +1,4 @@
-"""Uses what openapi-python-client has generated: `client.py FOLDER BASE`."""
+"""Uses the client that openapi-python-client has generated: `client.py FOLDER BASE`."""
 
 import sys
 from io import BytesIO

@@ -1,4 +1,4 @@
-// Uses what openapi-typescript has generated, with openapi-fetch: `client.js BASE`.
+// Uses the types that openapi-typescript has generated, with openapi-fetch: `client.js BASE`.
 import createClient from "openapi-fetch";
 import type { components, paths } from "./schema.js";
 
@@ -15,7 +15,7 @@ function expect(found: unknown, expected: unknown): void {
   }
 }
 
-// What a request has succeeded with; the type is that of the description.
+// Returns the value of a success; its type is that of the description.
 function success<T>(answer: { data?: T; error?: unknown }): T {
   if (answer.data === undefined) {
     throw new Error(JSON.stringify(answer.error));

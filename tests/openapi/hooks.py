@@ -1,4 +1,4 @@
-"""What no schema can say, and what would take long."""
+"""Rules that no schema can express, and requests that would take long."""
 
 import schemathesis
 
@@ -21,7 +21,7 @@ def map_body(context, body):
 
 @schemathesis.hook
 def map_query(context, query):
-    """Nobody gives anything back while it waits, so that to wait is in vain: only the most that is taken does."""
+    """No client releases anything meanwhile, so waiting is in vain: a wait below the maximum becomes 0."""
     wait = query.get("wait") if query else None
     if isinstance(wait, int) and 0 < wait < 999_999_999:
         return {**query, "wait": 0}
@@ -30,5 +30,5 @@ def map_query(context, query):
 
 @schemathesis.serializer("application/x-ndjson")
 def lines(context, value):
-    """Nearly none is a dump."""
+    """Nearly no generated body is a dump."""
     return str(value).encode(errors="replace")

@@ -1,7 +1,7 @@
-// What people do with the page, each story in a Chromium of its own: node stories.mjs STORY URL
+// Stories of users and the page, each in a Chromium of its own: node stories.mjs STORY URL
 //
-// `ask` is another client. Whatever the page has to do is waited for, and every story ends with a look
-// at what the browser has complained of. LATCHD_BROWSER is the program, LATCHD_BROWSER_PACKAGES the folder
+// `ask` is another client. The stories wait for each change of the page, and every story ends with a
+// check of the browser's complaints. LATCHD_BROWSER is the program, LATCHD_BROWSER_PACKAGES the folder
 // with playwright-core and axe-core.
 
 import assert from 'node:assert/strict';
@@ -48,7 +48,7 @@ const stories = {
     const cells = (await row.innerText()).split(/\s*\t\s*/);
     assert.match(cells[2], /^[0-9]s\nsince .*:/);
     assert.match(cells[3], /^(1m 0s|5[0-9]s)$/);
-    // Who waits, and what a lock without owner and end looks like.
+    // The waiters, and a lock without owner and end.
     await lock('B');
     const waiting = lock('B', '?wait=60');
     await sees(page, 'B', '1 held · 0 free · 1 waiting');
@@ -60,7 +60,7 @@ const stories = {
     await inLine(page).waitFor({ state: 'hidden' });
     await sees(page, 'B', '1 held · 0 free');
     await ask('DELETE /pool/B/lock');
-    // A held member that is one no longer takes no free one away.
+    // A held resource that is no member any more takes no free one away.
     await ask('PUT /pool/A', { body: '["1","2","4"]' });
     await sees(page, 'A', '1 held · 3 free');
     assert.equal(await page.locator('#sum-free').innerText(), '4');
@@ -98,11 +98,11 @@ const stories = {
       assert.match(waiting, /^[0-9]+s\nsince .*:/);
       assert.match(left, /^(1m 0s|[45][0-9]s)$/);
     }
-    // The time goes on by itself.
+    // The times advance by themselves.
     const first = rows.first().locator('td').nth(3);
     const before = await first.innerText();
     await page.waitForFunction(([cell, before]) => cell.innerText !== before, [await first.elementHandle(), before]);
-    // Somebody leaves; an owner keeps its place.
+    // A waiter leaves; an owner keeps its place.
     nobody.leave();
     await sees(page, 'A', '2 held · 0 free · 2 waiting');
     await rows.nth(2).waitFor({ state: 'detached' });
@@ -144,7 +144,7 @@ const stories = {
     await page.getByRole('button', { name: 'Release by force' }).click();
     await page.getByText('Released 2.').waitFor();
     assert.deepEqual((await ask('GET /pool/A/lock')).map(lock => lock.id), ['1']);
-    // What was lent anew since is left alone, and the dialog says why.
+    // A resource that was lent again since is left alone, and the dialog says why.
     await page.getByRole('button', { name: 'Release 1' }).click();
     await ask('DELETE /pool/A/lock/1');
     await ask('POST /pool/A/lock/1');
@@ -221,7 +221,7 @@ const stories = {
     assert.deepEqual(new Set(await texts('.queue td:nth-child(2) bdi')), new Set([HOSTILE[7]]));
     assert.equal(await page.locator('img, iframe, main script, [onerror], [onmouseover]').count(), 0);
     assert.equal(await page.title(), 'latchd');
-    // Those in line leave with what they wait for.
+    // The waiters leave with the pool that they wait for.
     await ask(`PUT /pool/${encodeURIComponent(HOSTILE[0])}`, { body: JSON.stringify(HOSTILE.slice(0, 7)) });
     for (const answer of await Promise.allSettled(waiting)) assert.match(answer.reason.message, /no resource/);
     // Each is asked for by its own name and no other.
@@ -281,7 +281,7 @@ const stories = {
   },
 
   async finds(page) {
-    // Of so many, each tile is still whole on a phone.
+    // With this many, each tile is still whole on a phone.
     await page.setViewportSize({ width: 360, height: 740 });
     const sizes = [];
     page.on('response', async response => {
@@ -318,10 +318,10 @@ const stories = {
     await page.getByText('No pool has such a name.').waitFor();
     await page.getByLabel('Find a pool').fill('é'.repeat(100));
     await page.getByText('No pool has such a name.').waitFor();
-    // Of more than are shown it is said how many.
+    // The page says how many there are beyond those shown.
     await page.getByLabel('Find a pool').fill('pool 1');
     await page.getByText('And 11 more').waitFor();
-    // What is too long to read is not asked for.
+    // The page does not request a list that is too long to read.
     await ask('PUT /pool/pool%20249', { body: JSON.stringify(Array.from({ length: 501 }, (_, place) => place)) });
     await lock('pool 249', '?n=500');
     await page.getByLabel('Find a pool').fill('pool 249');
@@ -338,7 +338,7 @@ const stories = {
     }, hidden);
     await open(page);
     await hide(true);
-    // What was on its way when it was hidden is over then.
+    // Requests that were on their way when it was hidden are over then.
     await page.clock.runFor(20_000);
     const before = asked;
     await page.clock.runFor(60_000);
@@ -383,7 +383,7 @@ const stories = {
     await page.keyboard.press('Escape');
     await page.getByText('This server wants a key.').waitFor();
     await page.getByRole('button', { name: 'Enter a key' }).click();
-    // One that may release what nobody has put a name to, in this pool alone.
+    // A key that may release locks without owner, in this pool alone.
     await show('secret-for-using-A');
     await sees(page, 'A', '2 held · 0 free');
     assert.equal(await page.locator('section').count(), 1);
@@ -408,7 +408,7 @@ const stories = {
     await page.getByRole('button', { name: 'Forget it' }).click();
     await page.getByText('This server wants a key.').waitFor();
     assert.equal(await page.evaluate(() => sessionStorage.length), 0);
-    // One that may only look.
+    // A key that may only read.
     await show('secret-for-looking');
     await pool(page, 'hidden').waitFor();
     await page.getByText('This key may look, but not release.').waitFor();
@@ -443,12 +443,12 @@ const stories = {
   },
 };
 
-/// The table of who waits, if only one pool has a line.
+/// The table of waiters, if only one pool has a queue.
 const inLine = page => page.getByRole('table', { name: 'In line' });
 
 const pool = (page, name) => page.locator('section', { has: page.getByRole('heading', { name, exact: true }) });
 
-/// The names of the buttons that would release something.
+/// The names of the buttons that would release a lock.
 const releases = page => page.locator('.release, .purge').evaluateAll(buttons =>
   buttons.filter(button => button.checkVisibility()).map(button => button.getAttribute('aria-label')));
 
@@ -462,7 +462,7 @@ async function open(page) {
   await page.locator('#state.live').waitFor();
 }
 
-/// What the browser has complained of: errors of the script, and whatever the policy forbids.
+/// The browser's complaints: errors of the script, and violations of the policy.
 const complaints = [];
 
 const browser = await chromium.launch({ executablePath: process.env.LATCHD_BROWSER, args: ['--no-sandbox'] });

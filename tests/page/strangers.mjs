@@ -1,6 +1,6 @@
-// What pages of other sites try with a latchd that the browser reaches: node strangers.mjs STORY URL
+// Attacks by pages of other sites on a latchd that the browser reaches: node strangers.mjs STORY URL
 //
-// Each story ends with a look at what has changed. LATCHD_BROWSER is the program, LATCHD_BROWSER_PACKAGES
+// Each story ends with a check of the changes. LATCHD_BROWSER is the program, LATCHD_BROWSER_PACKAGES
 // the folder with playwright-core.
 
 import assert from 'node:assert/strict';
@@ -18,15 +18,15 @@ async function ask(line, body) {
   return response.json();
 }
 
-/// How many requests the server has refused with 403.
+/// The number of requests that the server has refused with 403.
 async function refusals() {
   const page = await (await fetch(`${url}/metrics`)).text();
   const lines = page.split('\n').filter(line => line.startsWith('latchd_requests_total{') && line.includes('status="403"'));
   return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
 }
 
-/// What a page tries that may not even read the answers. Answers how many requests must arrive, and what it
-/// could read all the same.
+/// The attempts of a page that may not even read the answers. Returns the number of requests that must
+/// arrive, and all that it could read nevertheless.
 async function tryAll(url) {
   const fails = async attempt => { try { await attempt(); return 'done'; } catch { return 'fails'; } };
   const posts = [

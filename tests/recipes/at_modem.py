@@ -39,7 +39,7 @@ class Modem:
         self.connection = None
 
     def unread(self):
-        """How many bytes the program has not read yet."""
+        """The number of bytes that the program has not read yet."""
         count = array.array("i", [0])
         fcntl.ioctl(self.program_side, termios.FIONREAD, count)
         return count[0]
@@ -52,7 +52,7 @@ class Modem:
             os.write(self.terminal, bytes([byte]))
 
     def interject(self, text):
-        """What comes by itself, and is lost where there is no room for it."""
+        """Sends unasked output, which is lost if there is no room for it."""
         room = SERIAL_BUFFER - self.unread()
         if len(text) > room:
             print(f"lost {text[room:]!r}", file=sys.stderr, flush=True)
@@ -69,7 +69,7 @@ class Modem:
                 self.receive()
 
     def work(self):
-        """Takes what the program has written, data or command lines, as far as it is whole."""
+        """Takes the complete data or command lines that the program has written."""
         while True:
             if self.expected:
                 if len(self.typed) < self.expected:

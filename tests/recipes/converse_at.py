@@ -14,7 +14,7 @@ import serial
 path, modem, host, port = sys.argv[1:]
 with open(path) as file:
     text = file.read()
-# With a number of bytes that is told anew: the address is no part of what is counted.
+# With the number of bytes replaced: the address is no part of the counted bytes.
 named = '"192.168.1.5",8081'
 assert named in text
 text = text.replace(named, f'"{host}",{port}')

@@ -1,10 +1,10 @@
 -- Plays NodeMCU's modules net and tmr on top of LuaSocket, and runs a program: nodemcu_play.lua FILE
 --
--- As its documentation has it: nothing waits, callbacks tell what has come of a call; a socket whose server
+-- As its documentation has it: nothing waits, callbacks report the result of a call; a socket whose server
 -- has closed, or is not there, calls "disconnection" with a code and is of no more use.
 local socket = require "socket"
 
-local later = {}  -- what is to be done, with its time
+local later = {}  -- pending calls, with their times
 local open = {}   -- sockets that are read from, with their connections
 
 tmr = { ALARM_AUTO = 1 }
@@ -68,7 +68,7 @@ function Connection:close()
   self.real = nil
 end
 
--- What the network has brought is one callback, as one segment is.
+-- The received bytes of one read are one callback, as a segment is.
 local function receive(real)
   local connection = open[real]
   local whole, why, part = real:receive(1460)

@@ -20,13 +20,13 @@ SERVER = "http://latchd.example:8081"
 
 
 def shell(command, script, variables):
-    """Runs a script, and says whether it was content."""
+    """Runs a script, and returns whether it succeeded."""
     print("$", script.strip(), flush=True)
     return subprocess.run([*command, script], env=os.environ | variables, timeout=60).returncode == 0
 
 
 def github(text):
-    """One job of a workflow: bash -e for each step, and GITHUB_ENV for what comes behind it."""
+    """One job of a workflow: bash -e for each step, and GITHUB_ENV for the later ones."""
     (job,) = yaml.safe_load(text)["jobs"].values()
     contexts = {
         "github.run_id": "4711",
@@ -53,7 +53,7 @@ def github(text):
 
 
 def gitlab(text):
-    """One job: all of its script in one shell, and after_script in another, whatever came of it."""
+    """One job: all of its script in one shell, and after_script in another, also after a failure."""
     job = yaml.safe_load(text)["test"]
     known = {"CI_JOB_ID": "4712"}
     variables = known | {
@@ -61,7 +61,7 @@ def gitlab(text):
     }
     bash = ["bash", "-eo", "pipefail", "-c"]
     good = shell(bash, "\n".join(job["script"]), variables)
-    # What becomes of it does not count.
+    # Its result does not count.
     shell(bash, "\n".join(job["after_script"]), variables)
     return good
 

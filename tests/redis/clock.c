@@ -1,4 +1,4 @@
-/* A clock that a test sets: the system's, and so many milliseconds more as a file says. */
+/* A clock that a test sets: the system's, plus the milliseconds in a file. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* Lets each sync of a process take its time: as many milliseconds as the file says that LATCHD_TEST_SYNC names. While
- * the file says "stuck" no sync comes to its end. */
+/* Delays each sync of a process by the milliseconds in the file that LATCHD_TEST_SYNC names. While the file says
+ * "stuck" no sync ends. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>

@@ -39,10 +39,10 @@ class WiFiClient {
     stop();
     return false;
   }
-  // Whether the module holds it for open, which it also does when the server has just closed it.
+  // Whether the module takes it for open, which it also does when the server has just closed it.
   bool connected() { return descriptor >= 0; }
   void setTimeout(unsigned long ms) { timeout_ms = ms; }
-  // What has come up to this byte, which is dropped; what there was when time ran out.
+  // Returns the input up to this byte, which is dropped; or up to the time-out.
   String readStringUntil(char end) {
     std::string text;
     for (int byte; (byte = read()) >= 0 && byte != end;) text += char(byte);
@@ -51,7 +51,7 @@ class WiFiClient {
   bool print(const std::string &piece) {
     return send(descriptor, piece.data(), piece.size(), MSG_NOSIGNAL) == ssize_t(piece.size());
   }
-  // A byte, or -1 where there is none any more.
+  // Returns a byte, or -1 if there is none left.
   int read() {
     unsigned char byte;
     return recv(descriptor, &byte, 1, 0) == 1 ? byte : -1;
