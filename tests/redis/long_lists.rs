@@ -63,7 +63,7 @@ fn locks_in(answer: &str) -> Vec<(u64, String)> {
     locks
 }
 
-/// How often Redis has carried out a command since its counts were reset.
+/// The number of times that Redis has carried out a command since its counts were reset.
 fn calls(redis: &RedisServer, command: &str) -> usize {
     let stats = redis.ask(&["INFO", "commandstats"]);
     let start = format!("cmdstat_{command}:calls=");
