@@ -1,4 +1,4 @@
-//! What clients may believe to hold, by what was answered; and that no two of them believe in the
+//! The locks that clients may believe to hold, by their answers; no two clients may believe in the
 //! same resource at once.
 
 use latchd::command::{Command, Lease, Reply, StoredName};
@@ -10,7 +10,7 @@ struct Told {
     fence: u64,
     /// When the lease ends.
     until: u64,
-    /// It was given back, or its client will never hear of it.
+    /// It was released, or its client will never get the answer.
     void: bool,
     /// Its answer has left in whole.
     written: bool,
@@ -21,7 +21,7 @@ struct Told {
 #[derive(Debug, Default)]
 pub struct Ledger {
     told: Vec<Told>,
-    /// What owners give back in this tick, in which they may have got it.
+    /// The resources that owners release in this tick, in which they may have got them.
     given_back: Vec<(String, String, String)>,
     /// Pools that lose many locks in this tick, which may have been granted in it.
     purged: Vec<String>,
@@ -54,7 +54,7 @@ impl Ledger {
         }
     }
 
-    /// The locks of a pool were taken from many at once.
+    /// Many locks of a pool were released at once.
     pub fn purged(&mut self, pool: &str) {
         for told in self.told.iter_mut().filter(|told| &*told.pool == pool) {
             told.void = true;
@@ -137,7 +137,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// A lock that nobody will end must be one that somebody was told of.
+    /// Checks that a lock without owner and end is one that a client was answered.
     pub fn knows_holder(&self, pool: &str, lease: &Lease) -> Result<(), String> {
         if lease.owner.is_some() || lease.ttl_s.is_some() {
             return Ok(());

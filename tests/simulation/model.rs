@@ -1,7 +1,7 @@
-//! The shadow model: what a lock engine must do, written so that it is obviously right.
+//! The shadow model: the required behaviour of a lock engine, written so that it is obviously right.
 //!
-//! Plain lists, walked from the front; after every change the rule of the line is applied to the
-//! whole line. It shares no code with the engine but the vocabulary.
+//! Plain lists, walked from the front; after every change the rule of the queue is applied to the whole
+//! queue. It shares no code with the engine but the vocabulary.
 
 use latchd::command::{
     Command, IdList, Leases, NamePart, PoolStatus, QueuedWaiter, Refusal, Reply, Seed, StoredName,
@@ -10,14 +10,14 @@ use latchd::command::{
 use latchd::pool::Rules;
 use latchd::time::Time;
 
-/// All pools, and what was answered since the last look.
+/// All pools, and the answers since the last look.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     pub rules: Rules,
     pub pools: Vec<Pool>,
     pub retired_fence: u64,
     pub answers: Vec<(Ticket, Reply)>,
-    /// More was due than ends in one go. What is over counts as over all the same.
+    /// More was due than ends in one go. Locks whose time is over count as ended all the same.
     pub is_behind: bool,
     pub next_place: u64,
 }
@@ -28,7 +28,7 @@ pub struct Pool {
     pub fence: u64,
     /// In seeding order.
     pub members: Vec<StoredName>,
-    /// What nobody holds, in the order of lending.
+    /// The free resources, in the order of lending.
     pub order: Vec<StoredName>,
     /// In the order of their fences.
     pub locks: Vec<Lock>,
@@ -54,7 +54,7 @@ pub struct Waiter {
     pub selection: Want,
     pub owner: Option<StoredName>,
     pub ttl: Option<Ttl>,
-    /// When it got in line, however often it has asked since.
+    /// The time when it was queued; later requests of its owner do not change it.
     pub since: u64,
     pub until: u64,
 }
@@ -118,8 +118,8 @@ impl Model {
         self.pools.iter().flat_map(|pool| &pool.line)
     }
 
-    /// What is due, in the order of its time, and no more than may end in one go. Of the same time, leases
-    /// end before waits: the leases by pool and fence, the waits from the front of the line.
+    /// Handles all that is due, in the order of time, up to the number that may end in one go. At the same
+    /// time, leases end before waits: the leases by pool and fence, the waits from the front of the queue.
     pub fn handle_timeout(&mut self, now: u64) {
         for _ in 0..self.rules.max_ends {
             let Some(due) = self.next_timeout().filter(|&due| due <= now) else {
@@ -316,7 +316,7 @@ impl Model {
             }
             Command::Survey(most) => Reply::Survey(Some(survey(pools, *most))),
             Command::Probe => Reply::Ready,
-            // It is compared elsewhere, with what a restored store does.
+            // Other tests compare a dump with the restored store.
             Command::Dump(_) | Command::Restore(_) => panic!("the model is never dumped"),
             Command::AddMembers(seed) | Command::SetMembers(seed) => {
                 let sets = matches!(command, Command::SetMembers(_));

@@ -20,7 +20,7 @@ impl Lock {
         self.expires_at.is_some_and(|at| at <= now)
     }
 
-    /// Whether somebody may renew or release it who names himself and a fence like this.
+    /// Whether a client that gives this owner and fence may renew or release it.
     pub fn admits(
         &self,
         owner: Option<&str>,

@@ -7,14 +7,14 @@ use super::model::{Lock, Pool, Waiter, Want};
 
 type Answers = Vec<(Ticket, Reply)>;
 
-/// Who asks for a lock, and when.
+/// A request for a lock, and its time.
 pub struct AcquireCall<'a> {
     pub ticket: Ticket,
     pub acquire: &'a Acquire<'a>,
     pub now: u64,
-    /// How many stand in the lines of other pools.
+    /// The number of waiters in other pools.
     pub waiting_elsewhere: usize,
-    /// Its place, if it has to stand in line.
+    /// Its place, if it has to be queued.
     pub place: u64,
     /// Leases may be over that have not ended.
     pub is_behind: bool,
@@ -33,7 +33,7 @@ impl Pool {
         }
     }
 
-    /// Its members, and what is held and no member.
+    /// The number of its members, and of held resources that are no members.
     pub fn resource_count(&self) -> usize {
         let held = self.locks.iter().flat_map(|lock| &lock.ids);
         let others = held.filter(|id| !self.members.contains(id));
@@ -145,7 +145,7 @@ impl AcquireCall<'_> {
 /// The resources that are free and kept for absent owners.
 #[derive(Debug, Default)]
 pub struct Kept {
-    /// So many of any kind.
+    /// The number of resources of any name.
     pub any: usize,
     /// These ones.
     pub named: Vec<StoredName>,
@@ -158,7 +158,7 @@ impl Kept {
 }
 
 impl Pool {
-    /// The rule of the line: serves the first who can be served, until nobody can.
+    /// The rule of the queue: serves the first waiter that can be served, until none can.
     pub fn serve(&mut self, now: u64, rules: &Rules, answers: &mut Answers) {
         while let (Some((at, takes)), _) = self.walk() {
             let waiter = self.line.remove(at);
@@ -167,8 +167,8 @@ impl Pool {
         }
     }
 
-    /// Goes through the line from the front: the first who can be served, and what it takes; and what
-    /// is kept for those in front of it.
+    /// Walks the queue from the front. Returns the first waiter that can be served with its resources, and
+    /// the resources reserved for waiters in front of it.
     fn walk(&self) -> (Option<(usize, Vec<StoredName>)>, Kept) {
         let mut kept = Kept::default();
         for (at, waiter) in self.line.iter().enumerate() {
@@ -276,8 +276,8 @@ impl Pool {
         }
     }
 
-    /// Ends what is over, by fence, until this can be served: first of all the lock of the resource that is
-    /// wanted. If its time is not over, nothing helps.
+    /// Ends leases whose time is over, by fence, until this can be served: first the lock of the named
+    /// resource. If the time of that is not over, nothing helps.
     fn end_what_is_over(&mut self, want: &Want, now: u64, rules: &Rules, answers: &mut Answers) {
         if let Want::Named(id) = want
             && let Some(lock) = self.lock_of(id)
@@ -300,7 +300,7 @@ impl Pool {
         }
     }
 
-    /// Whether one who comes now gets this at once.
+    /// Whether a new request would be granted at once.
     fn is_servable(&self, want: &Want) -> bool {
         let mut with_newcomer = self.clone();
         with_newcomer.line.push(Waiter {
@@ -316,7 +316,7 @@ impl Pool {
         served.is_some_and(|(at, _)| at == self.line.len())
     }
 
-    /// Frees what was granted at least so long ago and is this owner's, if one is named.
+    /// Other tests compare a dump with the restored store.
     pub fn release_all(
         &mut self,
         owner: Option<&str>,
@@ -339,7 +339,7 @@ impl Pool {
         all.len()
     }
 
-    /// Takes all members away that are not named, so that those that are can be named anew.
+    /// Removes all members that are not named, so that the named ones can be added again.
     pub fn drop_members(&mut self, named: &[&str]) {
         self.order.retain(|id| named.contains(&&**id));
         self.members.clear();

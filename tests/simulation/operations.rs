@@ -1,5 +1,5 @@
-//! What the simulation does to an engine: operations drawn from any source of numbers, be it a
-//! seeded generator or what a fuzzer has thought out.
+//! The operations of the simulation on an engine, drawn from any source of numbers: a seeded
+//! generator, or the input of a fuzzer.
 
 use std::num::NonZeroU32;
 
@@ -21,21 +21,21 @@ pub enum Operation {
     Execute(Command<'static>),
     Seed(SlicedSeed),
     Withdraw(Ticket),
-    /// Time goes on, and the engine is not told yet.
+    /// Time passes, and the engine does not know it yet.
     Pass(u64),
-    /// The engine is told the time.
+    /// The engine gets the time.
     HandleTimeout,
-    /// The engine is built anew from its journal.
+    /// The engine is rebuilt from its journal.
     Restart,
 }
 
-/// A seed that is applied in slices of so much work.
+/// A seed that is applied in slices of this size.
 #[derive(Clone, Debug)]
 pub struct SlicedSeed {
     pub kind: SeedKind,
     pub seed: Seed,
     pub slice: StepBudget,
-    /// After so many of them the engine is built anew from its journal, and goes on.
+    /// After this many slices the engine is rebuilt from its journal, and continues.
     pub crash_after: Option<u32>,
 }
 
@@ -51,7 +51,7 @@ impl SlicedSeed {
     }
 }
 
-/// Where numbers come from.
+/// A source of numbers.
 pub trait Source {
     /// A number from 0 to `end` - 1.
     fn below(&mut self, end: u32) -> u32;
@@ -75,7 +75,7 @@ pub struct Operations<'a, S> {
     pub now: u64,
 }
 
-/// What an operator may have decided.
+/// The rules that an operator may have set.
 pub fn rules(source: &mut impl Source) -> Rules {
     Rules {
         default_ttl: source.one_of(&[None, Ttl::from_s(3)]),
@@ -136,7 +136,7 @@ impl<S: Source> Operations<'_, S> {
     }
 
     fn pool(&mut self) -> PoolName<'static> {
-        // Most of what happens happens in one pool.
+        // Most operations are on one pool.
         let name = self.source.one_of(&["A", "A", "A", "B", "B", "C"]);
         PoolName::parse(name).expect("a pool's name is well formed")
     }
@@ -192,7 +192,7 @@ impl<S: Source> Operations<'_, S> {
         Some((id, lock.fence, lock.owner.as_deref().map(str::to_owned)))
     }
 
-    /// Something to renew or release: a held resource with its owner, most of the time.
+    /// A target to renew or release: a held resource with its owner, most of the time.
     fn target(&mut self, pool: &PoolName<'_>) -> (ResourceId<'static>, Renewal<'static>) {
         let held = self.held(pool);
         let (id, mut renewal) = match held {

@@ -1,4 +1,4 @@
-//! A server without sockets: what `latchd::server` does in a tick, with sockets that are lists.
+//! A server without sockets: the tick of `latchd::server`, with sockets that are lists.
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,7 @@ use super::ledger::Ledger;
 use super::sink::{Clerk, StoreSink};
 use super::wire::{Answer, Asked};
 
-/// What arrives at the server.
+/// An arrival at the server.
 #[derive(Debug)]
 pub enum Arrival {
     Bytes(Vec<u8>),
@@ -27,16 +27,16 @@ pub enum Arrival {
 pub struct Connection {
     pub id: u64,
     session: Session,
-    /// What is on its way, and when it arrives.
+    /// The arrivals on their way, with their times.
     pub arriving: VecDeque<(u64, Arrival)>,
     inbox: Vec<u8>,
     end_is_near: bool,
     told_of_end: bool,
     end_was_read: bool,
     broken: bool,
-    /// How many bytes the socket still takes.
+    /// The number of bytes that the socket still takes.
     pub window: usize,
-    /// What was asked and not answered.
+    /// The requests without an answer.
     pub asked: VecDeque<Asked>,
     wire: Vec<u8>,
     /// Answers on their way to the client.
@@ -45,16 +45,16 @@ pub struct Connection {
     pub closed: bool,
 }
 
-/// What a broken server does.
+/// The fault of a broken server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Break {
-    /// What was granted and could not be sent stays granted.
+    /// A grant that could not be sent stays.
     KeepsUnsent,
-    /// What was granted to somebody who is gone stays granted.
+    /// A grant to a client that is gone stays.
     KeepsUntaken,
-    /// What is granted can be lent again.
+    /// A held resource can be lent again.
     LendsTwice,
-    /// Each reply goes to whoever sits in the next slot.
+    /// Each reply goes to the connection in the next slot.
     Misdirects,
 }
 
@@ -126,7 +126,7 @@ impl Server {
         (slot, self.next_connection)
     }
 
-    /// When something happens of its own accord.
+    /// The time of the next arrival or deadline.
     pub fn next_event(&self) -> Option<u64> {
         let connections = self.connections.iter().flatten();
         let arrivals = connections
@@ -137,7 +137,7 @@ impl Server {
         arrivals.chain(due).min()
     }
 
-    /// Lets time go on up to `until`, and everything happen at its time.
+    /// Lets time pass up to `until`, with all arrivals and deadlines at their times.
     pub fn pass(&mut self, until: u64) -> Result<(), String> {
         while let Some(next) = self.next_event().filter(|&next| next <= until) {
             self.now = self.now.max(next);
@@ -167,7 +167,7 @@ impl Server {
         Err("the server never comes to rest".into())
     }
 
-    /// A client that has closed its side waits for nothing: it is answered at once.
+    /// Checks that no half-closed client waits: it is answered at once.
     fn check_half_closed(&self) -> Result<(), String> {
         let mut connections = self.connections.iter().flatten();
         let ended = |c: &&Connection| c.end_was_read && c.window == usize::MAX;
@@ -177,7 +177,7 @@ impl Server {
         }
     }
 
-    /// What the store says to a command that no client has sent.
+    /// Carries out a command of no client, and returns the store's reply.
     pub fn ask(&mut self, command: Command<'_>) -> Option<Reply> {
         let ticket = Ticket::new(u64::MAX, NOBODY);
         let now = Time::from_ms(self.now);
@@ -275,7 +275,7 @@ impl Server {
         }
     }
 
-    /// Whether the connection wants to be read from again at once.
+    /// Writes, and returns whether the connection is to be read again at once.
     fn write(&mut self, slot: usize) -> Result<bool, String> {
         let now = Time::from_ms(self.now);
         let settings = self.settings.clone();
@@ -337,7 +337,7 @@ impl Connection {
         if self.session.wants_resume(context.settings) {
             self.session.resume(context);
         }
-        // A reset takes away what was not read.
+        // A reset discards unread bytes.
         if !self.broken && self.session.wants_input(context.settings) {
             if !self.inbox.is_empty() {
                 let bytes = std::mem::take(&mut self.inbox);
@@ -362,7 +362,7 @@ impl Connection {
         }
     }
 
-    /// Reads what was written as the client will.
+    /// Reads the written bytes as the client will.
     fn take_answers(&mut self, ledger: &mut Ledger) -> Result<(), String> {
         while !self.wire.is_empty() {
             let asked = self.asked.front().ok_or("an answer to nothing")?;

@@ -1,4 +1,4 @@
-//! Where the virtual server's sessions ask the store; the ledger hears of it.
+//! The way of the virtual server's commands to the store; the ledger notes them.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use latchd::time::Time;
 
 use super::ledger::Ledger;
 
-/// What is known of the tickets.
+/// The outstanding tickets.
 #[derive(Default)]
 pub struct Clerk {
     pub serial: u64,

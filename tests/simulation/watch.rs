@@ -1,4 +1,4 @@
-//! What must hold whatever the model says: fences rise, nothing ends early, nobody overtakes.
+//! The promises that hold without the model: fences rise, nothing ends early, no waiter overtakes.
 
 use std::collections::HashMap;
 
@@ -11,14 +11,14 @@ use super::operations::Operation;
 pub struct Watch {
     /// The highest fence that a pool of this name ever had.
     fences: HashMap<StoredName, u64>,
-    /// Until when a lease lasts, as its holder was told.
+    /// The end of each lease, by the answer to its holder.
     promised: HashMap<(StoredName, u64), u64>,
-    /// Those without owner who wait for any resource, in the order in which they came.
+    /// The waiters without owner for any resource, in the order in which they came.
     line: Vec<(StoredName, Ticket)>,
 }
 
 impl Watch {
-    /// Somebody asks, and has no answer yet.
+    /// A client asks, and has no answer yet.
     pub fn asked(&mut self, ticket: Ticket, operation: &Operation) {
         if let Operation::Execute(Command::Acquire(pool, acquire)) = operation
             && acquire.owner.is_none()

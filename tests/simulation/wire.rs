@@ -1,6 +1,6 @@
 //! Requests as clients write them, and answers as they read them.
 
-/// What a client has asked for, and how it will know the answer.
+/// A client's request, and the form of its answer.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub pool: &'static str,
@@ -44,7 +44,7 @@ impl Asked {
         text.into_bytes()
     }
 
-    /// Takes one whole answer from the front of what was written, if it is there.
+    /// Takes one whole answer from the front of the written bytes, if it has arrived.
     pub fn take_answer(&self, wire: &mut Vec<u8>) -> Result<Option<Answer>, String> {
         let text = String::from_utf8(wire.clone()).map_err(|_| "not UTF-8")?;
         let ill = || format!("an ill-formed answer: {text:?}");
@@ -78,7 +78,7 @@ impl Asked {
         }))
     }
 
-    /// Whether this can be the answer to that. Answers the leases that it tells of.
+    /// Checks that this can be the answer to that request. Returns the leases in it.
     pub fn check(&self, answer: &Answer) -> Result<Vec<(String, u64)>, String> {
         let words = answer.values.join("|");
         let odd = || Err(format!("{self:?} was answered {answer:?}"));
