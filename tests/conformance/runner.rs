@@ -42,7 +42,18 @@ pub enum Cut {
 /// Talks all rows through on each store, and panics with all that went wrong.
 #[track_caller]
 pub fn run(rows: Vec<Row>) {
-    run_on(&StoreKind::ALL, rows, Cut::AsWritten, &Dialer::Plain);
+    run_on(&chosen_stores(), rows, Cut::AsWritten, &Dialer::Plain);
+}
+
+/// The store that `LATCHD_ROWS_ON` names, as `memory`, `file` or `redis`; all of them if it is not set.
+fn chosen_stores() -> Vec<StoreKind> {
+    let Ok(name) = std::env::var("LATCHD_ROWS_ON") else {
+        return StoreKind::ALL.into();
+    };
+    let mut stores = StoreKind::ALL.to_vec();
+    stores.retain(|store| format!("{store:?}").to_lowercase() == name);
+    assert!(!stores.is_empty(), "LATCHD_ROWS_ON={name} names no store");
+    stores
 }
 
 #[track_caller]
