@@ -127,10 +127,13 @@ fn what_is_refused_fails_the_job() {
 
 #[test]
 fn the_files_are_what_their_systems_take() {
+    let github = &["vendor.github-workflows"][..];
     for (file, options) in [
-        ("github-actions.yml", &["vendor.github-workflows"][..]),
+        (recipe("github-actions.yml"), github),
+        // The workflow of this project itself.
+        (recipe("../../.github/workflows/ci.yml"), github),
         (
-            "gitlab-ci.yml",
+            recipe("gitlab-ci.yml"),
             &["vendor.gitlab-ci", "--data-transform", "gitlab-ci"],
         ),
     ] {
@@ -138,6 +141,6 @@ fn the_files_are_what_their_systems_take() {
             return;
         };
         check.arg("--builtin-schema").args(options);
-        succeed(check.arg(recipe(file)), "");
+        succeed(check.arg(file), "");
     }
 }
