@@ -8,6 +8,8 @@
 use arbitrary::Unstructured;
 use libfuzzer_sys::fuzz_target;
 
+#[path = "../../tests/simulation/difference.rs"]
+mod difference;
 #[path = "../../tests/simulation/duel.rs"]
 mod duel;
 #[path = "../../tests/simulation/journal.rs"]
@@ -44,7 +46,7 @@ fuzz_target!(|input: &[u8]| {
         let (model, now) = (&duel.model, duel.now);
         let source = &mut source;
         let operation = Operations { source, model, now }.draw();
-        done.push(format!("{now}: {operation:?}"));
+        done.push(duel.describe(&operation));
         if let Err(difference) = duel.step(&operation) {
             panic!("{}\n{difference}\nmodel: {:?}", done.join("\n"), duel.model);
         }

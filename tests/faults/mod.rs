@@ -18,7 +18,7 @@ use std::sync::Mutex;
 use disk::Fault;
 use story::Story;
 
-use crate::simulation::for_each_seed;
+use crate::simulation::Simulation;
 
 /// The seeds of a normal run.
 const SEEDS: u64 = 400;
@@ -27,8 +27,13 @@ const STEPS: usize = 120;
 #[test]
 fn a_disk_that_fails_loses_nothing_that_was_answered() {
     let fired: Mutex<BTreeMap<String, u64>> = Mutex::default();
-    for_each_seed(SEEDS, |seed| {
-        for fault in Story::new(seed).run(STEPS)? {
+    let simulation = Simulation {
+        test: "faults::a_disk_that_fails",
+        seed_count: SEEDS,
+        step_count: STEPS,
+    };
+    simulation.run(|seed, steps| {
+        for fault in Story::new(seed).run(steps)? {
             let mut fired = fired.lock().expect("nobody panics with it");
             *fired.entry(format!("{fault:?}")).or_default() += 1;
         }

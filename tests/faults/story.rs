@@ -15,6 +15,7 @@ use latchd::time::Time;
 use super::disk::{Fault, FaultyDisk};
 use super::ledger::{Found, Known, Pool};
 use super::port::LatePort;
+use crate::simulation::shrink::{self, Failure, caught};
 
 const POOLS: [&str; 4] = ["A", "B", "C", "D"];
 const IDS: [&str; 6] = ["1", "2", "3", "4", "5", "6"];
@@ -26,6 +27,7 @@ const RETRY_MS: u64 = 1_100;
 const COMMIT_TIMEOUT_MS: u64 = 500;
 
 pub struct Story {
+    seed: u64,
     random: Rng,
     disk: FaultyDisk,
     sync: Sync,
@@ -82,6 +84,7 @@ impl Story {
         let is_late = random.bool();
         let (store, port) = open(&disk, sync, slice, is_late, now).expect("a new disk");
         Story {
+            seed,
             random,
             store,
             port,
@@ -98,18 +101,20 @@ impl Story {
         }
     }
 
-    /// Goes through it. Answers how the disk has failed.
-    pub fn run(mut self, steps: usize) -> Result<Vec<Fault>, String> {
-        let result = self.go_through(steps);
-        // All of it, if it is this story that is looked for.
-        let shown = std::env::var_os("LATCHD_SEED").map_or(40, |_| usize::MAX);
-        let start = self.log.len().saturating_sub(shown);
-        result.map_err(|problem| format!("{}\n{problem}", self.log[start..].join("\n")))?;
-        Ok(self.disk.fired())
+    /// Goes through these steps. Returns how the disk has failed.
+    pub fn run(mut self, steps: &[usize]) -> Result<Vec<Fault>, Failure> {
+        match caught(|| self.go_through(steps)) {
+            Ok(()) => Ok(self.disk.fired()),
+            Err(difference) => Err(Failure {
+                difference,
+                log: self.log,
+            }),
+        }
     }
 
-    fn go_through(&mut self, steps: usize) -> Result<(), String> {
-        for _ in 0..steps {
+    fn go_through(&mut self, steps: &[usize]) -> Result<(), String> {
+        for &step in steps {
+            self.random = shrink::numbers(self.seed, step);
             match self.random.u8(0..100) {
                 0..60 => self.tick()?,
                 60..72 => self.break_down(),

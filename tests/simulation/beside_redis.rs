@@ -13,9 +13,11 @@ use latchd::store::{RedisAddress, RedisOptions, RedisStore, Store};
 use latchd::time::Time;
 use mio::{Events, Poll, Token};
 
+use super::difference;
 use super::duel::{Between, Duel};
 use super::model::Model;
 use super::operations::{self, Operation, Operations};
+use super::shrink::{self, Failure, caught};
 use crate::support::PATIENCE;
 use crate::support::redis::RedisServer;
 
@@ -25,9 +27,8 @@ local function clock()
 end
 ";
 
-/// Goes through one seed. `redis` is for this one alone as long as it lasts.
-pub fn run(redis: &RedisServer, seed: u64, steps: usize) -> Result<(), String> {
-    let mut source = fastrand::Rng::with_seed(seed);
+/// Goes through these steps of one seed. `redis` is for this one alone as long as it lasts.
+pub fn run(redis: &RedisServer, seed: u64, steps: &[usize]) -> Result<(), Failure> {
     let rules = Rules {
         // Redis does not know how many stand in line elsewhere: each server counts its own.
         max_waiters: 100_000,
@@ -35,25 +36,24 @@ pub fn run(redis: &RedisServer, seed: u64, steps: usize) -> Result<(), String> {
         max_resources: usize::MAX,
         // It ends more in one go than is ever due here.
         max_ends: 500,
-        ..operations::rules(&mut source)
+        ..operations::rules(&mut fastrand::Rng::with_seed(seed))
     };
     let store = BesideRedis::connect(redis, rules, seed);
     let mut duel = Duel::new(rules, store);
-    let mut told = Vec::new();
-    for _ in 0..steps {
+    let mut log = Vec::new();
+    for &step in steps {
         let (model, now) = (&duel.model, duel.now);
         let operation = Operations {
-            source: &mut source,
+            source: &mut shrink::numbers(seed, step),
             model,
             now,
         }
         .draw();
         for operation in in_small_steps(operation, &duel.model, duel.now) {
-            told.push(format!("at {}: {operation:?}", duel.now));
-            super::caught(|| duel.step(&operation)).map_err(|difference| {
-                let last = told[told.len().saturating_sub(30)..].join("\n");
-                format!("{last}\n{difference}\nmodel: {:?}", duel.model)
-            })?;
+            log.push(duel.describe(&operation));
+            if let Err(difference) = caught(|| duel.step(&operation)) {
+                return Err(Failure { difference, log });
+            }
         }
     }
     Ok(())
@@ -202,10 +202,9 @@ impl BesideRedis {
             answers.sort_by_key(|(ticket, _)| ticket.serial());
         }
         self.unheard.clear();
-        assert_eq!(
-            answers, expected,
-            "Redis (left) and the engine (right) differ"
-        );
+        if let Some(difference) = difference::first(&answers, "engine", &expected) {
+            panic!("Redis answers {difference}");
+        }
     }
 
     /// Does what the store wants to do between two operations, such as to give signs of life.

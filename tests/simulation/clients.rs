@@ -1,20 +1,19 @@
 //! Clients on a bad network: they ask, wait, lose their connections and their memory, and come
 //! again.
 
-use std::collections::VecDeque;
-
 use latchd::command::{Command, PoolQuery, Reply};
 use latchd::pool::Rules;
 
-use super::caught;
 use super::operations::Source;
 use super::server::{Arrival, Break, Connection, Server, pool_name};
+use super::shrink::{self, Failure, caught};
 use super::wire::{Asked, What};
 
 const IDS: [&str; 4] = ["1", "2", "3", "4"];
 const OWNERS: [Option<&str>; 6] = [Some("anna"), Some("bert"), Some("carl"), None, None, None];
-const PHASES: usize = 3;
-const STEPS: usize = 50;
+pub const STEPS: usize = 150;
+/// So many steps, and then all comes to rest.
+const PHASE: usize = 50;
 
 struct Client {
     owner: Option<&'static str>,
@@ -29,11 +28,11 @@ struct World {
     server: Server,
     clients: Vec<Client>,
     source: fastrand::Rng,
-    last: VecDeque<String>,
+    log: Vec<String>,
 }
 
-/// Runs one seed, against a server that may be broken.
-pub fn run(seed: u64, broken: Option<Break>) -> Result<(), String> {
+/// Runs these steps of one seed, against a server that may be broken.
+pub fn run(seed: u64, steps: &[usize], broken: Option<Break>) -> Result<(), Failure> {
     let mut source = fastrand::Rng::with_seed(seed);
     let rules = Rules {
         queue_grace_ms: source.one_of(&[10_000, 1_500]),
@@ -50,18 +49,21 @@ pub fn run(seed: u64, broken: Option<Break>) -> Result<(), String> {
         server: Server::new(rules, broken),
         clients: clients.into(),
         source,
-        last: VecDeque::new(),
+        log: Vec::new(),
     };
-    let result = caught(|| world.live());
-    result.map_err(|failure| format!("{}\n{failure}", Vec::from(world.last).join("\n")))
+    caught(|| world.live(seed, steps)).map_err(|difference| Failure {
+        difference,
+        log: world.log,
+    })
 }
 
 impl World {
-    fn live(&mut self) -> Result<(), String> {
+    fn live(&mut self, seed: u64, steps: &[usize]) -> Result<(), String> {
         self.act(0, |world| world.send_members(0, "POST", "A", 3))?;
         self.act(0, |world| world.send_members(0, "POST", "B", 2))?;
-        for _ in 0..PHASES {
-            for _ in 0..STEPS {
+        for phase in 0..STEPS / PHASE {
+            for &step in steps.iter().filter(|&&step| step / PHASE == phase) {
+                self.source = shrink::numbers(seed, step);
                 let client = self.source.below(self.clients.len() as u32) as usize;
                 self.act(client, |world| world.step(client))?;
                 if self.source.one_in(2) {
@@ -89,11 +91,8 @@ impl World {
     fn log(&mut self, client: usize, what: &str) {
         let connection = self.clients[client].connection.unwrap_or_default();
         let now = self.server.now;
-        self.last
-            .push_back(format!("{now} client {client} {connection:?}: {what}"));
-        if self.last.len() > 60 {
-            self.last.pop_front();
-        }
+        self.log
+            .push(format!("{now} client {client} {connection:?}: {what}"));
     }
 
     fn connection_of(&mut self, client: usize) -> Option<&mut Connection> {

@@ -5,6 +5,7 @@ use latchd::metrics::Lending;
 use latchd::pool::{Engine, Rules, Seeding, Snapshot};
 use latchd::time::Time;
 
+use super::difference;
 use super::journal::Journal;
 use super::model::Model;
 use super::operations::{Operation, SlicedSeed};
@@ -72,6 +73,12 @@ impl<B: Between> Duel<B> {
             between,
             uncounted: 0,
         }
+    }
+
+    /// Names the next step.
+    pub fn describe(&self, operation: &Operation) -> String {
+        let request = self.serial + 1;
+        format!("request {request}, at {} ms: {operation:?}", self.now)
     }
 
     /// Does one thing to both, and compares all that can be seen of them.
@@ -247,7 +254,7 @@ impl<B: Between> Duel<B> {
     ) -> Result<(), String> {
         let Duel { model, journal, .. } = self;
         tell_model(model, ticket, operation, self.served, self.now);
-        difference(model, journal, answers)
+        compare(model, journal, answers)
     }
 }
 
@@ -282,15 +289,15 @@ fn tell_model(
     }
 }
 
-fn difference(
+fn compare(
     model: &mut Model,
     journal: &Journal,
     answers: &[(Ticket, Reply)],
 ) -> Result<(), String> {
     let mut expected = std::mem::take(&mut model.answers);
     expected.sort_by_key(|(ticket, _)| format!("{ticket:?}"));
-    if expected != answers {
-        return Err(format!("expected {expected:?}\ngot {answers:?}"));
+    if let Some(difference) = difference::first(answers, "model", &expected) {
+        return Err(difference);
     }
     journal.agrees_with(model)
 }

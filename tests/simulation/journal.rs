@@ -1,6 +1,7 @@
 //! A journal of no more than is needed: it keeps the last row of each key.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
 use latchd::command::{Fence, StoredName};
 use latchd::pool::{Change, PoolNumber, PoolRow, ResourceRow, Snapshot};
@@ -87,37 +88,54 @@ impl Journal {
         for (name, fence, rows) in self.pools.values() {
             let pool = model.pools.iter().find(|pool| pool.name == *name);
             let pool = pool.ok_or_else(|| format!("the journal has a pool {name}"))?;
-            if !is_in(rows, *fence, pool) {
-                return Err(format!("the journal has {name}, {fence:?}: {rows:?}"));
-            }
+            compare(rows, *fence, pool)?;
         }
         Ok(())
     }
 }
 
-fn is_in(rows: &BTreeMap<StoredName, ResourceRow>, fence: Fence, pool: &Pool) -> bool {
+/// Compares the rows of a pool with what the model knows.
+fn compare(
+    rows: &BTreeMap<StoredName, ResourceRow>,
+    fence: Fence,
+    pool: &Pool,
+) -> Result<(), String> {
+    let place = &*pool.name;
+    same("fence", fence.number(), pool.fence, place)?;
     let mut members: Vec<_> = rows
         .iter()
         .filter_map(|(id, row)| Some((row.seed_index?, id)))
         .collect();
     members.sort_unstable();
+    let members: Vec<_> = members.into_iter().map(|(_, id)| id).collect();
+    same("members", members, pool.members.iter().collect(), place)?;
     let free = rows.iter().filter(|(_, row)| row.grant.is_none());
     let mut order: Vec<_> = free.map(|(id, row)| (row.rank, id)).collect();
     order.sort_unstable();
-    let held = rows.len() - order.len();
-    fence.number() == pool.fence
-        && members.iter().map(|(_, id)| *id).eq(&pool.members)
-        && order.iter().map(|(_, id)| *id).eq(&pool.order)
-        && held == pool.locks.iter().map(|lock| lock.ids.len()).sum::<usize>()
-        && pool.locks.iter().all(|lock| {
-            lock.ids
-                .iter()
-                .filter_map(|id| rows.get(id)?.grant.as_ref())
-                .all(|row| {
-                    row.fence.number() == lock.fence
-                        && row.ttl == lock.ttl
-                        && row.owner == lock.owner
-                        && row.granted_at.as_ms() == lock.granted_at
-                })
-        })
+    let order: Vec<_> = order.into_iter().map(|(_, id)| id).collect();
+    same("lending order", order, pool.order.iter().collect(), place)?;
+    let held = rows.values().filter(|row| row.grant.is_some()).count();
+    let locked = pool.locks.iter().map(|lock| lock.ids.len()).sum();
+    same("held resources", held, locked, place)?;
+    for lock in &pool.locks {
+        for id in &lock.ids {
+            let place = &format!("{place}/{id}");
+            let grant = rows.get(id).and_then(|row| row.grant.as_ref());
+            let row = grant.ok_or_else(|| format!("the journal has no grant of {place}"))?;
+            same("fence", row.fence.number(), lock.fence, place)?;
+            same("ttl", row.ttl, lock.ttl, place)?;
+            same("owner", &row.owner, &lock.owner, place)?;
+            same("granted_at", row.granted_at.as_ms(), lock.granted_at, place)?;
+        }
+    }
+    Ok(())
+}
+
+fn same<T: Debug + PartialEq>(what: &str, row: T, model: T, place: &str) -> Result<(), String> {
+    if row == model {
+        return Ok(());
+    }
+    Err(format!(
+        "{what}: {row:?}, model {model:?}, in the journal's rows of {place}"
+    ))
 }

@@ -4,6 +4,7 @@
 
 mod beside_redis;
 mod clients;
+mod difference;
 mod duel;
 mod journal;
 mod ledger;
@@ -13,16 +14,16 @@ mod model_pool;
 mod mutations;
 mod operations;
 mod server;
+pub mod shrink;
 mod sink;
 mod watch;
 mod wire;
 
-use std::collections::VecDeque;
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use duel::{Between, Duel, Honest};
 use operations::{Operations, Source};
+use shrink::{Failure, caught};
 
 /// What a normal run goes through.
 const ENGINE_SEEDS: u64 = 2_000;
@@ -36,86 +37,113 @@ impl Source for fastrand::Rng {
     }
 }
 
+/// Many seeds of one simulation.
+pub struct Simulation {
+    /// The filter that runs it alone.
+    pub test: &'static str,
+    pub seed_count: u64,
+    pub step_count: usize,
+}
+
 #[test]
 fn the_engine_does_what_the_model_does() {
-    for_each_seed(ENGINE_SEEDS, |seed| run_engine(seed, Honest));
+    let simulation = Simulation {
+        test: "simulation::the_engine_does",
+        seed_count: ENGINE_SEEDS,
+        step_count: STEPS,
+    };
+    simulation.run(|seed, steps| run_engine(seed, steps, Honest));
 }
 
 #[test]
 fn redis_does_what_the_engine_does() {
     let redis = crate::support::redis::RedisServer::start();
-    for_each_seed_on(1, REDIS_SEEDS, |seed| {
-        beside_redis::run(&redis, seed, STEPS)
-    });
+    let simulation = Simulation {
+        test: "simulation::redis_does",
+        seed_count: REDIS_SEEDS,
+        step_count: STEPS,
+    };
+    simulation.run_on(1, |seed, steps| beside_redis::run(&redis, seed, steps));
 }
 
 #[test]
 fn sessions_keep_the_promises_over_a_bad_network() {
-    for_each_seed(SESSION_SEEDS, |seed| clients::run(seed, None));
+    let simulation = Simulation {
+        test: "simulation::sessions_keep",
+        seed_count: SESSION_SEEDS,
+        step_count: clients::STEPS,
+    };
+    simulation.run(|seed, steps| clients::run(seed, steps, None));
 }
 
-/// Runs one seed. If engine and model differ, says how and after which operations.
-fn run_engine(seed: u64, between: impl Between) -> Result<(), String> {
-    let mut source = fastrand::Rng::with_seed(seed);
-    let mut duel = Duel::new(operations::rules(&mut source), between);
-    let mut last = VecDeque::new();
-    for step in 0..STEPS {
+/// Runs these steps of one seed, until engine and model differ.
+fn run_engine(seed: u64, steps: &[usize], between: impl Between) -> Result<(), Failure> {
+    let rules = operations::rules(&mut fastrand::Rng::with_seed(seed));
+    let mut duel = Duel::new(rules, between);
+    let mut log = Vec::new();
+    for &step in steps {
         let (model, now) = (&duel.model, duel.now);
         let operation = Operations {
-            source: &mut source,
+            source: &mut shrink::numbers(seed, step),
             model,
             now,
         }
         .draw();
-        last.push_back(format!("{step} at {now}: {operation:?}"));
-        if last.len() > 30 {
-            last.pop_front();
+        log.push(duel.describe(&operation));
+        if let Err(difference) = caught(|| duel.step(&operation)) {
+            return Err(Failure { difference, log });
         }
-        caught(|| duel.step(&operation)).map_err(|difference| {
-            let last = Vec::from(last.clone()).join("\n");
-            format!("{last}\n{difference}\nmodel: {:?}", duel.model)
-        })?;
     }
     Ok(())
 }
 
-/// A panic is a failure like any other, so that it is told with its seed and what led to it.
-pub fn caught(act: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
-    let result = panic::catch_unwind(AssertUnwindSafe(act));
-    result.unwrap_or_else(|_| Err("it has panicked, see above".into()))
-}
-
-/// Runs the seeds on all cores, and fails with the first that fails.
-pub fn for_each_seed(count: u64, run: impl Fn(u64) -> Result<(), String> + Sync) {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    for_each_seed_on(threads, count, run);
-}
-
-fn for_each_seed_on(threads: usize, count: u64, run: impl Fn(u64) -> Result<(), String> + Sync) {
-    let number = |name| {
-        std::env::var(name)
-            .ok()
-            .and_then(|text| text.parse::<u64>().ok())
-    };
-    if let Some(seed) = number("LATCHD_SEED") {
-        return run(seed).unwrap_or_else(|failure| panic!("{failure}\nseed {seed}"));
+impl Simulation {
+    /// Runs the seeds on all cores, and fails with the first that fails.
+    pub fn run(&self, run: impl Fn(u64, &[usize]) -> Result<(), Failure> + Sync) {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        self.run_on(threads, run);
     }
-    let count = number("LATCHD_SEEDS").unwrap_or(count);
-    let next = AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= count {
-                        return;
-                    }
-                    if let Err(failure) = run(seed) {
-                        next.store(count, Ordering::Relaxed);
-                        panic!("{failure}\nLATCHD_SEED={seed} runs this again");
-                    }
-                }
-            });
+
+    fn run_on(&self, threads: usize, run: impl Fn(u64, &[usize]) -> Result<(), Failure> + Sync) {
+        let features = if cfg!(feature = "tls") {
+            "--features tls "
+        } else {
+            ""
+        };
+        let run = |seed| {
+            let result = shrink::tell(self.step_count, |steps| run(seed, steps));
+            result.map_err(|failure| {
+                let test = self.test;
+                format!(
+                    "{failure}\nrun it again: LATCHD_SEED={seed} cargo test {features}--test latchd {test}"
+                )
+            })
+        };
+        let number = |name| {
+            std::env::var(name)
+                .ok()
+                .and_then(|text| text.parse::<u64>().ok())
+        };
+        if let Some(seed) = number("LATCHD_SEED") {
+            return run(seed).unwrap_or_else(|failure| panic!("{failure}"));
         }
-    });
+        let count = number("LATCHD_SEEDS").unwrap_or(self.seed_count);
+        let next = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    loop {
+                        let seed = next.fetch_add(1, Ordering::Relaxed);
+                        if seed >= count {
+                            return;
+                        }
+                        if let Err(failure) = run(seed) {
+                            next.store(count, Ordering::Relaxed);
+                            panic!("{failure}");
+                        }
+                    }
+                });
+            }
+        });
+    }
 }

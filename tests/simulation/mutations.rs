@@ -11,17 +11,23 @@ use super::clients;
 use super::duel::Between;
 use super::model::Model;
 use super::operations::Operation;
-use super::run_engine;
 use super::server::Break;
+use super::shrink::Failure;
+use super::{STEPS, run_engine};
 
 const SEEDS: u64 = 200;
 
 fn is_caught<B: Between>(name: &str, broken: impl Fn() -> B) {
-    some_seed_fails(name, |seed| run_engine(seed, broken()));
+    some_seed_fails(name, STEPS, |seed, steps| run_engine(seed, steps, broken()));
 }
 
-fn some_seed_fails(name: &str, run: impl Fn(u64) -> Result<(), String>) {
-    let caught = (0..SEEDS).find(|&seed| run(seed).is_err());
+fn some_seed_fails(
+    name: &str,
+    step_count: usize,
+    run: impl Fn(u64, &[usize]) -> Result<(), Failure>,
+) {
+    let steps: Vec<usize> = (0..step_count).collect();
+    let caught = (0..SEEDS).find(|&seed| run(seed, &steps).is_err());
     assert!(caught.is_some(), "{name} is not caught");
 }
 
@@ -234,8 +240,10 @@ impl Between for Notes<'_> {
 #[test]
 fn the_simulation_comes_to_where_it_is_interesting() {
     let seen = Mutex::default();
+    let steps: Vec<usize> = (0..STEPS).collect();
     for seed in 0..SEEDS {
-        run_engine(seed, Notes(&seen)).unwrap_or_else(|failure| panic!("{failure}\nseed {seed}"));
+        let result = run_engine(seed, &steps, Notes(&seen));
+        result.unwrap_or_else(|failure| panic!("{}\nseed {seed}", failure.difference));
     }
     let seen = seen.into_inner().expect("nobody has panicked");
     assert_eq!(seen.len(), 24, "{seen:?}");
@@ -281,8 +289,8 @@ fn the_simulation_catches_a_broken_server() {
         Break::LendsTwice,
         Break::Misdirects,
     ] {
-        some_seed_fails(&format!("{broken:?}"), |seed| {
-            clients::run(seed, Some(broken))
+        some_seed_fails(&format!("{broken:?}"), clients::STEPS, |seed, steps| {
+            clients::run(seed, steps, Some(broken))
         });
     }
 }
