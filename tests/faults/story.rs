@@ -1,4 +1,4 @@
-//! One seed's story: a store on a faulty disk, what it is asked, and what it answers.
+//! One seed's story: a store on a faulty disk, its commands, and its replies.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU32;
@@ -31,7 +31,7 @@ pub struct Story {
     random: Rng,
     disk: FaultyDisk,
     sync: Sync,
-    /// How much of a seed is done in one tick.
+    /// The part of a seed that is done in one tick.
     slice: StepBudget,
     store: EmbeddedStore,
     /// The way of the store to its journal, and whether that takes its time.
@@ -41,13 +41,13 @@ pub struct Story {
     serial: u64,
     pools: BTreeMap<&'static str, Pool>,
     asked: HashMap<Ticket, Asked>,
-    /// What the store has lost since the last survey was lost while it lived.
+    /// Losses of the store since the last survey happened while it lived.
     undone: bool,
-    /// What has happened last, for whoever has to find out why it went wrong.
+    /// The last events, to find the cause of a failure.
     log: Vec<String>,
 }
 
-/// A request, and what it was about.
+/// A request, and its subject.
 #[derive(Clone, Debug)]
 struct Asked {
     pool: &'static str,
@@ -147,11 +147,11 @@ impl Story {
         self.disk.break_down(fault, wait, fails);
     }
 
-    /// Time passes, and the store does what is due.
+    /// Lets time pass; the store handles its due deadlines.
     fn pass(&mut self, ms: u64) -> Result<(), String> {
         self.now = self.now.after_ms(ms);
         self.advance()?;
-        // What takes several ticks comes to its end, or others are asked something meanwhile.
+        // Work of several ticks completes, or other commands arrive meanwhile.
         let most = self.random.choice([0, 1, 4, 100]).unwrap_or_default();
         for _ in 0..most {
             if self.store.next_timeout() == Some(Time::default()) {
@@ -171,7 +171,7 @@ impl Story {
         self.hear().map(|_| ())
     }
 
-    /// What is under way comes to its end, and nothing is late for now.
+    /// Completes pending work, and lets nothing be late for now.
     fn be_prompt(&mut self) -> Result<(), String> {
         self.port.set_prompt(true);
         self.advance()?;
@@ -193,7 +193,7 @@ impl Story {
         asked.any(|asked| asked.pool == pool && is_seed(asked))
     }
 
-    /// Whether something about this pool is not answered yet, and does not stand in line as far as can be told.
+    /// Whether a command about this pool has no answer yet, and may be other than queued.
     fn has_asked(&self, pool: &str) -> bool {
         let is_late = self.port.is_busy() || !self.store.is_quiescent();
         let mut asked = self.asked.values();
@@ -244,7 +244,7 @@ impl Story {
         self.store.submit(ticket, command, self.now);
         if let Some(asked) = asked {
             let pool = self.pools.get_mut(asked.pool).expect("all pools are known");
-            // Who stands in line may hear of it before who has asked.
+            // A waiter may hear of it before the client that asked.
             match &asked.what {
                 What::Release(..) | What::ReleaseAll(_) | What::Remove => doubt(pool, &asked.what),
                 _ => {}
@@ -329,7 +329,7 @@ impl Story {
         }
     }
 
-    /// Takes the answers, and notes what they say. Those to nobody in particular are handed back.
+    /// Takes the replies, and notes their effects. Returns those to commands of the story itself.
     fn hear(&mut self) -> Result<Vec<Reply>, String> {
         let mut others = Vec::new();
         while let Some((ticket, reply)) = self.store.poll_reply() {
@@ -373,8 +373,7 @@ impl Story {
         Ok(())
     }
 
-    /// Compares all that there is with what must be. If the store is down it cannot be told, unless
-    /// it must not be.
+    /// Compares the whole state with the expected one. Skips that if the store is down, unless it must be up.
     fn survey(&mut self, must_be_up: bool) -> Result<(), String> {
         self.be_prompt()?;
         let surveyed = self.survey_promptly(must_be_up);
@@ -431,7 +430,7 @@ impl Story {
         }
     }
 
-    /// The process ends in some way, and another one opens what is on the disk.
+    /// Ends the process in some way, and opens the disk in another one.
     fn restart(&mut self, how: &str, end: impl FnOnce(&FaultyDisk)) -> Result<(), String> {
         self.log.push(format!("it {how}"));
         let is_orderly = how == "stops";
@@ -444,7 +443,7 @@ impl Story {
             doubt(pool, &asked.what);
         }
         self.undone = false;
-        // What the old one does while it is dropped is the disk's affair.
+        // The disk decides on the writes of the old store while it is dropped.
         let placeholder = EmbeddedStore::in_memory(Rules::default());
         drop(std::mem::replace(&mut self.store, placeholder));
         self.disk.heal();
@@ -460,7 +459,7 @@ impl Story {
             if self.pools[name].exists.is_none() {
                 continue;
             }
-            // Who stands in line gets something, and has to give it back in turn.
+            // Waiters are granted resources, and have to release them in turn.
             for _ in 0..2 {
                 let what = What::ReleaseAll(self.pools[name].fences());
                 let command = Command::ReleaseAll(pool(), Filter::default());

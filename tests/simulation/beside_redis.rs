@@ -1,8 +1,9 @@
-//! The Redis store beside the engine: both are told the same, and both must answer the same.
+//! The Redis store beside the engine: both get the same operations, and both must give the same
+//! answers.
 //!
-//! The scripts ask a key for the time instead of Redis' clock, so that hours go by in a moment. As
-//! long as there is one server, Redis may not be told from the engine in anything, fences, leases
-//! and the order of lending included.
+//! The scripts ask a key for the time instead of Redis' clock, so that hours go by in a moment.
+//! With one server, Redis must equal the engine in everything, fences, leases and the order of
+//! lending included.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,7 @@ end
 /// Goes through these steps of one seed. `redis` is for this one alone as long as it lasts.
 pub fn run(redis: &RedisServer, seed: u64, steps: &[usize]) -> Result<(), Failure> {
     let rules = Rules {
-        // Redis does not know how many stand in line elsewhere: each server counts its own.
+        // Redis does not know the number of waiters in other pools: each server counts its own.
         max_waiters: 100_000,
         // Nor how many resources there are in all.
         max_resources: usize::MAX,
@@ -59,12 +60,12 @@ pub fn run(redis: &RedisServer, seed: u64, steps: &[usize]) -> Result<(), Failur
     Ok(())
 }
 
-/// What is due is done when it is due: the engine may be told late, and starts a lease then, but
-/// Redis is not late in the same way.
+/// Splits an operation so that all deadlines are handled when they are due: the engine may be late,
+/// and starts a lease then, but Redis is not late in the same way.
 fn in_small_steps(operation: Operation, model: &Model, now: u64) -> Vec<Operation> {
     match operation {
         Operation::Restart => Vec::new(),
-        // Redis does not sum up what it does not show.
+        // Redis computes no sums of invisible pools.
         Operation::Execute(Command::Survey(_)) => {
             vec![Operation::Execute(Command::ListPools(PoolQuery::ALL))]
         }
@@ -82,7 +83,7 @@ fn in_small_steps(operation: Operation, model: &Model, now: u64) -> Vec<Operatio
     }
 }
 
-/// A Redis store that is told what the engine is told.
+/// A Redis store that gets the engine's operations.
 struct BesideRedis {
     store: RedisStore,
     poll: Poll,
@@ -91,13 +92,13 @@ struct BesideRedis {
     now: u64,
     serial: u64,
     operation: Operation,
-    /// What the engine has answered since the answers were compared.
+    /// The engine's answers since the last comparison.
     expected: Vec<(Ticket, Reply)>,
-    /// What the engine has counted.
+    /// The engine's counts.
     counts: Lending,
-    /// What was asked since then, of which nobody hears what came of it.
+    /// The commands since then whose results no client gets.
     unheard: Vec<Ticket>,
-    /// How many further operations leave for Redis together.
+    /// The number of further operations that leave for Redis together.
     together: u32,
     source: fastrand::Rng,
 }
@@ -156,7 +157,7 @@ impl BesideRedis {
         beside
     }
 
-    /// Tells the store what the engine is told.
+    /// Submits the engine's operation to the store.
     fn tell(&mut self) {
         let now = Time::from_ms(self.now);
         self.serial += 1;
@@ -174,7 +175,8 @@ impl BesideRedis {
         }
     }
 
-    /// Whether it leaves for Redis together with others: what different clients may ask in a tick.
+    /// Whether it leaves for Redis together with others, like requests of different clients in one
+    /// tick.
     fn goes_with_others(&self) -> bool {
         let Operation::Execute(command) = &self.operation else {
             return false;
@@ -191,7 +193,7 @@ impl BesideRedis {
         let is_heard = |(ticket, _): &(Ticket, Reply)| !self.unheard.contains(ticket);
         expected.retain(is_heard);
         answers.retain(is_heard);
-        // What other clients are told comes on a connection of its own, and may come later.
+        // Grants to other clients come on a connection of their own, and may come later.
         let end = Instant::now() + PATIENCE;
         while answers.len() < expected.len() && Instant::now() < end {
             self.take_events(Duration::from_millis(20));
@@ -207,7 +209,7 @@ impl BesideRedis {
         }
     }
 
-    /// Does what the store wants to do between two operations, such as to give signs of life.
+    /// Handles the store's deadlines between two operations, such as signs of life.
     fn live_until_now(&mut self) {
         let until = Time::from_ms(self.now);
         while let Some(due) = self.store.next_timeout().filter(|due| *due < until) {
@@ -218,7 +220,7 @@ impl BesideRedis {
         self.clock.show(self.now);
     }
 
-    /// Goes on until there is nothing left to come.
+    /// Commits and reads until the store is quiescent.
     fn settle(&mut self, answers: &mut Vec<(Ticket, Reply)>) {
         let now = Time::from_ms(self.clock.shown);
         loop {
@@ -267,7 +269,7 @@ impl Between for BesideRedis {
     fn operation(&mut self, operation: &Operation, _: &Model) -> Operation {
         self.operation = operation.clone();
         if !self.goes_with_others() {
-            // What was asked before is not asked later.
+            // Earlier commands do not leave later.
             self.compare();
             let Lending {
                 granted, released, ..

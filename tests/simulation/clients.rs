@@ -20,7 +20,7 @@ struct Client {
     /// Slot and id of its connection.
     connection: Option<(usize, u64)>,
     half_closed: bool,
-    /// What it knows that it holds: pool, resource, fence.
+    /// The locks that it knows of: pool, resource, fence.
     held: Vec<(&'static str, String, u64)>,
 }
 
@@ -170,8 +170,8 @@ impl World {
         self.put_on_wire(client, Arrival::End, delay_ms);
     }
 
-    /// The connection is lost, perhaps with what was on its way. A client that has rebooted has lost
-    /// its memory, too.
+    /// The connection is lost, perhaps with the bytes on their way. A client that has rebooted has
+    /// lost its memory, too.
     fn cut(&mut self, client: usize, reboots: bool, within_ms: u32) {
         self.log(client, if reboots { "reboots" } else { "is cut off" });
         let lost = self.source.one_in(2);
@@ -286,7 +286,7 @@ impl World {
         }
     }
 
-    /// Lets everything come to rest, and looks at what is left.
+    /// Lets everything come to rest, and checks the remaining state.
     fn settle(&mut self) -> Result<(), String> {
         for client in 0..self.clients.len() {
             if let Some(connection) = self.connection_of(client) {
@@ -311,7 +311,7 @@ impl World {
         self.check_locks()
     }
 
-    /// Whether somebody will end each lock. What is still being told of counts as told.
+    /// Checks that each lock will end. An answer on its way counts as received.
     fn check_locks(&mut self) -> Result<(), String> {
         let busy = |connection: &Connection| connection.has_unsent_output();
         if self.server.connections.iter().flatten().any(busy) {

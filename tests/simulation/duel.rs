@@ -1,4 +1,5 @@
-//! The engine and the model side by side: each is told the same, and both must say the same.
+//! The engine and the model side by side: each gets the same operations, and both must give the
+//! same answers.
 
 use latchd::command::{Command, Reply, Seed, Ticket};
 use latchd::metrics::Lending;
@@ -13,29 +14,29 @@ use super::watch::Watch;
 
 /// Stands between the engine and the model, and may lie to both.
 pub trait Between {
-    /// The rules that the engine is told.
+    /// The engine's rules.
     fn rules(&self, rules: Rules) -> Rules {
         rules
     }
 
-    /// What the engine is told.
+    /// The engine's operation.
     fn operation(&mut self, operation: &Operation, _model: &Model) -> Operation {
         operation.clone()
     }
 
-    /// What time the engine is told that it is.
+    /// The engine's time.
     fn now(&mut self, now: u64, _model: &Model) -> u64 {
         now
     }
 
-    /// What the engine has counted, when it has done what it was told.
+    /// Sees the engine's counts after its operation.
     fn counts(&mut self, _counts: &Lending) {}
 
-    /// What the engine answers.
+    /// Sees the engine's answers, and may change them.
     fn answers(&mut self, _answers: &mut Vec<(Ticket, Reply)>, _model: &Model) {}
 }
 
-/// Says what it hears.
+/// Passes all on unchanged.
 pub struct Honest;
 
 impl Between for Honest {}
@@ -46,14 +47,14 @@ pub struct Duel<B> {
     journal: Journal,
     watch: Watch,
     pub now: u64,
-    /// How many pools of the seed at hand were served before the crash in it.
+    /// The number of pools of the current seed that were served before the crash in it.
     served: Option<usize>,
     serial: u64,
-    /// What the engine was told.
+    /// The engine's rules.
     rules: Rules,
     between: B,
-    /// How many were held when the engine began to count, less those that were removed with their
-    /// pool.
+    /// The number of held resources when the engine began to count, less those that were removed
+    /// with their pool.
     uncounted: i64,
 }
 
@@ -81,7 +82,7 @@ impl<B: Between> Duel<B> {
         format!("request {request}, at {} ms: {operation:?}", self.now)
     }
 
-    /// Does one thing to both, and compares all that can be seen of them.
+    /// Carries out an operation on both, and compares all that is visible of them.
     pub fn step(&mut self, operation: &Operation) -> Result<(), String> {
         self.serial += 1;
         let ticket = Ticket::new(self.serial, 0);
@@ -100,7 +101,7 @@ impl<B: Between> Duel<B> {
         self.check_counts(operation)
     }
 
-    /// What was lent and has neither been given back nor expired is held.
+    /// Checks that resources are held exactly if they were lent, and neither released nor expired.
     fn check_counts(&mut self, operation: &Operation) -> Result<(), String> {
         let counts = self.engine.counts();
         let lent = counts.granted as i64 - counts.released as i64 - counts.expired as i64;
@@ -142,7 +143,7 @@ impl<B: Between> Duel<B> {
         Ok(answers)
     }
 
-    /// Applies a seed in slices. What the journal has not heard of is lost in a crash.
+    /// Applies a seed in slices. Changes that have not reached the journal are lost in a crash.
     fn seed_engine(
         &mut self,
         ticket: Ticket,
@@ -228,8 +229,8 @@ impl<B: Between> Duel<B> {
         answers: &[(Ticket, Reply)],
         operation: &Operation,
     ) -> Result<(), String> {
-        // Whoever was served first has the lower fence; those who gave up may have done so before,
-        // and what was granted may have been renewed since.
+        // An earlier grant has the lower fence; refused waiters may have given up before, and a
+        // grant may have been renewed since.
         let mut by_fence: Vec<&(Ticket, Reply)> = answers.iter().collect();
         by_fence.sort_by_key(|(other, reply)| match reply {
             Reply::Granted(granted) => {

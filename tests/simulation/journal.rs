@@ -74,7 +74,7 @@ impl Journal {
         }
     }
 
-    /// Whether the rows say what the model knows.
+    /// Checks that the rows match the model.
     pub fn agrees_with(&self, model: &Model) -> Result<(), String> {
         if self.retired_fence.number() != model.retired_fence {
             return Err(format!(

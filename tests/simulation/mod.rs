@@ -1,6 +1,6 @@
 //! Simulations under a virtual clock, many seeds each.
 //!
-//! `LATCHD_SEEDS=n` runs so many seeds of each; `LATCHD_SEED=n` runs that one alone.
+//! `LATCHD_SEEDS=n` runs this many seeds of each; `LATCHD_SEED=n` runs that one alone.
 
 mod beside_redis;
 mod clients;
@@ -25,7 +25,7 @@ use duel::{Between, Duel, Honest};
 use operations::{Operations, Source};
 use shrink::{Failure, caught};
 
-/// What a normal run goes through.
+/// The numbers of seeds and steps of a normal run.
 const ENGINE_SEEDS: u64 = 2_000;
 const SESSION_SEEDS: u64 = 1_000;
 const REDIS_SEEDS: u64 = 100;

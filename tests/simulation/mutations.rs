@@ -1,4 +1,4 @@
-//! Shows that the simulation can fail: something stands between the engine and the model and makes
+//! Shows that the simulation can fail: a mutation stands between the engine and the model and makes
 //! the engine break one promise. Each break must be found within a few seeds.
 
 use std::collections::BTreeSet;
@@ -67,7 +67,7 @@ impl Between for DropsRelease {
     }
 }
 
-/// Of two who are served at once, the later one gets what is due to the earlier one.
+/// Of two waiters that are served at once, each gets the other's grant.
 struct LetsOvertake;
 
 impl Between for LetsOvertake {
@@ -84,7 +84,7 @@ impl Between for LetsOvertake {
     }
 }
 
-/// Whoever has waited longest is served last: a newcomer's request is put before the line.
+/// A newcomer is served first: its request is put before the queue.
 struct ServesNewcomer;
 
 impl Between for ServesNewcomer {
@@ -168,7 +168,7 @@ impl Between for Bends {
     }
 }
 
-/// Notes what happens, to show that it happens.
+/// Notes the events, to show that they occur.
 struct Notes<'a>(&'a Mutex<BTreeSet<&'static str>>);
 
 impl Between for Notes<'_> {

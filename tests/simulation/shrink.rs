@@ -1,6 +1,6 @@
-//! Cuts a story that fails down to the steps that it needs.
+//! Cuts a failing story down to the steps that it needs.
 //!
-//! Each step draws from numbers of its own, so that what a step does depends on the steps before only by the state
+//! Each step draws from numbers of its own, so that the effect of a step depends on the steps before only by the state
 //! that they leave.
 
 use std::cell::Cell;
@@ -8,10 +8,10 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-/// For how long a story is cut down. Then it is shown as it is.
+/// The longest time for cutting a story down. After that it is shown as it is.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A failure: what differs, in one line, and what has led to it.
+/// A failure: the first difference, in one line, and the steps that have led to it.
 pub struct Failure {
     pub difference: String,
     pub log: Vec<String>,
