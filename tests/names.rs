@@ -1,4 +1,5 @@
-//! Names that were replaced do not come back. `docs/glossary.md` has the words that are used instead.
+//! Names that were replaced do not come back, and doc comments begin with a verb or a noun.
+//! `docs/glossary.md` has the words that are used instead.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -103,14 +104,45 @@ const RETIRED: &[&str] = &[
     "look_at_clock",
 ];
 
+/// Words that no doc comment begins with: they leave the subject or the actor open.
+const VAGUE_STARTS: &[&str] = &[
+    "Who",
+    "Whoever",
+    "What",
+    "Whatever",
+    "Where",
+    "Wherever",
+    "How",
+    "Something",
+    "Somebody",
+    "Nobody",
+];
+
+#[test]
+fn doc_comments_begin_with_a_verb_or_a_noun() {
+    let mut found = Vec::new();
+    for file in sources() {
+        let text = fs::read_to_string(&file).expect("a source can be read");
+        let mut before = None;
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.trim_start();
+            let marks = ["///", "//!"];
+            let mark = marks.into_iter().find(|mark| line.starts_with(mark));
+            let words = line.get(3..).unwrap_or_default().trim_start();
+            let first = words.split(|c: char| !c.is_alphabetic()).next();
+            let is_vague = first.is_some_and(|first| VAGUE_STARTS.contains(&first));
+            if mark.is_some() && mark != before && is_vague {
+                found.push(format!("{}:{number}: {line}", file.display()));
+            }
+            before = mark;
+        }
+    }
+    assert!(found.is_empty(), "vague beginnings: {found:#?}");
+}
+
 #[test]
 fn retired_names_do_not_come_back() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = Vec::new();
-    for folder in ["src", "tests", "bench", "fuzz"] {
-        collect(&root.join(folder), &mut files);
-    }
-    assert!(files.len() > 300, "the sources are found");
+    let files = sources();
     let mut found = Vec::new();
     for file in files
         .iter()
@@ -129,6 +161,17 @@ fn retired_names_do_not_come_back() {
         }
     }
     assert!(found.is_empty(), "retired names: {found:#?}");
+}
+
+/// Returns all Rust sources of the project.
+fn sources() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for folder in ["src", "tests", "bench", "fuzz"] {
+        collect(&root.join(folder), &mut files);
+    }
+    assert!(files.len() > 300, "the sources are found");
+    files
 }
 
 /// Collects the Rust sources below a folder, without build results.
