@@ -273,12 +273,21 @@ fn tell_model(
                 let command = sliced.command(pools);
                 model.execute(ticket, &command, Time::from_ms(now));
             };
+            let rules = model.rules;
             if let Some(served) = served {
+                // The limits were checked for the whole seed, before its first pool grew.
+                model.rules = Rules {
+                    max_pools: usize::MAX,
+                    max_resources: usize::MAX,
+                    max_pool_resources: usize::MAX,
+                    ..rules
+                };
                 execute(model, served);
                 model.answers.retain(|(other, _)| *other != ticket);
                 model.restart(now);
             }
             execute(model, sliced.seed.pool_count());
+            model.rules = rules;
         }
         Operation::Execute(command) => {
             model.execute(ticket, command, Time::from_ms(now));
