@@ -29,8 +29,13 @@ pub(super) struct ListReading {
     places: HashMap<StoredName, u32>,
     seen: Vec<(i64, Option<Fence>)>,
     read_count: i64,
-    /// Grants whose leases may have been renewed since they were read.
-    pub(super) due: Vec<Fence>,
+    /// Grants whose leases may have been renewed since they were read. They are read again once: where leases end
+    /// fast, others are due by then.
+    due: Vec<Fence>,
+    has_read_due: bool,
+    /// Those of them that the slice in flight asks for, and the number of rows before it.
+    requested: Vec<Fence>,
+    requested_at: i64,
     /// Redis' clock at the last slice.
     redis_ms: u64,
 }
@@ -84,6 +89,7 @@ impl ListReading {
                 ListKind::Locks => self.take_grant(&row).ok_or(Garbled)?,
             }
         }
+        self.drop_absent();
         self.redis_ms = head.now_ms;
         let is_right = match kind {
             ListKind::Members => self.follow_members(head, row_count),
@@ -93,6 +99,26 @@ impl ListReading {
             *self = ListReading::default();
         }
         Ok(())
+    }
+
+    /// Returns up to this many grants for the next slice to read again.
+    pub(super) fn request_due(&mut self, count: usize) -> &[Fence] {
+        let kept = self.due.len().saturating_sub(count);
+        self.requested = self.due.split_off(kept);
+        self.requested_at = self.read_count;
+        &self.requested
+    }
+
+    /// Drops grants that the slice was asked for and does not have: they were released. What is no member leaves no
+    /// other trace.
+    fn drop_absent(&mut self) {
+        for fence in std::mem::take(&mut self.requested) {
+            let old = (fence, 0)..=(fence, self.requested_at);
+            let absent: Vec<(Fence, i64)> = self.locks.range(old).map(|(key, _)| *key).collect();
+            for key in absent {
+                self.locks.remove(&key);
+            }
+        }
     }
 
     /// Returns the locks whose leases are not over, by fence.
@@ -146,12 +172,15 @@ impl ListReading {
         if !is_current || !self.due.is_empty() {
             return head.fence - since_fence <= MAX_NEW_FENCES;
         }
-        let is_due = |ends_ms| ends_ms != 0 && ends_ms <= head.now_ms;
-        let locks = { self.locks.iter() }.filter(|(_, lock)| lock.ttl_s.is_some_and(is_due));
-        self.due = locks.map(|((fence, _), _)| *fence).collect();
-        self.due.dedup();
-        if !self.due.is_empty() {
-            return true;
+        if !self.has_read_due {
+            let is_due = |ends_ms| ends_ms != 0 && ends_ms <= head.now_ms;
+            let locks = { self.locks.iter() }.filter(|(_, lock)| lock.ttl_s.is_some_and(is_due));
+            self.due = locks.map(|((fence, _), _)| *fence).collect();
+            self.due.dedup();
+            self.has_read_due = true;
+            if !self.due.is_empty() {
+                return true;
+            }
         }
         self.phase = ListPhase::Complete;
         self.locks.len() == head.held_count
@@ -252,7 +281,8 @@ mod tests {
             &["7 180 50 60\n\nb", "5 150 50 60\no\na"],
         );
         take(&mut reading, 2, 200, "9", &[]);
-        let fences: Vec<u64> = reading.due.drain(..).map(Fence::number).collect();
+        let due = reading.request_due(9).iter();
+        let fences: Vec<u64> = due.copied().map(Fence::number).collect();
         assert_eq!(fences, [5, 7]);
         take(
             &mut reading,
@@ -267,6 +297,34 @@ mod tests {
             .map(|lease| (&*lease.id, lease.ttl_s, lease.age_s))
             .collect();
         assert_eq!(shown, [("a", Some(0), 0)]);
+    }
+
+    #[test]
+    fn a_due_lease_that_has_ended_without_a_trace_is_dropped() {
+        let mut reading = ListReading::default();
+        take(&mut reading, 2, 100, "0", &["5 150 50 60\n\na\nb"]);
+        take(&mut reading, 2, 200, "9", &[]);
+        assert_eq!(reading.request_due(9).len(), 1);
+        take(&mut reading, 0, 210, "9", &[]);
+        assert!(matches!(reading.phase, ListPhase::Complete));
+        assert_eq!(ids(reading), []);
+    }
+
+    #[test]
+    fn leases_that_become_due_later_do_not_prolong_a_list() {
+        let mut reading = ListReading::default();
+        take(
+            &mut reading,
+            2,
+            100,
+            "0",
+            &["5 150 50 60\n\na", "7 205 50 60\n\nb"],
+        );
+        take(&mut reading, 2, 200, "9", &[]);
+        assert_eq!(reading.request_due(9).len(), 1);
+        take(&mut reading, 2, 210, "9", &["5 400 50 60\n\na"]);
+        assert!(matches!(reading.phase, ListPhase::Complete));
+        assert_eq!(ids(reading).len(), 2);
     }
 
     #[test]

@@ -129,8 +129,7 @@ impl Pipeline {
         command.arg(count).arg(self.clock.jumps_ms());
         if let ListPhase::Changes(_, high) = reading.phase {
             command.arg(high);
-            let kept = reading.due.len().saturating_sub(count);
-            for fence in reading.due.drain(kept..) {
+            for fence in reading.request_due(count) {
                 command.arg(fence.number());
             }
         }
