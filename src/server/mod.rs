@@ -287,7 +287,7 @@ impl Server {
     fn gather(&mut self, events: &mut Events, now: Time) -> io::Result<()> {
         let (mut polls, mut elapsed_us, mut began_at) = (0, 0, None);
         while polls < MAX_POLLS {
-            let gather = self.store.gather(elapsed_us);
+            let gather = self.store.gather(elapsed_us, now);
             if gather == Gather::Nothing {
                 break;
             }

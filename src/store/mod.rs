@@ -95,7 +95,7 @@ pub trait Store {
 
     /// Tells which further commands the next `commit` should include, because one commit for many is cheaper.
     /// `elapsed_us` is the time spent gathering in this tick, in microseconds.
-    fn gather(&self, _elapsed_us: u64) -> Gather {
+    fn gather(&mut self, _elapsed_us: u64, _now: Time) -> Gather {
         Gather::Nothing
     }
 

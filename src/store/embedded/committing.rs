@@ -89,6 +89,7 @@ impl Commits {
     }
 
     fn request(&mut self, task: JournalTask, kind: InFlightKind, now: Time) {
+        self.gathering.stop_waiting();
         assert!(
             self.in_flight.is_none(),
             "one request is under way at a time"
@@ -180,7 +181,7 @@ impl EmbeddedStore {
             self.released = self.replies.len();
             return;
         }
-        if self.is_writing() || self.job.is_none() && self.must_gather(now) {
+        if self.is_writing() || self.must_gather(now) {
             return;
         }
         let has_others_changes = self.has_changes();
@@ -197,11 +198,20 @@ impl EmbeddedStore {
         self.take_outcomes(now);
     }
 
-    /// Returns true if the next batch waits for the clients that were just answered.
+    /// Returns true if the next batch waits for the clients that were just answered. Without a change to write, and
+    /// with other work at hand, nothing waits.
     fn must_gather(&mut self, now: Time) -> bool {
         let waiting = self.unreleased();
-        let commits = self.commits.as_mut();
-        commits.is_some_and(|commits| commits.gathering.must_wait(waiting, now))
+        let has_other_work = self.job.is_some() || self.deferred_may_run;
+        let may_wait = self.has_changes() && !has_other_work;
+        let Some(commits) = &mut self.commits else {
+            return false;
+        };
+        if !may_wait || !commits.later_probes.is_empty() {
+            commits.gathering.stop_waiting();
+            return false;
+        }
+        commits.gathering.must_wait(waiting, now)
     }
 
     /// Returns true if a request is in flight.

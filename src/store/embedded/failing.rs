@@ -66,6 +66,7 @@ impl EmbeddedStore {
             );
         }
         self.failures += 1;
+        self.forget_gathering();
         let mut unwritten = self.replies.iter().skip(self.released);
         let is_seeded = |(_, reply): &(Ticket, Reply)| matches!(reply, Reply::Seeded(_));
         let had_seed = self.job.is_some() || unwritten.any(is_seeded);

@@ -40,6 +40,9 @@ pub(super) struct Gathering {
     finished_at: Time,
     /// True until the answers of the last commit have left.
     has_answers: bool,
+    /// The requests that waited when the last of them arrived, and when that was, in microseconds of the wait.
+    arrived: usize,
+    arrived_us: u64,
     /// The time to ask `must_wait` again; `None` if the batch does not wait.
     ask_at: Option<Time>,
 }
@@ -52,13 +55,21 @@ impl Gathering {
             early: waiting,
             commit_us,
             finished_at: now,
-            has_answers: answered > 0 && waiting > 0,
+            has_answers: answered > 0,
+            arrived: waiting,
+            arrived_us: 0,
             ask_at: None,
         };
     }
 
+    /// Ends the wait: a batch is written, or there is nothing to write.
+    pub(super) fn stop_waiting(&mut self) {
+        self.has_answers = false;
+        self.ask_at = None;
+    }
+
     /// Returns true if the next batch, with `waiting` requests so far, waits. The first call after a commit lets
-    /// its answers leave, if others wait. Then the batch waits while that pays, and `next_timeout` asks for a
+    /// its answers leave. Then the batch waits while that pays, and `next_timeout` asks for a
     /// call each millisecond.
     pub(super) fn must_wait(&mut self, waiting: usize, now: Time) -> bool {
         let answers_leave = std::mem::take(&mut self.has_answers);
@@ -77,7 +88,11 @@ impl Gathering {
 
     /// Decides whether to look for more requests within the tick. `elapsed_us` is the time spent so, in
     /// microseconds.
-    pub(super) fn gather(&self, waiting: usize, elapsed_us: u64, now: Time) -> Gather {
+    pub(super) fn gather(&mut self, waiting: usize, elapsed_us: u64, now: Time) -> Gather {
+        if self.has_answers {
+            // Clients ask again after these.
+            return Gather::Nothing;
+        }
         let expected_ms = self.commit_us / 1000 + MEMORY_MS;
         if now.ms_since(self.finished_at) > expected_ms {
             return Gather::Arrived;
@@ -90,14 +105,20 @@ impl Gathering {
         }
     }
 
-    /// Returns true if the requests that arrived in the wait save more time than those already there lose by it.
-    fn is_worth_waiting(&self, waiting: usize, elapsed_us: u64) -> bool {
+    /// Returns true if the requests that arrived in the wait save more time than those already there lose by it,
+    /// and further ones still arrive.
+    fn is_worth_waiting(&mut self, waiting: usize, elapsed_us: u64) -> bool {
+        if waiting > self.arrived {
+            (self.arrived, self.arrived_us) = (waiting, elapsed_us);
+        }
+        let first_us = self.commit_us / FIRST_SHARE;
         let came = waiting.saturating_sub(self.early) as u64;
         let saved = came * self.commit_us;
         let lost = waiting as u64 * elapsed_us;
         waiting < self.expected
             && elapsed_us < self.commit_us
-            && (elapsed_us <= self.commit_us / FIRST_SHARE || lost < saved)
+            && elapsed_us.saturating_sub(self.arrived_us) <= first_us
+            && (elapsed_us <= first_us || lost < saved)
     }
 }
 
@@ -118,6 +139,7 @@ mod tests {
     #[test]
     fn one_client_never_waits() {
         let mut gathering = after(1, 0, 8000);
+        gathering.stop_waiting();
         assert_eq!(gathering.gather(1, 0, NOW), Gather::Nothing);
         assert!(!gathering.must_wait(1, NOW));
         assert_eq!(gathering.next_timeout(), None);
@@ -126,8 +148,10 @@ mod tests {
     #[test]
     fn a_batch_waits_for_clients_that_were_answered() {
         let mut gathering = after(32, 32, 50_000);
+        assert_eq!(gathering.gather(32, 0, NOW), Gather::Nothing);
         assert!(gathering.must_wait(32, NOW), "their answers leave first");
         assert_eq!(gathering.next_timeout(), Some(NOW));
+        assert!(gathering.must_wait(60, NOW.after_ms(6)));
         assert!(gathering.must_wait(63, NOW.after_ms(10)));
         assert_eq!(gathering.next_timeout(), Some(NOW.after_ms(11)));
         assert!(!gathering.must_wait(64, NOW.after_ms(11)), "all are there");
@@ -142,8 +166,18 @@ mod tests {
         assert!(!gathering.must_wait(32, NOW.after_ms(7)), "nobody came");
         let mut gathering = after(32, 32, 50_000);
         assert!(gathering.must_wait(32, NOW));
-        assert!(gathering.must_wait(40, NOW.after_ms(9)));
-        assert!(!gathering.must_wait(40, NOW.after_ms(11)), "few came");
+        assert!(gathering.must_wait(36, NOW.after_ms(5)));
+        assert!(!gathering.must_wait(36, NOW.after_ms(7)), "few came");
+    }
+
+    /// One that thinks for long must not hold up all others.
+    #[test]
+    fn it_does_not_wait_for_the_last_one() {
+        let mut gathering = after(64, 0, 50_000);
+        assert!(gathering.must_wait(1, NOW), "their answers leave first");
+        assert!(gathering.must_wait(63, NOW.after_ms(6)));
+        assert!(gathering.must_wait(63, NOW.after_ms(12)));
+        assert!(!gathering.must_wait(63, NOW.after_ms(13)));
     }
 
     #[test]
@@ -159,7 +193,8 @@ mod tests {
 
     #[test]
     fn after_a_pause_nobody_is_expected() {
-        let gathering = after(64, 0, 2000);
+        let mut gathering = after(64, 0, 2000);
+        gathering.stop_waiting();
         assert_eq!(gathering.gather(1, 0, NOW.after_ms(4)), Gather::Expected);
         assert_eq!(gathering.gather(1, 0, NOW.after_ms(5)), Gather::Arrived);
     }

@@ -18,6 +18,7 @@ use std::rc::Rc;
 use committing::Commits;
 use deferred::{DeferredCommands, DeferredItem};
 use failing::{LogThrottles, NoSpace};
+use gathering::Gathering;
 use job::SlicedJob;
 use mio::event::Event;
 use mio::{Registry, Token};
@@ -191,14 +192,25 @@ impl EmbeddedStore {
 
     /// Finishes the job and all commits, or fails.
     fn finish_all(&mut self, now: Time) {
-        self.commit(now);
-        self.wait_for_journal(now);
+        self.commit_and_wait(now);
         while matches!(self.state, State::Up(_)) && (self.job.is_some() || self.has_changes()) {
-            self.commit(now);
-            self.wait_for_journal(now);
+            self.commit_and_wait(now);
         }
+        self.commit_and_wait(now);
+    }
+
+    /// Commits and waits for it. No client is there to gather with.
+    fn commit_and_wait(&mut self, now: Time) {
+        self.forget_gathering();
         self.commit(now);
         self.wait_for_journal(now);
+    }
+
+    /// The next batch waits for no client.
+    fn forget_gathering(&mut self) {
+        if let Some(commits) = &mut self.commits {
+            commits.gathering = Gathering::default();
+        }
     }
 
     /// The number of replies that wait for a commit.
@@ -287,12 +299,10 @@ impl Store for EmbeddedStore {
     }
 
     /// A sync takes as long as about fifty requests.
-    fn gather(&self, elapsed_us: u64) -> Gather {
-        match &self.commits {
-            Some(commits) if self.has_changes() && !self.is_writing() => {
-                let gathering = &commits.gathering;
-                gathering.gather(self.unreleased(), elapsed_us, commits.now)
-            }
+    fn gather(&mut self, elapsed_us: u64, now: Time) -> Gather {
+        let (may_wait, waiting) = (self.has_changes() && !self.is_writing(), self.unreleased());
+        match &mut self.commits {
+            Some(commits) if may_wait => commits.gathering.gather(waiting, elapsed_us, now),
             _ => Gather::Nothing,
         }
     }
