@@ -8,7 +8,7 @@ use std::io;
 
 use mio::Events;
 
-use super::Server;
+use super::{EVENTS_PER_TICK, Server};
 use crate::time::{LogThrottle, Time};
 
 /// The longest delay in ms that is no stall: a request in its socket is then as late as one that is in
@@ -74,18 +74,22 @@ impl Server {
     }
 
     /// Reads all input that came during a stall, then releases the time-outs. This time is no stall, as
-    /// clients are read from.
+    /// clients are read from. Each socket is read from once at least, and the time is bounded beyond that.
     pub(super) fn catch_up(&mut self, events: &mut Events, now: Time) -> io::Result<()> {
         let give_up_at = now.after_ms(MAX_CATCH_UP_MS);
+        let mut has_read_each = false;
         for _ in 0..MAX_POLLS {
             self.poll_events(events, Some(std::time::Duration::ZERO))?;
+            // A poll that could have returned more has returned all sockets that had input.
+            has_read_each |= events.iter().count() < EVENTS_PER_TICK;
             let accepted = self.metrics.connections.accepted;
             self.note_events(events, now);
             self.accept(now);
             self.read(now);
             self.stall_clock.read_at = self.clock.now();
             let is_all_read = events.is_empty() && self.metrics.connections.accepted == accepted;
-            if is_all_read || self.stall_clock.read_at >= give_up_at {
+            let is_over = has_read_each && self.stall_clock.read_at >= give_up_at;
+            if is_all_read || is_over {
                 break;
             }
         }
