@@ -147,9 +147,14 @@ impl DumpReader {
         let number = self.line_count;
         let damaged =
             |problem: &dyn fmt::Display| DumpError::Line(number, problem.to_string().into());
+        // One kind of input for all that reads JSON here: each takes room in the binary.
+        let line = std::str::from_utf8(line).map_err(|error| match number {
+            1 => DumpError::NotADump,
+            _ => damaged(&error),
+        })?;
         if number == 1 {
             let first: FirstLine<'_> =
-                serde_json::from_slice(line).map_err(|_| DumpError::NotADump)?;
+                serde_json::from_str(line).map_err(|_| DumpError::NotADump)?;
             return match first.dump {
                 FORMAT => Ok(()),
                 other => Err(DumpError::Format(other)),
@@ -159,10 +164,10 @@ impl DumpReader {
             return Err(damaged(&"nothing follows the counts"));
         }
         // Of a pool it reads only as far as the first field.
-        if let Ok(last) = serde_json::from_slice(line) {
+        if let Ok(last) = serde_json::from_str(line) {
             return self.take_last(&last);
         }
-        let line: PoolLine<'_> = serde_json::from_slice(line).map_err(|error| damaged(&error))?;
+        let line: PoolLine<'_> = serde_json::from_str(line).map_err(|error| damaged(&error))?;
         let pool = read_pool(line).map_err(|problem| damaged(&problem))?;
         if !self.names.insert(pool.name.clone()) {
             return Err(damaged(&"the pool stands twice"));
