@@ -70,7 +70,8 @@ pub trait CommandSink {
         false
     }
 
-    /// Withdraws a command. A queued one is answered `busy` soon; any other gets its reply as usual.
+    /// Withdraws a command. A queued one is answered `busy` soon, perhaps also a list; any other gets its reply as
+    /// usual.
     fn withdraw(&mut self, ticket: Ticket);
 
     /// Returns whether a valid key may be used from the client's address.
@@ -319,11 +320,15 @@ impl Session {
         self.withdraw(context);
     }
 
-    /// Gives up the connection: withdraws queued requests, and undoes grants whose answers were not
+    /// Gives up the connection: withdraws all requests in flight, and undoes grants whose answers were not
     /// delivered. Call it exactly once, before the session is dropped.
     pub fn abandon(&mut self, context: &mut Context<'_>) {
         self.clear_charge(context);
-        self.withdraw(context);
+        for exchange in &self.exchanges {
+            if let State::Submitted(ticket) = exchange.state {
+                context.sink.withdraw(ticket);
+            }
+        }
         if let Some(mut undelivered) = self.undelivered.take() {
             undelivered.undo(context.sink);
             context.buffers.take_back_undelivered(undelivered);

@@ -86,8 +86,8 @@ pub trait Store {
     }
 
     /// Ends the wait of the request with this ticket. A queued request is answered `busy` soon, and an owner's
-    /// place in the queue is kept for a while. A request that does not wait is answered as if it were not
-    /// withdrawn.
+    /// place in the queue is kept for a while. A long list may be answered `busy` instead of being read. Any other
+    /// request is answered as if it were not withdrawn.
     fn withdraw(&mut self, ticket: Ticket, now: Time);
 
     /// Makes durable, or sends, all that was submitted. May start the work and return before it is done.

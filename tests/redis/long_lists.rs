@@ -290,6 +290,53 @@ fn a_list_whose_connection_is_cut_is_whole_or_refused() {
     assert_eq!(locks_in(&client.ask("GET /pool/A/lock")).len(), LOCKS);
 }
 
+/// Redis pauses, so that the clients are gone before their lists are read.
+#[test]
+fn lists_whose_clients_are_gone_are_not_read() {
+    const GONE: usize = 60;
+    let redis = RedisServer::start();
+    let server = serve_patiently(&redis);
+    let mut client = server.connect();
+    seed(&mut client, LOCKS);
+    lock_each(&mut client, LOCKS);
+    let mut others: Vec<Client> = (0..GONE).map(|_| server.connect()).collect();
+    redis.order(&["CONFIG", "RESETSTAT"]);
+    // Half of the lists wait for others when their clients go; the rest are not known to be long yet.
+    for (at, other) in others.iter_mut().enumerate() {
+        if at == GONE / 2 {
+            redis.order(&["CLIENT", "PAUSE", "1000"]);
+        }
+        other.send("GET /version\nGET /pool/A/lock\n");
+        // The system resets a connection that is closed with unread input.
+        other.stream.peek(&mut [0]).expect("an answer");
+    }
+    drop(others);
+    assert_eq!(locks_in(&client.ask("GET /pool/A/lock")).len(), LOCKS);
+    let calls = calls(&redis, "evalsha");
+    assert!(calls < 3 * GONE, "{calls} scripts");
+}
+
+#[test]
+fn too_many_long_lists_are_refused() {
+    const CLIENTS: usize = 200;
+    let redis = RedisServer::start();
+    let server = serve_patiently(&redis);
+    let mut client = server.connect();
+    seed(&mut client, COUNT);
+    let members = format!("200 {}", ids(COUNT).join("\t"));
+    let mut others: Vec<Client> = (0..CLIENTS).map(|_| server.connect()).collect();
+    redis.order(&["CLIENT", "PAUSE", "500"]);
+    for other in &mut others {
+        other.send("GET /pool/A\n");
+    }
+    let answers: Vec<String> = others.iter_mut().map(Client::read_line).collect();
+    let refused = answers.iter().filter(|answer| *answer == DOWN).count();
+    let read = answers.iter().filter(|answer| **answer == members).count();
+    assert_eq!(refused + read, CLIENTS);
+    assert!(refused > 0 && read > 64, "{refused} refused");
+    assert!(client.ask("GET /pool/A") == members);
+}
+
 /// A user without the right to HSCAN has long lists all the same, in one script.
 #[test]
 fn a_long_list_needs_no_new_right() {

@@ -20,6 +20,8 @@ const MAX_GRANTS: usize = 1_000;
 const MAX_MEMBERS: usize = 2_000;
 /// The limit on attempts to read a list that changes too much meanwhile.
 const MAX_TRIES: u32 = 10;
+/// The limit on lists that wait for the one being read.
+const MAX_WAITING: usize = 64;
 
 /// A list that is being read.
 #[derive(Debug)]
@@ -44,6 +46,12 @@ impl Pipeline {
         let PoolAction::List(kind, _) = *action else {
             return self.refuse(ticket, Refusal::StoreDown);
         };
+        if self.withdrawn.contains(&ticket.serial()) {
+            return self.refuse(ticket, Refusal::Busy);
+        }
+        if self.long_lists.len() > MAX_WAITING {
+            return self.refuse(ticket, Refusal::StoreDown);
+        }
         let slot = ticket.slot();
         self.pools[pool].listing_slots.push(slot);
         let list = LongList {
@@ -94,6 +102,23 @@ impl Pipeline {
         for operation in std::mem::take(&mut state.deferred) {
             self.push(pool, operation);
         }
+    }
+
+    /// Drops the long list of a client that is gone. The one being read ends at its next slice.
+    pub(super) fn withdraw_list(&mut self, ticket: Ticket) {
+        self.withdrawn.insert(ticket.serial());
+        let is_withdrawn = |&job: &JobKey| self.jobs[job].ticket == Some(ticket);
+        let place = self.long_lists.iter().position(is_withdrawn);
+        if let Some(place) = place.filter(|&place| place > 0)
+            && let Some(job) = self.long_lists.remove(place)
+        {
+            self.refuse_list(job, Refusal::Busy);
+        }
+    }
+
+    fn refuse_list(&mut self, job: JobKey, refusal: Refusal) {
+        self.jobs[job].refused = Some(refusal);
+        self.finish(job);
     }
 
     fn long_list(&mut self, job: JobKey) -> Option<&mut LongList> {
@@ -166,15 +191,16 @@ impl Pipeline {
     }
 
     fn advance_long_list(&mut self, job: JobKey, now: Time) {
+        let is_withdrawn = |ticket: Ticket| self.withdrawn.contains(&ticket.serial());
+        if self.jobs[job].ticket.is_some_and(is_withdrawn) {
+            return self.refuse_list(job, Refusal::Busy);
+        }
         let Some(list) = self.long_list(job) else {
             return;
         };
         match list.reading.phase {
             ListPhase::Complete => return self.finish(job),
-            ListPhase::Missing => {
-                self.jobs[job].refused = Some(Refusal::NoPool);
-                return self.finish(job);
-            }
+            ListPhase::Missing => return self.refuse_list(job, Refusal::NoPool),
             // The list starts again.
             ListPhase::Scan(_, None) => list.tries += 1,
             ListPhase::Scan(_, Some(_)) | ListPhase::Changes(..) => {}

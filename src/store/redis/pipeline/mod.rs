@@ -24,7 +24,7 @@ mod trial;
 mod values;
 mod waiting;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 
 use redis::Cmd;
@@ -133,6 +133,8 @@ pub(super) struct Pipeline {
     early_jobs: Vec<JobKey>,
     /// Long lists, which are read one after the other, in this order.
     long_lists: VecDeque<JobKey>,
+    /// The serials of withdrawn requests that were not waiting, until their replies leave.
+    withdrawn: BTreeSet<u64>,
     /// The orders that come before all requests.
     start: StartTasks,
     next_batch: u64,
@@ -244,6 +246,7 @@ impl Pipeline {
             jobs: Slab::new(),
             early_jobs: Vec::new(),
             long_lists: VecDeque::new(),
+            withdrawn: BTreeSet::new(),
             start: StartTasks::default(),
             next_batch: 0,
             replies: VecDeque::new(),
@@ -337,11 +340,12 @@ impl Pipeline {
 
     /// Returns the next reply to a client.
     pub(super) fn poll_reply(&mut self) -> Option<(Ticket, Reply)> {
-        let reply = self.replies.pop_front();
-        if let Some((_, Reply::Refused(refusal))) = reply {
+        let (ticket, reply) = self.replies.pop_front()?;
+        self.withdrawn.remove(&ticket.serial());
+        if let Reply::Refused(refusal) = reply {
             self.counts.refuse(refusal);
         }
-        reply
+        Some((ticket, reply))
     }
 
     /// Returns the bytes to send to Redis. The caller sends and removes them.

@@ -40,9 +40,13 @@ impl Pipeline {
         );
     }
 
-    /// Withdraws the waiter with this ticket, whose client has disconnected. Other tickets are ignored.
+    /// Withdraws the waiter or the long list with this ticket, whose client has disconnected. Other requests are
+    /// answered all the same.
     pub(in super::super) fn withdraw(&mut self, ticket: Ticket) {
-        self.start_withdrawal(ticket.serial(), WithdrawReason::Disconnected);
+        match self.waiters.find(ticket.serial()) {
+            Some(_) => self.start_withdrawal(ticket.serial(), WithdrawReason::Disconnected),
+            None => self.withdraw_list(ticket),
+        }
     }
 
     /// Withdraws the waiters whose wait has ended.
