@@ -67,7 +67,7 @@ pub fn render_text(outcome: &Outcome, shape: ResponseShape, json: bool, body: &m
             });
         }
         Outcome::Version => body.extend_from_slice(VERSION.as_bytes()),
-        Outcome::Page => body.extend_from_slice(documents::PAGE.as_bytes()),
+        Outcome::Page => body.extend_from_slice(&documents::PAGE),
         Outcome::Description => body.extend_from_slice(&documents::DESCRIPTION),
         Outcome::Pong => render_word("pong", json, body),
         Outcome::Healthy => render_word("ok", json, body),

@@ -6,8 +6,12 @@
 
 use crate::http::Document;
 
-/// The page for browsers.
-pub(super) const PAGE: &str = include_str!("page.html");
+/// The page for browsers, without the indents and the comment lines of its source.
+pub(super) static PAGE: [u8; PAGE_LENGTH] = without_comments(PAGE_SOURCE).0;
+
+const PAGE_SOURCE: &[u8] = include_bytes!("page.html");
+
+const PAGE_LENGTH: usize = without_comments::<{ PAGE_SOURCE.len() }>(PAGE_SOURCE).1;
 
 /// The header fields of the page. `/` has another answer for clients that do not ask for HTML, so no
 /// cache may keep it: like each answer to a request with `Accept` it has `Cache-Control`.
@@ -36,8 +40,8 @@ pub(super) static OF_DESCRIPTION: Document = Document {
 /// The rights of the page (Content Security Policy Level 3). The hashes are those of its only script
 /// and its only style; `no_other_script_than_the_one` prints them.
 const PAGE_POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-6p9oEUtNcLjWahkDOa8YvZHk7P+BFJMHljpF3+NMoLE='; \
-    style-src 'sha256-lWWeKHcmPj8ZXVZBZUli2mQUFuAw4E0w54BXwm/lm4A='; \
+    script-src 'sha256-D2KeCBFhU7RDbXkS/1WsQIp4rxY8ekmHpWHlmnT+HNE='; \
+    style-src 'sha256-GVcDKVSM6T0vcOscX3a+9kYukymP5cdSF3Z2uBLXQf8='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
 
@@ -65,6 +69,30 @@ const fn compact<const LENGTH: usize>(json: &[u8]) -> ([u8; LENGTH], usize) {
     (compacted, length)
 }
 
+/// Returns a page without indents and without lines that are a comment of its script, and its length. No text of the
+/// page spans lines.
+const fn without_comments<const LENGTH: usize>(page: &[u8]) -> ([u8; LENGTH], usize) {
+    let mut kept = [0; LENGTH];
+    let (mut at, mut length) = (0, 0);
+    while at < page.len() {
+        while at < page.len() && page[at] == b' ' {
+            at += 1;
+        }
+        let is_comment = at + 1 < page.len() && page[at] == b'/' && page[at + 1] == b'/';
+        while at < page.len() {
+            if !is_comment {
+                kept[length] = page[at];
+                length += 1;
+            }
+            at += 1;
+            if page[at - 1] == b'\n' {
+                break;
+            }
+        }
+    }
+    (kept, length)
+}
+
 #[cfg(test)]
 mod tests {
     use base64ct::{Base64, Encoding};
@@ -73,10 +101,14 @@ mod tests {
 
     use super::*;
 
+    fn page() -> &'static str {
+        str::from_utf8(&PAGE).expect("it is text")
+    }
+
     /// Returns the content of the only element of this name.
     fn content(name: &str) -> &'static str {
         let (start, end) = (format!("<{name}>"), format!("</{name}>"));
-        let (before, rest) = PAGE.split_once(&start).expect("there is one");
+        let (before, rest) = page().split_once(&start).expect("there is one");
         let (content, after) = rest.split_once(&end).expect("it ends");
         assert!(!before.contains(&format!("<{name}")), "there is one");
         assert!(!after.contains(&format!("<{name}")), "there is one");
@@ -110,7 +142,7 @@ mod tests {
     #[test]
     fn the_page_is_whole_and_small() {
         assert!(PAGE.len() < 30 << 10, "{} bytes", PAGE.len());
-        let icon = PAGE.replacen("http://www.w3.org/2000/svg", "", 1);
+        let icon = page().replacen("http://www.w3.org/2000/svg", "", 1);
         for foreign in ["http:", "https:", " src=", "@import", "url("] {
             assert!(!icon.contains(foreign), "{foreign}");
         }
@@ -121,10 +153,10 @@ mod tests {
             "document.write",
             "eval(",
         ] {
-            assert!(!PAGE.contains(markup), "{markup}");
+            assert!(!page().contains(markup), "{markup}");
         }
         for attribute in [" style=", " onclick=", " onerror=", " onload="] {
-            assert!(!PAGE.contains(attribute), "{attribute}");
+            assert!(!page().contains(attribute), "{attribute}");
         }
     }
 }

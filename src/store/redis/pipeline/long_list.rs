@@ -106,7 +106,7 @@ impl Pipeline {
 
     /// Drops the long list of a client that is gone. The one being read ends at its next slice.
     pub(super) fn withdraw_list(&mut self, ticket: Ticket) {
-        self.withdrawn.insert(ticket.serial());
+        self.withdrawn.push(ticket.serial());
         let is_withdrawn = |&job: &JobKey| self.jobs[job].ticket == Some(ticket);
         let place = self.long_lists.iter().position(is_withdrawn);
         if let Some(place) = place.filter(|&place| place > 0)

@@ -24,7 +24,7 @@ mod trial;
 mod values;
 mod waiting;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use redis::Cmd;
@@ -134,7 +134,7 @@ pub(super) struct Pipeline {
     /// Long lists, which are read one after the other, in this order.
     long_lists: VecDeque<JobKey>,
     /// The serials of withdrawn requests that were not waiting, until their replies leave.
-    withdrawn: BTreeSet<u64>,
+    withdrawn: Vec<u64>,
     /// The orders that come before all requests.
     start: StartTasks,
     next_batch: u64,
@@ -246,7 +246,7 @@ impl Pipeline {
             jobs: Slab::new(),
             early_jobs: Vec::new(),
             long_lists: VecDeque::new(),
-            withdrawn: BTreeSet::new(),
+            withdrawn: Vec::new(),
             start: StartTasks::default(),
             next_batch: 0,
             replies: VecDeque::new(),
@@ -341,7 +341,13 @@ impl Pipeline {
     /// Returns the next reply to a client.
     pub(super) fn poll_reply(&mut self) -> Option<(Ticket, Reply)> {
         let (ticket, reply) = self.replies.pop_front()?;
-        self.withdrawn.remove(&ticket.serial());
+        if let Some(at) = self
+            .withdrawn
+            .iter()
+            .position(|&one| one == ticket.serial())
+        {
+            self.withdrawn.swap_remove(at);
+        }
         if let Reply::Refused(refusal) = reply {
             self.counts.refuse(refusal);
         }
