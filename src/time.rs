@@ -128,7 +128,7 @@ impl Deadline {
 }
 
 impl Deadlines {
-    /// Returns the earliest deadline; `None` if there is none.
+    /// Returns the earliest deadline; `None` if the set is empty.
     pub fn next(&self) -> Option<Time> {
         self.heap.first().map(|deadline| deadline.at)
     }

@@ -187,7 +187,7 @@ impl Bench<'_> {
         let entry = Entry::new(name, Mode::KeepAlive, Api::Latchd, 0);
         let window = match rate {
             // As long as the probes take.
-            Some(_) => [WARM_UP, 2 * PROBES * PROBE_PAUSE * 2],
+            Some(_) => [WARM_UP, PROBES * PROBE_PAUSE * 4],
             None => [WARM_UP, WINDOW],
         };
         loads.run(&entry, server, window, rate)

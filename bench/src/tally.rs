@@ -54,7 +54,7 @@ impl Histogram {
         self.total += 1;
     }
 
-    /// Returns the value that `share` of all values do not exceed; 0 if there are none.
+    /// Returns the value that `share` of all values do not exceed; 0 without values.
     pub fn quantile(&self, share: f64) -> u64 {
         let rank = ((self.total as f64 * share).ceil() as u64).max(1);
         let mut seen = 0;

@@ -76,7 +76,7 @@ impl Seed {
         self.ids.len()
     }
 
-    /// The pool at this index, in the order of adding. Panics if there is none.
+    /// The pool at this index, in the order of adding. Panics if it is out of range.
     pub fn pool(&self, place: usize) -> (PoolName<'_>, Ids<'_>) {
         let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
         let name = PoolName(Cow::Borrowed(self.pools.at(place)));

@@ -36,7 +36,7 @@ pub struct Tls {
 
 impl Tls {
     /// Checks the settings; returns `None` without any. An incomplete set is an error, so that no
-    /// operator believes in TLS where there is none.
+    /// operator believes in TLS that is missing.
     pub(super) fn from_draft(draft: TlsDraft) -> Result<Option<Tls>, ConfigError> {
         let given = [
             ("--tls-listen", draft.listen.is_some()),

@@ -1,4 +1,4 @@
-//! Environment variables that look like settings, but are none.
+//! Environment variables that look like settings but are unknown.
 
 use std::ffi::OsString;
 

@@ -47,7 +47,7 @@ pub struct Request<'a> {
     pub target: &'a str,
     /// The type in its Content-Type.
     pub media: Media,
-    /// Its body; empty if there is none.
+    /// Its body; may be empty.
     pub body: &'a [u8],
 }
 

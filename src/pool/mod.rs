@@ -213,7 +213,7 @@ impl Engine {
         self.state.waiters.tickets()
     }
 
-    /// Takes one reply to a waiter, in the order in which they were decided. `None` if there is none.
+    /// Takes one reply to a waiter, in the order in which they were decided; `None` if no more is ready.
     pub fn poll_answer(&mut self) -> Option<(Ticket, Reply)> {
         self.state.answers.pop_front()
     }

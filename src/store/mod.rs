@@ -99,7 +99,7 @@ pub trait Store {
         Gather::Nothing
     }
 
-    /// Takes one reply that may leave now. `None` if there is none yet.
+    /// Takes one reply that may leave now; `None` if no reply may.
     fn poll_reply(&mut self) -> Option<(Ticket, Reply)>;
 
     /// The latest time of the next tick. It may lie in the past: then the tick is due at once. `None` means that

@@ -26,6 +26,16 @@ fn ids(count: usize) -> Vec<String> {
     (1..=count).map(|id| id.to_string()).collect()
 }
 
+/// A Redis, a server on it, and a client, with pool A of this size, of which `locks` are held.
+fn with_long_pool(members: usize, locks: usize) -> (RedisServer, Server, Client) {
+    let redis = RedisServer::start();
+    let server = serve_patiently(&redis);
+    let mut client = server.connect();
+    seed(&mut client, members);
+    lock_each(&mut client, locks);
+    (redis, server, client)
+}
+
 /// Sets pool A to ids from 1 on.
 fn seed(client: &mut Client, count: usize) {
     let list = serde_json::json!(ids(count));
@@ -74,10 +84,7 @@ fn calls(redis: &RedisServer, command: &str) -> usize {
 
 #[test]
 fn long_lists_are_the_same_bytes_in_several_scripts() {
-    let redis = RedisServer::start();
-    let server = serve_patiently(&redis);
-    let mut client = server.connect();
-    seed(&mut client, COUNT);
+    let (redis, _server, mut client) = with_long_pool(COUNT, 0);
     let members = format!("200 {}", ids(COUNT).join("\t"));
 
     redis.order(&["CONFIG", "RESETSTAT"]);
@@ -102,11 +109,7 @@ fn long_lists_are_the_same_bytes_in_several_scripts() {
 
 #[test]
 fn short_lists_take_one_script() {
-    let redis = RedisServer::start();
-    let server = serve_patiently(&redis);
-    let mut client = server.connect();
-    seed(&mut client, 2_000);
-    lock_each(&mut client, 2_000);
+    let (redis, _server, mut client) = with_long_pool(2_000, 2_000);
     redis.order(&["CONFIG", "RESETSTAT"]);
     let members = format!("200 {}", ids(2_000).join("\t"));
     assert!(client.ask("GET /pool/A") == members);
@@ -117,11 +120,7 @@ fn short_lists_take_one_script() {
 /// A connection sees its requests carried out in order.
 #[test]
 fn what_a_connection_asks_behind_a_long_list_comes_after_it() {
-    let redis = RedisServer::start();
-    let server = serve_patiently(&redis);
-    let mut client = server.connect();
-    seed(&mut client, COUNT);
-    lock_each(&mut client, LOCKS);
+    let (_redis, _server, mut client) = with_long_pool(COUNT, LOCKS);
     for _ in 0..5 {
         client.send(
             "DELETE /pool/A/lock/7\nGET /pool/A/lock\nPOST /pool/A/lock/7\nGET /pool/A\nPOST /pool/A last\n\
@@ -260,11 +259,7 @@ fn each_long_list_of_members_is_a_state_that_was() {
 
 #[test]
 fn a_list_whose_connection_is_cut_is_whole_or_refused() {
-    let redis = RedisServer::start();
-    let server = serve_patiently(&redis);
-    let mut client = server.connect();
-    seed(&mut client, COUNT);
-    lock_each(&mut client, LOCKS);
+    let (redis, _server, mut client) = with_long_pool(COUNT, LOCKS);
     let mut cut_count = 0;
     for _ in 0..100 {
         await_service(&mut client);
@@ -294,11 +289,7 @@ fn a_list_whose_connection_is_cut_is_whole_or_refused() {
 #[test]
 fn lists_whose_clients_are_gone_are_not_read() {
     const GONE: usize = 60;
-    let redis = RedisServer::start();
-    let server = serve_patiently(&redis);
-    let mut client = server.connect();
-    seed(&mut client, LOCKS);
-    lock_each(&mut client, LOCKS);
+    let (redis, server, mut client) = with_long_pool(LOCKS, LOCKS);
     let mut others: Vec<Client> = (0..GONE).map(|_| server.connect()).collect();
     redis.order(&["CONFIG", "RESETSTAT"]);
     // Half of the lists wait for others when their clients go; the rest are not known to be long yet.
@@ -319,10 +310,7 @@ fn lists_whose_clients_are_gone_are_not_read() {
 #[test]
 fn too_many_long_lists_are_refused() {
     const CLIENTS: usize = 200;
-    let redis = RedisServer::start();
-    let server = serve_patiently(&redis);
-    let mut client = server.connect();
-    seed(&mut client, COUNT);
+    let (redis, server, mut client) = with_long_pool(COUNT, 0);
     let members = format!("200 {}", ids(COUNT).join("\t"));
     let mut others: Vec<Client> = (0..CLIENTS).map(|_| server.connect()).collect();
     redis.order(&["CLIENT", "PAUSE", "500"]);

@@ -227,3 +227,50 @@ fn a_server_that_stops_does_not_wait_for_a_stuck_disk_for_ever() {
         "it says that something may be lost"
     );
 }
+
+/// Each client asks again once it is answered. If every other commit had half of them, there would be twice as many
+/// commits.
+#[test]
+fn clients_that_are_answered_share_the_next_commit() {
+    const CLIENTS: u64 = 16;
+    const ROUNDS: u64 = 8;
+    let server = Server::start(&[]);
+    let ids: Vec<String> = (0..CLIENTS * ROUNDS).map(|id| id.to_string()).collect();
+    let mut first = server.connect();
+    let seeded = first.ask(&format!("POST /pool/A {}", serde_json::json!(ids)));
+    assert!(seeded.starts_with("200 "));
+    let commits =
+        || scrape(server.address).value("latchd_journal_commit_duration_seconds_count", &[]);
+    let before = commits();
+    server.set_sync("200");
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| server.connect()).collect();
+    std::thread::scope(|scope| {
+        for client in &mut clients {
+            scope.spawn(|| {
+                for _ in 0..ROUNDS {
+                    let answer = client.ask("POST /pool/A/lock");
+                    assert!(answer.starts_with("200 "), "{answer}");
+                }
+            });
+        }
+    });
+    let commits = commits() - before;
+    // One more for those that come while the first one is written, and some for late ones.
+    assert!(commits < ROUNDS as f64 * 1.5, "{commits} commits");
+}
+
+/// There is nothing to write, so that there is nothing to wait for.
+#[test]
+fn what_needs_no_commit_does_not_wait_for_clients_that_were_answered() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    assert!(client.ask("POST /pool/A [\"1\",\"2\"]").starts_with("200 "));
+    server.set_sync("4000");
+    // One commit answers both. A change would wait for 500 ms now.
+    client.send("POST /pool/A/lock\nPOST /pool/A/lock\n");
+    client.expect("200 2\n200 1\n");
+    let asked = Instant::now();
+    assert!(client.ask("GET /pool/A/lock/1").starts_with("200 "));
+    let took = asked.elapsed();
+    assert!(took < Duration::from_millis(400), "it took {took:?}");
+}

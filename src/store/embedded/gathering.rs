@@ -5,7 +5,7 @@
 //! two halves, and each half waits for the commits of both. That is right where a commit takes less time than
 //! processing the requests between two commits.
 //!
-//! Where a commit takes longer, the next batch waits for the clients that were answered. A request that misses
+//! If a commit takes longer, the next batch waits for the clients that were answered. A request that misses
 //! the batch waits for one more commit; the code weighs that against the wait of the requests already in the
 //! batch.
 //!

@@ -169,7 +169,7 @@ impl EmbeddedStore {
         self.job = Some(job);
     }
 
-    /// The time at which the job or deferred commands continue; `None` if there are none.
+    /// The time at which the job or deferred commands continue; `None` without either.
     pub(super) fn next_turn(&self) -> Option<Time> {
         match &self.job {
             _ if self.deferred_may_run => Some(Time::default()),

@@ -28,7 +28,7 @@ const MODE: u32 = 0o600;
 ///
 /// Each opening of a journal calls `check`, `open` up to three times, `check` again, and `publish`, in this order.
 pub trait Disk: fmt::Display + Send + std::marker::Sync {
-    /// Opens the storage. With `create`, begins an empty one if there is none; `publish` completes that.
+    /// Opens the storage. With `create`, begins an empty one if the file is missing; `publish` completes that.
     fn open(&self, create: bool) -> Result<Box<dyn StorageBackend>, DatabaseError>;
 
     /// Moves a new, complete storage to its place: until then the next opening begins again. Does nothing if it was

@@ -271,7 +271,7 @@ fn prepare(database: &Database, sync: Sync) -> Result<(Fences, bool), OpenProble
         .map_err(|unknown| OpenProblem::Format(Some(unknown)))
 }
 
-/// Writes changes. Returns the highest fence of a pool among them, 0 if there is none.
+/// Writes changes. Returns the highest fence of a pool among them, or 0.
 fn apply(
     transaction: &WriteTransaction,
     changes: impl Iterator<Item = Change>,

@@ -37,7 +37,7 @@ pub trait JournalPort {
     /// Submits a request. [`JournalThread`] never blocks here; [`Inline`] carries the request out first.
     fn submit(&mut self, request: JournalRequest);
 
-    /// Returns the outcome of the request in flight, once; `None` if there is none yet. Never blocks.
+    /// Returns the outcome of the request in flight, once; `None` before it is known. Never blocks.
     fn poll(&mut self) -> Option<JournalOutcome>;
 
     /// Blocks until the outcome of the request in flight is there; `None` after this time.

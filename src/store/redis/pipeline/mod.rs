@@ -208,7 +208,7 @@ enum PendingReply {
     /// The highest fence of removed pools, for a dump.
     Retired(JobKey),
     Restored(JobKey),
-    /// The clock, while a jump of so many ms is added to the known ones.
+    /// The clock, while a jump of this many ms is added to the known ones.
     Clock(i64),
     /// A script that was missing.
     Load,
