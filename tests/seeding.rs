@@ -116,41 +116,42 @@ fn served_meanwhile(server: &Server, seeder: &mut Seeder) -> usize {
     count
 }
 
+/// The number of tries to see others served. On a busy machine a seed may be answered before another
+/// client runs at all. A server that applies a seed in one tick would fail them all.
+const MAX_TRIES: usize = 40;
+
 #[test]
 fn others_are_served_while_a_pool_of_many_is_seeded() {
     for store in STORES {
-        let server = start(store);
-        // The machine may be busy, so that the seed is answered before any other client runs.
-        let most = (0..5).map(|round| {
+        let is_served = || {
+            let server = start(store);
             let body = ids(0, MANY_IDS);
-            let path = format!("/pool/{round}");
-            let mut seeder = Seeder::new(&server, "POST", &path, &body);
+            let mut seeder = Seeder::new(&server, "POST", "/pool/A", &body);
             let count = served_meanwhile(&server, &mut seeder);
             seeder.expect(&body);
             let mut client = server.connect();
             let last: Vec<String> = (1..4).map(|n| format!("{:07}", MANY_IDS - n)).collect();
-            let lent = client.ask(&format!("POST {path}/lock?n=3"));
+            let lent = client.ask("POST /pool/A/lock?n=3");
             assert_eq!(lent, format!("200 {}", last.join("\t")));
-            assert_eq!(client.ask(&format!("DELETE {path}")), "200");
-            count
-        });
-        assert!(most.into_iter().any(|count| count >= 3), "{store:?}");
+            count >= 3
+        };
+        assert!((0..MAX_TRIES).any(|_| is_served()), "{store:?}");
     }
 }
 
 #[test]
 fn others_are_served_while_many_pools_are_seeded() {
     for store in STORES {
-        let server = start(store);
-        let most = (0..5).map(|round| {
-            let body = pools(&round.to_string(), MANY_POOLS);
+        let is_served = || {
+            let server = start(store);
+            let body = pools("many", MANY_POOLS);
             let mut seeder = Seeder::new(&server, "POST", "/pool", &body);
             let count = served_meanwhile(&server, &mut seeder);
             seeder.expect(&body);
-            count
-        });
-        assert!(most.into_iter().any(|count| count >= 3), "{store:?}");
-        expect_members(&server, "0%20000007", r#"["a","7"]"#);
+            expect_members(&server, "many%20000007", r#"["a","7"]"#);
+            count >= 3
+        };
+        assert!((0..MAX_TRIES).any(|_| is_served()), "{store:?}");
     }
 }
 
