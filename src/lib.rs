@@ -15,6 +15,7 @@
 //!
 //! | room | what it is |
 //! | --- | --- |
+//! | [`contract`] | what clients may rely on, as tables: the refusals |
 //! | [`time`] | moments, sets of deadlines, and limits on log messages |
 //! | [`command`] | the vocabulary of all other rooms: names, commands, replies, refusals |
 //! | [`http`] | bytes to requests, answers to bytes |
@@ -78,6 +79,7 @@ pub mod api;
 pub mod client;
 pub mod command;
 pub mod config;
+pub mod contract;
 pub mod http;
 pub mod keys;
 pub mod latch;

@@ -123,7 +123,7 @@ fn agree(taken: &Result<Pools, BodyError>, expected: &Result<Pools, Wrong>, body
         }
         // A part . or .. in a name is reported as such, whatever else is wrong in the JSON.
         (Err(BodyError::Id(NameError::DotSegment)), Err(Wrong::Json(_))) => {}
-        (Err(error), Err(Wrong::Other(words))) => assert_eq!(error.reason(), *words),
+        (Err(error), Err(Wrong::Other(words))) => assert_eq!(error.id().row().words, *words),
         _ => panic!("{taken:?} where {expected:?} was expected: {words}"),
     }
 }

@@ -131,7 +131,7 @@ fn render_problem(problem: &Problem, json: bool, body: &mut Vec<u8>) {
         return body.extend_from_slice(problem.reason().as_bytes());
     }
     object(body, |body| {
-        field(body, "code", |body| string(body, &problem.code()));
+        field(body, "code", |body| string(body, problem.code()));
         if let Some((name, detail)) = problem.detail() {
             field(body, name, |body| match detail {
                 Detail::Text(text) => string(body, text),

@@ -1,6 +1,7 @@
 //! The metric label of each request, and the refusals of the contract.
 
 use super::*;
+use crate::contract::{REFUSALS, RefusalRow};
 
 #[test]
 fn each_request_is_counted_by_its_path_and_what_it_means() {
@@ -84,24 +85,9 @@ fn problems() -> Vec<Problem> {
         BodyError::Parameters,
         BodyError::Dump(DumpError::CutOff),
     ];
-    let refusals = [
-        Refusal::NoPool,
-        Refusal::NoResource,
-        Refusal::NotHeld,
-        Refusal::Busy,
-        Refusal::NotYours,
-        Refusal::Stale,
-        Refusal::OwnerHolds(2),
-        Refusal::NotEmpty,
-        Refusal::QueueFull,
-        Refusal::TooManyPools,
-        Refusal::TooManyResources,
-        Refusal::OnlyResources(1),
-        Refusal::OnlyResources(2),
-        Refusal::StoreDown,
-    ];
     let http = [
         Http::BadRequest,
+        Http::MisspeltVersion,
         Http::SeveralHosts,
         Http::BadHeader,
         Http::BadLength,
@@ -130,24 +116,37 @@ fn problems() -> Vec<Problem> {
         Problem::BadValue("NAME", "a number".into()),
         Problem::Stopping,
         Problem::NoMemory,
+        Problem::NoMethodOverride(MethodOverride::Off),
+        Problem::NoMethodOverride(MethodOverride::NotOfPage),
     ];
     problems.extend(bodies.map(Problem::Body));
-    problems.extend(refusals.map(Problem::Refused));
+    problems.extend([1, 2].map(|count| Problem::Refused(Refusal::OnlyResources(count))));
+    let stores = REFUSALS.iter().filter_map(|row| row.store);
+    problems.extend(stores.map(|store| match store.refusal {
+        Refusal::OwnerHolds(_) => Problem::Refused(Refusal::OwnerHolds(2)),
+        Refusal::OnlyResources(_) => Problem::Refused(Refusal::OnlyResources(2)),
+        refusal => Problem::Refused(refusal),
+    }));
     problems.extend(http.map(Problem::Http));
     problems
 }
 
-/// The string literals in the functions of this name of a source.
-fn literals_of(source: &str, function: &str) -> Vec<String> {
-    let start = format!("fn {function}(");
-    let bodies = source.split(&start).skip(1);
-    let bodies = bodies.map(|rest| rest.split("\n    }").next().expect("it ends"));
-    bodies
-        .flat_map(|body| body.split('"').skip(1).step_by(2).map(str::to_owned))
-        .collect()
+/// Returns the words of a row as the contract's page writes them: a number is N, the name of a parameter NAME.
+fn documented_words(row: &RefusalRow) -> Vec<String> {
+    let parts: &[&str] = match row.field {
+        Some("resources") => &["N resources", "1 resource"],
+        Some("holds") => &["N"],
+        _ => &["NAME"],
+    };
+    let mut words: Vec<String> = parts
+        .iter()
+        .map(|part| row.words.replace("{}", part))
+        .collect();
+    words.dedup();
+    words
 }
 
-/// The contract names each refusal, with its status and its form in JSON, and no other.
+/// The contract's page names each refusal, with its status and its form in JSON, and no other.
 #[test]
 fn the_table_of_refusals_has_every_one() {
     let contract = include_str!("../../docs/http-api.md");
@@ -157,33 +156,43 @@ fn the_table_of_refusals_has_every_one() {
     let cells = |row: &str| row.split('|').map(|cell| cell.trim().to_owned()).collect();
     let mut told: Vec<Vec<String>> = rows.map(cells).collect();
     told.iter_mut().for_each(|row| drop(row.drain(4..)));
-    let row = |problem: &Problem| {
-        let (words, code) = (problem.reason(), problem.code());
-        let in_json = match problem.detail() {
-            Some((name, _)) => format!("`{code}`, `{name}`"),
-            None if code == words => String::new(),
-            None => format!("`{code}`"),
+    let mut there_are = Vec::new();
+    for row in &REFUSALS {
+        let in_json = match row.field {
+            Some(field) => format!("`{}`, `{field}`", row.code),
+            None if row.code == row.words => String::new(),
+            None => format!("`{}`", row.code),
         };
-        let words = words.replace('2', "N");
-        let status = problem.status().to_string();
-        vec![String::new(), status, format!("`{words}`"), in_json]
-    };
-    let mut there_are: Vec<Vec<String>> = problems().iter().map(row).collect();
+        for words in documented_words(row) {
+            let (status, words) = (row.status.to_string(), format!("`{words}`"));
+            there_are.push(vec![String::new(), status, words, in_json.clone()]);
+        }
+    }
     for list in [&mut told, &mut there_are] {
         list.sort_unstable();
         list.dedup();
     }
     assert_eq!(told, there_are);
+}
 
-    // And `problems` has all that there are.
-    for source in [include_str!("problem.rs"), include_str!("body/mod.rs")] {
-        let words = literals_of(source, "reason");
-        assert!(words.len() > 5, "they are found: {words:?}");
-        for words in words {
-            let words = words.replace("_method", "NAME");
-            let start = words.split('{').next().expect("a part");
-            let is_told = |row: &Vec<String>| row[2].starts_with(&format!("`{start}"));
-            assert!(told.iter().any(is_told), "not in the contract: {words}");
+/// Each row is that of a problem, which fills in all that varies.
+#[test]
+fn each_row_is_that_of_a_problem() {
+    let problems = problems();
+    for row in &REFUSALS {
+        let of_row: Vec<&Problem> = problems
+            .iter()
+            .filter(|problem| problem.row().id == row.id)
+            .collect();
+        assert!(!of_row.is_empty(), "{row:?}");
+        for problem in of_row {
+            let (words, message) = (problem.reason(), problem.message());
+            assert!(
+                documented_words(row).contains(&words.replace('2', "N").replace("_method", "NAME")),
+                "{words}"
+            );
+            assert!(!message.contains("{}") && !message.is_empty(), "{message}");
+            assert_eq!(problem.detail().is_some(), row.field.is_some(), "{words}");
         }
     }
 }

@@ -12,6 +12,7 @@ mod seed;
 use std::num::NonZeroU32;
 use std::rc::Rc;
 
+pub use crate::contract::Refusal;
 pub use dump::{DumpPart, DumpPlace, DumpedLock, PoolDump, Restoration};
 pub use names::{
     MAX_NAME_BYTES, NameError, OwnerName, PoolName, ResourceId, StoredName, has_dot_segment,
@@ -307,37 +308,6 @@ pub struct Survey {
     /// The sum of all other pools, without a name. `None` if there are none, or if the sum would cost too
     /// much.
     pub others: Option<PoolStatus>,
-}
-
-/// The reason why a store refuses a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// There is no pool of that name.
-    NoPool,
-    /// The pool has no such member.
-    NoResource,
-    /// The resource is not held.
-    NotHeld,
-    /// Others hold the requested resources.
-    Busy,
-    /// The lock has another owner.
-    NotYours,
-    /// The lock has another fence.
-    Stale,
-    /// The owner holds this number of resources, and not the ones it asks for.
-    OwnerHolds(usize),
-    /// The pool has only this number of members, fewer than requested.
-    OnlyResources(usize),
-    /// The store has pools already.
-    NotEmpty,
-    /// The queue, or the client's share of it, is full.
-    QueueFull,
-    /// The command would exceed the limit of pools.
-    TooManyPools,
-    /// The command would exceed the limit of resources, of one pool or of all.
-    TooManyResources,
-    /// The store cannot be written or reached. As far as it can tell, nothing has changed.
-    StoreDown,
 }
 
 /// The number of a grant: strictly increasing within a pool.

@@ -1,29 +1,10 @@
 //! Failures, with messages for people and codes for scripts.
 
 use crate::client::{ClientError, ClientResponse, Request};
+pub(super) use crate::contract::Cause;
+use crate::contract::{REFUSALS, RefusalRow};
 
 use super::text::clean;
-
-/// The cause of a failure; each is an exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// The reader of the output is gone, so there is nothing more to do.
-    Unread = 0,
-    /// The request was refused, or failed.
-    Failed = 1,
-    /// The command line or the environment is wrong.
-    Usage = 2,
-    /// The lock was not granted in time.
-    Busy = 3,
-    /// The pool or resource does not exist, or is not held.
-    NotFound = 4,
-    /// The lock has another owner, or another fence.
-    NotYours = 5,
-    /// The server cannot be reached, or cannot serve now.
-    Unreachable = 6,
-    /// The server requires a key, or another one.
-    NotAllowed = 7,
-}
 
 /// The effect that a failed request may have had on the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,19 +16,6 @@ pub(super) enum Effect {
     /// Unknown: the answer was lost, or is not latchd's.
     Unknown,
 }
-
-/// The codes of latchd's own answers from status 500 on, which mean that nothing was done. A proxy
-/// has other codes, and does not know what latchd has done.
-const OWN_REASONS: [&str; 8] = [
-    "store down",
-    "stopping",
-    "queue full",
-    "too many pools",
-    "too many resources",
-    "no memory",
-    "bad encoding",
-    "bad version",
-];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
@@ -168,23 +136,22 @@ struct ErrorBody {
     message: String,
 }
 
+/// Returns the cause that the contract has for an answer, or that of its status alone: other words come from a
+/// proxy, which may know the server again later.
 fn cause_of(status: u16, code: &str) -> Cause {
-    match (status, code) {
-        (401 | 403, _) => Cause::NotAllowed,
-        // Other words come from a proxy, which may know the server again later.
-        (404, "no pool" | "no resource" | "not held") => Cause::NotFound,
-        (409, "not empty") => Cause::Failed,
-        (409, "busy") | (503, "queue full") | (429, _) => Cause::Busy,
-        (409, _) => Cause::NotYours,
-        (502..=504, _) => Cause::Unreachable,
-        _ => Cause::Failed,
-    }
+    let mut rows = REFUSALS.iter();
+    let row = rows.find(|row| row.status == status && row.code == code);
+    row.map_or(Cause::of_status(status), |row| row.cause)
 }
 
+/// Returns the effect of a request by its answer. From status 500 on only latchd's own words tell that nothing was
+/// done: a proxy has other words, and does not know.
 fn effect_of(status: u16, code: &str) -> Effect {
+    let words = code.replace('_', " ");
+    let is_own = |row: &RefusalRow| row.status >= 500 && row.words == words;
     match status {
         200..=299 | 408 => Effect::Unknown,
-        500.. if !OWN_REASONS.contains(&&*code.replace('_', " ")) => Effect::Unknown,
+        500.. if !REFUSALS.iter().any(is_own) => Effect::Unknown,
         _ => Effect::Refused,
     }
 }

@@ -1,6 +1,6 @@
 //! Counts of grants, releases and refusals. The engine counts, or the pipeline to Redis.
 
-use crate::command::Refusal;
+use crate::contract::{REFUSALS, Refusal, STORE_REFUSALS};
 
 /// Counts what was lent, released and refused. It counts resources instead of grants, so that the
 /// figures match those held in `GET /pool`.
@@ -12,51 +12,20 @@ pub struct Lending {
     pub released: u64,
     /// Resources whose lease has ended.
     pub expired: u64,
-    /// Refusals by reason, in the order of `REASONS`.
-    refused: [u64; REASONS.len()],
+    /// Refusals, in the order of the contract.
+    refused: [u64; STORE_REFUSALS],
 }
-
-/// The labels of the reasons.
-const REASONS: [&str; 13] = [
-    "busy",
-    "no pool",
-    "no resource",
-    "not empty",
-    "not held",
-    "not yours",
-    "owner holds",
-    "only resources",
-    "queue full",
-    "stale",
-    "store down",
-    "too many pools",
-    "too many resources",
-];
 
 impl Lending {
     /// Counts a refusal.
     pub fn refuse(&mut self, refusal: Refusal) {
-        let place = match refusal {
-            Refusal::Busy => 0,
-            Refusal::NoPool => 1,
-            Refusal::NoResource => 2,
-            Refusal::NotEmpty => 3,
-            Refusal::NotHeld => 4,
-            Refusal::NotYours => 5,
-            Refusal::OwnerHolds(_) => 6,
-            Refusal::OnlyResources(_) => 7,
-            Refusal::QueueFull => 8,
-            Refusal::Stale => 9,
-            Refusal::StoreDown => 10,
-            Refusal::TooManyPools => 11,
-            Refusal::TooManyResources => 12,
-        };
-        self.refused[place] += 1;
+        self.refused[refusal.id() as usize] += 1;
     }
 
-    /// Returns each reason with its number of refusals.
+    /// Returns each label with its number of refusals.
     pub(super) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        REASONS.into_iter().zip(self.refused)
+        let labels = REFUSALS.iter().filter_map(|row| Some(row.store?.label));
+        labels.zip(self.refused)
     }
 }
 
@@ -65,26 +34,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_refusal_is_counted_under_its_own_words() {
-        for (refusal, reason) in [
-            (Refusal::NoPool, "no pool"),
-            (Refusal::NoResource, "no resource"),
-            (Refusal::NotEmpty, "not empty"),
-            (Refusal::NotHeld, "not held"),
-            (Refusal::Busy, "busy"),
-            (Refusal::NotYours, "not yours"),
-            (Refusal::Stale, "stale"),
-            (Refusal::OwnerHolds(2), "owner holds"),
-            (Refusal::OnlyResources(2), "only resources"),
-            (Refusal::QueueFull, "queue full"),
-            (Refusal::StoreDown, "store down"),
-            (Refusal::TooManyPools, "too many pools"),
-            (Refusal::TooManyResources, "too many resources"),
-        ] {
+    fn each_refusal_is_counted_under_its_own_label() {
+        for row in &REFUSALS[..STORE_REFUSALS] {
+            let store = row.store.expect("a store refuses so");
             let mut lending = Lending::default();
-            lending.refuse(refusal);
+            lending.refuse(store.refusal);
             let counted: Vec<(&str, u64)> = lending.refused().filter(|row| row.1 > 0).collect();
-            assert_eq!(counted, [(reason, 1)]);
+            assert_eq!(counted, [(store.label, 1)]);
         }
     }
 }

@@ -275,6 +275,9 @@ mod tests {
         for (place, &(status, name)) in STATUSES.iter().enumerate() {
             assert_eq!(index_of(status), place, "{name}");
         }
+        for row in &crate::contract::REFUSALS {
+            assert_ne!(STATUSES[index_of(row.status)].1, "other", "{}", row.words);
+        }
         for unknown in [0, 199, 201, 299, 500, 502, 504, 506, u16::MAX] {
             assert_eq!(STATUSES[index_of(unknown)].1, "other", "{unknown}");
         }

@@ -18,6 +18,7 @@ use memchr::memchr;
 
 use super::dump::{DumpError, DumpReader};
 use crate::command::{NameError, PoolName, Restoration, Seed};
+use crate::contract::RefusalId;
 use crate::http::Media;
 
 /// The reason why a body is refused.
@@ -44,19 +45,19 @@ pub enum BodyError {
 }
 
 impl BodyError {
-    /// Returns the reason phrase.
-    pub fn reason(&self) -> &'static str {
+    /// Returns its row in the contract.
+    pub fn id(&self) -> RefusalId {
         match self {
-            BodyError::Empty => "bad body: empty",
-            BodyError::Utf8 => "bad body: not UTF-8",
-            BodyError::Json(..) => "bad JSON",
-            BodyError::Id(NameError::DotSegment) => "bad name",
-            BodyError::Id(_) => "bad id",
-            BodyError::Quote => "bad id: quotes",
-            BodyError::Scalar => "bad body: not ids",
-            BodyError::Multipart => "bad body: multipart",
-            BodyError::Parameters => "bad body: use the query",
-            BodyError::Dump(_) => "bad dump",
+            BodyError::Empty => RefusalId::EmptyBody,
+            BodyError::Utf8 => RefusalId::BodyNotUtf8,
+            BodyError::Json(..) => RefusalId::BadJson,
+            BodyError::Id(NameError::DotSegment) => RefusalId::BadName,
+            BodyError::Id(_) => RefusalId::BadId,
+            BodyError::Quote => RefusalId::QuotedId,
+            BodyError::Scalar => RefusalId::BodyNotIds,
+            BodyError::Multipart => RefusalId::Multipart,
+            BodyError::Parameters => RefusalId::BodyOfParameters,
+            BodyError::Dump(_) => RefusalId::BadDump,
         }
     }
 }
@@ -64,22 +65,10 @@ impl BodyError {
 impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BodyError::Empty => f.write_str("a body is needed; a pool without resources is []"),
-            BodyError::Utf8 => f.write_str("the body must be UTF-8"),
             BodyError::Json(problem, wanted) => write!(f, "{problem}; wanted: {wanted}"),
             BodyError::Id(error) => error.fmt(f),
-            BodyError::Quote => f.write_str(
-                "a line begins or ends with a quote character, as a shell may leave it; \
-                 an id that has one goes into JSON",
-            ),
-            BodyError::Scalar => f.write_str(
-                "null, true or false is no list of ids; an id of this name goes into JSON: [\"true\"]",
-            ),
-            BodyError::Multipart => {
-                f.write_str("the body is a form of several parts; send it as it is: curl -T FILE")
-            }
             BodyError::Dump(error) => error.fmt(f),
-            BodyError::Parameters => f.write_str("parameters go into the query: /lock?n=2"),
+            _ => f.write_str(self.id().row().message),
         }
     }
 }

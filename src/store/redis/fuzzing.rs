@@ -10,7 +10,7 @@ use super::pipeline::Pipeline;
 use super::reply::{self, OperationAnswer};
 use super::script::Scripts;
 use super::{RedisAddress, RedisOptions};
-use crate::command::{Command, Leases, QueuedWaiter, Refusal, Reply, Ticket};
+use crate::command::{Command, Leases, QueuedWaiter, Reply, Ticket};
 use crate::pool::Rules;
 use crate::time::Time;
 
@@ -51,21 +51,13 @@ fn write_answer(answer: &OperationAnswer) -> String {
         OperationAnswer::Lapsed => "lapsed".into(),
         OperationAnswer::Long => "long".into(),
         OperationAnswer::Late => "late".into(),
-        OperationAnswer::Refused(refusal) => match refusal {
-            Refusal::NoPool => "E no pool".into(),
-            Refusal::NoResource => "E no resource".into(),
-            Refusal::NotHeld => "E not held".into(),
-            Refusal::Busy => "E busy".into(),
-            Refusal::NotYours => "E not yours".into(),
-            Refusal::Stale => "E stale".into(),
-            Refusal::QueueFull => "E queue full".into(),
-            Refusal::TooManyPools => "E too many pools".into(),
-            Refusal::TooManyResources => "E too many resources".into(),
-            Refusal::OwnerHolds(count) => format!("E owner holds {count}"),
-            Refusal::OnlyResources(count) => format!("E only {count}"),
-            Refusal::StoreDown => "E store down".into(),
-            Refusal::NotEmpty => "E not empty".into(),
-        },
+        OperationAnswer::Refused(refusal) => {
+            let store = refusal.id().row().store.expect("a store refuses so");
+            match refusal.count() {
+                None => format!("E {}", store.wire),
+                Some(count) => format!("E {} {count}", store.wire),
+            }
+        }
         OperationAnswer::Reconciled(_) => unreachable!("it is no text"),
     }
 }

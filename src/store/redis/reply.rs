@@ -138,7 +138,7 @@ pub(super) fn read_text(text: &str) -> Result<OperationAnswer, Garbled> {
         'P' => OperationAnswer::Waiters(waiters(rest).ok_or(Garbled)?),
         'M' if rest.is_empty() => OperationAnswer::Members(IdList::default()),
         'M' => OperationAnswer::Members(ids(rest)),
-        'E' => OperationAnswer::Refused(refusal(rest.trim_start()).ok_or(Garbled)?),
+        'E' => OperationAnswer::Refused(Refusal::from_wire(rest.trim_start()).ok_or(Garbled)?),
         'C' => OperationAnswer::Released(number(rest)?),
         'S' => {
             let mut numbers = rest.split_whitespace().map(number);
@@ -245,27 +245,6 @@ fn waiters(text: &str) -> Option<Vec<QueuedWaiter>> {
         });
     }
     Some(waiters)
-}
-
-fn refusal(words: &str) -> Option<Refusal> {
-    Some(match words {
-        "no pool" => Refusal::NoPool,
-        "no resource" => Refusal::NoResource,
-        "not held" => Refusal::NotHeld,
-        "busy" => Refusal::Busy,
-        "not yours" => Refusal::NotYours,
-        "stale" => Refusal::Stale,
-        "not empty" => Refusal::NotEmpty,
-        "queue full" => Refusal::QueueFull,
-        "store down" => Refusal::StoreDown,
-        "too many pools" => Refusal::TooManyPools,
-        "too many resources" => Refusal::TooManyResources,
-        _ => match words.rsplit_once(' ')? {
-            ("owner holds", count) => Refusal::OwnerHolds(count.parse().ok()?),
-            ("only", count) => Refusal::OnlyResources(count.parse().ok()?),
-            _ => return None,
-        },
-    })
 }
 
 pub(super) fn array(value: Value) -> Result<Vec<Value>, Garbled> {
