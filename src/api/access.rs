@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::{BrowserProblem, ListenerRole, PoolView, Problem};
 use crate::command::{Command, PoolStatus, Reply, Seed, max_pools};
+use crate::contract::{Needs, RequestLabel};
 use crate::keys::{Caller, Key, Keys, Role};
 use crate::time::Time;
 
@@ -50,29 +51,29 @@ impl<'a> Access<'a> {
 }
 
 /// Checks that a caller may use a command. Without keys every command is allowed.
-pub(super) fn check(caller: Caller<'_>, command: &Command<'_>) -> Result<(), Problem> {
+pub(super) fn check(
+    caller: Caller<'_>,
+    label: RequestLabel,
+    command: &Command<'_>,
+) -> Result<(), Problem> {
     match caller {
         Caller::AuthDisabled => Ok(()),
         Caller::Unauthenticated(failure) => Err(Problem::of_auth_failure(failure)),
-        Caller::Authenticated(key) => check_key(key, command),
+        Caller::Authenticated(key) => check_key(key, label, command),
     }
 }
 
-/// Checks that a caller may see the metrics, which show all pools.
-pub(super) fn check_metrics(caller: Caller<'_>) -> Result<(), Problem> {
+/// Checks that a caller has the role that the request needs in every pool, whatever its name.
+pub(super) fn check_all_pools(caller: Caller<'_>, label: RequestLabel) -> Result<(), Problem> {
+    let role = match label.needs() {
+        Some(Needs::InAll(role)) => role,
+        // A method that the path does not have is refused as such only to a caller that may use the path.
+        _ => Role::Admin,
+    };
     match caller {
         Caller::AuthDisabled => Ok(()),
         Caller::Unauthenticated(failure) => Err(Problem::of_auth_failure(failure)),
-        Caller::Authenticated(_) => refuse_unless(!caller.is_filtered(), Role::Read),
-    }
-}
-
-/// Checks that a caller is an administrator of every pool, whatever its name.
-pub(super) fn check_all(caller: Caller<'_>) -> Result<(), Problem> {
-    match caller {
-        Caller::AuthDisabled => Ok(()),
-        Caller::Unauthenticated(failure) => Err(Problem::of_auth_failure(failure)),
-        Caller::Authenticated(key) => refuse_unless(key.administers_all(), Role::Admin),
+        Caller::Authenticated(key) => refuse_unless(key.may_in_all(role), role),
     }
 }
 
@@ -149,34 +150,32 @@ impl VisiblePools {
     }
 }
 
-fn check_key(key: &Key, command: &Command<'_>) -> Result<(), Problem> {
-    let (role, pool) = match command {
-        // The reply is filtered by the key afterwards.
-        Command::ListPools(_) => return Ok(()),
-        // A key for some of the pools gets their list, to be filtered and added up.
-        Command::SumPools(_) => return refuse_unless(key.sees_all(), Role::Read),
-        Command::ListMembers(pool) | Command::ListLocks(pool) => (Role::Read, pool),
-        Command::ShowLock(pool, _) | Command::ListWaiters(pool) => (Role::Read, pool),
-        Command::Acquire(pool, _) => (Role::Use, pool),
-        Command::Renew(pool, ..) | Command::RenewOwned(pool, _) => (Role::Use, pool),
-        Command::Release(pool, _, condition) if condition.force => (Role::Admin, pool),
-        Command::Release(pool, ..) => (Role::Use, pool),
-        // Without an owner it also releases what others hold.
-        Command::ReleaseAll(pool, filter) if filter.owner.is_none() => (Role::Admin, pool),
-        Command::ReleaseAll(pool, _) => (Role::Use, pool),
-        Command::AddMembers(seed) | Command::SetMembers(seed) => return check_seed(key, seed),
-        Command::RemovePool(pool) => (Role::Admin, pool),
-        // No request leads to these, or not in this way.
-        Command::Undo(..)
-        | Command::Purge
-        | Command::Survey(_)
-        | Command::Probe
-        | Command::Dump(_)
-        | Command::Restore(_) => {
-            return Err(Problem::NotAllowed(Role::Admin));
+fn check_key(key: &Key, label: RequestLabel, command: &Command<'_>) -> Result<(), Problem> {
+    let role = match (label.needs(), command) {
+        (Some(Needs::InPool(role)), _) => role,
+        (Some(Needs::UseOrForce), Command::Release(_, _, condition)) if condition.force => {
+            Role::Admin
         }
+        (Some(Needs::UseOfOwner), Command::ReleaseAll(_, filter)) if filter.owner.is_none() => {
+            Role::Admin
+        }
+        (Some(Needs::UseOrForce | Needs::UseOfOwner), _) => Role::Use,
+        (Some(Needs::AdminOfBody), Command::AddMembers(seed) | Command::SetMembers(seed)) => {
+            return check_seed(key, seed);
+        }
+        // A key for some of the pools gets their list, to be filtered and added up.
+        (Some(Needs::AnyKey), Command::SumPools(_)) => {
+            return refuse_unless(key.may_in_all(Role::Read), Role::Read);
+        }
+        // The reply is filtered by the key afterwards.
+        (Some(Needs::AnyKey), Command::ListPools(_)) => return Ok(()),
+        // No request leads to these, or not in this way.
+        _ => return Err(Problem::NotAllowed(Role::Admin)),
     };
-    refuse_unless(key.may(role, pool.as_str()), role)
+    match command.pool() {
+        Some(pool) => refuse_unless(key.may(role, pool.as_str()), role),
+        None => Err(Problem::NotAllowed(Role::Admin)),
+    }
 }
 
 /// Checks that all of a seed is allowed.

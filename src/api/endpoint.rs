@@ -1,15 +1,11 @@
-//! The paths of the contract, and the methods of each.
+//! The paths of the contract, matched in constant time; a test holds this match to the table of routes.
 
 use std::borrow::Cow;
 
-use super::{Problem, dump};
+use super::Problem;
 use crate::command::{PoolName, ResourceId, has_dot_segment};
+use crate::contract::Route;
 use crate::http::{decode_segments, split_path};
-use crate::metrics::Route;
-
-pub(super) const OPEN_METHODS: &str = "GET, HEAD, OPTIONS";
-pub(super) const POOLS_METHODS: &str = "GET, HEAD, POST, PUT, OPTIONS";
-pub(super) const POOL_METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 
 /// The paths of the contract.
 pub(super) enum Endpoint<'a> {
@@ -86,6 +82,7 @@ impl<'a> Endpoint<'a> {
         })
     }
 
+    /// Returns its row in the contract.
     pub(super) fn route(&self) -> Route {
         match self {
             Endpoint::Root => Route::Root,
@@ -100,28 +97,6 @@ impl<'a> Endpoint<'a> {
             Endpoint::Locks(_) => Route::Locks,
             Endpoint::Lock(..) => Route::Lock,
             Endpoint::Queue(_) => Route::Queue,
-        }
-    }
-
-    /// Returns true if it needs no key: health checks have none.
-    pub(super) fn is_open(&self) -> bool {
-        match self {
-            Endpoint::Root | Endpoint::Ping | Endpoint::Health | Endpoint::Ready => true,
-            Endpoint::Pools | Endpoint::Pool(_) | Endpoint::Locks(_) | Endpoint::Lock(..) => false,
-            Endpoint::Queue(_) | Endpoint::Metrics | Endpoint::Dump => false,
-            Endpoint::Description => true,
-        }
-    }
-
-    /// Returns the methods for `Allow`.
-    pub(super) fn methods(&self) -> &'static str {
-        match self {
-            Endpoint::Root | Endpoint::Ping | Endpoint::Health => OPEN_METHODS,
-            Endpoint::Ready | Endpoint::Metrics | Endpoint::Description => OPEN_METHODS,
-            Endpoint::Queue(_) => OPEN_METHODS,
-            Endpoint::Dump => dump::METHODS,
-            Endpoint::Pools => POOLS_METHODS,
-            Endpoint::Pool(_) | Endpoint::Locks(_) | Endpoint::Lock(..) => POOL_METHODS,
         }
     }
 }

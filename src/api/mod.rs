@@ -22,7 +22,7 @@ use body::Form;
 pub use body::{BodyError, BodyReader, read_seed};
 pub use browser::{BrowserPolicy, BrowserProblem, Cors, is_host_name};
 pub use dump::{DumpError, DumpReader, DumpWriter};
-use endpoint::{Endpoint, OPEN_METHODS, POOL_METHODS, POOLS_METHODS};
+use endpoint::Endpoint;
 pub use list_chunk::ListCursor;
 pub use problem::Problem;
 pub use render::{element_count, render_chunk, render_status, render_text};
@@ -31,38 +31,11 @@ use crate::command::{
     Command, NameError, PoolName, PoolQuery, Refusal, Reply, ResourceId, Restoration, Seed,
     Selection,
 };
+pub use crate::contract::ListenerRole;
+use crate::contract::parameters::OWNER_OF_ALL;
+use crate::contract::{RequestLabel, Route};
 use crate::http::{Media, Method, Parameters, Request, split_target};
 use crate::keys::Caller;
-use crate::metrics::{RequestLabel, Route};
-
-/// The part of the API that a listener serves: see `--admin-listen`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ListenerRole {
-    /// All of it.
-    #[default]
-    All,
-    /// All but the metrics, which have an address of their own.
-    Service,
-    /// The metrics and the health checks; no pools.
-    Admin,
-}
-
-impl ListenerRole {
-    /// Returns true if it serves this route. Permissions are checked separately.
-    fn serves(self, route: Route) -> bool {
-        match route {
-            Route::Pools | Route::Pool | Route::Locks | Route::Lock => self != ListenerRole::Admin,
-            Route::Queue | Route::Description | Route::Dump => self != ListenerRole::Admin,
-            Route::Metrics => self != ListenerRole::Service,
-            Route::Root | Route::Ping | Route::Health | Route::Ready | Route::None => true,
-        }
-    }
-
-    /// Returns true if it serves the page for browsers, which is about pools.
-    pub fn has_page(self) -> bool {
-        self.serves(Route::Pools)
-    }
-}
 
 /// The next step of a request, and the labels to count it under.
 #[derive(Debug)]
@@ -93,7 +66,7 @@ pub enum Outcome {
     /// The server serves, whatever the state of its store.
     Healthy,
     /// The methods of a path.
-    Options(&'static str),
+    Options(Route),
     /// An error of the request or of the server.
     Problem(Problem),
 }
@@ -197,7 +170,8 @@ fn find_other_action<'a>(
     let wrong = |route, problem| {
         RequestAction::Respond(Outcome::Problem(problem), RequestLabel { route, method })
     };
-    let serves = |route| listener_role == ListenerRole::All || listener_role.serves(route);
+    let serves =
+        |route: Route| listener_role == ListenerRole::All || route.is_served_by(listener_role);
     let found = Endpoint::find(path);
     if let Some(problem) = access.refused {
         let route = match &found {
@@ -312,7 +286,7 @@ fn read_request<'a>(
     if method == Method::Options {
         // A browser's preflight has the query of the later request, and no key.
         let route = endpoint.route();
-        let options = Outcome::Options(endpoint.methods());
+        let options = Outcome::Options(route);
         return Ok(RequestAction::Respond(
             options,
             RequestLabel { route, method },
@@ -320,7 +294,7 @@ fn read_request<'a>(
     }
     // Without a valid key the body is not parsed.
     if let Caller::Unauthenticated(failure) = caller
-        && !endpoint.is_open()
+        && !endpoint.route().is_open()
     {
         return Err(Problem::of_auth_failure(failure));
     }
@@ -339,7 +313,7 @@ fn read_request<'a>(
         }
         (Endpoint::Ready, Method::Get | Method::Head) => RequestAction::Probe(of(Route::Ready)),
         (Endpoint::Metrics, Method::Get | Method::Head) => {
-            access::check_metrics(caller)?;
+            access::check_all_pools(caller, of(Route::Metrics))?;
             RequestAction::Scrape(of(Route::Metrics))
         }
         (Endpoint::Description, Method::Get | Method::Head) => {
@@ -348,7 +322,7 @@ fn read_request<'a>(
         (Endpoint::Queue(pool), Method::Get | Method::Head) => {
             queue::list(pool, body, of(Route::Queue), caller)?
         }
-        (Endpoint::Dump, method) => dump::dump(method, body, caller)?,
+        (Endpoint::Dump, _) => dump::dump(of(Route::Dump), body, caller)?,
         (Endpoint::Pools, method) => pools(method, body, &mut parameters, caller)?,
         (Endpoint::Pool(pool), method) => pool_itself(pool, method, body, caller)?,
         (Endpoint::Locks(pool), method) => {
@@ -357,9 +331,9 @@ fn read_request<'a>(
         (Endpoint::Lock(pool, id), method) => {
             return lock(pool, id, method, body, &mut parameters, caller);
         }
-        _ => return Err(Problem::BadMethod(OPEN_METHODS)),
+        (endpoint, _) => return Err(Problem::BadMethod(endpoint.route())),
     };
-    parameters::refuse_others(&parameters, "none")?;
+    parameters::refuse_others(&parameters, &[])?;
     Ok(action)
 }
 
@@ -372,7 +346,7 @@ fn ask<'a>(
     caller: Caller<'_>,
 ) -> Result<RequestAction<'a>, Problem> {
     if !matches!(caller, Caller::AuthDisabled) {
-        access::check(caller, &command)?;
+        access::check(caller, label, &command)?;
     }
     Ok(RequestAction::Submit(command, shape, label))
 }
@@ -410,7 +384,7 @@ fn pools<'a>(
         }
         Method::Post => Command::AddMembers(body.take(Form::Pools)?),
         Method::Put => Command::SetMembers(body.take(Form::Pools)?),
-        _ => return Err(Problem::BadMethod(POOLS_METHODS)),
+        _ => return Err(Problem::BadMethod(Route::Pools)),
     };
     let route = Route::Pools;
     ask(command, shape, RequestLabel { route, method }, caller)
@@ -428,7 +402,7 @@ fn pool_itself<'a>(
         Method::Post => Command::AddMembers(body.take(Form::Ids(&pool))?),
         Method::Put => Command::SetMembers(body.take(Form::Ids(&pool))?),
         Method::Delete => Command::RemovePool(pool),
-        _ => return Err(Problem::BadMethod(POOL_METHODS)),
+        _ => return Err(Problem::BadMethod(Route::Pool)),
     };
     let (shape, route) = (ResponseShape::default(), Route::Pool);
     ask(command, shape, RequestLabel { route, method }, caller)
@@ -445,7 +419,7 @@ fn locks<'a>(
     body.take(Form::Nothing)?;
     let (command, show, list) = match method {
         Method::Get | Method::Head => {
-            parameters::refuse_others(parameters, "none")?;
+            parameters::refuse_others(parameters, &[])?;
             (Command::ListLocks(pool), Show::Leases, true)
         }
         Method::Post => {
@@ -456,10 +430,8 @@ fn locks<'a>(
         Method::Put => {
             let (renewal, show) = parameters::renewal(parameters)?;
             if renewal.owner.is_none() {
-                return Err(Problem::BadValue(
-                    "owner",
-                    "the name that the locks were taken with".into(),
-                ));
+                let right = "the name that the locks were taken with";
+                return Err(Problem::BadValue(OWNER_OF_ALL.name, right.into()));
             }
             (Command::RenewOwned(pool, renewal), show, true)
         }
@@ -467,7 +439,7 @@ fn locks<'a>(
             let filter = parameters::filter(parameters)?;
             (Command::ReleaseAll(pool, filter), Show::Ids, false)
         }
-        _ => return Err(Problem::BadMethod(POOL_METHODS)),
+        _ => return Err(Problem::BadMethod(Route::Locks)),
     };
     let shape = ResponseShape {
         list,
@@ -490,7 +462,7 @@ fn lock<'a>(
     body.take(Form::Nothing)?;
     let (command, show) = match method {
         Method::Get | Method::Head => {
-            parameters::refuse_others(parameters, "none")?;
+            parameters::refuse_others(parameters, &[])?;
             (Command::ShowLock(pool, id), Show::Leases)
         }
         Method::Post => {
@@ -505,7 +477,7 @@ fn lock<'a>(
             let condition = parameters::condition(parameters)?;
             (Command::Release(pool, id, condition), Show::Nothing)
         }
-        _ => return Err(Problem::BadMethod(POOL_METHODS)),
+        _ => return Err(Problem::BadMethod(Route::Lock)),
     };
     let shape = ResponseShape {
         show,

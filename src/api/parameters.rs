@@ -8,6 +8,11 @@ use crate::command::{
     Acquire, Fence, Filter, NamePart, OwnerName, ReleaseCondition, Renewal, ResourceId, Selection,
     Ttl,
 };
+use crate::contract::Parameter;
+use crate::contract::parameters::{
+    ACQUIRE, CONTAINS, FENCE, FORCE, LEASE, LIMIT, LIST_POOLS, METHOD, N, OLDER, OWNER, RELEASE,
+    RELEASE_ALL, RENEW, SUM, SUM_POOLS, TTL, WAIT,
+};
 use crate::http::{Method, Parameters};
 
 /// Reads the parameters of an acquire; `named` is the resource in its path.
@@ -15,16 +20,21 @@ pub(super) fn acquire<'a>(
     parameters: &mut Parameters<'a>,
     named: Option<ResourceId<'a>>,
 ) -> Result<(Acquire<'a>, Show), Problem> {
-    let count = match take_number(parameters, "n", 1, 999_999_999)? {
+    let count = match take_number(parameters, &N)? {
         None => NonZeroU32::MIN,
         Some(count) => NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN),
     };
     let selection = match named {
         None => Selection::Any(count),
         Some(id) if count == NonZeroU32::MIN => Selection::Named(id),
-        Some(_) => return Err(Problem::BadValue("n", "1, as one resource is named".into())),
+        Some(_) => {
+            return Err(Problem::BadValue(
+                N.name,
+                "1, as one resource is named".into(),
+            ));
+        }
     };
-    let wait_s = take_number(parameters, "wait", 0, 999_999_999)?.unwrap_or(0);
+    let wait_s = take_number(parameters, &WAIT)?.unwrap_or(0);
     let acquire = Acquire {
         selection,
         owner: take_owner(parameters)?,
@@ -32,12 +42,12 @@ pub(super) fn acquire<'a>(
         wait_ms: u64::from(wait_s) * 1000,
         may_queue: true,
     };
-    let show = if take_flag(parameters, "lease")? {
+    let show = if take_flag(parameters, &LEASE)? {
         Show::Leases
     } else {
         Show::Ids
     };
-    refuse_others(parameters, "ttl, wait, owner, n, lease")?;
+    refuse_others(parameters, ACQUIRE)?;
     Ok((acquire, show))
 }
 
@@ -48,12 +58,12 @@ pub(super) fn renewal<'a>(parameters: &mut Parameters<'a>) -> Result<(Renewal<'a
         fence: take_fence(parameters)?,
         ttl: take_ttl(parameters)?,
     };
-    let show = if take_flag(parameters, "lease")? {
+    let show = if take_flag(parameters, &LEASE)? {
         Show::Leases
     } else {
         Show::Nothing
     };
-    refuse_others(parameters, "ttl, owner, fence, lease")?;
+    refuse_others(parameters, RENEW)?;
     Ok((renewal, show))
 }
 
@@ -64,20 +74,20 @@ pub(super) fn condition<'a>(
     let condition = ReleaseCondition {
         owner: take_owner(parameters)?,
         fence: take_fence(parameters)?,
-        force: take_flag(parameters, "force")?,
+        force: take_flag(parameters, &FORCE)?,
     };
-    refuse_others(parameters, "owner, fence, force")?;
+    refuse_others(parameters, RELEASE)?;
     Ok(condition)
 }
 
 /// Reads the filter of the locks to release.
 pub(super) fn filter<'a>(parameters: &mut Parameters<'a>) -> Result<Filter<'a>, Problem> {
-    let older_s = take_number(parameters, "older", 0, 999_999_999)?;
+    let older_s = take_number(parameters, &OLDER)?;
     let filter = Filter {
         owner: take_owner(parameters)?,
         older_s: older_s.map(u64::from),
     };
-    refuse_others(parameters, "owner, older")?;
+    refuse_others(parameters, RELEASE_ALL)?;
     Ok(filter)
 }
 
@@ -85,19 +95,16 @@ pub(super) fn filter<'a>(parameters: &mut Parameters<'a>) -> Result<Filter<'a>, 
 pub(super) fn pools<'a>(
     parameters: &mut Parameters<'a>,
 ) -> Result<(Option<NamePart<'a>>, PoolView), Problem> {
-    let contains = match parameters.take("contains") {
+    let contains = match parameters.take(CONTAINS.name) {
         None => None,
-        Some(text) => Some(NamePart::parse(text).ok_or(Problem::BadValue(
-            "contains",
-            "a part of a name: 1 to 128 bytes without control characters".into(),
-        ))?),
+        Some(text) => Some(NamePart::parse(text).ok_or_else(|| Problem::bad_value(&CONTAINS))?),
     };
-    if take_flag(parameters, "sum")? {
-        refuse_others(parameters, "contains, sum")?;
+    if take_flag(parameters, &SUM)? {
+        refuse_others(parameters, SUM_POOLS)?;
         return Ok((contains, PoolView::Sums));
     }
-    let limit = take_number(parameters, "limit", 1, 999_999_999)?.and_then(NonZeroU32::new);
-    refuse_others(parameters, "contains, limit, sum")?;
+    let limit = take_number(parameters, &LIMIT)?.and_then(NonZeroU32::new);
+    refuse_others(parameters, LIST_POOLS)?;
     Ok((contains, PoolView::List(limit)))
 }
 
@@ -112,14 +119,14 @@ pub(super) fn effective_method(
     if method != Method::Post {
         return Ok(method);
     }
-    match parameters.take("_method") {
+    match parameters.take(METHOD.name) {
         None => Ok(Method::Post),
         Some(_) if method_override != MethodOverride::Taken => {
             Err(Problem::NoMethodOverride(method_override))
         }
         Some(name) => match Method::parse(name.as_bytes()) {
             meant @ (Method::Delete | Method::Put) => Ok(meant),
-            _ => Err(Problem::BadValue("_method", "DELETE or PUT".into())),
+            _ => Err(Problem::bad_value(&METHOD)),
         },
     }
 }
@@ -128,7 +135,7 @@ pub(super) fn effective_method(
 #[inline]
 pub(super) fn refuse_others(
     parameters: &Parameters<'_>,
-    known: &'static str,
+    known: &'static [&'static Parameter],
 ) -> Result<(), Problem> {
     match parameters.first_left() {
         None => Ok(()),
@@ -137,53 +144,49 @@ pub(super) fn refuse_others(
 }
 
 fn take_owner<'a>(parameters: &mut Parameters<'a>) -> Result<Option<OwnerName<'a>>, Problem> {
-    let owner = parameters.take("owner").map(OwnerName::parse).transpose();
-    owner.map_err(|_| {
-        let right = "a name of 1 to 128 bytes of UTF-8 without control characters";
-        Problem::BadValue("owner", right.into())
-    })
+    let owner = parameters.take(OWNER.name).map(OwnerName::parse);
+    owner.transpose().map_err(|_| Problem::bad_value(&OWNER))
 }
 
 fn take_ttl(parameters: &mut Parameters<'_>) -> Result<Option<Ttl>, Problem> {
-    let ttl_s = take_number(parameters, "ttl", 1, Ttl::MAX_S)?;
+    let ttl_s = take_number(parameters, &TTL)?;
     Ok(ttl_s.and_then(Ttl::from_s))
 }
 
 fn take_fence(parameters: &mut Parameters<'_>) -> Result<Option<Fence>, Problem> {
-    let Some(digits) = parameters.take("fence") else {
+    let Some(digits) = parameters.take(FENCE.name) else {
         return Ok(None);
     };
     let number = only_digits(&digits).and_then(|digits| digits.parse().ok());
-    let number = number.ok_or(Problem::BadValue("fence", "the number of a grant".into()))?;
+    let number = number.ok_or_else(|| Problem::bad_value(&FENCE))?;
     Ok(Some(Fence::from_number(number)))
 }
 
 fn take_number(
     parameters: &mut Parameters<'_>,
-    name: &'static str,
-    lowest: u32,
-    highest: u32,
+    parameter: &'static Parameter,
 ) -> Result<Option<u32>, Problem> {
-    let Some(digits) = parameters.take(name) else {
+    let Some(digits) = parameters.take(parameter.name) else {
         return Ok(None);
     };
+    let (least, greatest) = parameter.bounds;
     let number = only_digits(&digits).and_then(|digits| digits.parse().ok());
     match number {
-        Some(number) if (lowest..=highest).contains(&number) => Ok(Some(number)),
-        _ => {
-            let right = format!("a whole number from {lowest} to {highest}");
-            Err(Problem::BadValue(name, right.into()))
-        }
+        Some(number) if (least..=greatest).contains(&number) => Ok(Some(number)),
+        _ => Err(Problem::bad_value(parameter)),
     }
 }
 
 /// Reads a flag: present means set. Libraries may write it as `=1` or `=true`.
-fn take_flag(parameters: &mut Parameters<'_>, name: &'static str) -> Result<bool, Problem> {
-    match parameters.take(name) {
+fn take_flag(
+    parameters: &mut Parameters<'_>,
+    parameter: &'static Parameter,
+) -> Result<bool, Problem> {
+    match parameters.take(parameter.name) {
         None => Ok(false),
         Some(value) if value.is_empty() || value == "1" => Ok(true),
         Some(value) if value.eq_ignore_ascii_case("true") => Ok(true),
-        Some(_) => Err(Problem::BadValue(name, "nothing, or 1".into())),
+        Some(_) => Err(Problem::bad_value(parameter)),
     }
 }
 

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use super::{BodyError, BrowserProblem, MethodOverride};
 use crate::command::{NameError, Refusal};
-use crate::contract::{RefusalId, RefusalRow};
+use crate::contract::parameters::METHOD;
+use crate::contract::{Parameter, RefusalId, RefusalRow, Route};
 use crate::http::{HttpError, TargetError};
 use crate::keys::{AuthFailure, Role};
 
@@ -21,14 +22,14 @@ pub enum Problem {
     Body(BodyError),
     /// The path does not exist.
     NoRoute,
-    /// The path has only these other methods.
-    BadMethod(&'static str),
+    /// The path does not have this method.
+    BadMethod(Route),
     /// The request has no such parameter.
     UnknownParameter {
         /// Its name, cut to what is safe to repeat.
         name: Box<str>,
         /// The parameters that the request has.
-        known: &'static str,
+        known: &'static [&'static Parameter],
     },
     /// The named parameter needs a value of this form.
     BadValue(&'static str, Cow<'static, str>),
@@ -55,7 +56,7 @@ pub enum Problem {
 impl Problem {
     /// Returns the error of an unknown parameter. A reason phrase repeats `name`, which comes from
     /// a client: only if that is safe.
-    pub(super) fn unknown_parameter(name: &str, known: &'static str) -> Problem {
+    pub(super) fn unknown_parameter(name: &str, known: &'static [&'static Parameter]) -> Problem {
         let harmless = name.len() <= 32
             && name
                 .bytes()
@@ -66,6 +67,11 @@ impl Problem {
             Box::default()
         };
         Problem::UnknownParameter { name, known }
+    }
+
+    /// Returns the error of a value that is not of the form of its parameter.
+    pub(super) fn bad_value(parameter: &'static Parameter) -> Problem {
+        Problem::BadValue(parameter.name, parameter.expected())
     }
 
     /// Returns the error of a caller without a valid key.
@@ -147,7 +153,7 @@ impl Problem {
         let detail = match self {
             Problem::UnknownParameter { name, .. } => Detail::Text(name),
             Problem::BadValue(name, _) => Detail::Text(name),
-            Problem::NoMethodOverride(_) => Detail::Text("_method"),
+            Problem::NoMethodOverride(_) => Detail::Text(METHOD.name),
             Problem::Refused(refusal) => Detail::Count(refusal.count()?),
             _ => return None,
         };
@@ -161,9 +167,15 @@ impl Problem {
             Problem::Name(error) => error.to_string(),
             Problem::Body(error) => error.to_string(),
             Problem::NotAllowed(role) => fill(message, &[role.name()]),
-            Problem::BadMethod(methods) => fill(message, &[methods]),
+            Problem::BadMethod(route) => fill(message, &[route.allow()]),
             Problem::UnknownParameter { name, known } => {
-                fill(message, &[&format!("{name:?}"), known])
+                let known: Vec<&str> = known.iter().map(|known| known.name).collect();
+                let known = if known.is_empty() {
+                    "none".into()
+                } else {
+                    known.join(", ")
+                };
+                fill(message, &[&format!("{name:?}"), &known])
             }
             Problem::BadValue(name, right) => fill(message, &[name, right]),
             Problem::Refused(refusal) if let Some(count) = refusal.count() => {

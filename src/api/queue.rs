@@ -4,8 +4,8 @@ use super::body::Form;
 use super::render::{field, number, object, or_null, string};
 use super::{Body, Problem, RequestAction, ResponseShape, ask};
 use crate::command::{Command, PoolName, QueuedWaiter};
+use crate::contract::RequestLabel;
 use crate::keys::Caller;
-use crate::metrics::RequestLabel;
 
 /// Routes `/pool/A/queue`.
 pub(super) fn list<'a>(

@@ -19,13 +19,13 @@ pub fn render_status(outcome: &Outcome) -> (u16, Cow<'static, str>, Fields) {
         }
         Outcome::Problem(problem) => {
             let fields = match problem {
-                Problem::BadMethod(methods) => Fields::Allow(methods),
+                Problem::BadMethod(route) => Fields::Allow(route.allow()),
                 Problem::NoKey | Problem::WrongKey | Problem::TooManyWrongKeys => Fields::Challenge,
                 _ => Fields::None,
             };
             (problem.status(), problem.reason(), fields)
         }
-        Outcome::Options(methods) => (200, "OK".into(), Fields::Options(methods)),
+        Outcome::Options(route) => (200, "OK".into(), Fields::Options(route.allow())),
         Outcome::Page => (200, "OK".into(), Fields::Document(&documents::OF_PAGE)),
         Outcome::Description => {
             let fields = Fields::Document(&documents::OF_DESCRIPTION);

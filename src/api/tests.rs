@@ -1,7 +1,7 @@
 //! The metric label of each request, and the refusals of the contract.
 
 use super::*;
-use crate::contract::{REFUSALS, RefusalRow};
+use crate::contract::{REFUSALS, ROUTES, RefusalRow};
 
 #[test]
 fn each_request_is_counted_by_its_path_and_what_it_means() {
@@ -70,6 +70,58 @@ fn each_request_is_counted_by_its_path_and_what_it_means() {
     }
 }
 
+/// The fast match of paths finds each pattern of the contract, and its methods are those of the row.
+#[test]
+fn each_path_is_found_as_the_table_has_it() {
+    for row in &ROUTES {
+        let path = row.pattern.replace("{pool}", "A").replace("{id}", "4");
+        let (endpoint, is_old_name) = Endpoint::find(&path).expect("it is found");
+        assert_eq!(
+            (endpoint.route(), is_old_name),
+            (row.route, false),
+            "{path}"
+        );
+        let plain = Endpoint::find_plain_lock(&path).map(|endpoint| endpoint.route());
+        let is_lock = matches!(row.route, Route::Locks | Route::Lock);
+        assert_eq!(plain, is_lock.then_some(row.route), "{path}");
+        let escaped = row.pattern.replace("{pool}", "%41").replace("{id}", "%34");
+        let (endpoint, _) = Endpoint::find(&escaped).expect("it is found");
+        assert_eq!(endpoint.route(), row.route, "{escaped}");
+
+        for (name, method) in [
+            ("GET", Method::Get),
+            ("HEAD", Method::Head),
+            ("POST", Method::Post),
+            ("PUT", Method::Put),
+            ("DELETE", Method::Delete),
+            ("OTHER", Method::Other),
+        ] {
+            let body = match (row.route, method) {
+                (Route::Pools, _) => "{}",
+                (Route::Pool, _) => "[]",
+                _ => "",
+            };
+            let request = Request {
+                method,
+                target: &path,
+                media: Media::Other,
+                body: body.as_bytes(),
+            };
+            let access = Access::new(ListenerRole::All, Caller::AuthDisabled);
+            let is_there = !matches!(
+                route(&request, &access),
+                RequestAction::Respond(Outcome::Problem(Problem::BadMethod(_)), _)
+            );
+            assert_eq!(is_there, row.operation(method).is_some(), "{name} {path}");
+            assert!(
+                name == "OTHER" || is_there == row.route.allow().contains(name),
+                "{name} {path}"
+            );
+        }
+    }
+    assert_eq!(Route::None.row().map(|row| row.pattern), None);
+}
+
 /// One of each kind, with 2 and NAME where the words have a number or a name in them.
 fn problems() -> Vec<Problem> {
     use crate::http::{HttpError as Http, TargetError as Target};
@@ -110,9 +162,9 @@ fn problems() -> Vec<Problem> {
         Problem::Browser(BrowserProblem::OtherOrigin),
         Problem::Browser(BrowserProblem::UnknownHost),
         Problem::NoRoute,
-        Problem::BadMethod(OPEN_METHODS),
-        Problem::unknown_parameter("NAME", "none"),
-        Problem::unknown_parameter("\n", "none"),
+        Problem::BadMethod(Route::Root),
+        Problem::unknown_parameter("NAME", &[]),
+        Problem::unknown_parameter("\n", &[]),
         Problem::BadValue("NAME", "a number".into()),
         Problem::Stopping,
         Problem::NoMemory,

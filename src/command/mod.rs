@@ -145,7 +145,7 @@ pub struct Ttl(u32);
 
 impl Ttl {
     /// The longest lease in seconds: one year.
-    pub const MAX_S: u32 = 31_536_000;
+    pub const MAX_S: u32 = crate::contract::MAX_TTL_S;
 
     /// Makes a length of 1 to [`Ttl::MAX_S`] seconds; `None` outside this range.
     pub const fn from_s(seconds: u32) -> Option<Ttl> {

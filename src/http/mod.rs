@@ -26,6 +26,7 @@ mod head;
 mod target;
 mod version;
 
+pub use crate::contract::Method;
 pub use answer::{
     CONTINUE, Document, Fields, Response, SiteFields, end_of_response, fit_body, write_chunk,
     write_head, write_last_chunk, write_response, write_stream_head,
@@ -61,19 +62,6 @@ pub enum Media {
     Json,
     /// `multipart/…`: the parts of a form, which no request accepts.
     Multipart,
-}
-
-/// The methods that latchd distinguishes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the standard's names")]
-pub enum Method {
-    Get,
-    Head,
-    Post,
-    Put,
-    Delete,
-    Options,
-    Other,
 }
 
 impl Method {

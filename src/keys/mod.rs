@@ -21,6 +21,7 @@ use digest::Digest;
 pub use parse::{FileProblem, LineProblem};
 use pattern::Pattern;
 
+pub use crate::contract::Role;
 use crate::http::Credentials;
 use crate::time::Time;
 
@@ -35,28 +36,6 @@ pub const MAX_RULES: usize = 100;
 pub const MAX_LINES: usize = 10_000;
 /// The most secrets of one key: the old one and the new one of a rotation.
 pub const MAX_SECRETS: usize = 2;
-
-/// The role of a key. Each role includes the rights of those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// May list pools, locks and waiters.
-    Read,
-    /// May acquire, renew and release.
-    Use,
-    /// May seed, purge, force and remove.
-    Admin,
-}
-
-impl Role {
-    /// Returns the name of the role in a file of keys.
-    pub fn name(self) -> &'static str {
-        match self {
-            Role::Read => "read",
-            Role::Use => "use",
-            Role::Admin => "admin",
-        }
-    }
-}
 
 /// One key with one of its secrets, of which only the hash is kept, and its rights.
 pub struct Key {
@@ -111,15 +90,10 @@ impl Key {
         rules.map(|rule| rule.pools.comparisons_per_byte()).sum()
     }
 
-    /// Returns whether the key may read every pool, whatever its name.
-    pub fn sees_all(&self) -> bool {
-        self.rules.iter().any(|rule| rule.pools.matches_all())
-    }
-
-    /// Returns whether the key may do everything in every pool, whatever its name.
-    pub fn administers_all(&self) -> bool {
+    /// Returns whether the key has at least `role` in every pool, whatever its name.
+    pub fn may_in_all(&self, role: Role) -> bool {
         let mut rules = self.rules.iter();
-        rules.any(|rule| rule.role == Role::Admin && rule.pools.matches_all())
+        rules.any(|rule| rule.role >= role && rule.pools.matches_all())
     }
 
     /// Returns whether there can be a pool in which the key has at least `role`.
@@ -170,7 +144,7 @@ impl Caller<'_> {
     /// Returns whether there can be pools that the caller may not see.
     pub fn is_filtered(&self) -> bool {
         match self {
-            Caller::Authenticated(key) => !key.sees_all(),
+            Caller::Authenticated(key) => !key.may_in_all(Role::Read),
             Caller::AuthDisabled => false,
             Caller::Unauthenticated { .. } => true,
         }

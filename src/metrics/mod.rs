@@ -23,7 +23,7 @@ pub use histogram::Histogram;
 pub use lending::Lending;
 pub use page::Scrape;
 pub use process::{Memory, Process};
-pub use requests::{RequestLabel, RequestRecord, Requests, Route};
+pub use requests::{RequestRecord, Requests};
 pub use stalls::Stalls;
 pub use store::{Backing, StoreFigures};
 

@@ -7,64 +7,11 @@
 //! Within a tick the request served first seems to take as long as the last.
 
 use super::Histogram;
-use crate::http::Method;
+use crate::contract::{Method, ROUTES, RequestLabel, Route};
 use crate::time::Micros;
 
-/// The paths that requests are counted by. Unknown paths share one, so that clients cannot add rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "`label` says it")]
-pub enum Route {
-    Root,
-    Ping,
-    Health,
-    Ready,
-    Metrics,
-    Description,
-    Pools,
-    Pool,
-    Locks,
-    Lock,
-    Queue,
-    Dump,
-    /// An unknown path, or an unreadable request.
-    None,
-}
-
-impl Route {
-    const ALL: [Route; 13] = [
-        Route::Root,
-        Route::Ping,
-        Route::Health,
-        Route::Ready,
-        Route::Metrics,
-        Route::Description,
-        Route::Pools,
-        Route::Pool,
-        Route::Locks,
-        Route::Lock,
-        Route::Queue,
-        Route::Dump,
-        Route::None,
-    ];
-
-    fn label(self) -> &'static str {
-        match self {
-            Route::Root => "/",
-            Route::Ping => "/ping",
-            Route::Health => "/health",
-            Route::Ready => "/ready",
-            Route::Metrics => "/metrics",
-            Route::Description => "/openapi.json",
-            Route::Pools => "/pool",
-            Route::Pool => "/pool/:pool",
-            Route::Locks => "/pool/:pool/lock",
-            Route::Lock => "/pool/:pool/lock/:id",
-            Route::Queue => "/pool/:pool/queue",
-            Route::Dump => "/dump",
-            Route::None => "none",
-        }
-    }
-}
+/// The number of labels of paths: those of the contract, and one for unknown paths.
+const ROUTE_COUNT: usize = Route::None as usize + 1;
 
 /// The methods in the order of their numbers.
 const METHODS: [(Method, &str); 7] = [
@@ -115,15 +62,6 @@ fn index_of(status: u16) -> usize {
     usize::from(*place.unwrap_or(&(STATUSES.len() as u8 - 1)))
 }
 
-/// The labels that a request is counted under.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestLabel {
-    /// The path.
-    pub route: Route,
-    /// The effective method; if it is unclear, the method of the request line.
-    pub method: Method,
-}
-
 /// An unanswered request, as it will be counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestRecord {
@@ -141,7 +79,7 @@ const MAX_KEPT: usize = 4096;
 /// Counts of answered requests, and their durations.
 #[derive(Debug, Default)]
 pub struct Requests {
-    answered: [[[u64; STATUSES.len()]; METHODS.len()]; Route::ALL.len()],
+    answered: [[[u64; STATUSES.len()]; METHODS.len()]; ROUTE_COUNT],
     /// Requests whose connection ended before they were answered.
     pub abandoned: u64,
     /// Requests with a wrong key.
@@ -231,7 +169,8 @@ impl Requests {
 
     /// Returns path, method and status with the number of answers, without rows of 0.
     pub(super) fn answered(&self) -> impl Iterator<Item = ([&'static str; 3], u64)> + '_ {
-        Route::ALL.into_iter().flat_map(move |route| {
+        let known = ROUTES.iter().map(|row| row.route);
+        known.chain([Route::None]).flat_map(move |route| {
             METHODS.into_iter().flat_map(move |(method, name)| {
                 let counts = &self.answered[route as usize][method as usize];
                 let rows = STATUSES.into_iter().zip(counts);
@@ -263,19 +202,17 @@ impl Requests {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::REFUSALS;
 
     #[test]
     fn what_is_listed_stands_at_its_number() {
-        for (place, route) in Route::ALL.into_iter().enumerate() {
-            assert_eq!(route as usize, place);
-        }
         for (place, (method, _)) in METHODS.into_iter().enumerate() {
             assert_eq!(method as usize, place);
         }
         for (place, &(status, name)) in STATUSES.iter().enumerate() {
             assert_eq!(index_of(status), place, "{name}");
         }
-        for row in &crate::contract::REFUSALS {
+        for row in &REFUSALS {
             assert_ne!(STATUSES[index_of(row.status)].1, "other", "{}", row.words);
         }
         for unknown in [0, 199, 201, 299, 500, 502, 504, 506, u16::MAX] {

@@ -3,8 +3,9 @@
 use super::{Context, Outcome, ResponseShape, Settings};
 use crate::api::{self, Problem};
 use crate::command::{Reply, Ticket};
+use crate::contract::Route;
 use crate::http::{self, Fields, Format, Response, SiteFields, Style};
-use crate::metrics::{RequestRecord, Route};
+use crate::metrics::RequestRecord;
 
 #[derive(Debug)]
 pub(super) struct Exchange {

@@ -9,12 +9,13 @@ use super::partial_request::{PartialRequest, line_of_start};
 use super::{Context, Peer, Phase, Session, Shutdown};
 use crate::api::{self, Access, Outcome, Problem, RequestAction};
 use crate::command::Command;
+use crate::contract::{RequestLabel, Route};
 use crate::http::{
     self, BodyLength, BrowserFields, Format, Head, Method, Progress, Rejected, Request, Scan,
     Style, Wire,
 };
 use crate::keys::{AuthFailure, Caller};
-use crate::metrics::{RequestLabel, RequestRecord, Route};
+use crate::metrics::RequestRecord;
 
 /// The bytes that a session parses in one tick. Only one-line requests can exceed it, since they are received as a
 /// whole.

@@ -1,5 +1,10 @@
 //! Query parameters: one that a route does not know is refused, before anything is done.
 
+use std::collections::BTreeSet;
+
+use latchd::contract::parameters::METHOD;
+use latchd::contract::{ROUTES, Route};
+
 use super::request::*;
 use super::runner::run;
 use super::table::{Row, row};
@@ -14,6 +19,7 @@ const TYPO: &str =
 
 pub fn rows() -> Vec<Row> {
     let mut rows = unknown();
+    rows.extend(of_others());
     rows.extend(malformed());
     rows.extend(meant());
     rows
@@ -33,39 +39,72 @@ fn untouched(row: Row) -> Row {
         .check("GET /pool/A/lock", "200 1 - 4\t2 - 3")
 }
 
+/// Each operation of the contract: method and path, whether a query has begun, the body that it needs, and the names
+/// of its parameters.
+fn operations() -> Vec<(String, &'static str, BTreeSet<&'static str>)> {
+    let mut operations = Vec::new();
+    for row in &ROUTES {
+        for (method, operation) in row.operations() {
+            let path = row.pattern.replace("{pool}", "A").replace("{id}", "4");
+            let mut line = format!("{method} {path}?");
+            let needed = operation
+                .parameters
+                .iter()
+                .filter(|known| known.is_required);
+            needed.for_each(|needed| line += &format!("{}=o&", needed.name));
+            let text = match (method, row.route) {
+                ("POST" | "PUT", Route::Pools) => r#"{"A":["x"]}"#,
+                ("POST" | "PUT", Route::Pool) => r#"["x"]"#,
+                ("PUT", Route::Dump) => DUMP,
+                _ => "",
+            };
+            let known = operation.parameters.iter().map(|known| known.name);
+            let override_name = (method == "POST").then_some(METHOD.name);
+            operations.push((line, text, known.chain(override_name).collect()));
+        }
+    }
+    operations
+}
+
+/// It has several lines, so no request in one line has it.
+const DUMP: &str = concat!(
+    "{\"latchd\":\"0.1.0\",\"dump\":1}\n",
+    "{\"pools\":0,\"members\":0,\"locks\":0,\"retired_fence\":0}\n",
+);
+
 fn unknown() -> Vec<Row> {
-    let routes = [
-        ("GET /", ""),
-        ("GET /ping", ""),
-        ("GET /pool", ""),
-        ("POST /pool", r#"{"B":["x"]}"#),
-        ("PUT /pool", r#"{"A":["x"]}"#),
-        ("GET /pool/A", ""),
-        ("POST /pool/A", r#"["x"]"#),
-        ("PUT /pool/A", r#"["x"]"#),
-        ("DELETE /pool/A", ""),
-        ("POST /pool/A/lock", ""),
-        ("GET /pool/A/lock", ""),
-        ("GET /pool/A/queue", ""),
-        ("GET /dump", ""),
-        ("DELETE /pool/A/lock", ""),
-        ("POST /pool/A/lock/1", ""),
-        ("GET /pool/A/lock/4", ""),
-        ("DELETE /pool/A/lock/4", ""),
-    ];
-    let refused = |route: &str, text: &str| {
+    let refused = |(line, text, _): (String, &str, _)| {
         let bad = "400 bad …";
-        let row = staged(format!("an unknown parameter of {route}"))
-            .ask(body(&format!("{route}?color=red"), text), fails(bad))
-            .ask(json_body(&format!("{route}?tll=60"), text), json_fails(bad))
-            .line(format!("{route}?x {text}").trim_end(), bad)
-            .line(format!("{route}?Lease {text}").trim_end(), bad);
+        let mut row = staged(format!("an unknown parameter of {line}"))
+            .ask(body(&format!("{line}color=red"), text), fails(bad))
+            .ask(json_body(&format!("{line}tll=60"), text), json_fails(bad));
+        if text != DUMP {
+            row = row
+                .line(format!("{line}x {text}").trim_end(), bad)
+                .line(format!("{line}Lease {text}").trim_end(), bad);
+        }
         untouched(row)
     };
-    routes
-        .iter()
-        .map(|(route, text)| refused(route, text))
-        .collect()
+    operations().into_iter().map(refused).collect()
+}
+
+/// Each operation refuses each parameter that only others have.
+fn of_others() -> Vec<Row> {
+    let parameters = operations().into_iter().flat_map(|(_, _, known)| known);
+    let all: BTreeSet<&str> = parameters.collect();
+    assert!(all.len() > 10, "they are found: {all:?}");
+    let refused = |(line, text, known): (String, &str, BTreeSet<&'static str>)| {
+        let mut row = staged(format!("parameters of other requests: {line}"));
+        for name in all.difference(&known) {
+            let bad = format!("400 bad parameter {name}");
+            row = row.ask(body(&format!("{line}{name}=1"), text), fails(&bad));
+            if text != DUMP {
+                row = row.line(format!("{line}{name} {text}").trim_end(), bad);
+            }
+        }
+        untouched(row)
+    };
+    operations().into_iter().map(refused).collect()
 }
 
 fn malformed() -> Vec<Row> {
@@ -89,7 +128,7 @@ fn malformed() -> Vec<Row> {
         "n=%zz",
         "n=%FF",
     ];
-    let mut rows: Vec<Row> = acquires
+    acquires
         .iter()
         .map(|query| {
             let row = staged(format!("acquire with ?{query}"))
@@ -100,25 +139,7 @@ fn malformed() -> Vec<Row> {
                 .line(format!("POST /pool/A/lock/1?{query}"), "400 bad …");
             untouched(row)
         })
-        .collect();
-    let elsewhere = [
-        "DELETE /pool/A/lock?n=1",
-        "DELETE /pool/A/lock?lease",
-        "DELETE /pool/A/lock/4?n=1",
-        "DELETE /pool/A/lock/4?lease",
-        "DELETE /pool/A?lease",
-        "GET /pool/A/lock?n=1",
-        "GET /pool/A/lock/4?lease",
-        "GET /pool/A/queue?owner=a",
-        "GET /ping?lease",
-    ];
-    rows.extend(elsewhere.iter().map(|line| {
-        let row = staged(format!("a parameter of another route: {line}"))
-            .ask(bare(line), fails("400 bad …"))
-            .line(*line, "400 bad …");
-        untouched(row)
-    }));
-    rows
+        .collect()
 }
 
 fn meant() -> Vec<Row> {

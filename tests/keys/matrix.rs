@@ -1,6 +1,8 @@
 //! Every route with every role, for the right pool and the wrong one, with an unknown key and
 //! without one, shown in every way.
 
+use latchd::contract::{self, ROUTES, Role, Route};
+
 use super::{NO_KEY, NOT_ALLOWED, WRONG_KEY, basic, bearer, serve};
 use crate::support::{Client, Server};
 
@@ -47,6 +49,7 @@ const REQUESTS: &[(Needs, &str, &str)] = &[
     (Needs::Nothing, "HEAD /ping", ""),
     (Needs::Nothing, "GET /health", ""),
     (Needs::Nothing, "GET /ready", ""),
+    (Needs::Nothing, "GET /openapi.json", ""),
     (Needs::Nothing, "OPTIONS /", ""),
     (Needs::Nothing, "OPTIONS /metrics", ""),
     (Needs::Nothing, "OPTIONS /pool", ""),
@@ -143,6 +146,66 @@ fn every_route_wants_its_role_in_its_pool() {
         }
     }
     assert_eq!(checked, REQUESTS.len() * (8 * 4 + 2));
+}
+
+/// Returns the rights that the rows about a request of the contract have, in order. `None` if it has a test of its
+/// own: it depends on more than one key and one pool.
+fn rights(route: Route, needs: contract::Needs) -> Option<&'static [Needs]> {
+    let of = |role| match role {
+        Role::Read => &[Needs::Read],
+        Role::Use => &[Needs::Use],
+        Role::Admin => &[Needs::Admin],
+    };
+    match needs {
+        contract::Needs::Nothing => Some(&[Needs::Nothing]),
+        contract::Needs::InPool(role) => Some(of(role)),
+        contract::Needs::UseOrForce | contract::Needs::UseOfOwner => {
+            Some(&[Needs::Use, Needs::Admin])
+        }
+        contract::Needs::AdminOfBody => Some(&[Needs::Admin]),
+        contract::Needs::InAll(Role::Admin) => Some(&[Needs::Root]),
+        contract::Needs::AnyKey => {
+            assert_eq!(
+                route,
+                Route::Pools,
+                "a_list_of_pools_shows_those_that_the_key_is_for"
+            );
+            None
+        }
+        contract::Needs::InAll(_) => {
+            assert_eq!(route, Route::Metrics, "tests/keys/access.rs");
+            None
+        }
+    }
+}
+
+#[test]
+fn the_rows_have_every_request_of_the_contract_with_its_right() {
+    for row in &ROUTES {
+        for (method, operation) in row.operations() {
+            let path = row.pattern.replace("{pool}", "A");
+            let paths = ["1", "2", "3"].map(|id| path.replace("{id}", id));
+            let is_of = |line: &str| {
+                let (named, target) = line.split_once(' ').expect("METHOD PATH");
+                let is_meant = !target.contains("_method");
+                let path = target.split('?').next().unwrap_or_default();
+                named == method && is_meant && paths.iter().any(|known| known == path)
+            };
+            let mut tested: Vec<Needs> = REQUESTS
+                .iter()
+                .filter(|(_, line, _)| is_of(line))
+                .map(|&(needs, ..)| needs)
+                .collect();
+            tested.sort_unstable();
+            tested.dedup();
+            // A restore has no row: it needs a store without pools.
+            if let Some(rights) = rights(row.route, operation.needs)
+                && (row.route, method) != (Route::Dump, "PUT")
+            {
+                assert_eq!(tested, rights, "{method} {path}");
+            }
+        }
+    }
 }
 
 /// The base path for JSON is no way round a key.

@@ -19,37 +19,30 @@ use super::{Body, Problem, RequestAction, ResponseShape, access};
 pub use read::{DumpError, DumpReader};
 
 use crate::command::{Command, DumpPart, DumpPlace, DumpedLock, Fence, PoolDump, Ttl};
+use crate::contract::RequestLabel;
 use crate::http::Method;
 use crate::keys::Caller;
-use crate::metrics::{RequestLabel, Route};
 
 /// The number of the format.
 const FORMAT: u64 = 1;
 
-/// The methods of `/dump`, for `Allow`.
-pub(super) const METHODS: &str = "GET, HEAD, PUT, OPTIONS";
-
 /// Routes `/dump`.
 pub(super) fn dump<'a>(
-    method: Method,
+    label: RequestLabel,
     body: Body<'_>,
     caller: Caller<'_>,
 ) -> Result<RequestAction<'a>, Problem> {
-    access::check_all(caller)?;
-    let command = match method {
+    access::check_all_pools(caller, label)?;
+    let command = match label.method {
         Method::Get | Method::Head => {
             body.take(Form::Nothing)?;
             Command::Dump(DumpPlace::Start)
         }
         Method::Put => Command::Restore(Rc::new(body.take_dump()?)),
-        _ => return Err(Problem::BadMethod(METHODS)),
+        _ => return Err(Problem::BadMethod(label.route)),
     };
-    let route = Route::Dump;
-    Ok(RequestAction::Submit(
-        command,
-        ResponseShape::default(),
-        RequestLabel { route, method },
-    ))
+    let shape = ResponseShape::default();
+    Ok(RequestAction::Submit(command, shape, label))
 }
 
 /// Writes a dump in pieces, so that neither many pools nor a large one hold up other clients.
