@@ -26,6 +26,7 @@
 //! | [`keys`] | access rights: the keys of a file, their roles and pools |
 //! | [`api`] | routes, parameters, messages: requests to commands, replies to answers |
 //! | [`session`] | one client's connection: order, pipelining, limits, time-outs |
+//! | [`host`] | the tick without sockets: the sessions of many connections on one store |
 //! | [`client`] | asks a latchd over HTTP: one request, one answer, one deadline |
 //! | [`ping`] | the health check: asks a latchd whether it lives |
 //! | [`config`] | flags, environment and files to one checked configuration |
@@ -80,6 +81,7 @@ pub mod client;
 pub mod command;
 pub mod config;
 pub mod contract;
+pub mod host;
 pub mod http;
 pub mod keys;
 pub mod latch;

@@ -323,7 +323,7 @@ fn clients_that_have_sent_long_lines_cost_nothing_while_they_are_idle() {
 #[test]
 fn a_session_that_is_never_quite_drained_forgets_what_was_taken() {
     let mut client = Conversation::new();
-    client.leaves_untaken = 1;
+    client.leave_untaken(1);
     for _ in 0..10_000 {
         client.send(b"GET /pool/A/lock/1 HTTP/1.1\r\n\r\n");
     }

@@ -10,7 +10,8 @@ use std::net::SocketAddr;
 use mio::Registry;
 use mio::net::{TcpListener, TcpStream};
 
-use super::{ACCEPT_PAUSE_MS, LISTENERS, Server, listener, watch_listeners};
+use super::waiting::watch_listeners;
+use super::{ACCEPT_PAUSE_MS, LISTENERS, Server, listener};
 use crate::api::ListenerRole;
 use crate::time::Time;
 
@@ -83,10 +84,12 @@ impl Admin {
         }
     }
 
-    /// Removes the connection in this slot. A pending one may have its slot at once.
+    /// Removes the connection in this slot, if it is one of these. A pending one may have its slot at once.
     pub(super) fn remove(&mut self, slot: usize, now: Time) {
-        self.slots.retain(|&other| other != slot);
-        self.accept_from = self.accept_from.map(|from| from.min(now));
+        if let Some(at) = self.slots.iter().position(|&other| other == slot) {
+            self.slots.remove(at);
+            self.accept_from = self.accept_from.map(|from| from.min(now));
+        }
     }
 
     pub(super) fn stop(&mut self) {
@@ -124,7 +127,7 @@ impl Server {
                     return Some(now.after_ms(ACCEPT_PAUSE_MS));
                 }
                 Ok(socket) => {
-                    let slot = self.watch_connection(socket, None, ListenerRole::Admin, now);
+                    let slot = self.watch_connection(socket, None, ListenerRole::Admin, None, now);
                     self.admin.slots.extend(slot);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => index += 1,
@@ -145,10 +148,10 @@ impl Server {
             return true;
         }
         let idle = self.admin.slots.iter().filter_map(|&slot| {
-            let connection = self.connections.get(slot)?;
+            let connection = self.host.get(slot)?;
             // `None` means that it is in the middle of a request.
-            connection.idle_since(&self.settings, now)?;
-            Some((connection.session.last_active_at(&self.settings), slot))
+            connection.idle_since(&self.host.settings, now)?;
+            Some((connection.session.last_active_at(&self.host.settings), slot))
         });
         match idle.min() {
             Some((since, slot)) if since.after_ms(IDLE_MS) <= now => {

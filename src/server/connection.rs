@@ -11,8 +11,9 @@ use rustix::net::{SendFlags, send};
 
 #[cfg(target_os = "linux")]
 use super::listener;
+use crate::host::{self, Connection as _};
 use crate::metrics::Closed;
-use crate::session::{Context, Ending, Outstanding, Session, Settings};
+use crate::session::{Context, Ending, Session, Settings};
 use crate::time::Time;
 use crate::tls::{Channel, Failure, Received};
 
@@ -35,14 +36,6 @@ pub(super) struct Connection {
     shutdown_is_due: bool,
     /// The socket has failed.
     broken: bool,
-    /// It is in the list of connections to read in the next tick.
-    is_queued_to_read: bool,
-    /// It is in the list of connections to write in this tick.
-    is_queued_to_write: bool,
-    /// It is not read until fewer requests are in flight in all.
-    pub(super) is_paused: bool,
-    /// Its requests in flight that are counted.
-    pub(super) outstanding: Outstanding,
     /// The system probes its client as often as a waiter.
     #[cfg(target_os = "linux")]
     is_probed_often: bool,
@@ -54,6 +47,65 @@ struct Sent {
     bytes: usize,
     /// Bytes of the session's output among them.
     plaintext_bytes: usize,
+}
+
+impl host::Connection for Connection {
+    fn session(&self) -> &Session {
+        &self.session
+    }
+
+    fn session_mut(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    /// Reports a hang-up to the session, which does not see it while it does not read.
+    fn note_hangup(&mut self, context: &mut Context<'_>) {
+        if self.end_is_near && !self.is_end_handled {
+            self.is_end_handled = true;
+            self.session.handle_hangup(context);
+        }
+    }
+
+    /// A very long answer continues in the next tick, so that other clients do not wait for it.
+    fn write(&mut self, context: &mut Context<'_>) -> Option<Closed> {
+        self.encrypt(context);
+        let mut left = TURN_BYTES;
+        while left > 0 && self.can_write() {
+            let Some(sent) = self.send(left) else {
+                continue;
+            };
+            left -= sent.bytes;
+            context.metrics.connections.sent_bytes += sent.bytes as u64;
+            if !self.session.output().is_empty() {
+                self.session.handle_sent(sent.plaintext_bytes, context);
+                self.encrypt(context);
+            }
+        }
+        if self.shutdown_is_due {
+            self.shut_down();
+        }
+        self.poll_ending(context)
+    }
+
+    fn can_write(&self) -> bool {
+        self.writable && !self.broken && !self.unsent().is_empty()
+    }
+
+    fn has_input(&self, settings: &Settings) -> bool {
+        self.readable && self.wants_input(settings)
+    }
+
+    /// Probes a waiter more often than other clients.
+    #[cfg(target_os = "linux")]
+    fn note_queued(&mut self, is_queued: bool) {
+        if is_queued == self.is_probed_often {
+            return;
+        }
+        self.is_probed_often = is_queued;
+        if let Err(error) = listener::set_probes(&self.socket, is_queued) {
+            log::debug!("the probes of a connection stay as they are: {error}");
+        }
+    }
 }
 
 impl Connection {
@@ -68,10 +120,6 @@ impl Connection {
             writable: true,
             shutdown_is_due: false,
             broken: false,
-            is_queued_to_read: false,
-            is_queued_to_write: false,
-            is_paused: false,
-            outstanding: Outstanding::default(),
             #[cfg(target_os = "linux")]
             is_probed_often: false,
         }
@@ -91,11 +139,6 @@ impl Connection {
 
     pub(super) fn has_output(&self) -> bool {
         !self.unsent().is_empty() || !self.session.output().is_empty()
-    }
-
-    /// Returns whether it has bytes to write and the socket may take them.
-    pub(super) fn can_write(&self) -> bool {
-        self.writable && !self.broken && !self.unsent().is_empty()
     }
 
     /// Reads once, for `receive_range`. Returns `None` if there is no input, or if `read` must do more than
@@ -128,7 +171,6 @@ impl Connection {
         range: Range<usize>,
         context: &mut Context<'_>,
     ) {
-        self.is_queued_to_read = false;
         context.metrics.connections.received_bytes += range.len() as u64;
         self.session.receive(&buffer[range], context);
         // The input has filled the buffer, so it is the last of its batch, and the buffer is free.
@@ -139,7 +181,6 @@ impl Connection {
 
     /// Resumes the session, then reads until the socket is empty or the buffer was filled once.
     pub(super) fn read(&mut self, buffer: &mut [u8], context: &mut Context<'_>) {
-        self.is_queued_to_read = false;
         if self.session.wants_resume(context.settings) {
             self.session.resume(context);
         }
@@ -148,7 +189,7 @@ impl Connection {
     }
 
     fn fill(&mut self, buffer: &mut [u8], context: &mut Context<'_>) {
-        while self.readable && !self.broken && self.wants_input(context.settings) {
+        while !self.broken && self.has_input(context.settings) {
             match self.socket.read(buffer) {
                 Ok(0) => {
                     self.readable = false;
@@ -168,14 +209,6 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => self.fail(&error),
             }
-        }
-    }
-
-    /// Reports a hang-up to the session, which does not see it while it does not read.
-    pub(super) fn note_hangup(&mut self, context: &mut Context<'_>) {
-        if self.end_is_near && !self.is_end_handled {
-            self.is_end_handled = true;
-            self.session.handle_hangup(context);
         }
     }
 
@@ -202,28 +235,6 @@ impl Connection {
         match &self.channel {
             Some(channel) if !channel.has_ended() => self.session.receive_truncation(context),
             _ => self.session.receive_end(context),
-        }
-    }
-
-    /// Sends the session's output as far as the socket takes it. A very long answer continues in the next
-    /// tick, so that other clients do not wait for it.
-    pub(super) fn write(&mut self, context: &mut Context<'_>) {
-        self.is_queued_to_write = false;
-        self.encrypt(context);
-        let mut left = TURN_BYTES;
-        while left > 0 && self.can_write() {
-            let Some(sent) = self.send(left) else {
-                continue;
-            };
-            left -= sent.bytes;
-            context.metrics.connections.sent_bytes += sent.bytes as u64;
-            if !self.session.output().is_empty() {
-                self.session.handle_sent(sent.plaintext_bytes, context);
-                self.encrypt(context);
-            }
-        }
-        if self.shutdown_is_due {
-            self.shut_down();
         }
     }
 
@@ -292,7 +303,7 @@ impl Connection {
 
     /// Returns the reason to close the connection; `None` to keep it. Shuts down the sending side when it is
     /// time.
-    pub(super) fn poll_ending(&mut self, context: &mut Context<'_>) -> Option<Closed> {
+    fn poll_ending(&mut self, context: &mut Context<'_>) -> Option<Closed> {
         if self.broken {
             return Some(Closed::Error);
         }
@@ -331,22 +342,6 @@ impl Connection {
         }
     }
 
-    /// Probes a waiter more often than other clients.
-    #[cfg(target_os = "linux")]
-    pub(super) fn adapt_probes(&mut self) {
-        let waits = self.outstanding.is_queued;
-        if waits == self.is_probed_often {
-            return;
-        }
-        self.is_probed_often = waits;
-        if let Err(error) = listener::set_probes(&self.socket, waits) {
-            log::debug!("the probes of a connection stay as they are: {error}");
-        }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    pub(super) fn adapt_probes(&mut self) {}
-
     /// Sends TLS' close notice after the last output. Bytes that do not leave now count as not sent.
     pub(super) fn announce_end(&mut self) {
         if let Some(channel) = &mut self.channel
@@ -371,25 +366,10 @@ impl Connection {
 
     /// Returns since when it has been idle. `None` if it is not, or may have input.
     pub(super) fn idle_since(&self, settings: &Settings, now: Time) -> Option<Time> {
-        let may_say_something = self.readable && self.wants_input(settings);
-        if may_say_something {
+        if self.has_input(settings) {
             return None;
         }
         self.session.idle_since(settings, now)
-    }
-
-    /// Returns whether to read in the next tick although no event will report it. True once for each `read`.
-    pub(super) fn take_read_request(&mut self, settings: &Settings) -> bool {
-        let more = self.readable && self.wants_input(settings);
-        let wish = !self.is_queued_to_read && (more || self.session.wants_resume(settings));
-        self.is_queued_to_read |= wish;
-        wish
-    }
-
-    /// Returns whether the caller must add it to the list of connections to write. True once until it leaves
-    /// the list.
-    pub(super) fn queue_to_write(&mut self) -> bool {
-        !std::mem::replace(&mut self.is_queued_to_write, true)
     }
 
     /// Gives up a failed TLS channel. Its alert is sent all the same.

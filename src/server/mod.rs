@@ -11,22 +11,16 @@
 //! Redis' host names, which has another.
 
 mod accepting;
-mod addresses;
 mod admin;
 mod clock;
 mod connection;
 mod eviction;
-mod in_flight;
 mod listener;
-mod options;
 mod process;
 mod reading;
 mod signals;
-mod sink;
 mod stalls;
-mod tick_timer;
 mod waiting;
-mod wrong_keys;
 
 use std::io;
 use std::net::SocketAddr;
@@ -37,28 +31,22 @@ use std::time::Duration;
 use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
-use slab::Slab;
 
-use crate::api::ListenerRole;
-use crate::command::{Granted, Refusal, Reply, Restoration, Seed, Ticket};
+use crate::command::{Refusal, Restoration, Seed};
 use crate::config::{Capacity, Tls};
-use crate::metrics::{Closed, Metrics};
-use crate::session::{Buffers, Context, Settings};
+use crate::host::{Host, HostLimits};
+use crate::metrics::Closed;
+use crate::session::Settings;
 use crate::store::{Gather, Store};
-use crate::time::{Deadlines, LogThrottle, Time};
-use accepting::PendingConnection;
-use addresses::Addresses;
+use crate::time::Time;
+use accepting::Admission;
 use admin::Admin;
 pub use clock::Clock;
+use clock::TickTimer;
 use connection::Connection;
-use eviction::Eviction;
-use in_flight::InFlightRequests;
 use listener::Listener;
-pub use options::Options;
-use reading::ReceivedRange;
-use sink::{StoreSink, WaiterLimits};
+use reading::ReadBuffer;
 use stalls::StallClock;
-use tick_timer::TickTimer;
 use waiting::watch_listeners;
 
 const SIGNALS: Token = Token(usize::MAX);
@@ -69,7 +57,6 @@ const LISTENERS: usize = usize::MAX - 3;
 const EVENTS_PER_TICK: usize = 1024;
 /// The maximum number of polls before a commit, so that a stream of requests cannot delay it for long.
 const MAX_POLLS: usize = 8;
-const READ_BYTES: usize = 64 << 10;
 /// The pause in ms before accepting again when the system has no file descriptor left.
 const ACCEPT_PAUSE_MS: u64 = 100;
 
@@ -78,43 +65,47 @@ pub struct Server {
     poll: Poll,
     clock: Clock,
     signals: Signals,
-    listeners: Vec<Listener>,
-    tls: Option<Tls>,
-    /// When to accept next; `None` until an event reports a connection.
-    accept_from: Option<Time>,
+    /// The sessions, the store, and what they share.
+    host: Host<Connection>,
+    admission: Admission,
     admin: Admin,
-    connections: Slab<Connection>,
-    max_connections: usize,
-    addresses: Addresses,
-    max_per_address: usize,
-    waiter_limits: WaiterLimits,
-    in_flight: InFlightRequests,
-    pending: Option<PendingConnection>,
-    eviction: Eviction,
-    accept_error_throttle: LogThrottle,
-    rejection_throttle: LogThrottle,
-    deadlines: Deadlines,
-    /// Slots whose clients have hung up, from the latest events.
-    hung_up: Vec<usize>,
-    /// Slots of connections that may have input or may resume.
-    to_read: Vec<usize>,
-    ranges: Vec<ReceivedRange>,
-    /// Slots of connections that may have output, or may have ended.
-    to_write: Vec<usize>,
-    store: Box<dyn Store>,
-    next_serial: u64,
-    /// Commands were submitted since the last commit.
-    uncommitted: bool,
-    settings: Settings,
-    metrics: Metrics,
+    read_buffer: ReadBuffer,
     stall_clock: StallClock,
-    buffers: Buffers,
-    read_buffer: Box<[u8]>,
     log_dir: Option<PathBuf>,
-    drain_ms: u64,
     keys_file: Option<PathBuf>,
+    drain_ms: u64,
     /// The server is stopping, and ends at this time at the latest.
     stop_at: Option<Time>,
+}
+
+/// The options of a server, as [`Server::bind`](Server::bind) takes them.
+pub struct Options {
+    /// The addresses to listen on, unless listening sockets were inherited.
+    pub listen: Vec<SocketAddr>,
+    /// The addresses to listen on with TLS, and the certificate; `None` for no TLS.
+    pub tls: Option<Tls>,
+    /// The addresses for the metrics alone. If empty, all listeners serve them.
+    pub admin_listen: Vec<SocketAddr>,
+    /// Share the ports with other processes.
+    pub reuse_port: bool,
+    /// Limits and time-outs of sessions.
+    pub settings: Settings,
+    /// The file of the keys in `settings`, which is read again on SIGHUP.
+    pub keys_file: Option<PathBuf>,
+    /// The maximum number of connections; `None` for what the system's descriptor limit allows.
+    pub max_connections: Option<usize>,
+    /// The maximum number of connections of one address; `None` for a part of all.
+    pub max_per_address: Option<usize>,
+    /// The maximum number of queued requests of one address; `None` for a part of all.
+    pub max_address_waiters: Option<usize>,
+    /// The maximum number of requests in flight in all, without those that are queued.
+    pub max_requests: usize,
+    /// The maximum number of wrong keys of one address in a minute; 0 for no limit.
+    pub max_wrong_keys: usize,
+    /// The time in ms for which requests in flight may be answered when the server stops.
+    pub drain_ms: u64,
+    /// The directory of the log file, which is opened again on SIGHUP.
+    pub log_dir: Option<PathBuf>,
 }
 
 /// A server that has bound its addresses, without a store.
@@ -145,45 +136,26 @@ impl Bound {
             options.max_per_address,
             options.max_address_waiters,
         );
-        let mut metrics = Metrics::default();
-        metrics.connections.max = capacity.max_connections as u64;
+        let limits = HostLimits {
+            max_requests: options.max_requests,
+            max_waiters: capacity.max_waiters,
+            max_address_waiters: capacity.max_address_waiters,
+            max_wrong_keys: options.max_wrong_keys,
+        };
+        let mut host = Host::new(store, options.settings, limits, process::measure);
+        host.metrics.connections.max = capacity.max_connections as u64;
         Ok(Server {
             poll,
             clock,
             signals,
-            listeners,
-            tls: options.tls,
-            accept_from: None,
+            host,
+            admission: Admission::new(listeners, options.tls, &capacity),
             admin,
-            connections: Slab::new(),
-            max_connections: capacity.max_connections,
-            addresses: Addresses::new(options.max_wrong_keys),
-            max_per_address: capacity.max_per_address,
-            waiter_limits: WaiterLimits {
-                max: capacity.max_waiters,
-                max_per_address: capacity.max_address_waiters,
-            },
-            in_flight: InFlightRequests::new(options.max_requests),
-            pending: None,
-            eviction: Eviction::default(),
-            accept_error_throttle: LogThrottle::default(),
-            rejection_throttle: LogThrottle::default(),
-            deadlines: Deadlines::default(),
-            hung_up: Vec::new(),
-            to_read: Vec::new(),
-            ranges: Vec::new(),
-            to_write: Vec::new(),
-            store,
-            next_serial: 0,
-            uncommitted: false,
-            settings: options.settings,
-            metrics,
+            read_buffer: ReadBuffer::new(),
             stall_clock: StallClock::new(clock.now()),
-            buffers: Buffers::default(),
-            read_buffer: vec![0; READ_BYTES].into_boxed_slice(),
             log_dir: options.log_dir,
-            drain_ms: options.drain_ms,
             keys_file: options.keys_file,
+            drain_ms: options.drain_ms,
             stop_at: None,
         })
     }
@@ -209,17 +181,19 @@ impl Server {
     /// Returns the addresses of the listeners, with the ports that the system chose, and whether each has TLS.
     pub fn addresses(&self) -> io::Result<Vec<(SocketAddr, bool)>> {
         let address = |listener: &Listener| Ok((listener.socket.local_addr()?, listener.has_tls));
-        self.listeners.iter().map(address).collect()
+        self.admission.listeners.iter().map(address).collect()
     }
 
     /// Restores a dump. Call it first. The store refuses it unless it is empty.
     pub fn restore(&mut self, restoration: Restoration) -> Result<(), Refusal> {
-        self.store.restore(Rc::new(restoration), self.clock.now())
+        let now = self.clock.now();
+        self.host.store_mut().restore(Rc::new(restoration), now)
     }
 
     /// Purges and seeds the store as configured for the start. Call it before [`Server::run`].
     pub fn prepare(&mut self, purge: bool, seed: Option<Seed>) -> Result<(), Refusal> {
-        self.store.prepare(purge, seed, self.clock.now())
+        let now = self.clock.now();
+        self.host.store_mut().prepare(purge, seed, now)
     }
 
     /// Serves until a signal stops the server. Returns false if the store could not make everything durable at the end.
@@ -255,7 +229,7 @@ impl Server {
             let wake_at = self.wait(&mut events, ended)?;
             let timer = log::log_enabled!(log::Level::Debug).then(TickTimer::start);
             let (now, began_at) = self.clock.read();
-            self.metrics.requests.begin_tick(began_at);
+            self.host.metrics.requests.begin_tick(began_at);
             let is_stalled = self.hold_after_stall(wake_at, ended, now);
             self.note_events(&events, now);
             self.accept(now);
@@ -265,19 +239,19 @@ impl Server {
                 self.catch_up(&mut events, now)?;
             }
             self.gather(&mut events, now)?;
-            self.expire(now);
-            self.commit(now);
+            self.host.expire(now);
+            self.host.commit(now);
             self.write(now);
             self.evict_unauthenticated(now);
             self.accept_more(now);
             timer.inspect(TickTimer::note);
             let ended_at;
             (ended, ended_at) = self.clock.read();
-            self.metrics.requests.end_tick(ended_at);
+            self.host.metrics.requests.end_tick(ended_at);
             if self.stop_at.is_some_and(|at| {
-                at <= now || self.connections.is_empty() && self.store.is_quiescent()
+                at <= now || self.host.is_empty() && self.host.store().is_quiescent()
             }) {
-                return Ok(self.store.close());
+                return Ok(self.host.store_mut().close());
             }
         }
     }
@@ -287,7 +261,7 @@ impl Server {
     fn gather(&mut self, events: &mut Events, now: Time) -> io::Result<()> {
         let (mut polls, mut elapsed_us, mut began_at) = (0, 0, None);
         while polls < MAX_POLLS {
-            let gather = self.store.gather(elapsed_us, now);
+            let gather = self.host.store_mut().gather(elapsed_us, now);
             if gather == Gather::Nothing {
                 break;
             }
@@ -310,144 +284,27 @@ impl Server {
         Ok(())
     }
 
-    fn expire(&mut self, now: Time) {
-        while let Some(slot) = self.deadlines.pop_due(now) {
-            let connection = &mut self.connections[slot];
-            connection.session.handle_timeout(now);
-            // The deadline may have moved since it was noted; `write` notes it again.
-            if connection.queue_to_write() {
-                self.to_write.push(slot);
-            }
-        }
-        self.store.handle_timeout(now);
-    }
-
-    /// Runs `act` on the connection in this slot, if there is one, with its context.
-    fn with_connection<R>(
-        &mut self,
-        slot: usize,
-        now: Time,
-        act: impl FnOnce(&mut Connection, &mut [u8], &mut Context<'_>) -> R,
-    ) -> Option<R> {
-        let connection = self.connections.get_mut(slot)?;
-        let mut sink = StoreSink {
-            store: &mut *self.store,
-            next_serial: &mut self.next_serial,
-            uncommitted: &mut self.uncommitted,
-            addresses: &mut self.addresses,
-            waiter_limits: self.waiter_limits,
-            slot,
-            now,
-        };
-        let mut context = Context {
-            settings: &self.settings,
-            buffers: &mut self.buffers,
-            now,
-            metrics: &mut self.metrics,
-            sink: &mut sink,
-        };
-        Some(act(connection, &mut self.read_buffer, &mut context))
-    }
-
-    /// Commits, and passes the replies to their sessions. Undoes grants whose client is gone.
-    fn commit(&mut self, now: Time) {
-        self.uncommitted = false;
-        self.store.commit(now);
-        while let Some((ticket, reply)) = self.store.poll_reply() {
-            let slot = ticket.slot();
-            let mut reply = Some(reply);
-            let is_queued = self.with_connection(slot, now, |connection, _, context| {
-                let untaken = |reply| {
-                    connection
-                        .session
-                        .handle_reply(ticket, reply, context)
-                        .err()
-                };
-                reply = reply.take().and_then(untaken);
-                reply.is_none() && connection.queue_to_write()
-            });
-            match reply {
-                None if is_queued == Some(true) => self.to_write.push(slot),
-                Some(Reply::Granted(granted)) => self.undo(&granted, now),
-                None | Some(_) => {}
-            }
-        }
-    }
-
-    fn undo(&mut self, granted: &Granted, now: Time) {
-        if let Some(command) = granted.undo() {
-            let ticket = self.next_ticket(NO_SLOT);
-            self.store.submit(ticket, command, now);
-            self.uncommitted = true;
-        }
+    fn read(&mut self, now: Time) {
+        self.read_buffer.read(&mut self.host, now);
     }
 
     fn write(&mut self, now: Time) {
-        let mut slots = std::mem::take(&mut self.to_write);
-        for slot in slots.drain(..) {
-            self.write_one(slot, now);
-        }
-        // Connections whose output did not fit into this tick.
-        slots.append(&mut self.to_write);
-        self.to_write = slots;
-        self.resume_reading();
-    }
-
-    fn write_one(&mut self, slot: usize, now: Time) {
-        let ending = self.with_connection(slot, now, |connection, _, context| {
-            connection.write(context);
-            let ending = connection.poll_ending(context);
-            if ending.is_some() {
-                connection.session.abandon(context);
-            }
-            ending
-        });
-        let Some(ending) = ending else { return };
-        self.update_in_flight(slot);
-        if let Some(why) = ending {
-            self.close(slot, why, now);
-            return;
-        }
-        let connection = &mut self.connections[slot];
-        connection.adapt_probes();
-        watch(&mut self.deadlines, slot, connection);
-        if connection.take_read_request(&self.settings) {
-            self.to_read.push(slot);
-        }
-        if connection.can_write() && connection.queue_to_write() {
-            self.to_write.push(slot);
+        self.host.write(now);
+        while let Some(slot) = self.host.take_closed() {
+            self.note_closed(slot, now);
         }
     }
 
-    /// Closes a connection. A pending connection may have its slot at once.
-    fn close(&mut self, slot: usize, why: Closed, now: Time) {
-        self.deadlines.remove(slot);
-        self.clear_in_flight(slot);
-        let connection = self.connections.remove(slot);
-        match connection.session.listener_role() {
-            ListenerRole::Admin => self.admin.remove(slot, now),
-            ListenerRole::All | ListenerRole::Service => self.addresses.remove(slot),
-        }
-        self.metrics.connections.close(why);
-        self.accept_from = self.accept_from.map(|from| from.min(now));
+    /// Closes a connection for the sake of others.
+    fn close_evicted(&mut self, slot: usize, now: Time) {
+        let announce = Connection::announce_end;
+        self.host.close(slot, Closed::Evicted, now, announce);
+        self.note_closed(slot, now);
     }
 
-    fn next_ticket(&mut self, slot: u32) -> Ticket {
-        let ticket = Ticket::new(self.next_serial, slot);
-        self.next_serial += 1;
-        ticket
-    }
-}
-
-/// A slot that never has a connection.
-const NO_SLOT: u32 = u32::MAX;
-
-/// Notes the deadline of a connection. An earlier note stands: when it comes due, the session is asked again, which is
-/// cheaper than to move the note with each request.
-fn watch(deadlines: &mut Deadlines, slot: usize, connection: &Connection) {
-    if let Some(deadline) = connection.session.deadline()
-        && deadlines.of(slot).is_none_or(|noted| noted > deadline)
-    {
-        deadlines.set(slot, deadline);
+    /// Notes that a slot is free: a pending connection may have it at once.
+    fn note_closed(&mut self, slot: usize, now: Time) {
+        self.admin.remove(slot, now);
+        self.admission.note_free_slot(now);
     }
 }

@@ -7,10 +7,6 @@ use crate::config;
 use crate::logging;
 use crate::time::Time;
 
-/// The maximum number of connections that are still accepted when the server stops. A faster stream of them
-/// must not keep it from stopping.
-const MAX_LAST_ACCEPTS: usize = 64 << 10;
-
 impl Server {
     pub(super) fn handle_signals(&mut self, now: Time) {
         let signals: Vec<i32> = self.signals.pending().collect();
@@ -25,25 +21,29 @@ impl Server {
 
     /// Reads all that was sent up to now, then lets every session come to its end.
     fn stop(&mut self, now: Time) {
-        log::info!("stopping: {} connections", self.connections.len());
+        log::info!("stopping: {} connections", self.host.len());
         self.stop_at = Some(now.after_ms(self.drain_ms));
-        self.settings.stopping = true;
-        self.accept_from = Some(now);
-        self.accept_up_to(MAX_LAST_ACCEPTS, true, now);
-        self.listeners.clear();
+        self.host.settings.stopping = true;
+        self.accept_last(now);
         self.admin.stop();
-        for (slot, connection) in &mut self.connections {
-            connection.assume_readable();
-            self.to_read.push(slot);
+        for slot in self.slots() {
+            self.host.change(slot, |connection, _| {
+                connection.assume_readable();
+                Some(())
+            });
+            self.host.queue_to_read(slot);
         }
         self.read(now);
-        let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();
-        for slot in slots {
-            self.with_connection(slot, now, |connection, _, context| {
-                connection.session.stop(context)
+        for slot in self.slots() {
+            self.host.with(slot, now, |connection, context| {
+                connection.session.stop(context);
             });
-            self.to_read.push(slot);
+            self.host.queue_to_read(slot);
         }
+    }
+
+    fn slots(&self) -> Vec<usize> {
+        self.host.iter().map(|(slot, _)| slot).collect()
     }
 
     /// Reopens the log file, which may have been moved, and reads keys and certificates again.
@@ -54,7 +54,9 @@ impl Server {
             log::error!("the log file could not be opened again: {error}");
         }
         self.reload_keys(now);
-        let Some(tls) = &mut self.tls else { return };
+        let Some(tls) = &mut self.admission.tls else {
+            return;
+        };
         match tls.reload() {
             Ok(()) => log::info!("the certificate was read again: new connections get it"),
             Err(problem) => {
@@ -72,10 +74,9 @@ impl Server {
                     log::warn!("{warning}");
                 }
                 log::info!("read {} keys again from {}", keys.len(), path.display());
-                self.settings.keys = Some(keys);
-                let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();
-                for slot in slots {
-                    self.act_on(slot, now, |connection, _, context| {
+                self.host.settings.keys = Some(keys);
+                for slot in self.slots() {
+                    self.host.act_on(slot, now, |connection, context| {
                         connection.session.recheck_key(context);
                     });
                 }

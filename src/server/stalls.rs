@@ -56,7 +56,7 @@ impl Server {
         let late_ms = wake_at.map_or(0, |at| now.ms_since(at));
         let stalled_ms = late_ms.max(ended.ms_since(self.stall_clock.read_at));
         if stalled_ms > LONG_MS {
-            self.metrics.stalls.note(stalled_ms);
+            self.host.metrics.stalls.note(stalled_ms);
             if let Some(occurrences) = self.stall_clock.throttle.record(now) {
                 log::warn!(
                     "the server stood still for at least {stalled_ms} ms: it was stopped, or its machine or \
@@ -68,7 +68,7 @@ impl Server {
         let held_from = std::mem::replace(&mut self.stall_clock.began_at, now);
         let must_hold = stalled_ms > SHORT_MS;
         if must_hold {
-            self.store.hold_timeouts(Some(held_from));
+            self.host.store_mut().hold_timeouts(Some(held_from));
         }
         must_hold
     }
@@ -82,18 +82,19 @@ impl Server {
             self.poll_events(events, Some(std::time::Duration::ZERO))?;
             // A poll that could have returned more has returned all sockets that had input.
             has_read_each |= events.iter().count() < EVENTS_PER_TICK;
-            let accepted = self.metrics.connections.accepted;
+            let accepted = self.host.metrics.connections.accepted;
             self.note_events(events, now);
             self.accept(now);
             self.read(now);
             self.stall_clock.read_at = self.clock.now();
-            let is_all_read = events.is_empty() && self.metrics.connections.accepted == accepted;
+            let is_all_read =
+                events.is_empty() && self.host.metrics.connections.accepted == accepted;
             let is_over = has_read_each && self.stall_clock.read_at >= give_up_at;
             if is_all_read || is_over {
                 break;
             }
         }
-        self.store.hold_timeouts(None);
+        self.host.store_mut().hold_timeouts(None);
         Ok(())
     }
 }

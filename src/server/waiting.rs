@@ -14,8 +14,7 @@ impl Server {
     /// Waits for events or the next deadline; `now` is the end of the previous tick. Returns the latest time
     /// at which the wait should end; `None` for no limit.
     pub(super) fn wait(&mut self, events: &mut Events, now: Time) -> io::Result<Option<Time>> {
-        let at_once = self.uncommitted || !self.to_read.is_empty() || !self.to_write.is_empty();
-        let wake_at = if at_once {
+        let wake_at = if self.host.has_work() {
             Some(now)
         } else {
             self.next_timeout(now)
@@ -38,11 +37,9 @@ impl Server {
 
     /// Returns the next deadline, not before `now`.
     fn next_timeout(&self, now: Time) -> Option<Time> {
-        let accept_at = self.accept_from.filter(|_| !self.listeners.is_empty());
         let times = [
-            self.deadlines.next(),
-            self.store.next_timeout(),
-            accept_at,
+            self.host.next_timeout(),
+            self.admission.accept_at(),
             self.admin.accept_at(),
             self.stop_at,
         ];
@@ -54,23 +51,21 @@ impl Server {
         for event in events {
             match event.token() {
                 SIGNALS => self.handle_signals(now),
-                token if STORE.contains(&token) => self.store.handle_event(event, now),
-                Token(token) if token > LISTENERS - self.listeners.len() => {
-                    self.accept_from.get_or_insert(now);
+                token if STORE.contains(&token) => {
+                    self.host.store_mut().handle_event(event, now);
+                }
+                Token(token) if token > LISTENERS - self.admission.listeners.len() => {
+                    self.admission.note_event(now);
                 }
                 Token(token) if self.admin.has(token) => self.admin.note_event(now),
                 Token(slot) => {
-                    let Some(connection) = self.connections.get_mut(slot) else {
-                        continue;
-                    };
-                    connection.note_event(event);
-                    if event.is_read_closed() {
-                        self.hung_up.push(slot);
-                    }
-                    self.to_read.push(slot);
-                    if event.is_writable() && connection.has_output() && connection.queue_to_write()
-                    {
-                        self.to_write.push(slot);
+                    let has_output = self.host.change(slot, |connection, _| {
+                        connection.note_event(event);
+                        Some(event.is_writable() && connection.has_output())
+                    });
+                    if let Some(has_output) = has_output {
+                        let has_hung_up = event.is_read_closed();
+                        self.host.note_event(slot, has_hung_up, has_output);
                     }
                 }
             }

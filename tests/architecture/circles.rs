@@ -59,7 +59,6 @@ const CIRCLES: &[&[&str]] = &[
         "src/pool/seeding.rs",
     ],
     &["src/pool/grants.rs", "src/pool/resources.rs"],
-    &["src/server/addresses.rs", "src/server/wrong_keys.rs"],
     &[
         "src/session/buffers.rs",
         "src/session/undelivered_grants.rs",

@@ -1,11 +1,13 @@
 //! Clients on a bad network: they ask, wait, lose their connections and their memory, and come
 //! again.
 
+use std::cell::RefMut;
+
 use latchd::command::{Command, PoolQuery, Reply};
 use latchd::pool::Rules;
 
 use super::operations::Source;
-use super::server::{Arrival, Break, Connection, Server, pool_name};
+use super::server::{Arrival, Break, Pipe, Server, pool_name};
 use super::shrink::{self, Failure, caught};
 use super::wire::{Asked, What};
 
@@ -95,20 +97,20 @@ impl World {
             .push(format!("{now} client {client} {connection:?}: {what}"));
     }
 
-    fn connection_of(&mut self, client: usize) -> Option<&mut Connection> {
+    fn pipe_of(&self, client: usize) -> Option<RefMut<'_, Pipe>> {
         let (slot, id) = self.clients[client].connection?;
-        let connection = self.server.connections[slot].as_mut();
-        connection.filter(|connection| connection.id == id)
+        self.server.pipe(slot).filter(|pipe| pipe.id == id)
     }
 
     /// The client reads its answers.
     fn listen(&mut self, client: usize) {
-        let Some(connection) = self.connection_of(client) else {
+        let Some(mut pipe) = self.pipe_of(client) else {
             self.clients[client].connection = None;
             return;
         };
-        let closed = connection.closed;
-        for (asked, answer) in std::mem::take(&mut connection.answers) {
+        let (closed, answers) = (pipe.closed, std::mem::take(&mut pipe.answers));
+        drop(pipe);
+        for (asked, answer) in answers {
             let leases = asked.check(&answer).unwrap_or_default();
             let held = leases
                 .into_iter()
@@ -131,14 +133,14 @@ impl World {
             6..9 => {
                 let window = self.source.below(80) as usize;
                 self.log(client, &format!("takes {window} bytes from now on"));
-                if let Some(connection) = self.connection_of(client) {
-                    connection.window = window;
+                if let Some(mut pipe) = self.pipe_of(client) {
+                    pipe.window = window;
                 }
             }
             9..11 => {
                 self.log(client, "takes all");
-                if let Some(connection) = self.connection_of(client) {
-                    connection.window = usize::MAX;
+                if let Some(mut pipe) = self.pipe_of(client) {
+                    pipe.window = usize::MAX;
                 }
             }
             11 => {
@@ -176,11 +178,11 @@ impl World {
         self.log(client, if reboots { "reboots" } else { "is cut off" });
         let lost = self.source.one_in(2);
         let delay_ms = u64::from(self.source.below(within_ms.max(1)));
-        if let Some(connection) = self.connection_of(client) {
+        if let Some(mut pipe) = self.pipe_of(client) {
             if lost {
-                connection.arriving.clear();
+                pipe.arriving.clear();
             }
-            connection.window = 0;
+            pipe.window = 0;
         }
         self.put_on_wire(client, Arrival::Reset, delay_ms);
         self.clients[client].connection = None;
@@ -191,11 +193,9 @@ impl World {
 
     fn put_on_wire(&mut self, client: usize, arrival: Arrival, delay_ms: u64) {
         let now = self.server.now;
-        if let Some(connection) = self.connection_of(client) {
-            let last = connection.arriving.back().map_or(now, |(at, _)| *at);
-            connection
-                .arriving
-                .push_back((last.max(now) + delay_ms, arrival));
+        if let Some(mut pipe) = self.pipe_of(client) {
+            let last = pipe.arriving.back().map_or(now, |(at, _)| *at);
+            pipe.arriving.push_back((last.max(now) + delay_ms, arrival));
         }
     }
 
@@ -208,8 +208,8 @@ impl World {
             client,
             &format!("{} {words:?}", if line { "line" } else { "HTTP" }),
         );
-        if let Some(connection) = self.connection_of(client) {
-            connection.asked.push_back(asked);
+        if let Some(mut pipe) = self.pipe_of(client) {
+            pipe.asked.push_back(asked);
         }
         let mut rest = &bytes[..];
         while !rest.is_empty() {
@@ -289,18 +289,21 @@ impl World {
     /// Lets everything come to rest, and checks the remaining state.
     fn settle(&mut self) -> Result<(), String> {
         for client in 0..self.clients.len() {
-            if let Some(connection) = self.connection_of(client) {
-                connection.window = usize::MAX;
+            if let Some(mut pipe) = self.pipe_of(client) {
+                pipe.window = usize::MAX;
             }
         }
         for _ in 0..40 {
             self.server.pass(self.server.now + 1_000)?;
         }
         (0..self.clients.len()).for_each(|client| self.listen(client));
-        for connection in self.server.connections.iter().flatten() {
-            if !connection.asked.is_empty() || connection.has_unsent_output() {
-                return Err(format!("not answered: {:?}", connection.asked));
+        for pipe in self.server.pipes() {
+            if !pipe.asked.is_empty() {
+                return Err(format!("not answered: {:?}", pipe.asked));
             }
+        }
+        if self.server.has_unsent_output() {
+            return Err("an answer is not sent".into());
         }
         let Some(Reply::Pools(pools)) = self.server.ask(Command::ListPools(PoolQuery::ALL)) else {
             return Err("no list of pools".into());
@@ -313,8 +316,7 @@ impl World {
 
     /// Checks that each lock will end. An answer on its way counts as received.
     fn check_locks(&mut self) -> Result<(), String> {
-        let busy = |connection: &Connection| connection.has_unsent_output();
-        if self.server.connections.iter().flatten().any(busy) {
+        if self.server.has_unsent_output() {
             return Ok(());
         }
         for pool in ["A", "B"] {
@@ -322,7 +324,9 @@ impl World {
                 self.server.ask(Command::ListLocks(pool_name(pool)))
             {
                 for lease in &leases {
-                    self.server.ledger.knows_holder(pool, lease)?;
+                    self.server
+                        .witness
+                        .ledger(|ledger| ledger.knows_holder(pool, lease))?;
                 }
             }
         }

@@ -15,9 +15,9 @@ mod mutations;
 mod operations;
 mod server;
 pub mod shrink;
-mod sink;
 mod watch;
 mod wire;
+mod witness;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,19 +1,22 @@
-//! A server without sockets: the tick of `latchd::server`, with sockets that are lists.
+//! A server without sockets: the host of `latchd::server`, with sockets that are lists.
 
+use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+use std::rc::Rc;
 
 use latchd::api::ListenerRole;
-use latchd::command::{Command, Granted, PoolName, Reply, Ticket};
+use latchd::command::{Command, PoolName, Reply};
+use latchd::host::{Connection, Host, HostLimits, Network};
 use latchd::http::Limits;
-use latchd::metrics::Metrics;
+use latchd::metrics::{Closed, Process};
 use latchd::pool::Rules;
-use latchd::session::{Buffers, CommandSink, Context, Ending, Session, Settings};
-use latchd::store::{EmbeddedStore, Store};
+use latchd::session::{Context, Ending, Session, Settings};
 use latchd::time::Time;
 
 use super::ledger::Ledger;
-use super::sink::{Clerk, StoreSink};
 use super::wire::{Answer, Asked};
+use super::witness::Witness;
 
 /// An arrival at the server.
 #[derive(Debug)]
@@ -23,16 +26,15 @@ pub enum Arrival {
     Reset,
 }
 
-/// One connection, both ends.
-pub struct Connection {
+/// A socket, both ends.
+pub struct Pipe {
     pub id: u64,
-    session: Session,
     /// The arrivals on their way, with their times.
     pub arriving: VecDeque<(u64, Arrival)>,
     inbox: Vec<u8>,
     end_is_near: bool,
-    told_of_end: bool,
-    end_was_read: bool,
+    is_end_told: bool,
+    is_end_read: bool,
     broken: bool,
     /// The number of bytes that the socket still takes.
     pub window: usize,
@@ -43,6 +45,13 @@ pub struct Connection {
     pub answers: VecDeque<(Asked, Answer)>,
     /// The server has nothing more to say.
     pub closed: bool,
+}
+
+/// A connection of the host: a session, and the socket that the client has, too.
+struct Link {
+    session: Session,
+    pipe: Rc<RefCell<Pipe>>,
+    keeps_unsent: bool,
 }
 
 /// The fault of a broken server.
@@ -59,19 +68,14 @@ pub enum Break {
 }
 
 pub struct Server {
-    pub store: EmbeddedStore,
-    pub connections: Vec<Option<Connection>>,
-    pub ledger: Ledger,
+    pub witness: Witness,
+    host: Host<Link>,
+    /// The sockets by slot.
+    pipes: Vec<Option<Rc<RefCell<Pipe>>>>,
     pub now: u64,
-    settings: Settings,
-    buffers: Buffers,
-    metrics: Metrics,
-    clerk: Clerk,
     next_connection: u64,
     broken: Option<Break>,
 }
-
-const NOBODY: u32 = u32::MAX;
 
 impl Server {
     pub fn new(rules: Rules, broken: Option<Break>) -> Server {
@@ -86,15 +90,19 @@ impl Server {
             idle_timeout_ms: 1 << 40,
             ..Settings::default()
         };
+        let limits = HostLimits {
+            max_requests: usize::MAX,
+            max_waiters: usize::MAX,
+            max_address_waiters: usize::MAX,
+            max_wrong_keys: 0,
+        };
+        let witness = Witness::new(rules, broken);
+        let store = Box::new(witness.clone());
         Server {
-            store: EmbeddedStore::in_memory(rules),
-            connections: Vec::new(),
-            ledger: Ledger::default(),
+            witness,
+            host: Host::new(store, settings, limits, Process::default),
+            pipes: Vec::new(),
             now: 1_000_000,
-            settings,
-            buffers: Buffers::default(),
-            metrics: Metrics::default(),
-            clerk: Clerk::default(),
             next_connection: 0,
             broken,
         }
@@ -102,38 +110,59 @@ impl Server {
 
     /// Accepts a client. Answers the slot and the id of the connection.
     pub fn connect(&mut self) -> (usize, u64) {
-        let free = self.connections.iter().position(Option::is_none);
-        let slot = free.unwrap_or_else(|| {
-            self.connections.push(None);
-            self.connections.len() - 1
-        });
         self.next_connection += 1;
-        self.connections[slot] = Some(Connection {
+        let pipe = Rc::new(RefCell::new(Pipe {
             id: self.next_connection,
-            session: Session::new(&self.settings, ListenerRole::All, Time::from_ms(self.now)),
             arriving: VecDeque::new(),
             inbox: Vec::new(),
             end_is_near: false,
-            told_of_end: false,
-            end_was_read: false,
+            is_end_told: false,
+            is_end_read: false,
             broken: false,
             window: usize::MAX,
             asked: VecDeque::new(),
             wire: Vec::new(),
             answers: VecDeque::new(),
             closed: false,
-        });
+        }));
+        let now = Time::from_ms(self.now);
+        let link = Link {
+            session: Session::new(&self.host.settings, ListenerRole::All, now),
+            pipe: pipe.clone(),
+            keeps_unsent: self.broken == Some(Break::KeepsUnsent),
+        };
+        let network = Network::of(Ipv4Addr::LOCALHOST.into());
+        let slot = self.host.insert(link, Some(network));
+        if self.pipes.len() <= slot {
+            self.pipes.resize_with(slot + 1, || None);
+        }
+        self.pipes[slot] = Some(pipe);
         (slot, self.next_connection)
+    }
+
+    /// The socket in this slot.
+    pub fn pipe(&self, slot: usize) -> Option<RefMut<'_, Pipe>> {
+        self.pipes[slot].as_ref().map(|pipe| pipe.borrow_mut())
+    }
+
+    /// All sockets.
+    pub fn pipes(&self) -> impl Iterator<Item = RefMut<'_, Pipe>> {
+        self.pipes.iter().flatten().map(|pipe| pipe.borrow_mut())
+    }
+
+    /// Whether bytes of an answer have not reached their client yet.
+    pub fn has_unsent_output(&self) -> bool {
+        let mut links = self.host.iter();
+        links.any(|(_, link)| {
+            !link.session.output().is_empty() || !link.pipe.borrow().wire.is_empty()
+        })
     }
 
     /// The time of the next arrival or deadline.
     pub fn next_event(&self) -> Option<u64> {
-        let connections = self.connections.iter().flatten();
-        let arrivals = connections
-            .clone()
-            .filter_map(|c| c.arriving.front().map(|a| a.0));
-        let deadlines = connections.filter_map(|c| c.session.deadline());
-        let due = deadlines.chain(self.store.next_timeout()).map(Time::as_ms);
+        let arrivals = self.pipes();
+        let arrivals = arrivals.filter_map(|pipe| pipe.arriving.front().map(|first| first.0));
+        let due = self.host.next_timeout().map(Time::as_ms);
         arrivals.chain(due).min()
     }
 
@@ -149,183 +178,147 @@ impl Server {
 
     /// Ticks until nothing is left to do at this moment.
     pub fn tick(&mut self) -> Result<(), String> {
+        let now = Time::from_ms(self.now);
         for _ in 0..1000 {
-            for slot in 0..self.connections.len() {
-                self.at(slot, Connection::read);
+            self.note_events();
+            self.host.handle_hangups(now);
+            let slots = self.host.take_to_read();
+            for &slot in &slots {
+                self.host.read_one(slot, now, Link::read);
             }
-            self.expire();
-            self.commit()?;
-            let mut wish = false;
-            for slot in 0..self.connections.len() {
-                wish |= self.write(slot)?;
-            }
-            self.ledger.tick_is_over();
-            if !wish && !self.clerk.uncommitted {
+            self.host.give_back_to_read(slots);
+            self.host.expire(now);
+            self.host.commit(now);
+            self.witness.check()?;
+            self.host.write(now);
+            self.take_answers()?;
+            self.witness.ledger(Ledger::tick_is_over);
+            if !self.host.has_work() {
                 return self.check_half_closed();
             }
         }
         Err("the server never comes to rest".into())
     }
 
+    /// Delivers the arrivals that are due, and tells the host of them.
+    fn note_events(&mut self) {
+        for slot in 0..self.pipes.len() {
+            let Some(pipe) = &self.pipes[slot] else {
+                continue;
+            };
+            let mut pipe = pipe.borrow_mut();
+            pipe.deliver(self.now);
+            let (has_hung_up, has_room) = (pipe.end_is_near && !pipe.is_end_told, pipe.window > 0);
+            drop(pipe);
+            self.host.note_event(slot, has_hung_up, has_room);
+        }
+    }
+
+    /// Reads the written bytes as the clients will, and removes closed sockets.
+    fn take_answers(&mut self) -> Result<(), String> {
+        for mut pipe in self.pipes() {
+            self.witness.ledger(|ledger| pipe.take_answers(ledger))?;
+        }
+        while let Some(slot) = self.host.take_closed() {
+            let Some(pipe) = self.pipes[slot].take() else {
+                continue;
+            };
+            let pipe = pipe.borrow();
+            if !pipe.broken && !pipe.asked.is_empty() {
+                return Err(format!("closed without answers to {:?}", pipe.asked));
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that no half-closed client waits: it is answered at once.
     fn check_half_closed(&self) -> Result<(), String> {
-        let mut connections = self.connections.iter().flatten();
-        let ended = |c: &&Connection| c.end_was_read && c.window == usize::MAX;
-        match connections.find(|c| ended(c) && !c.asked.is_empty()) {
-            Some(connection) => Err(format!("half-closed, waits for {:?}", connection.asked)),
+        let ended = |pipe: &Pipe| pipe.is_end_read && pipe.window == usize::MAX;
+        match self
+            .pipes()
+            .find(|pipe| ended(pipe) && !pipe.asked.is_empty())
+        {
+            Some(pipe) => Err(format!("half-closed, waits for {:?}", pipe.asked)),
             None => Ok(()),
         }
     }
 
     /// Carries out a command of no client, and returns the store's reply.
     pub fn ask(&mut self, command: Command<'_>) -> Option<Reply> {
-        let ticket = Ticket::new(u64::MAX, NOBODY);
-        let now = Time::from_ms(self.now);
-        self.store.submit(ticket, command, now);
-        self.store.commit(now);
-        let mut replies = std::iter::from_fn(|| self.store.poll_reply());
-        replies
-            .find(|(other, _)| *other == ticket)
-            .map(|(_, reply)| reply)
-    }
-
-    fn at<R>(
-        &mut self,
-        slot: usize,
-        act: impl FnOnce(&mut Connection, &mut Context<'_>) -> R,
-    ) -> Option<R> {
-        let connection = self.connections[slot].as_mut()?;
-        let now = Time::from_ms(self.now);
-        let mut sink = StoreSink {
-            store: &mut self.store,
-            clerk: &mut self.clerk,
-            ledger: &mut self.ledger,
-            slot: slot as u32,
-            now,
-        };
-        let mut context = Context {
-            settings: &self.settings,
-            buffers: &mut self.buffers,
-            now,
-            metrics: &mut self.metrics,
-            sink: &mut sink,
-        };
-        Some(act(connection, &mut context))
-    }
-
-    fn expire(&mut self) {
-        let now = Time::from_ms(self.now);
-        for connection in self.connections.iter_mut().flatten() {
-            connection.session.handle_timeout(now);
-        }
-        self.store.handle_timeout(now);
-    }
-
-    fn commit(&mut self) -> Result<(), String> {
-        self.clerk.uncommitted = false;
-        self.store.commit(Time::from_ms(self.now));
-        while let Some((ticket, reply)) = self.store.poll_reply() {
-            let asked = self.clerk.tickets.remove(&ticket);
-            let (pool, purges) = asked.ok_or_else(|| format!("{ticket:?} is answered twice"))?;
-            if purges {
-                self.ledger.purged(&pool);
-            }
-            self.ledger.replied(&pool, &reply, self.now)?;
-            if self.broken == Some(Break::LendsTwice)
-                && let Reply::Granted(granted) = &reply
-                && let Some(command) = granted.undo()
-            {
-                let ticket = Ticket::new(u64::MAX, NOBODY);
-                self.clerk.tickets.insert(ticket, Default::default());
-                self.store.submit(ticket, command, Time::from_ms(self.now));
-                self.clerk.uncommitted = true;
-            }
-            let mut slot = ticket.slot();
-            if self.broken == Some(Break::Misdirects) && ticket.slot() % 3 == 1 {
-                slot += 1;
-            }
-            let mut reply = Some(reply);
-            if slot < self.connections.len() {
-                self.at(slot, |connection, context| {
-                    let mut untaken =
-                        |reply| connection.session.handle_reply(ticket, reply, context);
-                    reply = reply.take().and_then(|reply| untaken(reply).err());
-                });
-            }
-            if let Some(Reply::Granted(granted)) = reply {
-                self.undo(&granted);
-            }
-        }
-        Ok(())
-    }
-
-    fn undo(&mut self, granted: &Granted) {
-        if self.broken == Some(Break::KeepsUntaken) {
-            return;
-        }
-        if let Some(command) = granted.undo() {
-            let mut sink = StoreSink {
-                store: &mut self.store,
-                clerk: &mut self.clerk,
-                ledger: &mut self.ledger,
-                slot: NOBODY,
-                now: Time::from_ms(self.now),
-            };
-            sink.submit(command);
-        }
-    }
-
-    /// Writes, and returns whether the connection is to be read again at once.
-    fn write(&mut self, slot: usize) -> Result<bool, String> {
-        let now = Time::from_ms(self.now);
-        let settings = self.settings.clone();
-        let keeps_unsent = self.broken == Some(Break::KeepsUnsent);
-        let is_over = self.at(slot, |connection, context| {
-            connection.write(context);
-            let ending = connection.session.poll_ending(&settings, now);
-            connection.closed |= ending != Ending::NotYet;
-            let is_acknowledged = ending == Ending::CloseWhenAcknowledged;
-            if is_acknowledged && !connection.broken {
-                connection.session.handle_acknowledged(context);
-            }
-            let is_over =
-                connection.broken || is_acknowledged || matches!(ending, Ending::Close(_));
-            if is_over && keeps_unsent {
-                connection.session.handle_hangup(context);
-            } else if is_over {
-                connection.session.abandon(context);
-            }
-            is_over
-        });
-        let (Some(is_over), Some(connection)) = (is_over, self.connections[slot].as_mut()) else {
-            return Ok(false);
-        };
-        connection.take_answers(&mut self.ledger)?;
-        if is_over {
-            if !connection.broken && !connection.asked.is_empty() {
-                return Err(format!("closed without answers to {:?}", connection.asked));
-            }
-            self.connections[slot] = None;
-            return Ok(false);
-        }
-        let readable =
-            !connection.inbox.is_empty() || (connection.end_is_near && !connection.end_was_read);
-        let session = &connection.session;
-        let due = connection
-            .arriving
-            .front()
-            .is_some_and(|(at, _)| *at <= self.now);
-        Ok(due || session.wants_resume(&settings) || (readable && session.wants_input(&settings)))
+        self.witness.ask(command, Time::from_ms(self.now))
     }
 }
 
-impl Connection {
-    pub fn has_unsent_output(&self) -> bool {
-        !self.session.output().is_empty() || !self.wire.is_empty()
+impl Link {
+    fn read(&mut self, context: &mut Context<'_>) {
+        if self.session.wants_resume(context.settings) {
+            self.session.resume(context);
+        }
+        if !self.has_input(context.settings) {
+            return;
+        }
+        let bytes = std::mem::take(&mut self.pipe.borrow_mut().inbox);
+        if bytes.is_empty() {
+            self.pipe.borrow_mut().is_end_read = true;
+            self.session.receive_end(context);
+        } else {
+            self.session.receive(&bytes, context);
+        }
+    }
+}
+
+impl Connection for Link {
+    fn session(&self) -> &Session {
+        &self.session
     }
 
-    fn read(&mut self, context: &mut Context<'_>) {
-        let now = context.now.as_ms();
+    fn session_mut(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    fn note_hangup(&mut self, context: &mut Context<'_>) {
+        self.pipe.borrow_mut().is_end_told = true;
+        self.session.handle_hangup(context);
+    }
+
+    fn write(&mut self, context: &mut Context<'_>) -> Option<Closed> {
+        let pipe = &mut *self.pipe.borrow_mut();
+        let count = self.session.output().len().min(pipe.window);
+        if count > 0 && !pipe.broken {
+            pipe.window -= count;
+            pipe.wire.extend_from_slice(&self.session.output()[..count]);
+            self.session.handle_sent(count, context);
+        }
+        let ending = self.session.poll_ending(context.settings, context.now);
+        pipe.closed |= ending != Ending::NotYet;
+        let is_acknowledged = ending == Ending::CloseWhenAcknowledged;
+        if is_acknowledged && !pipe.broken {
+            self.session.handle_acknowledged(context);
+        }
+        let is_over = pipe.broken || is_acknowledged || matches!(ending, Ending::Close(_));
+        if is_over && self.keeps_unsent {
+            self.session.handle_hangup(context);
+            self.session = Session::new(context.settings, ListenerRole::All, context.now);
+        }
+        is_over.then_some(Closed::Client)
+    }
+
+    fn can_write(&self) -> bool {
+        let pipe = self.pipe.borrow();
+        !pipe.broken && pipe.window > 0 && !self.session.output().is_empty()
+    }
+
+    /// A reset discards unread bytes.
+    fn has_input(&self, settings: &Settings) -> bool {
+        let pipe = self.pipe.borrow();
+        let has_more = !pipe.inbox.is_empty() || pipe.end_is_near && !pipe.is_end_read;
+        has_more && !pipe.broken && self.session.wants_input(settings)
+    }
+}
+
+impl Pipe {
+    /// Delivers the arrivals up to `now`.
+    fn deliver(&mut self, now: u64) {
         while self.arriving.front().is_some_and(|(at, _)| *at <= now) {
             match self.arriving.pop_front() {
                 Some((_, Arrival::Bytes(bytes))) => self.inbox.extend(bytes),
@@ -333,32 +326,6 @@ impl Connection {
                 Some((_, Arrival::Reset)) => self.broken = true,
                 None => {}
             }
-        }
-        if self.session.wants_resume(context.settings) {
-            self.session.resume(context);
-        }
-        // A reset discards unread bytes.
-        if !self.broken && self.session.wants_input(context.settings) {
-            if !self.inbox.is_empty() {
-                let bytes = std::mem::take(&mut self.inbox);
-                self.session.receive(&bytes, context);
-            } else if self.end_is_near && !self.end_was_read {
-                self.end_was_read = true;
-                self.session.receive_end(context);
-            }
-        }
-        if self.end_is_near && !self.told_of_end {
-            self.told_of_end = true;
-            self.session.handle_hangup(context);
-        }
-    }
-
-    fn write(&mut self, context: &mut Context<'_>) {
-        let count = self.session.output().len().min(self.window);
-        if count > 0 && !self.broken {
-            self.window -= count;
-            self.wire.extend_from_slice(&self.session.output()[..count]);
-            self.session.handle_sent(count, context);
         }
     }
 

@@ -1,28 +1,37 @@
-//! A client's whole conversation without a socket: a session on top of an embedded store in memory.
+//! A client's whole conversation without a socket: one connection of a host with a store in memory.
 //! The property tests and the fuzz targets drive it.
 
+use std::cell::RefCell;
+use std::net::Ipv4Addr;
+use std::rc::Rc;
+
 use latchd::api::ListenerRole;
-use latchd::command::{Command, Ticket};
+use latchd::host::{Connection, Host, HostLimits, Network};
 use latchd::http::{CONTINUE, Limits};
 use latchd::keys::Keys;
-use latchd::metrics::Metrics;
+use latchd::metrics::{Closed, Process};
 use latchd::pool::Rules;
-use latchd::session::{Buffers, CommandSink, Context, Ending, Session, Settings};
-use latchd::store::{EmbeddedStore, Store};
+use latchd::session::{Context, Ending, Session, Settings};
+use latchd::store::EmbeddedStore;
 use latchd::time::Time;
 
 pub struct Conversation {
-    session: Session,
-    store: EmbeddedStore,
-    settings: Settings,
-    buffers: Buffers,
-    metrics: Metrics,
-    next_serial: u64,
-    received: Vec<u8>,
+    host: Host<Link>,
+    slot: usize,
+    received: Rc<RefCell<Vec<u8>>>,
     pub closed: bool,
-    /// The bytes of the answers that the client leaves in its socket.
-    pub leaves_untaken: usize,
 }
+
+/// The client's connection, as the host sees it.
+struct Link {
+    session: Session,
+    /// The bytes that the client got.
+    received: Rc<RefCell<Vec<u8>>>,
+    /// The bytes of the answers that the client leaves in its socket.
+    untaken: usize,
+}
+
+const NOW: Time = Time::from_ms(0);
 
 impl Conversation {
     pub fn new() -> Conversation {
@@ -41,38 +50,58 @@ impl Conversation {
             keys,
             ..Settings::default()
         };
+        let limits = HostLimits {
+            max_requests: usize::MAX,
+            max_waiters: usize::MAX,
+            max_address_waiters: usize::MAX,
+            max_wrong_keys: 0,
+        };
+        let store = Box::new(EmbeddedStore::in_memory(Rules::default()));
+        let mut host = Host::new(store, settings, limits, Process::default);
+        let received = Rc::new(RefCell::new(Vec::new()));
+        let link = Link {
+            session: Session::new(&host.settings, ListenerRole::All, NOW),
+            received: received.clone(),
+            untaken: 0,
+        };
+        let slot = host.insert(link, Some(Network::of(Ipv4Addr::LOCALHOST.into())));
         Conversation {
-            session: Session::new(&settings, ListenerRole::All, Time::default()),
-            store: EmbeddedStore::in_memory(Rules::default()),
-            settings,
-            buffers: Buffers::default(),
-            metrics: Metrics::default(),
-            next_serial: 0,
-            received: Vec::new(),
+            host,
+            slot,
+            received,
             closed: false,
-            leaves_untaken: 0,
         }
     }
 
     /// The client sends bytes, which arrive as one piece.
     pub fn send(&mut self, bytes: &[u8]) {
-        self.step(|session, context| session.receive(bytes, context));
-    }
-
-    /// All that the session holds, written out.
-    pub fn session_in_words(&self) -> String {
-        format!("{:?}", self.session)
+        self.step(|link, context| link.session.receive(bytes, context));
     }
 
     /// The client closes its side.
     pub fn end(&mut self) {
-        self.step(|session, context| session.receive_end(context));
+        self.step(|link, context| link.session.receive_end(context));
+    }
+
+    /// From now on, the client leaves this many bytes of its answers in its socket.
+    pub fn leave_untaken(&mut self, untaken: usize) {
+        self.host.change(self.slot, |link, _| {
+            link.untaken = untaken;
+            Some(())
+        });
+    }
+
+    /// All that the session holds, written out.
+    pub fn session_in_words(&self) -> String {
+        let link = self.host.get(self.slot);
+        link.map_or_else(String::new, |link| format!("{:?}", link.session))
     }
 
     /// All bytes that the client got, without `100 Continue`: that depends on how much of its body
     /// had arrived already.
     pub fn received(&self) -> Vec<u8> {
-        let mut rest = &self.received[..];
+        let received = self.received.borrow();
+        let mut rest = &received[..];
         let mut kept = Vec::new();
         while let Some(&first) = rest.first() {
             match rest.strip_prefix(CONTINUE) {
@@ -86,74 +115,59 @@ impl Conversation {
         kept
     }
 
-    /// Does the work of a server's ticks, until there is nothing left to do.
-    fn step(&mut self, input: impl FnOnce(&mut Session, &mut Context<'_>)) {
-        let mut input = Some(input);
-        while !self.closed {
-            let now = Time::default();
-            let mut sink = StoreSink {
-                store: &mut self.store,
-                next_serial: &mut self.next_serial,
-            };
-            let mut context = Context {
-                settings: &self.settings,
-                buffers: &mut self.buffers,
-                now,
-                metrics: &mut self.metrics,
-                sink: &mut sink,
-            };
-            match input.take() {
-                Some(input) => input(&mut self.session, &mut context),
-                None if self.session.wants_resume(&self.settings) => {
-                    self.session.resume(&mut context);
-                }
-                None => break,
+    /// Runs ticks, until there is nothing left to do.
+    fn step(&mut self, input: impl FnOnce(&mut Link, &mut Context<'_>)) {
+        self.host.read_one(self.slot, NOW, input);
+        while self.host.has_work() {
+            let slots = self.host.take_to_read();
+            for &slot in &slots {
+                self.host.read_one(slot, NOW, |link, context| {
+                    if link.session.wants_resume(context.settings) {
+                        link.session.resume(context);
+                    }
+                });
             }
-            self.answer(now);
+            self.host.give_back_to_read(slots);
+            self.host.expire(NOW);
+            self.host.commit(NOW);
+            self.host.write(NOW);
+            self.closed |= self.host.is_empty();
         }
     }
+}
 
-    fn answer(&mut self, now: Time) {
-        self.store.commit(now);
-        let replies: Vec<_> = std::iter::from_fn(|| self.store.poll_reply()).collect();
-        let mut sink = StoreSink {
-            store: &mut self.store,
-            next_serial: &mut self.next_serial,
-        };
-        let mut context = Context {
-            settings: &self.settings,
-            buffers: &mut self.buffers,
-            now,
-            metrics: &mut self.metrics,
-            sink: &mut sink,
-        };
-        for (ticket, reply) in replies {
-            let taken = self.session.handle_reply(ticket, reply, &mut context);
-            assert!(taken.is_ok(), "a reply is expected");
-        }
+impl Connection for Link {
+    fn session(&self) -> &Session {
+        &self.session
+    }
+
+    fn session_mut(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    fn note_hangup(&mut self, _: &mut Context<'_>) {}
+
+    fn write(&mut self, context: &mut Context<'_>) -> Option<Closed> {
         let output = self.session.output();
-        let output = output[..output.len().saturating_sub(self.leaves_untaken)].to_vec();
-        self.received.extend_from_slice(&output);
-        self.session.handle_sent(output.len(), &mut context);
-        self.closed |= self.session.poll_ending(&self.settings, now) != Ending::NotYet;
-    }
-}
-
-struct StoreSink<'a> {
-    store: &'a mut EmbeddedStore,
-    next_serial: &'a mut u64,
-}
-
-impl CommandSink for StoreSink<'_> {
-    fn submit(&mut self, command: Command<'_>) -> Ticket {
-        let ticket = Ticket::new(*self.next_serial, 0);
-        *self.next_serial += 1;
-        self.store.submit(ticket, command, Time::default());
-        ticket
+        let count = output.len().saturating_sub(self.untaken);
+        if count > 0 {
+            self.received
+                .borrow_mut()
+                .extend_from_slice(&output[..count]);
+            self.session.handle_sent(count, context);
+        }
+        match self.session.poll_ending(context.settings, context.now) {
+            Ending::NotYet => None,
+            _ => Some(Closed::Client),
+        }
     }
 
-    fn withdraw(&mut self, ticket: Ticket) {
-        self.store.withdraw(ticket, Time::default());
+    fn can_write(&self) -> bool {
+        self.session.output().len() > self.untaken
+    }
+
+    fn has_input(&self, _: &Settings) -> bool {
+        false
     }
 }
 

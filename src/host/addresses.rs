@@ -3,39 +3,13 @@
 //! This module knows connections by their slots, and nothing of their requests.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use slab::Slab;
 
+use super::network::Network;
 use super::wrong_keys::WrongKeys;
 use crate::keys::Key;
 use crate::time::Time;
-
-/// One address for all limits: an IPv4 address, or the first 64 bits of an IPv6 address. A client that has
-/// one address of such a network has them all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Network(u64);
-
-impl Network {
-    pub(super) fn of(address: IpAddr) -> Network {
-        // An IPv4 client of a dual-stack socket counts by its IPv4 address, too.
-        Network(match address.to_canonical() {
-            // In the place of reserved IPv6 networks, all in ::/32.
-            IpAddr::V4(address) => u64::from(u32::from(address)),
-            IpAddr::V6(address) => (u128::from(address) >> 64) as u64,
-        })
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match u32::try_from(self.0) {
-            Ok(address) if address != 0 => Ipv4Addr::from(address).fmt(f),
-            _ => write!(f, "{}/64", Ipv6Addr::from(u128::from(self.0) << 64)),
-        }
-    }
-}
 
 /// The connections of all addresses.
 #[derive(Debug, Default)]
@@ -206,26 +180,6 @@ mod tests {
 
     fn network(address: &str) -> Network {
         Network::of(address.parse().expect("this is an address"))
-    }
-
-    #[test]
-    fn an_ipv4_address_counts_as_it_is_and_an_ipv6_address_by_its_network() {
-        let same = [
-            ("192.0.2.1", "::ffff:192.0.2.1"),
-            ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2"),
-        ];
-        for (one, other) in same {
-            assert_eq!(network(one), network(other), "{one} {other}");
-        }
-        let different = [
-            ("192.0.2.1", "192.0.2.2"),
-            ("::ffff:192.0.2.1", "::ffff:192.0.2.2"),
-            ("2001:db8:0:1::1", "2001:db8:0:2::1"),
-            ("127.0.0.1", "::1"),
-        ];
-        for (one, other) in different {
-            assert_ne!(network(one), network(other), "{one} {other}");
-        }
     }
 
     #[test]

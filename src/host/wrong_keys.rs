@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use super::addresses::Network;
+use super::network::Network;
 use crate::keys::Key;
 use crate::time::{LogThrottle, Time};
 
