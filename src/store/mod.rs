@@ -15,6 +15,7 @@ pub use journal::{
 };
 #[cfg(fuzzing)]
 pub use redis::fuzzing as redis_fuzzing;
+pub use redis::operations as redis_operations;
 pub use redis::{Login, RedisAddress, RedisOptions, RedisStore, RedisTls};
 
 use std::io;

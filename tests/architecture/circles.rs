@@ -64,23 +64,11 @@ const CIRCLES: &[&[&str]] = &[
         "src/session/undelivered_grants.rs",
     ],
     &[
-        "src/store/redis/list_reading.rs",
-        "src/store/redis/operation.rs",
-        "src/store/redis/pipeline/batches.rs",
         "src/store/redis/pipeline/dump.rs",
         "src/store/redis/pipeline/index.rs",
         "src/store/redis/pipeline/jobs.rs",
         "src/store/redis/pipeline/long_list.rs",
-        "src/store/redis/pipeline/mod.rs",
-        "src/store/redis/pipeline/pool_state.rs",
         "src/store/redis/pipeline/seeding.rs",
-        "src/store/redis/reply.rs",
-        "src/store/redis/slice.rs",
-        "src/store/redis/waiters.rs",
-    ],
-    &[
-        "src/store/redis/pipeline/greeting.rs",
-        "src/store/redis/pipeline/history.rs",
     ],
 ];
 

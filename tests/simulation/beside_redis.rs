@@ -1,19 +1,20 @@
 //! The Redis store beside the engine: both get the same operations, and both must give the same
 //! answers.
 //!
-//! The scripts ask a key for the time instead of Redis' clock, so that hours go by in a moment.
 //! With one server, Redis must equal the engine in everything, fences, leases and the order of
 //! lending included.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use latchd::command::{Command, PoolQuery, Reply, Ticket};
 use latchd::metrics::Lending;
 use latchd::pool::Rules;
-use latchd::store::{RedisAddress, RedisOptions, RedisStore, Store};
+use latchd::store::Store;
 use latchd::time::Time;
-use mio::{Events, Poll, Token};
 
+use super::clocked_store::{self, ClockedStore, START_MS};
 use super::difference;
 use super::duel::{Between, Duel};
 use super::model::Model;
@@ -22,14 +23,14 @@ use super::shrink::{self, Failure, caught};
 use crate::support::PATIENCE;
 use crate::support::redis::RedisServer;
 
-const CLOCK: &str = "\
-local function clock()
-  return tonumber(redis.call('GET', 'latchd-test:clock'))
-end
-";
-
 /// Goes through these steps of one seed. `redis` is for this one alone as long as it lasts.
-pub fn run(redis: &RedisServer, seed: u64, steps: &[usize]) -> Result<(), Failure> {
+/// Adds the drawn arguments of operations to `drawn`.
+pub fn run(
+    redis: &RedisServer,
+    seed: u64,
+    steps: &[usize],
+    drawn: &Mutex<BTreeSet<String>>,
+) -> Result<(), Failure> {
     let rules = Rules {
         // Redis does not know the number of waiters in other pools: each server counts its own.
         max_waiters: 100_000,
@@ -57,6 +58,8 @@ pub fn run(redis: &RedisServer, seed: u64, steps: &[usize]) -> Result<(), Failur
             }
         }
     }
+    let mut drawn = drawn.lock().unwrap_or_else(PoisonError::into_inner);
+    drawn.extend(clocked_store::drawn(redis));
     Ok(())
 }
 
@@ -85,10 +88,7 @@ fn in_small_steps(operation: Operation, model: &Model, now: u64) -> Vec<Operatio
 
 /// A Redis store that gets the engine's operations.
 struct BesideRedis {
-    store: RedisStore,
-    poll: Poll,
-    events: Events,
-    clock: RedisServerClock,
+    redis: ClockedStore,
     now: u64,
     serial: u64,
     operation: Operation,
@@ -103,58 +103,21 @@ struct BesideRedis {
     source: fastrand::Rng,
 }
 
-/// Redis' clock, as the scripts see it.
-struct RedisServerClock {
-    connection: std::net::TcpStream,
-    shown: u64,
-}
-
 impl BesideRedis {
     fn connect(redis: &RedisServer, rules: Rules, seed: u64) -> BesideRedis {
         redis.order(&["FLUSHALL"]);
         redis.count_from_one("pool:");
-        let address = redis.address();
-        let options = RedisOptions {
-            address: RedisAddress::Tcp(address.ip().to_string(), address.port()),
-            tls: None,
-            login: None,
-            database: 0,
-            prefix: "pool:".into(),
-            timeout_ms: 1_000_000,
-        };
-        let poll = Poll::new().expect("a poll");
-        let mut store = RedisStore::with_clock(options, rules, CLOCK);
-        let now = 1_000_000;
-        store
-            .attach(poll.registry(), [Token(0), Token(1)], Time::from_ms(now))
-            .expect("a socket");
-        let connection = std::net::TcpStream::connect(address).expect("Redis accepts");
-        connection.set_nodelay(true).expect("nodelay");
-        connection
-            .set_read_timeout(Some(PATIENCE))
-            .expect("a time-out");
-        let clock = RedisServerClock {
-            connection,
-            shown: 0,
-        };
-        let operation = Operation::HandleTimeout;
-        let events = Events::with_capacity(8);
-        let mut beside = BesideRedis {
-            store,
-            poll,
-            events,
-            clock,
-            now,
+        BesideRedis {
+            redis: ClockedStore::connect(redis, rules, "pool:"),
+            now: START_MS,
             serial: 0,
-            operation,
+            operation: Operation::HandleTimeout,
             expected: Vec::new(),
             counts: Lending::default(),
             unheard: Vec::new(),
             together: 0,
             source: fastrand::Rng::with_seed(seed),
-        };
-        beside.clock.show(now);
-        beside
+        }
     }
 
     /// Submits the engine's operation to the store.
@@ -167,10 +130,10 @@ impl BesideRedis {
                 if matches!(command, Command::Undo(..)) {
                     self.unheard.push(ticket);
                 }
-                self.store.submit(ticket, command.clone(), now);
+                self.redis.store.submit(ticket, command.clone(), now);
             }
-            Operation::Withdraw(ticket) => self.store.withdraw(*ticket, now),
-            Operation::HandleTimeout => self.store.handle_timeout(now),
+            Operation::Withdraw(ticket) => self.redis.store.withdraw(*ticket, now),
+            Operation::HandleTimeout => self.redis.store.handle_timeout(now),
             Operation::Pass(_) | Operation::Restart | Operation::Seed(_) => self.live_until_now(),
         }
     }
@@ -188,7 +151,7 @@ impl BesideRedis {
     /// Takes all that the store answers, and compares it.
     fn compare(&mut self) {
         let mut answers = Vec::new();
-        self.settle(&mut answers);
+        self.redis.settle(&mut answers);
         let mut expected = std::mem::take(&mut self.expected);
         let is_heard = |(ticket, _): &(Ticket, Reply)| !self.unheard.contains(ticket);
         expected.retain(is_heard);
@@ -196,8 +159,8 @@ impl BesideRedis {
         // Grants to other clients come on a connection of their own, and may come later.
         let end = Instant::now() + PATIENCE;
         while answers.len() < expected.len() && Instant::now() < end {
-            self.take_events(Duration::from_millis(20));
-            self.settle(&mut answers);
+            self.redis.take_events(Duration::from_millis(20));
+            self.redis.settle(&mut answers);
             answers.retain(|(ticket, _)| !self.unheard.contains(ticket));
         }
         for answers in [&mut answers, &mut expected] {
@@ -212,56 +175,12 @@ impl BesideRedis {
     /// Handles the store's deadlines between two operations, such as signs of life.
     fn live_until_now(&mut self) {
         let until = Time::from_ms(self.now);
-        while let Some(due) = self.store.next_timeout().filter(|due| *due < until) {
-            self.clock.show(due.as_ms());
-            self.store.handle_timeout(due);
-            self.settle(&mut Vec::new());
+        while let Some(due) = self.redis.store.next_timeout().filter(|due| *due < until) {
+            self.redis.show(due.as_ms());
+            self.redis.store.handle_timeout(due);
+            self.redis.settle(&mut Vec::new());
         }
-        self.clock.show(self.now);
-    }
-
-    /// Commits and reads until the store is quiescent.
-    fn settle(&mut self, answers: &mut Vec<(Ticket, Reply)>) {
-        let now = Time::from_ms(self.clock.shown);
-        loop {
-            self.store.commit(now);
-            answers.extend(std::iter::from_fn(|| self.store.poll_reply()));
-            if self.store.is_quiescent() {
-                return;
-            }
-            self.take_events(PATIENCE);
-            assert!(!self.events.is_empty(), "Redis does not answer");
-        }
-    }
-
-    fn take_events(&mut self, patience: Duration) {
-        let now = Time::from_ms(self.clock.shown);
-        self.poll
-            .poll(&mut self.events, Some(patience))
-            .expect("the poll works");
-        for event in &self.events {
-            self.store.handle_event(event, now);
-        }
-    }
-}
-
-impl RedisServerClock {
-    fn show(&mut self, now: u64) {
-        use std::io::{Read, Write};
-        self.shown = now;
-        let text = now.to_string();
-        let command = format!(
-            "*3\r\n$3\r\nSET\r\n$17\r\nlatchd-test:clock\r\n${}\r\n{text}\r\n",
-            text.len()
-        );
-        self.connection
-            .write_all(command.as_bytes())
-            .expect("Redis takes it");
-        let mut reply = [0; 5];
-        self.connection
-            .read_exact(&mut reply)
-            .expect("Redis answers");
-        assert_eq!(&reply, b"+OK\r\n");
+        self.redis.show(self.now);
     }
 }
 
@@ -273,7 +192,7 @@ impl Between for BesideRedis {
             self.compare();
             let Lending {
                 granted, released, ..
-            } = self.store.figures().lending;
+            } = self.redis.store.figures().lending;
             let counts = (self.counts.granted, self.counts.released);
             assert_eq!(
                 (granted, released),
@@ -304,14 +223,4 @@ impl Between for BesideRedis {
             self.together = self.source.u32(0..8);
         }
     }
-}
-
-#[test]
-fn time_stands_still_unless_it_is_moved() {
-    let redis = RedisServer::start();
-    let mut beside = BesideRedis::connect(&redis, Rules::default(), 0);
-    beside.live_until_now();
-    assert_eq!(redis.ask(&["GET", "latchd-test:clock"]), "1000000");
-    std::thread::sleep(Duration::from_millis(2));
-    assert_eq!(redis.ask(&["GET", "latchd-test:clock"]), "1000000");
 }

@@ -7,6 +7,7 @@
 //! `pipeline` is the protocol without a socket, and `link` is the socket without the protocol.
 //! `subscription` is a second connection, for messages of Redis. `scripts` run in Redis.
 
+mod arguments;
 mod foreign;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -14,9 +15,12 @@ mod info;
 mod key;
 mod link;
 mod list_reading;
+mod loss;
 mod operation;
+pub mod operations;
 mod options;
 mod pipeline;
+mod prologue;
 mod reply;
 mod resolver;
 mod script;
@@ -41,15 +45,11 @@ use crate::pool::Rules;
 use crate::time::Time;
 use foreign::{ReasonThrottles, printable};
 use link::{Link, LinkProgress};
+use loss::{Loss, pause_ms};
 pub use options::{Login, RedisAddress, RedisOptions, RedisTls};
 use pipeline::Pipeline;
 use script::Scripts;
 use subscription::{Subscription, SubscriptionEvent};
-
-/// The longest first pause before connecting again; each failure doubles it.
-const FIRST_PAUSE_MS: u64 = 50;
-/// The longest pause after many failures.
-const LONGEST_PAUSE_MS: u64 = 2_000;
 
 /// The store in a Redis that many servers share: a `Pipeline` on a `Link`, and a `Subscription` beside
 /// them.
@@ -273,40 +273,6 @@ impl RedisStore {
             self.lose(&loss, now);
         }
     }
-}
-
-/// The reason why a connection is closed.
-struct Loss {
-    /// The reason for the log.
-    reason: String,
-    /// Whether the peer has not closed it: then sent commands may still arrive there.
-    may_be_alive: bool,
-}
-
-impl Loss {
-    /// Returns the loss of a connection that is open and unusable.
-    fn unusable(reason: String) -> Loss {
-        Loss {
-            reason,
-            may_be_alive: true,
-        }
-    }
-}
-
-impl From<io::Error> for Loss {
-    fn from(error: io::Error) -> Loss {
-        Loss {
-            reason: error.to_string(),
-            may_be_alive: error.kind() == io::ErrorKind::InvalidData,
-        }
-    }
-}
-
-/// Returns the pause before the next attempt, in ms. It doubles with each failure. It is random, so that
-/// servers do not connect all at once.
-fn pause_ms(failures: u32) -> u64 {
-    let longest_ms = (FIRST_PAUSE_MS << failures.min(10)).min(LONGEST_PAUSE_MS);
-    fastrand::u64(longest_ms / 2..=longest_ms)
 }
 
 impl Store for RedisStore {

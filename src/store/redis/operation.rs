@@ -1,14 +1,18 @@
-//! Operations on one pool, and their form as arguments of `pool.lua`.
+//! Operations on one pool, and their values for the arguments of the table.
 
 use std::rc::Rc;
 
 use redis::Cmd;
 
-use super::pipeline::JobKey;
+use super::arguments::{self, ArgumentValue};
+use super::operations::{ArgumentId, OperationId};
 use crate::command::{
     Acquire, Command, Fence, Filter, ReleaseCondition, Renewal, Selection, StoredName, Ticket, Ttl,
 };
 use crate::time::Time;
+
+/// The index of a job on several pools. It is valid until the job is done.
+pub(super) type JobKey = usize;
 
 /// One operation on one pool, and the recipient of its answer.
 #[derive(Debug)]
@@ -79,7 +83,7 @@ pub(super) enum PoolAction {
     Poll,
     /// Asks for the grants of a batch whose reply was lost.
     Reconcile(u64),
-    /// Holds a place among the pending operations for a seed. It is not an operation of `pool.lua`.
+    /// Holds a place among the pending operations for a seed. It is not an operation of the table.
     Seed,
 }
 
@@ -242,6 +246,32 @@ fn release(id: StoredName, condition: &ReleaseCondition<'_>) -> PoolAction {
     }
 }
 
+impl PoolAction {
+    /// Returns the operation of the table; `None` for a seed, which is a script of its own.
+    pub(super) fn id(&self) -> Option<OperationId> {
+        Some(match self {
+            PoolAction::AcquireAny => OperationId::AcquireAny,
+            PoolAction::Acquire(_) => OperationId::Acquire,
+            PoolAction::Release(_) => OperationId::Release,
+            PoolAction::ReleaseWith { .. } => OperationId::ReleaseWith,
+            PoolAction::Renew { .. } => OperationId::Renew,
+            PoolAction::RenewOwned { .. } => OperationId::RenewOwned,
+            PoolAction::ReleaseAll { .. } => OperationId::ReleaseAll,
+            PoolAction::Undo(..) => OperationId::Undo,
+            PoolAction::List(ListKind::Locks, _) => OperationId::ListLocks,
+            PoolAction::List(ListKind::Members, _) => OperationId::ListMembers,
+            PoolAction::ShowLock(_) => OperationId::ShowLock,
+            PoolAction::ListWaiters => OperationId::ListWaiters,
+            PoolAction::Status { .. } => OperationId::Status,
+            PoolAction::Remove => OperationId::Remove,
+            PoolAction::Withdraw(_) => OperationId::Withdraw,
+            PoolAction::Poll => OperationId::Poll,
+            PoolAction::Reconcile(_) => OperationId::Reconcile,
+            PoolAction::Seed => return None,
+        })
+    }
+}
+
 /// Appends operations as arguments, as of now. Neighbours of either plain kind are written as one.
 pub(super) fn write(operations: &[Operation], now: Time, command: &mut Cmd) {
     let mut rest = operations;
@@ -251,20 +281,10 @@ pub(super) fn write(operations: &[Operation], now: Time, command: &mut Cmd) {
             .take_while(|next| continues(&first.action, &next.action))
             .count();
         let (these, later) = rest.split_at(run.max(1));
-        match &first.action {
-            PoolAction::AcquireAny => {
-                command.arg("a").arg(run);
-            }
-            PoolAction::Release(_) => {
-                command.arg("r").arg(run);
-                for operation in these {
-                    if let PoolAction::Release(id) = &operation.action {
-                        command.arg(&**id);
-                    }
-                }
-            }
-            _ => write_one(first, now, command),
-        }
+        let Some(id) = first.action.id() else {
+            unreachable!("new members are no operation of a batch")
+        };
+        write_these(these, id, now, command);
         rest = later;
     }
 }
@@ -277,76 +297,89 @@ fn continues(first: &PoolAction, next: &PoolAction) -> bool {
     )
 }
 
-fn write_one(operation: &Operation, now: Time, command: &mut Cmd) {
-    match &operation.action {
-        PoolAction::AcquireAny => command.arg("a").arg(1),
-        PoolAction::Acquire(request) => {
-            let has_place = matches!(operation.reply_to, ReplyTo::Requeue(_));
-            command.arg("A").arg(serial_of(operation.reply_to));
-            optional(command, request.count);
-            command.arg(name(&request.id)).arg(name(&request.owner));
-            optional(command, request.ttl.map(Ttl::as_s));
-            match request.until {
-                None => command.arg(0),
-                Some(until) => {
-                    let left_ms = until.ms_since(now);
-                    command.arg(format!("{} {left_ms}", 1 + u8::from(has_place)))
+/// Appends one operation, or a run of either plain kind.
+fn write_these(these: &[Operation], id: OperationId, now: Time, command: &mut Cmd) {
+    use {ArgumentId as Id, ArgumentValue as Value};
+
+    let row = id.row();
+    command.arg(row.letter);
+    let mut put =
+        |values: &[(ArgumentId, Value<'_>)]| arguments::write(command, row.arguments, values);
+    let Operation { reply_to, action } = &these[0];
+    match action {
+        PoolAction::AcquireAny => put(&[(Id::Count, Value::Number(these.len() as u64))]),
+        PoolAction::Release(_) => {
+            put(&[(Id::Count, Value::Number(these.len() as u64))]);
+            for operation in these {
+                if let PoolAction::Release(id) = &operation.action {
+                    command.arg(&**id);
                 }
-            };
-            command
-                // A waiter that had a place may have one again.
-                .arg(if has_place { usize::MAX } else { request.room })
+            }
         }
-        PoolAction::Release(id) => command.arg("r").arg(1).arg(&**id),
+        PoolAction::Acquire(request) => {
+            let had_place = matches!(reply_to, ReplyTo::Requeue(_));
+            let left_ms = request.until.map(|until| until.ms_since(now));
+            // A waiter that had a place may have one again.
+            let room = if had_place { usize::MAX } else { request.room };
+            put(&[
+                (Id::Serial, Value::Number(serial_of(*reply_to))),
+                (Id::Count, Value::number(request.count.map(u64::from))),
+                (Id::Id, Value::name(&request.id)),
+                (Id::Owner, Value::name(&request.owner)),
+                (Id::Ttl, ttl_value(request.ttl)),
+                (Id::WaitMs, Value::number(left_ms)),
+                (Id::HadPlace, Value::Flag(had_place)),
+                (Id::Room, Value::Number(room as u64)),
+            ]);
+        }
         PoolAction::ReleaseWith {
             id,
             owner,
             fence,
             force,
-        } => {
-            command.arg("R").arg(&**id).arg(name(owner));
-            optional(command, fence.map(Fence::number));
-            command.arg(u8::from(*force))
-        }
+        } => put(&[
+            (Id::Id, Value::Text(id)),
+            (Id::Owner, Value::name(owner)),
+            (Id::Fence, Value::fence(*fence)),
+            (Id::Force, Value::Flag(*force)),
+        ]),
         PoolAction::Renew {
             id,
             owner,
             fence,
             ttl,
-        } => {
-            command.arg("N").arg(&**id).arg(name(owner));
-            optional(command, fence.map(Fence::number));
-            optional(command, ttl.map(Ttl::as_s))
-        }
-        PoolAction::RenewOwned { owner, fence, ttl } => {
-            command.arg("O").arg(name(owner));
-            optional(command, fence.map(Fence::number));
-            optional(command, ttl.map(Ttl::as_s))
-        }
-        PoolAction::ReleaseAll { owner, older_s } => {
-            command.arg("X").arg(name(owner));
-            optional(command, *older_s)
-        }
-        PoolAction::Undo(id, fence) => command.arg("U").arg(&**id).arg(fence.number()),
-        PoolAction::List(ListKind::Locks, most) => command.arg("L").arg(*most),
-        PoolAction::List(ListKind::Members, most) => command.arg("M").arg(*most),
-        PoolAction::ShowLock(id) => command.arg("l").arg(&**id),
-        PoolAction::ListWaiters => command.arg("W"),
-        PoolAction::Status { .. } => command.arg("S"),
-        PoolAction::Remove => command.arg("D"),
-        PoolAction::Withdraw(why) => {
-            command
-                .arg("Q")
-                .arg(serial_of(operation.reply_to))
-                .arg(match why {
-                    WithdrawReason::Disconnected => "gone",
-                    WithdrawReason::TimedOut => "late",
-                })
-        }
-        PoolAction::Poll => command.arg("B"),
-        PoolAction::Reconcile(batch) => command.arg("K").arg(*batch),
-        PoolAction::Seed => unreachable!("new members are no operation of a batch"),
-    };
+        } => put(&[
+            (Id::Id, Value::Text(id)),
+            (Id::Owner, Value::name(owner)),
+            (Id::Fence, Value::fence(*fence)),
+            (Id::Ttl, ttl_value(*ttl)),
+        ]),
+        PoolAction::RenewOwned { owner, fence, ttl } => put(&[
+            (Id::Owner, Value::name(owner)),
+            (Id::Fence, Value::fence(*fence)),
+            (Id::Ttl, ttl_value(*ttl)),
+        ]),
+        PoolAction::ReleaseAll { owner, older_s } => put(&[
+            (Id::Owner, Value::name(owner)),
+            (Id::OlderS, Value::number(*older_s)),
+        ]),
+        PoolAction::Undo(id, fence) => put(&[
+            (Id::Id, Value::Text(id)),
+            (Id::Fence, Value::Number(fence.number())),
+        ]),
+        PoolAction::List(_, most) => put(&[(Id::Most, Value::Number(*most as u64))]),
+        PoolAction::ShowLock(id) => put(&[(Id::Id, Value::Text(id))]),
+        PoolAction::Withdraw(why) => put(&[
+            (Id::Serial, Value::Number(serial_of(*reply_to))),
+            (Id::IsLate, Value::Flag(*why == WithdrawReason::TimedOut)),
+        ]),
+        PoolAction::Reconcile(batch) => put(&[(Id::Batch, Value::Number(*batch))]),
+        PoolAction::ListWaiters
+        | PoolAction::Status { .. }
+        | PoolAction::Remove
+        | PoolAction::Poll
+        | PoolAction::Seed => put(&[]),
+    }
 }
 
 fn serial_of(reply_to: ReplyTo) -> u64 {
@@ -359,14 +392,6 @@ fn serial_of(reply_to: ReplyTo) -> u64 {
     }
 }
 
-fn name(name: &Option<StoredName>) -> &str {
-    name.as_deref().unwrap_or_default()
-}
-
-/// Appends a number, or an empty argument for `None`.
-fn optional(command: &mut Cmd, number: Option<impl Into<u64>>) -> &mut Cmd {
-    match number {
-        Some(number) => command.arg(number.into()),
-        None => command.arg(""),
-    }
+fn ttl_value(ttl: Option<Ttl>) -> ArgumentValue<'static> {
+    ArgumentValue::number(ttl.map(|ttl| u64::from(ttl.as_s())))
 }

@@ -1,11 +1,12 @@
-//! Parsers of the replies of `pool.lua`.
+//! Parsers of the replies to a batch.
 //!
 //! Redis is another machine, and other programs may write to it. A reply of another form is an error and
 //! never a panic.
 
 use redis::{ServerError, Value};
 
-use super::operation::{Operation, PoolAction};
+use super::operation::Operation;
+use super::operations::ReplyKind;
 use crate::command::{Fence, IdList, Lease, Leases, QueuedWaiter, Refusal, StoredName};
 
 /// A reply that does not have the scripts' form.
@@ -37,16 +38,19 @@ pub(super) struct BatchResult {
 }
 
 impl BatchResult {
-    /// Returns true if it fits a batch of these operations.
+    /// Returns true if it fits a batch of these operations: each answer is of a kind that its operation has.
     pub(super) fn is_answer_to(&self, operations: &[Operation]) -> bool {
+        let has_kind = |(operation, answer): (&Operation, &OperationAnswer)| {
+            let id = operation.action.id();
+            id.is_some_and(|id| id.row().replies.contains(&answer.kind()))
+        };
         let count = self.answers.len();
-        let is_list = |operation: &Operation| matches!(operation.action, PoolAction::List(..));
-        let is_cut = self.answers.last() == Some(&OperationAnswer::Long)
-            && operations.get(count - 1).is_some_and(is_list);
-        match self.refused.is_some() || is_cut {
+        let is_cut = self.answers.last() == Some(&OperationAnswer::Long);
+        let has_count = match self.refused.is_some() || is_cut {
             false => count == operations.len(),
             true => count <= operations.len(),
-        }
+        };
+        has_count && operations.iter().zip(&self.answers).all(has_kind)
     }
 }
 
@@ -81,6 +85,30 @@ pub(super) enum OperationAnswer {
     /// It arrived too late, and nothing was done.
     Late,
     Refused(Refusal),
+}
+
+impl OperationAnswer {
+    pub(super) fn kind(&self) -> ReplyKind {
+        match self {
+            OperationAnswer::Done => ReplyKind::Done,
+            OperationAnswer::AlreadyReleased => ReplyKind::AlreadyReleased,
+            OperationAnswer::Granted(_) => ReplyKind::Granted,
+            OperationAnswer::Recovered(_) => ReplyKind::Recovered,
+            OperationAnswer::Waits(_) => ReplyKind::Waits,
+            OperationAnswer::Leases(_) => ReplyKind::Leases,
+            OperationAnswer::Waiters(_) => ReplyKind::Waiters,
+            OperationAnswer::Released(_) => ReplyKind::Released,
+            OperationAnswer::Members(_) => ReplyKind::Members,
+            OperationAnswer::Status(_) => ReplyKind::Status,
+            OperationAnswer::Removed(_) => ReplyKind::Removed,
+            OperationAnswer::Reconciled(_) => ReplyKind::Reconciled,
+            OperationAnswer::Nothing => ReplyKind::Nothing,
+            OperationAnswer::Lapsed => ReplyKind::Lapsed,
+            OperationAnswer::Long => ReplyKind::Long,
+            OperationAnswer::Late => ReplyKind::Late,
+            OperationAnswer::Refused(_) => ReplyKind::Refused,
+        }
+    }
 }
 
 /// Reads the reply to a batch.

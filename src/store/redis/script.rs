@@ -1,7 +1,11 @@
 //! The scripts that Redis runs, assembled from fragments.
 //!
 //! The directory `scripts/` has the fragments. This table says which of them make up which script. The first
-//! fragment is the clock, so that a test can replace it.
+//! fragment is the clock, so that a test can replace it. Some fragments are made from the table of operations.
+
+use super::operations::{HISTORY_HEAD, RESTORE_HEAD, SEED_HEAD, TRIAL_HEAD};
+use super::prologue::Generated;
+use Fragment::{Made, Text};
 
 /// The scripts of one server.
 #[derive(Debug)]
@@ -58,53 +62,72 @@ macro_rules! fragment {
     }};
 }
 
-/// Lists the fragments of a script. A fragment of several scripts is in the binary once.
-macro_rules! fragments {
-    ($($name:literal),*) => {
-        &[$(fragment!($name)),*]
-    };
+/// A part of a script. One of several scripts is in the binary once.
+#[derive(Clone, Copy)]
+enum Fragment {
+    Text(&'static str),
+    Made(Generated),
 }
 
 /// Defines `clock`: the milliseconds of Redis' own clock.
 const CLOCK: &str = fragment!("clock");
 
-const POOL: &[&str] = fragments!(
-    "begin",
-    "head",
-    "quick",
-    "state",
-    "grants",
-    "lending",
-    "listing",
-    "batch",
-    "queue",
-    "queue_listing",
-    "serving",
-    "repair",
-    "due",
-    "waiting",
-    "keys",
-    "pool"
-);
-const SEED: &[&str] = fragments!(
-    "begin",
-    "seed_head",
-    "first_fence",
-    "state",
-    "grants",
-    "lending",
-    "queue",
-    "serving",
-    "repair",
-    "due",
-    "seed"
-);
-const INDEX: &[&str] = fragments!("first_fence", "index");
-const TRIAL: &[&str] = fragments!("trial");
-const HISTORY: &[&str] = fragments!("first_fence", "history");
-const DUMP: &[&str] = fragments!("dump");
-const LIST_SLICE: &[&str] = fragments!("list_slice");
-const RESTORE: &[&str] = fragments!("begin", "first_fence", "keys", "restore");
+const POOL: &[Fragment] = &[
+    Made(Generated::Batch),
+    Text(fragment!("begin")),
+    Text(fragment!("head")),
+    Text(fragment!("quick")),
+    Text(fragment!("state")),
+    Text(fragment!("grants")),
+    Text(fragment!("lending")),
+    Text(fragment!("listing")),
+    Text(fragment!("dispatch")),
+    Made(Generated::Operations),
+    Text(fragment!("alone")),
+    Text(fragment!("queue")),
+    Text(fragment!("queue_listing")),
+    Text(fragment!("serving")),
+    Text(fragment!("repair")),
+    Text(fragment!("due")),
+    Text(fragment!("waiting")),
+    Text(fragment!("keys")),
+    Text(fragment!("upkeep")),
+    Made(Generated::QueueOperations),
+    Text(fragment!("queued")),
+];
+const SEED: &[Fragment] = &[
+    Made(Generated::Head(SEED_HEAD, "FIRST_POOL")),
+    Text(fragment!("begin")),
+    Text(fragment!("seed_head")),
+    Text(fragment!("first_fence")),
+    Text(fragment!("state")),
+    Text(fragment!("grants")),
+    Text(fragment!("lending")),
+    Text(fragment!("queue")),
+    Text(fragment!("serving")),
+    Text(fragment!("repair")),
+    Text(fragment!("due")),
+    Text(fragment!("seed")),
+];
+const INDEX: &[Fragment] = &[Text(fragment!("first_fence")), Text(fragment!("index"))];
+const TRIAL: &[Fragment] = &[
+    Made(Generated::Head(TRIAL_HEAD, "")),
+    Text(fragment!("trial")),
+];
+const HISTORY: &[Fragment] = &[
+    Made(Generated::Head(HISTORY_HEAD, "")),
+    Text(fragment!("first_fence")),
+    Text(fragment!("history")),
+];
+const DUMP: &[Fragment] = &[Text(fragment!("dump"))];
+const LIST_SLICE: &[Fragment] = &[Text(fragment!("list_slice"))];
+const RESTORE: &[Fragment] = &[
+    Made(Generated::Head(RESTORE_HEAD, "FIRST_POOL")),
+    Text(fragment!("begin")),
+    Text(fragment!("first_fence")),
+    Text(fragment!("keys")),
+    Text(fragment!("restore")),
+];
 
 /// Returns a script without indents, empty lines and comment lines, and its length: the first call finds the length
 /// for the second. No string in the scripts spans several lines.
@@ -148,7 +171,14 @@ impl Scripts {
                 Script::ListSlice => LIST_SLICE,
                 Script::Restore => RESTORE,
             };
-            clock.to_owned() + &fragments.concat()
+            let mut text = clock.to_owned();
+            for fragment in fragments {
+                match fragment {
+                    Text(fragment) => text += fragment,
+                    Made(generated) => text += &generated.text(),
+                }
+            }
+            text
         });
         Scripts {
             texts,
@@ -172,7 +202,17 @@ impl Scripts {
 
 #[cfg(test)]
 mod tests {
+    use super::super::operations::{OPERATIONS, Run};
     use super::*;
+
+    #[test]
+    fn the_function_of_each_operation_has_the_arguments_of_the_table() {
+        let scripts = Scripts::new();
+        for row in OPERATIONS.iter().filter(|row| matches!(row.run, Run::Once)) {
+            let line = format!("local function {}\n", row.call);
+            assert!(scripts.text(Script::Pool).contains(&line), "{line}");
+        }
+    }
 
     #[test]
     fn fragments_lose_comments_and_indents_alone() {

@@ -10,8 +10,8 @@ use mio::event::Event;
 use redis::{Cmd, PushKind, Value};
 
 use super::link::{Link, LinkProgress};
+use super::loss::{Loss, pause_ms};
 use super::options::RedisOptions;
-use super::{Loss, pause_ms};
 use crate::time::Time;
 
 /// The time between checks that Redis still answers, in ms.

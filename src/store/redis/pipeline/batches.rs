@@ -7,8 +7,10 @@ use super::{
     LAPSE_MS, LossReason, MAX_BATCH, MAX_IDLE_POOLS, PendingReply, Pipeline, PoolKey, RedisPhase,
     key,
 };
-use crate::command::{Granted, Leases, Refusal, Reply, Ticket, Ttl};
+use crate::command::{Granted, Leases, Refusal, Reply, Ticket};
+use crate::store::redis::arguments::{self, ArgumentValue};
 use crate::store::redis::operation::{self, Operation, PoolAction, ReplyTo, WithdrawReason};
+use crate::store::redis::operations::{ArgumentId, BATCH_HEAD};
 use crate::store::redis::reply::{self, BatchReply, BatchResult, OperationAnswer};
 use crate::store::redis::script::Script;
 use crate::time::Time;
@@ -104,25 +106,36 @@ impl Pipeline {
         let batch = self.next_batch;
         self.next_batch += 1;
         let state = &mut self.pools[pool];
+        let floor = state.floor.number().max(self.history.above());
+        let default_ttl = self.rules.default_ttl;
+        let default_ttl = default_ttl.map_or(ArgumentValue::Text("-"), |ttl| {
+            ArgumentValue::Number(ttl.as_s().into())
+        });
+        let channel = key::channels(&self.options.prefix);
         self.command
             .arg("EVALSHA")
             .arg(self.scripts.hash(Script::Pool))
             .arg(1)
-            .arg(&state.base)
-            .arg(earliest_ms)
-            .arg(latest_ms)
-            .arg(jumps_ms)
-            .arg(&self.server)
-            .arg(batch)
-            .arg(state.floor.number().max(self.history.above()));
-        match self.rules.default_ttl {
-            Some(ttl) => self.command.arg(Ttl::as_s(ttl)),
-            None => self.command.arg(""),
-        };
-        self.command
-            .arg(self.rules.queue_grace_ms)
-            .arg(LAPSE_MS)
-            .arg(key::channels(&self.options.prefix));
+            .arg(&state.base);
+        arguments::write(
+            &mut self.command,
+            BATCH_HEAD,
+            &[
+                (ArgumentId::Earliest, ArgumentValue::Number(earliest_ms)),
+                (ArgumentId::Latest, ArgumentValue::Number(latest_ms)),
+                (ArgumentId::Jumps, ArgumentValue::Signed(jumps_ms)),
+                (ArgumentId::Server, ArgumentValue::Text(&self.server)),
+                (ArgumentId::Batch, ArgumentValue::Number(batch)),
+                (ArgumentId::Floor, ArgumentValue::Number(floor)),
+                (ArgumentId::DefaultTtl, default_ttl),
+                (
+                    ArgumentId::Grace,
+                    ArgumentValue::Number(self.rules.queue_grace_ms),
+                ),
+                (ArgumentId::Lapse, ArgumentValue::Number(LAPSE_MS)),
+                (ArgumentId::Channel, ArgumentValue::Text(&channel)),
+            ],
+        );
         operation::write(&operations, now, &mut self.command);
         state.in_flight = Some(InFlightBatch { batch, operations });
         self.send(PendingReply::Batch(pool), now);

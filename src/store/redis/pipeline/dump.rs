@@ -10,8 +10,8 @@ use redis::Value;
 
 use super::batches::describe;
 use super::index::read_retired_fence;
-use super::jobs::{JobKey, MultiPoolTask};
-use super::{LossReason, PendingReply, Pipeline, key};
+use super::jobs::MultiPoolTask;
+use super::{JobKey, LossReason, PendingReply, Pipeline, key};
 use crate::command::{DumpPart, DumpPlace, Fence, PoolDump, StoredName, Ticket};
 use crate::store::redis::script::Script;
 use crate::store::redis::slice::{self, Counters, Holding, Slice, SliceReply};

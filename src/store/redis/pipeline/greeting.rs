@@ -126,6 +126,11 @@ impl Pipeline {
         Ok(())
     }
 
+    fn ask_for_history(&mut self, now: Time) {
+        self.write_history(0);
+        self.send(PendingReply::Greeting(GreetingStep::History), now);
+    }
+
     fn no_pools(&self) -> LossReason {
         let prefix = &self.options.prefix;
         format!(

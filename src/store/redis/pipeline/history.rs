@@ -6,8 +6,10 @@
 
 use redis::Value;
 
-use super::{GreetingStep, PendingReply, Pipeline, key};
+use super::{PendingReply, Pipeline, key};
 use crate::command::Fence;
+use crate::store::redis::arguments::{self, ArgumentValue};
+use crate::store::redis::operations::{ArgumentId, HISTORY_HEAD};
 use crate::store::redis::reply::{self, Garbled};
 use crate::store::redis::script::Script;
 use crate::time::Time;
@@ -79,22 +81,25 @@ pub(super) fn read_history(value: Value) -> Result<KnownHistory, Garbled> {
 }
 
 impl Pipeline {
-    pub(super) fn ask_for_history(&mut self, now: Time) {
-        self.write_history(0);
-        self.send(PendingReply::Greeting(GreetingStep::History), now);
-    }
-
     /// Writes a command for the history, which adds a jump of the clock; 0 ms adds none.
     pub(super) fn write_history(&mut self, jump_ms: i64) {
         self.command
             .arg("EVALSHA")
             .arg(self.scripts.hash(Script::History))
             .arg(1)
-            .arg(key::history(&self.options.prefix))
-            .arg(self.info.history())
-            .arg(self.history.seen())
-            .arg(self.clock.jumps_ms())
-            .arg(jump_ms);
+            .arg(key::history(&self.options.prefix));
+        let (id, seen) = (self.info.history(), self.history.seen());
+        let known_jumps = self.clock.jumps_ms();
+        arguments::write(
+            &mut self.command,
+            HISTORY_HEAD,
+            &[
+                (ArgumentId::History, ArgumentValue::Text(&id)),
+                (ArgumentId::Seen, ArgumentValue::Number(seen)),
+                (ArgumentId::Jumps, ArgumentValue::Signed(known_jumps)),
+                (ArgumentId::Jump, ArgumentValue::Signed(jump_ms)),
+            ],
+        );
     }
 
     /// Takes over the number below all new fences.

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use redis::Value;
 
 use super::batches::describe;
-use super::jobs::{JobKey, MultiPoolJob, MultiPoolTask};
-use super::{LossReason, PendingReply, Pipeline, PoolKey, key};
+use super::jobs::{MultiPoolJob, MultiPoolTask};
+use super::{JobKey, LossReason, PendingReply, Pipeline, PoolKey, key};
 use crate::command::{Fence, NamePart, StoredName};
 use crate::store::redis::reply::{self, Garbled};
 use crate::store::redis::script::Script;

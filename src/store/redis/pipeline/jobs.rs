@@ -10,7 +10,7 @@ use crate::command::{
     NamePart, PoolQuery, PoolStatus, PoolSums, Refusal, Reply, Restoration, StoredName, Survey,
     Ticket, has_dot_segment,
 };
-use crate::store::redis::operation::{Operation, PoolAction, ReplyTo};
+use crate::store::redis::operation::{JobKey, Operation, PoolAction, ReplyTo};
 use crate::store::redis::reply::OperationAnswer;
 use crate::store::warn_of_old_names;
 use crate::time::Time;
@@ -19,9 +19,6 @@ use super::batches::describe;
 
 /// The limit on pools asked at a time.
 const MAX_PARTS: usize = 500;
-
-/// The index of a job on several pools. It is valid until the job is done.
-pub(in super::super) type JobKey = usize;
 
 #[derive(Debug)]
 pub(super) struct MultiPoolJob {

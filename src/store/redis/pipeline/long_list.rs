@@ -6,8 +6,8 @@
 
 use redis::Value;
 
-use super::jobs::{JobKey, MultiPoolTask};
-use super::{LossReason, PendingReply, Pipeline, PoolKey};
+use super::jobs::MultiPoolTask;
+use super::{JobKey, LossReason, PendingReply, Pipeline, PoolKey};
 use crate::command::{Refusal, Reply, Ticket};
 use crate::store::redis::list_reading::{ListPhase, ListReading};
 use crate::store::redis::operation::{ListKind, Operation, PoolAction, ReplyTo};

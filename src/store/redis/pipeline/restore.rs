@@ -4,9 +4,11 @@ use std::rc::Rc;
 
 use redis::Value;
 
-use super::jobs::{JobKey, MultiPoolTask};
-use super::{LossReason, PendingReply, Pipeline, key};
+use super::jobs::MultiPoolTask;
+use super::{JobKey, LossReason, PendingReply, Pipeline, key};
 use crate::command::{Fence, PoolDump, Refusal, Reply, Restoration, Ticket, Ttl};
+use crate::store::redis::arguments::{self, ArgumentValue};
+use crate::store::redis::operations::{ArgumentId, RESTORE_HEAD};
 use crate::store::redis::reply::{self, OperationAnswer};
 use crate::store::redis::script::Script;
 use crate::time::Time;
@@ -43,12 +45,18 @@ impl Pipeline {
         for pool in &restoration.pools {
             command.arg(key::base(prefix, &pool.name));
         }
-        command
-            .arg(earliest_ms)
-            .arg(latest_ms)
-            .arg(jumps_ms)
-            .arg(prefix)
-            .arg(restoration.retired_fence.number());
+        let retired = restoration.retired_fence.number();
+        arguments::write(
+            command,
+            RESTORE_HEAD,
+            &[
+                (ArgumentId::Earliest, ArgumentValue::Number(earliest_ms)),
+                (ArgumentId::Latest, ArgumentValue::Number(latest_ms)),
+                (ArgumentId::Jumps, ArgumentValue::Signed(jumps_ms)),
+                (ArgumentId::Prefix, ArgumentValue::Text(prefix)),
+                (ArgumentId::Retired, ArgumentValue::Number(retired)),
+            ],
+        );
         for pool in &restoration.pools {
             write_pool(pool, command);
         }

@@ -8,10 +8,12 @@ use std::iter;
 use redis::Value;
 
 use super::index::{Listed, read_listed};
-use super::jobs::{JobKey, MultiPoolTask};
-use super::{LAPSE_MS, LossReason, PendingReply, Pipeline, PoolKey, key};
+use super::jobs::MultiPoolTask;
+use super::{JobKey, LAPSE_MS, LossReason, PendingReply, Pipeline, PoolKey, key};
 use crate::command::{Refusal, Seed, StoredName, Ticket};
+use crate::store::redis::arguments::{self, ArgumentValue};
 use crate::store::redis::operation::{Operation, PoolAction, ReplyTo};
+use crate::store::redis::operations::{ArgumentId, SEED_HEAD};
 use crate::store::redis::reply::{self, OperationAnswer};
 use crate::store::redis::script::Script;
 use crate::time::Time;
@@ -160,17 +162,26 @@ impl Pipeline {
             Members::Added => "add",
             Members::Set => "set",
         };
-        command
-            .arg(earliest_ms)
-            .arg(latest_ms)
-            .arg(jumps_ms)
-            .arg(members)
-            .arg(seeding.retired)
-            .arg(self.rules.queue_grace_ms);
-        command
-            .arg(LAPSE_MS)
-            .arg(key::channels(&self.options.prefix))
-            .arg(self.rules.max_pool_resources);
+        let channel = key::channels(&self.options.prefix);
+        let max_members = self.rules.max_pool_resources as u64;
+        arguments::write(
+            command,
+            SEED_HEAD,
+            &[
+                (ArgumentId::Earliest, ArgumentValue::Number(earliest_ms)),
+                (ArgumentId::Latest, ArgumentValue::Number(latest_ms)),
+                (ArgumentId::Jumps, ArgumentValue::Signed(jumps_ms)),
+                (ArgumentId::Mode, ArgumentValue::Text(members)),
+                (ArgumentId::Retired, ArgumentValue::Number(seeding.retired)),
+                (
+                    ArgumentId::Grace,
+                    ArgumentValue::Number(self.rules.queue_grace_ms),
+                ),
+                (ArgumentId::Lapse, ArgumentValue::Number(LAPSE_MS)),
+                (ArgumentId::Channel, ArgumentValue::Text(&channel)),
+                (ArgumentId::MaxMembers, ArgumentValue::Number(max_members)),
+            ],
+        );
         let listed = seeding
             .listed
             .as_bytes()

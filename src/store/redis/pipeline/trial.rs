@@ -6,6 +6,8 @@ use redis::{ServerError, Value};
 use super::batches::{UNUSABLE_CODES, describe};
 use super::{LossReason, PendingReply, Pipeline, RedisPhase, key};
 use crate::command::{Refusal, Reply, Ticket};
+use crate::store::redis::arguments::{self, ArgumentValue};
+use crate::store::redis::operations::{ArgumentId, TRIAL_HEAD};
 use crate::store::redis::reply::{self, Garbled};
 use crate::store::redis::script::Script;
 use crate::time::Time;
@@ -92,8 +94,13 @@ impl Pipeline {
             .arg("EVALSHA")
             .arg(self.scripts.hash(Script::Trial))
             .arg(1)
-            .arg(key::trial(prefix, &self.server))
-            .arg(key::channels(prefix));
+            .arg(key::trial(prefix, &self.server));
+        let channel = key::channels(prefix);
+        arguments::write(
+            &mut self.command,
+            TRIAL_HEAD,
+            &[(ArgumentId::Channel, ArgumentValue::Text(&channel))],
+        );
         self.send(pending, now);
     }
 

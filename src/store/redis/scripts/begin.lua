@@ -1,14 +1,14 @@
--- The start of each script that writes pools: the fragment after `clock`.
+-- The start of each script that writes pools: the fragment after its arguments.
 --
--- Expects: clock.
+-- Expects: clock; earliest, latest, jumps (its arguments).
 -- Defines: now, call, format, CHUNK, spread.
 --
 -- It ends the script if the server has given up on the reply, or if the clock has jumped since that server
 -- last saw it. It touches no key.
 
 -- Without the jumps that servers have added: see `pipeline/clock.rs`.
-local now = clock() - ARGV[3]
-if now > tonumber(ARGV[2]) or now < tonumber(ARGV[1]) then
+local now = clock() - jumps
+if now > latest or now < earliest then
   return {now, 'late'}
 end
 

@@ -1,6 +1,6 @@
 -- Ends what is due before any operation: leases, the places of absent owners, and servers without a heartbeat.
 --
--- Expects: call, now (begin); server, grace, lapse (head or seed_head); key, pool, num, try_to_change_queue
+-- Expects: call, now (begin); server, grace, lapse (arguments or seed_head); key, pool, num, try_to_change_queue
 -- (state); grant_with (grants); release_grant (lending); dequeue, go_absent, notify, waiter_at, waiters_where
 -- (queue); dismiss, serve_from (serving).
 -- Defines: MAX_ENDS, first_due, end_lease, handle_due, time_to_poll.

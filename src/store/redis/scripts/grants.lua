@@ -1,6 +1,6 @@
 -- Grants: the resources under one fence, their owner, their start and their lease.
 --
--- Expects: CHUNK, call, now, spread (begin); default_ttl, made (head or seed_head); key, pool, num,
+-- Expects: CHUNK, call, now, spread (begin); default_ttl (arguments or seed_head); made (head or seed_head); key, pool, num,
 -- padded, try_to_remove, try_to_store (state).
 -- Defines: grant_with, end_of_lease, grant_holding, grant_owned_by, all_grants, renew_lease, seconds,
 -- leases, first_free, lend, end_grant, shrink_grant, objection.
@@ -191,7 +191,7 @@ end
 
 -- Returns why the caller may not renew or release this lock; nil if it may.
 local function objection(grant, owner, fence, force)
-  if grant.owner ~= '' and grant.owner ~= owner and force ~= '1' then
+  if grant.owner ~= '' and grant.owner ~= owner and not force then
     return 'E not yours'
   end
   if fence ~= '' and fence ~= grant.fence then

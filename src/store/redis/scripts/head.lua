@@ -1,22 +1,13 @@
--- The arguments of one batch of operations on a pool.
+-- The state of one batch of operations on a pool.
 --
--- Expects: nothing.
--- Defines: base, server, batch, floor, default_ttl, grace, lapse, channel, FIRST_OPERATION, served,
--- made, refusal_of, remember.
+-- Expects: server, batch (arguments).
+-- Defines: base, served, made, refusal_of, remember.
 --
 -- With `remember` the server can ask for the grants of the batch again. This fragment does not know
 -- the operations.
 
 -- KEYS[1] is the hash of the pool; all its other keys begin with that name.
 local base = KEYS[1]
--- The calling server, and the number of this batch.
-local server, batch = ARGV[4], ARGV[5]
--- The highest fence that this server has seen, possibly in a Redis that has lost it.
-local floor = tonumber(ARGV[6])
--- Seconds, or '-' for a lease that does not end.
-local default_ttl = ARGV[7] == '' and '-' or ARGV[7]
-local grace, lapse, channel = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
-local FIRST_OPERATION = 11
 
 -- Grants to waiters of this server: serial, reply, serial, reply…
 local served = {}

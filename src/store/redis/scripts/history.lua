@@ -1,16 +1,14 @@
 -- The history of the data in this Redis: one process that has kept all its data. The last fragment of:
 --
---   clock, first_fence, history
+--   clock, arguments, first_fence, history
 --
--- Expects: clock, first_fence.
+-- Expects: clock, first_fence; id, seen, known_jumps, jump (arguments).
 --
 -- Returns a number below all fences of this history and above all earlier ones. A Redis that was restarted, or
 -- replaced by a replica, has a new history: it may have lost grants. Each jump of the clock is added to the
 -- sum once. It knows no pool.
 
-local key, id, seen = KEYS[1], ARGV[1], tonumber(ARGV[2])
--- The sum of the jumps known to the server, and the jump that it has seen; 0 for none.
-local known_jumps, jump = tonumber(ARGV[3]), tonumber(ARGV[4])
+local key = KEYS[1]
 
 local row = redis.call('HMGET', key, 'id', 'above', 'jumps')
 local now, above = clock(), tonumber(row[2]) or 0

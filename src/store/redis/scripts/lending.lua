@@ -1,5 +1,5 @@
--- The operations on locks: acquire, renew and release. Each takes its arguments as they arrive and
--- returns its reply.
+-- The operations on locks: acquire, renew and release. Each takes its arguments as the table of
+-- operations names them, and returns its reply.
 --
 -- Expects: call, now (begin); key, pool, num, try_to_remove (state); all of grants.
 -- Defines: put_in_free, release_grant, lendable_count, free_for, unsatisfiable, early_reply,
@@ -107,17 +107,16 @@ end
 
 -- Acquires while the queue is empty. Returns nil if the request must be queued. Most requests find a
 -- free resource, so `unsatisfiable` comes last.
-local function acquire_without_queue(serial, n, id, owner, ttl, wait)
-  n = tonumber(n)
+local function acquire_without_queue(serial, n, id, owner, ttl, wait_ms)
   local own = grant_owned_by(owner)
   if own then
     return recover(own, n, id, ttl)
   end
   local ids = free_for(n, id)
   if ids then
-    return lend(ids, owner, ttl, wait ~= '0' and serial or '')
+    return lend(ids, owner, ttl, wait_ms and serial or '')
   end
-  return unsatisfiable(n, id) or wait == '0' and 'E busy' or nil
+  return unsatisfiable(n, id) or not wait_ms and 'E busy' or nil
 end
 
 local function release(id, owner, fence, force)
@@ -136,7 +135,7 @@ end
 
 local function renew(id, owner, fence, ttl)
   local grant = grant_holding(id)
-  local refusal = not grant and 'E not held' or objection(grant, owner, fence, '0')
+  local refusal = not grant and 'E not held' or objection(grant, owner, fence, false)
   if refusal then
     return refusal
   end
@@ -146,7 +145,7 @@ end
 
 local function renew_owned(owner, fence, ttl)
   local grant = grant_owned_by(owner)
-  local refusal = not grant and 'E not held' or objection(grant, owner, fence, '0')
+  local refusal = not grant and 'E not held' or objection(grant, owner, fence, false)
   if refusal then
     return refusal
   end
@@ -157,10 +156,10 @@ end
 -- Releases the matching grants, the oldest first.
 local function release_all(owner, older_s)
   local grants = owner ~= '' and {grant_owned_by(owner) or nil} or all_grants()
-  local older_ms = (tonumber(older_s) or 0) * 1000
+  local older_ms = older_s and older_s * 1000
   local count = 0
   for _, grant in ipairs(grants) do
-    if older_s == '' or math.max(0, now - grant.at) >= older_ms then
+    if not older_ms or math.max(0, now - grant.at) >= older_ms then
       count = count + #grant.ids
       release_grant(grant)
     end

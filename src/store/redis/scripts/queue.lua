@@ -1,6 +1,7 @@
 -- The queue of a pool: its waiters, their requests and their order.
 --
--- Expects: call, now (begin); base, server, lapse, channel (head or seed_head); key, pool, num,
+-- Expects: call, now (begin); base (head or seed_head); server, lapse,
+-- channel (arguments or seed_head); key, pool, num,
 -- padded, try_to_change_queue, try_to_grow (state).
 -- Defines: waiter_at, waiter_with, waiter_owned_by, keep_waiter, first_for_any, is_held_up,
 -- first_for, waiters_from, waiters_where, list_selection, unlist_selection, ticket_of, list_ticket,

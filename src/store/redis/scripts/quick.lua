@@ -1,7 +1,7 @@
 -- The hot path: plain acquires and releases while the queue is empty and no lease is over.
 --
--- Expects: CHUNK, call, format, now, spread (begin); base, server, floor, default_ttl, FIRST_OPERATION, served,
--- made, refusal_of, remember (head).
+-- Expects: CHUNK, call, format, now, spread (begin); server, floor, default_ttl, FIRST_OPERATION, RUN_COUNT,
+-- RUN_ITEMS (arguments); base, served, made, refusal_of, remember (head).
 -- Defines: nothing that later fragments use.
 --
 -- Replies are those of the fragments after it, with a few calls a batch. It returns from the script if it carried
@@ -11,16 +11,14 @@
 -- Its writes have the order that `state` describes: a missing right or a full Redis stops it before a change, or
 -- after.
 
--- Returns true if the batch has only plain acquires ('a') and plain releases ('r').
-local function is_plain()
-  local at = FIRST_OPERATION
-  while ARGV[at] == 'a' or ARGV[at] == 'r' do
-    at = at + 2 + (ARGV[at] == 'r' and tonumber(ARGV[at + 1]) or 0)
-  end
-  return at > #ARGV and at <= CHUNK
+-- The position behind the plain acquires ('a') and plain releases ('r') that the batch begins with.
+local behind_plain = FIRST_OPERATION
+while ARGV[behind_plain] == 'a' or ARGV[behind_plain] == 'r' do
+  local item_count = ARGV[behind_plain] == 'r' and tonumber(ARGV[behind_plain + RUN_COUNT]) or 0
+  behind_plain = behind_plain + RUN_ITEMS + item_count
 end
 
-if is_plain() then
+if behind_plain > #ARGV and behind_plain <= CHUNK then
   local members, free, held = base .. ':members', base .. ':free', base .. ':held'
   local grants, expiry = base .. ':grants', base .. ':expiry'
 
@@ -186,7 +184,8 @@ if is_plain() then
     while at <= #ARGV do
       local run = {spots = {}, ids = ARGV[at] == 'r' and {}}
       local all = run.ids and all_releases or all_acquires
-      for one = at + 2, at + 1 + tonumber(ARGV[at + 1]) do
+      local first = at + RUN_ITEMS
+      for one = first, first - 1 + tonumber(ARGV[at + RUN_COUNT]) do
         count = count + 1
         run.spots[#run.spots + 1], all[#all + 1] = count, count
         if run.ids then
@@ -194,7 +193,7 @@ if is_plain() then
         end
       end
       runs[#runs + 1] = run
-      at = at + 2 + (run.ids and #run.ids or 0)
+      at = first + (run.ids and #run.ids or 0)
     end
 
     -- Released resources go behind all free ones. If the free ones suffice for all acquires, and all releases are

@@ -1,15 +1,14 @@
 -- All pools of a dump, all or nothing. The last fragment of:
 --
---   clock, begin, first_fence, keys, restore
+--   clock, arguments, begin, first_fence, keys, restore
 --
--- Expects: call, format, now, spread (begin); first_fence; keys_of (keys).
+-- Expects: prefix, retired, FIRST_POOL (arguments); call, format, now, spread (begin); first_fence; keys_of (keys).
 --
 -- Nothing is changed if any pool exists, or if a key to be kept has a wrong type. Each pool continues above every
 -- fence of a pool of its name. Remains of removed pools are deleted.
 
 local index = KEYS[1]
 local RETIRED, STAMPS = '', '\n'
-local prefix, retired = ARGV[4], tonumber(ARGV[5])
 local ESCAPES = {['{'] = '%7B', ['}'] = '%7D', ['%'] = '%25'}
 
 local function num(x)
@@ -56,7 +55,7 @@ call('ZADD', index, num(math.max(retired, known)), RETIRED)
 for one = 2, #KEYS do
   call('UNLINK', unpack(keys_of(KEYS[one])))
 end
-local at = 6
+local at = FIRST_POOL
 for one = 2, #KEYS do
   local base, name = KEYS[one], ARGV[at]
   call('ZADD', index, call('ZINCRBY', index, 1, STAMPS), name)

@@ -1,6 +1,6 @@
 -- Members of one or more pools, all or nothing. The last fragment of:
 --
---   clock, begin, seed_head, first_fence, state, grants, lending, queue, serving, repair, due, seed
+--   clock, arguments, begin, seed_head, first_fence, state, grants, lending, queue, serving, repair, due, seed
 --
 -- Expects: the names of all these fragments.
 --

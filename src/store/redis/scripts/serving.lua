@@ -1,6 +1,7 @@
 -- The waiters that a freed resource goes to, and the consequences of a waiter's departure.
 --
--- Expects: call, now (begin); server, served (head or seed_head); key, pool, try_to_change_queue (state);
+-- Expects: call, now (begin); server (arguments or seed_head); served (head or
+-- seed_head); key, pool, try_to_change_queue (state);
 -- lend (grants); free_for, lendable_count, put_in_free (lending); dequeue, first_for, first_for_any,
 -- keep_waiter, notify, waiter_at, waiters_from (queue).
 -- Defines: serve_from, serve_behind, dismiss, answer_to, attempt, and offer, which lending declares.

@@ -1,12 +1,12 @@
 -- Tries all commands that the other scripts use, on keys of its own. The last fragment of:
 --
---   clock, trial
+--   clock, arguments, trial
 --
--- Expects: nothing.
+-- Expects: channel (arguments).
 --
 -- The keys are gone afterwards. It returns the name of each refused command, and the error of Redis.
 
-local key, channels = KEYS[1], ARGV[1]
+local key = KEYS[1]
 local hash, set = key .. ':hash', key .. ':set'
 
 -- The first is a write that takes memory: it shows if Redis refuses all writes, or only these.
@@ -34,7 +34,7 @@ local TRIALS = {
   {'ZREM', set, 'a'},
   {'UNLINK', key, hash, set},
   {'TIME'},
-  {'PUBLISH', channels, ''},
+  {'PUBLISH', channel, ''},
 }
 
 local refused = {}

@@ -1,6 +1,6 @@
 -- Acquires that may wait, and the end of waiting.
 --
--- Expects: call, now (begin); server, grace (head); key, pool, padded, try_to_change_queue (state);
+-- Expects: call, now (begin); server, grace (arguments); key, pool, padded, try_to_change_queue (state);
 -- end_of_lease, grant_owned_by, lend (grants); early_reply, free_for, lendable_count (lending); all
 -- of queue; answer_to, attempt, dismiss, serve_behind, serve_from (serving); MAX_ENDS, first_due,
 -- end_lease (due).
@@ -79,11 +79,9 @@ local function end_due_leases(n, id, owner)
   end
 end
 
-local function acquire(serial, n, id, owner, ttl, wait, room)
-  -- '2' asks for a place that it had before. The time left to wait, in ms, follows.
-  local waits, had_place = wait ~= '0', wait:sub(1, 1) == '2'
-  local ends = waits and now + tonumber(wait:sub(3))
-  n = tonumber(n)
+local function acquire(serial, n, id, owner, ttl, wait_ms, had_place, room)
+  local waits = wait_ms ~= nil
+  local ends = waits and now + wait_ms
   local asks_again = waits and waiter_with(serial)
   if asks_again then
     local reply = answer_to(asks_again, attempt, asks_again)
@@ -118,7 +116,7 @@ local function acquire(serial, n, id, owner, ttl, wait, room)
   if not waits then
     return 'E busy'
   end
-  if pool.waiting >= tonumber(room) then
+  if pool.waiting >= room then
     return 'E queue full'
   end
   w = {server = server, serial = serial, n = n, id = id, owner = owner, ttl = ttl, woken = 0}
@@ -128,17 +126,17 @@ local function acquire(serial, n, id, owner, ttl, wait, room)
 end
 
 -- Withdraws a waiter: its client is gone, or its wait has ended.
-local function withdraw(serial, why)
+local function withdraw(serial, is_late)
   local w = waiter_with(serial)
   if not w then
     return '-'
   end
-  if why == 'gone' and w.owner ~= '' then
+  if not is_late and w.owner ~= '' then
     go_absent(w, now + grace)
     serve_behind(w)
     return 'E busy'
   end
-  local reply = why == 'late' and answer_to(w, attempt, w)
+  local reply = is_late and answer_to(w, attempt, w)
   if reply then
     return reply
   end
