@@ -11,7 +11,7 @@ use latchd::command::Ticket;
 use latchd::http::{Media, Method, Request};
 use latchd::keys::Caller;
 use latchd::pool::Rules;
-use latchd::store::redis_fuzzing::{FuzzPeer, values};
+use latchd::store::redis_fuzzing::{FuzzPeer, reply_texts, values};
 use latchd::time::Time;
 use libfuzzer_sys::fuzz_target;
 use redis::{PushKind, Value};
@@ -42,35 +42,8 @@ const REQUESTS: [(Method, &str, &str); 20] = [
     (Method::Post, "/pool/A", "1"),
 ];
 
-/// Replies of the scripts, and near misses.
-const TEXTS: [&str; 26] = [
-    "D",
-    "D 9",
-    "G17 60 0\n\n4",
-    "G18446744073709551615 - 0\no\n1",
-    "L",
-    "L1 - 0\n\n1",
-    "P",
-    "P3 57 2 0\no\n",
-    "M",
-    "M1\n2",
-    "W1",
-    "W2",
-    "C 3",
-    "S 4 1 0 3",
-    "-",
-    "lapsed",
-    "late",
-    "E busy",
-    "E no pool",
-    "E only 3",
-    "E owner holds 2",
-    "E not held",
-    "",
-    "0",
-    "1764000000",
-    "18446744073709551615",
-];
+/// Texts that are near misses of replies, or replies to no operation.
+const OTHER_TEXTS: [&str; 5] = ["late", "", "0", "1764000000", "18446744073709551615"];
 
 struct World<'a> {
     source: Unstructured<'a>,
@@ -83,7 +56,7 @@ struct World<'a> {
 
 impl World<'_> {
     fn step(&mut self) -> Result<()> {
-        match self.source.int_in_range(0..=15)? {
+        match self.source.int_in_range(0..=18)? {
             0..=3 => self.submit()?,
             4..=9 => {
                 let value = value(&mut self.source, 3)?;
@@ -111,9 +84,32 @@ impl World<'_> {
                     self.peer.withdraw(ticket);
                 }
             }
+            15..=17 => self.answer()?,
             _ => {}
         }
         self.speak();
+        Ok(())
+    }
+
+    /// Answers the batch whose reply is next with replies that fit its operations.
+    fn answer(&mut self) -> Result<()> {
+        let Some(fitting) = self.peer.fitting_replies().filter(|_| self.connected) else {
+            return Ok(());
+        };
+        let mut batch = vec![
+            Value::Int(self.now.as_ms() as i64),
+            Value::Int(self.source.int_in_range(-1..=5)?),
+            Value::Array(vec![]),
+        ];
+        for texts in fitting {
+            batch.push(match texts.is_empty() {
+                true => Value::Array(vec![]),
+                false => Value::BulkString((*self.source.choose(&texts)?).into()),
+            });
+        }
+        if self.peer.receive(Value::Array(batch), self.now).is_err() {
+            self.lose();
+        }
         Ok(())
     }
 
@@ -146,7 +142,7 @@ impl World<'_> {
             Value::Okay,
             text("redis_version:7.0.15\r\nrun_id:a\r\nmaster_replid:b\r\n"),
         ];
-        let hashes = ["a", "b", "c", "d", "e"].map(text);
+        let hashes = (0..FuzzPeer::script_count()).map(|_| text("a"));
         let channel = Value::Push {
             kind: PushKind::Subscribe,
             data: vec![],
@@ -199,8 +195,9 @@ impl World<'_> {
 
 /// Returns a value that Redis could send, mostly a reply of the scripts.
 fn value(source: &mut Unstructured<'_>, depth: u32) -> Result<Value> {
+    let texts = [reply_texts(), OTHER_TEXTS.to_vec()].concat();
     Ok(match source.int_in_range(0..=11)? {
-        0..=3 => Value::BulkString((*source.choose(&TEXTS)?).into()),
+        0..=3 => Value::BulkString((*source.choose(&texts)?).into()),
         4 => Value::BulkString(source.arbitrary::<&[u8]>()?.to_vec()),
         5 => Value::Int(*source.choose(&[-1, 0, 1, 1_764_000_000_000, i64::MIN, i64::MAX])?),
         6 => Value::Nil,
@@ -238,7 +235,7 @@ fn value(source: &mut Unstructured<'_>, depth: u32) -> Result<Value> {
                 Value::Array(vec![]),
             ];
             for _ in 0..source.int_in_range(1..=3)? {
-                batch.push(Value::BulkString((*source.choose(&TEXTS)?).into()));
+                batch.push(Value::BulkString((*source.choose(&texts)?).into()));
             }
             Value::Array(batch)
         }

@@ -6,9 +6,11 @@ use std::fmt::Write;
 use redis::{Parser, PushKind, Value};
 
 use super::link::parse_pieces;
+use super::operation::Operation;
+use super::operations::{OPERATIONS, ReplyKind};
 use super::pipeline::Pipeline;
 use super::reply::{self, OperationAnswer};
-use super::script::Scripts;
+use super::script::{Script, Scripts};
 use super::{RedisAddress, RedisOptions};
 use crate::command::{Command, Leases, QueuedWaiter, Reply, Ticket};
 use crate::pool::Rules;
@@ -27,6 +29,41 @@ pub fn read_and_write(text: &str) -> Option<String> {
 /// Returns true if the value is a readable reply to a batch.
 pub fn read_batch(value: Value) -> bool {
     reply::read_batch(value).is_ok()
+}
+
+/// Returns all replies of the table, as texts of the scripts.
+pub fn reply_texts() -> Vec<&'static str> {
+    let kinds = OPERATIONS.iter().flat_map(|row| row.replies);
+    kinds.flat_map(|&kind| samples(kind)).copied().collect()
+}
+
+/// Returns replies of this kind. An answer that is no text has none.
+fn samples(kind: ReplyKind) -> &'static [&'static str] {
+    match kind {
+        ReplyKind::Done => &["D"],
+        ReplyKind::AlreadyReleased => &["F"],
+        ReplyKind::Granted => &["G17 60 0\n\n4", "G18446744073709551615 - 0\no\n1"],
+        ReplyKind::Recovered => &["H17 60 0\no\n4"],
+        ReplyKind::Waits => &["W1", "W2"],
+        ReplyKind::Leases => &["L", "L1 - 0\n\n1"],
+        ReplyKind::Waiters => &["P", "P3 57 2 0\no\n"],
+        ReplyKind::Released => &["C 3"],
+        ReplyKind::Members => &["M", "M1\n2"],
+        ReplyKind::Status => &["S 4 1 0 3"],
+        ReplyKind::Removed => &["D 9"],
+        ReplyKind::Reconciled => &[],
+        ReplyKind::Nothing => &["-"],
+        ReplyKind::Lapsed => &["lapsed"],
+        ReplyKind::Long => &["long"],
+        ReplyKind::Late => &["late"],
+        ReplyKind::Refused => &[
+            "E busy",
+            "E no pool",
+            "E only 3",
+            "E owner holds 2",
+            "E not held",
+        ],
+    }
 }
 
 fn write_answer(answer: &OperationAnswer) -> String {
@@ -112,6 +149,21 @@ impl FuzzPeer {
     pub fn connect(&mut self, now: Time) {
         self.0.handle_attempt();
         self.0.handle_connected(now);
+    }
+
+    /// Returns the replies that each operation of a batch may have, if the next reply is that of a batch.
+    pub fn fitting_replies(&self) -> Option<Vec<Vec<&'static str>>> {
+        let fitting = |operation: &Operation| {
+            let id = operation.action.id()?;
+            let samples = id.row().replies.iter().flat_map(|&kind| samples(kind));
+            Some(samples.copied().collect())
+        };
+        self.0.awaited_batch()?.iter().map(fitting).collect()
+    }
+
+    /// Returns the number of scripts that a greeting loads.
+    pub fn script_count() -> usize {
+        Script::ALL.len()
     }
 
     /// Submits a command of a client.

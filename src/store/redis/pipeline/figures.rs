@@ -1,7 +1,11 @@
 //! The state of the pipeline, and its counts.
 
+#[cfg(fuzzing)]
+use super::PendingReply;
 use super::{Pipeline, RedisPhase};
 use crate::metrics::Lending;
+#[cfg(fuzzing)]
+use crate::store::redis::operation::Operation;
 use crate::store::redis::operation::PoolAction;
 use crate::store::redis::reply::OperationAnswer;
 
@@ -41,6 +45,15 @@ impl Pipeline {
     /// Returns the number of replies received, and of those awaited.
     pub(in super::super) fn answered_and_awaited(&self) -> (u64, usize) {
         (self.answered, self.awaited.len())
+    }
+
+    /// Returns the operations of the batch whose reply is next, if it is one.
+    #[cfg(fuzzing)]
+    pub(in super::super) fn awaited_batch(&self) -> Option<&[Operation]> {
+        match self.awaited.front()?.what {
+            PendingReply::Batch(pool) => Some(&self.pools[pool].in_flight.as_ref()?.operations),
+            _ => None,
+        }
     }
 
     /// Returns true if the next value may be a reply.
