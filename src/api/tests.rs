@@ -122,6 +122,46 @@ fn each_path_is_found_as_the_table_has_it() {
     assert_eq!(Route::None.row().map(|row| row.pattern), None);
 }
 
+/// Each parameter of the table is taken by its request: none is known only to the message about others.
+#[test]
+fn each_parameter_is_taken_as_the_table_has_it() {
+    for row in &ROUTES {
+        let path = row.pattern.replace("{pool}", "A").replace("{id}", "4");
+        for (name, operation) in row.operations() {
+            let method = Method::parse(name.as_bytes());
+            for parameter in operation.parameters {
+                // `owner` is what a renewal of all needs.
+                let required = match (method, row.route) {
+                    (Method::Put, Route::Locks) if parameter.name != "owner" => "owner=o&",
+                    _ => "",
+                };
+                // No value of any kind has a control character.
+                for (value, is_right) in [("1", true), ("%00", false)] {
+                    let target = format!("{path}?{required}{}={value}", parameter.name);
+                    let request = Request {
+                        method,
+                        target: &target,
+                        media: Media::Other,
+                        body: b"",
+                    };
+                    let access = Access::new(ListenerRole::All, Caller::AuthDisabled);
+                    match route(&request, &access) {
+                        RequestAction::Submit(..) => assert!(is_right, "{name} {target}"),
+                        RequestAction::Respond(Outcome::Problem(problem), _) => {
+                            assert!(
+                                matches!(problem, Problem::BadValue(of, _) if of == parameter.name),
+                                "{target}"
+                            );
+                            assert!(!is_right, "{name} {target}");
+                        }
+                        action => panic!("{name} {target}: {action:?}"),
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// One of each kind, with 2 and NAME where the words have a number or a name in them.
 fn problems() -> Vec<Problem> {
     use crate::http::{HttpError as Http, TargetError as Target};

@@ -1,5 +1,7 @@
 //! Methods: their case, `_method`, HEAD and OPTIONS, and the ones that a path does not have.
 
+use latchd::contract::ROUTES;
+
 use super::request::*;
 use super::runner::run;
 use super::table::{Row, row};
@@ -135,39 +137,13 @@ fn head() -> Vec<Row> {
 }
 
 fn not_allowed() -> Vec<Row> {
-    let paths: [(&str, &[&'static str], &[&str]); 8] = [
-        ("/", &["GET"], &["POST", "PUT", "DELETE", "PATCH"]),
-        ("/ping", &["GET"], &["POST", "PUT", "DELETE", "BREW"]),
-        (
-            "/pool",
-            &["GET", "POST", "PUT"],
-            &["DELETE", "PATCH", "TRACE"],
-        ),
-        (
-            "/pool/A",
-            &["GET", "POST", "PUT", "DELETE"],
-            &["PATCH", "BREW"],
-        ),
-        (
-            "/pool/A/lock",
-            &["GET", "POST", "PUT", "DELETE"],
-            &["PATCH", "LOCK"],
-        ),
-        (
-            "/pool/A/lock/4",
-            &["GET", "POST", "PUT", "DELETE"],
-            &["PATCH", "UNLOCK"],
-        ),
-        ("/dump", &["GET", "PUT"], &["POST", "DELETE", "PATCH"]),
-        (
-            "/pool/A/queue",
-            &["GET"],
-            &["POST", "PUT", "DELETE", "PATCH"],
-        ),
-    ];
     let mut rows = Vec::new();
-    for (path, allowed, refused) in paths {
-        for method in refused {
+    for route in &ROUTES {
+        let path = route.pattern.replace("{pool}", "A").replace("{id}", "4");
+        let allowed: Vec<&str> = route.operations().map(|(method, _)| method).collect();
+        let allowed = &*allowed;
+        let methods = ["POST", "PUT", "DELETE", "PATCH", "BREW"];
+        for method in methods.iter().filter(|method| !allowed.contains(method)) {
             let line = format!("{method} {path}");
             rows.push(
                 row(format!("{line} is not there"), BAD_METHOD)
