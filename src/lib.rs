@@ -15,14 +15,15 @@
 //!
 //! | room | what it is |
 //! | --- | --- |
-//! | [`contract`] | what clients may rely on, as tables: the refusals |
+//! | [`contract`] | what clients may rely on, as tables: paths, parameters, refusals |
 //! | [`time`] | moments, sets of deadlines, and limits on log messages |
+//! | [`histogram`] | durations counted in buckets |
 //! | [`command`] | the vocabulary of all other rooms: names, commands, replies, refusals |
 //! | [`http`] | bytes to requests, answers to bytes |
-//! | [`metrics`] | the counters, and the page that shows them |
 //! | [`pool`] | the lock engine: order of lending, leases, owners, fences, the queue |
 //! | [`tls`] | bytes to plaintext and back, for connections with TLS |
 //! | [`store`] | the pools: the engine in this process with its journal (redb), or a Redis |
+//! | [`metrics`] | the counters of requests and connections, and the page that shows all counters |
 //! | [`keys`] | access rights: the keys of a file, their roles and pools |
 //! | [`api`] | routes, parameters, messages: requests to commands, replies to answers |
 //! | [`session`] | one client's connection: order, pipelining, limits, time-outs |
@@ -81,6 +82,7 @@ pub mod client;
 pub mod command;
 pub mod config;
 pub mod contract;
+pub mod histogram;
 pub mod host;
 pub mod http;
 pub mod keys;

@@ -4,28 +4,21 @@
 //! server has one thread. Nothing is looked up by name, formatted or allocated before a scrape.
 //! Counters start at 0 with the process, and never fall.
 //!
-//! This module knows the name of each figure, and Prometheus' text format. It knows no socket, no
-//! clock and no store: the time is an argument, and each part of the server counts where things
-//! happen.
+//! This module knows the name of each figure, and Prometheus' text format. It knows no socket and no clock: the time
+//! is an argument. The engine and the stores own their counters, and the page reads them.
 
 mod connections;
-mod histogram;
-mod lending;
 mod page;
 mod process;
 mod requests;
 mod stalls;
-mod store;
 mod text;
 
 pub use connections::{Closed, Connections, Refused};
-pub use histogram::Histogram;
-pub use lending::Lending;
 pub use page::Scrape;
 pub use process::{Memory, Process};
 pub use requests::{RequestRecord, Requests};
 pub use stalls::Stalls;
-pub use store::{Backing, StoreFigures};
 
 /// Counters of the server and its sessions.
 #[derive(Debug, Default)]

@@ -1,8 +1,9 @@
 //! The page of all metrics: names, help texts and values.
 
 use super::text::{MetricType, Value, Writer};
-use super::{Backing, Metrics, Process, StoreFigures};
+use super::{Metrics, Process};
 use crate::command::{PoolStatus, Survey};
+use crate::store::{Backing, StoreFigures};
 use crate::time::Time;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -6,8 +6,8 @@
 //! duration leaves out the time in which a request waits in its socket while an earlier tick runs.
 //! Within a tick the request served first seems to take as long as the last.
 
-use super::Histogram;
 use crate::contract::{Method, ROUTES, RequestLabel, Route};
+use crate::histogram::Histogram;
 use crate::time::Micros;
 
 /// The number of labels of paths: those of the contract, and one for unknown paths.

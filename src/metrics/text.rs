@@ -3,7 +3,7 @@
 //! The format is so small that a crate would bring more than it saves. The known ones keep their
 //! counters behind atomics and locks, and allocate to find them by their labels.
 
-use super::Histogram;
+use crate::histogram::Histogram;
 
 /// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

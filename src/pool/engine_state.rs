@@ -9,9 +9,8 @@ use super::grants::{GrantKey, Grants};
 use super::queue::Waiters;
 use super::resources::{Holder, ResourceKey, Resources};
 use super::seeding::SeedingPool;
-use super::{Change, GrantRow, PoolKey, ResourceRow, Rules};
+use super::{Change, GrantRow, Lending, PoolKey, ResourceRow, Rules};
 use crate::command::{Lease, Leases, Refusal, Reply, Ticket};
-use crate::metrics::Lending;
 use crate::time::Time;
 
 #[derive(Debug, Default)]

@@ -9,6 +9,7 @@
 
 mod change;
 mod changed_ids;
+mod counts;
 mod dumping;
 mod engine_state;
 mod grants;
@@ -27,6 +28,7 @@ mod slots;
 use std::cell::Cell;
 
 pub use change::{Change, GrantRow, PoolNumber, PoolRow, ResourceRow, Snapshot};
+pub use counts::Lending;
 pub use dumping::Dumping;
 use engine_state::EngineState;
 use index::Index;
@@ -40,7 +42,6 @@ use slots::{Key, Slots};
 use crate::command::{
     Command, Fence, Filter, PoolName, Refusal, Reply, Seed, StoredName, Ticket, Ttl,
 };
-use crate::metrics::Lending;
 use crate::time::Time;
 
 /// The operator's settings for lending.

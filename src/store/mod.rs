@@ -5,6 +5,7 @@
 //! the client that asked, nor what becomes of the answer.
 
 mod embedded;
+mod figures;
 mod journal;
 mod redis;
 
@@ -25,8 +26,8 @@ use mio::event::Event;
 use mio::{Registry, Token};
 
 use crate::command::{Command, Refusal, Reply, Restoration, Seed, Ticket};
-use crate::metrics::StoreFigures;
 use crate::time::Time;
+pub use figures::{Backing, StoreFigures};
 
 /// A place where pools live: a state machine that the caller drives with commands, events and the time, which must
 /// never go back.

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use latchd::command::{Command, PoolQuery, Reply, Ticket};
-use latchd::metrics::Lending;
+use latchd::pool::Lending;
 use latchd::pool::Rules;
 use latchd::store::Store;
 use latchd::time::Time;

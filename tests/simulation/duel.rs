@@ -2,7 +2,7 @@
 //! same answers.
 
 use latchd::command::{Command, Reply, Seed, Ticket};
-use latchd::metrics::Lending;
+use latchd::pool::Lending;
 use latchd::pool::{Engine, Rules, Seeding, Snapshot};
 use latchd::time::Time;
 

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use latchd::command::{Command, Refusal, Reply, Restoration, Seed, Ticket};
-use latchd::metrics::StoreFigures;
 use latchd::pool::Rules;
+use latchd::store::StoreFigures;
 use latchd::store::{EmbeddedStore, Store};
 use latchd::time::Time;
 

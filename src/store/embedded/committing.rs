@@ -11,8 +11,7 @@ use super::failing::refuse;
 use super::gathering::Gathering;
 use super::{CHECK_MS, EmbeddedStore, SYNC_INTERVAL_MS, State};
 use crate::command::{Refusal, Reply, Ticket};
-use crate::metrics::Lending;
-use crate::pool::Change;
+use crate::pool::{Change, Lending};
 use crate::store::journal::{
     Batch, JournalOutcome, JournalPort, JournalRequest, JournalResult, JournalTask, SeedNote, Sync,
     WriteError, Written,

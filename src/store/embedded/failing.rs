@@ -4,7 +4,7 @@
 use super::job::is_seed;
 use super::{EmbeddedStore, INTERNAL, RETRY_MS, State};
 use crate::command::{Command, Granted, Refusal, Reply, Ticket};
-use crate::metrics::Lending;
+use crate::pool::Lending;
 use crate::store::journal::{OpenError, Reopened, WriteError};
 use crate::time::{LogThrottle, Time};
 

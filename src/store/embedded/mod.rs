@@ -24,10 +24,10 @@ use mio::event::Event;
 use mio::{Registry, Token};
 
 use super::journal::{Inline, Journal, JournalPort, OpenError, Worker, restore};
-use super::{Gather, Store};
+use super::{Backing, Gather, Store, StoreFigures};
 use crate::command::{Command, Granted, Refusal, Reply, Restoration, Seed, Ticket};
-use crate::metrics::{Backing, Histogram, Lending, StoreFigures};
-use crate::pool::{Engine, Rules, StepBudget};
+use crate::histogram::Histogram;
+use crate::pool::{Engine, Lending, Rules, StepBudget};
 use crate::time::Time;
 
 /// The pause before a failed journal is opened again, in milliseconds.

@@ -38,9 +38,9 @@ use std::time::Instant;
 use mio::event::Event;
 use mio::{Registry, Token, Waker};
 
-use super::Store;
+use super::{Backing, Store, StoreFigures};
 use crate::command::{Command, Refusal, Reply, Restoration, Seed, Ticket};
-use crate::metrics::{Backing, Histogram, StoreFigures};
+use crate::histogram::Histogram;
 use crate::pool::Rules;
 use crate::time::Time;
 use foreign::{ReasonThrottles, printable};

@@ -3,7 +3,7 @@
 #[cfg(fuzzing)]
 use super::PendingReply;
 use super::{Pipeline, RedisPhase};
-use crate::metrics::Lending;
+use crate::pool::Lending;
 #[cfg(fuzzing)]
 use crate::store::redis::operation::Operation;
 use crate::store::redis::operation::PoolAction;

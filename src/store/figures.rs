@@ -1,6 +1,7 @@
 //! The state of a store, and what it has counted.
 
-use super::{Histogram, Lending};
+use crate::histogram::Histogram;
+use crate::pool::Lending;
 
 /// The state of a store, and what it has counted.
 #[derive(Clone, Debug)]

@@ -22,7 +22,7 @@ impl Histogram {
     }
 
     /// Returns each bound in microseconds, with the number of durations up to it.
-    pub(super) fn bounded(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+    pub fn bounded(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         let mut total = 0;
         self.buckets[..BOUNDED]
             .iter()
@@ -33,11 +33,13 @@ impl Histogram {
             })
     }
 
-    pub(super) fn count(&self) -> u64 {
+    /// Returns the number of durations.
+    pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
 
-    pub(super) fn sum_us(&self) -> u64 {
+    /// Returns the sum of all durations, in microseconds.
+    pub fn sum_us(&self) -> u64 {
         self.sum_us
     }
 }

@@ -23,7 +23,7 @@ impl Lending {
     }
 
     /// Returns each label with its number of refusals.
-    pub(super) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+    pub fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let labels = REFUSALS.iter().filter_map(|row| Some(row.store?.label));
         labels.zip(self.refused)
     }
