@@ -4,6 +4,11 @@
 //! these tables. Builds with debug information keep them. Linkers that do not know these arguments, such as GNU ld
 //! and mold, link as usual, with a larger binary: the arguments are tried on an empty program first.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "cargo reads what a build script prints"
+)]
+
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
