@@ -20,13 +20,10 @@ pub(super) fn acquire<'a>(
     parameters: &mut Parameters<'a>,
     named: Option<ResourceId<'a>>,
 ) -> Result<(Acquire<'a>, Show), Problem> {
-    let count = match take_number(parameters, &N)? {
-        None => NonZeroU32::MIN,
-        Some(count) => NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN),
-    };
+    let count = take_count(parameters)?;
     let selection = match named {
-        None => Selection::Any(count),
-        Some(id) if count == NonZeroU32::MIN => Selection::Named(id),
+        None => count,
+        Some(id) if count == Selection::Any(NonZeroU32::MIN) => Selection::Named(id),
         Some(_) => {
             return Err(Problem::BadValue(
                 N.name,
@@ -162,17 +159,35 @@ fn take_fence(parameters: &mut Parameters<'_>) -> Result<Option<Fence>, Problem>
     Ok(Some(Fence::from_number(number)))
 }
 
+/// Reads the number of resources to acquire.
+fn take_count(parameters: &mut Parameters<'_>) -> Result<Selection<'static>, Problem> {
+    let Some(text) = parameters.take(N.name) else {
+        return Ok(Selection::Any(NonZeroU32::MIN));
+    };
+    if text == "all" {
+        return Ok(Selection::All);
+    }
+    let count = read_number(&text, &N)?;
+    NonZeroU32::new(count).map_or(Err(Problem::bad_value(&N)), |count| {
+        Ok(Selection::Any(count))
+    })
+}
+
 fn take_number(
     parameters: &mut Parameters<'_>,
     parameter: &'static Parameter,
 ) -> Result<Option<u32>, Problem> {
-    let Some(digits) = parameters.take(parameter.name) else {
-        return Ok(None);
-    };
+    let digits = parameters.take(parameter.name);
+    digits
+        .map(|digits| read_number(&digits, parameter))
+        .transpose()
+}
+
+fn read_number(digits: &str, parameter: &'static Parameter) -> Result<u32, Problem> {
     let (least, greatest) = parameter.bounds;
-    let number = only_digits(&digits).and_then(|digits| digits.parse().ok());
+    let number = only_digits(digits).and_then(|digits| digits.parse().ok());
     match number {
-        Some(number) if (least..=greatest).contains(&number) => Ok(Some(number)),
+        Some(number) if (least..=greatest).contains(&number) => Ok(number),
         _ => Err(Problem::bad_value(parameter)),
     }
 }

@@ -77,8 +77,10 @@ impl Command<'_> {
             Command::Survey(_) | Command::ListWaiters(_) | Command::Dump(_) => true,
             Command::AddMembers(_) | Command::SetMembers(_) | Command::Restore(_) => true,
             Command::Acquire(_, acquire) => {
-                let several = matches!(acquire.selection, Selection::Any(count) if count.get() > 1);
-                acquire.wait_ms > 0 || several
+                let one = Selection::Any(NonZeroU32::MIN);
+                let is_one =
+                    matches!(acquire.selection, Selection::Named(_)) || acquire.selection == one;
+                acquire.wait_ms > 0 || !is_one
             }
             Command::Renew(..) | Command::RenewOwned(..) => false,
             Command::Release(..) | Command::ReleaseAll(..) | Command::Undo(..) => false,
@@ -172,6 +174,8 @@ impl Ttl {
 pub enum Selection<'a> {
     /// This many resources, the next in the order of lending.
     Any(NonZeroU32),
+    /// All members of the pool, as many as it has when it can lend them.
+    All,
     /// The resource with this id.
     Named(ResourceId<'a>),
 }

@@ -64,6 +64,7 @@ impl Acquire<'_> {
         Acquire {
             selection: match self.selection {
                 Selection::Any(count) => Selection::Any(count),
+                Selection::All => Selection::All,
                 Selection::Named(id) => Selection::Named(id.into_owned()),
             },
             owner: self.owner.map(OwnerName::into_owned),

@@ -25,6 +25,8 @@ pub struct Parameter {
 pub enum ParameterKind {
     /// A whole number within the bounds.
     Number,
+    /// A whole number within the bounds, or `all`.
+    Count,
     /// The name of an owner.
     Name,
     /// A part of a name.
@@ -70,6 +72,10 @@ impl Parameter {
                 let (least, greatest) = self.bounds;
                 return format!("a whole number from {least} to {greatest}").into();
             }
+            ParameterKind::Count => {
+                let (least, greatest) = self.bounds;
+                return format!("a whole number from {least} to {greatest}, or all").into();
+            }
             ParameterKind::Name => "a name of 1 to 128 bytes of UTF-8 without control characters",
             ParameterKind::NamePart => {
                 "a part of a name: 1 to 128 bytes without control characters"
@@ -112,11 +118,14 @@ pub static OWNER_OF_ALL: Parameter = Parameter {
     ..Parameter::new("owner", ParameterKind::Name, "Who holds them.")
 };
 /// The number of resources.
-pub static N: Parameter = Parameter::number(
-    "n",
-    (1, MAX_NUMBER),
-    "So many resources, all or none, under one fence.",
-);
+pub static N: Parameter = Parameter {
+    bounds: (1, MAX_NUMBER),
+    ..Parameter::new(
+        "n",
+        ParameterKind::Count,
+        "So many resources, all or none, under one fence; `all` is every member of the pool.",
+    )
+};
 /// The number of resources where one is named.
 pub static N_OF_NAMED: Parameter = Parameter::number("n", (1, 1), "");
 /// The fence that the lock must have.

@@ -174,6 +174,11 @@ impl Pool {
         let count = grant.count as usize;
         let is_the_same = match selection {
             StoredSelection::Any(wanted) => *wanted == count,
+            StoredSelection::All => {
+                let is_all_held =
+                    self.resources.free_count() == 0 && self.queue.reserved().is_empty();
+                is_all_held && self.held_count == grant.count
+            }
             StoredSelection::Named(id) => {
                 let held = grant.resources.first();
                 count == 1 && held == state.resources.find(self.key, id)
@@ -200,7 +205,8 @@ impl Pool {
             StoredSelection::Any(count) if *count > member_count => {
                 Err(Refusal::OnlyResources(member_count))
             }
-            StoredSelection::Any(_) => Ok(()),
+            StoredSelection::All if member_count == 0 => Err(Refusal::OnlyResources(0)),
+            StoredSelection::Any(_) | StoredSelection::All => Ok(()),
             StoredSelection::Named(id) => match state.resources.find(self.key, id) {
                 Some(key) if state.resources.get(key).is_member() => Ok(()),
                 _ => Err(Refusal::NoResource),
@@ -219,12 +225,21 @@ impl Pool {
     pub(super) fn can_serve(&self, selection: &StoredSelection, state: &EngineState) -> bool {
         let lendable = self.lendable_count();
         match selection {
-            StoredSelection::Any(count) => *count <= lendable,
+            StoredSelection::Any(_) | StoredSelection::All => self.count_of(selection) <= lendable,
             StoredSelection::Named(id) => {
                 let resource = state.resources.find(self.key, id);
                 lendable > 0
                     && resource.is_some_and(|key| state.resources.get(key).holder() == Holder::Free)
             }
+        }
+    }
+
+    /// The number of resources that it is for.
+    pub(super) fn count_of(&self, selection: &StoredSelection) -> usize {
+        match selection {
+            StoredSelection::Any(count) => *count,
+            StoredSelection::All => self.resources.member_count(),
+            StoredSelection::Named(_) => 1,
         }
     }
 
@@ -249,13 +264,12 @@ impl Pool {
         let key = state.grants.next_key();
         let ttl = ttl.or(state.rules.default_ttl);
         let mut grant = Grant::new(self.key, fence, now, ttl, owner);
-        grant.count = match selection {
-            StoredSelection::Any(count) => *count as u32,
-            StoredSelection::Named(_) => 1,
-        };
+        grant.count = self.count_of(selection) as u32;
         for _ in 0..grant.count {
             let resource = match selection {
-                StoredSelection::Any(_) => state.resources.first_free(&self.resources),
+                StoredSelection::Any(_) | StoredSelection::All => {
+                    state.resources.first_free(&self.resources)
+                }
                 StoredSelection::Named(id) => state.resources.find(self.key, id),
             };
             let resource = resource.expect("as many are free as are granted");

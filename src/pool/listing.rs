@@ -125,9 +125,10 @@ impl Pool {
         waiters
             .map(|key| {
                 let waiter = state.waiters.get(key);
-                let (count, id) = match &waiter.selection {
-                    StoredSelection::Any(count) => (*count, None),
-                    StoredSelection::Named(id) => (1, Some(id.clone())),
+                let count = self.count_of(&waiter.selection);
+                let id = match &waiter.selection {
+                    StoredSelection::Named(id) => Some(id.clone()),
+                    StoredSelection::Any(_) | StoredSelection::All => None,
                 };
                 let until = state.waiters.until(key).unwrap_or(now);
                 QueuedWaiter {

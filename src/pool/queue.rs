@@ -34,6 +34,7 @@ pub(super) struct Waiter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum StoredSelection {
     Any(usize),
+    All,
     Named(StoredName),
 }
 
@@ -41,8 +42,14 @@ impl StoredSelection {
     pub(super) fn of(selection: &Selection<'_>) -> StoredSelection {
         match selection {
             Selection::Any(count) => StoredSelection::Any(count.get() as usize),
+            Selection::All => StoredSelection::All,
             Selection::Named(id) => StoredSelection::Named(StoredName::from(id.as_str())),
         }
+    }
+
+    /// Returns true unless it is for a named resource.
+    pub(super) fn is_for_any(&self) -> bool {
+        !matches!(self, StoredSelection::Named(_))
     }
 }
 
@@ -337,7 +344,7 @@ impl QueueEntries {
 
     fn insert(&mut self, key: WaiterKey, waiter: &Waiter) {
         match &waiter.selection {
-            StoredSelection::Any(_) => {
+            StoredSelection::Any(_) | StoredSelection::All => {
                 self.any.insert(waiter.place, key);
             }
             StoredSelection::Named(id) => {
@@ -355,7 +362,7 @@ impl QueueEntries {
 
     fn remove(&mut self, waiter: &Waiter) {
         match &waiter.selection {
-            StoredSelection::Any(_) => {
+            StoredSelection::Any(_) | StoredSelection::All => {
                 self.any.remove(&waiter.place);
             }
             StoredSelection::Named(id) => {

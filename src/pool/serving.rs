@@ -67,7 +67,7 @@ impl Pool {
                     true => self.serve(key, now, state),
                     false => self.reserve(key, state),
                 },
-                StoredSelection::Any(_) if is_there => return,
+                selection if selection.is_for_any() && is_there => return,
                 _ => {}
             }
         }
@@ -77,7 +77,10 @@ impl Pool {
     fn reserve(&mut self, key: WaiterKey, state: &mut EngineState) {
         let waiter = state.waiters.get(key);
         match &waiter.selection {
-            StoredSelection::Any(count) => self.queue.reserve_any(*count),
+            StoredSelection::Any(_) | StoredSelection::All => {
+                let count = self.count_of(&waiter.selection);
+                self.queue.reserve_any(count);
+            }
             StoredSelection::Named(id) => {
                 let resource = state.resources.find(self.key, id);
                 let resource = resource.expect("only members are waited for");
@@ -133,7 +136,9 @@ impl Pool {
         let reserved = self.queue.unreserve(state.waiters.get(key).place);
         let waiter = self.take_out(key, refusal, state);
         match (waiter.selection, reserved, first_for_any) {
-            (StoredSelection::Any(_), _, Some(from)) => self.serve_from(from, now, state),
+            (selection, _, Some(from)) if selection.is_for_any() => {
+                self.serve_from(from, now, state)
+            }
             (StoredSelection::Named(_), Some(resource), _) => {
                 state.resources.unreserve(&mut self.resources, resource);
                 self.offer(resource, now, state);
@@ -168,7 +173,7 @@ impl Pool {
     /// Serves the waiters behind one whose client came or left and that keeps its place: the waiters it
     /// holds up and the reservations have changed.
     fn serve_behind(&mut self, key: WaiterKey, now: Time, state: &mut EngineState) {
-        if matches!(state.waiters.get(key).selection, StoredSelection::Any(_))
+        if state.waiters.get(key).selection.is_for_any()
             && let Some(from) = self.queue.first_for_any()
         {
             self.serve_from(from, now, state);
@@ -231,7 +236,9 @@ impl Pool {
             );
             let left = free_count - reserved_any - reserved.len();
             let (can_serve, named) = match &waiter.selection {
-                StoredSelection::Any(count) => (*count <= left, None),
+                StoredSelection::Any(_) | StoredSelection::All => {
+                    (self.count_of(&waiter.selection) <= left, None)
+                }
                 StoredSelection::Named(id) => {
                     let key = resources
                         .find(self.key, id)
@@ -246,13 +253,13 @@ impl Pool {
                 _ if held_up => {}
                 (true, selection) => {
                     assert!(!can_serve, "somebody waits who could be served");
-                    held_up = matches!(selection, StoredSelection::Any(_));
+                    held_up = selection.is_for_any();
                 }
                 (false, _) if !can_serve => {}
-                (false, StoredSelection::Any(count)) => reserved_any += count,
-                (false, StoredSelection::Named(_)) => {
-                    reserved.extend(named.map(|key| (waiter.place, key)))
+                (false, selection) if selection.is_for_any() => {
+                    reserved_any += self.count_of(selection);
                 }
+                (false, _) => reserved.extend(named.map(|key| (waiter.place, key))),
             }
         }
         assert_eq!(reserved_any, self.queue.reserved_any());

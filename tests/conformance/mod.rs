@@ -20,6 +20,7 @@ mod secured;
 mod table;
 mod wire;
 
+mod all_members;
 mod browsers;
 mod caching;
 mod chunked;

@@ -33,6 +33,7 @@ fn all_rows() -> Vec<Row> {
         ("caching", caching::rows()),
         ("chunked", chunked::rows()),
         ("connection", connection::rows()),
+        ("all_members", all_members::rows()),
         ("browsers", browsers::rows()),
         ("cors", cors::rows()),
         ("decisions", decisions::rows()),

@@ -47,6 +47,10 @@ fn schema(description: &Value, parameter: &Parameter) -> Value {
         (ParameterKind::Number, (least, greatest)) => {
             json!({"type": "integer", "minimum": least, "maximum": greatest})
         }
+        (ParameterKind::Count, (least, greatest)) => json!({"oneOf": [
+            {"type": "integer", "minimum": least, "maximum": greatest},
+            {"type": "string", "enum": ["all"]},
+        ]}),
         (ParameterKind::Name, _) => json!({"$ref": "#/components/schemas/Name"}),
         (ParameterKind::NamePart, _) => {
             let mut schema = description["components"]["schemas"]["Name"].clone();

@@ -62,13 +62,15 @@ pub struct Waiter {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Want {
     Any(usize),
+    All,
     Named(StoredName),
 }
 
 impl Waiter {
-    fn queued(&self, now: u64) -> QueuedWaiter {
+    fn queued(&self, member_count: usize, now: u64) -> QueuedWaiter {
         let (count, id) = match &self.selection {
             Want::Any(count) => (*count, None),
+            Want::All => (member_count, None),
             Want::Named(id) => (1, Some(id.clone())),
         };
         QueuedWaiter {
@@ -284,8 +286,9 @@ impl Model {
                 Reply::Leases(locks.flat_map(|lock| lock.leases(now)).collect())
             }
             Command::ListWaiters(pool) => {
-                let line = find(pools, pool.as_str())?.line.iter();
-                Reply::Waiters(line.map(|waiter| waiter.queued(now)).collect())
+                let pool = find(pools, pool.as_str())?;
+                let queued = |waiter: &Waiter| waiter.queued(pool.members.len(), now);
+                Reply::Waiters(pool.line.iter().map(queued).collect())
             }
             Command::ShowLock(pool, id) => {
                 let pool = find(pools, pool.as_str())?;

@@ -62,6 +62,7 @@ impl Want {
     pub fn of(selection: &Selection<'_>) -> Want {
         match selection {
             Selection::Any(count) => Want::Any(count.get() as usize),
+            Selection::All => Want::All,
             Selection::Named(id) => Want::Named(StoredName::from(id.as_str())),
         }
     }

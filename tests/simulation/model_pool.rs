@@ -64,8 +64,10 @@ impl AcquireCall<'_> {
                 pool.end_what_is_over(&want, now, rules, answers);
             }
         }
+        let is_all_held = pool.locks.len() == 1 && pool.order.is_empty();
         if let Some(lock) = pool.locks.iter_mut().find(|lock| is_own(lock)) {
             let same = match &want {
+                Want::All => is_all_held,
                 Want::Any(count) => lock.ids.len() == *count,
                 Want::Named(id) => lock.ids.len() == 1 && lock.ids.contains(id),
             };
@@ -175,15 +177,20 @@ impl Pool {
             let left = self.order.iter().filter(|id| !kept.named.contains(id));
             let left: Vec<StoredName> = left.cloned().collect();
             let left_count = left.len() - kept.any;
+            let count = match &waiter.selection {
+                Want::Any(count) => *count,
+                Want::All => self.members.len(),
+                Want::Named(_) => 1,
+            };
             let takes: Option<Vec<StoredName>> = match &waiter.selection {
-                Want::Any(count) => (*count <= left_count).then(|| left[..*count].to_vec()),
+                Want::Any(_) | Want::All => (count <= left_count).then(|| left[..count].to_vec()),
                 Want::Named(id) => (left_count > 0 && left.contains(id)).then(|| vec![id.clone()]),
             };
             match (takes, waiter.ticket, &waiter.selection) {
                 (Some(takes), Some(_), _) => return (Some((at, takes)), kept),
-                (Some(_), None, Want::Any(count)) => kept.any += count,
+                (Some(_), None, Want::Any(_) | Want::All) => kept.any += count,
                 (Some(takes), None, Want::Named(_)) => kept.named.extend(takes),
-                (None, Some(_), Want::Any(_)) => break,
+                (None, Some(_), Want::Any(_) | Want::All) => break,
                 (None, ..) => {}
             }
         }
@@ -221,6 +228,7 @@ impl Pool {
             Want::Any(count) if *count > self.members.len() => {
                 Err(Refusal::OnlyResources(self.members.len()))
             }
+            Want::All if self.members.is_empty() => Err(Refusal::OnlyResources(0)),
             Want::Named(id) if !self.members.contains(id) => Err(Refusal::NoResource),
             _ => Ok(()),
         }

@@ -154,6 +154,7 @@ impl<S: Source> Operations<'_, S> {
         let selection = match self.source.below(10) {
             0..4 => Selection::Any(NonZeroU32::MIN),
             4..6 => Selection::Any(NonZeroU32::MIN.saturating_add(1)),
+            6 if self.source.one_in(3) => Selection::All,
             6 => Selection::Any(NonZeroU32::MIN.saturating_add(2)),
             _ => Selection::Named(self.id()),
         };

@@ -130,10 +130,15 @@ pub(super) struct QueueLimits {
     pub(super) now: Time,
 }
 
+/// The count that stands for all members, in arguments and in the records of waiters. It is above every
+/// count that a client can ask for: for an older server it is more than can be lent.
+const ALL: u32 = 1_000_000_000;
+
 impl AcquireRequest {
     fn of(acquire: &Acquire<'_>, limits: QueueLimits) -> AcquireRequest {
         let (count, id) = match &acquire.selection {
             Selection::Any(count) => (Some(count.get()), None),
+            Selection::All => (Some(ALL), None),
             Selection::Named(id) => (None, Some(stored(id.as_str()))),
         };
         let wait_ms = acquire.wait_ms.min(limits.max_wait_ms);

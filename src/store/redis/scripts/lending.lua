@@ -2,7 +2,7 @@
 -- operations names them, and returns its reply.
 --
 -- Expects: call, now (begin); key, pool, num, try_to_remove (state); all of grants.
--- Defines: put_in_free, release_grant, lendable_count, free_for, unsatisfiable, early_reply,
+-- Defines: put_in_free, release_grant, lendable_count, ALL, count_of, free_for, unsatisfiable, early_reply,
 -- acquire_without_queue, release, renew, renew_owned, release_all, undo. It declares offer, which
 -- serving defines.
 --
@@ -64,8 +64,18 @@ local function lendable_count()
   return math.max(0, call('ZCARD', key.free) - pool.kept)
 end
 
+-- The count that stands for all members.
+local ALL = 1000000000
+
+-- Returns the number of resources that a count stands for; nil for a named one. All of none are one, so that
+-- a pool without members never serves them.
+local function count_of(n)
+  return n == ALL and math.max(1, call('ZCARD', key.members)) or n
+end
+
 -- Returns resources to lend for this, whatever the queue; nil if there are not enough.
 local function free_for(n, id)
+  n = count_of(n)
   if pool.kept > 0 and (n or 1) > lendable_count() then
     return
   end
@@ -80,7 +90,7 @@ end
 local function unsatisfiable(n, id)
   if n then
     local count = call('ZCARD', key.members)
-    return n > count and 'E only ' .. num(count) or nil
+    return count_of(n) > count and 'E only ' .. num(count) or nil
   end
   return not call('ZSCORE', key.members, id) and 'E no resource' or nil
 end
@@ -88,6 +98,9 @@ end
 -- Answers an owner that repeats its acquire: the same lock, with its lease restarted.
 local function recover(grant, n, id, ttl)
   local count = #grant.ids
+  if n == ALL and call('HLEN', key.held) == count and call('ZCARD', key.free) + call('HLEN', key.reserved) == 0 then
+    n = count
+  end
   local is_the_same = n == count or (not n and count == 1 and grant.ids[1] == id)
   if not is_the_same then
     return 'E owner holds ' .. num(count)

@@ -1,7 +1,7 @@
 -- The queue as clients see it.
 --
--- Expects: CHUNK, call, now (begin); key, pool, num (state); seconds (grants); waiters_from,
--- ticket_of, end_of_ticket, since_of (queue).
+-- Expects: CHUNK, call, now (begin); key, pool, num (state); seconds (grants); count_of (lending);
+-- waiters_from, ticket_of, end_of_ticket, since_of (queue).
 -- Defines: list_queue.
 --
 -- It changes nothing. A time that servers of an older version did not store is '-'.
@@ -25,7 +25,7 @@ local function waiter_lines(w, ends)
   local age = now - since_of(w)
   return (age < LONGEST_MS and seconds(age) or '-') .. ' '
     .. (ends and seconds(ends - now) or '-') .. ' '
-    .. num(w.n or 1) .. ' ' .. (w.server == '' and '1' or '0') .. '\n' .. w.owner .. '\n' .. w.id
+    .. num(count_of(w.n) or 1) .. ' ' .. (w.server == '' and '1' or '0') .. '\n' .. w.owner .. '\n' .. w.id
 end
 
 local function list_queue()

@@ -2,7 +2,7 @@
 --
 -- Expects: call, now (begin); server (arguments or seed_head); served (head or
 -- seed_head); key, pool, try_to_change_queue (state);
--- lend (grants); free_for, lendable_count, put_in_free (lending); dequeue, first_for, first_for_any,
+-- lend (grants); count_of, free_for, lendable_count, put_in_free (lending); dequeue, first_for, first_for_any,
 -- keep_waiter, notify, waiter_at, waiters_from (queue).
 -- Defines: serve_from, serve_behind, dismiss, answer_to, attempt, and offer, which lending declares.
 --
@@ -77,7 +77,7 @@ local function pass(w)
   elseif w.server == server then
     serve(w, ids)
   elseif w.server == '' then
-    pool.kept = pool.kept + w.n
+    pool.kept = pool.kept + count_of(w.n)
   else
     wake(w)
     return false

@@ -1,7 +1,7 @@
 -- Acquires that may wait, and the end of waiting.
 --
 -- Expects: call, now (begin); server, grace (arguments); key, pool, padded, try_to_change_queue (state);
--- end_of_lease, grant_owned_by, lend (grants); early_reply, free_for, lendable_count (lending); all
+-- end_of_lease, grant_owned_by, lend (grants); count_of, early_reply, free_for, lendable_count (lending); all
 -- of queue; answer_to, attempt, dismiss, serve_behind, serve_from (serving); MAX_ENDS, first_due,
 -- end_lease (due).
 -- Defines: acquire, withdraw.
@@ -56,7 +56,7 @@ local function end_if_over(fence)
 end
 
 local function could_be_lent(n, id)
-  return not n and free_for(n, id) or n and n <= lendable_count()
+  return not n and free_for(n, id) or n and count_of(n) <= lendable_count()
 end
 
 -- Ends leases that are over until the request can be served: first its owner's own, then that of the
@@ -67,7 +67,7 @@ local function end_due_leases(n, id, owner)
   if not n and call('HEXISTS', key.held, id) == 1 then
     return
   end
-  local left = n or 1
+  local left = count_of(n) or 1
   while (left > 0 or ends_left > 0) and (is_held_up() or not could_be_lent(n, id)) do
     local lease = first_due(key.expiry)
     if not lease then
