@@ -14,20 +14,24 @@ use crate::support::redis::Logged;
 
 /// More members than two slices have.
 const COUNT: usize = 4_001;
-const LOCKS: usize = 3_000;
+pub(super) const LOCKS: usize = 3_000;
+
+/// Tokens at the beginning and at the end of a pool.
+pub(super) const NEAR: [&str; 3] = ["near0", "near1", "near2"];
+pub(super) const FAR: [&str; 3] = ["far0", "far1", "far2"];
 
 /// A server that has patience with a Redis beside which much else goes on.
-fn serve_patiently(redis: &RedisServer) -> Server {
+pub(super) fn serve_patiently(redis: &RedisServer) -> Server {
     let arguments = ["--redis-prefix", "t:", "--redis-timeout", "30"];
     Server::start_at(&redis.url(), &arguments)
 }
 
-fn ids(count: usize) -> Vec<String> {
+pub(super) fn ids(count: usize) -> Vec<String> {
     (1..=count).map(|id| id.to_string()).collect()
 }
 
 /// A Redis, a server on it, and a client, with pool A of this size, of which `locks` are held.
-fn with_long_pool(members: usize, locks: usize) -> (RedisServer, Server, Client) {
+pub(super) fn with_long_pool(members: usize, locks: usize) -> (RedisServer, Server, Client) {
     let redis = RedisServer::start();
     let server = serve_patiently(&redis);
     let mut client = server.connect();
@@ -38,13 +42,17 @@ fn with_long_pool(members: usize, locks: usize) -> (RedisServer, Server, Client)
 
 /// Sets pool A to ids from 1 on.
 fn seed(client: &mut Client, count: usize) {
-    let list = serde_json::json!(ids(count));
+    seed_with(client, &ids(count));
+}
+
+pub(super) fn seed_with(client: &mut Client, ids: &[String]) {
+    let list = serde_json::json!(ids);
     let answer = client.ask(&format!("PUT /pool/A {list}"));
     assert!(answer == format!("200 {list}"), "{} bytes", answer.len());
 }
 
 /// Locks ids from 1 on, under a fence each.
-fn lock_each(client: &mut Client, count: usize) {
+pub(super) fn lock_each(client: &mut Client, count: usize) {
     let all = ids(count);
     for some in all.chunks(100) {
         let requests = some
@@ -74,7 +82,7 @@ fn locks_in(answer: &str) -> Vec<(u64, String)> {
 }
 
 /// The number of times that Redis has carried out a command since its counts were reset.
-fn calls(redis: &RedisServer, command: &str) -> usize {
+pub(super) fn calls(redis: &RedisServer, command: &str) -> usize {
     let stats = redis.ask(&["INFO", "commandstats"]);
     let start = format!("cmdstat_{command}:calls=");
     let line = stats.lines().find_map(|line| line.strip_prefix(&*start));
@@ -141,7 +149,7 @@ fn what_a_connection_asks_behind_a_long_list_comes_after_it() {
 }
 
 /// Lends the tokens one after the other, each before the one in front of it is given back.
-fn pass_tokens_on(address: SocketAddr, tokens: &[&str], stop: &AtomicBool, passed: &AtomicUsize) {
+pub(super) fn pass_tokens_on(address: SocketAddr, tokens: &[&str], stop: &AtomicBool, passed: &AtomicUsize) {
     let mut client = Client::connect(address);
     for at in 1.. {
         let (next, last) = (tokens[at % tokens.len()], tokens[(at - 1) % tokens.len()]);
@@ -158,7 +166,7 @@ fn pass_tokens_on(address: SocketAddr, tokens: &[&str], stop: &AtomicBool, passe
 }
 
 /// Tells the others to stop, also if this one ends by failing.
-struct StopAtTheEnd<'a>(&'a AtomicBool);
+pub(super) struct StopAtTheEnd<'a>(pub(super) &'a AtomicBool);
 
 impl Drop for StopAtTheEnd<'_> {
     fn drop(&mut self) {
@@ -168,8 +176,6 @@ impl Drop for StopAtTheEnd<'_> {
 
 #[test]
 fn each_long_list_of_locks_is_a_state_that_was() {
-    const NEAR: [&str; 3] = ["near0", "near1", "near2"];
-    const FAR: [&str; 3] = ["far0", "far1", "far2"];
     let redis = RedisServer::start();
     let (one, other) = (serve_patiently(&redis), serve_patiently(&redis));
     let mut client = one.connect();
@@ -178,11 +184,7 @@ fn each_long_list_of_locks_is_a_state_that_was() {
     // Half of what is held is no member any more.
     let mut members = ids(LOCKS / 2);
     members.extend([NEAR, FAR].concat().iter().map(ToString::to_string));
-    let list = serde_json::json!(members);
-    assert_eq!(
-        client.ask(&format!("PUT /pool/A {list}")),
-        format!("200 {list}")
-    );
+    seed_with(&mut client, &members);
     for token in [NEAR[0], FAR[0]] {
         assert_eq!(
             client.ask(&format!("POST /pool/A/lock/{token}")),
@@ -233,15 +235,10 @@ fn each_long_list_of_members_is_a_state_that_was() {
         let stop = &stop;
         scope.spawn(move || {
             let mut client = Client::connect(address);
-            let put = |client: &mut Client, ids: &[String]| {
-                let list = serde_json::json!(ids);
-                let answer = client.ask(&format!("PUT /pool/A {list}"));
-                assert!(answer == format!("200 {list}"), "{} bytes", answer.len());
-            };
             while !stop.load(Ordering::Relaxed) {
-                put(&mut client, &second);
+                seed_with(&mut client, &second);
                 assert_eq!(client.ask("DELETE /pool/A"), "200");
-                put(&mut client, &first);
+                seed_with(&mut client, &first);
             }
         });
         for _ in 0..15 {

@@ -13,6 +13,7 @@ mod greeting;
 mod histories;
 mod liar;
 mod lies;
+mod long_dumps;
 mod long_lists;
 mod misheard;
 mod misplaced;

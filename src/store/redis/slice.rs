@@ -10,17 +10,21 @@ use crate::command::{DumpedLock, Fence, StoredName, Ttl};
 pub(super) enum SliceReply {
     /// The pool does not exist.
     Nothing,
-    /// Too much has changed since the first slice.
-    Again,
     Slice(Slice),
 }
 
-/// Some members of a pool; after the last ones, the changes since the first slice.
+/// Some members of a pool, some held resources, or some changes since the first slice.
 #[derive(Debug)]
 pub(super) struct Slice {
     pub(super) counters: Counters,
     /// The number of `resources` that are the next members in seeding order.
     pub(super) member_count: usize,
+    /// The number of its held resources whose grant is missing.
+    pub(super) orphan_count: usize,
+    /// The rank up to which released resources are known.
+    pub(super) freed_up_to: i64,
+    /// The position that the slice reached: a cursor, or a fence.
+    pub(super) next: String,
     pub(super) resources: Vec<(StoredName, Holding)>,
 }
 
@@ -34,6 +38,8 @@ pub(super) struct Counters {
     pub(super) high: i64,
     /// The number of members.
     pub(super) total: usize,
+    /// The number of held resources, members or not.
+    pub(super) held_count: usize,
 }
 
 /// The state of a resource: free or held.
@@ -52,9 +58,6 @@ pub(super) fn read(value: Value) -> Result<SliceReply, Garbled> {
         return Ok(SliceReply::Nothing);
     };
     let head = reply::text(head)?;
-    if head == "again" {
-        return Ok(SliceReply::Again);
-    }
     let mut numbers = head.split(' ');
     let mut next = || numbers.next().ok_or(Garbled);
     let counters = Counters {
@@ -62,8 +65,11 @@ pub(super) fn read(value: Value) -> Result<SliceReply, Garbled> {
         seat: reply::number(next()?)?,
         high: reply::number(next()?)?,
         total: reply::number(next()?)?,
+        held_count: reply::number(next()?)?,
     };
     let member_count = reply::number(next()?)?;
+    let orphan_count = reply::number(next()?)?;
+    let (freed_up_to, position) = (reply::number(next()?)?, next()?.to_owned());
     let text = reply::text(values.next().ok_or(Garbled)?)?;
     let resources = read_resources(&text).ok_or(Garbled)?;
     if resources.len() < member_count {
@@ -72,6 +78,9 @@ pub(super) fn read(value: Value) -> Result<SliceReply, Garbled> {
     Ok(SliceReply::Slice(Slice {
         counters,
         member_count,
+        orphan_count,
+        freed_up_to,
+        next: position,
         resources,
     }))
 }

@@ -1,8 +1,9 @@
 //! Parts of a dump: some pools, each as it was at one moment.
 //!
 //! A pool whose members fit into one slice is read by one script. A larger one is read in slices, with other commands
-//! between them; the last slice has their changes. If the members have changed meanwhile, the pool is read again from
-//! its beginning.
+//! between them: its members, then held resources that are no members, then the changes since the first slice, until
+//! a slice has no more of them. If the members have changed meanwhile, the pool is read again from its beginning. A
+//! released resource that is no member leaves no trace: then the counts differ, and the pool is read again, too.
 
 use std::collections::HashMap;
 
@@ -17,8 +18,11 @@ use crate::store::redis::script::Script;
 use crate::store::redis::slice::{self, Counters, Holding, Slice, SliceReply};
 use crate::time::Time;
 
-/// The limit on members in one slice: a few ms of Redis' time.
-const SLICE: usize = 2_000;
+/// The limit on members in one slice, on held resources, on new grants, and on released resources. A thousand held
+/// members take Redis some 10 ms.
+const SLICE: usize = 1_000;
+/// A greater rise of the fence is a jump, whose fences are not worth reading one by one.
+const MAX_NEW_FENCES: u64 = 1_000_000;
 /// The limit on pools begun at a time.
 const MAX_POOLS: usize = 20;
 /// The limit on attempts to read a pool whose members change meanwhile.
@@ -40,14 +44,28 @@ struct PoolRead {
     dump: PoolDump,
     /// The state at the first slice.
     first: Option<Counters>,
-    is_whole: bool,
-    /// Whether the pool does not exist.
-    is_missing: bool,
+    phase: ReadPhase,
+    /// The number of held resources whose grant is missing.
+    orphan_count: usize,
     tries: u32,
     /// The state of each member as it was read: its rank, or its fence and index in the grant.
     seen: Vec<(i64, Option<Fence>)>,
     /// The index of each member, if there are several slices.
     places: HashMap<StoredName, u32>,
+}
+
+/// The next step of a pool.
+#[derive(Clone, Debug, Default, PartialEq)]
+enum ReadPhase {
+    #[default]
+    Members,
+    /// Scan the held resources that are no members, from this cursor on.
+    Outsiders(String),
+    /// Read the changes after this fence and this rank.
+    Changes(u64, i64),
+    Whole,
+    /// The pool does not exist.
+    Missing,
 }
 
 impl Pipeline {
@@ -110,15 +128,18 @@ impl Pipeline {
         }
     }
 
-    fn ask_for_slice(&mut self, job: JobKey, read: usize, now: Time) {
+    fn ask_for_slice(&mut self, job: JobKey, place: usize, now: Time) {
         self.jobs[job].open += 1;
         let Some(DumpJob { reads, .. }) = self.dump_job(job) else {
             return;
         };
-        let PoolRead {
-            dump, first, seen, ..
-        } = &reads[read];
-        let (from, first, name) = (seen.len(), *first, dump.name.clone());
+        let read = &reads[place];
+        let (what, from, high) = match &read.phase {
+            ReadPhase::Outsiders(cursor) => ("held", cursor.clone(), 0),
+            ReadPhase::Changes(fence, high) => ("changes", fence.to_string(), *high),
+            _ => ("members", read.seen.len().to_string(), 0),
+        };
+        let name = read.dump.name.clone();
         let base = key::base(&self.options.prefix, &name);
         let command = &mut self.command;
         command
@@ -126,14 +147,12 @@ impl Pipeline {
             .arg(self.scripts.hash(Script::Dump))
             .arg(1)
             .arg(base)
+            .arg(what)
             .arg(from)
-            .arg(SLICE);
-        match first {
-            Some(first) => command.arg(first.fence.number()).arg(first.high),
-            None => command.arg("").arg(""),
-        };
-        command.arg(self.clock.jumps_ms());
-        self.send(PendingReply::Slice(job, read), now);
+            .arg(SLICE)
+            .arg(self.clock.jumps_ms())
+            .arg(high);
+        self.send(PendingReply::Slice(job, place), now);
     }
 
     /// Handles the reply to a slice.
@@ -177,7 +196,8 @@ impl Pipeline {
         let Some(DumpJob { reads, place, .. }) = self.dump_job(job) else {
             return;
         };
-        let is_left = |read: &PoolRead| !read.is_whole && !read.is_missing;
+        let is_left =
+            |read: &PoolRead| !matches!(read.phase, ReadPhase::Whole | ReadPhase::Missing);
         let large = reads.iter().position(is_left);
         if let Some(large) = large
             && let DumpPlace::Names(names) = place
@@ -228,7 +248,8 @@ impl Pipeline {
 impl DumpJob {
     /// Returns the pools read as a part of the dump.
     pub(super) fn into_part(self) -> DumpPart {
-        let reads = self.reads.into_iter().filter(|read| !read.is_missing);
+        let exists = |read: &PoolRead| read.phase != ReadPhase::Missing;
+        let reads = self.reads.into_iter().filter(exists);
         DumpPart {
             pools: reads.map(|read| read.dump).collect(),
             next: self.retired_fence.is_none().then_some(self.place),
@@ -239,23 +260,44 @@ impl DumpJob {
 
 impl PoolRead {
     fn take(&mut self, reply: SliceReply) {
-        let slice = match reply {
+        let SliceReply::Slice(slice) = reply else {
             // It was removed, or was listed before it was created.
-            SliceReply::Nothing => return self.is_missing = true,
-            SliceReply::Again => return self.begin_again(),
-            SliceReply::Slice(slice) => slice,
+            return self.phase = ReadPhase::Missing;
         };
-        let first = *self.first.get_or_insert(slice.counters);
-        let has_same_members = first.seat == slice.counters.seat
-            && first.total == slice.counters.total
-            && first.fence <= slice.counters.fence
-            && first.high <= slice.counters.high;
-        if !has_same_members || slice.member_count == 0 && self.seen.len() < first.total {
+        let now = slice.counters;
+        let first = *self.first.get_or_insert(now);
+        let has_same_members = first.seat == now.seat
+            && first.total == now.total
+            && first.fence <= now.fence
+            && first.high <= now.high;
+        let (is_members, is_empty) = (self.phase == ReadPhase::Members, slice.member_count == 0);
+        if !has_same_members || is_members && is_empty && self.seen.len() < first.total {
             return self.begin_again();
         }
-        self.dump.fence = slice.counters.fence;
-        self.add(slice, first.total);
-        self.is_whole = self.seen.len() >= first.total;
+        self.dump.fence = now.fence;
+        let (next, freed_up_to) = (slice.next.clone(), slice.freed_up_to);
+        self.orphan_count += slice.orphan_count;
+        if !self.add(slice) {
+            return self.begin_again();
+        }
+        let is_one_slice = first.total <= SLICE && first.held_count <= SLICE;
+        let is_counted = self.dump.locks.len() + self.orphan_count == now.held_count;
+        self.phase = match &self.phase {
+            ReadPhase::Members if self.seen.len() < first.total => ReadPhase::Members,
+            ReadPhase::Members if is_one_slice => ReadPhase::Whole,
+            ReadPhase::Members if !is_counted => ReadPhase::Outsiders("0".into()),
+            ReadPhase::Outsiders(_) if next != "0" => ReadPhase::Outsiders(next),
+            ReadPhase::Changes(..) => {
+                let reached = next.parse().unwrap_or(u64::MAX);
+                match now.fence.number().checked_sub(reached) {
+                    Some(0) if freed_up_to == now.high && is_counted => ReadPhase::Whole,
+                    Some(0) if freed_up_to == now.high => return self.begin_again(),
+                    Some(0..=MAX_NEW_FENCES) => ReadPhase::Changes(reached, freed_up_to),
+                    _ => return self.begin_again(),
+                }
+            }
+            _ => ReadPhase::Changes(first.fence.number(), first.high),
+        };
     }
 
     fn begin_again(&mut self) {
@@ -270,8 +312,14 @@ impl PoolRead {
         };
     }
 
-    fn add(&mut self, slice: Slice, total: usize) {
-        let is_large = slice.member_count < total;
+    /// Adds the resources of a slice. Returns false if a grant has lost some of its resources meanwhile, so that the
+    /// others have moved in it.
+    fn add(&mut self, slice: Slice) -> bool {
+        let Counters {
+            total, held_count, ..
+        } = slice.counters;
+        let is_large = slice.member_count < total || held_count > SLICE;
+        let mut is_right = true;
         for (at, (id, holding)) in slice.resources.into_iter().enumerate() {
             let place = if at < slice.member_count {
                 let place = self.seen.len() as u32;
@@ -294,12 +342,15 @@ impl PoolRead {
                     if let Some(place) = place {
                         self.seen[place as usize] = (order, Some(fence));
                     }
-                    self.dump.locks.insert((fence, order), lock);
+                    let id = lock.id.clone();
+                    let old = self.dump.locks.insert((fence, order), lock);
+                    is_right &= old.is_none_or(|old| old.id == id);
                 }
                 // A resource that is no member is never free.
                 (Holding::Free(_), None) => {}
             }
         }
+        is_right
     }
 
     /// Drops an earlier state of a member.

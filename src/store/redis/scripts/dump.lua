@@ -4,26 +4,28 @@
 --
 -- Expects: clock.
 --
--- It changes nothing. The last slice of a pool includes what has changed since the first one: newer grants have a
--- higher fence, and released resources a higher rank.
+-- It changes nothing, and reads a limited number of members and grants. New grants since a slice have a higher fence,
+-- and released resources a higher rank.
 
 local call, format = redis.call, string.format
-local base, from, count = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
--- The fence and the highest rank at the first slice; nil in the first slice itself.
-local since_fence, since_high = tonumber(ARGV[3]), tonumber(ARGV[4])
--- The limit on new grants for one script.
-local MAX_GRANTS = 20000
--- A rank above all that are given.
-local LAST_RANK = 2 ^ 52
+-- `from` is a place among the members, a cursor among held resources, or a fence.
+local base, what, from, count = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
 -- Without the jumps that servers have added, as all times in Redis.
-local now = clock() - ARGV[5]
+local now = clock() - ARGV[4]
 
 local counters = call('HMGET', base, 'fence', 'seat', 'high')
 if not counters[1] then
   return {}
 end
 local fence, high = tonumber(counters[1]), tonumber(counters[3]) or 0
+local total, held_count = call('ZCARD', base .. ':members'), call('HLEN', base .. ':held')
 local lines, grants = {}, {}
+-- The number of held resources whose grant is missing: Redis stopped the script that released them.
+local orphan_count = 0
+-- The rank up to which released resources are known.
+local freed_up_to = high
+-- A rank above all that are given.
+local LAST_RANK = 2 ^ 52
 
 local function num(x)
   return format('%.0f', x)
@@ -57,6 +59,8 @@ local function add_held(id, name)
   local place = grant and grant.places[id]
   if place then
     lines[#lines + 1] = 'h ' .. name .. ' ' .. num(place) .. grant.head .. id
+  else
+    orphan_count = orphan_count + 1
   end
   return place
 end
@@ -65,53 +69,84 @@ local function add_free(id, rank)
   lines[#lines + 1] = 'f ' .. num(rank) .. '\n\n' .. id
 end
 
-local ids = call('ZRANGE', base .. ':members', from, from + count - 1)
-for at, id in ipairs(ids) do
-  local holder = call('HGET', base .. ':held', id)
-  if not (holder and add_held(id, holder)) then
-    -- A resource that is kept for an absent owner has its rank in `ranks`. One in no set gets the last rank.
-    local rank = call('ZSCORE', base .. ':free', id) or call('HGET', base .. ':ranks', id)
-    add_free(id, tonumber(rank or nil) or LAST_RANK + from + at)
+-- Adds members from this place on. Returns their number.
+local function add_members()
+  local ids = call('ZRANGE', base .. ':members', from, from + count - 1)
+  for at, id in ipairs(ids) do
+    local holder = call('HGET', base .. ':held', id)
+    if not (holder and add_held(id, holder)) then
+      -- A resource that is kept for an absent owner has its rank in `ranks`. One in no set gets the last rank.
+      local rank = call('ZSCORE', base .. ':free', id) or call('HGET', base .. ':ranks', id)
+      add_free(id, tonumber(rank or nil) or LAST_RANK + from + at)
+    end
+  end
+  return #ids
+end
+
+-- Adds those of these held resources that are no members.
+local function add_outsiders(held)
+  for at = 1, #held, 2 do
+    if not call('ZSCORE', base .. ':members', held[at]) then
+      add_held(held[at], held[at + 1])
+    end
   end
 end
 
-local total = call('ZCARD', base .. ':members')
-local is_last = from + #ids >= total
-if is_last and since_fence then
-  if fence - since_fence > MAX_GRANTS then
-    return {'again'}
+-- Adds held resources that are no members, from this cursor on, or all if Redis' user has no right to HSCAN.
+local function scan_held()
+  local page = redis.pcall('HSCAN', base .. ':held', from, 'COUNT', count)
+  if page.err then
+    page = {'0', call('HGETALL', base .. ':held')}
   end
-  for one = since_fence + 1, fence do
-    local name = num(one)
-    local grant = grant_with(name)
-    for id in pairs(grant and grant.places or {}) do
-      add_held(id, name)
-    end
-  end
-  local freed = call('ZRANGEBYSCORE', base .. ':free', '(' .. num(since_high), '+inf', 'WITHSCORES')
+  from = page[1]
+  add_outsiders(page[2])
+end
+
+-- Adds the changes since this fence and this rank. A resource that is free and held counts as held, so the free ones
+-- come first.
+local function add_changes(since_high)
+  local freed = call('ZRANGEBYSCORE', base .. ':free', '(' .. since_high, '+inf', 'WITHSCORES', 'LIMIT', 0, count)
   for at = 1, #freed, 2 do
     add_free(freed[at], tonumber(freed[at + 1]))
   end
+  if #freed >= 2 * count then
+    freed_up_to = tonumber(freed[#freed])
+  end
   local kept = call('HLEN', base .. ':ranks') > 0 and call('HGETALL', base .. ':ranks') or {}
   for at = 1, #kept, 2 do
-    if tonumber(kept[at + 1]) > since_high then
+    if tonumber(kept[at + 1]) > tonumber(since_high) then
       add_free(kept[at], tonumber(kept[at + 1]))
     end
   end
-end
-if is_last then
-  local held_members = total - call('ZCARD', base .. ':free') - call('HLEN', base .. ':ranks')
-  -- Held resources that are no longer members, which are rare.
-  if call('HLEN', base .. ':held') > held_members then
-    local held = call('HGETALL', base .. ':held')
-    for at = 1, #held, 2 do
-      if not call('ZSCORE', base .. ':members', held[at]) then
-        add_held(held[at], held[at + 1])
+  local first = from + 1
+  from = math.max(from, math.min(fence, from + count))
+  for one = first, from do
+    local name = num(one)
+    local grant = grant_with(name)
+    for id in pairs(grant and grant.places or {}) do
+      if call('HGET', base .. ':held', id) == name then
+        add_held(id, name)
       end
     end
   end
+  from = num(from)
 end
-return {
-  num(fence) .. ' ' .. (counters[2] or '0') .. ' ' .. num(high) .. ' ' .. num(total) .. ' ' .. num(#ids),
-  table.concat(lines, '\n'),
+
+local member_count = 0
+if what == 'members' then
+  member_count = add_members()
+  -- A small pool is whole with its first slice.
+  if member_count == total and held_count <= count then
+    local held_members = total - call('ZCARD', base .. ':free') - call('HLEN', base .. ':ranks')
+    add_outsiders(held_count > held_members and call('HGETALL', base .. ':held') or {})
+  end
+elseif what == 'held' then
+  scan_held()
+else
+  add_changes(ARGV[5])
+end
+local head = {
+  num(fence), counters[2] or '0', num(high), num(total), num(held_count), num(member_count), num(orphan_count),
+  num(freed_up_to), from,
 }
+return {table.concat(head, ' '), table.concat(lines, '\n')}
