@@ -61,7 +61,7 @@ fn a_large_pool_with_remains_of_releases_is_dumped() {
 #[test]
 fn each_dump_of_a_large_pool_is_a_state_that_was() {
     let redis = RedisServer::start();
-    let (one, other) = (serve_patiently(&redis), serve_patiently(&redis));
+    let (one, other) = (serve_patiently(&redis.url()), serve_patiently(&redis.url()));
     let mut client = one.connect();
     // Half of what is held is no member any more, and each grant has five resources.
     seed_with(&mut client, &ids(LOCKS));

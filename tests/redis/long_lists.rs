@@ -13,7 +13,7 @@ use crate::support::launch::latchd_in;
 use crate::support::redis::Logged;
 
 /// More members than two slices have.
-const COUNT: usize = 4_001;
+pub(super) const COUNT: usize = 4_001;
 pub(super) const LOCKS: usize = 3_000;
 
 /// Tokens at the beginning and at the end of a pool.
@@ -21,9 +21,9 @@ pub(super) const NEAR: [&str; 3] = ["near0", "near1", "near2"];
 pub(super) const FAR: [&str; 3] = ["far0", "far1", "far2"];
 
 /// A server that has patience with a Redis beside which much else goes on.
-pub(super) fn serve_patiently(redis: &RedisServer) -> Server {
+pub(super) fn serve_patiently(url: &str) -> Server {
     let arguments = ["--redis-prefix", "t:", "--redis-timeout", "30"];
-    Server::start_at(&redis.url(), &arguments)
+    Server::start_at(url, &arguments)
 }
 
 pub(super) fn ids(count: usize) -> Vec<String> {
@@ -33,7 +33,7 @@ pub(super) fn ids(count: usize) -> Vec<String> {
 /// A Redis, a server on it, and a client, with pool A of this size, of which `locks` are held.
 pub(super) fn with_long_pool(members: usize, locks: usize) -> (RedisServer, Server, Client) {
     let redis = RedisServer::start();
-    let server = serve_patiently(&redis);
+    let server = serve_patiently(&redis.url());
     let mut client = server.connect();
     seed(&mut client, members);
     lock_each(&mut client, locks);
@@ -41,7 +41,7 @@ pub(super) fn with_long_pool(members: usize, locks: usize) -> (RedisServer, Serv
 }
 
 /// Sets pool A to ids from 1 on.
-fn seed(client: &mut Client, count: usize) {
+pub(super) fn seed(client: &mut Client, count: usize) {
     seed_with(client, &ids(count));
 }
 
@@ -67,7 +67,7 @@ pub(super) fn lock_each(client: &mut Client, count: usize) {
 
 /// The fence and the id of each lock in a list, which is in the order of the fences.
 #[track_caller]
-fn locks_in(answer: &str) -> Vec<(u64, String)> {
+pub(super) fn locks_in(answer: &str) -> Vec<(u64, String)> {
     let lines = answer.strip_prefix("200").expect("a list").trim_start();
     let lock = |line: &str| {
         let mut words = line.splitn(3, ' ');
@@ -149,7 +149,12 @@ fn what_a_connection_asks_behind_a_long_list_comes_after_it() {
 }
 
 /// Lends the tokens one after the other, each before the one in front of it is given back.
-pub(super) fn pass_tokens_on(address: SocketAddr, tokens: &[&str], stop: &AtomicBool, passed: &AtomicUsize) {
+pub(super) fn pass_tokens_on(
+    address: SocketAddr,
+    tokens: &[&str],
+    stop: &AtomicBool,
+    passed: &AtomicUsize,
+) {
     let mut client = Client::connect(address);
     for at in 1.. {
         let (next, last) = (tokens[at % tokens.len()], tokens[(at - 1) % tokens.len()]);
@@ -177,7 +182,7 @@ impl Drop for StopAtTheEnd<'_> {
 #[test]
 fn each_long_list_of_locks_is_a_state_that_was() {
     let redis = RedisServer::start();
-    let (one, other) = (serve_patiently(&redis), serve_patiently(&redis));
+    let (one, other) = (serve_patiently(&redis.url()), serve_patiently(&redis.url()));
     let mut client = one.connect();
     seed(&mut client, LOCKS);
     lock_each(&mut client, LOCKS);
@@ -221,7 +226,7 @@ fn each_long_list_of_locks_is_a_state_that_was() {
 #[test]
 fn each_long_list_of_members_is_a_state_that_was() {
     let redis = RedisServer::start();
-    let (one, other) = (serve_patiently(&redis), serve_patiently(&redis));
+    let (one, other) = (serve_patiently(&redis.url()), serve_patiently(&redis.url()));
     let mut client = one.connect();
     let first = ids(COUNT);
     let second: Vec<String> = (0..COUNT).map(|id| format!("x{id}")).collect();
@@ -356,7 +361,7 @@ fn a_long_list_needs_no_new_right() {
 fn a_long_list_of_pools_shows_each_once() {
     const POOLS: usize = 4_001;
     let redis = RedisServer::start();
-    let (one, other) = (serve_patiently(&redis), serve_patiently(&redis));
+    let (one, other) = (serve_patiently(&redis.url()), serve_patiently(&redis.url()));
     let mut client = one.connect();
     let pools: serde_json::Map<_, _> = (0..POOLS)
         .map(|pool| (format!("p{pool:04}"), serde_json::json!(["1"])))

@@ -15,6 +15,7 @@ mod liar;
 mod lies;
 mod long_dumps;
 mod long_lists;
+mod long_releases;
 mod misheard;
 mod misplaced;
 mod notices;

@@ -121,6 +121,24 @@ impl ListReading {
         }
     }
 
+    /// Returns the grants up to this fence that are at least this old, the latest first, with their numbers of
+    /// resources.
+    pub(super) fn into_grants(self, last_fence: u64, older_s: Option<u64>) -> Vec<(Fence, usize)> {
+        let latest_ms = self
+            .redis_ms
+            .saturating_sub(older_s.unwrap_or(0).saturating_mul(1000));
+        let mut grants: Vec<(Fence, usize)> = Vec::new();
+        for ((fence, _), lock) in self.locks.into_iter().rev() {
+            match grants.last_mut() {
+                Some((last, count)) if *last == fence => *count += 1,
+                _ if fence.number() > last_fence || lock.age_s > latest_ms => {}
+                _ if lock.ttl_s == Some(0) => {}
+                _ => grants.push((fence, 1)),
+            }
+        }
+        grants
+    }
+
     /// Returns the locks whose leases are not over, by fence.
     pub(super) fn into_leases(self) -> Leases {
         let current = { self.locks.into_iter() }.filter(|(_, lock)| lock.ttl_s != Some(0));
@@ -325,6 +343,33 @@ mod tests {
         take(&mut reading, 2, 210, "9", &["5 400 50 60\n\na"]);
         assert!(matches!(reading.phase, ListPhase::Complete));
         assert_eq!(ids(reading).len(), 2);
+    }
+
+    /// Grants made after the first slice, young ones and those that are over stay.
+    #[test]
+    fn a_release_takes_the_grants_of_its_first_slice() {
+        let grants = |older_s| {
+            let mut reading = ListReading::default();
+            take(
+                &mut reading,
+                9,
+                5_000,
+                "17",
+                &["10 - 50 -\n\nz", "5 - 50 -\n\na\nb"],
+            );
+            take(
+                &mut reading,
+                9,
+                9_000,
+                "0",
+                &["9 - 8500 -\no\nc", "7 0 50 60\n\nd"],
+            );
+            let grants = reading.into_grants(9, older_s).into_iter();
+            let numbers = grants.map(|(fence, count)| (fence.number(), count));
+            numbers.collect::<Vec<(u64, usize)>>()
+        };
+        assert_eq!(grants(None), [(9, 1), (5, 2)]);
+        assert_eq!(grants(Some(1)), [(5, 2)]);
     }
 
     #[test]

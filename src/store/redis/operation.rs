@@ -67,6 +67,8 @@ pub(super) enum PoolAction {
         owner: Option<StoredName>,
         older_s: Option<u64>,
     },
+    /// Releases these grants, as far as they are left.
+    ReleaseGrants(Vec<Fence>),
     Undo(StoredName, Fence),
     /// Lists locks or members, up to this number; longer lists are read in slices.
     List(ListKind, usize),
@@ -262,6 +264,7 @@ impl PoolAction {
             PoolAction::Renew { .. } => OperationId::Renew,
             PoolAction::RenewOwned { .. } => OperationId::RenewOwned,
             PoolAction::ReleaseAll { .. } => OperationId::ReleaseAll,
+            PoolAction::ReleaseGrants(_) => OperationId::ReleaseGrants,
             PoolAction::Undo(..) => OperationId::Undo,
             PoolAction::List(ListKind::Locks, _) => OperationId::ListLocks,
             PoolAction::List(ListKind::Members, _) => OperationId::ListMembers,
@@ -368,6 +371,12 @@ fn write_these(these: &[Operation], id: OperationId, now: Time, command: &mut Cm
             (Id::Owner, Value::name(owner)),
             (Id::OlderS, Value::number(*older_s)),
         ]),
+        PoolAction::ReleaseGrants(fences) => {
+            let fences: Vec<String> = { fences.iter() }
+                .map(|fence| fence.number().to_string())
+                .collect();
+            put(&[(Id::Fences, Value::Text(&fences.join(" ")))]);
+        }
         PoolAction::Undo(id, fence) => put(&[
             (Id::Id, Value::Text(id)),
             (Id::Fence, Value::Number(fence.number())),

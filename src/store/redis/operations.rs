@@ -83,6 +83,7 @@ pub enum OperationId {
     Release,
     Undo,
     ReleaseAll,
+    ReleaseGrants,
     ShowLock,
     Reconcile,
     ListLocks,
@@ -103,6 +104,7 @@ pub enum ArgumentId {
     DefaultTtl,
     Earliest,
     Fence,
+    Fences,
     Floor,
     Force,
     Grace,
@@ -195,7 +197,7 @@ const SERIAL: Argument = required(ArgumentId::Serial, "serial", Digits);
 const TTL: Argument = optional(ArgumentId::Ttl, "ttl", Digits);
 
 /// The operations. Letters of operations are not those of replies.
-pub static OPERATIONS: [OperationRow; 17] = [
+pub static OPERATIONS: [OperationRow; 18] = [
     OperationRow {
         id: OperationId::Acquire,
         letter: "A",
@@ -281,6 +283,17 @@ pub static OPERATIONS: [OperationRow; 17] = [
         run: Run::Once,
         queue: QueueUse::Never,
         call: "release_all(owner, older_s)",
+        replies: &[Released, Long, Refused],
+    },
+    // A slice of a release of all that is too long for one call.
+    OperationRow {
+        id: OperationId::ReleaseGrants,
+        letter: "x",
+        // With spaces between.
+        arguments: &[required(ArgumentId::Fences, "fences", Text)],
+        run: Run::Once,
+        queue: QueueUse::Never,
+        call: "release_these(fences)",
         replies: &[Released, Refused],
     },
     OperationRow {

@@ -80,7 +80,7 @@ pub(super) enum OperationAnswer {
     Nothing,
     /// Redis has dropped this server as dead: its places in queues are lost.
     Lapsed,
-    /// The list is too long for one script. The operations after it were not carried out.
+    /// The list is too long for one script, or the locks are too many for one release. The operations after it were not carried out.
     Long,
     /// It arrived too late, and nothing was done.
     Late,

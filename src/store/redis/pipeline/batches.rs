@@ -273,6 +273,9 @@ impl Pipeline {
             self.note_fence(pool, leases);
         }
         match (reply_to, answer) {
+            (ReplyTo::Job(_) | ReplyTo::Client(_), OperationAnswer::Long) => {
+                self.start_long_list(reply_to, pool, &action, now);
+            }
             (ReplyTo::Job(job), answer) => self.handle_part(job, pool, &action, answer, now),
             (ReplyTo::Waiter(ticket) | ReplyTo::Requeue(ticket), answer) => {
                 self.handle_waiter_answer(pool, ticket, answer);
@@ -283,9 +286,6 @@ impl Pipeline {
             (ReplyTo::Client(ticket), OperationAnswer::Removed(fence)) => {
                 self.forget_listing(pool, fence, now);
                 self.replies.push_back((ticket, Reply::Done));
-            }
-            (ReplyTo::Client(ticket), OperationAnswer::Long) => {
-                self.start_long_list(ticket, pool, &action, now);
             }
             (ReplyTo::Client(ticket), answer) => {
                 let reply = self.reply(pool, answer);

@@ -106,6 +106,9 @@ impl Pipeline {
 
     /// Asks some of the pools for their part. All at once would keep Redis from other clients.
     pub(super) fn ask_next(&mut self, job: JobKey) {
+        if let MultiPoolTask::LongList(_) = self.jobs[job].task {
+            return self.release_next(job);
+        }
         let is_purge = matches!(self.jobs[job].task, MultiPoolTask::Purge(_));
         let left = match &self.jobs[job].task {
             MultiPoolTask::List(query, rows) => query.max_pools().saturating_sub(rows.len()),
@@ -200,6 +203,9 @@ impl Pipeline {
                 *released += count
             }
             (MultiPoolTask::Purge(_), OperationAnswer::Refused(Refusal::NoPool), _) => {}
+            (MultiPoolTask::LongList(list), answer, PoolAction::ReleaseGrants(_)) => {
+                self.jobs[job].failed |= !list.note_released(&answer);
+            }
             _ => self.jobs[job].failed = true,
         }
         self.finish_part(job);
@@ -217,7 +223,7 @@ impl Pipeline {
         }
     }
 
-    fn finish_part(&mut self, job: JobKey) {
+    pub(super) fn finish_part(&mut self, job: JobKey) {
         self.jobs[job].open -= 1;
         if self.jobs[job].open == 0 {
             self.ask_next(job);
@@ -239,6 +245,10 @@ impl Pipeline {
         let is_restore = matches!(task, MultiPoolTask::Restore(_));
         if let MultiPoolTask::LongList(list) = &task {
             self.end_listing(list.pool, list.slot);
+            if let Some(purge) = list.purge() {
+                let is_done = !failed && matches!(refused, None | Some(Refusal::NoPool));
+                return self.finish_purged_pool(purge, is_done.then(|| list.released_count()));
+            }
         }
         let refused = match failed {
             true => Some(Refusal::StoreDown),
@@ -321,7 +331,8 @@ impl Pipeline {
         let problem = describe(error);
         self.warn_throttled(&problem, now);
         self.check_rights(error, now);
-        if self.jobs[job].ticket.is_none() {
+        let is_list = matches!(self.jobs[job].task, MultiPoolTask::LongList(_));
+        if self.jobs[job].ticket.is_none() && !is_list {
             // An order for the start is tried again on the next connection.
             return Err(problem);
         }

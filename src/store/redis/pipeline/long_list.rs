@@ -3,12 +3,14 @@
 //! Between two slices other commands go on, except those that the same connection sent after its list. They wait, so
 //! that each connection sees its requests carried out in order. The list shows the pool at the last slice. After
 //! `MAX_TRIES` attempts one script makes the whole list.
+//!
+//! The grants of a large release are found in the same way: see `releasing.rs`.
 
 use redis::Value;
 
 use super::jobs::MultiPoolTask;
 use super::{JobKey, LossReason, PendingReply, Pipeline, PoolKey};
-use crate::command::{Refusal, Reply, Ticket};
+use crate::command::{Fence, Refusal, Reply, Ticket};
 use crate::store::redis::list_reading::{ListPhase, ListReading};
 use crate::store::redis::operation::{ListKind, Operation, PoolAction, ReplyTo};
 use crate::store::redis::script::Script;
@@ -23,36 +25,71 @@ const MAX_TRIES: u32 = 10;
 /// The limit on lists that wait for the one being read.
 const MAX_WAITING: usize = 64;
 
+/// The slot that stands for all connections: they wait for a purge at the start.
+const ALL_SLOTS: usize = usize::MAX;
+
 /// A list that is being read.
 #[derive(Debug)]
 pub(super) struct LongList {
     pub(super) pool: PoolKey,
-    /// The slot of the connection that asked for it.
+    /// The slot of the connection that asked for it, or `ALL_SLOTS`.
     pub(super) slot: usize,
     kind: ListKind,
     tries: u32,
     reading: ListReading,
+    /// The release that needs the list; `None` if a client asked for it.
+    pub(super) release: Option<Release>,
+}
+
+/// A release of many locks.
+#[derive(Debug)]
+pub(super) struct Release {
+    /// The least age of the grants, in s; `None` for all.
+    pub(super) older_s: Option<u64>,
+    /// The purge that it is a part of.
+    pub(super) purge: Option<JobKey>,
+    /// Whether the grants are known.
+    pub(super) is_found: bool,
+    /// The grants that are left to release, the next one last, with their numbers of resources.
+    pub(super) left: Vec<(Fence, usize)>,
+    /// The number of resources released.
+    pub(super) released_count: usize,
 }
 
 impl Pipeline {
-    /// Starts to read a list that is too long for one script.
+    /// Starts to read a list that is too long for one script, or to release too many locks for one.
     pub(super) fn start_long_list(
         &mut self,
-        ticket: Ticket,
+        reply_to: ReplyTo,
         pool: PoolKey,
         action: &PoolAction,
         now: Time,
     ) {
-        let PoolAction::List(kind, _) = *action else {
-            return self.refuse(ticket, Refusal::StoreDown);
+        let (ticket, purge, slot) = match reply_to {
+            ReplyTo::Client(ticket) => (Some(ticket), None, ticket.slot()),
+            ReplyTo::Job(purge) => {
+                let ticket = self.jobs.get(purge).and_then(|purge| purge.ticket);
+                (None, Some(purge), ticket.map_or(ALL_SLOTS, Ticket::slot))
+            }
+            _ => return,
         };
-        if self.withdrawn.contains(&ticket.serial()) {
-            return self.refuse(ticket, Refusal::Busy);
-        }
-        if self.long_lists.len() > MAX_WAITING {
-            return self.refuse(ticket, Refusal::StoreDown);
-        }
-        let slot = ticket.slot();
+        let (kind, release) = match (action, ticket) {
+            (PoolAction::ReleaseAll { older_s, .. }, _) => {
+                (ListKind::Locks, Some(Release::new(*older_s, purge)))
+            }
+            (PoolAction::List(kind, _), Some(ticket)) => {
+                if self.withdrawn.contains(&ticket.serial()) {
+                    return self.refuse(ticket, Refusal::Busy);
+                }
+                if self.long_lists.len() > MAX_WAITING {
+                    return self.refuse(ticket, Refusal::StoreDown);
+                }
+                (*kind, None)
+            }
+            // No script gives this answer to another operation.
+            (_, Some(ticket)) => return self.refuse(ticket, Refusal::StoreDown),
+            _ => return purge.into_iter().for_each(|job| self.fail_part(job)),
+        };
         self.pools[pool].listing_slots.push(slot);
         let list = LongList {
             pool,
@@ -60,8 +97,9 @@ impl Pipeline {
             kind,
             tries: 0,
             reading: ListReading::default(),
+            release,
         };
-        let job = self.insert_job(Some(ticket), MultiPoolTask::LongList(Box::new(list)));
+        let job = self.insert_job(ticket, MultiPoolTask::LongList(Box::new(list)));
         self.long_lists.push_back(job);
         if self.long_lists.len() == 1 {
             self.ask_for_list_slice(job, now);
@@ -71,7 +109,13 @@ impl Pipeline {
     /// Returns true if an operation must wait for an earlier list of its connection.
     pub(super) fn is_deferred(&self, pool: PoolKey, operation: &Operation) -> bool {
         let slots = &self.pools[pool].listing_slots;
-        if slots.is_empty() {
+        // A seed that waits in one pool would hold up the others, and one that has its places in all pools must keep
+        // them: two seeds could wait for each other.
+        let goes_on = matches!(
+            operation.action,
+            PoolAction::ReleaseGrants(_) | PoolAction::Seed
+        );
+        if slots.is_empty() || goes_on {
             return false;
         }
         let ticket = match operation.reply_to {
@@ -80,9 +124,9 @@ impl Pipeline {
             | ReplyTo::Requeue(ticket)
             | ReplyTo::Withdrawal(ticket) => Some(ticket),
             ReplyTo::Job(job) => self.jobs.get(job).and_then(|job| job.ticket),
-            ReplyTo::Internal => None,
+            ReplyTo::Internal => return false,
         };
-        ticket.is_some_and(|ticket| slots.contains(&ticket.slot()))
+        slots.contains(&ALL_SLOTS) || ticket.is_some_and(|ticket| slots.contains(&ticket.slot()))
     }
 
     /// Defers pending operations that must wait for a list that has just begun.
@@ -106,8 +150,8 @@ impl Pipeline {
 
     /// Drops the long list of a client that is gone. The one being read ends at its next slice.
     pub(super) fn withdraw_list(&mut self, ticket: Ticket) {
-        self.withdrawn.push(ticket.serial());
-        let is_withdrawn = |&job: &JobKey| self.jobs[job].ticket == Some(ticket);
+        self.withdrawn.insert(ticket.serial());
+        let is_withdrawn = |&job: &JobKey| self.is_list_of(job, ticket);
         let place = self.long_lists.iter().position(is_withdrawn);
         if let Some(place) = place.filter(|&place| place > 0)
             && let Some(job) = self.long_lists.remove(place)
@@ -116,12 +160,18 @@ impl Pipeline {
         }
     }
 
+    fn is_list_of(&self, job: JobKey, ticket: Ticket) -> bool {
+        let job = &self.jobs[job];
+        let is_list = matches!(&job.task, MultiPoolTask::LongList(list) if list.release.is_none());
+        is_list && job.ticket == Some(ticket)
+    }
+
     fn refuse_list(&mut self, job: JobKey, refusal: Refusal) {
         self.jobs[job].refused = Some(refusal);
         self.finish(job);
     }
 
-    fn long_list(&mut self, job: JobKey) -> Option<&mut LongList> {
+    pub(super) fn long_list(&mut self, job: JobKey) -> Option<&mut LongList> {
         match &mut self.jobs.get_mut(job)?.task {
             MultiPoolTask::LongList(list) => Some(list),
             _ => None,
@@ -174,7 +224,7 @@ impl Pipeline {
             { list.reading.take(list.kind, value) }.map_err(|_| "a slice of an unknown form")?;
             self.advance_long_list(job, now);
         }
-        if !self.jobs.contains(job) {
+        if !self.long_list(job).is_some_and(|list| list.is_being_read()) {
             self.long_lists.pop_front();
             if let Some(&next) = self.long_lists.front() {
                 self.ask_for_list_slice(next, now);
@@ -191,13 +241,22 @@ impl Pipeline {
     }
 
     fn advance_long_list(&mut self, job: JobKey, now: Time) {
-        let is_withdrawn = |ticket: Ticket| self.withdrawn.contains(&ticket.serial());
+        let is_withdrawn = |ticket: Ticket| {
+            self.is_list_of(job, ticket) && self.withdrawn.contains(&ticket.serial())
+        };
         if self.jobs[job].ticket.is_some_and(is_withdrawn) {
             return self.refuse_list(job, Refusal::Busy);
         }
         let Some(list) = self.long_list(job) else {
             return;
         };
+        if let (ListPhase::Changes(fence, _), Some(release)) =
+            (&list.reading.phase, &mut list.release)
+        {
+            let fence = *fence;
+            release.start(std::mem::take(&mut list.reading), fence);
+            return self.start_release(job);
+        }
         match list.reading.phase {
             ListPhase::Complete => return self.finish(job),
             ListPhase::Missing => return self.refuse_list(job, Refusal::NoPool),
@@ -207,6 +266,9 @@ impl Pipeline {
         }
         if list.tries <= MAX_TRIES {
             return self.ask_for_list_slice(job, now);
+        }
+        if list.release.is_some() {
+            return self.refuse_list(job, Refusal::StoreDown);
         }
         let (pool, slot, kind) = (list.pool, list.slot, list.kind);
         if let Some(ticket) = self.jobs.remove(job).ticket {
@@ -222,6 +284,7 @@ impl Pipeline {
 impl LongList {
     pub(super) fn into_reply(self) -> Reply {
         match self.kind {
+            _ if self.release.is_some() => Reply::Released(self.released_count()),
             ListKind::Members => Reply::Members(self.reading.members),
             ListKind::Locks => Reply::Leases(self.reading.into_leases()),
         }

@@ -18,13 +18,14 @@ mod index;
 mod jobs;
 mod long_list;
 mod pool_state;
+mod releasing;
 mod restore;
 mod seeding;
 mod trial;
 mod values;
 mod waiting;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 
 use redis::Cmd;
@@ -132,7 +133,7 @@ pub(super) struct Pipeline {
     /// Long lists, which are read one after the other, in this order.
     long_lists: VecDeque<JobKey>,
     /// The serials of withdrawn requests that were not waiting, until their replies leave.
-    withdrawn: Vec<u64>,
+    withdrawn: BTreeSet<u64>,
     /// The orders that come before all requests.
     start: StartTasks,
     next_batch: u64,
@@ -244,7 +245,7 @@ impl Pipeline {
             jobs: Slab::new(),
             early_jobs: Vec::new(),
             long_lists: VecDeque::new(),
-            withdrawn: Vec::new(),
+            withdrawn: BTreeSet::new(),
             start: StartTasks::default(),
             next_batch: 0,
             replies: VecDeque::new(),
@@ -339,13 +340,7 @@ impl Pipeline {
     /// Returns the next reply to a client.
     pub(super) fn poll_reply(&mut self) -> Option<(Ticket, Reply)> {
         let (ticket, reply) = self.replies.pop_front()?;
-        if let Some(at) = self
-            .withdrawn
-            .iter()
-            .position(|&one| one == ticket.serial())
-        {
-            self.withdrawn.swap_remove(at);
-        }
+        self.withdrawn.remove(&ticket.serial());
         if let Reply::Refused(refusal) = reply {
             self.counts.refuse(refusal);
         }

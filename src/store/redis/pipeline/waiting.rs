@@ -252,8 +252,12 @@ impl Pipeline {
     /// Queues all waiters of a pool again. Those that still have a place keep it.
     pub(super) fn requeue_waiters(&mut self, pool: PoolKey) {
         // No waiter is queued twice, since the second time could follow the grant of the first.
-        self.pools[pool]
+        let state = &mut self.pools[pool];
+        state
             .pending
+            .retain(|operation| !queues_a_waiter(operation));
+        state
+            .deferred
             .retain(|operation| !queues_a_waiter(operation));
         for &serial in &self.pools[pool].waiters.clone() {
             if let Some(waiter) = self.waiters.find(serial)

@@ -2,8 +2,8 @@
 --
 -- Expects: CHUNK, call, now, spread (begin); default_ttl (arguments or seed_head); made (head or seed_head); key, pool, num,
 -- padded, try_to_remove, try_to_store (state).
--- Defines: grant_with, end_of_lease, grant_holding, grant_owned_by, all_grants, renew_lease, seconds,
--- leases, first_free, lend, end_grant, shrink_grant, objection.
+-- Defines: grant_with, end_of_lease, current, grant_holding, grant_owned_by, all_grants, renew_lease,
+-- seconds, leases, first_free, lend, end_grant, shrink_grant, objection.
 --
 -- The keys `held`, `grants`, `owners` and `expiry` agree, fences rise, and a resource is always in
 -- some set. It may be both free and held, also for long if Redis stops a script: then it counts as

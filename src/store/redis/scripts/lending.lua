@@ -2,12 +2,18 @@
 -- operations names them, and returns its reply.
 --
 -- Expects: call, now (begin); key, pool, num, try_to_remove (state); all of grants.
--- Defines: put_in_free, release_grant, lendable_count, ALL, count_of, free_for, unsatisfiable, early_reply,
--- acquire_without_queue, release, renew, renew_owned, release_all, undo. It declares offer, which
--- serving defines.
+-- Defines: LONG, put_in_free, release_grant, lendable_count, ALL, count_of, free_for, unsatisfiable,
+-- early_reply, acquire_without_queue, release, renew, renew_owned, release_all, release_these, undo. It
+-- declares offer, which serving defines.
 --
 -- Refusals are those of the engine, in its order, and a refused operation has changed nothing. The
 -- queue is left to later fragments, which are created only if a waiter is queued.
+
+-- The answer instead of a longer list, or of a longer release. The server does that in slices, before the rest of its
+-- batch.
+local LONG = 'long'
+-- The limit on resources that a release of all releases in one call.
+local MAX_RELEASES = 500
 
 -- Offers a freed resource to the next waiter. The fragment serving defines it, before a waiter can be
 -- queued.
@@ -166,13 +172,29 @@ local function renew_owned(owner, fence, ttl)
   return 'L' .. leases(grant, grant.ids)
 end
 
--- Releases the matching grants, the oldest first.
+-- Releases the matching grants, the oldest first. Of very many, the server has a slice after the other released.
 local function release_all(owner, older_s)
+  if owner == '' and call('HLEN', key.held) > MAX_RELEASES then
+    return LONG
+  end
   local grants = owner ~= '' and {grant_owned_by(owner) or nil} or all_grants()
   local older_ms = older_s and older_s * 1000
   local count = 0
   for _, grant in ipairs(grants) do
     if not older_ms or math.max(0, now - grant.at) >= older_ms then
+      count = count + #grant.ids
+      release_grant(grant)
+    end
+  end
+  return 'C ' .. num(count)
+end
+
+-- Releases the grants with these fences, as far as they are left, in this order.
+local function release_these(fences)
+  local count = 0
+  for fence in fences:gmatch('%d+') do
+    local grant = current(grant_with(fence))
+    if grant then
       count = count + #grant.ids
       release_grant(grant)
     end

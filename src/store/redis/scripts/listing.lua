@@ -1,13 +1,10 @@
 -- The pool as clients see it.
 --
 -- Expects: call (begin); key, pool, num (state); all_grants, grant_holding, leases (grants);
--- lendable_count (lending).
--- Defines: LONG, locks, lock_of, members, status.
+-- LONG, lendable_count (lending).
+-- Defines: locks, lock_of, members, status.
 --
 -- It changes nothing, and returns no list longer than the given limit.
-
--- The answer instead of a longer list. The server reads the list in slices, before the rest of its batch.
-local LONG = 'long'
 
 local function locks(most)
   if call('HLEN', key.held) > most then
