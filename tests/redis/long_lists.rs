@@ -8,6 +8,7 @@ use std::thread;
 
 use tempfile::TempDir;
 
+use super::gate::Gate;
 use super::*;
 use crate::support::launch::latchd_in;
 use crate::support::redis::Logged;
@@ -395,4 +396,56 @@ fn a_long_list_of_pools_shows_each_once() {
             assert!(client.ask("GET /pool") == expected);
         }
     });
+}
+
+/// A client that has sent all, and closed its sending side, still reads.
+#[test]
+fn a_long_list_comes_after_a_half_close() {
+    let (redis, server, _client) = with_long_pool(COUNT, LOCKS);
+    for (request, expected) in [("GET /pool/A\n", COUNT), ("GET /pool/A/lock\n", LOCKS)] {
+        let mut client = server.connect();
+        redis.order(&["CLIENT", "PAUSE", "200"]);
+        client.send(request);
+        client.half_close();
+        assert_eq!(client.read_line().split('\t').count(), expected);
+    }
+}
+
+/// A pool that is restored with as many members as one that was restored before is another one.
+#[test]
+fn a_long_list_of_members_does_not_mix_restored_pools() {
+    let redis = RedisServer::start();
+    let gate = Gate::before(&redis);
+    let slow = serve_patiently(&gate.url());
+    let other = serve_patiently(&redis.url());
+    let (mut client, mut beside) = (slow.connect(), other.connect());
+    let restore = |ids: &[String]| {
+        let pool =
+            serde_json::json!({"pool": "A", "fence": 0, "members": ids, "free": ids, "locks": []});
+        let dump = format!(
+            "{{\"latchd\":\"0\",\"dump\":1}}\n{pool}\n\
+             {{\"pools\":1,\"members\":{COUNT},\"locks\":0,\"retired_fence\":0}}\n"
+        );
+        let mut client = other.connect();
+        let length = dump.len();
+        client.send(format!(
+            "PUT /dump HTTP/1.1\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{dump}"
+        ));
+        let answer = client.read_to_end();
+        assert!(answer.starts_with(b"HTTP/1.1 200 "));
+    };
+    let first = ids(COUNT);
+    let second: Vec<String> = (0..COUNT).map(|id| format!("x{id}")).collect();
+    restore(&first);
+    redis.order(&["CONFIG", "RESETSTAT"]);
+    gate.delay(300);
+    client.send("GET /pool/A\n");
+    eventually("the first slice is read", || {
+        (calls(&redis, "evalsha") >= 2).then_some(())
+    });
+    assert_eq!(beside.ask("DELETE /pool/A"), "200");
+    restore(&second);
+    let answer = client.read_line();
+    let is_one = [&first, &second].map(|ids| answer == format!("200 {}", ids.join("\t")));
+    assert!(is_one.contains(&true), "{} bytes", answer.len());
 }

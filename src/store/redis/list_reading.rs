@@ -157,6 +157,12 @@ impl ListReading {
 
     fn follow_members(&mut self, head: Head, row_count: usize) -> bool {
         let empty_places = head.seat.saturating_sub(head.member_count);
+        // A pool that a server of an older version has made again has the places of the one before.
+        if let ListPhase::Scan(_, Some((fence, high))) = self.phase
+            && (fence > head.fence || high > head.high)
+        {
+            return false;
+        }
         if *self.empty_places.get_or_insert(empty_places) != empty_places {
             return false;
         }

@@ -148,7 +148,8 @@ impl Pipeline {
         }
     }
 
-    /// Drops the long list of a client that is gone. The one being read ends at its next slice.
+    /// Drops the long list of a client that is gone. The one being read ends at its next slice. A client that has
+    /// only closed its sending side is not gone: it still reads.
     pub(super) fn withdraw_list(&mut self, ticket: Ticket) {
         self.withdrawn.insert(ticket.serial());
         let is_withdrawn = |&job: &JobKey| self.is_list_of(job, ticket);

@@ -87,6 +87,8 @@ for one = 2, #KEYS do
   spread('HSET', base .. ':grants', rows)
   spread('HSET', base .. ':owners', owners)
   spread('ZADD', base .. ':expiry', ends)
-  call('HSET', base, 'fence', num(fence), 'seat', num(#members), 'high', num(#free), 'low', '0')
+  -- Above each place of a removed pool of its name, as that of a new pool.
+  local seat = math.max(0, now) * 512 + #members
+  call('HSET', base, 'fence', num(fence), 'seat', num(seat), 'high', num(#free), 'low', '0')
 end
 return {now}
