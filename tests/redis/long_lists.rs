@@ -449,3 +449,47 @@ fn a_long_list_of_members_does_not_mix_restored_pools() {
     let is_one = [&first, &second].map(|ids| answer == format!("200 {}", ids.join("\t")));
     assert!(is_one.contains(&true), "{} bytes", answer.len());
 }
+
+/// The answer to a seed lists all members, also those of a large pool.
+#[test]
+fn members_that_are_added_to_a_large_pool_are_listed_in_slices() {
+    let (redis, _server, mut client) = with_long_pool(COUNT, 0);
+    let list = |count: usize, more: &[&str]| {
+        let mut all = ids(count);
+        all.extend(more.iter().map(ToString::to_string));
+        serde_json::json!(all).to_string()
+    };
+    redis.order(&["CONFIG", "RESETSTAT"]);
+    let answer = client.ask("POST /pool/A [\"x\",\"7\"]");
+    assert!(answer == format!("200 {}", list(COUNT, &["x"])));
+    // The list of pools twice, the seed, and three slices of 2,000 members at most.
+    assert_eq!(calls(&redis, "evalsha"), 6);
+
+    let answer = client.ask("POST /pool {\"B\":[\"1\"],\"A\":[\"y\"]}");
+    let all = list(COUNT, &["x", "y"]);
+    assert!(answer == format!("200 {{\"B\":[\"1\"],\"A\":{all}}}"));
+
+    // All members of a pool that is set are in the request.
+    redis.order(&["CONFIG", "RESETSTAT"]);
+    let body = list(COUNT, &["x", "7", "x"]);
+    let answer = client.ask(&format!("PUT /pool/A {body}"));
+    assert!(answer == format!("200 {}", list(COUNT, &["x"])));
+    assert_eq!(calls(&redis, "evalsha"), 3);
+}
+
+#[test]
+fn a_seed_of_a_large_pool_that_is_removed_meanwhile_is_answered() {
+    let redis = RedisServer::start();
+    let gate = Gate::before(&redis);
+    let slow = serve_patiently(&gate.url());
+    let other = serve_patiently(&redis.url());
+    let (mut client, mut beside) = (slow.connect(), other.connect());
+    seed(&mut beside, COUNT);
+    gate.delay(150);
+    client.send("POST /pool/A x\n");
+    eventually("it is seeded", || {
+        (beside.ask("GET /pool") == format!("200 {} 0 0 A", COUNT + 1)).then_some(())
+    });
+    assert_eq!(beside.ask("DELETE /pool/A"), "200");
+    assert_eq!(client.read_line(), "200 [\"x\"]");
+}

@@ -245,9 +245,9 @@ impl Pipeline {
         let is_restore = matches!(task, MultiPoolTask::Restore(_));
         if let MultiPoolTask::LongList(list) = &task {
             self.end_listing(list.pool, list.slot);
-            if let Some(purge) = list.purge() {
+            if list.parent.is_some() {
                 let is_done = !failed && matches!(refused, None | Some(Refusal::NoPool));
-                return self.finish_purged_pool(purge, is_done.then(|| list.released_count()));
+                return self.finish_child(task, is_done);
             }
         }
         let refused = match failed {
@@ -274,7 +274,7 @@ impl Pipeline {
                 Reply::Pools(rows)
             }
             (None, MultiPoolTask::Purge(released)) => Reply::Released(released),
-            (None, MultiPoolTask::Seed(seeding)) => Reply::Seeded(seeding.pools),
+            (None, MultiPoolTask::Seed(seeding)) => Reply::Seeded(seeding.into_members()),
             (None, MultiPoolTask::Restore(_)) => Reply::Done,
             (None, MultiPoolTask::LongList(list)) => list.into_reply(),
             (None, MultiPoolTask::Dump(dumping)) => Reply::Dumped(Box::new(dumping.into_part())),

@@ -37,8 +37,10 @@ pub(super) struct LongList {
     kind: ListKind,
     tries: u32,
     reading: ListReading,
-    /// The release that needs the list; `None` if a client asked for it.
+    /// The release that needs the list; `None` if it is for a client to read.
     pub(super) release: Option<Release>,
+    /// The purge or the seed that it is a part of, and the index of the pool in a seed.
+    pub(super) parent: Option<(JobKey, usize)>,
 }
 
 /// A release of many locks.
@@ -46,8 +48,6 @@ pub(super) struct LongList {
 pub(super) struct Release {
     /// The least age of the grants, in s; `None` for all.
     pub(super) older_s: Option<u64>,
-    /// The purge that it is a part of.
-    pub(super) purge: Option<JobKey>,
     /// Whether the grants are known.
     pub(super) is_found: bool,
     /// The grants that are left to release, the next one last, with their numbers of resources.
@@ -75,7 +75,7 @@ impl Pipeline {
         };
         let (kind, release) = match (action, ticket) {
             (PoolAction::ReleaseAll { older_s, .. }, _) => {
-                (ListKind::Locks, Some(Release::new(*older_s, purge)))
+                (ListKind::Locks, Some(Release::new(*older_s)))
             }
             (PoolAction::List(kind, _), Some(ticket)) => {
                 if self.withdrawn.contains(&ticket.serial()) {
@@ -90,19 +90,38 @@ impl Pipeline {
             (_, Some(ticket)) => return self.refuse(ticket, Refusal::StoreDown),
             _ => return purge.into_iter().for_each(|job| self.fail_part(job)),
         };
-        self.pools[pool].listing_slots.push(slot);
-        let list = LongList {
-            pool,
-            slot,
-            kind,
-            tries: 0,
-            reading: ListReading::default(),
-            release,
-        };
+        let mut list = LongList::new(pool, slot, kind, purge.map(|purge| (purge, 0)));
+        list.release = release;
+        self.insert_long_list(ticket, list, now);
+    }
+
+    /// Appends a list to those that are read one after the other.
+    pub(super) fn insert_long_list(&mut self, ticket: Option<Ticket>, list: LongList, now: Time) {
+        self.pools[list.pool].listing_slots.push(list.slot);
         let job = self.insert_job(ticket, MultiPoolTask::LongList(Box::new(list)));
         self.long_lists.push_back(job);
         if self.long_lists.len() == 1 {
             self.ask_for_list_slice(job, now);
+        }
+    }
+
+    /// Ends a list that is a part of a purge or of a seed.
+    pub(super) fn finish_child(&mut self, task: MultiPoolTask, is_done: bool) {
+        let MultiPoolTask::LongList(list) = task else {
+            return;
+        };
+        match list.parent {
+            Some((purge, _)) if list.release.is_some() => {
+                self.finish_purged_pool(purge, list.released_count(), is_done);
+            }
+            Some((seed, place)) => {
+                if let Some(seed) = self.jobs.get_mut(seed) {
+                    seed.failed |= !is_done;
+                }
+                let members = list.reading.members;
+                self.note_members(seed, place, (!members.is_empty()).then_some(members));
+            }
+            None => {}
         }
     }
 
@@ -268,7 +287,7 @@ impl Pipeline {
         if list.tries <= MAX_TRIES {
             return self.ask_for_list_slice(job, now);
         }
-        if list.release.is_some() {
+        if list.release.is_some() || list.parent.is_some() {
             return self.refuse_list(job, Refusal::StoreDown);
         }
         let (pool, slot, kind) = (list.pool, list.slot, list.kind);
@@ -283,6 +302,23 @@ impl Pipeline {
 }
 
 impl LongList {
+    pub(super) fn new(
+        pool: PoolKey,
+        slot: usize,
+        kind: ListKind,
+        parent: Option<(JobKey, usize)>,
+    ) -> LongList {
+        LongList {
+            pool,
+            slot,
+            kind,
+            tries: 0,
+            reading: ListReading::default(),
+            release: None,
+            parent,
+        }
+    }
+
     pub(super) fn into_reply(self) -> Reply {
         match self.kind {
             _ if self.release.is_some() => Reply::Released(self.released_count()),

@@ -49,12 +49,16 @@ impl Pipeline {
         self.list_to_send(pool);
     }
 
-    /// Ends a purge's part for one pool, whose locks were released in slices; `None` if that failed.
-    pub(super) fn finish_purged_pool(&mut self, purge: JobKey, released_count: Option<usize>) {
-        let task = self.jobs.get_mut(purge).map(|job| &mut job.task);
-        match (task, released_count) {
-            (Some(MultiPoolTask::Purge(sum)), Some(count)) => {
-                *sum += count;
+    /// Ends one pool's part of a purge.
+    pub(super) fn finish_purged_pool(
+        &mut self,
+        purge: JobKey,
+        released_count: usize,
+        is_done: bool,
+    ) {
+        match self.jobs.get_mut(purge).map(|job| &mut job.task) {
+            Some(MultiPoolTask::Purge(sum)) if is_done => {
+                *sum += released_count;
                 self.finish_part(purge);
             }
             _ => self.fail_part(purge),
@@ -63,10 +67,9 @@ impl Pipeline {
 }
 
 impl Release {
-    pub(super) fn new(older_s: Option<u64>, purge: Option<JobKey>) -> Release {
+    pub(super) fn new(older_s: Option<u64>) -> Release {
         Release {
             older_s,
-            purge,
             is_found: false,
             left: Vec::new(),
             released_count: 0,
@@ -100,11 +103,6 @@ impl LongList {
             .release
             .as_ref()
             .is_some_and(|release| release.is_found)
-    }
-
-    /// Returns the purge that the release of these locks is a part of.
-    pub(super) fn purge(&self) -> Option<JobKey> {
-        self.release.as_ref().and_then(|release| release.purge)
     }
 
     pub(super) fn released_count(&self) -> usize {

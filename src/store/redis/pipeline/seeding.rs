@@ -3,16 +3,18 @@
 //! A seed holds up the pending operations of each pool until those of all pools are held up. So
 //! earlier requests are carried out before it. Then one script changes the members of all pools.
 
+use std::collections::HashMap;
 use std::iter;
 
 use redis::Value;
 
 use super::index::{Listed, read_listed};
 use super::jobs::MultiPoolTask;
+use super::long_list::LongList;
 use super::{JobKey, LAPSE_MS, LossReason, PendingReply, Pipeline, PoolKey, key};
-use crate::command::{Refusal, Seed, StoredName, Ticket};
+use crate::command::{IdList, Refusal, Seed, StoredName, Ticket};
 use crate::store::redis::arguments::{self, ArgumentValue};
-use crate::store::redis::operation::{Operation, PoolAction, ReplyTo};
+use crate::store::redis::operation::{ListKind, Operation, PoolAction, ReplyTo};
 use crate::store::redis::operations::{ArgumentId, SEED_HEAD};
 use crate::store::redis::reply::{self, OperationAnswer};
 use crate::store::redis::script::Script;
@@ -31,6 +33,8 @@ pub(super) struct SeedJob {
     last_stamp: u64,
     /// A `1` for each pool that was listed before, else a `0`.
     listed: String,
+    /// The members of each pool after the seed; `None` if they are not known.
+    members_now: Vec<Option<IdList>>,
 }
 
 /// The treatment of a pool's present members.
@@ -40,6 +44,29 @@ pub(super) enum Members {
     Added,
     /// Those that are not named are removed.
     Set,
+}
+
+impl SeedJob {
+    /// Returns the members of each pool after the seed. Those that are not known are the given ones, once each.
+    pub(super) fn into_members(self) -> Seed {
+        let mut seed = Seed::default();
+        let members = self.members_now.iter().map(Option::as_ref);
+        for ((pool, given), members) in self.pools.pools().zip(members.chain(iter::repeat(None))) {
+            match members {
+                Some(members) => seed.add(&pool, members.iter()),
+                None => {
+                    seed.add_pool(&pool);
+                    let mut named: HashMap<StoredName, u32> = HashMap::new();
+                    for id in given {
+                        if named.insert(id.as_str().into(), 0).is_none() {
+                            seed.add_id(&id);
+                        }
+                    }
+                }
+            }
+        }
+        seed
+    }
 }
 
 impl Pipeline {
@@ -58,6 +85,7 @@ impl Pipeline {
             retired: 0,
             last_stamp: 0,
             listed: String::new(),
+            members_now: Vec::new(),
         };
         let job = self.insert_job(ticket, MultiPoolTask::Seed(seeding));
         match &self.jobs[job].task {
@@ -214,10 +242,17 @@ impl Pipeline {
         let mut values = reply::array(value).map_err(unknown)?.into_iter();
         let redis_ms = reply::integer(values.next()).map_err(unknown)?;
         self.note_redis_ms(redis_ms.unsigned_abs(), sent_at, now);
-        let mut members = Vec::new();
+        let mut members: Vec<Option<IdList>> = Vec::new();
+        let mut long: Vec<usize> = Vec::new();
         while let Some(value) = values.next() {
             match reply::read_answer(value) {
-                Ok(OperationAnswer::Members(ids)) => members.push(ids),
+                Ok(OperationAnswer::Members(ids)) => members.push(Some(ids)),
+                // The pool was set to these members.
+                Ok(OperationAnswer::Done) => members.push(None),
+                Ok(OperationAnswer::Long) => {
+                    long.push(members.len());
+                    members.push(None);
+                }
                 // Nothing was done.
                 Ok(OperationAnswer::Late) => {
                     self.note_late(now);
@@ -236,17 +271,44 @@ impl Pipeline {
             if members.len() != seeding.pools.pool_count() {
                 return Err("new members of too few pools, or too many".into());
             }
-            let mut members_now = Seed::default();
-            for ((pool, _), members) in seeding.pools.pools().zip(&members) {
-                members_now.add(&pool, members.iter());
-            }
-            seeding.pools = members_now;
+            seeding.members_now = members;
         }
         self.write_listing(job, None);
         self.send(PendingReply::Ignored, now);
         self.lift_barriers(job);
-        self.finish(job);
+        // An order for the start has no use for the members.
+        if let Some(ticket) = self.jobs[job].ticket {
+            self.jobs[job].open = long.len();
+            for place in long {
+                self.list_seeded_pool(job, place, ticket, now);
+            }
+        }
+        if self.jobs[job].open == 0 {
+            self.finish(job);
+        }
         Ok(())
+    }
+
+    /// Starts to read the members of a large pool.
+    fn list_seeded_pool(&mut self, job: JobKey, place: usize, ticket: Ticket, now: Time) {
+        if let Some(&pool) = self
+            .seed_job(job)
+            .and_then(|seeding| seeding.keys.get(place))
+        {
+            let list = LongList::new(pool, ticket.slot(), ListKind::Members, Some((job, place)));
+            self.insert_long_list(None, list, now);
+        }
+    }
+
+    /// Ends the list of a seeded pool. If the pool was removed meanwhile, there are no members.
+    pub(super) fn note_members(&mut self, job: JobKey, place: usize, members: Option<IdList>) {
+        if let Some(seeding) = self.seed_job(job) {
+            seeding.members_now[place] = members;
+            self.jobs[job].open -= 1;
+            if self.jobs[job].open == 0 {
+                self.finish(job);
+            }
+        }
     }
 
     /// Refuses a seed that Redis refused. `known` says which of the pools exist; the others leave the

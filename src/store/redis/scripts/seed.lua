@@ -7,6 +7,9 @@
 -- A new pool starts above every fence of any pool of its name. Nothing changes if a key of any of the pools has a
 -- wrong type, or if one of them would have too many members. It does not know the index.
 
+-- The longest list of members that the script makes.
+local MAX_LISTED = 2000
+
 -- Creates the pool if it is missing, without resources. A pool that was listed before left its latest fence when
 -- it was removed. If there is none, Redis has lost it since the server read the list.
 local function create_if_missing(seen_fence, was_listed)
@@ -85,6 +88,17 @@ local function apply(ids, is_new)
   serve_from('-inf')
 end
 
+-- Returns the members. Those of a pool that was set are known to the server, and a long list is read in slices.
+local function members_now()
+  if mode ~= 'add' then
+    return 'D'
+  end
+  if call('ZCARD', key.members) > MAX_LISTED then
+    return 'long'
+  end
+  return 'M' .. table.concat(call('ZRANGE', key.members, 0, -1), '\n')
+end
+
 -- Returns true if these ids, from this argument on, would make the open pool too large.
 local function is_too_much(at, count)
   local before = call('ZCARD', key.members)
@@ -135,6 +149,6 @@ for _, name in ipairs(KEYS) do
   end
   apply(ids, is_new)
   close()
-  replies[#replies + 1] = 'M' .. table.concat(call('ZRANGE', key.members, 0, -1), '\n')
+  replies[#replies + 1] = members_now()
 end
 return replies
