@@ -1,4 +1,4 @@
-//! The end of a session, and its reason.
+//! The end of a session, and its reason: also the ends and failures of a TLS connection.
 
 use super::exchange::State;
 use super::{Awaits, Context, Peer, Phase, Session, Settings, Shutdown};
@@ -11,6 +11,10 @@ const LAST_REQUEST_MS: u64 = 1_000;
 
 /// The time that the last answers may stay unacknowledged, in ms: longer than the system tries to send them.
 const ACKNOWLEDGEMENT_MS: u64 = 150_000;
+
+/// The input that is buffered in bytes while there is no room for requests. A TLS connection is read all the
+/// same: only a read can find the end of its stream.
+const MAX_BUFFERED_BYTES: usize = 16 << 10;
 
 /// The next step with the connection, from [`Session::poll_ending`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,21 +35,20 @@ impl Session {
     /// session: see [`Session`].
     pub fn poll_ending(&mut self, settings: &Settings, now: Time) -> Ending {
         match self.phase {
-            Phase::Over => Ending::Close(self.why_over),
+            Phase::Over(why) => Ending::Close(why),
             Phase::Closing if self.exchanges.is_empty() && self.output.is_empty() => {
                 // The client closed its side before its answer: it has gone, or it still reads.
-                if self.undelivered.is_some() {
+                if self.output.has_undelivered() {
                     self.phase = Phase::Unacknowledged;
-                    self.deadline = now.after_ms(ACKNOWLEDGEMENT_MS);
+                    self.timer.deadline = now.after_ms(ACKNOWLEDGEMENT_MS);
                     return Ending::CloseSending;
                 }
                 if self.peer >= Peer::Ended {
-                    self.end(Closed::Client);
-                    return Ending::Close(self.why_over);
+                    return Ending::Close(self.end(Closed::Client));
                 }
                 self.phase = Phase::Lingering;
-                self.awaits = Awaits::End;
-                self.deadline = now.after_ms(settings.linger_ms);
+                self.timer.awaits = Awaits::End;
+                self.timer.deadline = now.after_ms(settings.linger_ms);
                 Ending::CloseSending
             }
             Phase::Unacknowledged => Ending::CloseWhenAcknowledged,
@@ -59,17 +62,17 @@ impl Session {
     /// Counts all answers as delivered: the peer has acknowledged them. Returns the reason for the end of the
     /// connection.
     pub fn handle_acknowledged(&mut self, context: &mut Context<'_>) -> Closed {
-        if let Some(undelivered) = self.undelivered.take() {
+        if let Some(undelivered) = self.output.take_undelivered() {
             context.buffers.take_back_undelivered(undelivered);
         }
-        self.end(Closed::Client);
-        self.why_over
+        self.end(Closed::Client)
     }
 
-    /// Ends the session, for this reason unless the server stops.
-    fn end(&mut self, why: Closed) {
-        self.phase = Phase::Over;
-        self.why_over = self.or_stopping(why);
+    /// Ends the session, for this reason unless the server stops. Returns the reason.
+    fn end(&mut self, why: Closed) -> Closed {
+        let why = self.or_stopping(why);
+        self.phase = Phase::Over(why);
+        why
     }
 
     fn or_stopping(&self, why: Closed) -> Closed {
@@ -84,8 +87,9 @@ impl Session {
     pub fn handle_timeout(&mut self, now: Time) {
         if self.deadline().is_some_and(|deadline| deadline <= now) {
             // Neither acknowledged nor refused: an undo could lend the resource twice.
-            self.undelivered
-                .take_if(|_| self.phase == Phase::Unacknowledged);
+            if self.phase == Phase::Unacknowledged {
+                self.output.take_undelivered();
+            }
             self.end(match self.phase {
                 Phase::Lingering => Closed::Server,
                 _ => Closed::Timeout,
@@ -105,7 +109,7 @@ impl Session {
             (Phase::Open, false) if on_its_way && self.peer < Peer::Ended => {
                 self.shutdown = Shutdown::LastRequest;
                 let until = context.now.after_ms(LAST_REQUEST_MS);
-                self.deadline = self.deadline.min(until);
+                self.timer.deadline = self.timer.deadline.min(until);
             }
             (Phase::Open, false) => {
                 self.shutdown = Shutdown::Stopping;
@@ -126,5 +130,37 @@ impl Session {
             }
         }
         self.write_ready_answers(context);
+    }
+
+    /// Takes an end of the stream that the client may not have sent: any attacker on the path can forge one.
+    /// Complete requests are answered; a request that may be cut off is not carried out.
+    pub fn receive_truncation(&mut self, context: &mut Context<'_>) {
+        self.peer = Peer::Truncated;
+        self.receive_end(context);
+    }
+
+    /// Returns whether a TLS connection may be read although `wants_input` is false, to find the end of the
+    /// stream.
+    pub fn may_buffer_more(&self) -> bool {
+        self.phase == Phase::Open
+            && self.shutdown != Shutdown::Stopping
+            && self.input.len() < MAX_BUFFERED_BYTES
+    }
+
+    /// Gives up the exchanges and the unsent output: the connection carries nothing more. Withdraws and
+    /// undoes them as `abandon` does. Further input is dropped until `poll_ending` says to close.
+    pub fn abort(&mut self, context: &mut Context<'_>) {
+        // All is sent, and the socket still tells whether the peer has acknowledged it.
+        if self.phase == Phase::Unacknowledged {
+            return;
+        }
+        self.abandon(context);
+        self.exchanges.clear();
+        self.output.clear();
+        self.input.clear();
+        self.partial = None;
+        if self.phase == Phase::Open {
+            self.phase = Phase::Closing;
+        }
     }
 }

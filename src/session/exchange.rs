@@ -1,10 +1,9 @@
-//! A request in flight, and the rendering of its answer.
+//! A request in flight.
 
-use super::{Context, Outcome, ResponseShape, Settings};
-use crate::api::{self, Problem};
-use crate::command::{Reply, Ticket};
-use crate::contract::Route;
-use crate::http::{self, Fields, Format, Response, SiteFields, Style};
+use super::{Outcome, ResponseShape, Settings};
+use crate::api::Problem;
+use crate::command::Ticket;
+use crate::http::{SiteFields, Style};
 use crate::metrics::RequestRecord;
 
 #[derive(Debug)]
@@ -85,41 +84,5 @@ impl Exchange {
     /// Returns whether the request is queued as far as known, or would queue if it had to wait.
     pub(super) fn is_queued(&self) -> bool {
         self.can_withdraw && matches!(self.state, State::Submitted(_))
-    }
-
-    /// Appends the answer to `output`, and returns its status, which the caller counts.
-    pub(super) fn write(
-        &self,
-        outcome: &Outcome,
-        output: &mut Vec<u8>,
-        context: &mut Context<'_>,
-    ) -> u16 {
-        let mut body = context.buffers.lend_body();
-        let (status, reason, mut fields) = api::render_status(outcome);
-        if self.record.label.route == Route::Metrics
-            && let Outcome::Reply(Reply::Survey(survey)) = outcome
-        {
-            fields = Fields::Metrics;
-            let (sink, metrics) = (&mut context.sink, &*context.metrics);
-            sink.write_page(survey.as_ref(), metrics, &mut body);
-        } else if self.style.format == Format::Html
-            && let Outcome::Problem(problem @ Problem::Browser(_)) = outcome
-        {
-            // A person reads it and can act on it.
-            body.extend_from_slice(format!("{reason}: {}", problem.message()).as_bytes());
-        } else {
-            let json = self.style.format == Format::Json;
-            api::render_text(outcome, self.shape, json, &mut body);
-        }
-        let answer = Response {
-            status,
-            reason: &reason,
-            body: &body,
-            fields,
-        };
-        let fields = self.site_fields(context.settings);
-        http::write_response(output, self.style, &answer, fields);
-        context.buffers.take_back_body(body);
-        status
     }
 }

@@ -5,14 +5,13 @@
 //! by their capacity. Where there are keys, unauthenticated clients have a small share of the budget, and
 //! never keep an authenticated client from the rest.
 
-use super::exchange::Exchange;
 use super::{Context, Outcome, Phase, Session};
 use crate::api::Problem;
 use crate::command::Reply;
 use crate::http::{Style, Wire};
 
 /// The free allowance of a session: more than any header, and than any body or answer of a device.
-const FREE_BYTES: usize = 16 << 10;
+pub(super) const FREE_BYTES: usize = 16 << 10;
 
 impl Session {
     /// Charges what the session holds now.
@@ -100,28 +99,6 @@ impl Session {
         self.input = Vec::new();
         self.refuse(style, Problem::NoMemory, context);
     }
-}
-
-/// Appends an answer to `output`, or a refusal instead of a long list if the budget is used up.
-pub(super) fn write_response(
-    exchange: &Exchange,
-    outcome: &Outcome,
-    output: &mut Vec<u8>,
-    is_unauthenticated: bool,
-    context: &mut Context<'_>,
-) {
-    let start = output.len();
-    let mut status = exchange.write(outcome, output, context);
-    let is_long = output.len() - start > FREE_BYTES;
-    if is_long && exceeds_memory(outcome, is_unauthenticated, context) {
-        output.truncate(start);
-        let problem = Outcome::Problem(Problem::NoMemory);
-        status = exchange.write(&problem, output, context);
-    }
-    context
-        .metrics
-        .requests
-        .note_answer(exchange.record, status);
 }
 
 /// Returns whether a list is refused because the budget is used up.

@@ -3,90 +3,39 @@
 //! [`Session`] is the manual: which methods its caller calls, and in which order. The session knows neither
 //! the socket nor the store.
 
+mod answers;
 mod buffers;
-mod dump;
+mod context;
 mod ending;
 mod exchange;
-mod idleness;
-mod incremental;
 mod memory_budget;
-mod minimum_rate;
+mod output;
 mod partial_request;
 mod pending_key;
 mod reading;
 mod settings;
 mod timing;
-mod transport_end;
 mod undelivered_grants;
-mod visible;
 
 use std::collections::VecDeque;
 use std::mem;
 
+use answers::{DumpResponse, IncrementalResponse};
 pub use buffers::Buffers;
-use dump::DumpResponse;
+pub use context::{CommandSink, Context};
 pub use ending::Ending;
 use exchange::{Exchange, State};
-use incremental::IncrementalResponse;
+use output::Output;
 use partial_request::PartialRequest;
 use pending_key::PendingKey;
 pub use settings::Settings;
-use timing::Awaits;
-use undelivered_grants::UndeliveredGrants;
+use timing::{Awaits, Timer};
 
 use crate::api::{self, ListenerRole, Outcome, ResponseShape, VisiblePools};
-use crate::command::{Command, Reply, Survey, Ticket};
-use crate::http::{CONTINUE, Scan, Wire};
-use crate::keys::Key;
-use crate::metrics::{Closed, Metrics};
+use crate::command::{Reply, Ticket};
+use crate::http::{Scan, Wire};
+use crate::metrics::Closed;
 use crate::time::Time;
-
-/// The surroundings of a session during one call.
-///
-/// All sessions of a server share one [`Buffers`], since it also sums up the memory that they hold.
-pub struct Context<'a> {
-    /// The settings that all sessions share.
-    pub settings: &'a Settings,
-    /// The memory that is lent to sessions.
-    pub buffers: &'a mut Buffers,
-    /// The present time. It never decreases from call to call.
-    pub now: Time,
-    /// The counters of requests.
-    pub metrics: &'a mut Metrics,
-    /// The way to the store.
-    pub sink: &'a mut dyn CommandSink,
-}
-
-/// The way of a session to the store.
-///
-/// A sink never calls back into the session: replies come later, by [`Session::handle_reply`].
-pub trait CommandSink {
-    /// Submits a command, and returns the ticket of its reply. A ticket is never used twice.
-    fn submit(&mut self, command: Command<'_>) -> Ticket;
-
-    /// Returns whether the last submitted command, which has this ticket, is deferred: later commands may
-    /// overtake it.
-    fn holds(&self, _ticket: Ticket) -> bool {
-        false
-    }
-
-    /// Withdraws a command. A queued one is answered `busy` soon, perhaps also a list; any other gets its reply as
-    /// usual.
-    fn withdraw(&mut self, ticket: Ticket);
-
-    /// Returns whether a valid key may be used from the client's address.
-    fn admits_key(&mut self, _key: &Key) -> bool {
-        true
-    }
-
-    /// Counts a wrong key of the client. Returns whether the answer may say that it is wrong.
-    fn admits_wrong_key(&mut self) -> bool {
-        true
-    }
-
-    /// Appends all metrics to a page. A sink without a server has none.
-    fn write_page(&mut self, _survey: Option<&Survey>, _metrics: &Metrics, _page: &mut Vec<u8>) {}
-}
 
 /// One client's connection, without its socket. An idle session owns no heap memory.
 ///
@@ -151,8 +100,6 @@ pub trait CommandSink {
 #[derive(Debug)]
 pub struct Session {
     phase: Phase,
-    /// The reason of the end, valid in `Phase::Over`.
-    why_over: Closed,
     /// The role of the listener that accepted this connection.
     listener_role: ListenerRole,
     /// The connection has TLS.
@@ -163,8 +110,7 @@ pub struct Session {
     has_unparsed_input: bool,
     /// The wire form of the last request; `None` before the first.
     previous: Option<Wire>,
-    deadline: Time,
-    awaits: Awaits,
+    timer: Timer,
     /// Received bytes that are not parsed yet.
     input: Vec<u8>,
     scan: Scan,
@@ -180,12 +126,7 @@ pub struct Session {
     incremental: Option<Box<IncrementalResponse>>,
     /// The answer to the oldest exchange, if it is a dump, whose chunks leave as they come.
     dump: Option<Box<DumpResponse>>,
-    output: Vec<u8>,
-    /// The number of bytes at the start of `output` that have been sent.
-    sent: usize,
-    /// Grants to undo if their answers cannot be sent, or are refused by the peer of a client that has closed
-    /// its side.
-    undelivered: Option<Box<UndeliveredGrants>>,
+    output: Output,
     /// The bytes of this session in `Buffers::charged_bytes`.
     charged: u32,
     /// There are keys, and the client has shown no valid one: its bytes count as unauthenticated, too.
@@ -204,8 +145,8 @@ enum Phase {
     /// All is answered and our side is closed. Further input is dropped, so that no reset destroys the
     /// answer.
     Lingering,
-    /// The session has ended.
-    Over,
+    /// The session has ended, for this reason.
+    Over(Closed),
 }
 
 /// The known state of the client's side of the connection. Each state includes those before it.
@@ -247,15 +188,16 @@ impl Session {
     pub fn new(settings: &Settings, listener_role: ListenerRole, now: Time) -> Session {
         Session {
             phase: Phase::Open,
-            why_over: Closed::Server,
             listener_role,
             has_tls: false,
             peer: Peer::Connected,
             shutdown: Shutdown::Serving,
             has_unparsed_input: false,
             previous: None,
-            deadline: now.after_ms(settings.header_timeout_ms),
-            awaits: Awaits::Request,
+            timer: Timer {
+                deadline: now.after_ms(settings.header_timeout_ms),
+                awaits: Awaits::Request,
+            },
             input: Vec::new(),
             scan: Scan::default(),
             partial: None,
@@ -264,9 +206,7 @@ impl Session {
             visible: None,
             incremental: None,
             dump: None,
-            output: Vec::new(),
-            sent: 0,
-            undelivered: None,
+            output: Output::default(),
             charged: 0,
             is_unauthenticated: settings.keys.is_some(),
         }
@@ -329,8 +269,10 @@ impl Session {
                 context.sink.withdraw(ticket);
             }
         }
-        if let Some(mut undelivered) = self.undelivered.take() {
-            undelivered.undo(context.sink);
+        if let Some(mut undelivered) = self.output.take_undelivered() {
+            for granted in undelivered.drain() {
+                granted.undo().map(|command| context.sink.submit(command));
+            }
             context.buffers.take_back_undelivered(undelivered);
         }
         context.metrics.requests.abandoned += self.exchanges.len() as u64;
@@ -428,7 +370,7 @@ impl Session {
 
     /// Returns the bytes to send next.
     pub fn output(&self) -> &[u8] {
-        &self.output[self.sent..]
+        self.output.unsent()
     }
 
     /// Returns whether our side closes after this output.
@@ -442,32 +384,10 @@ impl Session {
     ///
     /// If `count` exceeds the length of `output`.
     pub fn handle_sent(&mut self, count: usize, context: &mut Context<'_>) {
-        self.sent += count;
-        assert!(
-            self.sent <= self.output.len(),
-            "no more is sent than there is"
-        );
-        if let Some(undelivered) = self
-            .undelivered
-            .take_if(|undelivered| undelivered.handle_sent(count, self.peer >= Peer::HungUp))
-        {
-            context.buffers.take_back_undelivered(undelivered);
-        }
-        if self.sent == self.output.len() {
-            self.sent = 0;
-            context.buffers.take_back(mem::take(&mut self.output));
-        }
+        let client_has_closed = self.peer >= Peer::HungUp;
+        (self.output).handle_sent(count, client_has_closed, context.buffers);
         self.update_charge(context);
         self.restart_timeout(context);
-    }
-
-    /// Drops the sent part of `output`: a client that always leaves a little unread must not keep it in
-    /// memory.
-    fn drop_sent_output(&mut self) {
-        if self.sent > self.output.len() / 2 {
-            buffers::drop_first(&mut self.output, self.sent);
-            self.sent = 0;
-        }
     }
 
     /// Returns whether to read from the socket: bytes for a request, or bytes to drop while the session ends.
@@ -479,7 +399,7 @@ impl Session {
                     && self.shutdown != Shutdown::Stopping
             }
             Phase::Closing | Phase::Unacknowledged | Phase::Lingering => true,
-            Phase::Over => false,
+            Phase::Over(_) => false,
         }
     }
 
@@ -491,67 +411,5 @@ impl Session {
                 .exchanges
                 .back()
                 .is_some_and(|exchange| exchange.blocks)
-    }
-
-    #[inline]
-    fn push(&mut self, exchange: Exchange, context: &mut Context<'_>) {
-        if self.exchanges.capacity() == 0 {
-            self.exchanges = context.buffers.lend_queue();
-        }
-        self.exchanges.push_back(exchange);
-    }
-
-    /// Writes the answer that is next in order, if it is ready. Returns false if it began a long one instead,
-    /// which `resume` continues. Rarely called compared with the check for it, so not inlined.
-    #[inline(never)]
-    fn write_next_response(&mut self, context: &mut Context<'_>) -> bool {
-        if !self.can_write_next_response(context) {
-            return false;
-        }
-        if let Some(exchange) = self.exchanges.front()
-            && let State::Ready(outcome) = &exchange.state
-        {
-            if let Some(incremental) = self.incremental.take() {
-                (self.output, self.sent) = incremental.finish(exchange, outcome, context);
-            } else {
-                if self.output.capacity() == 0 {
-                    self.output = context.buffers.lend();
-                }
-                let output = &mut self.output;
-                memory_budget::write_response(
-                    exchange,
-                    outcome,
-                    output,
-                    self.is_unauthenticated,
-                    context,
-                );
-            }
-            let unsent = self.output.len() - self.sent;
-            if let Some(Exchange { state, .. }) = self.exchanges.pop_front() {
-                undelivered_grants::note(&mut self.undelivered, unsent, state, context.buffers);
-            }
-        }
-        true
-    }
-
-    /// Writes the answers that are ready and next in order.
-    fn write_ready_answers(&mut self, context: &mut Context<'_>) {
-        self.has_unparsed_input |= !self.has_room(context.settings);
-        self.drop_sent_output();
-        while self.exchanges.front().is_some_and(Exchange::is_ready)
-            && self.write_next_response(context)
-        {}
-        if self.exchanges.is_empty() && self.exchanges.capacity() > 0 {
-            context
-                .buffers
-                .take_back_queue(mem::take(&mut self.exchanges));
-        }
-        if self.exchanges.is_empty()
-            && let Some(partial) = &mut self.partial
-            && partial.take_expectation()
-        {
-            self.output.extend_from_slice(CONTINUE);
-        }
-        self.update_charge(context);
     }
 }

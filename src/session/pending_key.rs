@@ -1,18 +1,22 @@
 //! The key of a request that awaits its reply. It decides what the answer shows, and the request leaves the queue if
 //! the key is revoked.
+//!
+//! A reply of which the key sees only a part is filtered in slices, one a tick, so that a long list of pools and a key
+//! with many patterns delay no other client.
 
+use std::mem;
 use std::rc::Rc;
 
-use super::exchange::State;
+use super::exchange::{Exchange, State};
 use super::{Context, Session};
-use crate::api::{self, Outcome};
-use crate::command::{Command, StoredName};
+use crate::api::{self, Outcome, VisiblePools};
+use crate::command::{Command, Reply, StoredName};
 use crate::keys::{Caller, Key};
 
 /// The key of a request that awaits its reply.
 #[derive(Debug)]
 pub(super) struct PendingKey {
-    pub(super) key: Rc<Key>,
+    key: Rc<Key>,
     /// The pool that the request waits for; `None` for a list that is filtered by the key.
     pool: Option<StoredName>,
 }
@@ -48,5 +52,39 @@ impl Session {
             self.write_ready_answers(context);
             self.restart_timeout(context);
         }
+    }
+
+    /// Starts to filter the reply to the filtered request.
+    #[cold]
+    pub(super) fn begin_filter(&mut self, key: Option<Box<PendingKey>>) {
+        let key = key.map(|pending| pending.key);
+        if let Some(exchange) = self.filtered_exchange()
+            && let Some(view) = exchange.shape.filtered
+            && let State::Ready(Outcome::Reply(Reply::Pools(pools))) = &mut exchange.state
+        {
+            let visible = VisiblePools::new(mem::take(pools), view, key);
+            exchange.state = State::Filtered;
+            self.visible = Some(Box::new(visible));
+            self.advance_filter();
+        }
+    }
+
+    /// Filters the next slice, if there is one.
+    pub(super) fn advance_filter(&mut self) {
+        if let Some(visible) = &mut self.visible
+            && let Some(reply) = visible.advance()
+        {
+            self.visible = None;
+            if let Some(exchange) = self.filtered_exchange() {
+                exchange.state = State::Ready(Outcome::Reply(reply));
+            }
+        }
+    }
+
+    /// Returns the only filtered request. It blocks, so no request follows it, except the refusal of
+    /// unreadable input.
+    fn filtered_exchange(&mut self) -> Option<&mut Exchange> {
+        let mut exchanges = self.exchanges.iter_mut();
+        exchanges.rfind(|exchange| exchange.shape.filtered.is_some())
     }
 }

@@ -4,8 +4,7 @@ use std::mem;
 
 use super::buffers::drop_first;
 use super::exchange::{Exchange, State};
-use super::minimum_rate::MinimumRate;
-use super::partial_request::{PartialRequest, line_of_start};
+use super::partial_request::{MinimumRate, PartialRequest, line_of_start};
 use super::{Context, Peer, Phase, Session, Shutdown};
 use crate::api::{self, Access, Outcome, Problem, RequestAction};
 use crate::command::Command;

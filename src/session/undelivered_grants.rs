@@ -8,9 +8,7 @@
 
 use std::collections::VecDeque;
 
-use super::exchange::State;
-use super::{Buffers, CommandSink, Outcome};
-use crate::command::{Granted, Reply};
+use crate::command::Granted;
 
 /// The maximum number of grants of one connection that are remembered until acknowledged.
 const MAX_UNACKNOWLEDGED: usize = 1024;
@@ -24,24 +22,12 @@ pub(super) struct UndeliveredGrants {
     sent: u64,
 }
 
-/// Remembers a grant whose answer ends `unsent` bytes from now. The grant is undone if these bytes do not
-/// leave.
-pub(super) fn note(
-    undelivered: &mut Option<Box<UndeliveredGrants>>,
-    unsent: usize,
-    state: State,
-    buffers: &mut Buffers,
-) {
-    if let State::Ready(Outcome::Reply(Reply::Granted(granted))) = state
-        && granted.can_be_undone()
-    {
-        let undelivered = undelivered.get_or_insert_with(|| buffers.lend_undelivered());
-        let end = undelivered.sent + unsent as u64;
-        undelivered.grants.push_back((end, granted));
-    }
-}
-
 impl UndeliveredGrants {
+    /// Remembers a grant whose answer ends `unsent` bytes from now.
+    pub(super) fn note(&mut self, unsent: usize, granted: Granted) {
+        self.grants.push_back((self.sent + unsent as u64, granted));
+    }
+
     /// Counts `count` more bytes as sent. Returns whether no grant is left. `client_has_closed` keeps the
     /// grants until their answers are acknowledged.
     pub(super) fn handle_sent(&mut self, count: usize, client_has_closed: bool) -> bool {
@@ -58,11 +44,9 @@ impl UndeliveredGrants {
         self.grants.is_empty()
     }
 
-    /// Undoes all grants whose answers have not left or were refused.
-    pub(super) fn undo(&mut self, sink: &mut dyn CommandSink) {
-        for (_, granted) in self.grants.drain(..) {
-            granted.undo().map(|command| sink.submit(command));
-        }
+    /// Takes all grants whose answers have not left or were refused, to undo them.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Granted> + '_ {
+        self.grants.drain(..).map(|(_, granted)| granted)
     }
 
     /// Resets it for reuse, but keeps its memory.

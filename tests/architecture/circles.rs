@@ -60,10 +60,6 @@ const CIRCLES: &[&[&str]] = &[
     ],
     &["src/pool/grants.rs", "src/pool/resources.rs"],
     &[
-        "src/session/buffers.rs",
-        "src/session/undelivered_grants.rs",
-    ],
-    &[
         "src/store/redis/pipeline/dump.rs",
         "src/store/redis/pipeline/index.rs",
         "src/store/redis/pipeline/jobs.rs",
