@@ -8,6 +8,7 @@ mod connection;
 mod peer;
 mod request;
 mod secured;
+mod socket;
 mod url;
 mod zone;
 

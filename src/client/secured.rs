@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 
-use super::connection::Socket;
+use super::socket::Socket;
 use crate::tls::{Channel, Failure, MAX_RECORD_BYTES};
 
 /// The first byte of a server that speaks TLS: an alert or a handshake (RFC 8446, 5.1).

@@ -7,6 +7,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::unix::net::SocketAddr;
+use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
 
@@ -58,7 +59,7 @@ fn parse_tcp(rest: &str, has_tls: bool) -> Result<RedisUrl, &'static str> {
         Some(_) if !has_tls => {
             return Err("redis:// has no parameters; wanted redis://USER:PASS@HOST:PORT/DB");
         }
-        Some((tail, query)) => (tail, Some(TlsFiles::parse(query)?)),
+        Some((tail, query)) => (tail, Some(parse_tls_files(query)?)),
         None => (tail, has_tls.then(TlsFiles::default)),
     };
     let (login, place) = match authority.rsplit_once('@') {
@@ -191,7 +192,34 @@ fn number(text: &str) -> Option<u32> {
     text.parse().ok().filter(|_| digits)
 }
 
-pub(super) fn decode(text: &str) -> Result<String, &'static str> {
+/// Parses the parameters `ca=FILE&cert=FILE&key=FILE`.
+fn parse_tls_files(query: &str) -> Result<TlsFiles, &'static str> {
+    let (mut ca, mut cert, mut key) = (None, None, None);
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+        let (place, path) = match parameter.split_once('=') {
+            Some((_, "")) => return Err("a parameter names no file"),
+            Some(("ca", path)) => (&mut ca, path),
+            Some(("cert", path)) => (&mut cert, path),
+            Some(("key", path)) => (&mut key, path),
+            _ => {
+                return Err(
+                    "the parameters are ca=FILE, cert=FILE and key=FILE; in these & is written %26",
+                );
+            }
+        };
+        if place.replace(PathBuf::from(decode(path)?)).is_some() {
+            return Err("a parameter is given twice");
+        }
+    }
+    let identity = match (cert, key) {
+        (None, None) => None,
+        (Some(cert), Some(key)) => Some((cert, key)),
+        _ => return Err("cert=FILE and key=FILE need each other"),
+    };
+    Ok(TlsFiles { ca, identity })
+}
+
+fn decode(text: &str) -> Result<String, &'static str> {
     let hex = |rest: &str| {
         let digits = rest.as_bytes().get(..2);
         digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))

@@ -9,7 +9,8 @@ use memchr::{memchr, memchr_iter, memrchr};
 use super::fields::FieldsRead;
 use super::version::LineForm;
 use super::{
-    Credentials, HttpError, Limits, MAX_HEADER_FIELDS, Media, Method, Rejected, Style, Wire,
+    BodyLength, Credentials, HttpError, Limits, MAX_HEADER_FIELDS, Media, Method, Rejected, Style,
+    Wire,
 };
 
 /// The result of [`read_head`].
@@ -54,15 +55,6 @@ pub struct Head<'a> {
     pub body: BodyLength,
     /// The client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
-}
-
-/// The length of a body (RFC 9112 section 6.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyLength {
-    /// A number of bytes; 0 if no field announces a body.
-    Fixed(usize),
-    /// In chunks, to the last one.
-    Chunked,
 }
 
 /// Telnet's "interpret as command": the first byte of a command (RFC 854).

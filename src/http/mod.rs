@@ -34,10 +34,17 @@ pub use answer::{
 pub use browser::BrowserFields;
 pub use chunked::{Chunked, Decoded};
 pub use credentials::Credentials;
-pub use head::{
-    BodyLength, Head, Progress, Scan, find_long_body, read_head, read_head_at_end, skip_between,
-};
+pub use head::{Head, Progress, Scan, find_long_body, read_head, read_head_at_end, skip_between};
 pub use target::{Parameters, TargetError, decode_segments, split_path, split_target};
+
+/// The length of a body (RFC 9112 section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyLength {
+    /// A number of bytes; 0 if no field announces a body.
+    Fixed(usize),
+    /// In chunks, to the last one.
+    Chunked,
+}
 
 /// One complete request.
 #[derive(Clone, Copy, Debug)]

@@ -4,10 +4,10 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::arguments::Restore;
-use super::failure::{Cause, Failure};
+use super::failure::{Cause, ExitResult, Failure};
 use super::output::Output;
 use super::server::{Server, printable};
-use super::subcommands::{ExitResult, read_input};
+use super::subcommands::read_input;
 use crate::client::Request;
 
 /// The longest pause between two pieces of a dump that the client accepts.

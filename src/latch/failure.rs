@@ -6,6 +6,9 @@ use crate::contract::{REFUSALS, RefusalRow};
 
 use super::text::clean;
 
+/// The exit code of a subcommand, which may be other than 0 without an error.
+pub(super) type ExitResult = Result<u8, Failure>;
+
 /// The effect that a failed request may have had on the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effect {

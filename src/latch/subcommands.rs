@@ -8,15 +8,12 @@ use serde_json::json;
 
 use super::acquire::{self, AcquiredLock, NotAcquired};
 use super::arguments::{Free, Lock, Ls, Purge, Remove, Renew, Seed};
-use super::failure::{Cause, Failure};
+use super::failure::{Cause, ExitResult, Failure};
 use super::output::Output;
 use super::server::{ANSWER_LIMIT, AcquireRequest, Lease, Parsed, Server, lock as lock_at, locks};
 use super::{clock, listing, signals, watch};
 use crate::client::Request;
 use crate::command::{OwnerName, PoolName, ResourceId};
-
-/// The exit code of a subcommand, which may be other than 0 without an error.
-pub(super) type ExitResult = Result<u8, Failure>;
 
 pub(super) fn lock(server: &Server, arguments: Lock, output: Output) -> ExitResult {
     let acquire_request = AcquireRequest {

@@ -9,11 +9,10 @@ use rustix::termios::tcgetwinsize;
 use serde_json::json;
 
 use super::arguments::{WaitFree, Watch};
-use super::failure::{Cause, Failure};
+use super::failure::{Cause, ExitResult, Failure};
 use super::listing;
 use super::output::Output;
 use super::server::Server;
-use super::subcommands::ExitResult;
 use super::table::Table;
 use super::text::{clean, fit};
 use crate::command::PoolName;

@@ -6,9 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::grants::GrantKey;
 use super::resources::{Holder, ResourceKey};
-use super::{Engine, EngineState, PoolKey, StepBudget};
+use super::{Engine, EngineState, GrantKey, PoolKey, StepBudget};
 use crate::command::{DumpPart, DumpPlace, DumpedLock, Fence, PoolDump, PoolName};
 use crate::time::Time;
 

@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 
 use smallvec::smallvec;
 
-use super::grants::{GrantKey, Grants};
+use super::grants::Grants;
 use super::queue::Waiters;
 use super::resources::{Holder, ResourceKey, Resources};
 use super::seeding::SeedingPool;
-use super::{Change, GrantRow, Lending, PoolKey, ResourceRow, Rules};
+use super::{Change, GrantKey, GrantRow, Lending, PoolKey, ResourceRow, Rules};
 use crate::command::{Lease, Leases, Refusal, Reply, Ticket};
 use crate::time::Time;
 

@@ -2,13 +2,10 @@
 
 use super::index::{Index, Named};
 use super::resources::Resource;
-use super::slots::{Chain, Key, Links, Slots, walk, walk_back};
-use super::{PoolKey, PoolNumber};
+use super::slots::{Chain, Links, Slots, walk, walk_back};
+use super::{GrantKey, PoolKey, PoolNumber};
 use crate::command::{Fence, OwnerName, Refusal, StoredName, Ttl};
 use crate::time::{Deadlines, Time};
-
-/// The key of a grant. Valid until its last resource is released.
-pub(super) type GrantKey = Key<Grant>;
 
 /// One grant: one or more resources of one pool under one fence.
 #[derive(Debug)]

@@ -4,12 +4,12 @@
 
 use smallvec::smallvec;
 
-use super::grants::{Grant, GrantKey};
+use super::grants::Grant;
 use super::index::Named;
 use super::queue::{StoredSelection, WaitQueue, Waiter};
 use super::resources::{Holder, PoolResources, ResourceKey};
 use super::slots::Chain;
-use super::{Change, EngineState, PoolKey, PoolNumber};
+use super::{Change, EngineState, GrantKey, PoolKey, PoolNumber};
 use crate::command::{
     Acquire, Fence, Filter, Granted, Leases, OwnerName, Refusal, ReleaseCondition, Renewal, Reply,
     StoredName, Ticket, Ttl,

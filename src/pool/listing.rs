@@ -4,10 +4,9 @@ use std::collections::BinaryHeap;
 
 use smallvec::smallvec;
 
-use super::grants::GrantKey;
 use super::lending::Pool;
 use super::queue::StoredSelection;
-use super::{Engine, EngineState, PoolKey, PoolNumber};
+use super::{Engine, EngineState, GrantKey, PoolKey, PoolNumber};
 use crate::command::{
     IdList, Leases, NamePart, PoolQuery, PoolStatus, PoolSums, QueuedWaiter, Refusal, Survey,
 };

@@ -1,10 +1,9 @@
 //! The members of one pool: adding and setting them, and removing the pool.
 
 use super::changed_ids::ChangedIds;
-use super::grants::GrantKey;
 use super::lending::Pool;
 use super::resources::{Holder, ResourceKey, SeedOrder};
-use super::{Change, EngineState};
+use super::{Change, EngineState, GrantKey};
 use crate::command::{Ids, Refusal, StoredName};
 
 impl Pool {

@@ -137,6 +137,7 @@ pub struct Engine {
 
 /// The key of a pool in `Engine::pools`. Valid until the pool is removed.
 type PoolKey = Key<Pool>;
+type GrantKey = Key<grants::Grant>;
 
 impl Engine {
     /// Makes an empty engine that notes no changes.

@@ -6,10 +6,9 @@
 
 use std::num::NonZeroU32;
 
-use super::PoolKey;
-use super::grants::GrantKey;
 use super::index::{Index, Named};
 use super::slots::{Chain, Key, Links, Slots, walk, walk_back};
+use super::{GrantKey, PoolKey};
 use crate::command::StoredName;
 
 /// The key of a resource. Valid until the resource is removed.

@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
-use super::grants::{Grant, GrantKey};
+use super::grants::Grant;
 use super::lending::Pool;
 use super::resources::ResourceKey;
-use super::{Change, Engine, GrantRow, PoolNumber, ResourceRow, Rules};
+use super::{Change, Engine, GrantKey, GrantRow, PoolNumber, ResourceRow, Rules};
 use crate::command::{Fence, PoolDump, Refusal, Restoration, StoredName, has_dot_segment};
 use crate::time::Time;
 

@@ -38,9 +38,6 @@ const CIRCLES: &[&[&str]] = &[
         "src/api/queue.rs",
         "src/api/render.rs",
     ],
-    &["src/client/connection.rs", "src/client/secured.rs"],
-    &["src/config/redis_tls.rs", "src/config/redis_url.rs"],
-    &["src/http/fields.rs", "src/http/head.rs"],
     &[
         "src/latch/acquire.rs",
         "src/latch/event.rs",
@@ -51,14 +48,12 @@ const CIRCLES: &[&[&str]] = &[
         "src/latch/run/wire.rs",
         "src/latch/signals.rs",
     ],
-    &["src/latch/subcommands.rs", "src/latch/watch.rs"],
     &[
         "src/pool/engine_state.rs",
         "src/pool/lending.rs",
         "src/pool/membership.rs",
         "src/pool/seeding.rs",
     ],
-    &["src/pool/grants.rs", "src/pool/resources.rs"],
     &[
         "src/store/redis/pipeline/dump.rs",
         "src/store/redis/pipeline/index.rs",
