@@ -110,12 +110,12 @@ pub static WAIT: Parameter = Parameter::number(
 pub static OWNER: Parameter = Parameter::new(
     "owner",
     ParameterKind::Name,
-    "Who asks. While an owner holds a lock in the pool, acquiring again returns the same and starts its lease anew.",
+    "The client's name for itself. While an owner holds a lock in the pool, acquiring again returns the same lock and restarts its lease.",
 );
 /// The owner whose locks are renewed.
 pub static OWNER_OF_ALL: Parameter = Parameter {
     is_required: true,
-    ..Parameter::new("owner", ParameterKind::Name, "Who holds them.")
+    ..Parameter::new("owner", ParameterKind::Name, "The owner of the locks.")
 };
 /// The number of resources.
 pub static N: Parameter = Parameter {
@@ -123,7 +123,7 @@ pub static N: Parameter = Parameter {
     ..Parameter::new(
         "n",
         ParameterKind::Count,
-        "So many resources, all or none, under one fence; `all` is every member of the pool.",
+        "The number of resources: all or none, under one fence; `all` is every member of the pool.",
     )
 };
 /// The number of resources where one is named.
@@ -138,7 +138,7 @@ pub static FENCE: Parameter = Parameter::new(
 pub static FORCE: Parameter = Parameter::new(
     "force",
     ParameterKind::Flag,
-    "Whoever owns it; takes the role admin.",
+    "Release a lock of any owner; takes the role admin.",
 );
 /// The least age of the locks to release, in seconds.
 pub static OLDER: Parameter = Parameter::number(

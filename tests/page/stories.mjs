@@ -52,12 +52,12 @@ const stories = {
     await lock('B');
     const waiting = lock('B', '?wait=60');
     await sees(page, 'B', '1 held · 0 free · 1 waiting');
-    await inLine(page).waitFor();
+    await queueTable(page).waitFor();
     await page.getByText('until released').waitFor();
     assert.equal(await page.locator('#sum-waiting').innerText(), '1');
     await ask('DELETE /pool/B/lock');
     await waiting;
-    await inLine(page).waitFor({ state: 'hidden' });
+    await queueTable(page).waitFor({ state: 'hidden' });
     await sees(page, 'B', '1 held · 0 free');
     await ask('DELETE /pool/B/lock');
     // A held resource that is no member any more takes no free one away.
@@ -78,22 +78,22 @@ const stories = {
     page.on('request', request => { if (request.url().endsWith('/queue')) asked.push(request.url()); });
     await open(page);
     await sees(page, 'A', '2 held · 0 free');
-    assert.deepEqual(asked, [], 'nobody waits, and it asks who');
-    const stand = async (name, query, count) => {
+    assert.deepEqual(asked, [], 'the queue is empty, and it asks for it');
+    const queue = async (name, query, count) => {
       const leave = new AbortController();
       const path = `${url}/pool/A/lock${name}?wait=60${query}`;
       const granted = fetch(path, { method: 'POST', signal: leave.signal }).then(answer => answer.text(), () => 'left');
       await sees(page, 'A', `2 held · 0 free · ${count} waiting`);
       return { granted, leave: () => leave.abort() };
     };
-    const several = await stand('', '&n=2&owner=ci-42', 1);
-    const nobody = await stand('', '', 2);
-    const certain = await stand('/2', '&owner=b%20c', 3);
-    const rows = inLine(page).locator('tbody tr');
+    const several = await queue('', '&n=2&owner=ci-42', 1);
+    const unnamed = await queue('', '', 2);
+    const certain = await queue('/2', '&owner=b%20c', 3);
+    const rows = queueTable(page).locator('tbody tr');
     const cells = async () => (await rows.all()).length === 3 && Promise.all((await rows.all()).map(async row => (await row.innerText()).split(/\s*\t\s*/)));
     await rows.nth(2).waitFor();
     const shown = await cells();
-    assert.deepEqual(shown.map(([owner, wants]) => [owner, wants]), [['ci-42', 'any 2'], ['somebody', 'any'], ['b c', '2']]);
+    assert.deepEqual(shown.map(([owner, wants]) => [owner, wants]), [['ci-42', 'any 2'], ['no name given', 'any'], ['b c', '2']]);
     for (const [, , waiting, left] of shown) {
       assert.match(waiting, /^[0-9]+s\nsince .*:/);
       assert.match(left, /^(1m 0s|[45][0-9]s)$/);
@@ -103,7 +103,7 @@ const stories = {
     const before = await first.innerText();
     await page.waitForFunction(([cell, before]) => cell.innerText !== before, [await first.elementHandle(), before]);
     // A waiter leaves; an owner keeps its place.
-    nobody.leave();
+    unnamed.leave();
     await sees(page, 'A', '2 held · 0 free · 2 waiting');
     await rows.nth(2).waitFor({ state: 'detached' });
     assert.equal(await page.getByText('connection lost').count(), 0);
@@ -114,7 +114,7 @@ const stories = {
     assert.match(await rows.first().innerText(), /^b c\s/);
     await ask('DELETE /pool/A/lock');
     assert.equal(await certain.granted, '2');
-    await inLine(page).waitFor({ state: 'hidden' });
+    await queueTable(page).waitFor({ state: 'hidden' });
     assert.ok(asked.length > 0 && asked.every(address => address === `${url}/pool/A/queue`), String(asked));
   },
 
@@ -216,8 +216,8 @@ const stories = {
       const cells = await texts(`tbody tr td:nth-child(${column}) bdi`);
       for (const name of shown) assert.ok(cells.includes(name), `${name} in ${cells}`);
     }
-    const inLine = await texts('.queue td:first-child bdi');
-    assert.deepEqual(inLine.sort(), shown.map(name => 'w' + name.slice(1)).sort());
+    const queueTable = await texts('.queue td:first-child bdi');
+    assert.deepEqual(queueTable.sort(), shown.map(name => 'w' + name.slice(1)).sort());
     assert.deepEqual(new Set(await texts('.queue td:nth-child(2) bdi')), new Set([HOSTILE[7]]));
     assert.equal(await page.locator('img, iframe, main script, [onerror], [onmouseover]').count(), 0);
     assert.equal(await page.title(), 'latchd');
@@ -250,7 +250,7 @@ const stories = {
         await page.setViewportSize({ width, height: 740 });
         await page.emulateMedia({ colorScheme });
         await open(page);
-        await inLine(page).locator('tbody tr').nth(HOSTILE.length).waitFor();
+        await queueTable(page).locator('tbody tr').nth(HOSTILE.length).waitFor();
         const wide = () => page.evaluate(() => document.documentElement.scrollWidth);
         assert.equal(await wide(), width, `${width} ${colorScheme}`);
         backs.add(await page.evaluate(() => getComputedStyle(document.body).backgroundColor));
@@ -342,7 +342,7 @@ const stories = {
     await page.clock.runFor(20_000);
     const before = asked;
     await page.clock.runFor(60_000);
-    assert.equal(asked, before, 'nobody looks, and it asks');
+    assert.equal(asked, before, 'the page is hidden, and it asks');
     const answer = page.waitForResponse(`${url}/pool?limit=100`);
     await hide(false);
     await answer;
@@ -444,7 +444,7 @@ const stories = {
 };
 
 /// The table of waiters, if only one pool has a queue.
-const inLine = page => page.getByRole('table', { name: 'In line' });
+const queueTable = page => page.getByRole('table', { name: 'Queue' });
 
 const pool = (page, name) => page.locator('section', { has: page.getByRole('heading', { name, exact: true }) });
 

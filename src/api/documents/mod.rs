@@ -1,7 +1,7 @@
 //! Texts in the binary: the page for browsers, and the OpenAPI description.
 //!
 //! The page holds no data. It requests its data as any other client, with the key that its user enters,
-//! so the page itself needs no key. Names come from strangers: the policy below lets a browser run only
+//! so the page itself needs no key. Names come from other users: the policy below lets a browser run only
 //! the one script, which renders names as text and never as markup.
 
 use crate::http::Document;
@@ -40,8 +40,8 @@ pub(super) static OF_DESCRIPTION: Document = Document {
 /// The rights of the page (Content Security Policy Level 3). The hashes are those of its only script
 /// and its only style; `no_other_script_than_the_one` prints them.
 const PAGE_POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-D2KeCBFhU7RDbXkS/1WsQIp4rxY8ekmHpWHlmnT+HNE='; \
-    style-src 'sha256-GVcDKVSM6T0vcOscX3a+9kYukymP5cdSF3Z2uBLXQf8='; \
+    script-src 'sha256-esz+fpQ2sOVb9ioCmPd2rIQiX5Cna9U5rVPRSFoHZQ4='; \
+    style-src 'sha256-7Y13uRTFuFh5SpEHXwvT0QaJq8yPVxaLM3qGv5KdXiw='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
 
