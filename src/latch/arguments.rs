@@ -56,7 +56,7 @@ Exit codes:
   0  done
   1  refused, or failed; also where a certificate is not accepted
   2  wrong usage
-  3  busy: not to be had in time
+  3  busy: not acquired in time
   4  there is no such pool or resource, or it is not held
   5  it is another's: it has another owner or fence
   6  the server cannot be reached, cannot serve now, or has not said what it has done
@@ -156,7 +156,7 @@ Exit codes:
   latch, too; shells call that 128+N
   2    wrong usage
   111  refused, or failed; also where a certificate is not accepted
-  113  busy: not to be had in time
+  113  busy: not acquired in time
   114  there is no such pool or resource
   115  the lock was lost, and COMMAND was stopped
   116  the server cannot be reached, cannot serve now, or has not said what it has done
@@ -393,7 +393,7 @@ pub(super) struct WaitFree {
 /// Show pools, or the locks or waiters of a pool, again and again
 #[derive(Args, Debug)]
 #[command(after_help = "\
-On a terminal the table is drawn anew in place; elsewhere each one follows the last behind an empty
+On a terminal the table is redrawn in place; elsewhere each one follows the last behind an empty
 line, or with --json as a line.
 
 Examples:

@@ -16,7 +16,7 @@ const MEBIBYTE: usize = 1 << 20;
 
 /// The memory that a server may take for a reply that never ends, in bytes. It keeps 256 MiB of it at
 /// most, in a buffer that is moved when it grows.
-const MOST_MEMORY: usize = 600 * MEBIBYTE;
+const MAX_MEMORY: usize = 600 * MEBIBYTE;
 
 /// A server of its own behind a liar, and a pool with a lock.
 struct Stage {
@@ -140,7 +140,7 @@ fn what_is_no_reply_to_what_was_asked() {
         ),
         ("every byte", replaced(all_bytes), NOT_REDIS),
         ("a line end", replaced("\r\n"), NOT_REDIS),
-        ("a length that is none", replaced("$x\r\n"), NOT_REDIS),
+        ("a length without digits", replaced("$x\r\n"), NOT_REDIS),
         (
             "a length beyond all numbers",
             replaced("$99999999999999999999\r\n"),
@@ -178,7 +178,7 @@ fn what_is_no_reply_to_what_was_asked() {
             UNKNOWN,
         ),
         (
-            "an answer that is none",
+            "an answer that is not RESP",
             replaced("*4\r\n:1\r\n:0\r\n*0\r\n$1\r\nQ\r\n"),
             UNKNOWN,
         ),
@@ -245,13 +245,13 @@ fn a_reply_without_end() {
             endless("*999999999\r\n", ":1\r\n"),
             "",
         ),
-        ("notices", endless("", NOTICE), "not asked for"),
+        ("notices", endless("", NOTICE), "unexpected "),
         ("answers", endless("", ":1\r\n"), UNKNOWN),
     ];
     // One after another: each takes both processors.
     let redis = RedisServer::start();
     for (number, (what, harm, told)) in lies.into_iter().enumerate() {
-        tell(&redis, number, (what, harm, told, MOST_MEMORY));
+        tell(&redis, number, (what, harm, told, MAX_MEMORY));
     }
 }
 
@@ -260,14 +260,10 @@ fn a_reply_without_end() {
 fn what_comes_unasked() {
     let endless = |start: &str, more: &str| Harm::Endless(start.into(), more.into());
     let lies = [
-        ("an answer", replaced("+OK\r\n"), "not asked for"),
+        ("an answer", replaced("+OK\r\n"), "unexpected "),
         ("nonsense", replaced("nonsense"), NOT_REDIS),
-        (
-            "answers without end",
-            endless("", ":1\r\n"),
-            "not asked for",
-        ),
-        ("notices without end", endless("", NOTICE), "not asked for"),
+        ("answers without end", endless("", ":1\r\n"), "unexpected "),
+        ("notices without end", endless("", NOTICE), "unexpected "),
         (
             "a text without end",
             endless("$99999999999\r\n", "x"),
@@ -331,7 +327,7 @@ fn a_greeting_that_is_none() {
         let liar = Liar::before(&redis);
         liar.order(harm);
         let stage = Stage::behind(liar, &number.to_string());
-        stage.expect_recovery(Some(told), MOST_MEMORY);
+        stage.expect_recovery(Some(told), MAX_MEMORY);
     }
 }
 
@@ -377,13 +373,13 @@ fn an_answer_with_another_one_behind_it() {
         let release = format!("DELETE /pool/A/lock/2?fence={fence}");
         await_answer(&mut stage.client, "GET /pool/A/lock", "200 1 - 3\t2 - 2");
         assert_eq!(stage.client.ask(&release), "200");
-        stage.expect_recovery(Some("not asked for"), 16 * MEBIBYTE);
+        stage.expect_recovery(Some("unexpected "), 16 * MEBIBYTE);
     }
 }
 
 /// They stay queued over all of it, and are served in turn.
 #[test]
-fn who_waits_keeps_its_place_whatever_is_said() {
+fn a_waiter_keeps_its_place_whatever_is_said() {
     let redis = RedisServer::start();
     let mut stage = Stage::new(&redis, "t");
     assert_eq!(stage.client.ask("PUT /pool/A [3]"), r#"200 ["3"]"#);

@@ -130,7 +130,7 @@ impl Subscription {
                     return Err(Loss::unusable(self.options.lacking(&error, "+subscribe")));
                 }
                 _ if self.state != SubscriptionState::Trying => {
-                    return Err(Loss::unusable("an answer that was not asked for".into()));
+                    return Err(Loss::unusable("an unexpected answer".into()));
                 }
                 _ => {}
             }

@@ -152,7 +152,7 @@ impl Pipeline {
         let in_flight = self.pools[pool]
             .in_flight
             .take()
-            .ok_or("an answer that was not asked for")?;
+            .ok_or("an unexpected answer")?;
         if !self.pools[pool].pending.is_empty() {
             self.list_to_send(pool);
         }

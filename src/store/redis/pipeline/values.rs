@@ -16,12 +16,9 @@ impl Pipeline {
     ) -> Result<(), LossReason> {
         // Notices arrive on the other connection.
         if let Value::Push { .. } = value {
-            return Err("a notice that was not asked for".into());
+            return Err("an unexpected notice".into());
         }
-        let question = self
-            .awaited
-            .pop_front()
-            .ok_or("an answer that was not asked for")?;
+        let question = self.awaited.pop_front().ok_or("an unexpected answer")?;
         self.answered += 1;
         match question.what {
             PendingReply::Greeting(step) => {
