@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happens_often_is_told_of_seldom() {
+    fn frequent_messages_are_throttled() {
         let mut seldom = LogThrottle::default();
         let mut logged = Vec::new();
         for ms in (0..130_000).step_by(1000) {

@@ -218,7 +218,7 @@ fn what_is_no_store_is_refused() {
         let after = fs::read(folder.path().join("pools.redb")).expect("the file");
         assert!(
             after == file,
-            "{name}: a file of somebody else's is left as it is"
+            "{name}: a file of another program is left as it is"
         );
     }
 }

@@ -73,7 +73,7 @@ fn visit_again(client: &mut Client) {
     thread::sleep(Duration::from_millis(2));
 }
 
-fn get_in_line(client: &mut Client) {
+fn join_queue(client: &mut Client) {
     client.send("POST /pool/A/lock?wait=60\n");
 }
 
@@ -87,7 +87,7 @@ fn await_line(client: &mut Client, count: usize) {
 }
 
 #[test]
-fn the_connection_that_was_idle_for_longest_yields_to_a_new_one() {
+fn the_longest_idle_connection_is_evicted_for_a_new_one() {
     let mut server = server_with(&["--max-connections", "3"]);
     let mut silent = server.connect();
     let [mut first, mut second] = [(); 2].map(|()| visitor(&server));
@@ -109,13 +109,13 @@ fn the_connection_that_was_idle_for_longest_yields_to_a_new_one() {
 
 /// A holder that wants to release must be able to connect.
 #[test]
-fn a_quarter_of_the_connections_is_kept_from_those_who_stand_in_line() {
+fn a_quarter_of_the_connections_is_kept_from_waiters() {
     let server = server_with(&["--max-connections", "8"]);
     let mut one_more = visitor(&server);
     let mut waiters: Vec<Client> = Vec::new();
     for count in 1..=6 {
         let mut client = server.connect();
-        get_in_line(&mut client);
+        join_queue(&mut client);
         waiters.push(client);
         await_line(&mut one_more, count);
     }
@@ -127,19 +127,19 @@ fn a_quarter_of_the_connections_is_kept_from_those_who_stand_in_line() {
         assert_eq!(client.ask("DELETE /pool/A/lock/1"), "200");
         let mut served = waiters.remove(0);
         served.expect("200 1\n");
-        get_in_line(&mut served);
+        join_queue(&mut served);
         waiters.push(served);
     }
 }
 
 #[test]
-fn who_stands_in_line_never_yields() {
+fn a_waiter_is_never_evicted() {
     let server = server_with(&["--max-connections", "4"]);
     let mut last = visitor(&server);
     let mut waiters: Vec<Client> = Vec::new();
     for count in 1..=3 {
         let mut client = server.connect();
-        get_in_line(&mut client);
+        join_queue(&mut client);
         waiters.push(client);
         await_line(&mut last, count);
     }
@@ -155,7 +155,7 @@ fn who_stands_in_line_never_yields() {
 }
 
 #[test]
-fn who_only_begins_a_request_yields_to_who_is_new_but_after_who_is_idle() {
+fn a_begun_request_is_evicted_for_a_new_connection_but_after_an_idle_one() {
     let server = server_with(&["--max-connections", "3"]);
     let mut head = server.connect();
     head.send("GET /ping HTTP/1.1\r\nX: y");
@@ -165,7 +165,7 @@ fn who_only_begins_a_request_yields_to_who_is_new_but_after_who_is_idle() {
     pass_time(&mut idle);
     let mut new = visitor(&server);
     idle.expect_end();
-    get_in_line(&mut new);
+    join_queue(&mut new);
     let mut newer = server.connect();
     newer.send("GET /");
     head.expect_end();
@@ -178,7 +178,7 @@ fn who_only_begins_a_request_yields_to_who_is_new_but_after_who_is_idle() {
 }
 
 #[test]
-fn an_address_that_has_all_it_may_have_yields_to_itself() {
+fn an_address_at_its_limit_evicts_its_own_connection() {
     let server = server_with(&["--max-per-address", "2"]);
     let elsewhere = Ipv4Addr::new(127, 0, 0, 2);
     let mut other = connect_from(elsewhere, server.address);
@@ -191,8 +191,8 @@ fn an_address_that_has_all_it_may_have_yields_to_itself() {
     // The other one was idle for longer, and is at another address.
     pass_time(&mut other);
 
-    get_in_line(&mut second);
-    get_in_line(&mut third);
+    join_queue(&mut second);
+    join_queue(&mut third);
     let mut more = server.connect();
     more.expect_end();
     let mut another = connect_from(elsewhere, server.address);
@@ -207,11 +207,11 @@ fn an_address_that_has_all_it_may_have_yields_to_itself() {
 
 /// Fewer descriptors than the connection limit: the server found more of them at its start.
 #[test]
-fn who_is_idle_yields_when_descriptors_run_out_too() {
+fn idle_connections_are_evicted_when_descriptors_run_out_too() {
     let mut server = server_with(&[]);
     let mut idle: Vec<Client> = (0..4).map(|_| visitor(&server)).collect();
     let mut waiter = visitor(&server);
-    get_in_line(&mut waiter);
+    join_queue(&mut waiter);
     pass_time(&mut idle[3]);
     forbid_descriptors(&server);
     let mut new: Vec<Client> = (0..2).map(|_| visitor(&server)).collect();

@@ -90,7 +90,7 @@ fn use_b_until(server: &Server, mut is_done: impl FnMut(&mut Client) -> bool) ->
 }
 
 #[test]
-fn a_file_of_leases_that_start_anew_together_holds_up_nobody() {
+fn a_file_of_leases_that_restart_together_delays_no_client() {
     let (count, in_a_grant, ttl_s) = sizes(1_000_000, 4_000);
     let mut server = Server::start(StoreKind::File);
     all_held(&server, count, in_a_grant, ttl_s);

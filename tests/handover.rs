@@ -48,7 +48,7 @@ fn a_request_that_is_on_its_way_at_sigterm_is_answered() {
     assert_eq!(
         server.connect().ask("GET /pool/A/lock"),
         "200 1 - 4\t2 - 3",
-        "and nobody holds what was not waited for"
+        "and no client holds what was not waited for"
     );
 }
 
@@ -108,12 +108,14 @@ pub fn with_sockets(latchd: Command, sockets: &[&TcpListener]) -> Command {
 fn ask_on(address: SocketAddr, enough: &AtomicBool) -> usize {
     let mut count = 0;
     while !enough.load(Ordering::Relaxed) {
-        let mut socket = TcpStream::connect(address).expect("nobody is refused");
+        let mut socket = TcpStream::connect(address).expect("no client is refused");
         socket.set_read_timeout(Some(PATIENCE)).expect("a time-out");
         let request = b"GET /pool HTTP/1.1\r\nConnection: close\r\n\r\n";
         socket.write_all(request).expect("it is sent");
         let mut answer = String::new();
-        socket.read_to_string(&mut answer).expect("nobody is reset");
+        socket
+            .read_to_string(&mut answer)
+            .expect("no client is reset");
         assert!(answer.ends_with("\r\n\r\n4 1 0 A"), "{answer:?}");
         count += 1;
     }
@@ -121,7 +123,7 @@ fn ask_on(address: SocketAddr, enough: &AtomicBool) -> usize {
 }
 
 #[test]
-fn a_restart_with_an_inherited_socket_refuses_nobody() {
+fn a_restart_with_an_inherited_socket_refuses_no_client() {
     let folder = TempDir::new().expect("a folder");
     let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = socket.local_addr().expect("its address");

@@ -188,7 +188,7 @@ pub fn compare(ledgers: &[Ledger], pool: usize, locks: &HashMap<String, u64>) ->
         let granted = grants.values().filter(|count| **count == size).count();
         assert!(
             granted <= asked.count(),
-            "grants that nobody asked for: {grants:?}"
+            "grants that no client asked for: {grants:?}"
         );
     }
     assert!(

@@ -281,7 +281,7 @@ fn a_head_without_end_is_refused_while_it_is_sent() {
 
 #[test]
 fn a_thousand_silent_connections_do_not_keep_one_from_being_served() {
-    assert!(allow_descriptors(3000) >= 3000, "so many are allowed");
+    assert!(allow_descriptors(3000) >= 3000, "the system allows it");
     let server = Server::start(StoreKind::Memory);
     let before = crate::memory::resident_bytes(&server);
     let mut silent: Vec<Client> = (0..1000).map(|_| server.connect()).collect();

@@ -2,7 +2,7 @@
 
 #![allow(
     unreachable_pub,
-    reason = "the modules of a test binary are nobody else's"
+    reason = "the modules of a test binary have no other user"
 )]
 
 mod support;

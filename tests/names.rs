@@ -1,4 +1,5 @@
-//! Names that were replaced do not come back, and doc comments begin with a verb or a noun.
+//! Names that were replaced do not come back, functions name their actors, and doc comments begin with a verb or a
+//! noun.
 //! `docs/glossary.md` lists the replaced names and the words that are used instead.
 
 use std::fs;
@@ -38,6 +39,29 @@ fn doc_comments_begin_with_a_verb_or_a_noun() {
         }
     }
     assert!(found.is_empty(), "vague beginnings: {found:#?}");
+}
+
+/// Actors without a name. Every actor has one: client, server, session, store, waiter, holder, operator.
+const NAMELESS_ACTORS: &[&str] = &[
+    "who", "whoever", "whom", "somebody", "nobody", "anybody", "someone", "anyone", "he", "him",
+    "his",
+];
+
+#[test]
+fn names_of_functions_name_their_actors() {
+    let mut found = Vec::new();
+    for file in sources() {
+        let text = fs::read_to_string(&file).expect("a source can be read");
+        for (number, line) in (1..).zip(text.lines()) {
+            let is_name = |c: char| c.is_alphanumeric() || c == '_';
+            let functions = line.split("fn ").skip(1);
+            let names = functions.filter_map(|after| after.split(|c| !is_name(c)).next());
+            let nameless = |name: &str| name.split('_').any(|word| NAMELESS_ACTORS.contains(&word));
+            let wrong = names.filter(|name| nameless(name));
+            found.extend(wrong.map(|name| format!("{}:{number}: {name}", file.display())));
+        }
+    }
+    assert!(found.is_empty(), "actors without a name: {found:#?}");
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn an_answer_other_than_200_is_shown() {
 }
 
 #[test]
-fn a_port_where_nobody_listens_is_named() {
+fn a_port_without_a_listener_is_named() {
     let url = format!("http://127.0.0.1:{}", free_port());
     let (code, line) = ping(&url);
     assert_eq!(code, Some(1), "{line}");

@@ -193,7 +193,7 @@ fn a_client_that_takes_no_answer_holds_the_end_up_for_seconds_only() {
     client.send("GET /pool/A\n".repeat(100));
     pass_time(&server);
     server.signal("TERM");
-    eventually("nobody is let in any more", || {
+    eventually("no client is admitted any more", || {
         TcpStream::connect(server.address).err()
     });
     assert_eq!(server.wait().code(), Some(0));

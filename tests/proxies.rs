@@ -20,19 +20,19 @@ struct Proxy {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ProxyKind {
     Nginx,
     Haproxy,
 }
 
-impl Kind {
-    const ALL: [Kind; 2] = [Kind::Nginx, Kind::Haproxy];
+impl ProxyKind {
+    const ALL: [ProxyKind; 2] = [ProxyKind::Nginx, ProxyKind::Haproxy];
 
     /// The settings that `docs/proxies.md` shows, for this latchd, without the port to listen on.
     fn settings(self, server: SocketAddr) -> String {
         let language = match self {
-            Kind::Nginx => "nginx",
-            Kind::Haproxy => "haproxy",
+            ProxyKind::Nginx => "nginx",
+            ProxyKind::Haproxy => "haproxy",
         };
         let shown = shown("docs/proxies.md", "Behind a proxy", language);
         replace(&shown, "127.0.0.1:8081", &server.to_string())
@@ -42,7 +42,7 @@ impl Kind {
         let folder = TempDir::new().expect("a folder");
         let port = free_port();
         let settings = match self {
-            Kind::Nginx => {
+            ProxyKind::Nginx => {
                 let settings =
                     replace(settings, "listen 80;", &format!("listen 127.0.0.1:{port};"));
                 let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -53,7 +53,7 @@ impl Kind {
                      events {{}}\nhttp {{\naccess_log off;\n{temporary}{settings}}}\n"
                 )
             }
-            Kind::Haproxy => {
+            ProxyKind::Haproxy => {
                 let settings = replace(settings, "bind :80", &format!("bind 127.0.0.1:{port}"));
                 format!("global\n    maxconn 100\n{settings}")
             }
@@ -62,11 +62,11 @@ impl Kind {
         let mut command = self.program();
         command.current_dir(&folder);
         match self {
-            Kind::Nginx => command
+            ProxyKind::Nginx => command
                 .arg("-p")
                 .arg(folder.path())
                 .args(["-e", "stderr", "-c", "settings"]),
-            Kind::Haproxy => command.args(["-db", "-f", "settings"]),
+            ProxyKind::Haproxy => command.args(["-db", "-f", "settings"]),
         };
         let process = Process::spawn(command);
         let address = SocketAddr::from(([127, 0, 0, 1], port));
@@ -82,8 +82,8 @@ impl Kind {
     fn program(self) -> Command {
         let path = std::env::var("PATH").unwrap_or_default();
         let name = match self {
-            Kind::Nginx => "nginx",
-            Kind::Haproxy => "haproxy",
+            ProxyKind::Nginx => "nginx",
+            ProxyKind::Haproxy => "haproxy",
         };
         let mut command = Command::new("env");
         command.arg(format!("PATH={path}:/usr/sbin")).arg(name);
@@ -153,7 +153,7 @@ const LOCK: &str = "POST /pool/a%2Fb/lock";
 
 #[test]
 fn with_the_settings_that_are_shown_all_is_as_without_a_proxy() {
-    for kind in Kind::ALL {
+    for kind in ProxyKind::ALL {
         let server = seeded();
         let proxy = kind.before(&server);
         assert_eq!(proxy.ask("GET /ping"), (200, "pong".into()), "{kind:?}");
@@ -172,7 +172,7 @@ fn with_the_settings_that_are_shown_all_is_as_without_a_proxy() {
 
 #[test]
 fn a_client_that_leaves_leaves_the_queue_behind_a_proxy_too() {
-    for kind in Kind::ALL {
+    for kind in ProxyKind::ALL {
         let server = seeded();
         let proxy = kind.before(&server);
         assert_eq!(proxy.ask(LOCK), (200, "1".into()));
@@ -186,16 +186,18 @@ fn a_client_that_leaves_leaves_the_queue_behind_a_proxy_too() {
 /// The lost client leaves a lock that only its lease ends: for ever if it has none.
 #[test]
 fn a_proxy_that_ignores_clients_that_leave_has_them_served() {
-    for kind in Kind::ALL {
+    for kind in ProxyKind::ALL {
         let server = seeded();
         let settings = kind.settings(server.address);
         let settings = match kind {
-            Kind::Nginx => {
+            ProxyKind::Nginx => {
                 let location = "location / {";
                 let ignoring = format!("{location} proxy_ignore_client_abort on;");
                 replace(&settings, location, &ignoring)
             }
-            Kind::Haproxy => replace(&settings, "option abortonclose", "no option abortonclose"),
+            ProxyKind::Haproxy => {
+                replace(&settings, "option abortonclose", "no option abortonclose")
+            }
         };
         let proxy = kind.start(&settings);
         assert_eq!(proxy.ask(LOCK), (200, "1".into()));
@@ -218,11 +220,11 @@ fn a_proxy_that_ignores_clients_that_leave_has_them_served() {
 /// nginx gives up after 60 s by default.
 #[test]
 fn a_proxy_that_waits_for_less_than_the_queue_answers_504() {
-    for kind in Kind::ALL {
+    for kind in ProxyKind::ALL {
         let server = seeded();
         let settings = match kind {
-            Kind::Nginx => ("proxy_read_timeout 330s", "proxy_read_timeout 1s"),
-            Kind::Haproxy => ("timeout server 330s", "timeout server 1s"),
+            ProxyKind::Nginx => ("proxy_read_timeout 330s", "proxy_read_timeout 1s"),
+            ProxyKind::Haproxy => ("timeout server 330s", "timeout server 1s"),
         };
         let proxy = kind.start(&replace(
             &kind.settings(server.address),
@@ -258,13 +260,13 @@ fn a_proxy_that_waits_for_less_than_the_queue_answers_504() {
 #[test]
 fn behind_a_504_there_may_be_a_lock_which_its_owner_gets_by_asking_again() {
     let server = seeded();
-    let settings = Kind::Nginx.settings(server.address);
+    let settings = ProxyKind::Nginx.settings(server.address);
     let settings = replace(
         &settings,
         "proxy_read_timeout 330s",
         "proxy_read_timeout 1s",
     );
-    let proxy = Kind::Nginx.start(&settings);
+    let proxy = ProxyKind::Nginx.start(&settings);
     let owned = "POST /pool/a%2Fb/lock?owner=o&ttl=60&lease";
     server.signal("STOP");
     assert_eq!(proxy.ask(owned).0, 504);
@@ -279,13 +281,13 @@ fn behind_a_504_there_may_be_a_lock_which_its_owner_gets_by_asking_again() {
 #[test]
 fn a_path_in_proxy_pass_breaks_names_with_a_slash() {
     let server = seeded();
-    let settings = Kind::Nginx.settings(server.address);
+    let settings = ProxyKind::Nginx.settings(server.address);
     let settings = replace(
         &settings,
         "proxy_pass http://latchd;",
         "proxy_pass http://latchd/;",
     );
-    let proxy = Kind::Nginx.start(&settings);
+    let proxy = ProxyKind::Nginx.start(&settings);
     assert_eq!(proxy.ask("POST /pool/A/lock"), (200, "4".into()));
     assert_eq!(proxy.ask(LOCK), (404, "no route".into()));
 }
@@ -294,13 +296,13 @@ fn a_path_in_proxy_pass_breaks_names_with_a_slash() {
 #[test]
 fn a_page_may_change_something_where_the_proxy_passes_its_host_on() {
     let server = seeded();
-    let haproxy = Kind::Haproxy.settings(server.address);
-    let nginx = Kind::Nginx.settings(server.address);
+    let haproxy = ProxyKind::Haproxy.settings(server.address);
+    let nginx = ProxyKind::Nginx.settings(server.address);
     let without = replace(&nginx, "proxy_set_header Host $http_host;", "");
     for (kind, settings, status) in [
-        (Kind::Haproxy, &haproxy, 200),
-        (Kind::Nginx, &nginx, 200),
-        (Kind::Nginx, &without, 403),
+        (ProxyKind::Haproxy, &haproxy, 200),
+        (ProxyKind::Nginx, &nginx, 200),
+        (ProxyKind::Nginx, &without, 403),
     ] {
         let proxy = kind.start(settings);
         let mut client = Client::connect(proxy.address);
@@ -318,11 +320,11 @@ fn a_page_may_change_something_where_the_proxy_passes_its_host_on() {
 fn connections_are_kept_only_with_http_1_1_and_no_connection_field() {
     let server = seeded();
     let accepted = || scrape(server.address).value("latchd_connections_accepted_total", &[]);
-    let settings = Kind::Nginx.settings(server.address);
+    let settings = ProxyKind::Nginx.settings(server.address);
     let without = replace(&settings, "proxy_http_version 1.1;", "");
     let without = replace(&without, r#"proxy_set_header Connection "";"#, "");
     for (settings, more) in [(&settings, 1.0), (&without, 10.0)] {
-        let proxy = Kind::Nginx.start(settings);
+        let proxy = ProxyKind::Nginx.start(settings);
         let before = accepted();
         for _ in 0..10 {
             assert_eq!(proxy.ask("GET /ping"), (200, "pong".into()));
@@ -338,11 +340,11 @@ fn without_max_fails_a_restart_is_ten_seconds_without_a_server() {
     for (max_fails, status) in [("max_fails=0", 200), ("", 502)] {
         let port = free_port();
         let address = format!("127.0.0.1:{port}");
-        let settings = Kind::Nginx.settings(address.parse().expect("an address"));
+        let settings = ProxyKind::Nginx.settings(address.parse().expect("an address"));
         let one = format!("server {address} max_fails=0;");
         // The same address once more, as where localhost is 127.0.0.1 and another one.
         let two = format!("server {address} {max_fails};\nserver {address} {max_fails};");
-        let proxy = Kind::Nginx.start(&replace(&settings, &one, &two));
+        let proxy = ProxyKind::Nginx.start(&replace(&settings, &one, &two));
         assert_eq!(proxy.ask("GET /ping").0, 502);
         let folder = TempDir::new().expect("a folder");
         let arguments = ["--listen", &address, "--store", "memory:"];

@@ -138,7 +138,7 @@ impl Lease {
                 fence: fence.parse().expect("a fence is a number"),
                 id: id.to_owned(),
             },
-            _ => panic!("a grant was to be had, not {answer:?}"),
+            _ => panic!("expected a grant, not {answer:?}"),
         }
     }
 
@@ -162,14 +162,14 @@ fn counts(client: &mut Client) -> (usize, usize, usize) {
 
 #[track_caller]
 fn await_queue_of(client: &mut Client, expected: usize) {
-    eventually("so many stand in line", || {
+    eventually("the waiters are queued", || {
         (counts(client).2 == expected).then_some(())
     });
 }
 
 #[track_caller]
 fn await_calm(client: &mut Client, resources: usize) {
-    eventually("nothing is held and nobody waits", || {
+    eventually("nothing is held and the queue is empty", || {
         (counts(client) == (resources, 0, 0)).then_some(())
     });
 }

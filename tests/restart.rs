@@ -116,7 +116,7 @@ fn a_removed_pool_stays_removed_and_its_fences_go_on_rising() {
 }
 
 #[test]
-fn a_pool_that_was_made_anew_before_the_restart_keeps_its_fences() {
+fn a_pool_made_again_before_the_restart_keeps_its_fences() {
     survives_and_goes_on(
         1,
         &[

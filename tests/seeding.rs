@@ -157,7 +157,7 @@ fn others_are_served_while_many_pools_are_seeded() {
 
 /// A client that asks for one of the pools, or for all, sees nothing of a seed or all of it.
 #[test]
-fn nobody_sees_half_of_a_seed() {
+fn no_client_sees_half_of_a_seed() {
     for store in STORES {
         let server = start(store);
         let first = "half%20000000";
@@ -286,7 +286,7 @@ fn a_seed_that_is_under_way_is_answered_before_the_server_stops() {
 
 /// Waiters are served as soon as the seed is complete, in order, and before newcomers.
 #[test]
-fn those_in_line_are_served_by_a_seed() {
+fn waiters_are_served_by_a_seed() {
     for store in STORES {
         let server = start(store);
         let mut client = server.connect();
@@ -296,7 +296,7 @@ fn those_in_line_are_served_by_a_seed() {
             .map(|waiting| {
                 let mut waiter = server.connect();
                 waiter.send("POST /pool/A/lock?wait=60\n");
-                eventually("it stands in line", || {
+                eventually("it is queued", || {
                     let listed = client.ask("GET /pool");
                     listed.contains(&format!("1 1 {waiting} A")).then_some(())
                 });

@@ -15,7 +15,7 @@ use crate::support::redis::RedisServer;
 use crate::support::{Client, Ended, Process, run_command, signal};
 
 /// As in the image.
-const NOBODY: u32 = 65534;
+const UNPRIVILEGED: u32 = 65534;
 
 /// A root folder with the binary, and a folder for its data, the only one that its user can write to.
 struct Image(TempDir);
@@ -36,7 +36,7 @@ impl Image {
         let (latchd, data) = (folder.path().join("latchd"), folder.path().join("data"));
         fs::copy(&binary, &latchd).expect("LATCHD_STATIC is there");
         fs::create_dir(&data).expect("a folder");
-        chown(&data, Some(NOBODY), Some(NOBODY)).expect("root may");
+        chown(&data, Some(UNPRIVILEGED), Some(UNPRIVILEGED)).expect("root may");
         for path in [folder.path(), &latchd] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o555)).expect("root may");
         }
@@ -50,7 +50,7 @@ impl Image {
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("LATCHD_STORE", "file:/data/pools.redb")
-            .arg(format!("--userspec={NOBODY}:{NOBODY}"))
+            .arg(format!("--userspec={UNPRIVILEGED}:{UNPRIVILEGED}"))
             .arg(self.0.path())
             .arg("/latchd")
             .args(arguments);

@@ -5,7 +5,7 @@
 
 /// One complete answer at the start of the parsed bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Answer<'a> {
+pub struct HttpAnswer<'a> {
     pub status: u16,
     pub body: &'a [u8],
     /// The bytes of head and body; the next answer follows.
@@ -22,7 +22,7 @@ const HEAD_MAX_BYTES: usize = 16 * 1024;
 const BODY_MAX_BYTES: usize = 256 * 1024 * 1024;
 
 /// Parses one answer; returns `Ok(None)` if it is incomplete.
-pub fn parse(bytes: &[u8]) -> Result<Option<Answer<'_>>, Malformed> {
+pub fn parse(bytes: &[u8]) -> Result<Option<HttpAnswer<'_>>, Malformed> {
     if let Some(rest) = bytes.strip_prefix(USUAL) {
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         if rest[digits..].starts_with(b"\r\n\r\n") {
@@ -33,7 +33,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Answer<'_>>, Malformed> {
     parse_any(bytes)
 }
 
-fn parse_any(bytes: &[u8]) -> Result<Option<Answer<'_>>, Malformed> {
+fn parse_any(bytes: &[u8]) -> Result<Option<HttpAnswer<'_>>, Malformed> {
     let searched = &bytes[..bytes.len().min(HEAD_MAX_BYTES)];
     let Some(end) = searched.windows(4).position(|four| four == b"\r\n\r\n") else {
         return if bytes.len() < HEAD_MAX_BYTES {
@@ -57,10 +57,15 @@ fn parse_any(bytes: &[u8]) -> Result<Option<Answer<'_>>, Malformed> {
     Ok(whole(bytes, status, end + 4, body_bytes))
 }
 
-fn whole(bytes: &[u8], status: u16, head_bytes: usize, body_bytes: usize) -> Option<Answer<'_>> {
+fn whole(
+    bytes: &[u8],
+    status: u16,
+    head_bytes: usize,
+    body_bytes: usize,
+) -> Option<HttpAnswer<'_>> {
     let whole_bytes = head_bytes + body_bytes;
     let body = bytes.get(head_bytes..whole_bytes)?;
-    Some(Answer {
+    Some(HttpAnswer {
         status,
         body,
         whole_bytes,

@@ -22,7 +22,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    Outcome, goals,
+    BenchResult, goals,
     load::seconds,
     peers::Peers,
     plan::Mode,
@@ -67,7 +67,7 @@ pub const LOAD_PATIENCE: Duration = Duration::from_secs(60);
 /// The window of the load under strace.
 const STRACE_WINDOW: Duration = Duration::from_secs(1);
 
-pub fn run(options: &Options) -> Outcome<()> {
+pub fn run(options: &Options) -> BenchResult<()> {
     let latchd = latchd_path(options.latchd.as_deref())?;
     let launcher = Launcher::find();
     if !launcher.pins() {
@@ -107,7 +107,7 @@ pub fn run(options: &Options) -> Outcome<()> {
 }
 
 /// Returns the server's binary: the named one, or the one beside this program.
-pub fn latchd_path(named: Option<&Path>) -> Outcome<PathBuf> {
+pub fn latchd_path(named: Option<&Path>) -> BenchResult<PathBuf> {
     let path = match named {
         Some(path) => path.to_owned(),
         None => std::env::current_exe()?.with_file_name("latchd"),
@@ -134,7 +134,7 @@ pub fn latchd_command(launcher: &Launcher, latchd: &Path, folder: &Path, store: 
     command
 }
 
-fn play(options: &Options, round: usize, loads: &Loads<'_>, peers: &mut Peers) -> Outcome<()> {
+fn play(options: &Options, round: usize, loads: &Loads<'_>, peers: &mut Peers) -> BenchResult<()> {
     let count = peers.entries.len();
     for turn in 0..count {
         // Backwards every second time, so that an entry does not always have the same neighbour
@@ -167,7 +167,7 @@ fn count_system_calls(
     folder: &Path,
     loads: &Loads<'_>,
     peers: &mut Peers,
-) -> Outcome<()> {
+) -> BenchResult<()> {
     for entry in &mut peers.entries {
         let server = &peers.servers[entry.server];
         let load = || loads.run(entry, server, [Duration::ZERO, STRACE_WINDOW], None);
@@ -195,7 +195,7 @@ impl Loads<'_> {
         server: &Server,
         window: [Duration; 2],
         rate: Option<u32>,
-    ) -> Outcome<Report> {
+    ) -> BenchResult<Report> {
         wait_for_quiet(self.wait_for_quiet)?;
         let [warmup, seconds] = window.map(|time| time.as_secs_f64().to_string());
         let mut command = self.launcher.command(LOAD_CORE, &self.bench);
@@ -217,7 +217,7 @@ impl Loads<'_> {
 }
 
 /// Runs a load that reports as JSON, and ends it after `patience`.
-pub fn run_load(mut command: Command, patience: Duration) -> Outcome<Report> {
+pub fn run_load(mut command: Command, patience: Duration) -> BenchResult<Report> {
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     let mut stdout = child.stdout.take().ok_or("standard output was piped")?;
     let (sender, output) = mpsc::channel();

@@ -18,8 +18,8 @@ use std::{
 use mio::{Interest, Registry, Token, net::TcpStream};
 
 use crate::{
-    Outcome,
-    answer::{self, Answer},
+    BenchResult,
+    answer::{self, HttpAnswer},
     ledger::Ledger,
     plan::Mode,
     requests::Requests,
@@ -116,7 +116,12 @@ impl Connection {
 
     /// Sends the next burst: releases of what it held before the last locks, else locks. Its
     /// latency counts from `due_at`.
-    pub fn send(&mut self, due_at: Instant, common: &mut Common, poll: &Registry) -> Outcome<()> {
+    pub fn send(
+        &mut self,
+        due_at: Instant,
+        common: &mut Common,
+        poll: &Registry,
+    ) -> BenchResult<()> {
         self.due_at = due_at;
         if self.mode == Mode::Close {
             // Dropping the old stream closes it, and removes it from the poll.
@@ -147,7 +152,7 @@ impl Connection {
         self.write(&common.out, poll)
     }
 
-    fn write(&mut self, bytes: &[u8], poll: &Registry) -> Outcome<()> {
+    fn write(&mut self, bytes: &[u8], poll: &Registry) -> BenchResult<()> {
         let written = match self.stream.write(bytes) {
             Ok(written) => written,
             // A write on a connection that is not established yet would block.
@@ -168,7 +173,7 @@ impl Connection {
     }
 
     /// Sends unsent bytes, as the socket is writable again.
-    pub fn writable(&mut self) -> Outcome<()> {
+    pub fn writable(&mut self) -> BenchResult<()> {
         while !self.unsent.is_empty() {
             match self.stream.write(&self.unsent) {
                 Ok(written) => drop(self.unsent.drain(..written)),
@@ -180,7 +185,7 @@ impl Connection {
     }
 
     /// Reads bytes or the end. `closed`: the server is known to have closed its side.
-    pub fn readable(&mut self, closed: bool, common: &mut Common) -> Outcome<()> {
+    pub fn readable(&mut self, closed: bool, common: &mut Common) -> BenchResult<()> {
         let Common {
             requests,
             expectation,
@@ -235,7 +240,7 @@ impl Connection {
         requests: &Requests,
         expectation: &mut Expectation,
         tally: &mut Tally,
-    ) -> Outcome<usize> {
+    ) -> BenchResult<usize> {
         let latency_ns = self.due_at.elapsed().as_nanos() as u64;
         let mut taken = 0;
         while taken < bytes.len() {
@@ -263,10 +268,10 @@ impl Connection {
 
     fn check(
         &mut self,
-        answer: &Answer,
+        answer: &HttpAnswer,
         requests: &Requests,
         ledger: &mut Ledger,
-    ) -> Outcome<usize> {
+    ) -> BenchResult<usize> {
         let body = || start_of(answer.body);
         if answer.status != 200 {
             return Err(format!("the server refused: {} {}", answer.status, body()).into());

@@ -11,13 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Outcome, answer, requests::request};
+use crate::{BenchResult, answer, requests::request};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Sends bytes on a new connection and returns the first answer.
-pub fn exchange(server: SocketAddr, bytes: &[u8]) -> Outcome<Reply> {
-    let attempt = || -> Outcome<Reply> {
+pub fn exchange(server: SocketAddr, bytes: &[u8]) -> BenchResult<Reply> {
+    let attempt = || -> BenchResult<Reply> {
         let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -62,7 +62,7 @@ impl Reply {
 }
 
 /// Waits while the server's store is down.
-pub fn wait_until_ready(server: SocketAddr) -> Outcome<()> {
+pub fn wait_until_ready(server: SocketAddr) -> BenchResult<()> {
     let patience = Instant::now() + PATIENCE;
     loop {
         match succeed(server, "GET", "/pool", "") {
@@ -73,7 +73,7 @@ pub fn wait_until_ready(server: SocketAddr) -> Outcome<()> {
 }
 
 /// Sets the members of the pool to "1" to "N", none of them held.
-pub fn seed(server: SocketAddr, pool: &str, resources: u32) -> Outcome<()> {
+pub fn seed(server: SocketAddr, pool: &str, resources: u32) -> BenchResult<()> {
     let ids: Vec<String> = (1..=resources).map(|id| format!("\"{id}\"")).collect();
     let body = format!("{{\"{pool}\":[{}]}}", ids.join(","));
     succeed(server, "PUT", "/pool", &body)?;
@@ -83,7 +83,7 @@ pub fn seed(server: SocketAddr, pool: &str, resources: u32) -> Outcome<()> {
 }
 
 /// Creates the pool again, with the members "1" to "N", which may be too many for one body.
-pub fn seed_anew(server: SocketAddr, pool: &str, resources: u32) -> Outcome<()> {
+pub fn seed_anew(server: SocketAddr, pool: &str, resources: u32) -> BenchResult<()> {
     const PART: u32 = 50_000;
     let path = format!("/pool/{pool}");
     let removed = exchange(server, &request("DELETE", &path, server, true, ""))?;
@@ -105,7 +105,7 @@ pub fn in_parts(resources: u32, size: u32) -> impl Iterator<Item = RangeInclusiv
 }
 
 /// Returns the number of held resources of the pool.
-pub fn held(server: SocketAddr, pool: &str) -> Outcome<u64> {
+pub fn held(server: SocketAddr, pool: &str) -> BenchResult<u64> {
     let pools = succeed(server, "GET", "/pool", "")?;
     held_of(&pools, pool).ok_or_else(|| format!("no pool {pool} in {pools:?}").into())
 }
@@ -120,7 +120,7 @@ fn held_of(pools: &str, pool: &str) -> Option<u64> {
 }
 
 /// Verifies that the server lists no locks and misses no resources after the load.
-pub fn verify(server: SocketAddr, pool: &str, resources: u32) -> Outcome<()> {
+pub fn verify(server: SocketAddr, pool: &str, resources: u32) -> BenchResult<()> {
     let held = succeed(server, "GET", &format!("/pool/{pool}/lock"), "")?;
     if !held.is_empty() {
         let count = held.lines().count();
@@ -137,7 +137,7 @@ pub fn verify(server: SocketAddr, pool: &str, resources: u32) -> Outcome<()> {
     Ok(())
 }
 
-fn succeed(server: SocketAddr, method: &str, path: &str, body: &str) -> Outcome<String> {
+fn succeed(server: SocketAddr, method: &str, path: &str, body: &str) -> BenchResult<String> {
     let reply = exchange(server, &request(method, path, server, true, body))?;
     reply
         .success()
@@ -151,7 +151,7 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn connect(server: SocketAddr) -> Outcome<Self> {
+    pub fn connect(server: SocketAddr) -> BenchResult<Self> {
         let stream = TcpStream::connect_timeout(&server, PATIENCE)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -162,28 +162,28 @@ impl Client {
         })
     }
 
-    pub fn send(&mut self, bytes: &[u8]) -> Outcome<()> {
+    pub fn send(&mut self, bytes: &[u8]) -> BenchResult<()> {
         Ok(self.stream.write_all(bytes)?)
     }
 
-    pub fn answer_to(&mut self, bytes: &[u8]) -> Outcome<String> {
+    pub fn answer_to(&mut self, bytes: &[u8]) -> BenchResult<String> {
         self.send(bytes)?;
         self.answer()
     }
 
-    pub fn ask(&mut self, bytes: &[u8], expected: &str) -> Outcome<()> {
+    pub fn ask(&mut self, bytes: &[u8], expected: &str) -> BenchResult<()> {
         self.send(bytes)?;
         self.expect(expected)
     }
 
-    pub fn expect(&mut self, expected: &str) -> Outcome<()> {
+    pub fn expect(&mut self, expected: &str) -> BenchResult<()> {
         match self.answer()? {
             body if body == expected => Ok(()),
             body => Err(format!("the answer is {body:?}, not {expected:?}").into()),
         }
     }
 
-    fn answer(&mut self) -> Outcome<String> {
+    fn answer(&mut self) -> BenchResult<String> {
         match self.reply()? {
             (200, body) => Ok(body),
             (status, _) => Err(format!("answered {status}").into()),
@@ -191,7 +191,7 @@ impl Client {
     }
 
     /// Returns the status and the body of the next answer.
-    pub fn reply(&mut self) -> Outcome<(u16, String)> {
+    pub fn reply(&mut self) -> BenchResult<(u16, String)> {
         loop {
             match answer::parse(&self.received) {
                 Ok(Some(answer)) => {

@@ -17,7 +17,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    Outcome,
+    BenchResult,
     compare::{self, Loads},
     control::Client,
     plan::{Api, Mode},
@@ -55,7 +55,7 @@ const CROWD: u32 = 1000;
 /// More resources than a crowd locks in a round.
 const CROWD_RESOURCES: u32 = 200_000;
 
-pub fn run(options: &Options) -> Outcome<()> {
+pub fn run(options: &Options) -> BenchResult<()> {
     let folder = TempDir::with_prefix("latchd-bench-")?;
     let bench = Bench {
         latchd: compare::latchd_path(options.latchd.as_deref())?,
@@ -84,7 +84,7 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// Compares one client that waits for each answer with bare appends, each of which is synced.
-    fn compare_with_bare_sync(&self, rounds: u32) -> Outcome<()> {
+    fn compare_with_bare_sync(&self, rounds: u32) -> BenchResult<()> {
         let server = self.start(FILE, "file:alone.redb", 0)?;
         let mut file = File::create(self.folder.join("appended"))?;
         let (mut syncs_us, mut locks_us, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
@@ -101,7 +101,7 @@ impl Bench<'_> {
         server.stop()
     }
 
-    fn serve_on_a_slow_disk(&self, options: &Options) -> Outcome<()> {
+    fn serve_on_a_slow_disk(&self, options: &Options) -> BenchResult<()> {
         let sync_ms = options.sync_ms;
         let slow = self.start(FILE, "file:slow.redb", sync_ms)?;
         let memory = self.start(MEMORY, "memory:", 0)?;
@@ -139,7 +139,7 @@ impl Bench<'_> {
     }
 
     /// Returns the 99th percentiles of a ping and of a refusal, in microseconds, beside a load.
-    fn probe(&self, name: &'static str, server: &Server) -> Outcome<[f64; 2]> {
+    fn probe(&self, name: &'static str, server: &Server) -> BenchResult<[f64; 2]> {
         hold_the_only_resource(server.address)?;
         thread::scope(|scope| {
             let load = scope.spawn(|| {
@@ -157,7 +157,7 @@ impl Bench<'_> {
     }
 
     /// Returns the locks a second of many clients that release none.
-    fn lock_in_a_crowd(&self, server: &Server) -> Outcome<f64> {
+    fn lock_in_a_crowd(&self, server: &Server) -> BenchResult<f64> {
         let bench = std::env::current_exe()?;
         let mut command = self.launcher.command(compare::LOAD_CORE, &bench);
         command.args(["load", "--json", "--locks-only"]);
@@ -176,7 +176,7 @@ impl Bench<'_> {
         name: &'static str,
         server: &Server,
         rate: Option<u32>,
-    ) -> Outcome<crate::report::Report> {
+    ) -> BenchResult<crate::report::Report> {
         let loads = Loads {
             launcher: &self.launcher,
             bench: std::env::current_exe()?,
@@ -193,7 +193,7 @@ impl Bench<'_> {
         loads.run(&entry, server, window, rate)
     }
 
-    fn start(&self, name: &str, store: &str, sync_ms: u32) -> Outcome<Server> {
+    fn start(&self, name: &str, store: &str, sync_ms: u32) -> BenchResult<Server> {
         let control = self.folder.join(format!("sync-{sync_ms}"));
         fs::write(&control, sync_ms.to_string())?;
         let mut command =
@@ -207,7 +207,7 @@ impl Bench<'_> {
     }
 }
 
-fn build_shim(folder: &Path) -> Outcome<PathBuf> {
+fn build_shim(folder: &Path) -> BenchResult<PathBuf> {
     let (source, library) = (folder.join("slow_sync.c"), folder.join("slow_sync.so"));
     fs::write(&source, SHIM)?;
     let mut compiler = Command::new("cc");
@@ -222,7 +222,7 @@ fn build_shim(folder: &Path) -> Outcome<PathBuf> {
 }
 
 /// Returns the median time of an append and its sync, in microseconds.
-fn append_and_sync(file: &mut File) -> Outcome<f64> {
+fn append_and_sync(file: &mut File) -> BenchResult<f64> {
     let mut times = Histogram::new();
     let end = Instant::now() + WINDOW;
     while Instant::now() < end {
@@ -235,7 +235,7 @@ fn append_and_sync(file: &mut File) -> Outcome<f64> {
 }
 
 /// Holds the only resource of a pool, so that later locks of it are refused.
-fn hold_the_only_resource(server: SocketAddr) -> Outcome<()> {
+fn hold_the_only_resource(server: SocketAddr) -> BenchResult<()> {
     let mut client = Client::connect(server)?;
     for (path, body) in [("/pool/only", "1"), ("/pool/only/lock", "")] {
         client.send(&request("POST", path, server, false, body))?;
@@ -245,7 +245,7 @@ fn hold_the_only_resource(server: SocketAddr) -> Outcome<()> {
     Ok(())
 }
 
-fn p99_us(server: SocketAddr, method: &str, path: &str, expected: u16) -> Outcome<f64> {
+fn p99_us(server: SocketAddr, method: &str, path: &str, expected: u16) -> BenchResult<f64> {
     let mut client = Client::connect(server)?;
     let bytes = request(method, path, server, false, "");
     let mut times = Histogram::new();

@@ -28,7 +28,7 @@ use std::{
 use mio::{Events, Poll};
 
 use crate::{
-    Outcome,
+    BenchResult,
     connection::{Common, Connection, Expectation},
     plan::Plan,
     process::{cpu_ns, resident_bytes},
@@ -59,7 +59,7 @@ const SLEEP: Duration = Duration::from_millis(20);
 /// More than a pipelined burst of answers takes.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-pub fn drive(plan: &Plan, requests: &Requests, expectation: Expectation) -> Outcome<Measured> {
+pub fn drive(plan: &Plan, requests: &Requests, expectation: Expectation) -> BenchResult<Measured> {
     let poll = Poll::new()?;
     let connections = (0..plan.connections)
         .map(|number| Connection::open(number, plan.server, plan.mode, poll.registry()))
@@ -98,7 +98,7 @@ struct Drive<'a> {
 }
 
 impl Drive<'_> {
-    fn run(&mut self) -> Outcome<Measured> {
+    fn run(&mut self) -> BenchResult<Measured> {
         let mut events = Events::with_capacity(self.connections.len().clamp(64, 4096));
         self.turn_until(Instant::now() + self.plan.warmup, &mut events)?;
 
@@ -124,7 +124,7 @@ impl Drive<'_> {
         })
     }
 
-    fn turn_until(&mut self, end: Instant, events: &mut Events) -> Outcome<()> {
+    fn turn_until(&mut self, end: Instant, events: &mut Events) -> BenchResult<()> {
         let mut due_at = Instant::now();
         loop {
             let now = Instant::now();
@@ -141,7 +141,12 @@ impl Drive<'_> {
     }
 
     /// Sends the due bursts, as far as connections are ready. The others are late.
-    fn send_due(&mut self, due_at: &mut Instant, now: Instant, interval: Duration) -> Outcome<()> {
+    fn send_due(
+        &mut self,
+        due_at: &mut Instant,
+        now: Instant,
+        interval: Duration,
+    ) -> BenchResult<()> {
         while *due_at <= now {
             // The longest-idle one, so that all of them are used.
             let Some(index) = self.ready.pop_front() else {
@@ -154,7 +159,7 @@ impl Drive<'_> {
     }
 
     /// Lets each connection release what it holds, so that the next load finds the pool unchanged.
-    fn finish(&mut self, events: &mut Events) -> Outcome<()> {
+    fn finish(&mut self, events: &mut Events) -> BenchResult<()> {
         let patience = Instant::now() + END_PATIENCE;
         self.common.ending = true;
         loop {
@@ -173,7 +178,7 @@ impl Drive<'_> {
         }
     }
 
-    fn send_ready(&mut self) -> Outcome<()> {
+    fn send_ready(&mut self) -> BenchResult<()> {
         std::mem::swap(&mut self.ready, &mut self.sending);
         while let Some(index) = self.sending.pop_back() {
             let now = Instant::now();
@@ -190,7 +195,7 @@ impl Drive<'_> {
         Ok(())
     }
 
-    fn receive(&mut self, events: &mut Events) -> Outcome<()> {
+    fn receive(&mut self, events: &mut Events) -> BenchResult<()> {
         let timeout = if self.plan.sleep {
             SLEEP
         } else {
@@ -233,7 +238,7 @@ struct Edge {
 }
 
 impl Edge {
-    fn read(server: Option<u32>, redis: &mut Option<Redis>) -> Outcome<Self> {
+    fn read(server: Option<u32>, redis: &mut Option<Redis>) -> BenchResult<Self> {
         Ok(Self {
             redis: redis.as_mut().map(Redis::usage).transpose()?,
             load_ns: cpu_ns(std::process::id())?,

@@ -19,10 +19,10 @@ use std::{
 use latchd::command::StoredName;
 
 use crate::{
-    Outcome,
+    BenchResult,
     spread::Spread,
     table,
-    worlds::{self, Random, Step},
+    worlds::{self, Random, WorldStep},
 };
 
 /// Measure the lock engine inside this process: ns per operation, by size
@@ -41,7 +41,7 @@ pub struct Options {
 /// One size of one operation.
 struct Cell {
     size: String,
-    step: Step,
+    step: WorldStep,
     /// The number of steps that take about as long as a sample.
     steps: u32,
     /// Nanoseconds a step, one for each round.
@@ -51,7 +51,7 @@ struct Cell {
 /// One operation, and its constructor for each size. The others are compared with the first size.
 struct Family {
     name: &'static str,
-    sizes: Vec<(String, Box<dyn Fn() -> Step>)>,
+    sizes: Vec<(String, Box<dyn Fn() -> WorldStep>)>,
 }
 
 impl Family {
@@ -59,10 +59,10 @@ impl Family {
         name: &'static str,
         unit: &str,
         sizes: &[u32],
-        build: impl Fn(u32) -> Step + Copy + 'static,
+        build: impl Fn(u32) -> WorldStep + Copy + 'static,
     ) -> Self {
         let size = |&size: &u32| {
-            let build: Box<dyn Fn() -> Step> = Box::new(move || build(size));
+            let build: Box<dyn Fn() -> WorldStep> = Box::new(move || build(size));
             (format!("{} {unit}", grouped(size)), build)
         };
         Self {
@@ -72,7 +72,7 @@ impl Family {
     }
 }
 
-pub fn run(options: &Options) -> Outcome<()> {
+pub fn run(options: &Options) -> BenchResult<()> {
     if cfg!(debug_assertions) {
         return Err("a debug build checks the whole engine after each command: --release".into());
     }
@@ -139,7 +139,7 @@ impl Cell {
     }
 }
 
-fn steps_in(step: &mut Step, sample: Duration) -> u32 {
+fn steps_in(step: &mut WorldStep, sample: Duration) -> u32 {
     let mut steps = 1;
     loop {
         let start = Instant::now();
@@ -278,7 +278,7 @@ fn families(quick: bool) -> Vec<Family> {
 }
 
 /// Finds a name in a map from names to numbers: the bare search of a resource by its id.
-fn look_up(names: u32) -> Step {
+fn look_up(names: u32) -> WorldStep {
     let mut buffer = [0; 8];
     let mut order: Vec<u32> = (0..names).collect();
     let mut random = Random(1);
@@ -296,13 +296,13 @@ fn look_up(names: u32) -> Step {
 }
 
 /// Reads the place that the last read named: each read is a whole cache miss, if it is one.
-fn read(places: u32) -> Step {
+fn read(places: u32) -> WorldStep {
     #[derive(Clone, Copy)]
     #[repr(align(256))]
-    struct Place(u32);
+    struct Cell(u32);
     let mut order: Vec<u32> = (0..places).collect();
     Random(1).shuffle(&mut order);
-    let mut memory = vec![Place(0); places as usize];
+    let mut memory = vec![Cell(0); places as usize];
     for (position, &place) in order.iter().enumerate() {
         memory[place as usize].0 = order[(position + 1) % order.len()];
     }

@@ -24,7 +24,7 @@ use mio::{
 use slab::Slab;
 use socket2::{Domain, Socket, Type};
 
-use crate::Outcome;
+use crate::BenchResult;
 
 /// Serve a fixed answer without parsing: the floor to compare a server's CPU time with
 #[derive(clap::Args)]
@@ -45,7 +45,7 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n4";
 const LISTENER: Token = Token(usize::MAX);
 const BACKLOG: i32 = 4096;
 
-pub fn run(options: &Options) -> Outcome<()> {
+pub fn run(options: &Options) -> BenchResult<()> {
     let listener = listen(options.listen)?;
     eprintln!("listening on {}", listener.local_addr()?);
     Floor::new(listener, options)?.serve()
@@ -86,7 +86,7 @@ impl Floor {
         })
     }
 
-    fn serve(&mut self) -> Outcome<()> {
+    fn serve(&mut self) -> BenchResult<()> {
         let mut events = Events::with_capacity(1024);
         loop {
             match self.poll.poll(&mut events, None) {

@@ -18,7 +18,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    Outcome, compare,
+    BenchResult, compare,
     control::{self, Client},
     load::address_of,
     process::{Launcher, Server},
@@ -51,7 +51,7 @@ pub struct Options {
 const POOL: &str = "handover";
 const WARM_UP_ROUNDS: u32 = 50;
 
-pub fn run(options: &Options) -> Outcome<()> {
+pub fn run(options: &Options) -> BenchResult<()> {
     match options.url {
         Some(server) => {
             print!("{}", measure(server, options.rounds)?.rows(&options.name));
@@ -61,7 +61,7 @@ pub fn run(options: &Options) -> Outcome<()> {
     }
 }
 
-fn start_and_measure(options: &Options) -> Outcome<()> {
+fn start_and_measure(options: &Options) -> BenchResult<()> {
     let bench = std::env::current_exe()?;
     let latchd = compare::latchd_path(options.latchd.as_deref())?;
     let launcher = Launcher::find();
@@ -93,7 +93,7 @@ fn start_and_measure(options: &Options) -> Outcome<()> {
 }
 
 /// Runs the client. Every wait of it is bounded in time, so it ends.
-fn succeed(mut command: Command) -> Outcome<()> {
+fn succeed(mut command: Command) -> BenchResult<()> {
     match command.stdin(Stdio::null()).status()? {
         status if status.success() => Ok(()),
         status => Err(format!("the client failed: {status}").into()),
@@ -110,7 +110,7 @@ impl Times {
     fn rows(&self, name: &str) -> String {
         let rows = [
             ("ping", &self.ping),
-            ("release, nobody waiting", &self.release),
+            ("release, empty queue", &self.release),
             ("release to the waiter's grant", &self.hand_over),
         ];
         let row = |(what, times): (&str, &Histogram)| {
@@ -129,7 +129,7 @@ impl Times {
     }
 }
 
-fn measure(server: SocketAddr, rounds: u32) -> Outcome<Times> {
+fn measure(server: SocketAddr, rounds: u32) -> BenchResult<Times> {
     let ping = request("GET", "/ping", server, false, "");
     let state = request("GET", "/pool", server, false, "");
     let lock = request(
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_who_waits_is_seen_in_the_list_of_pools() {
+    fn a_waiter_is_seen_in_the_list_of_pools() {
         assert!(is_parked("4 0 1 A\n1 1 1 handover"));
         assert!(!is_parked("1 1 0 handover"));
         assert!(!is_parked("4 0 1 A\n1 1 0 handover"));

@@ -8,7 +8,7 @@ use std::{path::PathBuf, time::Duration};
 use tempfile::TempDir;
 
 use crate::{
-    Outcome,
+    BenchResult,
     compare::{self, Loads},
     load::seconds,
     peers::Peers,
@@ -47,7 +47,7 @@ struct Row {
     reports: Vec<Report>,
 }
 
-pub fn run(options: &Options) -> Outcome<()> {
+pub fn run(options: &Options) -> BenchResult<()> {
     let latchd = compare::latchd_path(options.latchd.as_deref())?;
     let launcher = Launcher::find();
     let folder = TempDir::with_prefix("latchd-bench-")?;
@@ -87,7 +87,7 @@ pub fn run(options: &Options) -> Outcome<()> {
     Ok(())
 }
 
-fn play(options: &Options, loads: &Loads<'_>, peers: &Peers, rows: &mut [Row]) -> Outcome<()> {
+fn play(options: &Options, loads: &Loads<'_>, peers: &Peers, rows: &mut [Row]) -> BenchResult<()> {
     let window = [options.warmup_seconds, options.seconds];
     let load = |place: usize, rate| {
         let entry = &peers.entries[place];
@@ -96,7 +96,7 @@ fn play(options: &Options, loads: &Loads<'_>, peers: &Peers, rows: &mut [Row]) -
     let count = peers.entries.len();
     let most = (0..count)
         .map(|place| Ok(load(place, None)?.requests_per_second))
-        .collect::<Outcome<Vec<f64>>>()?;
+        .collect::<BenchResult<Vec<f64>>>()?;
     let slowest = most.iter().copied().fold(f64::INFINITY, f64::min);
     for (place, row) in rows.iter_mut().enumerate() {
         let server = place % count;

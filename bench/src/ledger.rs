@@ -16,13 +16,13 @@ use std::fmt;
 
 /// An id that was granted while it had a holder.
 #[derive(Debug, PartialEq, Eq)]
-pub struct LentTwice {
+pub struct DoubleGrant {
     pub resource: u32,
     pub holder: u32,
     pub second: u32,
 }
 
-impl fmt::Display for LentTwice {
+impl fmt::Display for DoubleGrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             resource,
@@ -37,27 +37,27 @@ impl fmt::Display for LentTwice {
     }
 }
 
-impl std::error::Error for LentTwice {}
+impl std::error::Error for DoubleGrant {}
 
 /// The holders by resource; resources and connections are numbered from 0.
 pub struct Ledger {
     holders: Vec<u32>,
 }
 
-const NOBODY: u32 = u32::MAX;
+const NOT_HELD: u32 = u32::MAX;
 
 impl Ledger {
     pub fn new(resources: u32) -> Self {
         Self {
-            holders: vec![NOBODY; resources as usize],
+            holders: vec![NOT_HELD; resources as usize],
         }
     }
 
     /// Records that the answer that grants `resource` to `connection` was read.
-    pub fn lent(&mut self, resource: u32, connection: u32) -> Result<(), LentTwice> {
+    pub fn lent(&mut self, resource: u32, connection: u32) -> Result<(), DoubleGrant> {
         let holder = &mut self.holders[resource as usize];
-        if *holder != NOBODY {
-            return Err(LentTwice {
+        if *holder != NOT_HELD {
+            return Err(DoubleGrant {
                 resource,
                 holder: *holder,
                 second: connection,
@@ -69,8 +69,8 @@ impl Ledger {
 
     /// Records that the release of `resource` is about to be written.
     pub fn release_sent(&mut self, resource: u32) {
-        let holder = std::mem::replace(&mut self.holders[resource as usize], NOBODY);
-        assert_ne!(holder, NOBODY, "a client releases only what it holds");
+        let holder = std::mem::replace(&mut self.holders[resource as usize], NOT_HELD);
+        assert_ne!(holder, NOT_HELD, "a client releases only what it holds");
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
     fn an_id_that_is_held_must_not_be_lent() {
         let mut ledger = Ledger::new(1);
         ledger.lent(0, 7).unwrap();
-        let twice = LentTwice {
+        let twice = DoubleGrant {
             resource: 0,
             holder: 7,
             second: 8,
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "only what it holds")]
-    fn nobody_releases_what_is_free() {
+    fn a_free_resource_cannot_be_released() {
         Ledger::new(1).release_sent(0);
     }
 }

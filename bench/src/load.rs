@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    Outcome,
+    BenchResult,
     connection::{BURSTS_HELD, Expectation},
     control,
     drive::drive,
@@ -82,7 +82,7 @@ pub struct Options {
 /// Each resource has a request of its own, built beforehand.
 const RESOURCES_MAX: u32 = 1_000_000;
 
-pub fn run(options: &Options) -> Outcome<()> {
+pub fn run(options: &Options) -> BenchResult<()> {
     let plan = plan(options)?;
     let report = load(&plan, options)?;
     if options.json {
@@ -93,7 +93,7 @@ pub fn run(options: &Options) -> Outcome<()> {
     Ok(())
 }
 
-fn plan(options: &Options) -> Outcome<Plan> {
+fn plan(options: &Options) -> BenchResult<Plan> {
     let depth = match options.mode {
         Mode::Pipelined => options.depth,
         Mode::KeepAlive | Mode::Close => 1,
@@ -125,7 +125,7 @@ fn plan(options: &Options) -> Outcome<Plan> {
     })
 }
 
-fn load(plan: &Plan, options: &Options) -> Outcome<Report> {
+fn load(plan: &Plan, options: &Options) -> BenchResult<Report> {
     let pool = &options.pool;
     let requests = Requests::new(plan, pool);
     let expectation = if options.fixed {

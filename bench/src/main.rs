@@ -78,7 +78,7 @@ use clap::Parser;
 
 /// The result of a command. Every failure ends the program with one sentence, so a boxed error is
 /// enough.
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+type BenchResult<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Measures latchd: from the outside on loopback, against a floor, and its engine alone
 #[derive(Parser)]

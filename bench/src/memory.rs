@@ -12,7 +12,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    Outcome, compare,
+    BenchResult, compare,
     control::Client,
     nginx,
     process::{Launcher, Server, free_address, resident_bytes},
@@ -46,7 +46,7 @@ pub struct Options {
 const SETTLE: Duration = Duration::from_millis(300);
 const MAX_BODY: &str = "268435456";
 
-pub fn run(options: &Options) -> Outcome<()> {
+pub fn run(options: &Options) -> BenchResult<()> {
     let latchd = compare::latchd_path(options.latchd.as_deref())?;
     let bench = Bench {
         launcher: Launcher::find(),
@@ -87,7 +87,7 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// Measures idle connections, each of which has sent a request and been answered.
-    fn connections(&self, name: &str) -> Outcome<()> {
+    fn connections(&self, name: &str) -> BenchResult<()> {
         let folder = TempDir::with_prefix("latchd-bench-")?;
         let count = self.options.connections;
         let Some(server) = self.start(name, folder.path(), count + 100)? else {
@@ -120,7 +120,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn resources(&self, name: &str, shape: Shape, count: u32) -> Outcome<()> {
+    fn resources(&self, name: &str, shape: Shape, count: u32) -> BenchResult<()> {
         let folder = TempDir::with_prefix("latchd-bench-")?;
         let server = self.start(name, folder.path(), 0)?;
         let server = server.ok_or("latchd is always there")?;
@@ -157,7 +157,7 @@ impl Bench<'_> {
     }
 
     /// Starts a server; returns `None` if it is not installed.
-    fn start(&self, name: &str, folder: &Path, connections: u32) -> Outcome<Option<Server>> {
+    fn start(&self, name: &str, folder: &Path, connections: u32) -> BenchResult<Option<Server>> {
         let server = match name {
             NGINX => match nginx::find() {
                 Some(nginx) => nginx::start(&nginx, &self.launcher, folder, connections)?,
@@ -180,7 +180,7 @@ impl Bench<'_> {
         Ok(Some(server))
     }
 
-    fn start_again(&self, folder: &Path) -> Outcome<(Duration, Server)> {
+    fn start_again(&self, folder: &Path) -> BenchResult<(Duration, Server)> {
         let address = free_address()?;
         let command = start::latchd_at(&self.latchd, folder, address, &file_store(folder));
         start::until_answer(FILE, command, address)
@@ -193,13 +193,13 @@ fn file_store(folder: &Path) -> OsString {
     store
 }
 
-fn wait_for_answer(server: SocketAddr) -> Outcome<()> {
+fn wait_for_answer(server: SocketAddr) -> BenchResult<()> {
     drop(TcpStream::connect(server)?);
     let ping = request("GET", "/ping", server, false, "");
     Client::connect(server)?.answer_to(&ping).map(drop)
 }
 
-fn resident(server: &Server) -> Outcome<u64> {
+fn resident(server: &Server) -> BenchResult<u64> {
     thread::sleep(SETTLE);
     Ok(resident_bytes(server.pid())?.0)
 }

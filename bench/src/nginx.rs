@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    Outcome, compare,
+    BenchResult, compare,
     process::{Launcher, Server, find_program, free_address},
 };
 
@@ -23,7 +23,7 @@ pub fn start(
     launcher: &Launcher,
     folder: &Path,
     connections: u32,
-) -> Outcome<Server> {
+) -> BenchResult<Server> {
     let address = free_address()?;
     configure(folder, address, connections)?;
     let mut command = launcher.command(compare::SERVER_CORE, nginx);
@@ -37,7 +37,7 @@ pub fn add_arguments(command: &mut Command, folder: &Path) {
 
 /// Writes its configuration. Without a master the one worker is the started process: it can be
 /// measured by that id, and ends with it. The work of the worker is the same.
-pub fn configure(folder: &Path, address: SocketAddr, connections: u32) -> Outcome<()> {
+pub fn configure(folder: &Path, address: SocketAddr, connections: u32) -> BenchResult<()> {
     std::fs::create_dir_all(folder)?;
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|what| format!("{what}_temp_path {what};\n"))

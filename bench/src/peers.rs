@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    Outcome, compare, control, nginx,
+    BenchResult, compare, control, nginx,
     plan::{Api, Mode},
     process::{Launcher, Server, find_program},
     redis,
@@ -32,7 +32,7 @@ impl Peers {
         launcher: &Launcher,
         latchd: &Path,
         folder: &Path,
-    ) -> Outcome<Self> {
+    ) -> BenchResult<Self> {
         let mut peers = Self {
             servers: Vec::new(),
             entries: Vec::new(),
@@ -74,7 +74,7 @@ impl Peers {
         launcher: &Launcher,
         latchd: &Path,
         folder: &Path,
-    ) -> Outcome<()> {
+    ) -> BenchResult<()> {
         let store = redis::start_redis(launcher, folder)?;
         let url = format!("redis://{}", store.address);
         let command = compare::latchd_command(launcher, latchd, folder, url.as_ref());
@@ -107,7 +107,7 @@ impl Peers {
     }
 }
 
-pub fn floor_command(launcher: &Launcher, mode: Mode, depth: u32) -> Outcome<Command> {
+pub fn floor_command(launcher: &Launcher, mode: Mode, depth: u32) -> BenchResult<Command> {
     let bench = std::env::current_exe()?;
     let mut command = launcher.command(compare::SERVER_CORE, &bench);
     command.arg("floor");

@@ -11,13 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::Outcome;
+use crate::BenchResult;
 
 /// Returns the CPU time of all live threads of a process: the first field of their schedstat.
 ///
 /// The kernel updates the figure of a running thread at each tick, so it may be some milliseconds
 /// behind.
-pub fn cpu_ns(pid: u32) -> Outcome<u64> {
+pub fn cpu_ns(pid: u32) -> BenchResult<u64> {
     let read = || -> io::Result<u64> {
         let mut sum_ns = 0;
         for task in fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -34,7 +34,7 @@ pub fn cpu_ns(pid: u32) -> Outcome<u64> {
 }
 
 /// Returns the resident memory of a process now, and its maximum, in bytes.
-pub fn resident_bytes(pid: u32) -> Outcome<(u64, u64)> {
+pub fn resident_bytes(pid: u32) -> BenchResult<(u64, u64)> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))
         .map_err(|error| format!("memory of process {pid}: {error}"))?;
     let field = |name| status_bytes(&status, name).ok_or(format!("process {pid} has no {name}"));
@@ -49,7 +49,7 @@ fn status_bytes(status: &str, name: &str) -> Option<u64> {
 }
 
 /// Sends a signal to a process that was started here.
-pub fn signal(pid: u32, name: &str) -> Outcome<()> {
+pub fn signal(pid: u32, name: &str) -> BenchResult<()> {
     // Through a shell, which is there on every system.
     let line = format!("kill -{name} {pid}");
     match Command::new("sh").args(["-c", &line]).status()? {
@@ -59,7 +59,7 @@ pub fn signal(pid: u32, name: &str) -> Outcome<()> {
 }
 
 /// Waits until the cores are idle, but no longer than `patience`: other users may share them.
-pub fn wait_for_quiet(patience: Duration) -> Outcome<()> {
+pub fn wait_for_quiet(patience: Duration) -> BenchResult<()> {
     const SAMPLE: Duration = Duration::from_millis(100);
     const IDLE_ENOUGH: f64 = 0.9;
     let end = Instant::now() + patience;
@@ -102,7 +102,7 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
 
 /// Returns a port that was free a moment ago, for servers that cannot report the one that they were
 /// given.
-pub fn free_address() -> Outcome<SocketAddr> {
+pub fn free_address() -> BenchResult<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
@@ -159,7 +159,7 @@ pub struct Server {
 const START_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Server {
-    pub fn start(name: &str, mut command: Command) -> Outcome<Self> {
+    pub fn start(name: &str, mut command: Command) -> BenchResult<Self> {
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command
             .spawn()
@@ -175,7 +175,7 @@ impl Server {
     }
 
     /// Starts a server at `address` that does not report when it listens.
-    pub fn start_at(name: &str, mut command: Command, address: SocketAddr) -> Outcome<Self> {
+    pub fn start_at(name: &str, mut command: Command, address: SocketAddr) -> BenchResult<Self> {
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let child = command
             .spawn()
@@ -199,7 +199,7 @@ impl Server {
     }
 
     /// Stops the server in an orderly way; another end is an error.
-    pub fn stop(mut self) -> Outcome<()> {
+    pub fn stop(mut self) -> BenchResult<()> {
         signal(self.pid(), "TERM")?;
         let status = self.child.wait()?;
         match status.success() {

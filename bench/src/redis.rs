@@ -17,11 +17,11 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    Outcome, compare, control,
+    BenchResult, compare, control,
     load::seconds,
     plan::Api,
     process::{Launcher, Server, find_program, free_address},
-    redis_table::{self, Kind, Row, Sample},
+    redis_table::{self, Row, RowKind, Sample},
     script_call::ScriptCall,
     table, webdis,
 };
@@ -59,7 +59,7 @@ const LARGE_POOL: &str = "B";
 /// Seeding a large pool is not part of the load's own time.
 const SEED_PATIENCE: Duration = Duration::from_secs(60);
 
-pub fn run(options: &Options) -> Outcome<()> {
+pub fn run(options: &Options) -> BenchResult<()> {
     let folder = TempDir::with_prefix("latchd-bench-")?;
     let mut field = Field::start(options, &folder)?;
     for round in 0..options.rounds as usize {
@@ -95,7 +95,7 @@ struct Stored {
 }
 
 impl<'a> Field<'a> {
-    fn start(options: &'a Options, folder: &TempDir) -> Outcome<Self> {
+    fn start(options: &'a Options, folder: &TempDir) -> BenchResult<Self> {
         let launcher = Launcher::find();
         if !launcher.pins() {
             eprintln!("no `taskset`, or no second core: servers and load are not pinned");
@@ -125,11 +125,11 @@ impl<'a> Field<'a> {
             }
             None => None,
         };
-        let kinds = Kind::all(options.depth)
+        let kinds = RowKind::all(options.depth)
             .into_iter()
             .filter(|kind| match kind {
-                Kind::Load { api, .. } => *api == Api::Latchd || webdis.is_some(),
-                Kind::Script { .. } => benchmark.is_some(),
+                RowKind::Load { api, .. } => *api == Api::Latchd || webdis.is_some(),
+                RowKind::Script { .. } => benchmark.is_some(),
             });
         Ok(Self {
             rows: kinds.map(Row::new).collect(),
@@ -144,7 +144,7 @@ impl<'a> Field<'a> {
         })
     }
 
-    fn play(&mut self, round: usize) -> Outcome<()> {
+    fn play(&mut self, round: usize) -> BenchResult<()> {
         let count = self.rows.len();
         for turn in 0..count {
             let turn = if round.is_multiple_of(2) {
@@ -154,8 +154,8 @@ impl<'a> Field<'a> {
             };
             let kind = self.rows[turn].kind;
             let sample = match kind {
-                Kind::Load { api, locks_only } => self.load(api, locks_only),
-                Kind::Script { depth } => self.replay(depth),
+                RowKind::Load { api, locks_only } => self.load(api, locks_only),
+                RowKind::Script { depth } => self.replay(depth),
             };
             let sample = sample.map_err(|error| format!("{}: {error}", kind.name()))?;
             eprintln!(
@@ -170,7 +170,7 @@ impl<'a> Field<'a> {
         Ok(())
     }
 
-    fn load(&self, api: Api, locks_only: bool) -> Outcome<Sample> {
+    fn load(&self, api: Api, locks_only: bool) -> BenchResult<Sample> {
         let Stored { server, redis } = match api {
             Api::Latchd => &self.latchd,
             Api::Webdis => self.webdis.as_ref().ok_or("webdis is missing")?,
@@ -200,7 +200,7 @@ impl<'a> Field<'a> {
     }
 
     /// Takes locks from a pool that latchd has created again, with latchd's own call.
-    fn replay(&mut self, depth: u32) -> Outcome<Sample> {
+    fn replay(&mut self, depth: u32) -> BenchResult<Sample> {
         let Stored { server, redis } = &self.latchd;
         control::seed_anew(server.address, LARGE_POOL, self.options.resources)?;
         if self.call.is_none() {
@@ -262,7 +262,7 @@ impl<'a> Field<'a> {
 }
 
 /// Starts a Redis of the benchmark's own, which writes nothing to disk.
-pub fn start_redis(launcher: &Launcher, folder: &Path) -> Outcome<Server> {
+pub fn start_redis(launcher: &Launcher, folder: &Path) -> BenchResult<Server> {
     let program = find_program("redis-server")
         .ok_or("no redis-server in PATH: install it (Debian: redis-server)")?;
     let address: SocketAddr = free_address()?;

@@ -3,19 +3,19 @@
 use std::fmt::Write;
 
 use crate::{
-    Outcome, plan::Api, report::Report, script_call::Replayed, spread::Spread, table::shown,
+    BenchResult, plan::Api, report::Report, script_call::Replayed, spread::Spread, table::shown,
 };
 
 /// The subject of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum RowKind {
     /// A server over Redis, whose locks are released or not.
     Load { api: Api, locks_only: bool },
     /// redis-benchmark, with `depth` script calls in one write.
     Script { depth: u32 },
 }
 
-impl Kind {
+impl RowKind {
     pub fn all(depth: u32) -> [Self; 6] {
         let load = |api, locks_only| Self::Load { api, locks_only };
         [
@@ -56,7 +56,7 @@ impl Kind {
 }
 
 pub struct Row {
-    pub kind: Kind,
+    pub kind: RowKind,
     /// One for each round.
     pub samples: Vec<Sample>,
 }
@@ -74,7 +74,7 @@ pub struct Sample {
 }
 
 impl Row {
-    pub fn new(kind: Kind) -> Self {
+    pub fn new(kind: RowKind) -> Self {
         Self {
             kind,
             samples: Vec::new(),
@@ -83,7 +83,7 @@ impl Row {
 }
 
 impl Sample {
-    pub fn of_load(report: &Report) -> Outcome<Self> {
+    pub fn of_load(report: &Report) -> BenchResult<Self> {
         if report.locks == 0 {
             return Err("no lock was taken in the measured window".into());
         }
@@ -149,7 +149,7 @@ pub fn rows(rows: &[Row]) -> String {
 /// is left open.
 pub fn ratios(rows: &[Row]) -> String {
     let mut text = String::from("\n| ratio | measured | to reach |\n| --- | ---: | ---: |\n");
-    let load = |api, locks_only| Kind::Load { api, locks_only };
+    let load = |api, locks_only| RowKind::Load { api, locks_only };
     for locks_only in [false, true] {
         let (own, peer) = (load(Api::Latchd, locks_only), load(Api::Webdis, locks_only));
         let (words, _) = own.words();
@@ -179,8 +179,8 @@ pub fn ratios(rows: &[Row]) -> String {
         );
     }
     let scripts = rows.iter().filter_map(|row| match row.kind {
-        Kind::Script { depth } => Some((depth, row.kind)),
-        Kind::Load { .. } => None,
+        RowKind::Script { depth } => Some((depth, row.kind)),
+        RowKind::Load { .. } => None,
     });
     for (depth, script) in scripts {
         for locks_only in [true, false] {
@@ -211,8 +211,8 @@ fn line(text: &mut String, what: &str, ratio: Option<Spread>, wanted: &str) {
 /// Returns the ratios, each of figures of the same round.
 fn ratio(
     rows: &[Row],
-    own: Kind,
-    peer: Kind,
+    own: RowKind,
+    peer: RowKind,
     figure: impl Fn(&Sample) -> Option<f64>,
 ) -> Option<Spread> {
     let samples = |kind| {
@@ -227,7 +227,7 @@ fn ratio(
 mod tests {
     use super::*;
 
-    fn row(kind: Kind, redis_cpu_us: [f64; 2]) -> Row {
+    fn row(kind: RowKind, redis_cpu_us: [f64; 2]) -> Row {
         let sample = |redis_cpu_us| Sample {
             locks_per_second: 1000.0,
             server_cpu_us: None,
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_ratio_is_that_of_one_round() {
-        let [_, _, own, peer, script, _] = Kind::all(16);
+        let [_, _, own, peer, script, _] = RowKind::all(16);
         let rows = [row(own, [1.0, 4.0]), row(script, [4.0, 8.0])];
         let cpu = |sample: &Sample| Some(sample.redis_cpu_us);
         let found = ratio(&rows, own, script, cpu).unwrap();

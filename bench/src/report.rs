@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::{Outcome, drive::Measured, plan::Plan};
+use crate::{BenchResult, drive::Measured, plan::Plan};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
@@ -36,7 +36,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn new(plan: &Plan, measured: &Measured) -> Outcome<Self> {
+    pub fn new(plan: &Plan, measured: &Measured) -> BenchResult<Self> {
         let tally = &measured.tally;
         if tally.requests == 0 {
             return Err("the server answered nothing in the measured window".into());
@@ -101,7 +101,7 @@ impl Report {
         })
     }
 
-    pub fn from_json(text: &str) -> Outcome<Self> {
+    pub fn from_json(text: &str) -> BenchResult<Self> {
         let value: Value = serde_json::from_str(text)?;
         let count = |key: &str| value[key].as_u64().ok_or(format!("no {key} in the report"));
         let amount = |key: &str| value[key].as_f64().ok_or(format!("no {key} in the report"));

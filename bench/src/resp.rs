@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Outcome, process::cpu_ns};
+use crate::{BenchResult, process::cpu_ns};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -35,7 +35,7 @@ impl Usage {
 }
 
 impl Redis {
-    pub fn connect(address: SocketAddr) -> Outcome<Self> {
+    pub fn connect(address: SocketAddr) -> BenchResult<Self> {
         let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -52,7 +52,7 @@ impl Redis {
     }
 
     /// Returns the usage: CPU time by the kernel, calls by Redis itself.
-    pub fn usage(&mut self) -> Outcome<Usage> {
+    pub fn usage(&mut self) -> BenchResult<Usage> {
         let commands = self.ask("INFO commandstats")?;
         Ok(Usage {
             cpu_ns: cpu_ns(self.pid)?,
@@ -61,11 +61,11 @@ impl Redis {
     }
 
     /// Starts `MONITOR`: from now on `next_line` returns each command that Redis receives.
-    pub fn monitor(&mut self) -> Outcome<()> {
+    pub fn monitor(&mut self) -> BenchResult<()> {
         self.ask("MONITOR").map(drop)
     }
 
-    pub fn next_line(&mut self) -> Outcome<String> {
+    pub fn next_line(&mut self) -> BenchResult<String> {
         let mut line = String::new();
         match self.stream.read_line(&mut line)? {
             0 => Err("Redis has closed the connection".into()),
@@ -74,7 +74,7 @@ impl Redis {
     }
 
     /// Sends words that need no quoting, and returns a reply of one text.
-    fn ask(&mut self, words: &str) -> Outcome<String> {
+    fn ask(&mut self, words: &str) -> BenchResult<String> {
         self.stream
             .get_mut()
             .write_all(format!("{words}\r\n").as_bytes())?;

@@ -6,7 +6,7 @@
 use std::{io::Read, net::SocketAddr, path::Path, process::Stdio};
 
 use crate::{
-    Outcome, compare, control,
+    BenchResult, compare, control,
     process::{Launcher, cpu_ns},
     requests::request,
     resp::Redis,
@@ -35,7 +35,7 @@ const LIMIT_AT: usize = 5;
 
 impl ScriptCall {
     /// Takes one lock from a pool that has a free resource, and records its call.
-    pub fn learn(redis: SocketAddr, latchd: SocketAddr, pool: &str) -> Outcome<Self> {
+    pub fn learn(redis: SocketAddr, latchd: SocketAddr, pool: &str) -> BenchResult<Self> {
         let mut redis = Redis::connect(redis)?;
         redis.monitor()?;
         let lock = request("POST", &format!("/pool/{pool}/lock"), latchd, true, "");
@@ -58,7 +58,7 @@ impl ScriptCall {
         launcher: &Launcher,
         redis: SocketAddr,
         [connections, depth, calls]: [u32; 3],
-    ) -> Outcome<Replayed> {
+    ) -> BenchResult<Replayed> {
         let mut command = launcher.command(compare::LOAD_CORE, benchmark);
         command.args([
             "-h",

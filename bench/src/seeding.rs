@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    Outcome,
+    BenchResult,
     control::{self, Client},
     requests::request,
     tally::Histogram,
@@ -58,7 +58,7 @@ pub struct Seeded {
     pub median_usual: Duration,
 }
 
-pub fn seed(server: SocketAddr, shape: Shape, count: u32) -> Outcome<Seeded> {
+pub fn seed(server: SocketAddr, shape: Shape, count: u32) -> BenchResult<Seeded> {
     let body = shape.request(count, server);
     let start = Instant::now();
     let (pings, outcome) = pings_during(server, || control::exchange(server, &body))?;
@@ -75,7 +75,7 @@ pub fn seed(server: SocketAddr, shape: Shape, count: u32) -> Outcome<Seeded> {
 }
 
 /// Repeats pings while `work` runs, and returns their times.
-fn pings_during<T>(server: SocketAddr, work: impl FnOnce() -> T) -> Outcome<(Histogram, T)> {
+fn pings_during<T>(server: SocketAddr, work: impl FnOnce() -> T) -> BenchResult<(Histogram, T)> {
     let done = AtomicBool::new(false);
     let ping = || -> Result<Histogram, String> {
         let mut times = Histogram::new();

@@ -20,7 +20,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    Outcome, compare, control,
+    BenchResult, compare, control,
     ledger::Ledger,
     process::{Launcher, Server, resident_bytes},
     redis,
@@ -61,7 +61,7 @@ struct Sample {
     descriptors: u64,
 }
 
-pub fn run(options: &Options) -> Outcome<()> {
+pub fn run(options: &Options) -> BenchResult<()> {
     let launcher = Launcher::find();
     let latchd = compare::latchd_path(options.latchd.as_deref())?;
     let folder = TempDir::with_prefix("latchd-soak-")?;
@@ -105,7 +105,11 @@ fn store_url(name: &str, redis: Option<&Server>, folder: &Path) -> OsString {
 }
 
 /// Runs the workers, and samples meanwhile. A worker that finds a fault ends the run.
-fn watch(options: &Options, server: &Server, duration: Duration) -> Outcome<(Vec<Sample>, Tally)> {
+fn watch(
+    options: &Options,
+    server: &Server,
+    duration: Duration,
+) -> BenchResult<(Vec<Sample>, Tally)> {
     let shared = Shared {
         server: server.address,
         enough: AtomicBool::new(false),
@@ -135,7 +139,7 @@ fn watch(options: &Options, server: &Server, duration: Duration) -> Outcome<(Vec
     })
 }
 
-fn sample(pid: u32, duration: Duration, enough: &AtomicBool) -> Outcome<Vec<Sample>> {
+fn sample(pid: u32, duration: Duration, enough: &AtomicBool) -> BenchResult<Vec<Sample>> {
     let start = Instant::now();
     let mut samples = Vec::new();
     while start.elapsed() < duration && !enough.load(Ordering::Relaxed) {
@@ -149,7 +153,7 @@ fn sample(pid: u32, duration: Duration, enough: &AtomicBool) -> Outcome<Vec<Samp
 }
 
 /// Prints the verdict in one line; a bad one is an error.
-fn judge(samples: &[Sample], tally: &Tally, held: u64) -> Outcome<()> {
+fn judge(samples: &[Sample], tally: &Tally, held: u64) -> BenchResult<()> {
     let third = samples.len() / 3;
     if third == 0 {
         return Err("too short for a verdict".into());
@@ -179,7 +183,7 @@ fn judge(samples: &[Sample], tally: &Tally, held: u64) -> Outcome<()> {
         wrong.push("descriptors are lost".to_owned());
     }
     if held > 0 {
-        wrong.push(format!("{held} resources are held by nobody"));
+        wrong.push(format!("{held} resources are held without a holder"));
     }
     match wrong.is_empty() {
         true => {

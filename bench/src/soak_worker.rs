@@ -20,13 +20,13 @@ use std::{
 
 use fastrand::Rng;
 
-use crate::{Outcome, control, ledger::Ledger, requests::request};
+use crate::{BenchResult, control, ledger::Ledger, requests::request};
 
 /// The pool whose members stay.
 pub const STEADY: &str = "steady";
 /// Fewer than all clients request together, so that some are queued.
 pub const STEADY_RESOURCES: u32 = 16;
-const MOST_HELD: usize = 3;
+const MAX_HELD: usize = 3;
 const CHURNING_POOLS: u32 = 40;
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -85,22 +85,22 @@ pub fn work(shared: &Shared, number: u32, seed: u64) -> Result<Tally, String> {
 }
 
 /// A connection that uses the one-line protocol.
-struct Line(BufReader<TcpStream>);
+struct SoakConnection(BufReader<TcpStream>);
 
-impl Line {
-    fn open(server: SocketAddr) -> Outcome<Line> {
+impl SoakConnection {
+    fn open(server: SocketAddr) -> BenchResult<SoakConnection> {
         let stream = TcpStream::connect_timeout(&server, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        Ok(Line(BufReader::new(stream)))
+        Ok(SoakConnection(BufReader::new(stream)))
     }
 
-    fn send(&mut self, bytes: &str) -> Outcome<()> {
+    fn send(&mut self, bytes: &str) -> BenchResult<()> {
         Ok(self.0.get_mut().write_all(bytes.as_bytes())?)
     }
 
     /// Sends a line and returns the status and the words of its answer.
-    fn ask(&mut self, line: &str) -> Outcome<(u16, String)> {
+    fn ask(&mut self, line: &str) -> BenchResult<(u16, String)> {
         self.send(&format!("{line}\n"))?;
         let mut answer = String::new();
         self.0.read_line(&mut answer)?;
@@ -123,7 +123,7 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    fn run(mut self) -> Outcome<Tally> {
+    fn run(mut self) -> BenchResult<Tally> {
         while !self.shared.enough.load(Ordering::Relaxed) {
             let mut line = self.connect()?;
             for _ in 0..self.random.u32(1..200) {
@@ -149,13 +149,13 @@ impl Worker<'_> {
         Ok(self.tally)
     }
 
-    fn connect(&mut self) -> Outcome<Line> {
+    fn connect(&mut self) -> BenchResult<SoakConnection> {
         self.tally.connections += 1;
-        Line::open(self.shared.server)
+        SoakConnection::open(self.shared.server)
     }
 
-    fn acquire(&mut self, line: &mut Line) -> Outcome<()> {
-        if self.held.len() >= MOST_HELD {
+    fn acquire(&mut self, line: &mut SoakConnection) -> BenchResult<()> {
+        if self.held.len() >= MAX_HELD {
             return Ok(());
         }
         let wait = ["", "&wait=1", "&wait=2"][self.random.usize(..3)];
@@ -181,7 +181,7 @@ impl Worker<'_> {
         Ok(())
     }
 
-    fn release(&mut self, line: &mut Line) -> Outcome<()> {
+    fn release(&mut self, line: &mut SoakConnection) -> BenchResult<()> {
         if self.held.is_empty() {
             return Ok(());
         }
@@ -198,7 +198,7 @@ impl Worker<'_> {
         }
     }
 
-    fn renew(&mut self, line: &mut Line) -> Outcome<()> {
+    fn renew(&mut self, line: &mut SoakConnection) -> BenchResult<()> {
         for (resource, fence) in self.held.clone() {
             let id = resource + 1;
             let (status, words) =
@@ -215,7 +215,7 @@ impl Worker<'_> {
     }
 
     /// Sends a random request to a pool that comes and goes.
-    fn churn(&mut self, line: &mut Line) -> Outcome<()> {
+    fn churn(&mut self, line: &mut SoakConnection) -> BenchResult<()> {
         let pool = format!("churn-{}", self.random.u32(..CHURNING_POOLS));
         let id = self.random.u32(1..30);
         let owner = self.random.u32(..20);
@@ -248,7 +248,7 @@ impl Worker<'_> {
     }
 
     /// Ends a connection improperly.
-    fn end_badly(&mut self, mut line: Line) -> Outcome<()> {
+    fn end_badly(&mut self, mut line: SoakConnection) -> BenchResult<()> {
         let pool = format!("churn-{}", self.random.u32(..CHURNING_POOLS));
         self.tally.cut_off += 1;
         match self.random.u32(..6) {

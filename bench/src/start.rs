@@ -13,7 +13,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    Outcome, compare, control, nginx,
+    BenchResult, compare, control, nginx,
     process::{Server, free_address},
     requests::request,
     spread::Spread,
@@ -30,7 +30,7 @@ pub struct Options {
     rounds: u32,
 }
 
-pub fn run(options: &Options) -> Outcome<()> {
+pub fn run(options: &Options) -> BenchResult<()> {
     let latchd = compare::latchd_path(options.latchd.as_deref())?;
     let bench = std::env::current_exe()?;
     let nginx = nginx::find();
@@ -84,7 +84,7 @@ pub fn until_answer(
     name: &str,
     mut command: Command,
     address: SocketAddr,
-) -> Outcome<(Duration, Server)> {
+) -> BenchResult<(Duration, Server)> {
     let ping = request("GET", "/ping", address, true, "");
     command.stdin(Stdio::null());
     let start = Instant::now();

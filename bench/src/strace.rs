@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Outcome, process};
+use crate::{BenchResult, process};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -21,8 +21,8 @@ pub fn count<T>(
     strace: &Path,
     pid: u32,
     folder: &Path,
-    work: impl FnOnce() -> Outcome<T>,
-) -> Outcome<(u64, T)> {
+    work: impl FnOnce() -> BenchResult<T>,
+) -> BenchResult<(u64, T)> {
     let tracer = Tracer::attach(strace, pid, folder.join("strace.txt"))?;
     let result = work()?;
     Ok((tracer.detach()?, result))
@@ -35,7 +35,7 @@ struct Tracer {
 }
 
 impl Tracer {
-    fn attach(strace: &Path, pid: u32, output: PathBuf) -> Outcome<Self> {
+    fn attach(strace: &Path, pid: u32, output: PathBuf) -> BenchResult<Self> {
         let mut command = Command::new(strace);
         command.args(["-c", "-f", "-p", &pid.to_string(), "-o"]);
         command.arg(&output).stdin(Stdio::null());
@@ -51,7 +51,7 @@ impl Tracer {
         Ok(tracer)
     }
 
-    fn detach(mut self) -> Outcome<u64> {
+    fn detach(mut self) -> BenchResult<u64> {
         process::signal(self.child.id(), "INT")?;
         // strace ends by that signal, which is no failure.
         self.child.wait()?;
@@ -68,7 +68,7 @@ impl Drop for Tracer {
     }
 }
 
-fn is_traced(pid: u32) -> Outcome<bool> {
+fn is_traced(pid: u32) -> BenchResult<bool> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let tracer = status
         .lines()

@@ -22,7 +22,7 @@ use rustls::{
 use tempfile::TempDir;
 
 use crate::{
-    Outcome, compare,
+    BenchResult, compare,
     process::{Launcher, Server, cpu_ns, resident_bytes},
     table,
 };
@@ -67,7 +67,7 @@ impl Way {
     ];
 }
 
-pub fn run(options: &Options) -> Outcome<()> {
+pub fn run(options: &Options) -> BenchResult<()> {
     let folder = TempDir::with_prefix("latchd-bench-")?;
     make_certificate(folder.path())?;
     let bench = Bench {
@@ -115,7 +115,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    fn start(&self, way: Way) -> Outcome<Server> {
+    fn start(&self, way: Way) -> BenchResult<Server> {
         let mut command = self.launcher.command(0, &self.latchd);
         command.env_clear().current_dir(self.folder.path());
         match way {
@@ -136,7 +136,7 @@ impl Bench<'_> {
     }
 
     /// Measures idle connections, each of which has sent a request and been answered.
-    fn idle_bytes(&self, way: Way) -> Outcome<f64> {
+    fn idle_bytes(&self, way: Way) -> BenchResult<f64> {
         let server = self.start(way)?;
         let mut dialer = Dialer::new(way, false, self.folder.path())?;
         // Once, so that memory reserved for the first connection is not counted.
@@ -153,7 +153,7 @@ impl Bench<'_> {
     }
 
     /// Measures a connection from the first to the last byte, with one request in it.
-    fn connection_us(&self, way: Way, again: bool) -> Outcome<f64> {
+    fn connection_us(&self, way: Way, again: bool) -> BenchResult<f64> {
         let server = self.start(way)?;
         let mut dialer = Dialer::new(way, again, self.folder.path())?;
         for _ in 0..10 {
@@ -175,7 +175,7 @@ impl Bench<'_> {
         Ok(used_ns as f64 / 1e3 / f64::from(count))
     }
 
-    fn request_us(&self, way: Way) -> Outcome<f64> {
+    fn request_us(&self, way: Way) -> BenchResult<f64> {
         let server = self.start(way)?;
         let mut connection = Dialer::new(way, false, self.folder.path())?.asked(server.address)?;
         let count = self.options.requests;
@@ -199,7 +199,7 @@ enum Connection {
 }
 
 impl Dialer {
-    fn new(way: Way, again: bool, folder: &Path) -> Outcome<Dialer> {
+    fn new(way: Way, again: bool, folder: &Path) -> BenchResult<Dialer> {
         let version = match way {
             Way::Plain => return Ok(Dialer { config: None }),
             Way::Tls12 => &TLS12,
@@ -221,7 +221,7 @@ impl Dialer {
     }
 
     /// Opens a connection that has sent a request and been answered.
-    fn asked(&mut self, address: SocketAddr) -> Outcome<Connection> {
+    fn asked(&mut self, address: SocketAddr) -> BenchResult<Connection> {
         let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
         let mut connection = match &self.config {
@@ -241,7 +241,7 @@ const REQUEST: &[u8] = b"GET /ping HTTP/1.1\r\n\r\n";
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npong";
 
 impl Connection {
-    fn ask(&mut self) -> Outcome<()> {
+    fn ask(&mut self) -> BenchResult<()> {
         let mut answer = [0; ANSWER.len()];
         match self {
             Connection::Plain(stream) => {
@@ -260,7 +260,7 @@ impl Connection {
     }
 }
 
-fn make_certificate(folder: &Path) -> Outcome<()> {
+fn make_certificate(folder: &Path) -> BenchResult<()> {
     let mut openssl = Command::new("openssl");
     openssl.current_dir(folder).args([
         "req",

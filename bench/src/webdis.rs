@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::Path};
 use serde_json::json;
 
 use crate::{
-    Outcome, compare, control,
+    BenchResult, compare, control,
     process::{Launcher, Server, free_address},
     requests::request,
 };
@@ -21,7 +21,7 @@ pub fn start(
     launcher: &Launcher,
     folder: &Path,
     redis: SocketAddr,
-) -> Outcome<Server> {
+) -> BenchResult<Server> {
     let address = free_address()?;
     let settings = json!({
         "redis_host": redis.ip().to_string(),
@@ -42,7 +42,7 @@ pub fn start(
 }
 
 /// Sets the members of the set to "1" to "N".
-pub fn seed(server: SocketAddr, set: &str, resources: u32) -> Outcome<()> {
+pub fn seed(server: SocketAddr, set: &str, resources: u32) -> BenchResult<()> {
     const PART: u32 = 1000;
     ask(server, &format!("DEL/{set}"))?;
     for part in control::in_parts(resources, PART) {
@@ -54,7 +54,7 @@ pub fn seed(server: SocketAddr, set: &str, resources: u32) -> Outcome<()> {
 
 /// Verifies the number of members. The load has checked that only seeded ones came back, so none is
 /// missing if the number is right.
-pub fn verify(server: SocketAddr, set: &str, resources: u32) -> Outcome<()> {
+pub fn verify(server: SocketAddr, set: &str, resources: u32) -> BenchResult<()> {
     let count = ask(server, &format!("SCARD/{set}.txt"))?;
     if count != resources.to_string() {
         return Err(format!("webdis has {count} members of {resources}").into());
@@ -64,7 +64,7 @@ pub fn verify(server: SocketAddr, set: &str, resources: u32) -> Outcome<()> {
 
 /// Sends a command in a body, which may be long; in a path it may not. The request does not close the
 /// connection: webdis 0.1.9 would not answer a body that it needs two reads for.
-fn ask(server: SocketAddr, command: &str) -> Outcome<String> {
+fn ask(server: SocketAddr, command: &str) -> BenchResult<String> {
     let reply = control::exchange(server, &request("POST", "/", server, false, command))?;
     reply
         .success()

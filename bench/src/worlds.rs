@@ -13,7 +13,7 @@ use latchd::{
 };
 
 /// A repeatable operation.
-pub type Step = Box<dyn FnMut()>;
+pub type WorldStep = Box<dyn FnMut()>;
 
 /// Longer than any measurement, so that no wait or lease ends unintentionally.
 const FOREVER_MS: u64 = 1 << 50;
@@ -153,7 +153,7 @@ impl World {
 }
 
 /// Keeps half of the pool held by owners with leases; acquires and releases one of the rest.
-pub fn take_and_release(noted: bool, resources: u32) -> Step {
+pub fn take_and_release(noted: bool, resources: u32) -> WorldStep {
     let mut world = half_held(noted, resources);
     Box::new(move || {
         let id = world.take(None, None);
@@ -162,7 +162,7 @@ pub fn take_and_release(noted: bool, resources: u32) -> Step {
 }
 
 /// Acquires and releases always the same resource, which is named.
-pub fn take_and_release_the_same(resources: u32) -> Step {
+pub fn take_and_release_the_same(resources: u32) -> WorldStep {
     let mut world = half_held(false, resources);
     let id = world.take(None, None);
     world.release(&id);
@@ -174,7 +174,7 @@ pub fn take_and_release_the_same(resources: u32) -> Step {
 }
 
 /// Repeats the request of an owner that holds a resource, any owner or always the same.
-pub fn renew(noted: bool, resources: u32, always_the_same: bool) -> Step {
+pub fn renew(noted: bool, resources: u32, always_the_same: bool) -> WorldStep {
     let mut world = half_held(noted, resources);
     let ttl = Ttl::from_s(Ttl::MAX_S);
     Box::new(move || {
@@ -188,7 +188,7 @@ pub fn renew(noted: bool, resources: u32, always_the_same: bool) -> Step {
 }
 
 /// Acquires a resource, and releases all that its owner holds.
-pub fn release_by_owner(noted: bool, resources: u32) -> Step {
+pub fn release_by_owner(noted: bool, resources: u32) -> WorldStep {
     let mut world = half_held(noted, resources);
     Box::new(move || {
         let owner = world.random.below(resources);
@@ -212,7 +212,7 @@ fn half_held(noted: bool, resources: u32) -> World {
 }
 
 /// Ends a lease in each step, and begins another: half of the pool is held.
-pub fn expire_and_take(noted: bool, resources: u32) -> Step {
+pub fn expire_and_take(noted: bool, resources: u32) -> WorldStep {
     let mut world = World::with_resources(noted, resources);
     let held = u64::from(resources / 2);
     // A ttl has whole seconds, so few leases must begin further apart.
@@ -235,7 +235,7 @@ pub fn expire_and_take(noted: bool, resources: u32) -> Step {
 }
 
 /// Removes the first of `count` deadlines, and sets it again as the last.
-pub fn end_and_set(count: u32) -> Step {
+pub fn end_and_set(count: u32) -> WorldStep {
     let mut deadlines = Deadlines::default();
     let mut now_ms = 0;
     let mut set = move |deadlines: &mut Deadlines, key: usize| {
@@ -252,7 +252,7 @@ pub fn end_and_set(count: u32) -> Step {
 /// Holds all, with `waiters` queued for any resource. Each step releases one, which the first
 /// waiter is granted, and queues another waiter. Without waiters the new request is granted at
 /// once.
-pub fn hand_over(noted: bool, resources: u32, waiters: u32) -> Step {
+pub fn hand_over(noted: bool, resources: u32, waiters: u32) -> WorldStep {
     let mut world = World::with_resources(noted, resources);
     let mut held: VecDeque<StoredName> = (0..resources).map(|_| world.take(None, None)).collect();
     for _ in 0..waiters {
@@ -271,7 +271,7 @@ pub fn hand_over(noted: bool, resources: u32, waiters: u32) -> Step {
 }
 
 /// Hands over as above, but each waiter names a resource.
-pub fn hand_over_named(noted: bool, resources: u32, waiters: u32) -> Step {
+pub fn hand_over_named(noted: bool, resources: u32, waiters: u32) -> WorldStep {
     let mut world = World::with_resources(noted, resources);
     (0..resources).for_each(|_| {
         world.take(None, None);
@@ -285,7 +285,7 @@ pub fn hand_over_named(noted: bool, resources: u32, waiters: u32) -> Step {
     }
     Box::new(move || {
         world.now_ms += 1;
-        let resource = line.pop_front().expect("somebody waits");
+        let resource = line.pop_front().expect("a waiter is queued");
         let mut buffer = [0; 8];
         world.release(name(b'r', resource, &mut buffer));
         id_of(world.engine.poll_answer().map(|(_, reply)| reply));
@@ -296,7 +296,7 @@ pub fn hand_over_named(noted: bool, resources: u32, waiters: u32) -> Step {
 
 /// Repeats the request of the last waiter, an owner, on another connection. Those before it wait
 /// for any resource, or each for one that it names.
-pub fn ask_again_while_queued(resources: u32, waiters: u32, named: bool) -> Step {
+pub fn ask_again_while_queued(resources: u32, waiters: u32, named: bool) -> WorldStep {
     let mut world = World::with_resources(false, resources);
     (0..resources).for_each(|_| {
         world.take(None, None);
@@ -317,7 +317,7 @@ pub fn ask_again_while_queued(resources: u32, waiters: u32, named: bool) -> Step
 }
 
 /// Acquires and releases one resource, in one of `pools`, any or always the same.
-pub fn in_pools(noted: bool, pools: u32, always_the_same: bool) -> Step {
+pub fn in_pools(noted: bool, pools: u32, always_the_same: bool) -> WorldStep {
     let mut world = World::new(noted);
     let mut buffer = [0; 8];
     for pool in 0..pools {

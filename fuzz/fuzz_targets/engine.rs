@@ -29,7 +29,7 @@ use duel::{Duel, Honest};
 use operations::{Operations, Source};
 
 /// Long sequences find no more than short ones.
-const MOST_OPERATIONS: usize = 300;
+const MAX_OPERATIONS: usize = 300;
 
 impl Source for Unstructured<'_> {
     fn below(&mut self, end: u32) -> u32 {
@@ -42,7 +42,7 @@ fuzz_target!(|input: &[u8]| {
     let mut source = Unstructured::new(input);
     let mut duel = Duel::new(operations::rules(&mut source), Honest);
     let mut done = Vec::new();
-    while !source.is_empty() && done.len() < MOST_OPERATIONS {
+    while !source.is_empty() && done.len() < MAX_OPERATIONS {
         let (model, now) = (&duel.model, duel.now);
         let source = &mut source;
         let operation = Operations { source, model, now }.draw();

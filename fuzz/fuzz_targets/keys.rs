@@ -16,7 +16,7 @@ enum Input<'a> {
     /// The bytes before and behind a secret in a file.
     File(&'a [u8], &'a [u8]),
     /// Valid lines, which may contradict each other, and a pool.
-    Lines(Vec<Line>, Vec<Letter>),
+    Lines(Vec<KeyLine>, Vec<Letter>),
     /// The bytes before and behind a secret in a field.
     Field(&'a [u8], &'a [u8]),
     /// A user, the bytes before and behind a secret in the pair, and one byte that is changed in its
@@ -27,7 +27,7 @@ enum Input<'a> {
 }
 
 #[derive(Arbitrary, Debug)]
-struct Line {
+struct KeyLine {
     name: bool,
     secret: bool,
     hashed: bool,
@@ -93,7 +93,7 @@ fn check_file(before: &[u8], behind: &[u8]) {
     }
 }
 
-impl Line {
+impl KeyLine {
     fn text(&self) -> String {
         let (name, secret) = (self.name(), self.secret());
         let secret = match (self.hashed, secret) {
@@ -143,8 +143,8 @@ impl Letter {
     }
 }
 
-fn check_lines(lines: &[Line], pool: &[Letter]) {
-    let text: String = lines.iter().map(Line::text).collect();
+fn check_lines(lines: &[KeyLine], pool: &[Letter]) {
+    let text: String = lines.iter().map(KeyLine::text).collect();
     let mut names = HashMap::new();
     let agree = lines.iter().all(|line| {
         let (name, secret) = (line.name(), line.secret());

@@ -16,7 +16,7 @@ use latchd::time::Time;
 use libfuzzer_sys::fuzz_target;
 use redis::{PushKind, Value};
 
-const MOST_STEPS: usize = 200;
+const MAX_STEPS: usize = 200;
 const MAX_WAIT_MS: u64 = 300_000;
 
 const REQUESTS: [(Method, &str, &str); 20] = [
@@ -257,7 +257,7 @@ fuzz_target!(|input: &[u8]| {
         open: HashSet::new(),
         connected: false,
     };
-    for _ in 0..MOST_STEPS {
+    for _ in 0..MAX_STEPS {
         if world.source.is_empty() || world.step().is_err() {
             break;
         }

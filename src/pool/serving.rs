@@ -252,7 +252,7 @@ impl Pool {
             match (waiter.ticket.is_some(), &waiter.selection) {
                 _ if held_up => {}
                 (true, selection) => {
-                    assert!(!can_serve, "somebody waits who could be served");
+                    assert!(!can_serve, "a waiter is queued that could be served");
                     held_up = selection.is_for_any();
                 }
                 (false, _) if !can_serve => {}

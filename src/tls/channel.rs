@@ -59,7 +59,7 @@ enum ChannelWork<'a> {
     /// Send the notice that nothing more follows.
     Close,
     /// Send the alert of a failure.
-    Complain,
+    Alert,
 }
 
 enum ChannelStep {
@@ -219,7 +219,7 @@ impl State {
                 Err(error) => {
                     // Only while there is an alert to send: further input must not be processed.
                     while self.side.wants_write() {
-                        used += self.step(&mut input[used..], &mut ChannelWork::Complain).0;
+                        used += self.step(&mut input[used..], &mut ChannelWork::Alert).0;
                     }
                     return (used, Err(error));
                 }
@@ -314,7 +314,7 @@ fn advance<Data>(
                     return Err(Error::EncryptError);
                 }
                 ChannelWork::Close => output.close(&mut traffic),
-                ChannelWork::Send(_) | ChannelWork::Receive(_) | ChannelWork::Complain => {}
+                ChannelWork::Send(_) | ChannelWork::Receive(_) | ChannelWork::Alert => {}
             }
             Ok(ChannelStep::Ready)
         }

@@ -20,7 +20,7 @@ const STARTS: [&str; 4] = [
 
 /// They connect as fast as they can, never end what they begin, and never go.
 #[test]
-fn whoever_asks_gets_in_among_more_strangers_than_there_is_room_for() {
+fn a_client_that_asks_is_admitted_among_more_silent_ones_than_fit() {
     const COUNT: usize = 1000;
     let arguments = ["--max-connections", "200", "--max-per-address", "200"];
     let siege = Siege::lay_beside(&arguments, |server, enough| {
@@ -47,7 +47,7 @@ fn whoever_asks_gets_in_among_more_strangers_than_there_is_room_for() {
         retry(&mut siege.connect(), server, "GET /ping\n", "200 pong\n");
     }
     drop(crowd);
-    siege.lift("more strangers than there is room for", 8 * MEBIBYTE);
+    siege.lift("more silent clients than fit", 8 * MEBIBYTE);
 }
 
 /// Sends one request and expects its answer. An idle client may have been evicted, and reconnects: no
@@ -70,7 +70,7 @@ fn exchange(client: &mut Client, request: &str, answer: &str) -> io::Result<()> 
 
 /// They are queued, so that none of them is ever evicted; but all have one address.
 #[test]
-fn a_crowd_in_line_at_one_address_leaves_room_for_others() {
+fn a_crowd_queued_at_one_address_leaves_room_for_others() {
     let arguments = ["--max-connections", "150", "--max-per-address", "100"];
     let siege = Siege::lay_beside(&arguments, |server, enough| {
         let connect = |server| connect_from(Ipv4Addr::new(127, 0, 0, 2), server);
@@ -91,5 +91,5 @@ fn a_crowd_in_line_at_one_address_leaves_room_for_others() {
         assert_eq!(read_until_closed(&mut turned_away), b"");
     }
     drop(crowd);
-    siege.lift("a crowd in line at one address", 4 * MEBIBYTE);
+    siege.lift("a crowd queued at one address", 4 * MEBIBYTE);
 }

@@ -25,7 +25,7 @@ fn bombs() -> Vec<(&'static str, String)> {
         ("a long fraction", format!("{{\"A\":[0.{digits}]}}")),
         ("a large exponent", "{\"A\":[1e999999999]}".into()),
         ("no number", "{\"A\":[NaN]}".into()),
-        ("a number that is none, with a sign", "{\"A\":[-]}".into()),
+        ("a sign without a number", "{\"A\":[-]}".into()),
         (
             "a string of a megabyte",
             format!("{{\"A\":[\"{}\"]}}", "x".repeat(1_000_000)),

@@ -105,10 +105,10 @@ impl Siege {
             self.before,
             "{what} has changed something"
         );
-        assert!(turns.count > 0, "nobody was served beside {what}");
+        assert!(turns.count > 0, "no client was served beside {what}");
         assert!(
             turns.longest < LONGEST_TURN,
-            "somebody waited for {:?} beside {what}",
+            "a client waited for {:?} beside {what}",
             turns.longest
         );
         assert!(

@@ -75,7 +75,7 @@ fn send_some(mut stream: &TcpStream, bytes: &[u8]) -> usize {
 }
 
 #[test]
-fn lines_of_strangers_without_an_end_cost_no_memory() {
+fn unauthenticated_lines_without_an_end_cost_no_memory() {
     let server = serve(KEYS, &LIMITS);
     let turns = large_turns();
     let mut holder = server.connect();
@@ -110,7 +110,7 @@ fn lines_of_strangers_without_an_end_cost_no_memory() {
 }
 
 #[test]
-fn strangers_who_do_not_read_their_answers_go_first() {
+fn unauthenticated_clients_that_do_not_read_their_answers_go_first() {
     let mut server = serve(KEYS, &LIMITS);
     let turns = large_turns();
     let mut holder = server.connect();

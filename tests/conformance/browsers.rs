@@ -1,6 +1,6 @@
 //! Requests that a page makes a browser send: changes from other origins, and host names of attackers.
 
-use super::expected::Answer;
+use super::expected::ExpectedAnswer;
 use super::request::*;
 use super::runner::run;
 use super::table::{Row, row};
@@ -148,7 +148,7 @@ fn changes() -> Vec<Row> {
             ok(""),
         ),
         row(
-            "a stranger's page where there are no keys but --cors none",
+            "a page of another site where there are no keys but --cors none",
             CHANGE,
         )
         .server(&["--cors", "none"])
@@ -169,8 +169,8 @@ fn browser(host: &str) -> String {
 }
 
 fn hosts() -> Vec<Row> {
-    let unknown = || -> Answer { isolated(fails("403 unknown host")) };
-    let known = || -> Answer { isolated(answer("4 0 0 A")) };
+    let unknown = || -> ExpectedAnswer { isolated(fails("403 unknown host")) };
+    let known = || -> ExpectedAnswer { isolated(answer("4 0 0 A")) };
     let mut each_mark = row("each mark of a browser", HOST).given(SEED);
     for mark in [
         "Origin: http://evil.example",
@@ -182,7 +182,7 @@ fn hosts() -> Vec<Row> {
         let fields = format!("Host: evil.example:8081\r\n{mark}");
         each_mark = each_mark.ask(with("GET /pool", &fields), unknown());
     }
-    let mut known_hosts = row("hosts that no stranger can own", HOST).given(SEED);
+    let mut known_hosts = row("hosts that no other site can own", HOST).given(SEED);
     for host in [
         "127.0.0.1:8081",
         "[::1]:8081",

@@ -1,6 +1,6 @@
 //! Caching: caches may keep nothing that was asked for with Accept, as caches and browsers ask.
 
-use super::expected::{Answer, Body};
+use super::expected::{Body, ExpectedAnswer};
 use super::request::*;
 use super::runner::run;
 use super::table::{Row, row};
@@ -13,8 +13,8 @@ fn rows_hold() {
 const NO_STORE: &str = "`Cache-Control: no-store` on answers to a GET that carried Accept";
 
 /// Exactly these fields.
-fn stored_nowhere(status: &str, body: Body, kind: &'static str) -> Answer {
-    Answer::new(status, body)
+fn stored_nowhere(status: &str, body: Body, kind: &'static str) -> ExpectedAnswer {
+    ExpectedAnswer::new(status, body)
         .header("Content-Type", kind)
         .header("Cache-Control", "no-store")
 }

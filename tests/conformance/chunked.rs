@@ -114,7 +114,7 @@ fn good() -> Vec<Row> {
 
 fn broken() -> Vec<Row> {
     let broken = [
-        ("a size that is none", "x\r\n[1,2]\r\n0\r\n\r\n"),
+        ("a size without digits", "x\r\n[1,2]\r\n0\r\n\r\n"),
         ("a negative size", "-5\r\n[1,2]\r\n0\r\n\r\n"),
         ("a size with a sign", "+5\r\n[1,2]\r\n0\r\n\r\n"),
         ("a size with a prefix", "0x5\r\n[1,2]\r\n0\r\n\r\n"),

@@ -1,6 +1,6 @@
 //! CORS: the rights of a page in a browser.
 
-use super::expected::{Answer, Value};
+use super::expected::{ExpectedAnswer, Value};
 use super::request::*;
 use super::runner::run;
 use super::table::{Row, row};
@@ -25,7 +25,7 @@ fn preflight(line: &str) -> String {
 }
 
 /// The expected answer to OPTIONS of a path.
-fn options(origin: &'static str, methods: &[&'static str]) -> Answer {
+fn options(origin: &'static str, methods: &[&'static str]) -> ExpectedAnswer {
     answer("")
         .header("Allow", has(methods))
         .header(ORIGIN, origin)
@@ -38,7 +38,7 @@ fn options(origin: &'static str, methods: &[&'static str]) -> Answer {
 }
 
 /// The same, to a page.
-fn preflighted(origin: &'static str, methods: &[&'static str]) -> Answer {
+fn preflighted(origin: &'static str, methods: &[&'static str]) -> ExpectedAnswer {
     isolated(options(origin, methods))
 }
 
@@ -81,7 +81,7 @@ pub fn rows() -> Vec<Row> {
                 .header("Allow", has(&["GET", "POST", "PUT"])),
         ),
         row(
-            "nothing to who did not ask",
+            "nothing to a client that did not ask",
             "CORS headers if the request carried Origin",
         )
         .server(STAR)

@@ -243,7 +243,7 @@ fn places() -> Vec<Row> {
             .check("GET /pool", "200 1 1 1 A")
             .check("GET /ping", "200 pong")
             .check("GET /pool", "200 1 1 1 A"),
-        one_held("what is kept for an owner is lent to nobody", kept)
+        one_held("a resource kept for an owner is not lent", kept)
             .waits(a, 1)
             .hang_up()
             .check("GET /ping", "200 pong")
@@ -276,7 +276,7 @@ fn places() -> Vec<Row> {
             .check("DELETE /pool/A/lock/1?owner=a", "200")
             .on(1)
             .hears("200 1"),
-        one_held("the second in line asks without wait", without)
+        one_held("the second of the queue asks without wait", without)
             .waits(anyone, 1)
             .on(1)
             .waits(a, 2)

@@ -7,7 +7,7 @@ const SLOWNESS: u64 = 9;
 
 pub enum Expected {
     Bytes(Vec<u8>),
-    Answer(Answer),
+    ExpectedAnswer(ExpectedAnswer),
     /// A one-line answer, without its line feed; `…` at the end stands for anything.
     Line(String),
     /// A failure in either form, where the request has not shown which form it is.
@@ -15,7 +15,7 @@ pub enum Expected {
 }
 
 /// An answer whose headers may come in any order. Exactly these and Content-Length must be there.
-pub struct Answer {
+pub struct ExpectedAnswer {
     pub status: String,
     pub headers: Vec<(&'static str, Value)>,
     pub optional: Vec<&'static str>,
@@ -36,9 +36,9 @@ pub enum Body {
     JsonError,
 }
 
-impl Answer {
-    pub fn new(status: &str, body: Body) -> Answer {
-        Answer {
+impl ExpectedAnswer {
+    pub fn new(status: &str, body: Body) -> ExpectedAnswer {
+        ExpectedAnswer {
             status: status.into(),
             headers: Vec::new(),
             optional: Vec::new(),
@@ -46,19 +46,19 @@ impl Answer {
         }
     }
 
-    pub fn header(mut self, name: &'static str, value: impl Into<Value>) -> Answer {
+    pub fn header(mut self, name: &'static str, value: impl Into<Value>) -> ExpectedAnswer {
         self.headers.push((name, value.into()));
         self
     }
 
     /// The type that depends on Accept. The answer to a GET also has `Cache-Control: no-store`;
     /// `caching` tests where it must be and where not.
-    pub fn typed(self, value: &'static str) -> Answer {
+    pub fn typed(self, value: &'static str) -> ExpectedAnswer {
         self.header("Content-Type", value).optional("Cache-Control")
     }
 
     /// A header that may be there or not, where both are right.
-    pub fn optional(mut self, name: &'static str) -> Answer {
+    pub fn optional(mut self, name: &'static str) -> ExpectedAnswer {
         self.optional.push(name);
         self
     }
@@ -204,9 +204,9 @@ impl From<String> for Expected {
     }
 }
 
-impl From<Answer> for Expected {
-    fn from(answer: Answer) -> Expected {
-        Expected::Answer(answer)
+impl From<ExpectedAnswer> for Expected {
+    fn from(answer: ExpectedAnswer) -> Expected {
+        Expected::ExpectedAnswer(answer)
     }
 }
 

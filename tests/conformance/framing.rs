@@ -249,7 +249,7 @@ fn bodies() -> Vec<Row> {
             .send("POST /pool/my pool/lock HTTP/1.1\r\nHost: h\r\n\r\n")
             .end_without_success()
             .check("GET /pool", "200 4 0 0 A"),
-        row("a body that looks like a request is none", PIPELINING).ask(
+        row("a body that looks like a request is a body", PIPELINING).ask(
             body("POST /pool/A", "GET /ping HTTP/1.1\r\n\r\n"),
             ok(r#"["GET /ping HTTP/1.1"]"#),
         ),
@@ -272,7 +272,7 @@ fn lengths() -> Vec<Row> {
         .iter()
         .map(|headers| {
             row(
-                format!("a length that is none: {headers:?}"),
+                format!("a length without digits: {headers:?}"),
                 "bad header: 400 and close",
             )
             .breaks(with("POST /pool/A", headers) + "[1]", "400 bad …")

@@ -192,7 +192,7 @@ fn failures() -> Vec<Row> {
                 closing("413 body too large"),
             )
             .end(),
-        row("a chunk that is none", ALWAYS)
+        row("a malformed chunk", ALWAYS)
             .ask(chunked, closing("400 bad chunk"))
             .end(),
         row("two lengths", ALWAYS)
@@ -201,7 +201,7 @@ fn failures() -> Vec<Row> {
                 closing("400 bad length"),
             )
             .end(),
-        row("a header that is none", ALWAYS)
+        row("a malformed header", ALWAYS)
             .ask(with("GET /json/ping", "a b"), closing("400 bad header"))
             .end(),
         row("a header that is too large", ALWAYS)

@@ -24,7 +24,7 @@ pub fn rows() -> Vec<Row> {
 }
 
 fn pools() -> Vec<Row> {
-    let most = "There may be so many pools, and no more.";
+    let most = "A bound on the number of pools.";
     vec![
         row("one pool more than there may be", most)
             .server(&["--max-pools=2"])
@@ -63,7 +63,7 @@ fn pools() -> Vec<Row> {
 }
 
 fn resources_of_a_pool() -> Vec<Row> {
-    let most = "A pool may have so many resources, and no more.";
+    let most = "A bound on the resources of a pool.";
     vec![
         row("one resource more than a pool may have", most)
             .server(&["--max-pool-resources=3"])
@@ -104,7 +104,7 @@ fn resources_of_a_pool() -> Vec<Row> {
 
 /// A Redis does not know it.
 fn resources_in_all() -> Vec<Row> {
-    let most = "There may be so many resources in all pools together, and no more.";
+    let most = "A bound on the resources of all pools together.";
     let stores = [StoreKind::Memory, StoreKind::File];
     let rows = stores.map(|store| {
         vec![
@@ -155,8 +155,8 @@ fn one_held(name: &str, promise: &'static str) -> Row {
 }
 
 fn lines() -> Vec<Row> {
-    let line = "So many may stand in line for a pool, and no more.";
-    let address = "So many may stand in line from one address, and no more.";
+    let line = "A bound on the waiters of a pool.";
+    let address = "A bound on the waiters of one address.";
     vec![
         one_held("a full line of one pool", line)
             .server(&["--max-pool-waiters=1"])

@@ -242,22 +242,19 @@ fn named() -> Vec<Row> {
     };
     let one = "POST /pool/A/lock/1?wait=60";
     vec![
-        held(
-            "others are lent past one who waits for a certain one",
-            NAMED,
-        )
-        .waits(one, 1)
-        .on(1)
-        .line(ACQUIRE, "200 4")
-        .line(WAITING, "200 3")
-        .line(ACQUIRE, "409 busy")
-        .line("DELETE /pool/A/lock/2", "200")
-        .line("POST /pool/A/lock/2", "200 2")
-        .on(0)
-        .silence()
-        .check("DELETE /pool/A/lock/1", "200")
-        .hears("200 1"),
-        held("what is reserved goes to who waits for it", NAMED)
+        held("others are lent past a waiter for a certain one", NAMED)
+            .waits(one, 1)
+            .on(1)
+            .line(ACQUIRE, "200 4")
+            .line(WAITING, "200 3")
+            .line(ACQUIRE, "409 busy")
+            .line("DELETE /pool/A/lock/2", "200")
+            .line("POST /pool/A/lock/2", "200 2")
+            .on(0)
+            .silence()
+            .check("DELETE /pool/A/lock/1", "200")
+            .hears("200 1"),
+        held("a reserved resource goes to its waiter", NAMED)
             .given("POST /pool/A/lock?n=2")
             .waits(one, 1)
             .on(1)
@@ -269,7 +266,7 @@ fn named() -> Vec<Row> {
             .check("DELETE /pool/A/lock/3", "200")
             .on(1)
             .hears("200 3"),
-        held("who waits for any is served before it", CAN_USE)
+        held("a waiter for any is served before it", CAN_USE)
             .given("POST /pool/A/lock?n=2")
             .waits(WAITING, 1)
             .on(1)
@@ -281,16 +278,19 @@ fn named() -> Vec<Row> {
             .check("DELETE /pool/A/lock/1", "200")
             .on(1)
             .hears("200 1"),
-        held("the second in line gets what the first cannot use", CAN_USE)
-            .waits(one, 1)
-            .on(1)
-            .waits("POST /pool/A/lock/2?wait=60", 2)
-            .check("DELETE /pool/A/lock/2", "200")
-            .hears("200 2")
-            .on(0)
-            .silence()
-            .check("DELETE /pool/A/lock/1", "200")
-            .hears("200 1"),
+        held(
+            "the second of the queue gets what the first cannot use",
+            CAN_USE,
+        )
+        .waits(one, 1)
+        .on(1)
+        .waits("POST /pool/A/lock/2?wait=60", 2)
+        .check("DELETE /pool/A/lock/2", "200")
+        .hears("200 2")
+        .on(0)
+        .silence()
+        .check("DELETE /pool/A/lock/1", "200")
+        .hears("200 1"),
         held("two wait for the same, in turn", FIRST)
             .waits(one, 1)
             .on(1)

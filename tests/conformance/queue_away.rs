@@ -82,7 +82,7 @@ fn served_with_the_rest() -> Vec<Row> {
             .line("POST /pool/A/lock/1", "409 busy")
             .on(0)
             .line(A, "200 1"),
-        away("who waits for a certain one gets it of the rest", REST, A)
+        away("a waiter for a certain one gets it of the rest", REST, A)
             .on(1)
             .waits("POST /pool/A/lock/1?wait=60", 2)
             .check("DELETE /pool/A/lock/1", "200")
@@ -172,7 +172,7 @@ fn several() -> Vec<Row> {
             .on(0)
             .line(A_THREE, "200 1\t2\t3"),
         away(
-            "one who is there and wants several holds the line",
+            "a waiter that is there and wants several holds the queue",
             SEVERAL,
             A,
         )

@@ -199,13 +199,19 @@ fn undone() -> Vec<Row> {
             .on(1)
             .hears("200 1")
             .check("GET /pool", "200 1 1 0 A"),
-        late(resets("a grant for who has gone is undone", WAITING), 1)
-            .until("GET /pool", "200 1 0 0 A")
-            .line("POST /pool/A/lock", "200 1"),
         late(
-            resets("a grant for who has gone goes to the next", WAITING)
-                .on(1)
-                .waits(WAITING, 2),
+            resets("a grant for a client that has gone is undone", WAITING),
+            1,
+        )
+        .until("GET /pool", "200 1 0 0 A")
+        .line("POST /pool/A/lock", "200 1"),
+        late(
+            resets(
+                "a grant for a client that has gone goes to the next",
+                WAITING,
+            )
+            .on(1)
+            .waits(WAITING, 2),
             2,
         )
         .on(1)

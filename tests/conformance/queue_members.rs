@@ -32,7 +32,7 @@ fn all_held(name: &str, promise: &'static str) -> Row {
 
 fn growing() -> Vec<Row> {
     vec![
-        all_held("a new member goes to the first in line", NEW)
+        all_held("a new member goes to the first of the queue", NEW)
             .waits(WAITING, 1)
             .check("POST /pool/A 5", r#"200 ["1","2","3","4","5"]"#)
             .hears("200 5"),
@@ -59,7 +59,7 @@ fn growing() -> Vec<Row> {
                 r#"200 {"A":["9"],"B":["x"]}"#,
             )
             .hears("200 9"),
-        row("adding what is there serves nobody", NEW)
+        row("adding what is there serves no waiter", NEW)
             .given(SEED)
             .given("POST /pool/A/lock?n=4")
             .waits(WAITING, 1)
@@ -104,7 +104,7 @@ fn shrinking() -> Vec<Row> {
             .waits(WAITING, 1)
             .check("PUT /pool/A []", "200 []")
             .hears("422 only 0 resources"),
-        all_held("those behind one who is sent away move up", TOLD)
+        all_held("those behind a dismissed waiter move up", TOLD)
             .waits("POST /pool/A/lock?n=4&wait=60", 1)
             .on(1)
             .waits(WAITING, 2)
@@ -115,7 +115,7 @@ fn shrinking() -> Vec<Row> {
             .on(0)
             .hears("422 only 3 resources"),
         all_held(
-            "a former member is lent to nobody in line",
+            "a former member is lent to no waiter",
             "a held id that is no longer named is lent to nobody again and vanishes when it is \
              released or expires",
         )
@@ -169,7 +169,7 @@ fn removing() -> Vec<Row> {
             .silence()
             .check("DELETE /pool/A/lock/2", "200")
             .hears("200 2"),
-        all_held("an owner who is away finds its place gone", REMOVED)
+        all_held("an owner that is away finds its place gone", REMOVED)
             .waits("POST /pool/A/lock?wait=60&owner=a", 1)
             .hang_up()
             .given("DELETE /pool/A")

@@ -105,7 +105,7 @@ fn away() -> Vec<Row> {
             .silence()
             .check("DELETE /pool/A/lock/1?owner=a", "200")
             .hears("200 1"),
-        row("an owner who waits for several keeps its place", KEEPS)
+        row("an owner that waits for several keeps its place", KEEPS)
             .given(SEED)
             .given("POST /pool/A/lock?n=4")
             .waits("POST /pool/A/lock?n=2&owner=a&wait=60", 1)
@@ -128,7 +128,7 @@ fn away() -> Vec<Row> {
             .check("DELETE /pool/A/lock/1", "200")
             .hears("200 1"),
         row(
-            "an owner who waits for a certain one keeps its place",
+            "an owner that waits for a certain one keeps its place",
             KEEPS,
         )
         .given(SEED)
@@ -148,7 +148,7 @@ fn away() -> Vec<Row> {
             .check("DELETE /pool/A/lock/1", "200")
             .hang_up()
             .line(format!("{A}&lease"), "200 2 - 1"),
-        one_held("an owner who waits is not who holds", KEEPS)
+        one_held("a waiting owner is not a holder", KEEPS)
             .waits(A, 1)
             .on(1)
             .line("PUT /pool/A/lock?owner=a", "404 not held")
@@ -204,7 +204,7 @@ fn grace() -> Vec<Row> {
             .check("DELETE /pool/A/lock/1", "200")
             .on(1)
             .hears("200 1"),
-        one_held("who has come back is in no need of grace", KEEPS)
+        one_held("an owner that has come back needs no grace", KEEPS)
             .server(&["--queue-grace=1"])
             .waits(A, 1)
             .hang_up()

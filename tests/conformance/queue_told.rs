@@ -41,12 +41,12 @@ fn forms() -> Vec<Row> {
         object(r#""-""#, 1, "null", "~90"),
     ];
     vec![
-        two_held("nobody waits", TOLD)
+        two_held("an empty queue", TOLD)
             .ask(bare(OF_A), ok(""))
             .ask(json(OF_A), json_ok("[]"))
             .line(OF_A, "200")
             .ask(bare("HEAD /pool/A/queue"), ok("")),
-        two_held("who waits is listed in the order of the line", TOLD)
+        two_held("waiters are listed in the order of the queue", TOLD)
             .waits("POST /pool/A/lock?n=2&owner=ci+42&wait=60", 1)
             .on(1)
             .waits("POST /pool/A/lock/b%202?wait=30", 2)
@@ -64,7 +64,7 @@ fn forms() -> Vec<Row> {
                 "200 ~9 ~60 2 ci 42\t~9 ~30 1 -\t~9 ~90 1 -",
             )
             .line("HEAD /pool/A/queue", "200"),
-        two_held("one who waits is a list, too", TOLD)
+        two_held("one waiter is a list, too", TOLD)
             .waits("POST /pool/A/lock?wait=60", 1)
             .on(1)
             .ask(
@@ -95,7 +95,7 @@ fn forms() -> Vec<Row> {
 
 fn places() -> Vec<Row> {
     vec![
-        two_held("who is served is in line no longer", TOLD)
+        two_held("a served waiter is queued no longer", TOLD)
             .waits("POST /pool/A/lock?owner=a&wait=60", 1)
             .on(1)
             .waits("POST /pool/A/lock?owner=b&wait=60", 2)
@@ -109,7 +109,7 @@ fn places() -> Vec<Row> {
             .on(1)
             .line("GET /pool/B/queue", "200"),
         // It has waited as long as before; the newer request decides its resources and its wait.
-        two_held("an owner who asks again keeps its age", TOLD)
+        two_held("an owner that asks again keeps its age", TOLD)
             .mark()
             .waits("POST /pool/A/lock?owner=a&wait=60", 1)
             .until(OF_A, "200 ~10 ~59 1 a")
@@ -127,7 +127,7 @@ fn away() -> Vec<Row> {
         format!(r#"[{{"owner":"{owner}","n":2,"id":null,"age":~9,"left":~10,"lost":true}}]"#)
     };
     vec![
-        two_held("an owner who is away", NOT_THERE)
+        two_held("an owner that is away", NOT_THERE)
             .waits("POST /pool/A/lock?owner=a&n=2&wait=60", 1)
             .hang_up()
             .line(OF_A, "200 ~9 ~10 2 a")
@@ -135,7 +135,7 @@ fn away() -> Vec<Row> {
             .waits("POST /pool/A/lock?owner=a&n=2&wait=60", 1)
             .on(1)
             .line(OF_A, "200 ~9 ~60 2 a"),
-        two_held("who has no owner is gone", NOT_THERE)
+        two_held("a waiter without an owner is gone", NOT_THERE)
             .waits("POST /pool/A/lock?wait=60", 1)
             .hang_up()
             .queued(0)

@@ -1,6 +1,6 @@
 //! The requests and answers that rows are made of. Each function says in full which bytes it makes.
 
-use super::expected::{Answer, Body, Value};
+use super::expected::{Body, ExpectedAnswer, Value};
 
 /// The seed of most rows: it lends 4, then 3, 2, 1.
 pub const SEED: &str = r#"POST /pool {"A":["1","2","3","4"]}"#;
@@ -53,7 +53,7 @@ fn is_json(body: &str) -> bool {
 }
 
 /// Success whose body is plain, and `Connection: close`.
-pub fn closes(body: &str) -> Answer {
+pub fn closes(body: &str) -> ExpectedAnswer {
     answer(body).header("Connection", "close")
 }
 
@@ -64,39 +64,39 @@ pub fn lines(values: &[&str]) -> String {
 
 /// A failure in plain text, such as `409 busy`: the words are the reason phrase and the body, and
 /// there is no header but Content-Length. `400 bad …` stands for any words that begin so.
-pub fn fails(status: &str) -> Answer {
-    Answer::new(status, Body::Reason)
+pub fn fails(status: &str) -> ExpectedAnswer {
+    ExpectedAnswer::new(status, Body::Reason)
 }
 
 /// A failure that ends the connection: as `fails`, and `Connection: close`.
-pub fn fails_and_closes(status: &str) -> Answer {
+pub fn fails_and_closes(status: &str) -> ExpectedAnswer {
     fails(status).header("Connection", "close")
 }
 
 /// Success with Content-Type application/json and exactly this body.
-pub fn json_ok(body: &str) -> Answer {
-    Answer::new("200 OK", Body::Is(body.into())).typed("application/json")
+pub fn json_ok(body: &str) -> ExpectedAnswer {
+    ExpectedAnswer::new("200 OK", Body::Is(body.into())).typed("application/json")
 }
 
 /// A failure as `{"code":WORDS,"message":"…"}` with Content-Type application/json. The variable part
 /// of the words is a member of its own.
-pub fn json_fails(status: &str) -> Answer {
-    Answer::new(status, Body::JsonError).typed("application/json")
+pub fn json_fails(status: &str) -> ExpectedAnswer {
+    ExpectedAnswer::new(status, Body::JsonError).typed("application/json")
 }
 
 /// Success in plain text for a request that carried Accept.
-pub fn plain_ok(body: &str) -> Answer {
-    Answer::new("200 OK", Body::Is(body.into())).typed("text/plain; charset=utf-8")
+pub fn plain_ok(body: &str) -> ExpectedAnswer {
+    ExpectedAnswer::new("200 OK", Body::Is(body.into())).typed("text/plain; charset=utf-8")
 }
 
 /// A failure in plain text for a request that carried Accept.
-pub fn plain_fails(status: &str) -> Answer {
+pub fn plain_fails(status: &str) -> ExpectedAnswer {
     fails(status).typed("text/plain; charset=utf-8")
 }
 
 /// Success with this body and further headers, to be added with `header`.
-pub fn answer(body: &str) -> Answer {
-    let answer = Answer::new("200 OK", Body::Is(body.into()));
+pub fn answer(body: &str) -> ExpectedAnswer {
+    let answer = ExpectedAnswer::new("200 OK", Body::Is(body.into()));
     match is_json(body) {
         true => answer.header("Content-Type", "application/json"),
         false => answer,
@@ -104,7 +104,7 @@ pub fn answer(body: &str) -> Answer {
 }
 
 /// The same to a browser: no page of another site may take the answer for a script, or look into it.
-pub fn isolated(answer: Answer) -> Answer {
+pub fn isolated(answer: ExpectedAnswer) -> ExpectedAnswer {
     answer
         .header("X-Content-Type-Options", "nosniff")
         .header("Cross-Origin-Resource-Policy", "same-origin")

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::expected::matches;
 use super::secured::Dialer;
-use super::table::{Row, Step};
+use super::table::{Row, RowStep};
 use super::wire::Connection;
 use crate::support::{Server, StoreKind, wait_until_told};
 
@@ -142,15 +142,15 @@ struct Talk<'a> {
 }
 
 impl Talk<'_> {
-    fn take(&mut self, step: &Step) -> Result<(), String> {
+    fn take(&mut self, step: &RowStep) -> Result<(), String> {
         match step {
-            Step::Aside(request, answer) => self.aside.ask(request, answer),
-            Step::Send(bytes) if self.cut == Cut::Bytes => {
+            RowStep::Aside(request, answer) => self.aside.ask(request, answer),
+            RowStep::Send(bytes) if self.cut == Cut::Bytes => {
                 let size = 1 + bytes.len() / 500;
                 bytes.chunks(size).try_for_each(|c| self.current().send(c))
             }
-            Step::Send(bytes) => self.current().send(bytes),
-            Step::Pieces(pieces) => {
+            RowStep::Send(bytes) => self.current().send(bytes),
+            RowStep::Pieces(pieces) => {
                 for (place, piece) in pieces.iter().enumerate() {
                     if place > 0 {
                         self.hear_nothing()?;
@@ -159,28 +159,28 @@ impl Talk<'_> {
                 }
                 Ok(())
             }
-            Step::Cuts(pieces) => {
+            RowStep::Cuts(pieces) => {
                 for piece in pieces {
                     self.current().send(piece)?;
                     self.settle()?;
                 }
                 Ok(())
             }
-            Step::Expect(expected) => self.current().expect(expected),
-            Step::AtOnce(bytes) => self.current().at_once(bytes),
-            Step::Silence => {
+            RowStep::Expect(expected) => self.current().expect(expected),
+            RowStep::AtOnce(bytes) => self.current().at_once(bytes),
+            RowStep::Silence => {
                 if self.store == StoreKind::Redis {
                     self.settle()?;
                     thread::sleep(MESSAGE_TIME);
                 }
                 self.hear_nothing()
             }
-            Step::HalfClose => self.current().half_close(),
-            Step::End => self.current().end(),
-            Step::EndWithoutSuccess => self.current().end_without_success(),
-            Step::Connect => self.go_on_with(self.connections.len()),
-            Step::On(number) => self.go_on_with(*number),
-            Step::HangUp => {
+            RowStep::HalfClose => self.current().half_close(),
+            RowStep::End => self.current().end(),
+            RowStep::EndWithoutSuccess => self.current().end_without_success(),
+            RowStep::Connect => self.go_on_with(self.connections.len()),
+            RowStep::On(number) => self.go_on_with(*number),
+            RowStep::HangUp => {
                 let connection = self.connections.remove(self.current);
                 let (server, client) = (connection.server(), connection.address());
                 drop(connection);
@@ -193,7 +193,7 @@ impl Talk<'_> {
                 }
                 self.settle()
             }
-            Step::Restart => {
+            RowStep::Restart => {
                 self.server.kill();
                 self.server.restart();
                 self.aside = Connection::open(&self.server);
@@ -201,17 +201,17 @@ impl Talk<'_> {
                 self.current = 0;
                 Ok(())
             }
-            Step::Until(request, answer) => self.until(request, |line| matches(answer, line)),
-            Step::Queued(count) => self.until("GET /pool", |line| queued_for_a(line) == *count),
-            Step::Mark => {
+            RowStep::Until(request, answer) => self.until(request, |line| matches(answer, line)),
+            RowStep::Queued(count) => self.until("GET /pool", |line| queued_for_a(line) == *count),
+            RowStep::Mark => {
                 self.marked = Instant::now();
                 Ok(())
             }
-            Step::NotBefore(least) => match self.marked.elapsed().as_millis() {
+            RowStep::NotBefore(least) => match self.marked.elapsed().as_millis() {
                 gone if gone >= u128::from(*least) => Ok(()),
                 gone => Err(format!("it is {gone} ms later")),
             },
-            Step::Signal(name) => {
+            RowStep::Signal(name) => {
                 self.server.signal(name);
                 self.frozen = *name == "STOP";
                 Ok(())

@@ -22,7 +22,7 @@ fn rows_hold_with_tls() {
     rows.retain(|row| {
         !row.steps
             .iter()
-            .any(|step| matches!(step, table::Step::Signal("STOP")))
+            .any(|step| matches!(step, table::RowStep::Signal("STOP")))
     });
     let dialer = Dialer::with_tls();
     run_on(&[StoreKind::Memory], rows, Cut::AsWritten, &dialer);

@@ -10,7 +10,7 @@ pub struct Row {
     pub name: String,
     pub promise: &'static str,
     pub arguments: Vec<&'static str>,
-    pub steps: Vec<Step>,
+    pub steps: Vec<RowStep>,
     /// Only for stores that keep their state when the process is killed.
     pub durable: bool,
     /// The only store that the promise is about; `None` for all stores.
@@ -19,7 +19,7 @@ pub struct Row {
     pub kept_whole: bool,
 }
 
-pub enum Step {
+pub enum RowStep {
     /// Says a one-line request on a connection beside the row's own, and compares the answer.
     Aside(String, String),
     Send(Vec<u8>),
@@ -93,22 +93,22 @@ impl Row {
 
     /// Sets the stage: a one-line request on another connection, which must succeed.
     pub fn given(self, request: impl Into<String>) -> Row {
-        self.step(Step::Aside(request.into(), "200…".into()))
+        self.step(RowStep::Aside(request.into(), "200…".into()))
     }
 
     /// Checks the outcome: a one-line request on another connection, and its answer.
     pub fn check(self, request: impl Into<String>, answer: impl Into<String>) -> Row {
-        self.step(Step::Aside(request.into(), answer.into()))
+        self.step(RowStep::Aside(request.into(), answer.into()))
     }
 
     pub fn send(self, bytes: impl AsRef<[u8]>) -> Row {
-        self.step(Step::Send(bytes.as_ref().to_vec()))
+        self.step(RowStep::Send(bytes.as_ref().to_vec()))
     }
 
     /// Sends pieces, each of which the server has read before the next leaves.
     pub fn pieces<T: AsRef<[u8]>>(self, pieces: &[T]) -> Row {
         let pieces = pieces.iter().map(|piece| piece.as_ref().to_vec()).collect();
-        self.step(Step::Pieces(pieces))
+        self.step(RowStep::Pieces(pieces))
     }
 
     /// Sends byte by byte, each of which the server has read before the next leaves.
@@ -138,18 +138,18 @@ impl Row {
                 let (head, tail) = requests.split_at(second);
                 let pieces = [&head[..first], &head[first..], tail];
                 let pieces = pieces.iter().map(|piece| piece.to_vec()).collect();
-                self = self.step(Step::Cuts(pieces)).expect(answers);
+                self = self.step(RowStep::Cuts(pieces)).expect(answers);
             }
         }
         self
     }
 
     pub fn expect(self, expected: impl Into<Expected>) -> Row {
-        self.step(Step::Expect(expected.into()))
+        self.step(RowStep::Expect(expected.into()))
     }
 
     pub fn at_once(self, bytes: impl AsRef<[u8]>) -> Row {
-        self.step(Step::AtOnce(bytes.as_ref().to_vec()))
+        self.step(RowStep::AtOnce(bytes.as_ref().to_vec()))
     }
 
     /// Sends a request and compares the answer.
@@ -183,46 +183,46 @@ impl Row {
     }
 
     pub fn silence(self) -> Row {
-        self.step(Step::Silence)
+        self.step(RowStep::Silence)
     }
 
     pub fn half_close(self) -> Row {
-        self.step(Step::HalfClose)
+        self.step(RowStep::HalfClose)
     }
 
     pub fn end(self) -> Row {
-        self.step(Step::End)
+        self.step(RowStep::End)
     }
 
     pub fn end_without_success(self) -> Row {
-        self.step(Step::EndWithoutSuccess)
+        self.step(RowStep::EndWithoutSuccess)
     }
 
     pub fn connect(self) -> Row {
-        self.step(Step::Connect)
+        self.step(RowStep::Connect)
     }
 
     pub fn hang_up(self) -> Row {
-        self.step(Step::HangUp)
+        self.step(RowStep::HangUp)
     }
 
     pub fn restart(self) -> Row {
-        self.step(Step::Restart)
+        self.step(RowStep::Restart)
     }
 
     /// Continues with the connection of this number. The row starts on 0.
     pub fn on(self, number: usize) -> Row {
-        self.step(Step::On(number))
+        self.step(RowStep::On(number))
     }
 
     /// Says a one-line request on another connection until this is the answer.
     pub fn until(self, request: impl Into<String>, answer: impl Into<String>) -> Row {
-        self.step(Step::Until(request.into(), answer.into()))
+        self.step(RowStep::Until(request.into(), answer.into()))
     }
 
     /// Polls the pools on another connection until this many clients are queued for pool A.
     pub fn queued(self, count: usize) -> Row {
-        self.step(Step::Queued(count))
+        self.step(RowStep::Queued(count))
     }
 
     /// Sends a one-line request that gets no answer yet: this many clients are queued then.
@@ -238,61 +238,61 @@ impl Row {
     /// Stops the server. It sees nothing of the following steps before `thaw`, and then all of it at
     /// once.
     pub fn freeze(self) -> Row {
-        self.step(Step::Signal("STOP"))
+        self.step(RowStep::Signal("STOP"))
     }
 
     pub fn thaw(self) -> Row {
-        self.step(Step::Signal("CONT"))
+        self.step(RowStep::Signal("CONT"))
     }
 
     /// Asks the process to stop.
     pub fn terminate(self) -> Row {
-        self.step(Step::Signal("TERM"))
+        self.step(RowStep::Signal("TERM"))
     }
 
     pub fn mark(self) -> Row {
-        self.step(Step::Mark)
+        self.step(RowStep::Mark)
     }
 
     /// Not earlier after `mark` than this. Where a time is only roughly right, as with a wait, rows
     /// leave 10 ms. A row with real seconds is not also sent byte by byte.
     pub fn not_before(self, milliseconds: u64) -> Row {
-        self.kept_whole().step(Step::NotBefore(milliseconds))
+        self.kept_whole().step(RowStep::NotBefore(milliseconds))
     }
 
-    fn step(mut self, step: Step) -> Row {
+    fn step(mut self, step: RowStep) -> Row {
         self.steps.push(step);
         self
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for RowStep {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Step::Aside(request, _) => write!(f, "beside it, {request:?}"),
-            Step::Send(bytes) => write!(f, "send \"{}\"", bytes.escape_ascii()),
-            Step::Pieces(pieces) | Step::Cuts(pieces) => {
+            RowStep::Aside(request, _) => write!(f, "beside it, {request:?}"),
+            RowStep::Send(bytes) => write!(f, "send \"{}\"", bytes.escape_ascii()),
+            RowStep::Pieces(pieces) | RowStep::Cuts(pieces) => {
                 let pieces: Vec<String> = pieces
                     .iter()
                     .map(|p| p.escape_ascii().to_string())
                     .collect();
                 write!(f, "send in pieces \"{}\"", pieces.join("|"))
             }
-            Step::Expect(_) => write!(f, "expect an answer"),
-            Step::AtOnce(_) => write!(f, "expect an answer in one read"),
-            Step::Silence => write!(f, "expect silence"),
-            Step::HalfClose => write!(f, "half-close"),
-            Step::End => write!(f, "expect the end"),
-            Step::EndWithoutSuccess => write!(f, "expect the end, and no success"),
-            Step::Connect => write!(f, "connect again"),
-            Step::HangUp => write!(f, "hang up"),
-            Step::Restart => write!(f, "kill and restart"),
-            Step::On(number) => write!(f, "go on with connection {number}"),
-            Step::Until(request, _) => write!(f, "beside it, {request:?} until it is so"),
-            Step::Queued(count) => write!(f, "wait until {count} stand in line"),
-            Step::Mark => write!(f, "note the time"),
-            Step::NotBefore(time) => write!(f, "{time} ms later"),
-            Step::Signal(name) => write!(f, "SIG{name}"),
+            RowStep::Expect(_) => write!(f, "expect an answer"),
+            RowStep::AtOnce(_) => write!(f, "expect an answer in one read"),
+            RowStep::Silence => write!(f, "expect silence"),
+            RowStep::HalfClose => write!(f, "half-close"),
+            RowStep::End => write!(f, "expect the end"),
+            RowStep::EndWithoutSuccess => write!(f, "expect the end, and no success"),
+            RowStep::Connect => write!(f, "connect again"),
+            RowStep::HangUp => write!(f, "hang up"),
+            RowStep::Restart => write!(f, "kill and restart"),
+            RowStep::On(number) => write!(f, "go on with connection {number}"),
+            RowStep::Until(request, _) => write!(f, "beside it, {request:?} until it is so"),
+            RowStep::Queued(count) => write!(f, "wait until {count} are queued"),
+            RowStep::Mark => write!(f, "note the time"),
+            RowStep::NotBefore(time) => write!(f, "{time} ms later"),
+            RowStep::Signal(name) => write!(f, "SIG{name}"),
         }
     }
 }

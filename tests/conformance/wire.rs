@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::expected::{Answer, Expected, matches};
+use super::expected::{Expected, ExpectedAnswer, matches};
 use crate::support::Server;
 
 /// Longer than any answer takes; many rows may fail at once, and each waits this long.
@@ -128,7 +128,7 @@ impl Connection {
     pub fn expect(&mut self, expected: &Expected) -> Result<(), String> {
         match expected {
             Expected::Bytes(bytes) => self.expect_bytes(bytes),
-            Expected::Answer(answer) => self.expect_answer(answer),
+            Expected::ExpectedAnswer(answer) => self.expect_answer(answer),
             Expected::Line(line) => {
                 let received = self.read_line()?;
                 compare_line(line, &received)
@@ -182,7 +182,7 @@ impl Connection {
         Ok(())
     }
 
-    fn expect_answer(&mut self, answer: &Answer) -> Result<(), String> {
+    fn expect_answer(&mut self, answer: &ExpectedAnswer) -> Result<(), String> {
         let head = self.read_head()?;
         let mut lines = head.split("\r\n");
         let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 "));

@@ -122,7 +122,7 @@ impl FaultyDisk {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("nobody panics with it")
+        self.0.lock().expect("no holder panics")
     }
 
     /// Lets `fails` operations fail, after `wait` of the same kind have gone well.

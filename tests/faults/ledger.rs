@@ -156,7 +156,7 @@ impl Pool {
             return Err(format!("member {id} is lost"));
         }
         if let Some(id) = found.iter().find(|id| !self.members.contains_key(*id)) {
-            return Err(format!("{id} is a member that nobody has named"));
+            return Err(format!("{id} is a member that no seed has named"));
         }
         self.members = found.into_iter().map(|id| (id, Known::Yes)).collect();
         Ok(())
@@ -175,10 +175,10 @@ impl Pool {
                     return Err(format!("another lock than {lock:?}: {lease:?}"));
                 }
                 _ if !self.unheard.contains(owner.unwrap_or_default()) => {
-                    return Err(format!("a lock that nobody has asked for: {lease:?}"));
+                    return Err(format!("a lock that no client has asked for: {lease:?}"));
                 }
                 _ if owner.is_none() && undone => {
-                    return Err(format!("a lock that nobody was told of: {lease:?}"));
+                    return Err(format!("a lock that no client was told of: {lease:?}"));
                 }
                 _ => {}
             }

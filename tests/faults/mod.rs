@@ -34,12 +34,12 @@ fn a_disk_that_fails_loses_nothing_that_was_answered() {
     };
     simulation.run(|seed, steps| {
         for fault in Story::new(seed).run(steps)? {
-            let mut fired = fired.lock().expect("nobody panics with it");
+            let mut fired = fired.lock().expect("no holder panics");
             *fired.entry(format!("{fault:?}")).or_default() += 1;
         }
         Ok(())
     });
-    let fired = fired.into_inner().expect("nobody panics with it");
+    let fired = fired.into_inner().expect("no holder panics");
     eprintln!("the disk has failed: {fired:?}");
     let is_one = std::env::var_os("LATCHD_SEED").is_some();
     assert!(

@@ -20,7 +20,7 @@ pub struct Call {
     pub sent: Time,
     /// The time after the last byte. `None` if the outcome is unknown: the connection was cut, the server
     /// was killed, or it said 503. Then the call was carried out at any time since, or never.
-    pub answered: Option<(Time, Answer)>,
+    pub answered: Option<(Time, CallAnswer)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub enum Selection {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum CallAnswer {
     /// The leases that were granted or renewed, or all locks.
     Leases(Vec<Lease>),
     Done,
@@ -101,14 +101,14 @@ pub struct History {
 }
 
 impl Call {
-    pub fn answer(&self) -> Option<&Answer> {
+    pub fn answer(&self) -> Option<&CallAnswer> {
         self.answered.as_ref().map(|(_, answer)| answer)
     }
 
     /// The leases that it was answered.
     pub fn leases(&self) -> &[Lease] {
         match self.answer() {
-            Some(Answer::Leases(leases)) => leases,
+            Some(CallAnswer::Leases(leases)) => leases,
             _ => &[],
         }
     }
@@ -119,7 +119,7 @@ impl Call {
 
     pub fn refusal(&self) -> Option<&str> {
         match self.answer() {
-            Some(Answer::Refused(words)) => Some(words),
+            Some(CallAnswer::Refused(words)) => Some(words),
             _ => None,
         }
     }
@@ -194,14 +194,14 @@ impl fmt::Display for Call {
             self.asked
         )?;
         match self.answer() {
-            Some(Answer::Leases(leases)) => {
+            Some(CallAnswer::Leases(leases)) => {
                 let leases: Vec<String> = leases
                     .iter()
                     .map(|lease| format!("{} (fence {})", lease.id, lease.fence))
                     .collect();
                 write!(f, " -> [{}]", leases.join(", "))
             }
-            Some(Answer::Refused(words)) => write!(f, " -> {words}"),
+            Some(CallAnswer::Refused(words)) => write!(f, " -> {words}"),
             Some(answer) => write!(f, " -> {answer:?}"),
             None => write!(f, " -> unknown"),
         }

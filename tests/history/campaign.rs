@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use super::call::{Answer, Asked, Call, History, Selection};
+use super::call::{Asked, Call, CallAnswer, History, Selection};
 use super::chaos::{Cluster, Ground, REDIS_TIMEOUT_S};
 use super::check::{Verdict, check};
 use super::rounds::{self, Hall};
@@ -222,7 +222,7 @@ fn wait_for_quiet() {
 fn come_to_rest(caller: &mut Caller<'_>, cluster: &mut Cluster<'_>) -> Result<(), String> {
     for (pool, size) in POOLS {
         wait_for_empty_queue(caller, cluster, pool)?;
-        let Some(Answer::Leases(left)) = caller.call(pool, Asked::List) else {
+        let Some(CallAnswer::Leases(left)) = caller.call(pool, Asked::List) else {
             return Err(format!("{pool} cannot be listed when all is quiet"));
         };
         for lease in left {
@@ -234,7 +234,7 @@ fn come_to_rest(caller: &mut Caller<'_>, cluster: &mut Cluster<'_>) -> Result<()
             ttl_s: None,
             wait_s: 0,
         };
-        let Some(Answer::Leases(leases)) = caller.call(pool, all) else {
+        let Some(CallAnswer::Leases(leases)) = caller.call(pool, all) else {
             return Err(format!("not all of {pool} can be had when all is quiet"));
         };
         for lease in leases {
@@ -252,7 +252,7 @@ fn wait_for_empty_queue(
 ) -> Result<(), String> {
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end {
-        if let Some(Answer::Counts { waiting: 0, .. }) = caller.call(pool, Asked::Count) {
+        if let Some(CallAnswer::Counts { waiting: 0, .. }) = caller.call(pool, Asked::Count) {
             return Ok(());
         }
         thread::sleep(Duration::from_millis(50));
@@ -260,7 +260,7 @@ fn wait_for_empty_queue(
     let last = caller.calls.last().map(Call::to_string);
     let state = cluster.in_words(pool);
     Err(format!(
-        "somebody waits for ever in {pool}, or nobody answers: {last:?}\n{state}"
+        "a waiter waits for ever in {pool}, or no server answers: {last:?}\n{state}"
     ))
 }
 
@@ -276,7 +276,7 @@ fn in_words(recorded: &Recorded, verdict: &Verdict) -> String {
     }
     format!(
         "{calls} calls, {} of them without answer; {} grants, {} of them after another of the same \
-         resource; {} pairs in line, {} times handed over; {} locks at rest; \
+         resource; {} pairs queued, {} times handed over; {} locks at rest; \
          {faults:?}",
         unknown.count(),
         verdict.grants,

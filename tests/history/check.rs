@@ -20,7 +20,7 @@ use super::grants::{Grant, NEVER, PoolCalls};
 use super::{queue, rest};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum ViolationKind {
     GrantedTwice,
     FenceFell,
     FenceTwice,
@@ -34,7 +34,7 @@ pub enum Kind {
 /// A promise that was broken for certain, and the calls that prove it.
 #[derive(Clone, Debug)]
 pub struct Violation {
-    pub kind: Kind,
+    pub kind: ViolationKind,
     pub pool: String,
     pub what: String,
     pub proof: Vec<usize>,
@@ -101,7 +101,7 @@ fn check_holders(view: &PoolView<'_>, verdict: &mut Verdict) {
                     grant.fence,
                     moment(free_from),
                 );
-                verdict.add(Kind::GrantedTwice, view, what, &[other, proof]);
+                verdict.add(ViolationKind::GrantedTwice, view, what, &[other, proof]);
             }
             if last.is_none_or(|(free_from, ..)| free_from < hold.free_from) {
                 before.insert(id, (hold.free_from, grant.fence, proof));
@@ -130,7 +130,7 @@ fn check_fences(view: &PoolView<'_>, verdict: &mut Verdict) {
                 grant.fence, grant.asked_from, highest.fence, highest.seen_by
             );
             let proof = [highest.first_proof(), grant.first_proof()];
-            verdict.add(Kind::FenceFell, view, what, &proof);
+            verdict.add(ViolationKind::FenceFell, view, what, &proof);
         }
         check_one_grant(view, grant, verdict);
     }
@@ -146,7 +146,7 @@ fn check_one_grant(view: &PoolView<'_>, grant: &Grant, verdict: &mut Verdict) {
         let (first, second) = (one.leases(), other.leases());
         if !is_his || !(fewer(first, second) || fewer(second, first)) {
             let what = format!("fence {} is given to two grants", grant.fence);
-            verdict.add(Kind::FenceTwice, view, what, pair);
+            verdict.add(ViolationKind::FenceTwice, view, what, pair);
         }
     }
 }
@@ -165,7 +165,7 @@ fn check_losses(view: &PoolView<'_>, verdict: &mut Verdict) {
                     moment(hold.free_from),
                 );
                 let proof = [hold.granted_by.1, hold.held_at.1, denial];
-                verdict.add(Kind::Lost, view, what, &proof);
+                verdict.add(ViolationKind::Lost, view, what, &proof);
             }
         }
     }
@@ -190,7 +190,7 @@ impl Grant {
 }
 
 impl Verdict {
-    pub fn add(&mut self, kind: Kind, view: &PoolView<'_>, what: String, proof: &[usize]) {
+    pub fn add(&mut self, kind: ViolationKind, view: &PoolView<'_>, what: String, proof: &[usize]) {
         let mut proof = proof.to_vec();
         proof.sort_unstable();
         proof.dedup();

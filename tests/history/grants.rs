@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::call::{Answer, Asked, Call, History, Time};
+use super::call::{Asked, Call, CallAnswer, History, Time};
 use super::leases::{LeaseSet, Length, lease_from, over_by};
 
 /// No such moment is known.
@@ -305,11 +305,11 @@ fn admits(asked: &Asked, grant_fence: u64, grant_owner: Option<&str>) -> bool {
 
 /// Whether an answer means that this grant did not hold this resource when it was given. The call
 /// names the resource, or the grant's owner.
-fn denies(asked: &Asked, answer: &Answer, id: &str, grant_fence: u64) -> bool {
+fn denies(asked: &Asked, answer: &CallAnswer, id: &str, grant_fence: u64) -> bool {
     let names = |named: &Option<String>| named.as_deref().is_none_or(|named| named == id);
     match (asked, answer) {
         // A fence other than the grant's: neither that lock nor the grant's is held.
-        (Asked::Release { id: named, .. }, Answer::Done) => names(named),
+        (Asked::Release { id: named, .. }, CallAnswer::Done) => names(named),
         (
             Asked::Release {
                 id: named, fence, ..
@@ -317,16 +317,16 @@ fn denies(asked: &Asked, answer: &Answer, id: &str, grant_fence: u64) -> bool {
             | Asked::Renew {
                 id: named, fence, ..
             },
-            Answer::Refused(words),
+            CallAnswer::Refused(words),
         ) => {
             let is_stale = words == "stale" && *fence == Some(grant_fence);
             names(named) && (words == "not held" || is_stale)
         }
         // The same owner asks, and gets other locks than it has.
-        (Asked::Acquire { .. }, Answer::Leases(leases)) => {
+        (Asked::Acquire { .. }, CallAnswer::Leases(leases)) => {
             leases.iter().all(|lease| lease.fence != grant_fence)
         }
-        (Asked::Acquire { .. }, Answer::Refused(words)) => words == "busy",
+        (Asked::Acquire { .. }, CallAnswer::Refused(words)) => words == "busy",
         _ => false,
     }
 }

@@ -1,8 +1,8 @@
 //! The queue, as far as clients can tell: which clients were in it for certain, which came later, and whether a
 //! waiter was left waiting beside a free resource.
 
-use super::call::{Answer, Asked, Call, SECOND, Selection, Time};
-use super::check::{Kind, PoolView, Verdict};
+use super::call::{Asked, Call, CallAnswer, SECOND, Selection, Time};
+use super::check::{PoolView, Verdict, ViolationKind};
 use super::grants::{Grant, NEVER};
 use super::leases::SLEW;
 
@@ -13,7 +13,7 @@ const LINGER: Time = SECOND;
 const HAND_OVER: Time = 2 * SECOND;
 
 /// A call that was in the queue at a moment before `by`.
-struct Place<'a> {
+struct WaitingCall<'a> {
     at: usize,
     call: &'a Call,
     by: Time,
@@ -39,7 +39,7 @@ pub fn check(view: &PoolView<'_>, verdict: &mut Verdict) {
 }
 
 /// Checks that no client is served before one that was in the queue when it came.
-fn check_order(view: &PoolView<'_>, places: &[Place<'_>], verdict: &mut Verdict) {
+fn check_order(view: &PoolView<'_>, places: &[WaitingCall<'_>], verdict: &mut Verdict) {
     let mut newest_first: Vec<&Grant> = view.grants.iter().collect();
     newest_first.sort_by_key(|grant| std::cmp::Reverse(grant.asked_from));
     for place in places {
@@ -60,12 +60,12 @@ fn check_order(view: &PoolView<'_>, places: &[Place<'_>], verdict: &mut Verdict)
             verdict.queued_pairs += 1;
             if place.is_overtaken_by(grant) {
                 let what = format!(
-                    "fence {} is granted by {until} to somebody who came at {}, when another was \
-                     in line since {}",
+                    "fence {} is granted by {until} to a client that came at {}, when another was \
+                     queued since {}",
                     grant.fence, grant.asked_from, place.by
                 );
                 let proof = [place.at, place.count_call, grant.first_proof()];
-                verdict.add(Kind::Overtaken, view, what, &proof);
+                verdict.add(ViolationKind::Overtaken, view, what, &proof);
             }
         }
     }
@@ -73,12 +73,12 @@ fn check_order(view: &PoolView<'_>, places: &[Place<'_>], verdict: &mut Verdict)
 
 /// The calls that were in the queue for certain. If the pool counts as many as can be in the queue at all, then
 /// all of them are. More cannot be.
-fn places<'a>(view: &PoolView<'a>, verdict: &mut Verdict) -> Vec<Place<'a>> {
-    let mut places: Vec<Place<'_>> = Vec::new();
+fn places<'a>(view: &PoolView<'a>, verdict: &mut Verdict) -> Vec<WaitingCall<'a>> {
+    let mut places: Vec<WaitingCall<'_>> = Vec::new();
     let waiters = view.calls.all.iter().filter(|(_, call)| call.asked.waits());
     let waiters: Vec<(usize, &Call)> = waiters.copied().collect();
     for &(count_call, count) in &view.calls.all {
-        let Some((by, Answer::Counts { waiting, .. })) = count.answered else {
+        let Some((by, CallAnswer::Counts { waiting, .. })) = count.answered else {
             continue;
         };
         let mut possible = waiters.clone();
@@ -89,18 +89,15 @@ fn places<'a>(view: &PoolView<'a>, verdict: &mut Verdict) -> Vec<Place<'a>> {
             call.sent <= by && !is_gone
         });
         if waiting > possible.len() {
-            let what = format!(
-                "{waiting} are in line, where only {} can be",
-                possible.len()
-            );
-            verdict.add(Kind::Miscounted, view, what, &[count_call]);
+            let what = format!("{waiting} are queued, where only {} can be", possible.len());
+            verdict.add(ViolationKind::Miscounted, view, what, &[count_call]);
         }
         if waiting == possible.len() {
             for (at, call) in possible {
                 // A waiter that was answered before may still be counted, but is not to be served any more.
                 let is_there = call.answered_at().is_none_or(|at| at >= count.sent);
                 if is_there && places.iter().all(|place| place.at != at) {
-                    places.push(Place {
+                    places.push(WaitingCall {
                         at,
                         call,
                         by,
@@ -113,7 +110,7 @@ fn places<'a>(view: &PoolView<'a>, verdict: &mut Verdict) -> Vec<Place<'a>> {
     places
 }
 
-impl Place<'_> {
+impl WaitingCall<'_> {
     /// Whether a later client must wait for this one, to get the resources of its grant.
     fn comes_before(&self, grant: &Grant) -> bool {
         match &self.call.asked {
@@ -127,12 +124,12 @@ impl Place<'_> {
 
     fn is_overtaken_by(&self, grant: &Grant) -> bool {
         match self.call.answer() {
-            Some(Answer::Leases(leases)) => {
+            Some(CallAnswer::Leases(leases)) => {
                 leases.first().is_some_and(|own| own.fence > grant.fence)
             }
             // It has waited in vain; until then it was in the queue. A newer request of its owner may have
             // had its place.
-            Some(Answer::Refused(words)) => {
+            Some(CallAnswer::Refused(words)) => {
                 let wait = wait_of(self.call);
                 let waited = self.call.sent + wait - wait / SLEW;
                 words == "busy" && self.call.asked.owner().is_none() && grant.seen_by < waited
@@ -159,14 +156,19 @@ fn check_patience(view: &PoolView<'_>, size: usize, verdict: &mut Verdict) {
             continue;
         }
         if let Some(free) = free_for_long(&held, size, call.sent, until) {
-            let what = format!("somebody waits in vain, though something is free since {free}");
-            verdict.add(Kind::Starved, view, what, &[at]);
+            let what = format!("a waiter waits in vain, though a resource is free since {free}");
+            verdict.add(ViolationKind::Starved, view, what, &[at]);
         }
     }
 }
 
 /// Checks that the first in the queue is served soon after a resource becomes free.
-fn check_hand_over(view: &PoolView<'_>, places: &[Place<'_>], size: usize, verdict: &mut Verdict) {
+fn check_hand_over(
+    view: &PoolView<'_>,
+    places: &[WaitingCall<'_>],
+    size: usize,
+    verdict: &mut Verdict,
+) {
     for place in places {
         let (Some(lease), Some(served)) = (place.call.leases().first(), place.call.answered_at())
         else {
@@ -198,8 +200,15 @@ fn check_hand_over(view: &PoolView<'_>, places: &[Place<'_>], size: usize, verdi
         let due = place.by.max(first_by).max(free_by);
         verdict.hand_overs += 1;
         if served > due.saturating_add(HAND_OVER) {
-            let what = format!("who is first in line could be served at {due}, and is at {served}");
-            verdict.add(Kind::Starved, view, what, &[place.at, place.count_call]);
+            let what = format!(
+                "the first of the queue could be served at {due}, and is served at {served}"
+            );
+            verdict.add(
+                ViolationKind::Starved,
+                view,
+                what,
+                &[place.at, place.count_call],
+            );
         }
     }
 }

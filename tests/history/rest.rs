@@ -1,8 +1,8 @@
 //! The state when all is quiet: every client has released what it knows of, and every lease has had
 //! the time to end. So a lock that is left must belong to a request with an unknown outcome.
 
-use super::call::{Answer, Asked, Call, SECOND, Selection, Time};
-use super::check::{Kind, PoolView, Verdict};
+use super::call::{Asked, Call, CallAnswer, SECOND, Selection, Time};
+use super::check::{PoolView, Verdict, ViolationKind};
 use super::leases::SLEW;
 
 /// The longest time until an ended lease is seen to be over.
@@ -16,19 +16,19 @@ pub fn check(view: &PoolView<'_>, verdict: &mut Verdict) {
     for &(at, call) in later.filter(|(_, call)| call.sent > quiet_from) {
         if call.is_unknown() {
             verdict.add(
-                Kind::NotAtRest,
+                ViolationKind::NotAtRest,
                 view,
-                "all is well, and nobody answers".into(),
+                "all is well, but no server answers".into(),
                 &[at],
             );
         }
         match (&call.asked, call.answer()) {
             (Asked::List, _) => check_locks(view, at, call, verdict),
-            (Asked::Count, Some(Answer::Counts { resources, .. })) => {
+            (Asked::Count, Some(CallAnswer::Counts { resources, .. })) => {
                 let size = view.history.sizes.get(view.pool);
                 if size.is_some_and(|size| size != resources) {
                     let what = format!("{resources} resources are left of {size:?}");
-                    verdict.add(Kind::NotAtRest, view, what, &[at]);
+                    verdict.add(ViolationKind::NotAtRest, view, what, &[at]);
                 }
             }
             _ => {}
@@ -53,7 +53,12 @@ fn check_locks(view: &PoolView<'_>, at: usize, list: &Call, verdict: &mut Verdic
                 "the lease of fence {} was over by {}, and is there still",
                 grant.fence, grant.over_by
             );
-            verdict.add(Kind::NotAtRest, view, what, &[grant.first_proof(), at]);
+            verdict.add(
+                ViolationKind::NotAtRest,
+                view,
+                what,
+                &[grant.first_proof(), at],
+            );
         }
     }
     let mut possible = may_still_hold(view, list.sent);
@@ -68,7 +73,7 @@ fn check_locks(view: &PoolView<'_>, at: usize, list: &Call, verdict: &mut Verdic
             "locks on {untold:?} resources that nobody was told of, where only requests for \
              {possible:?} had no answer"
         );
-        verdict.add(Kind::NotAtRest, view, what, &[at]);
+        verdict.add(ViolationKind::NotAtRest, view, what, &[at]);
     }
 }
 

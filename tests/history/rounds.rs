@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use super::call::{Answer, Asked, Call, Selection};
+use super::call::{Asked, Call, CallAnswer, Selection};
 use super::wire::{Caller, Clock, ServerAddresses};
 use super::workers::force;
 
@@ -48,7 +48,8 @@ fn hold_one(hall: &Hall<'_>, (pool, size): &Room, random: &mut Rng) -> Vec<Call>
     host.order(&format!("POST /pool/{pool} [{}]", ids.join(",")));
     // In most rounds all want the same: then more is certain about the order of service.
     let is_mixed = random.u8(..3) == 0;
-    if let Some(Answer::Leases(held)) = host.call(pool, acquire(Selection::Any(*size), None, 0)) {
+    if let Some(CallAnswer::Leases(held)) = host.call(pool, acquire(Selection::Any(*size), None, 0))
+    {
         let guests = random.usize(2..=LONGEST_LINE);
         let calls = thread::scope(|scope| {
             let mut joined = Vec::new();
@@ -85,7 +86,7 @@ fn look_for(host: &mut Caller<'_>, pool: &str, place: usize) {
     let end = Instant::now() + LOOK;
     while Instant::now() < end {
         match host.call(pool, Asked::Count) {
-            Some(Answer::Counts { waiting, .. }) if waiting >= place => return,
+            Some(CallAnswer::Counts { waiting, .. }) if waiting >= place => return,
             _ => thread::sleep(Duration::from_millis(1)),
         }
     }
@@ -95,7 +96,7 @@ fn look_for(host: &mut Caller<'_>, pool: &str, place: usize) {
 fn visit(guest: &mut Caller<'_>, pool: &str, selection: Selection) {
     let owner = (guest.random.u8(..4) == 0).then(|| format!("guest-{}", guest.number));
     let answer = guest.call(pool, acquire(selection, owner.clone(), WAIT_S));
-    let Some(Answer::Leases(leases)) = answer else {
+    let Some(CallAnswer::Leases(leases)) = answer else {
         return;
     };
     thread::sleep(Duration::from_millis(guest.random.u64(..4)));

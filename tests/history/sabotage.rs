@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use super::call::{Answer, Asked, Call, History, Lease, Selection};
+use super::call::{Asked, Call, CallAnswer, History, Lease, Selection};
 use super::campaign::{Campaign, Ending};
 use super::chaos::{Cluster, Ground};
-use super::check::{Kind, check};
+use super::check::{ViolationKind, check};
 use super::rounds::Hall;
 use super::telling::kinds;
 use super::wire::{Caller, Clock, ServerAddresses};
@@ -23,7 +23,7 @@ fn double_grants_that_were_planted_in_redis_are_found() {
     let campaign = campaign();
     let verdict = check(&campaign.run(Ending::Meddled, meddle).history);
     let found = verdict.violations.iter();
-    let found = found.filter(|violation| violation.kind == Kind::GrantedTwice);
+    let found = found.filter(|violation| violation.kind == ViolationKind::GrantedTwice);
     let count = found.count();
     assert!(2 * count > PLANTED, "only {count} are found: {verdict:#?}");
 }
@@ -65,8 +65,13 @@ fn a_file_that_is_set_back_is_found() {
         ..History::default()
     };
     let kinds = kinds(&history);
-    assert!(kinds.contains(&Kind::Lost), "{kinds:?}");
-    let is_twice = |kind| matches!(kind, &Kind::GrantedTwice | &Kind::FenceTwice);
+    assert!(kinds.contains(&ViolationKind::Lost), "{kinds:?}");
+    let is_twice = |kind| {
+        matches!(
+            kind,
+            &ViolationKind::GrantedTwice | &ViolationKind::FenceTwice
+        )
+    };
     assert!(kinds.iter().any(is_twice), "{kinds:?}");
 }
 
@@ -106,7 +111,7 @@ fn acquire(caller: &mut Caller<'_>) -> Lease {
         wait_s: 0,
     };
     match caller.call(QUICK, asked) {
-        Some(Answer::Leases(mut leases)) => leases.swap_remove(0),
+        Some(CallAnswer::Leases(mut leases)) => leases.swap_remove(0),
         answer => panic!("there are many in {QUICK}: {answer:?}"),
     }
 }

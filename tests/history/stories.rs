@@ -1,7 +1,7 @@
 //! The checker itself: histories by hand, with and without a broken promise. Times are milliseconds.
 
 use super::call::{Call, Disturbance, Time};
-use super::check::Kind;
+use super::check::ViolationKind;
 use super::telling::{
     MS, acquire, assert_found, assert_innocent, count, history_of, kinds, list, release,
     release_owned, renew,
@@ -21,7 +21,7 @@ fn one_after_the_other_is_innocent() {
 #[test]
 fn a_planted_double_grant_is_found() {
     assert_found(
-        Kind::GrantedTwice,
+        ViolationKind::GrantedTwice,
         [
             acquire(0, 10).granted(1, "4"),
             acquire(20, 30).granted(2, "4"),
@@ -35,7 +35,7 @@ fn a_planted_double_grant_is_found() {
 #[test]
 fn a_double_grant_is_found_by_the_order_of_fences() {
     assert_found(
-        Kind::GrantedTwice,
+        ViolationKind::GrantedTwice,
         [
             acquire(0, 100).granted(1, "4"),
             acquire(0, 10).granted(2, "4"),
@@ -48,7 +48,7 @@ fn a_double_grant_is_found_by_the_order_of_fences() {
 #[test]
 fn an_earlier_holder_counts_also_past_those_between() {
     assert_found(
-        Kind::GrantedTwice,
+        ViolationKind::GrantedTwice,
         [
             acquire(0, 10).granted(1, "4"),
             acquire(5, 90).granted(2, "4"),
@@ -65,7 +65,7 @@ fn a_lease_that_ends_early_is_found() {
         acquire(0, 10).ttl(1).granted(1, "4"),
         acquire(900, 990).granted(2, "4"),
     ];
-    assert_found(Kind::GrantedTwice, early);
+    assert_found(ViolationKind::GrantedTwice, early);
     assert_innocent([
         acquire(0, 10).ttl(1).granted(1, "4"),
         acquire(900, 1000).granted(2, "4"),
@@ -81,7 +81,7 @@ fn a_renewed_lease_lasts_longer() {
             acquire(2000, 2010).granted(2, "4"),
         ]
     };
-    assert_found(Kind::GrantedTwice, renewed_at(Some(810)));
+    assert_found(ViolationKind::GrantedTwice, renewed_at(Some(810)));
     assert_innocent(renewed_at(None));
 }
 
@@ -99,7 +99,7 @@ fn a_lease_may_be_as_short_as_any_call_that_can_have_set_it() {
         renew(120, Some(130), "4", 1, 5),
         acquire(1125, 1130).granted(2, "4"),
     ];
-    assert_found(Kind::GrantedTwice, certainly_longer_again);
+    assert_found(ViolationKind::GrantedTwice, certainly_longer_again);
 }
 
 #[test]
@@ -114,13 +114,13 @@ fn a_release_without_answer_may_have_been_carried_out() {
         acquire(30, 40).granted(2, "4"),
         release(50, 0, "4", 1).unknown(),
     ];
-    assert_found(Kind::GrantedTwice, too_late);
+    assert_found(ViolationKind::GrantedTwice, too_late);
 }
 
 #[test]
 fn a_release_of_another_lock_does_not_count() {
     assert_found(
-        Kind::GrantedTwice,
+        ViolationKind::GrantedTwice,
         [
             acquire(0, 10).granted(2, "4"),
             release(20, 25, "4", 1).unknown(),
@@ -130,7 +130,7 @@ fn a_release_of_another_lock_does_not_count() {
         ],
     );
     assert_found(
-        Kind::GrantedTwice,
+        ViolationKind::GrantedTwice,
         [
             acquire(0, 10).owner("anna").granted(2, "4"),
             release_owned(20, 25, "bert").unknown(),
@@ -160,7 +160,7 @@ fn a_falling_fence_is_found() {
         acquire(0, 10).granted(7, "4"),
         acquire(11, 20).granted(6, "3"),
     ];
-    assert_found(Kind::FenceFell, fell);
+    assert_found(ViolationKind::FenceFell, fell);
     assert_innocent([
         acquire(0, 10).granted(7, "4"),
         acquire(9, 20).granted(6, "3"),
@@ -180,17 +180,20 @@ fn an_owner_that_asks_again_may_get_an_older_fence() {
         acquire(10, 20).granted(7, "4"),
         acquire(30, 40).owner("anna").granted(6, "3"),
     ];
-    assert_found(Kind::FenceFell, no_call_of_hers);
+    assert_found(ViolationKind::FenceFell, no_call_of_hers);
 }
 
 #[test]
 fn a_fence_given_twice_is_found() {
     let twice = |one: Call, other: Call| [one.granted(5, "4"), other.granted(5, "3")];
-    assert_found(Kind::FenceTwice, twice(acquire(0, 10), acquire(0, 10)));
-    let anna = || acquire(0, 10).owner("anna");
-    assert_found(Kind::FenceTwice, twice(anna(), anna()));
     assert_found(
-        Kind::FenceTwice,
+        ViolationKind::FenceTwice,
+        twice(acquire(0, 10), acquire(0, 10)),
+    );
+    let anna = || acquire(0, 10).owner("anna");
+    assert_found(ViolationKind::FenceTwice, twice(anna(), anna()));
+    assert_found(
+        ViolationKind::FenceTwice,
         [
             anna().granted(5, "4"),
             acquire(0, 10).owner("bert").granted(5, "4"),
@@ -202,25 +205,25 @@ fn a_fence_given_twice_is_found() {
 #[test]
 fn a_lost_grant_is_found() {
     assert_found(
-        Kind::Lost,
+        ViolationKind::Lost,
         [
             acquire(0, 10).granted(1, "4"),
             release(20, 30, "4", 1).refused("not held"),
         ],
     );
     assert_found(
-        Kind::Lost,
+        ViolationKind::Lost,
         [
             acquire(0, 10).ttl(1).granted(1, "4"),
             renew(900, Some(990), "4", 1, 1).refused("stale"),
         ],
     );
     assert_found(
-        Kind::Lost,
+        ViolationKind::Lost,
         [acquire(0, 10).granted(1, "4"), list(20, 30, &[])],
     );
     assert_found(
-        Kind::Lost,
+        ViolationKind::Lost,
         [
             acquire(0, 10).owner("anna").granted(1, "4"),
             acquire(20, 30).owner("anna").granted(2, "3"),
@@ -236,7 +239,7 @@ fn a_lost_grant_is_found() {
 #[test]
 fn a_released_lock_that_comes_back_is_found() {
     assert_found(
-        Kind::Lost,
+        ViolationKind::Lost,
         [
             acquire(0, 10).granted(1, "4"),
             release(20, 30, "4", 1),
@@ -269,7 +272,7 @@ fn overtaking_is_found() {
     let release_2 = || release(600, 610, "4", 2);
     let mut calls = two_queued(first(), second());
     calls.push(release_2());
-    assert_found(Kind::Overtaken, calls);
+    assert_found(ViolationKind::Overtaken, calls);
 
     let mut not_seen_in_time = two_queued(first(), second());
     not_seen_in_time[3].sent = 205 * MS;
@@ -309,14 +312,14 @@ fn in_turn_is_innocent() {
 }
 
 #[test]
-fn overtaking_somebody_who_waits_in_vain_is_found() {
+fn overtaking_a_waiter_that_waits_in_vain_is_found() {
     let overtakes = |at| {
         two_queued(
             acquire(100, 1100).waits(1).refused("busy"),
             acquire(220, at).waits(5).granted(2, "4"),
         )
     };
-    assert_found(Kind::Overtaken, overtakes(1000));
+    assert_found(ViolationKind::Overtaken, overtakes(1000));
     assert_innocent(overtakes(1150));
 }
 
@@ -329,7 +332,7 @@ fn waiting_beside_what_is_free_is_found() {
             release(at, at + 10, "4", 1),
         ]
     };
-    assert_found(Kind::Starved, released_at(3000));
+    assert_found(ViolationKind::Starved, released_at(3000));
     assert_innocent(released_at(3500));
 }
 
@@ -341,7 +344,7 @@ fn being_served_late_is_found() {
             acquire(220, 900).refused("busy"),
         )
     };
-    assert_found(Kind::Starved, served_at(2500));
+    assert_found(ViolationKind::Starved, served_at(2500));
     assert_innocent(served_at(2300));
     let mut disturbed = history_of(served_at(2500));
     disturbed.disturbances.push(Disturbance {
@@ -355,7 +358,7 @@ fn being_served_late_is_found() {
 
 /// Of two resources no more than one is kept for a client that was cut off.
 #[test]
-fn being_held_up_by_who_is_away_is_found() {
+fn being_held_up_by_an_owner_that_is_away_is_found() {
     let served_at = |at, second_released_at| {
         let mut history = history_of([
             acquire(0, 10).granted(1, "3"),
@@ -369,32 +372,32 @@ fn being_held_up_by_who_is_away_is_found() {
         history.sizes.insert("A".into(), 2);
         kinds(&history)
     };
-    assert_eq!(served_at(2500, 400), [Kind::Starved]);
+    assert_eq!(served_at(2500, 400), [ViolationKind::Starved]);
     assert_eq!(served_at(2300, 400), []);
     assert_eq!(served_at(2500, 600), []);
 }
 
 #[test]
-fn more_in_line_than_can_be_is_found() {
-    assert_found(Kind::Miscounted, [count(0, 10, 1)]);
+fn more_queued_than_can_be_is_found() {
+    assert_found(ViolationKind::Miscounted, [count(0, 10, 1)]);
 }
 
 #[test]
-fn what_stays_held_for_nobody_is_found() {
+fn a_resource_that_stays_held_without_a_holder_is_found() {
     let at_rest = |calls: Vec<Call>| {
         let mut history = history_of(calls);
         history.quiet_from = Some(1000 * MS);
         kinds(&history)
     };
     let left = || list(9000, 9010, &[(1, "4")]);
-    assert_eq!(at_rest(vec![left()]), [Kind::NotAtRest]);
+    assert_eq!(at_rest(vec![left()]), [ViolationKind::NotAtRest]);
     assert_eq!(at_rest(vec![acquire(0, 0).unknown(), left()]), []);
     assert_eq!(
         at_rest(vec![acquire(0, 0).ttl(2).unknown(), left()]),
-        [Kind::NotAtRest]
+        [ViolationKind::NotAtRest]
     );
     let over = acquire(0, 10).ttl(2).granted(1, "4");
-    assert_eq!(at_rest(vec![over, left()]), [Kind::NotAtRest]);
+    assert_eq!(at_rest(vec![over, left()]), [ViolationKind::NotAtRest]);
     let endless = acquire(0, 10).granted(1, "4");
     assert_eq!(at_rest(vec![endless, left()]), []);
 }

@@ -1,12 +1,12 @@
 //! Notation for histories written by hand: calls of one client on one pool, in milliseconds.
 
-use super::call::{Answer, Asked, Call, History, Lease, Selection, Time};
-use super::check::{Kind, check};
+use super::call::{Asked, Call, CallAnswer, History, Lease, Selection, Time};
+use super::check::{ViolationKind, check};
 
 pub const MS: Time = 1000;
 
 #[track_caller]
-pub fn assert_found(kind: Kind, calls: impl IntoIterator<Item = Call>) {
+pub fn assert_found(kind: ViolationKind, calls: impl IntoIterator<Item = Call>) {
     let history = history_of(calls);
     let found = kinds(&history);
     assert!(found.contains(&kind), "{kind:?} is to be found: {found:?}");
@@ -18,7 +18,7 @@ pub fn assert_innocent(calls: impl IntoIterator<Item = Call>) {
     check(&history).assert_clean(&history, "nothing is wrong here");
 }
 
-pub fn kinds(history: &History) -> Vec<Kind> {
+pub fn kinds(history: &History) -> Vec<ViolationKind> {
     let violations = check(history).violations;
     violations.iter().map(|violation| violation.kind).collect()
 }
@@ -32,7 +32,7 @@ pub fn history_of(calls: impl IntoIterator<Item = Call>) -> History {
     }
 }
 
-pub fn call(asked: Asked, sent: Time, answered: Time, answer: Answer) -> Call {
+pub fn call(asked: Asked, sent: Time, answered: Time, answer: CallAnswer) -> Call {
     Call {
         client: 0,
         server: 0,
@@ -50,7 +50,7 @@ pub fn acquire(sent: Time, answered: Time) -> Call {
         ttl_s: None,
         wait_s: 0,
     };
-    call(asked, sent, answered, Answer::Refused("busy".into()))
+    call(asked, sent, answered, CallAnswer::Refused("busy".into()))
 }
 
 pub fn renew(sent: Time, answered: Option<Time>, id: &str, fence: u64, ttl_s: u64) -> Call {
@@ -60,7 +60,7 @@ pub fn renew(sent: Time, answered: Option<Time>, id: &str, fence: u64, ttl_s: u6
         fence: Some(fence),
         ttl_s: Some(ttl_s),
     };
-    let renewed = call(asked, sent, answered.unwrap_or(0), Answer::Done);
+    let renewed = call(asked, sent, answered.unwrap_or(0), CallAnswer::Done);
     match answered {
         Some(_) => renewed.granted(fence, id),
         None => renewed.unknown(),
@@ -74,7 +74,7 @@ pub fn release(sent: Time, answered: Time, id: &str, fence: u64) -> Call {
         fence: Some(fence),
         force: false,
     };
-    call(asked, sent, answered, Answer::Done)
+    call(asked, sent, answered, CallAnswer::Done)
 }
 
 pub fn release_owned(sent: Time, answered: Time, owner: &str) -> Call {
@@ -84,7 +84,7 @@ pub fn release_owned(sent: Time, answered: Time, owner: &str) -> Call {
         fence: None,
         force: false,
     };
-    call(asked, sent, answered, Answer::Done)
+    call(asked, sent, answered, CallAnswer::Done)
 }
 
 pub fn list(sent: Time, answered: Time, locks: &[(u64, &str)]) -> Call {
@@ -92,7 +92,7 @@ pub fn list(sent: Time, answered: Time, locks: &[(u64, &str)]) -> Call {
 }
 
 pub fn count(sent: Time, answered: Time, waiting: usize) -> Call {
-    let counts = Answer::Counts {
+    let counts = CallAnswer::Counts {
         resources: 1,
         held: 1,
         waiting,
@@ -100,12 +100,12 @@ pub fn count(sent: Time, answered: Time, waiting: usize) -> Call {
     call(Asked::Count, sent, answered, counts)
 }
 
-pub fn leases(locks: &[(u64, &str)]) -> Answer {
+pub fn leases(locks: &[(u64, &str)]) -> CallAnswer {
     let leases = locks.iter().map(|&(fence, id)| Lease {
         fence,
         id: id.into(),
     });
-    Answer::Leases(leases.collect())
+    CallAnswer::Leases(leases.collect())
 }
 
 impl Call {
@@ -115,7 +115,7 @@ impl Call {
     }
 
     pub fn refused(mut self, words: &str) -> Call {
-        let answer = Answer::Refused(words.into());
+        let answer = CallAnswer::Refused(words.into());
         self.answered = self.answered.map(|(at, _)| (at, answer));
         self
     }

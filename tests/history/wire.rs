@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use socket2::SockRef;
 
-use super::call::{Answer, Asked, Call, Lease, Selection, Time};
+use super::call::{Asked, Call, CallAnswer, Lease, Selection, Time};
 
 /// The longest time to wait for an answer, beyond its time in the queue: longer than any fault
 /// lasts.
@@ -119,13 +119,13 @@ impl<'a> Caller<'a> {
 
     /// Makes one call at the server that this client uses now. `None` if the outcome is unknown.
     #[track_caller]
-    pub fn call(&mut self, pool: &str, asked: Asked) -> Option<Answer> {
+    pub fn call(&mut self, pool: &str, asked: Asked) -> Option<CallAnswer> {
         self.burst(pool, vec![asked]).pop()?
     }
 
     /// Asks several things at once, without waiting for answers in between.
     #[track_caller]
-    pub fn burst(&mut self, pool: &str, asked: Vec<Asked>) -> Vec<Option<Answer>> {
+    pub fn burst(&mut self, pool: &str, asked: Vec<Asked>) -> Vec<Option<CallAnswer>> {
         let Some(server) = self.be_connected() else {
             return vec![None; asked.len()];
         };
@@ -169,7 +169,7 @@ impl<'a> Caller<'a> {
                 }
             }
         }
-        panic!("nobody answers {line}");
+        panic!("no server answers {line}");
     }
 
     /// Goes to any server for the next call.
@@ -307,22 +307,22 @@ fn line_of(pool: &str, asked: &Asked) -> String {
 /// Parses an answer; `None` if it leaves the outcome unknown. Fails the test at once if an answer
 /// makes no sense.
 #[track_caller]
-fn parse(pool: &str, asked: &Asked, answer: &str) -> Option<Answer> {
+fn parse(pool: &str, asked: &Asked, answer: &str) -> Option<CallAnswer> {
     let (status, body) = answer.split_once(' ').unwrap_or((answer, ""));
     let lines = || body.split('\t').filter(|line| !line.is_empty());
     match status {
         "503" => None,
         "409" | "404" if matches!(body, "busy" | "not yours" | "stale" | "not held") => {
-            Some(Answer::Refused(body.to_owned()))
+            Some(CallAnswer::Refused(body.to_owned()))
         }
-        "409" if body.starts_with("owner holds ") => Some(Answer::Refused(body.to_owned())),
+        "409" if body.starts_with("owner holds ") => Some(CallAnswer::Refused(body.to_owned())),
         "200" => Some(match asked {
-            Asked::Release { .. } => Answer::Done,
+            Asked::Release { .. } => CallAnswer::Done,
             Asked::Count => counts(pool, lines()).unwrap_or_else(|| panic!("{pool}: {answer}")),
             _ => {
                 let leases: Vec<Lease> = lines().map(parse_lease).collect();
                 check_leases(asked, &leases);
-                Answer::Leases(leases)
+                CallAnswer::Leases(leases)
             }
         }),
         _ => panic!("{pool}: {asked} is answered {answer:?}"),
@@ -359,11 +359,11 @@ fn parse_lease(line: &str) -> Lease {
 }
 
 /// The queue of one pool: `RESOURCES HELD WAITING NAME`.
-fn counts<'a>(pool: &str, mut lines: impl Iterator<Item = &'a str>) -> Option<Answer> {
+fn counts<'a>(pool: &str, mut lines: impl Iterator<Item = &'a str>) -> Option<CallAnswer> {
     lines.find_map(|line| {
         let fields: Vec<&str> = line.splitn(4, ' ').collect();
         let number = |at: usize| fields.get(at)?.parse().ok();
-        (fields.get(3) == Some(&pool)).then_some(Answer::Counts {
+        (fields.get(3) == Some(&pool)).then_some(CallAnswer::Counts {
             resources: number(0)?,
             held: number(1)?,
             waiting: number(2)?,

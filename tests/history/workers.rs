@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::call::{Answer, Asked, Call, SECOND, Selection, Time};
+use super::call::{Asked, Call, CallAnswer, SECOND, Selection, Time};
 use super::wire::Caller;
 
 /// The pools that are worked on, and how many resources each has: `1`, `2` and so on.
@@ -25,7 +25,7 @@ const LONG_AGO: Time = SECOND;
 
 /// A lock that a client was granted.
 #[derive(Clone, Debug)]
-struct Held {
+struct HeldGrant {
     pool: &'static str,
     id: String,
     fence: u64,
@@ -34,7 +34,7 @@ struct Held {
 
 struct Worker<'a> {
     caller: Caller<'a>,
-    held: Vec<Held>,
+    held: Vec<HeldGrant>,
     /// Counts its names: it takes another one when the state of the old one can no longer be known.
     names: usize,
 }
@@ -94,7 +94,7 @@ impl Worker<'_> {
         let answers = self.caller.burst(QUICK, vec![acquire; count]);
         let mut releases = Vec::new();
         for answer in answers.into_iter().flatten() {
-            if let Answer::Leases(leases) = answer {
+            if let CallAnswer::Leases(leases) = answer {
                 releases.extend(leases.into_iter().map(|lease| Asked::Release {
                     id: Some(lease.id),
                     owner: None,
@@ -134,14 +134,14 @@ impl Worker<'_> {
             ttl_s,
             wait_s,
         };
-        let Some(Answer::Leases(leases)) = self.caller.call(pool, asked) else {
+        let Some(CallAnswer::Leases(leases)) = self.caller.call(pool, asked) else {
             return;
         };
         for lease in leases {
-            let is_known = |held: &Held| held.pool == pool && held.fence == lease.fence;
+            let is_known = |held: &HeldGrant| held.pool == pool && held.fence == lease.fence;
             self.held
                 .retain(|held| !is_known(held) || held.id != lease.id);
-            self.held.push(Held {
+            self.held.push(HeldGrant {
                 pool,
                 id: lease.id,
                 fence: lease.fence,
@@ -166,7 +166,7 @@ impl Worker<'_> {
 
     fn renew(&mut self) {
         let at = self.any_held();
-        let Held {
+        let HeldGrant {
             pool,
             id,
             fence,
@@ -178,7 +178,7 @@ impl Worker<'_> {
             fence: Some(fence),
             ttl_s: Some(self.caller.random.u64(1..=LONGEST_TTL_S)),
         };
-        if let Some(Answer::Refused(_)) = self.caller.call(pool, asked) {
+        if let Some(CallAnswer::Refused(_)) = self.caller.call(pool, asked) {
             self.held.swap_remove(at);
         }
     }
@@ -190,7 +190,7 @@ impl Worker<'_> {
     }
 
     /// Releases with the fence, so that no other lock can be hit, however late it is carried out.
-    fn release(&mut self, held: &Held) {
+    fn release(&mut self, held: &HeldGrant) {
         let asked = Asked::Release {
             id: Some(held.id.clone()),
             owner: held.owner.clone(),
@@ -203,11 +203,11 @@ impl Worker<'_> {
     /// Gives back all that it holds by a name in one pool.
     fn release_owned(&mut self) {
         let at = self.any_held();
-        let Held { pool, owner, .. } = self.held[at].clone();
+        let HeldGrant { pool, owner, .. } = self.held[at].clone();
         let Some(owner) = owner else {
             return self.release_any();
         };
-        let is_meant = |held: &Held| held.pool == pool && held.owner.as_ref() == Some(&owner);
+        let is_meant = |held: &HeldGrant| held.pool == pool && held.owner.as_ref() == Some(&owner);
         self.held.retain(|held| !is_meant(held));
         let asked = Asked::Release {
             id: None,
@@ -229,7 +229,7 @@ pub fn clean(mut caller: Caller<'_>, stop: &AtomicBool) -> Vec<Call> {
     while !stop.load(Ordering::Relaxed) {
         for (pool, _) in POOLS {
             caller.call(pool, Asked::Count);
-            let Some(Answer::Leases(leases)) = caller.call(pool, Asked::List) else {
+            let Some(CallAnswer::Leases(leases)) = caller.call(pool, Asked::List) else {
                 continue;
             };
             for lease in leases {
@@ -247,7 +247,7 @@ pub fn clean(mut caller: Caller<'_>, stop: &AtomicBool) -> Vec<Call> {
 }
 
 /// Releases a lock of any client.
-pub fn force(caller: &mut Caller<'_>, pool: &str, id: String, fence: u64) -> Option<Answer> {
+pub fn force(caller: &mut Caller<'_>, pool: &str, id: String, fence: u64) -> Option<CallAnswer> {
     let asked = Asked::Release {
         id: Some(id),
         owner: None,

@@ -97,7 +97,7 @@ fn a_server_that_cannot_be_reached_is_named() {
 }
 
 #[test]
-fn what_is_no_answer_is_told_so() {
+fn a_response_that_is_no_answer_is_reported() {
     for (bytes, code, words) in [
         (
             b"".to_vec(),
@@ -181,7 +181,7 @@ fn no_name_moves_the_cursor() {
 }
 
 #[test]
-fn nobody_who_reads_is_no_error() {
+fn a_closed_pipe_is_no_error() {
     let body = format!(
         r#"{{"{}":{{"resources":1,"held":1,"waiting":0}}}}"#,
         "x".repeat(100)
@@ -202,7 +202,7 @@ fn nobody_who_reads_is_no_error() {
 
 /// It takes the connection, and nothing more: the lock may have been taken.
 #[test]
-fn a_lost_answer_is_asked_for_again_by_an_owner_and_by_nobody_else() {
+fn a_lost_answer_is_asked_for_again_by_an_owner_only() {
     let lease = r#"{"id":"4","fence":1,"ttl":60,"owner":"me","age":0}"#;
     let lost = vec![
         b"HTTP/1.1 200 OK\r\nContent-Le".to_vec(),

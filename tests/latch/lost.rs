@@ -25,7 +25,7 @@ fn start(server: &Server, options: &[&str], script: &str) -> Running {
 }
 
 #[test]
-fn the_command_is_stopped_when_somebody_else_releases_the_lock() {
+fn the_command_is_stopped_when_another_client_releases_the_lock() {
     for store in StoreKind::ALL {
         for release in [
             "DELETE /pool/A/lock",
@@ -50,7 +50,7 @@ fn the_command_is_stopped_when_somebody_else_releases_the_lock() {
 }
 
 #[test]
-fn a_lock_that_was_lent_to_somebody_else_is_left_to_him() {
+fn a_lock_that_was_lent_to_another_client_is_left_to_it() {
     let server = Server::start(StoreKind::Memory);
     ask(&server, r#"POST /pool {"A":["1"]}"#);
     let mut running = start(&server, &[], OBEDIENT);
@@ -101,7 +101,7 @@ fn what_does_not_end_is_killed_with_all_that_it_has_started() {
 }
 
 #[test]
-fn who_ends_in_his_grace_is_not_waited_for() {
+fn a_command_that_ends_in_its_grace_is_not_waited_for() {
     let server = seeded(StoreKind::Memory);
     let mut running = start(&server, &["--grace", "1000"], "echo ready; exec sleep 1000");
     assert_eq!(running.line(), "ready");

@@ -20,7 +20,7 @@ fn a_restart_within_the_lease_is_survived() {
 
 /// The queue of the file store does not outlive a restart: all ask again, and all are served.
 #[test]
-fn whoever_waits_asks_again_after_a_restart() {
+fn a_waiter_asks_again_after_a_restart() {
     let mut lasting = start(StoreKind::File);
     ask(&lasting.server, "POST /pool/A/lock");
     let mut waiting: Vec<Running> = (1..=3)

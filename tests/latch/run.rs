@@ -224,7 +224,7 @@ fn errors_can_be_json() {
 /// Children that a process started before it became latch are left alone, and latch does not wait
 /// for them.
 #[test]
-fn who_becomes_latch_keeps_its_children() {
+fn a_process_that_becomes_latch_keeps_its_children() {
     let server = Server::start(StoreKind::Memory);
     ask(&server, &format!("POST /pool {SEED}"));
     let script = format!(

@@ -73,7 +73,7 @@ fn a_signal_that_was_ignored_stays_so() {
 }
 
 #[test]
-fn whoever_waits_can_be_interrupted_and_leaves_the_line() {
+fn a_waiter_can_be_interrupted_and_leaves_the_queue() {
     for store in StoreKind::ALL {
         let server = Server::start(store);
         ask(&server, r#"POST /pool {"A":["1"]}"#);

@@ -84,7 +84,7 @@ fn what_cannot_be_told_is_given_back() {
 }
 
 #[test]
-fn lock_waits_in_line() {
+fn lock_waits_in_the_queue() {
     let server = Server::start_with(StoreKind::Memory, &["--max-wait", "1"]);
     ask(&server, r#"POST /pool {"A":["1"]}"#);
     ask(&server, "POST /pool/A/lock?ttl=3");
@@ -196,7 +196,7 @@ fn durations_may_have_units() {
 }
 
 #[test]
-fn renew_starts_leases_anew() {
+fn renew_restarts_leases() {
     let server = seeded(StoreKind::Memory);
     ask(&server, "POST /pool/A/lock?owner=me&n=2&ttl=10");
     assert_eq!(printed(&server, &["renew", "A", "4", "--owner", "me"]), "");

@@ -34,7 +34,7 @@ fn words(table: &str) -> Vec<Vec<&str>> {
 }
 
 #[test]
-fn ls_and_watch_show_who_waits() {
+fn ls_and_watch_show_waiters() {
     let server = seeded(StoreKind::Memory);
     let heading = "ID  N  AGE  LEFT  STATE  OWNER\n";
     assert_eq!(printed(&server, &["ls", "A", "--waiting"]), heading);

@@ -291,7 +291,7 @@ fn a_request_whose_client_is_gone_is_abandoned() {
 }
 
 #[test]
-fn who_waits_is_counted() {
+fn waiters_are_counted() {
     for store in StoreKind::ALL {
         let server = Server::start(store);
         let mut client = server.connect();

@@ -77,7 +77,7 @@ fn there_is_room_for_a_look_when_there_is_none_for_clients() {
     converse(&mut first, &held);
     // A queued client is not evicted.
     first.send("POST /pool/A/lock?wait=60\n");
-    eventually("it stands in line", || {
+    eventually("it is queued", || {
         (scrape(admin).value("latchd_waiters", &[]) == 1.0).then_some(())
     });
     let mut second = Client::connect(main);
@@ -104,7 +104,7 @@ fn there_is_room_for_a_look_when_there_is_none_for_clients() {
 
 /// The longest-idle one is evicted, and after two seconds only.
 #[test]
-fn silent_connections_keep_nobody_from_the_metrics() {
+fn silent_connections_do_not_block_the_metrics() {
     let folder = TempDir::new().expect("a folder");
     let (_process, _, admin) = start(&folder, &[]);
     let started_at = Instant::now();
@@ -130,7 +130,7 @@ fn silent_connections_keep_nobody_from_the_metrics() {
 }
 
 #[test]
-fn who_yields_and_who_is_turned_away_is_counted() {
+fn evicted_and_rejected_connections_are_counted() {
     let folder = TempDir::new().expect("a folder");
     let most = ["--max-connections", "8", "--max-per-address", "1"];
     let (_process, main, admin) = start(&folder, &most);
@@ -144,7 +144,7 @@ fn who_yields_and_who_is_turned_away_is_counted() {
     converse(&mut holder, &held);
     idle.expect_end();
     holder.send("POST /pool/A/lock?wait=60\n");
-    eventually("it stands in line", || {
+    eventually("it is queued", || {
         (scrape(admin).value("latchd_waiters", &[]) == 1.0).then_some(())
     });
     Client::connect(main).expect_end();
@@ -160,7 +160,7 @@ fn who_yields_and_who_is_turned_away_is_counted() {
 
 /// They name all pools, so that a key for some of them is not enough.
 #[test]
-fn with_keys_they_are_for_who_may_read_all_pools() {
+fn with_keys_they_are_for_keys_that_may_read_all_pools() {
     const KEYS: &str = "\
         part secret-for-a-part-of-it read  A*\n\
         boss secret-for-administering admin A*\n\

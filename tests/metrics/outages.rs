@@ -55,7 +55,7 @@ fn a_redis_that_is_gone() {
     assert!(during.value("latchd_refused_total", &[("reason", "store down")]) >= 2.0);
     assert!(
         during.lines("latchd_pool").is_empty(),
-        "nobody knows of the pools"
+        "the pools are unknown"
     );
     redis.resume();
     await_ready(&mut client);
@@ -174,7 +174,7 @@ fn a_disk_that_is_full() {
 }
 
 #[test]
-fn counts_begin_anew_with_the_process() {
+fn counts_restart_with_the_process() {
     let mut server = Server::start(StoreKind::File);
     let mut client = server.connect();
     converse(

@@ -84,7 +84,7 @@ fn a_navigation_is_answered_with_it_whatever_it_accepts() {
 }
 
 #[test]
-fn nobody_else_is() {
+fn other_clients_are_not() {
     let server = Server::start(StoreKind::Memory);
     let version = concat!("latchd ", env!("CARGO_PKG_VERSION"));
     let in_json = format!(r#"{{"message":"{version}"}}"#);
@@ -203,7 +203,7 @@ fn it_shows_what_other_clients_do() {
 }
 
 #[test]
-fn it_shows_who_waits_for_what() {
+fn it_shows_what_each_waiter_wants() {
     let server = Server::start_with(StoreKind::Memory, &["--queue-grace", "12"]);
     tell("queues", server);
 }

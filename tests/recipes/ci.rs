@@ -91,7 +91,7 @@ fn a_job_has_a_phone_of_its_own_and_gives_it_back_whatever_comes_of_it() {
 }
 
 #[test]
-fn a_job_stands_in_line_for_its_phone() {
+fn a_job_is_queued_for_its_phone() {
     for (system, file, _) in SYSTEMS {
         let job = Job::new();
         let Some(command) = job.command(system, file, "0") else {
@@ -99,7 +99,7 @@ fn a_job_stands_in_line_for_its_phone() {
         };
         ask(&job.server, "POST /pool/phones/lock?n=2");
         let mut running = Running::spawn(command);
-        eventually("a job in line", || {
+        eventually("a queued job", || {
             (ask(&job.server, "GET /pool") == "200 2 2 1 phones").then_some(())
         });
         ask(&job.server, "DELETE /pool/phones/lock/pixel");

@@ -23,20 +23,20 @@ enum End {
 }
 
 /// A server that keeps its address, and a folder with the device's program.
-struct Place {
+struct DeviceTest {
     server: Server,
     folder: TempDir,
 }
 
-impl Place {
-    fn new() -> Place {
+impl DeviceTest {
+    fn new() -> DeviceTest {
         let address = own_address().to_string();
         let server = Server::start_with(StoreKind::File, &["--listen", &address]);
         ask(&server, r#"POST /pool {"buckets":["1","2","3","4"]}"#);
         // The address that it keeps is the second one.
         let folder = TempDir::new().expect("a folder");
         fs::write(folder.path().join("address"), address).expect("a file");
-        Place { server, folder }
+        DeviceTest { server, folder }
     }
 
     fn path(&self) -> &Path {
@@ -123,7 +123,7 @@ fn hear_trouble(device: &mut Running) {
 
 /// `program` is to be that of a device that leases for this many seconds.
 #[track_caller]
-fn live(mut place: Place, end: End, program: impl Fn(&Place, &str) -> Option<Command>) {
+fn live(mut place: DeviceTest, end: End, program: impl Fn(&DeviceTest, &str) -> Option<Command>) {
     let Some(device) = program(&place, "90") else {
         return;
     };
@@ -180,7 +180,7 @@ const SERVER: (&str, &str) = ("192.168.1.5:8081", "{host}:{port}");
 
 #[test]
 fn micropython_holds_a_bucket() {
-    live(Place::new(), End::Stopped("INT"), |place, ttl| {
+    live(DeviceTest::new(), End::Stopped("INT"), |place, ttl| {
         let ttl = format!("ttl={ttl}");
         let changes = [PEER, ("EVERY = 30", "EVERY = 0.2"), ("ttl=90", &ttl)];
         let mut python = installed("python")?;
@@ -192,7 +192,7 @@ fn micropython_holds_a_bucket() {
 
 #[test]
 fn circuitpython_holds_a_bucket() {
-    live(Place::new(), End::Stopped("INT"), |place, ttl| {
+    live(DeviceTest::new(), End::Stopped("INT"), |place, ttl| {
         let ttl = format!("ttl={ttl}");
         let changes = [PEER, ("EVERY = 30", "EVERY = 0.2"), ("ttl=90", &ttl)];
         let mut python = installed("python")?;
@@ -222,7 +222,7 @@ fn assert_lost_nothing(mut modem: Running) {
 
 #[test]
 fn circuitpython_holds_a_bucket_through_a_modem() {
-    let place = Place::new();
+    let place = DeviceTest::new();
     let Some(modem) = modem(place.path()) else {
         return;
     };
@@ -241,7 +241,7 @@ fn circuitpython_holds_a_bucket_through_a_modem() {
 /// Its modules `net` and `tmr` are played.
 #[test]
 fn nodemcu_holds_a_bucket() {
-    live(Place::new(), End::PowerCut, |place, ttl| {
+    live(DeviceTest::new(), End::PowerCut, |place, ttl| {
         let ttl = format!("ttl={ttl}");
         let changes = [PEER, ("30 * 1000", "200"), ("ttl=90", &ttl)];
         let mut lua = Command::new("lua5.1");
@@ -253,7 +253,7 @@ fn nodemcu_holds_a_bucket() {
 
 #[test]
 fn luasocket_holds_a_bucket() {
-    live(Place::new(), End::PowerCut, |place, ttl| {
+    live(DeviceTest::new(), End::PowerCut, |place, ttl| {
         let ttl = format!("ttl={ttl}");
         let changes = [PEER, ("EVERY = 30", "EVERY = 0.2"), ("ttl=90", &ttl)];
         let mut lua = Command::new("lua5.1");
@@ -264,7 +264,7 @@ fn luasocket_holds_a_bucket() {
 
 #[test]
 fn busybox_holds_a_bucket() {
-    live(Place::new(), End::Stopped("TERM"), |place, ttl| {
+    live(DeviceTest::new(), End::Stopped("TERM"), |place, ttl| {
         let ttl = format!("ttl={ttl}");
         let changes = [SERVER, ("every=30", "every=0.2"), ("ttl=90", &ttl)];
         let program = place.program("busybox.sh", &changes);
@@ -283,7 +283,7 @@ fn busybox_holds_a_bucket() {
 /// The sketch is compiled; the board and its libraries are played.
 #[test]
 fn arduino_holds_a_bucket() {
-    live(Place::new(), End::PowerCut, |place, ttl| {
+    live(DeviceTest::new(), End::PowerCut, |place, ttl| {
         let ttl = format!("ttl={ttl}");
         let changes = [
             (r#""192.168.1.5""#, r#""{host}""#),
@@ -309,7 +309,7 @@ fn arduino_holds_a_bucket() {
 /// The document is played to the byte; each answer must fit into the serial buffer at once.
 #[test]
 fn an_esp8266_answers_as_it_is_shown() {
-    let place = Place::new();
+    let place = DeviceTest::new();
     let Some(modem) = modem(place.path()) else {
         return;
     };
@@ -319,7 +319,7 @@ fn an_esp8266_answers_as_it_is_shown() {
     assert_lost_nothing(modem);
 }
 
-fn converse(place: &Place, document: &Path) -> Option<String> {
+fn converse(place: &DeviceTest, document: &Path) -> Option<String> {
     let (host, port) = place.address();
     let mut command = installed("python")?;
     command
@@ -345,7 +345,7 @@ fn what_is_longer_than_a_serial_buffer_is_lost() {
 < \r\n+IPD,80:HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Type: text
 ```
 "#;
-    let place = Place::new();
+    let place = DeviceTest::new();
     let Some(mut modem) = modem(place.path()) else {
         return;
     };

@@ -102,7 +102,7 @@ fn what_is_busy_or_not_there_has_exit_codes_of_its_own() {
 }
 
 #[test]
-fn it_stands_in_line() {
+fn it_is_queued() {
     in_each_way(|server, way| {
         ask(server, "POST /pool/A/lock?n=2");
         let mut running = Running::spawn(way.command("A", r#"echo "$LATCH_ID""#));
@@ -115,7 +115,7 @@ fn it_stands_in_line() {
 }
 
 #[test]
-fn whoever_is_stopped_stops_its_command_and_gives_back() {
+fn a_stopped_latch_stops_its_command_and_gives_back() {
     const SCRIPT: &str = r#"trap 'echo "stopped, with $LATCH_ID"; exit' TERM
         echo ready
         while :; do sleep 0.01; done"#;
@@ -133,7 +133,7 @@ fn whoever_is_stopped_stops_its_command_and_gives_back() {
 }
 
 #[test]
-fn whoever_is_stopped_while_it_waits_takes_nothing() {
+fn a_latch_stopped_while_it_waits_takes_nothing() {
     in_each_way(|server, way| {
         ask(server, "POST /pool/A/lock?n=2&owner=somebody");
         let mut running = Running::spawn(way.command("A", "echo no"));

@@ -143,7 +143,7 @@ fn a_lease_that_begins_with_the_jump_has_its_full_time() {
 
 /// No server is left that knows how the clock stood, and the dead one's sign of life is an hour ahead.
 #[test]
-fn a_server_that_died_before_the_clock_was_set_back_leaves_the_line() {
+fn a_server_that_died_before_the_clock_was_set_back_leaves_the_queue() {
     let redis = RedisServer::start_on_a_clock(&[]);
     let mut lost = serve(&redis);
     let mut holder = with_pool(&lost, &["only"]);

@@ -83,7 +83,7 @@ fn the_database_is_the_same_after_a_restart_of_redis() {
 fn databases_have_nothing_to_do_with_each_other() {
     let redis = RedisServer::start();
     let [third, fourth] = [3, 4].map(|number| serve_at(&format!("{}/{number}", redis.url()), &[]));
-    expect_strangers(&third, &fourth);
+    expect_separate_pools(&third, &fourth);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn prefixes_have_nothing_to_do_with_each_other() {
     // One begins as the other does.
     let [one, other] =
         ["t:", "t:t:"].map(|prefix| Server::start_at(&redis.url(), &["--redis-prefix", prefix]));
-    expect_strangers(&one, &other);
+    expect_separate_pools(&one, &other);
     assert_eq!(
         redis
             .ask(&["KEYS", "*"])
@@ -103,7 +103,7 @@ fn prefixes_have_nothing_to_do_with_each_other() {
 }
 
 #[track_caller]
-fn expect_strangers(one: &Server, other: &Server) {
+fn expect_separate_pools(one: &Server, other: &Server) {
     let mut here = with_pool(one, &["1"]);
     assert_eq!(here.ask("POST /pool/A/lock"), "200 1");
     let mut waiter = park(one, WAIT, 0);
@@ -147,7 +147,7 @@ fn the_name_of_a_host() {
 }
 
 #[test]
-fn the_name_of_a_host_that_nobody_knows() {
+fn the_name_of_an_unknown_host() {
     let server = serve_at("redis://no-such-host.invalid:6379", &[]);
     let mut client = server.connect();
     let started = Instant::now();

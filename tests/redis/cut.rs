@@ -93,7 +93,7 @@ fn harass(servers: &[&Server], harm: impl Fn()) {
             let before = board.granted.load(Ordering::Relaxed);
             harm();
             // The next time when they are at work again.
-            eventually("somebody is served", || {
+            eventually("a waiter is served", || {
                 (board.granted.load(Ordering::Relaxed) > before + 8).then_some(())
             });
         }
@@ -137,7 +137,7 @@ fn nothing_is_lent_twice_or_lost_while_redis_stands_still_now_and_then() {
 
 /// A resource becomes free while the waiter's server is not connected.
 #[test]
-fn who_waits_is_served_although_the_message_was_cut_off() {
+fn a_waiter_is_served_although_the_message_was_cut_off() {
     let redis = RedisServer::start();
     let other = serve(&redis);
     let mut holder = with_pool(&other, &["only"]);
@@ -161,7 +161,7 @@ fn who_waits_is_served_although_the_message_was_cut_off() {
 
 /// The release itself is cut off, or its answer, and is repeated.
 #[test]
-fn who_waits_is_served_although_the_release_was_cut_off() {
+fn a_waiter_is_served_although_the_release_was_cut_off() {
     let redis = RedisServer::start();
     let server = serve(&redis);
     let mut holder = with_pool(&server, &["only"]);
@@ -187,7 +187,7 @@ fn who_waits_is_served_although_the_release_was_cut_off() {
 
 /// Every connection is cut while a client waits, and it keeps its place in the queue.
 #[test]
-fn who_waits_keeps_its_place_while_connections_are_cut() {
+fn a_waiter_keeps_its_place_while_connections_are_cut() {
     let redis = RedisServer::start();
     let server = serve(&redis);
     let mut holder = with_pool(&server, &["only"]);

@@ -121,12 +121,12 @@ fn a_redis_that_accepts_and_says_nothing_is_down() {
 }
 
 #[test]
-fn who_waits_keeps_its_place_while_redis_is_killed_and_restarted() {
+fn a_waiter_keeps_its_place_while_redis_is_killed_and_restarted() {
     keep_places(Duration::ZERO);
 }
 
 #[test]
-fn who_waits_keeps_its_place_while_redis_is_away_for_longer_than_any_heartbeat() {
+fn a_waiter_keeps_its_place_while_redis_is_away_for_longer_than_any_heartbeat() {
     keep_places(Duration::from_secs(9));
 }
 
@@ -154,7 +154,7 @@ fn keep_places(away: Duration) {
 
 /// They wait for a resource that is free when Redis is back.
 #[test]
-fn who_waits_is_served_when_a_lease_has_ended_while_redis_was_away() {
+fn a_waiter_is_served_when_a_lease_has_ended_while_redis_was_away() {
     let mut redis = RedisServer::durable();
     let server = serve(&redis);
     let mut holder = with_pool(&server, &["only"]);
@@ -192,7 +192,7 @@ fn a_wait_ends_in_time_while_redis_is_away() {
 }
 
 #[test]
-fn who_leaves_while_redis_is_away_is_not_served_later() {
+fn a_client_that_leaves_while_redis_is_away_is_not_served_later() {
     let mut redis = RedisServer::durable();
     let server = serve(&redis);
     let mut holder = with_pool(&server, &["only"]);

@@ -10,7 +10,7 @@ use crate::support::redis::let_pass;
 const A_WHILE: Duration = Duration::from_millis(400);
 
 #[test]
-fn who_asks_while_the_greeting_is_under_way_is_answered() {
+fn a_request_during_the_greeting_is_answered() {
     let redis = RedisServer::start();
     drop(with_pool(&serve(&redis), &["1", "2", "3"]));
     let gate = Gate::slowly_before(&redis, A_WHILE);
@@ -38,7 +38,7 @@ fn who_asks_while_the_greeting_is_under_way_is_answered() {
 
 /// Redis comes back, and only these clients ask for anything.
 #[test]
-fn who_asks_while_the_greeting_is_repeated_is_answered() {
+fn a_request_during_a_repeated_greeting_is_answered() {
     let redis = RedisServer::start();
     let gate = Gate::slowly_before(&redis, A_WHILE);
     let server = serve_at(&gate.url(), &[]);
@@ -60,7 +60,7 @@ fn who_asks_while_the_greeting_is_repeated_is_answered() {
 }
 
 #[test]
-fn who_begins_to_wait_while_the_greeting_is_under_way_is_served_or_told() {
+fn a_waiter_that_comes_during_the_greeting_is_served_or_told() {
     let redis = RedisServer::start();
     drop(with_pool(&serve(&redis), &["only"]));
     let gate = Gate::slowly_before(&redis, A_WHILE);

@@ -176,7 +176,7 @@ fn grant(answer: &str) -> (u64, String) {
     let fields: Vec<&str> = answer.split(' ').collect();
     match fields[..] {
         ["200", fence, _, id] => (fence.parse().expect("a fence"), id.to_owned()),
-        _ => panic!("a grant was to be had, not {answer:?}"),
+        _ => panic!("expected a grant, not {answer:?}"),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::metrics::scrape;
 
 /// A listing that is longer than Redis' output buffer for a subscriber.
 #[test]
-fn a_long_listing_cuts_nobody_off() {
+fn a_long_listing_cuts_no_client_off() {
     let redis = RedisServer::start();
     redis.order(&[
         "CONFIG",
@@ -37,7 +37,7 @@ fn a_long_listing_cuts_nobody_off() {
 
 /// It is woken by a change of another server, whichever connection is cut before.
 #[test]
-fn who_waits_is_woken_after_either_connection_was_lost() {
+fn a_waiter_is_woken_after_either_connection_was_lost() {
     let redis = RedisServer::start();
     let servers = [serve(&redis), serve(&redis)];
     let mut holder = with_pool(&servers[0], &["only"]);
@@ -55,7 +55,7 @@ fn who_waits_is_woken_after_either_connection_was_lost() {
 
 /// A notice without a listener is not lost.
 #[test]
-fn who_waits_for_a_pool_that_goes_hears_it_after_the_connection_was_lost() {
+fn a_waiter_is_told_that_its_pool_is_gone_after_the_connection_was_lost() {
     let redis = RedisServer::start();
     let servers = [serve(&redis), serve(&redis)];
     let mut holder = with_pool(&servers[0], &["only"]);

@@ -70,7 +70,7 @@ fn what_comes_all_at_once_is_held_back_as_well() {
 
 /// Requests that wait for a release must not keep it from being read.
 #[test]
-fn who_stands_in_line_is_not_too_much() {
+fn queued_waiters_are_not_too_much() {
     let redis = RedisServer::start();
     let server = serve_with(&redis, &["--max-requests", "2"]);
     let mut client = with_pool(&server, &["1"]);

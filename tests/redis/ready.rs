@@ -72,7 +72,7 @@ fn a_full_redis_takes_releases_and_renewals_of_a_new_server_too() {
 }
 
 #[test]
-fn all_who_ask_within_a_second_share_a_trial() {
+fn all_probes_within_a_second_share_a_trial() {
     let redis = RedisServer::start();
     let server = serve(&redis);
     let mut clients: Vec<Client> = (0..8).map(|_| server.connect()).collect();

@@ -33,7 +33,7 @@ fn a_replica_is_down_until_it_is_master() {
 }
 
 #[test]
-fn who_waits_stays_in_line_while_redis_is_a_replica() {
+fn a_waiter_stays_queued_while_redis_is_a_replica() {
     let redis = RedisServer::start();
     let server = serve(&redis);
     let mut holder = with_pool(&server, &["only"]);
@@ -120,7 +120,7 @@ fn a_full_redis_takes_in_nothing_new() {
 }
 
 #[test]
-fn who_waits_stays_in_line_while_redis_is_full() {
+fn a_waiter_stays_queued_while_redis_is_full() {
     let redis = RedisServer::start();
     let server = serve(&redis);
     let mut holder = with_pool(&server, &["only"]);
@@ -215,7 +215,7 @@ fn another_type_under_a_key_of_a_pool_changes_nothing() {
 }
 
 #[test]
-fn nobody_notices_that_the_scripts_are_gone() {
+fn no_client_notices_that_the_scripts_are_gone() {
     let redis = RedisServer::start();
     let server = serve(&redis);
     let mut client = with_pool(&server, &["1", "2"]);
@@ -243,7 +243,7 @@ fn nobody_notices_that_the_scripts_are_gone() {
 }
 
 #[test]
-fn who_waits_does_not_notice_that_the_scripts_are_gone() {
+fn a_waiter_does_not_notice_that_the_scripts_are_gone() {
     let redis = RedisServer::start();
     let server = serve(&redis);
     let mut holder = with_pool(&server, &["only"]);

@@ -40,11 +40,11 @@ fn with_user(redis: &RedisServer) -> String {
 }
 
 /// The locks that clients know of: the fence of each id.
-type Held = BTreeMap<String, u64>;
+type HeldFences = BTreeMap<String, u64>;
 
 /// Notes a grant; no held resource may be granted once more.
 #[track_caller]
-fn note_granted(held: &mut Held, answer: &str, request: &str) {
+fn note_granted(held: &mut HeldFences, answer: &str, request: &str) {
     let Some(leases) = answer.strip_prefix("200 ") else {
         assert!([DOWN, "409 busy"].contains(&answer), "{request}: {answer}");
         return;
@@ -87,7 +87,7 @@ fn a_right_that_is_taken_away_loses_nothing_and_lends_nothing_twice() {
     let server = serve_at(&with_user(&redis), &[]);
     let mut client = with_pool(&server, &MEMBERS);
     for command in COMMANDS {
-        let mut held = Held::new();
+        let mut held = HeldFences::new();
         for request in ["POST /pool/A/lock?lease", "POST /pool/A/lock?lease&ttl=600"] {
             let answer = client.ask(request);
             note_granted(&mut held, &answer, request);
@@ -162,7 +162,7 @@ fn a_right_that_is_taken_away_loses_nothing_and_lends_nothing_twice() {
 }
 
 #[test]
-fn who_waits_is_served_when_the_right_is_back() {
+fn a_waiter_is_served_when_the_right_is_back() {
     let redis = RedisServer::start();
     let server = serve_at(&with_user(&redis), &[]);
     let mut holder = with_pool(&server, &["only"]);

@@ -45,7 +45,7 @@ fn a_lock_of_one_server_is_a_lock_of_the_other() {
 }
 
 #[test]
-fn a_release_on_one_server_wakes_who_waits_on_the_other() {
+fn a_release_on_one_server_wakes_waiters_on_the_other() {
     const ROUNDS: usize = 30;
     let redis = RedisServer::start();
     let (servers, [mut one, mut other]) = pair(&redis, &["only"]);
@@ -66,7 +66,7 @@ fn a_release_on_one_server_wakes_who_waits_on_the_other() {
 }
 
 #[test]
-fn the_line_is_one_across_servers() {
+fn the_queue_is_one_across_servers() {
     let redis = RedisServer::start();
     let (servers, [mut one, mut other]) = pair(&redis, &["only"]);
     assert_eq!(one.ask("POST /pool/A/lock?lease"), "200 1 - only");
@@ -87,15 +87,15 @@ fn the_line_is_one_across_servers() {
         assert_eq!(releasing.read_line(), "200");
         let taken = releasing.read_line();
         match place {
-            7 => assert_eq!(taken, "200 only", "nobody is left in line"),
-            _ => assert_eq!(taken, "409 busy", "somebody waits"),
+            7 => assert_eq!(taken, "200 only", "the queue is empty"),
+            _ => assert_eq!(taken, "409 busy", "a waiter is queued"),
         }
     }
     assert_eq!(one.ask("GET /pool"), "200 1 1 0 A");
 }
 
 #[test]
-fn who_waits_for_several_holds_the_line_on_both_servers() {
+fn a_waiter_for_several_holds_the_queue_on_both_servers() {
     let redis = RedisServer::start();
     let (servers, [mut one, mut other]) = pair(&redis, &["1", "2"]);
     assert_eq!(one.ask("POST /pool/A/lock?n=2"), "200 2\t1");
@@ -118,7 +118,7 @@ fn who_waits_for_several_holds_the_line_on_both_servers() {
 }
 
 #[test]
-fn who_hangs_up_leaves_the_line_of_all_servers() {
+fn a_client_that_hangs_up_leaves_the_queue_of_all_servers() {
     let redis = RedisServer::start();
     let (servers, [mut one, mut other]) = pair(&redis, &["only"]);
     assert_eq!(one.ask("POST /pool/A/lock"), "200 only");
@@ -136,7 +136,7 @@ fn who_hangs_up_leaves_the_line_of_all_servers() {
 
 /// It leaves where all behind it can be served at once, and they are on the other server.
 #[test]
-fn who_hangs_up_lets_those_of_another_server_move_up() {
+fn a_client_that_hangs_up_lets_those_of_another_server_move_up() {
     let redis = RedisServer::start();
     let (servers, [mut one, _other]) = pair(&redis, &["1", "2"]);
     assert_eq!(one.ask("POST /pool/A/lock"), "200 2");
@@ -174,7 +174,7 @@ fn an_owner_s_place_moves_from_one_server_to_the_other() {
 }
 
 #[test]
-fn an_owner_who_is_away_holds_up_neither_server() {
+fn an_owner_that_is_away_holds_up_neither_server() {
     let redis = RedisServer::start();
     let (servers, [mut one, mut other]) = pair(&redis, &["1", "2", "3"]);
     assert_eq!(one.ask("POST /pool/A/lock?n=3"), "200 3\t2\t1");
@@ -203,7 +203,7 @@ fn an_owner_who_is_away_holds_up_neither_server() {
 }
 
 #[test]
-fn an_owner_who_was_cut_off_finds_its_place_on_the_other_server() {
+fn an_owner_that_was_cut_off_finds_its_place_on_the_other_server() {
     let redis = RedisServer::start();
     let (servers, [mut one, mut other]) = pair(&redis, &["only"]);
     assert_eq!(one.ask("POST /pool/A/lock"), "200 only");
@@ -221,7 +221,7 @@ fn an_owner_who_was_cut_off_finds_its_place_on_the_other_server() {
 }
 
 #[test]
-fn who_waits_is_told_what_becomes_of_the_pool_on_the_other_server() {
+fn a_waiter_is_told_what_becomes_of_the_pool_on_the_other_server() {
     let redis = RedisServer::start();
     let (servers, [mut one, mut other]) = pair(&redis, &["1", "2", "3"]);
     assert_eq!(one.ask("POST /pool/A/lock?n=3"), "200 3\t2\t1");
@@ -243,7 +243,7 @@ fn who_waits_is_told_what_becomes_of_the_pool_on_the_other_server() {
 }
 
 #[test]
-fn the_end_of_a_lease_wakes_who_waits_on_another_server() {
+fn the_end_of_a_lease_wakes_waiters_on_another_server() {
     let redis = RedisServer::start();
     let (servers, [_one, mut other]) = pair(&redis, &["only"]);
     for server in &servers {

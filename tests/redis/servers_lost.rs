@@ -12,7 +12,7 @@ const LAPSE: Duration = Duration::from_secs(8);
 const SILENCE: Duration = Duration::from_secs(12);
 
 #[test]
-fn who_waited_on_a_killed_server_falls_out_of_the_line() {
+fn waiters_of_a_killed_server_leave_the_queue() {
     let redis = RedisServer::start();
     let (mut lost, server) = (serve(&redis), serve(&redis));
     let mut holder = with_pool(&server, &["only"]);
@@ -26,7 +26,7 @@ fn who_waited_on_a_killed_server_falls_out_of_the_line() {
     assert_eq!(holder.ask("DELETE /pool/A/lock/only"), "200");
     let (fence, _) = grant(&second.read_line());
     let time = killed.elapsed();
-    eprintln!("the next in line was served {time:?} after the kill");
+    eprintln!("the next waiter was served {time:?} after the kill");
     assert!(time < LAPSE, "served after {time:?}");
     expect_silence(&mut fourth);
     assert_eq!(
@@ -81,7 +81,7 @@ fn what_clients_of_a_killed_server_hold_they_hold() {
 
 /// A server that stops leaves the queue itself, so the others need not time it out.
 #[test]
-fn a_server_that_stops_leaves_the_line_at_once() {
+fn a_server_that_stops_leaves_the_queue_at_once() {
     let redis = RedisServer::start();
     let (mut stops, server) = (serve(&redis), serve(&redis));
     let mut holder = with_pool(&server, &["only"]);
@@ -152,7 +152,7 @@ fn a_grant_to_a_server_that_stands_still_is_delivered_later_or_lapses_but_not_bo
 
 /// Both have waited, in turns, when Redis goes; and both find their places again.
 #[test]
-fn the_line_across_servers_outlives_redis() {
+fn the_queue_across_servers_outlives_redis() {
     let mut redis = RedisServer::durable();
     let servers = [serve(&redis), serve(&redis)];
     let mut holder = with_pool(&servers[0], &["only"]);

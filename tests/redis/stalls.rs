@@ -31,7 +31,7 @@ fn a_paused_redis_is_down_until_it_goes_on() {
 }
 
 #[test]
-fn an_owner_who_was_told_that_a_paused_redis_is_down_asks_again_and_has_its_lock() {
+fn an_owner_that_was_told_that_a_paused_redis_is_down_asks_again_and_has_its_lock() {
     let redis = RedisServer::start();
     let server = serve(&redis);
     let mut client = with_pool(&server, &["1"]);
@@ -89,7 +89,7 @@ fn the_time_that_redis_is_given_by_default() {
 }
 
 #[test]
-fn a_grant_that_nobody_was_told_of_is_undone() {
+fn an_undelivered_grant_is_undone() {
     let redis = RedisServer::start();
     let server = serve(&redis);
     let mut client = with_pool(&server, &["1", "2", "3", "4"]);
@@ -119,7 +119,7 @@ fn a_grant_that_nobody_was_told_of_is_undone() {
 
 /// With an answer at once or queued until then, it gets nothing that it does not know of.
 #[test]
-fn who_begins_to_wait_while_redis_stands_still_has_what_it_is_told() {
+fn a_waiter_that_comes_while_redis_is_stalled_has_what_it_is_told() {
     let redis = RedisServer::start();
     let server = serve(&redis);
     let mut client = with_pool(&server, &["only"]);
@@ -140,7 +140,7 @@ fn who_begins_to_wait_while_redis_stands_still_has_what_it_is_told() {
 
 /// The same, where its resource goes to the waiter behind the client without an answer.
 #[test]
-fn a_grant_that_nobody_was_told_of_goes_to_the_next() {
+fn an_undelivered_grant_goes_to_the_next() {
     let redis = RedisServer::start();
     let server = serve(&redis);
     let mut client = with_pool(&server, &["only"]);
@@ -188,7 +188,7 @@ fn a_release_that_was_not_answered_can_be_repeated() {
 }
 
 #[test]
-fn who_waits_stays_in_line_while_redis_stands_still() {
+fn a_waiter_stays_queued_while_redis_is_stalled() {
     let redis = RedisServer::start();
     let server = serve(&redis);
     let mut holder = with_pool(&server, &["only"]);
@@ -208,7 +208,7 @@ fn who_waits_stays_in_line_while_redis_stands_still() {
 
 /// Its answer is lost, but its effect is not: the waiter must be served.
 #[test]
-fn a_release_that_was_not_answered_serves_who_waits() {
+fn a_release_that_was_not_answered_serves_waiters() {
     let redis = RedisServer::start();
     let server = serve(&redis);
     let mut holder = with_pool(&server, &["only"]);
@@ -228,7 +228,7 @@ fn a_release_that_was_not_answered_serves_who_waits() {
 
 /// Hundreds are in flight at once, and each is answered on its own connection.
 #[test]
-fn a_crowd_in_hand_is_told_in_time() {
+fn a_crowd_in_flight_is_told_in_time() {
     let redis = RedisServer::start();
     let server = serve(&redis);
     let ids: Vec<String> = (0..200).map(|id| id.to_string()).collect();

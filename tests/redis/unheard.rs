@@ -110,7 +110,7 @@ fn an_owner_s_grant_that_was_not_heard_is_kept_for_it() {
 }
 
 #[test]
-fn a_release_that_was_not_heard_serves_who_waits() {
+fn a_release_that_was_not_heard_serves_waiters() {
     let mut stage = Stage::new(&["only"]);
     assert_eq!(stage.client.ask("POST /pool/A/lock?lease"), "200 1 - only");
     let mut line: Vec<Client> = (0..3)
@@ -128,7 +128,7 @@ fn a_release_that_was_not_heard_serves_who_waits() {
 
 /// Its turn came while the server had no connection, and it did not wait for that.
 #[test]
-fn who_has_gone_when_its_grant_is_heard_holds_nothing() {
+fn a_client_that_has_gone_when_its_grant_is_heard_holds_nothing() {
     let mut stage = Stage::new(&["only"]);
     assert_eq!(stage.client.ask("POST /pool/A/lock?lease"), "200 1 - only");
     let goes = park(&stage.server, WAIT, 0);
@@ -148,7 +148,7 @@ fn who_has_gone_when_its_grant_is_heard_holds_nothing() {
 
 /// A place in the queue whose confirmation was lost is no place.
 #[test]
-fn who_began_to_wait_unheard_does_not_stay_in_line() {
+fn a_waiter_that_was_not_heard_does_not_stay_queued() {
     let mut stage = Stage::new(&["only"]);
     assert_eq!(stage.client.ask("POST /pool/A/lock?lease"), "200 1 - only");
     let mut waiter = stage.server.connect();
@@ -169,7 +169,7 @@ fn who_began_to_wait_unheard_does_not_stay_in_line() {
 
 /// A late answer must still be true: the lease has ended, or all was released meanwhile.
 #[test]
-fn who_waits_is_not_told_of_a_grant_that_is_over() {
+fn a_waiter_is_not_told_of_a_grant_that_is_over() {
     for (request, over) in [
         ("POST /pool/A/lock?wait=60&ttl=1&lease", None),
         (

@@ -8,7 +8,7 @@ const QUEUE: &str = "GET /pool/A/queue";
 #[track_caller]
 fn queue(client: &mut Client) -> Vec<([u64; 2], String)> {
     let answer = client.ask(QUEUE);
-    let lines = answer.strip_prefix("200 ").expect("somebody waits");
+    let lines = answer.strip_prefix("200 ").expect("a waiter is queued");
     let lines = lines.split('\t').map(|line| {
         let mut words = line.splitn(3, ' ');
         let mut number = || words.next().expect("a number").parse().expect("a number");

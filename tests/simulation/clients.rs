@@ -309,7 +309,7 @@ impl World {
             return Err("no list of pools".into());
         };
         if pools.iter().any(|pool| pool.waiting > 0) {
-            return Err(format!("somebody waits for ever: {pools:?}"));
+            return Err(format!("a waiter waits for ever: {pools:?}"));
         }
         self.check_locks()
     }

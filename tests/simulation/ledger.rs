@@ -146,7 +146,7 @@ impl Ledger {
         let fence = lease.fence.number();
         match told.find(|t| &*t.pool == pool && t.id == lease.id && t.fence == fence) {
             Some(told) if told.written => Ok(()),
-            told => Err(format!("nobody was told of {pool}: {lease:?}: {told:?}")),
+            told => Err(format!("no client was told of {pool}: {lease:?}: {told:?}")),
         }
     }
 }

@@ -164,7 +164,7 @@ impl Pool {
     pub fn serve(&mut self, now: u64, rules: &Rules, answers: &mut Answers) {
         while let (Some((at, takes)), _) = self.walk() {
             let waiter = self.line.remove(at);
-            let ticket = waiter.ticket.expect("who is away is not served");
+            let ticket = waiter.ticket.expect("an owner that is away is not served");
             answers.push((ticket, self.grant(waiter, takes, now, rules)));
         }
     }

@@ -173,7 +173,7 @@ struct Notes<'a>(&'a Mutex<BTreeSet<&'static str>>);
 
 impl Between for Notes<'_> {
     fn operation(&mut self, operation: &Operation, model: &Model) -> Operation {
-        let mut seen = self.0.lock().expect("nobody has panicked");
+        let mut seen = self.0.lock().expect("no holder has panicked");
         for pool in &model.pools {
             let kept = pool.kept();
             let absent = pool.line.iter().any(|waiter| waiter.ticket.is_none());
@@ -212,7 +212,7 @@ impl Between for Notes<'_> {
     }
 
     fn answers(&mut self, answers: &mut Vec<(Ticket, Reply)>, _: &Model) {
-        let mut seen = self.0.lock().expect("nobody has panicked");
+        let mut seen = self.0.lock().expect("no holder has panicked");
         seen.insert(if answers.len() > 2 {
             "three answers"
         } else {
@@ -245,7 +245,7 @@ fn the_simulation_comes_to_where_it_is_interesting() {
         let result = run_engine(seed, &steps, Notes(&seen));
         result.unwrap_or_else(|failure| panic!("{}\nseed {seed}", failure.difference));
     }
-    let seen = seen.into_inner().expect("nobody has panicked");
+    let seen = seen.into_inner().expect("no holder has panicked");
     assert_eq!(seen.len(), 24, "{seen:?}");
 }
 
@@ -253,7 +253,7 @@ fn the_simulation_comes_to_where_it_is_interesting() {
 fn the_simulation_catches_what_is_broken() {
     is_caught("a lost release", DropsRelease::default);
     is_caught("two answers in the wrong order", || LetsOvertake);
-    is_caught("a newcomer who overtakes", || ServesNewcomer);
+    is_caught("a new waiter that overtakes", || ServesNewcomer);
     is_caught("a lease that ends early", || EndsEarly);
     is_caught("a lease that ends late", || EndsLate);
     is_caught("a fence used twice", || RepeatsFence);

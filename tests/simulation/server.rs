@@ -15,7 +15,7 @@ use latchd::session::{Context, Ending, Session, Settings};
 use latchd::time::Time;
 
 use super::ledger::Ledger;
-use super::wire::{Answer, Asked};
+use super::wire::{Asked, WireAnswer};
 use super::witness::Witness;
 
 /// An arrival at the server.
@@ -42,7 +42,7 @@ pub struct Pipe {
     pub asked: VecDeque<Asked>,
     wire: Vec<u8>,
     /// Answers on their way to the client.
-    pub answers: VecDeque<(Asked, Answer)>,
+    pub answers: VecDeque<(Asked, WireAnswer)>,
     /// The server has nothing more to say.
     pub closed: bool,
 }

@@ -59,7 +59,7 @@ impl Watch {
         }
         if let Some(at) = self.line.iter().position(|(_, other)| *other == ticket) {
             if self.line[..at].iter().any(|(other, _)| *other == pool) {
-                return Err(format!("{ticket:?} has overtaken somebody"));
+                return Err(format!("{ticket:?} has overtaken another waiter"));
             }
             self.line.remove(at);
         }

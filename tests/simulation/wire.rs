@@ -25,7 +25,7 @@ pub enum What {
 
 /// An answer, taken apart.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct WireAnswer {
     pub status: u16,
     pub values: Vec<String>,
 }
@@ -45,7 +45,7 @@ impl Asked {
     }
 
     /// Takes one whole answer from the front of the written bytes, if it has arrived.
-    pub fn take_answer(&self, wire: &mut Vec<u8>) -> Result<Option<Answer>, String> {
+    pub fn take_answer(&self, wire: &mut Vec<u8>) -> Result<Option<WireAnswer>, String> {
         let text = String::from_utf8(wire.clone()).map_err(|_| "not UTF-8")?;
         let ill = || format!("an ill-formed answer: {text:?}");
         let (status, body, length, separator) = if self.line {
@@ -72,14 +72,14 @@ impl Asked {
             (status.to_owned(), rest[..length].to_owned(), whole, '\n')
         };
         wire.drain(..length);
-        Ok(Some(Answer {
+        Ok(Some(WireAnswer {
             status: status.parse().map_err(|_| ill())?,
             values: body.split(separator).map(str::to_owned).collect(),
         }))
     }
 
     /// Checks that this can be the answer to that request. Returns the leases in it.
-    pub fn check(&self, answer: &Answer) -> Result<Vec<(String, u64)>, String> {
+    pub fn check(&self, answer: &WireAnswer) -> Result<Vec<(String, u64)>, String> {
         let words = answer.values.join("|");
         let odd = || Err(format!("{self:?} was answered {answer:?}"));
         if answer.status == 200 && matches!(self.what, What::Any(_) | What::Named(_)) {

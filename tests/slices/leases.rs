@@ -111,7 +111,7 @@ fn each_tick_ends_some_of_many_leases_and_answers_all_else() {
 
 /// All leases of a file restart with the server, and so they end together.
 #[test]
-fn leases_that_start_anew_with_the_server_end_in_slices() {
+fn leases_that_restart_with_the_server_end_in_slices() {
     let folder = TempDir::new_in("/dev/shm").expect("a folder in memory");
     let path = folder.path().join("file");
     let mut before = StoreClient::on_file(&path, StepBudget(20_000));

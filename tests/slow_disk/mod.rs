@@ -125,7 +125,7 @@ fn what_is_listed_is_durable_before_it_is_told() {
     assert_eq!(
         waits.read_to_end(),
         b"",
-        "nobody was told of a lock that is lost"
+        "no client was told of a lock that is lost"
     );
     assert_eq!(reader.read_to_end(), b"");
     let server = Server::start_in(server.folder, &[]);

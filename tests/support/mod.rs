@@ -48,20 +48,20 @@ impl StoreKind {
     }
 
     /// A place that no other test uses.
-    fn place(self, folder: &TempDir) -> Place {
+    fn place(self, folder: &TempDir) -> StoreLocation {
         match self {
-            StoreKind::Memory => Place::at("memory:"),
+            StoreKind::Memory => StoreLocation::at("memory:"),
             StoreKind::File => {
                 let file = folder.path().join("latchd.redb");
-                Place::at(&format!("file:{}", file.display()))
+                StoreLocation::at(&format!("file:{}", file.display()))
             }
-            StoreKind::Redis => redis::shared_place(),
+            StoreKind::Redis => redis::shared_location(),
         }
     }
 }
 
 /// The place of a server's pools, which stays the same over its restarts.
-pub struct Place {
+pub struct StoreLocation {
     arguments: Vec<String>,
     /// A limit on the size of files looks to the server like a full disk, and does not end it.
     has_size_limit: bool,
@@ -69,9 +69,9 @@ pub struct Place {
     redis: Option<Arc<RedisServer>>,
 }
 
-impl Place {
-    fn at(url: &str) -> Place {
-        Place {
+impl StoreLocation {
+    fn at(url: &str) -> StoreLocation {
+        StoreLocation {
             arguments: vec!["--store".into(), url.into()],
             has_size_limit: false,
             redis: None,
@@ -88,7 +88,7 @@ pub struct Server {
     arguments: Vec<String>,
     process: Process,
     // Dropped behind the process that uses it.
-    place: Place,
+    place: StoreLocation,
 }
 
 impl Server {
@@ -116,7 +116,7 @@ impl Server {
         Server::start_in_place(folder, place, arguments)
     }
 
-    fn start_in_place(folder: TempDir, place: Place, arguments: &[&str]) -> Server {
+    fn start_in_place(folder: TempDir, place: StoreLocation, arguments: &[&str]) -> Server {
         let arguments: Vec<String> = arguments.iter().map(|a| a.to_string()).collect();
         let (process, address, tls_address) = launch(&folder, &place, &arguments);
         Server {
@@ -177,7 +177,7 @@ impl Server {
 /// The process, where it listens without TLS, and where with it.
 fn launch(
     folder: &TempDir,
-    place: &Place,
+    place: &StoreLocation,
     arguments: &[String],
 ) -> (Process, SocketAddr, Option<SocketAddr>) {
     let mut command = latchd();

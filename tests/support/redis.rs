@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::launch::{addresses_in, eventually};
-use super::{PATIENCE, Place, Process, Server, signal};
+use super::{PATIENCE, Process, Server, StoreLocation, signal};
 
 /// Every write is in the append-only file before it is answered.
 pub const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
@@ -368,7 +368,7 @@ impl RedisServer {
     /// Cuts all of them. Later answers come on other connections.
     #[track_caller]
     pub fn cut_all(&self) {
-        let connections = eventually("somebody is connected", || {
+        let connections = eventually("a client is connected", || {
             Some(self.connections()).filter(|connections| !connections.is_empty())
         });
         self.cut(&connections);
@@ -461,7 +461,7 @@ fn free_low_port() -> u16 {
 
 /// A place in a redis-server that all servers of this process share while there are any: each has a
 /// prefix of its own. It spares a start for each row of the conformance table.
-pub fn shared_place() -> Place {
+pub fn shared_location() -> StoreLocation {
     static SHARED: Mutex<Weak<RedisServer>> = Mutex::new(Weak::new());
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -472,7 +472,7 @@ pub fn shared_place() -> Place {
     });
     let prefix = format!("{}:", NEXT.fetch_add(1, Ordering::Relaxed));
     redis.count_from_one(&prefix);
-    let mut place = Place::at(&redis.url());
+    let mut place = StoreLocation::at(&redis.url());
     place.arguments.extend(["--redis-prefix".into(), prefix]);
     place.redis = Some(redis);
     place
@@ -482,7 +482,7 @@ impl Server {
     /// Starts on a store that the test looks after.
     pub fn start_at(url: &str, arguments: &[&str]) -> Server {
         let folder = TempDir::new().expect("a temporary folder");
-        Server::start_in_place(folder, Place::at(url), arguments)
+        Server::start_in_place(folder, StoreLocation::at(url), arguments)
     }
 }
 

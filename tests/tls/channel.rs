@@ -285,7 +285,7 @@ fn whatever_comes_instead_of_a_handshake_is_refused() {
         let mut server = ends.server.accept();
         let mut heard = false;
         let result = server.receive(&mut bytes, &mut |_| heard = true);
-        assert!(!heard, "nobody is heard without a handshake");
+        assert!(!heard, "no plaintext comes without a handshake");
         refused += usize::from(result.is_err());
         let output = taken(&mut server);
         assert!(output.len() < 4 << 10);

@@ -96,7 +96,7 @@ fn a_client_chooses_http_1_or_is_refused() {
 }
 
 #[test]
-fn a_client_that_trusts_nobody_does_not_come_in() {
+fn a_client_that_trusts_no_certificate_does_not_come_in() {
     let server = Secured::start();
     let mut curl = client("curl");
     curl.args(["-q", "-sS"]).arg(server.url() + "/ping");

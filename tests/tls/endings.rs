@@ -130,7 +130,7 @@ fn a_server_that_stops_tells_of_the_end() {
 }
 
 #[test]
-fn a_waiter_that_is_gone_leaves_the_line() {
+fn a_waiter_that_is_gone_leaves_the_queue() {
     let (server, mut aside) = seeded();
     assert_eq!(aside.ask("POST /pool/A/lock?n=4"), "200 4\t3\t2\t1");
     // By FIN, with a TLS alert or not; and by a reset.
@@ -155,7 +155,7 @@ fn a_waiter_that_is_gone_leaves_the_line() {
     assert_eq!(
         aside.ask("POST /pool/A/lock"),
         "200 1",
-        "it was handed to nobody"
+        "it was not handed over"
     );
 }
 
@@ -193,7 +193,7 @@ fn what_is_pipelined_behind_a_wait_comes_after_it() {
 }
 
 #[test]
-fn a_server_that_closes_first_is_not_waited_for_by_who_only_listens() {
+fn a_server_that_closes_first_is_not_waited_for_by_a_client_that_only_listens() {
     let (server, _aside) = seeded();
     let mut client = server.connect();
     client.send("GET /ping HTTP/1.0\r\n\r\n");
@@ -215,7 +215,7 @@ fn a_server_that_closes_first_is_not_waited_for_by_who_only_listens() {
 /// The server is stopped while the resource is released and its next holder goes, so that it finds both
 /// at once, in either order.
 #[test]
-fn a_grant_for_who_has_gone_is_undone() {
+fn a_grant_for_a_client_that_has_gone_is_undone() {
     for goes_first in [true, false] {
         let (server, mut aside) = seeded();
         assert_eq!(aside.ask("POST /pool/A/lock?n=4"), "200 4\t3\t2\t1");
@@ -280,7 +280,7 @@ fn a_grant_to_a_client_that_closed_is_undone_if_its_system_refuses_it() {
 }
 
 #[test]
-fn who_yields_to_another_is_told() {
+fn an_evicted_client_is_told() {
     let server = Secured::start_with(StoreKind::Memory, &["--max-connections", "2"]);
     let mut first = server.connect();
     assert_eq!(first.ask("GET /ping"), "200 pong");

@@ -30,7 +30,7 @@ fn http_without_tls_gets_an_alert_and_nothing_else() {
         assert_eq!(answer_to(&server, request.as_bytes()), DECODE_ERROR);
         let line = server.process.wait_for_line("a connection with TLS broke");
         assert!(line.contains("DEBUG"), "{line}");
-        assert!(line.contains("127.0.0.1:"), "who it was: {line}");
+        assert!(line.contains("127.0.0.1:"), "the client: {line}");
         assert!(
             line.ends_with("what it sends is not TLS, or broken"),
             "{line}"
@@ -56,7 +56,7 @@ fn an_alert_survives_what_was_sent_on() {
 }
 
 #[test]
-fn garbage_disturbs_nobody() {
+fn garbage_disturbs_no_client() {
     let server = Secured::start();
     let mut well = server.connect();
     let mut random = fastrand::Rng::with_seed(3);
@@ -164,7 +164,7 @@ fn a_client_that_says_nothing_behind_its_handshake_is_closed() {
 }
 
 #[test]
-fn a_thousand_unfinished_handshakes_hold_up_nobody() {
+fn a_thousand_unfinished_handshakes_delay_no_client() {
     let server = Secured::start();
     let crowd: Vec<TcpStream> = (0..1000)
         .map(|place| {

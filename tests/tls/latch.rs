@@ -141,7 +141,7 @@ fn a_server_below_a_path_is_asked_there() {
 
 /// A server with another identity gets nothing, least of all the key; and latch does not retry.
 #[test]
-fn whom_it_does_not_trust_it_asks_nothing() {
+fn it_asks_nothing_of_an_untrusted_server() {
     let stranger = Authority::new();
     for (server, ca, words) in [
         (
@@ -244,7 +244,7 @@ fn with_and_without_tls_are_told_apart() {
 }
 
 #[test]
-fn without_ca_the_system_says_whom_to_trust() {
+fn without_ca_the_system_s_authorities_are_trusted() {
     let server = Secured::start();
     let mut trusting = latch(&server.url());
     trusting
@@ -346,7 +346,7 @@ fn a_server_that_hangs_costs_the_lock_before_it_ends() {
 }
 
 #[test]
-fn who_leaves_the_line_leaves_it() {
+fn a_waiter_that_leaves_the_queue_leaves_it() {
     let (lasting, _authority) = start_lasting();
     let held = ask(&lasting.server, "POST /pool/A/lock");
     assert_eq!(held, "200 1");

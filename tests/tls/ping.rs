@@ -113,7 +113,7 @@ fn the_certificate_of_the_server_is_trusted_where_nothing_else_is_named() {
 }
 
 #[test]
-fn who_is_not_to_be_trusted_is_not_well() {
+fn an_untrusted_server_is_not_well() {
     let stranger = Authority::new();
     for (server, ca, words) in [
         (

@@ -35,7 +35,11 @@ fn new_connections_get_the_new_certificate_and_old_ones_go_on() {
     let new = server.authority.sign("renewed", NAMES);
     put(&new, &server.identity);
     let unchanged = server.connect();
-    assert_eq!(shown(&unchanged), shown(&before), "nobody has said so yet");
+    assert_eq!(
+        shown(&unchanged),
+        shown(&before),
+        "no reload was asked for yet"
+    );
     let line = told_to_read_again(&mut server);
     assert!(
         line.contains("INFO") && line.contains("was read again"),

@@ -220,7 +220,7 @@ fn a_redis_that_wants_a_certificate_gets_one() {
 }
 
 #[test]
-fn without_ca_the_system_says_whom_to_trust() {
+fn without_ca_the_system_s_authorities_are_trusted() {
     let redis = Redis::start();
     let folder = TempDir::new().expect("a folder");
     let url = format!("rediss://localhost:{}", redis.port);

@@ -51,7 +51,7 @@ fn hand_over() -> Step {
         world.release(&held[place], None);
         let answer = world.engine.poll_answer();
         let Some((_, Reply::Granted(granted))) = answer else {
-            unreachable!("who waits is served: {answer:?}")
+            unreachable!("a waiter is served: {answer:?}")
         };
         held[place] = granted.leases[0].id.clone();
     })

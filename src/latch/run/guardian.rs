@@ -161,7 +161,7 @@ impl Guardian {
     fn terminate(&mut self, reason: Reason) {
         let all = descendants(getpid(), &[]);
         match reason {
-            Reason::Parsed => {}
+            Reason::ByLatch => {}
             Reason::LeftBehind => self.report(FromGuardian::LeftBehind { count: all.len() }),
             Reason::Overdue => self.report(FromGuardian::Overdue),
         }

@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn who_slept_too_long_has_lost_it() {
+    fn a_command_that_slept_too_long_has_lost_it() {
         let mut schedule = schedule(60, 10);
         let kill_at = at(59_400);
         assert_eq!(

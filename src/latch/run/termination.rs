@@ -27,7 +27,7 @@ pub(super) enum TerminationStep {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
     /// latch asked for it, or is gone.
-    Parsed,
+    ByLatch,
     /// The command has ended, and has left them behind.
     LeftBehind,
     /// latch has neither renewed the lease nor sent a message in time.
@@ -69,7 +69,7 @@ impl Termination {
 
     /// Records that latch is gone without a message.
     pub(super) fn latch_is_gone(&mut self, now: Time) {
-        self.plan(now, Reason::Parsed);
+        self.plan(now, Reason::ByLatch);
     }
 
     /// Records that latch has lost the lease: all processes must have ended at `kill_at`.
@@ -79,7 +79,7 @@ impl Termination {
             terminate_at: now,
             kill_at,
         };
-        self.planned = Some((stop_times, Reason::Parsed));
+        self.planned = Some((stop_times, Reason::ByLatch));
     }
 
     /// Returns the next step. The caller does it and calls again at once.
@@ -212,12 +212,12 @@ mod tests {
         let mut termination = Termination::new(10_000, stop_times(49_000, 59_000));
         termination.latch_is_gone(at(100));
         let step = termination.next_step(at(100));
-        assert_eq!(step, TerminationStep::Terminate(Reason::Parsed));
+        assert_eq!(step, TerminationStep::Terminate(Reason::ByLatch));
         assert_eq!(termination.next_step(at(100)), wait(10_100));
         let mut termination = Termination::new(10_000, stop_times(649, 980));
         termination.latch_is_gone(at(100));
         let step = termination.next_step(at(100));
-        assert_eq!(step, TerminationStep::Terminate(Reason::Parsed));
+        assert_eq!(step, TerminationStep::Terminate(Reason::ByLatch));
         assert_eq!(termination.next_step(at(100)), wait(980));
     }
 
@@ -226,7 +226,7 @@ mod tests {
         let mut termination = Termination::new(1000, stop_times(649, 980));
         termination.end_requested(at(400), at(1400));
         let step = termination.next_step(at(400));
-        assert_eq!(step, TerminationStep::Terminate(Reason::Parsed));
+        assert_eq!(step, TerminationStep::Terminate(Reason::ByLatch));
         assert_eq!(termination.next_step(at(400)), wait(1400));
         termination.renewed(stop_times(500, 500));
         assert_eq!(termination.next_step(at(1399)), wait(1400));

@@ -163,7 +163,7 @@ mod tests {
         let mut gathering = after(32, 32, 50_000);
         assert!(gathering.must_wait(32, NOW));
         assert!(gathering.must_wait(32, NOW.after_ms(6)));
-        assert!(!gathering.must_wait(32, NOW.after_ms(7)), "nobody came");
+        assert!(!gathering.must_wait(32, NOW.after_ms(7)), "no client came");
         let mut gathering = after(32, 32, 50_000);
         assert!(gathering.must_wait(32, NOW));
         assert!(gathering.must_wait(36, NOW.after_ms(5)));
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_pause_nobody_is_expected() {
+    fn after_a_pause_no_client_is_expected() {
         let mut gathering = after(64, 0, 2000);
         gathering.stop_waiting();
         assert_eq!(gathering.gather(1, 0, NOW.after_ms(4)), Gather::Expected);

@@ -63,7 +63,7 @@ mod tests {
             let base = base("pool:", pool);
             assert_eq!(base.matches('{').count(), 1, "{base}");
             assert_eq!(base.matches('}').count(), 1, "{base}");
-            assert!(!base.contains("{}"), "{base}: an empty tag is none");
+            assert!(!base.contains("{}"), "{base} has an empty tag");
             assert_eq!(pool_of("pool:", &base).as_deref(), Some(pool));
         }
         assert_eq!(base("pool:", "A"), "pool:{A}");
