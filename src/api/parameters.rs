@@ -168,9 +168,8 @@ fn take_count(parameters: &mut Parameters<'_>) -> Result<Selection<'static>, Pro
         return Ok(Selection::All);
     }
     let count = read_number(&text, &N)?;
-    NonZeroU32::new(count).map_or(Err(Problem::bad_value(&N)), |count| {
-        Ok(Selection::Any(count))
-    })
+    let count = NonZeroU32::new(count).ok_or_else(|| Problem::bad_value(&N))?;
+    Ok(Selection::Any(count))
 }
 
 fn take_number(
