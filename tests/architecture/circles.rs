@@ -448,7 +448,7 @@ fn without_words(text: &str) -> String {
     code
 }
 
-/// Returns the length of a character's literal if one begins here. A lifetime is none.
+/// Returns the length of a character's literal if one begins here. `None` for a lifetime.
 fn character(text: &str) -> Option<usize> {
     let inner = text.strip_prefix('\'')?;
     let length = match inner.strip_prefix('\\') {

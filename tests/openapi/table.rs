@@ -137,7 +137,7 @@ fn each_named_parameter_is_used() {
     }
 }
 
-/// A 405 is none of the described answers: it is that to a method that the description does not have.
+/// The description has no answer 405: that is for methods which it does not have.
 #[test]
 fn each_refusal_is_named_with_its_status() {
     let description = description();

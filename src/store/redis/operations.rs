@@ -2,7 +2,8 @@
 //!
 //! The table is the only place that knows which arguments an operation has, and in which order. The server writes
 //! them as it says (`arguments.rs`), and the scripts read them by code that is made from it (`prologue.rs`). So no
-//! script reads an argument of an operation by its position. Replies are held against it, and tests and fuzz targets read it.
+//! script reads an argument of an operation by its position. Replies are held against it, and tests and fuzz targets
+//! read it.
 //!
 //! For another argument: a row below, its value where the server writes the operation (`operation.rs`), and a
 //! parameter of the Lua function that `call` names. A debug build checks that values and rows fit. A test fails
@@ -31,18 +32,18 @@ pub struct Argument {
     pub id: ArgumentId,
     pub name: &'static str,
     pub kind: ArgumentKind,
-    /// Whether it may be empty, for none.
+    /// Whether it may be empty: without a value.
     pub is_optional: bool,
 }
 
 /// The form of an argument in Lua.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArgumentKind {
-    /// A text; the empty one is none.
+    /// A text; empty if the argument has no value.
     Text,
     /// A number that stays a text: it is stored or compared, and numbers of Lua are exact only below 2^53.
     Digits,
-    /// A number; nil is none.
+    /// A number; nil if the argument has no value.
     Number,
     /// A boolean.
     Flag,
